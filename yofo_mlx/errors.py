@@ -1,0 +1,53 @@
+"""Errors a user can act on, and the exit code each one ends the program with.
+
+Every error is two lines on the terminal: what is wrong and where, then what to do.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the shell sees when a verb ends."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    DATA = 3
+    WONT_FIT = 4
+    INTERRUPTED = 130
+
+
+class YofoError(Exception):
+    """Something a user can mend: `message` says what and where, `hint` what to do."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.message, self.hint)
+
+
+class RecipeError(YofoError, ValueError):
+    """A recipe, an override or an argument that cannot be used as written."""
+
+    exit_code = ExitCode.USAGE
+
+
+class DataError(YofoError, ValueError):
+    """A data file or a row that cannot be used as it is."""
+
+    exit_code = ExitCode.DATA
+
+
+class FitError(YofoError, MemoryError):
+    """A run that would not fit this machine's memory."""
+
+    exit_code = ExitCode.WONT_FIT
+
+
+class RunError(YofoError, RuntimeError):
+    """A run that failed, or a run folder that cannot be read."""

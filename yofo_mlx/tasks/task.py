@@ -1,0 +1,32 @@
+"""A task: labelled examples of one kind, from which demonstrations and queries are drawn."""
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+Family = Literal["classification", "multilabel", "summarization", "qa", "nli", "math", "other"]
+FAMILIES: tuple[str, ...] = get_args(Family)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled pair."""
+
+    input: str
+    output: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """Examples of one kind.
+
+    `train` feeds demonstrations (in training and at evaluation), `valid` and `test` feed queries.
+    A held-out task is never trained on: its `train` examples are only ever shown in the context.
+    """
+
+    name: str
+    family: Family
+    train: tuple[Example, ...]
+    valid: tuple[Example, ...] = ()
+    test: tuple[Example, ...] = ()
+    instruction: str = ""
+    labels: tuple[str, ...] = field(default=())
