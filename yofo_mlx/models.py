@@ -1,0 +1,1 @@
+"""Base models and tokenizers, loaded through mlx-lm."""

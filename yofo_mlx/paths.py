@@ -1,0 +1,29 @@
+"""Where runs, recipes and caches live."""
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """Return the folder of everything yofo keeps: `YOFO_HOME`, else the XDG data directory."""
+    if chosen := os.environ.get("YOFO_HOME"):
+        return Path(chosen).expanduser().absolute()
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser().absolute() / "yofo"
+
+
+def runs() -> Path:
+    """Return the folder of run folders."""
+    return home() / "runs"
+
+
+def prompts() -> Path:
+    """Return the folder of saved prompt caches."""
+    return home() / "prompts"
+
+
+def shipped_recipes() -> Path:
+    """Return the folder of the recipes that come with yofo."""
+    package = Path(__file__).parent
+    installed = package / "recipes"
+    return installed if installed.is_dir() else package.parent / "recipes"

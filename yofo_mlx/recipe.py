@@ -1,0 +1,237 @@
+"""The recipe: every knob of a run, declared once, with its help beside it.
+
+The field descriptions feed `yofo recipes explain`, the forms of the terminal app and
+`docs/recipe.md`. Names follow mlx-lm where it has one.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from yofo_mlx.tasks.task import Family
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A table of the recipe; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Lora(Section):
+    """The adapter's shape, in mlx-lm's terms."""
+
+    fine_tune_type: Literal["lora", "dora"] = "lora"
+    """`lora`, or `dora` for weight-decomposed LoRA."""
+    rank: PositiveInt = 8
+    """Rank of the update."""
+    scale: Annotated[float, Field(gt=0)] = 20.0
+    """Factor on the update itself (not alpha / rank)."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout on the adapter's input."""
+    num_layers: Annotated[int, Field(ge=-1)] = -1
+    """Adapted layers, counted from the top; -1 adapts all."""
+    keys: tuple[str, ...] | None = None
+    """Adapted linear layers inside a block, such as `self_attn.q_proj`; left out: all of them."""
+
+
+class Template(Section):
+    """How demonstrations become text."""
+
+    style: Literal["auto", "chat", "plain"] = "auto"
+    """`chat` uses the model's own chat template, `plain` the lines below, `auto` chat if there is one."""
+    instruction: str = "{instruction}\n\n"
+    """Plain style: the task's instruction, where it has one."""
+    input: str = "Input: {input}\nOutput:"
+    """Plain style: what comes before an answer."""
+    output: str = " {output}\n\n"
+    """Plain style: the answer with the characters that end it."""
+
+    @model_validator(mode="after")
+    def _placeholders(self) -> Self:
+        for name in ("instruction", "input", "output"):
+            if "{" + name + "}" not in getattr(self, name):
+                raise ValueError(f"`{name}` must contain the placeholder {{{name}}}")
+        if not self.output.split("{output}")[-1]:
+            raise ValueError("`output` must end with characters that end an answer, such as \\n")
+        return self
+
+
+class Episodes(Section):
+    """How training sequences are drawn."""
+
+    max_tokens: PositiveInt = 16384
+    """Longest episode, in tokens."""
+    min_shots: Annotated[int, Field(ge=0)] = 0
+    """Fewest demonstrations before the last answer of an episode."""
+    max_shots: Annotated[int, Field(ge=0)] | None = None
+    """Most demonstrations before the last answer; left out: as many as fit. 0 is zero-shot tuning."""
+    draw: Literal["uniform", "full"] = "uniform"
+    """`uniform` draws the number of shots between the bounds, `full` takes the most that fits."""
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.max_shots is not None and self.max_shots < self.min_shots:
+            raise ValueError("`max_shots` is smaller than `min_shots`")
+        return self
+
+
+class Objective(Section):
+    """Which tokens carry loss, and how they are averaged."""
+
+    targets: Literal["all", "last", "tokens"] = "all"
+    """`all` answers of an episode, only the `last` one, or all `tokens` (inputs too)."""
+    normalize: Literal["answer", "token"] = "answer"
+    """Mean over answers of each answer's mean, or mean over target tokens."""
+
+    @model_validator(mode="after")
+    def _tokens_have_no_answers(self) -> Self:
+        if self.targets == "tokens" and self.normalize == "answer":
+            raise ValueError('`targets = "tokens"` needs `normalize = "token"`')
+        return self
+
+
+class Optimizer(Section):
+    """AdamW and its schedule."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    """Peak learning rate."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """Shape of the decay after the warm-up."""
+    warmup: Share = 0.05
+    """Share of the run over which the learning rate rises from 0."""
+    final: Share = 0.05
+    """Learning rate at the end, as a share of the peak."""
+    betas: tuple[Share, Share] = (0.9, 0.99)
+    """AdamW's decay rates."""
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    """AdamW's epsilon."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay."""
+    grad_clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest global norm of the gradient."""
+
+
+class Training(Section):
+    """Length of the run, batches, checkpoints."""
+
+    steps: PositiveInt | None = None
+    """Optimizer updates of the run; give this or `tokens`."""
+    tokens: PositiveInt | None = None
+    """Tokens to process, padding not counted; the run ends with the update that reaches it."""
+    batch_size: PositiveInt = 1
+    """Episodes in one forward and backward pass."""
+    grad_accumulation_steps: PositiveInt = 1
+    """Passes to one optimizer update; sums are divided once, by all their targets."""
+    eval_every: PositiveInt | None = None
+    """Updates between validations; left out: only at the end."""
+    patience: PositiveInt | None = None
+    """Validations without a better loss after which the run stops early."""
+    checkpoint_every: PositiveInt = 50
+    """Updates between checkpoints; one more is written at the end."""
+    keep_checkpoints: PositiveInt = 2
+    """Checkpoints kept; older ones are removed."""
+
+    @model_validator(mode="after")
+    def _length(self) -> Self:
+        if (self.steps is None) == (self.tokens is None):
+            raise ValueError("give exactly one of `steps` and `tokens`")
+        return self
+
+
+class Evaluation(Section):
+    """Accuracy and loss by number of shots."""
+
+    shots: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2, 4, 8, 16, 32)
+    """Numbers of demonstrations to measure at; those that do not fit a task are left out."""
+    queries: PositiveInt = 16
+    """Queries of each task at each number of shots."""
+    draws: PositiveInt = 1
+    """Independent draws of the demonstrations."""
+    max_tokens: PositiveInt | None = None
+    """Longest prompt; left out: the episodes' `max_tokens`."""
+    max_answer_tokens: PositiveInt = 128
+    """Longest generated answer, for metrics that need generation."""
+    valid_tasks: PositiveInt = 8
+    """Tasks used by validations during training, spread over the training tasks."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if not self.shots or list(self.shots) != sorted(set(self.shots)):
+            raise ValueError("`shots` must be rising numbers, such as [0, 1, 4, 16]")
+        return self
+
+
+class TaskSource(Section):
+    """One data set (or one of the embedded suite's roles) and how its rows become examples."""
+
+    name: str | None = None
+    """Name of the task; left out: taken from the source."""
+    source: str
+    """File, folder, hub id (`owner/name`) or `tiny:train`, `tiny:held_out`."""
+    role: Literal["train", "held_out"] = "train"
+    """`train`, or `held_out`: never trained on, only evaluated."""
+    family: Family = "other"
+    """Kind of the task; picks the default metric."""
+    instruction: str = ""
+    """Sentence put before the demonstrations."""
+    input: str | None = None
+    """Column of the input, or a template such as `{premise}\\nHypothesis: {hypothesis}`."""
+    output: str | None = None
+    """Column of the answer, or a template; a list is joined by `separator`."""
+    separator: str = ", "
+    """Joins the labels of a multi-label answer."""
+    labels: tuple[str, ...] | None = None
+    """Label names, where the column holds their numbers; also the allowed answers."""
+    records: str | None = None
+    """JSON: dotted path to the list of rows, or `{split}` in it for one list per split."""
+    files: dict[Literal["train", "valid", "test"], str] | None = None
+    """File of each split, relative to `source`, where the names do not tell."""
+    splits: dict[Literal["train", "valid", "test"], str] | None = None
+    """Name of each split at the source, such as `{train = "train", test = "validation"}`."""
+    config: str | None = None
+    """Hub: configuration (subset) of the data set."""
+    revision: str | None = None
+    """Hub: branch, tag or commit."""
+    limit: PositiveInt | None = None
+    """Most examples of the training split, drawn with the recipe's seed."""
+    valid_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the training split set aside where the source has no `valid` or `test` split."""
+    metric: Literal["auto", "exact", "f1", "rouge"] = "auto"
+    """Metric; `auto` follows the family."""
+    answer_after: str | None = None
+    """Only what follows this mark is compared, such as `####` for worked solutions."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """How often an episode is drawn from this task, relative to the others."""
+
+
+class Recipe(Section):
+    """A run, as the user writes it."""
+
+    description: str = ""
+    """One line on what the recipe is for."""
+    model: str
+    """Hub id, directory, or `tiny` for the embedded model."""
+    revision: str | None = None
+    """Hub: branch, tag or commit of the model."""
+    trust_remote_code: bool = False
+    """Run code that comes with the model or tokenizer."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of data order, adapter initialisation and dropout."""
+    lora: Lora = Lora()
+    template: Template = Template()
+    episodes: Episodes = Episodes()
+    objective: Objective = Objective()
+    optimizer: Optimizer = Optimizer()
+    train: Training
+    evaluation: Evaluation = Evaluation()
+    tasks: Annotated[tuple[TaskSource, ...], Field(min_length=1)]
+    """Data sets, as `[[tasks]]` tables."""
+
+    @model_validator(mode="after")
+    def _some_task_trains(self) -> Self:
+        if all(task.role == "held_out" for task in self.tasks):
+            raise ValueError("no task has `role = \"train\"`")
+        return self

@@ -1,0 +1,212 @@
+"""Run folders: where a run's recipe, events, checkpoints and adapter are, and how it stands.
+
+    recipe.toml   as resolved            events.jsonl   append-only, written by the trainer
+    run.json      versions, machine      console.log    stdout and stderr of a detached run
+    lock          held while it trains   stop           present: finish the step, save, exit
+    checkpoints/<step>/                  adapter/       best so far, for mlx-lm's --adapter-path
+"""
+
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from yofo_mlx import paths
+from yofo_mlx.errors import RunError
+from yofo_mlx.events import Event, EventReader, parse
+from yofo_mlx.files import write_text
+
+Status = Literal["created", "running", "stopping", "finished", "stopped", "failed", "died"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def recipe_path(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.toml"
+
+    @property
+    def events_path(self) -> Path:
+        """The event stream."""
+        return self.path / "events.jsonl"
+
+    @property
+    def console_path(self) -> Path:
+        """Output of a detached trainer."""
+        return self.path / "console.log"
+
+    @property
+    def lock_path(self) -> Path:
+        """Held with flock for the trainer's life."""
+        return self.path / "lock"
+
+    @property
+    def stop_path(self) -> Path:
+        """Present when somebody asked the trainer to stop."""
+        return self.path / "stop"
+
+    @property
+    def adapter_path(self) -> Path:
+        """The best adapter so far, in mlx-lm's form."""
+        return self.path / "adapter"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """Folder of checkpoints, one folder a step."""
+        return self.path / "checkpoints"
+
+    def events(self) -> EventReader:
+        """Return a reader of the event stream, at its start."""
+        return EventReader(self.events_path)
+
+    def info(self) -> dict[str, Any]:
+        """Return run.json, empty if it is missing or damaged."""
+        try:
+            info = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return info if isinstance(info, dict) else {}
+
+    def is_locked(self) -> bool:
+        """Tell whether a trainer holds the lock."""
+        return holder(self) is not None
+
+    def status(self) -> Status:
+        """Derive the status from the lock and the last event."""
+        locked = self.is_locked()  # before the events: a trainer that ends in between has written its last
+        last = last_event(self.events_path)
+        if locked:
+            return "stopping" if self.stop_path.exists() else "running"
+        if last is None:
+            return "created" if not self.lock_path.exists() else "died"
+        kind = last["kind"]
+        return kind if kind in ("finished", "stopped", "failed") else "died"
+
+    def request_stop(self) -> None:
+        """Ask the trainer to finish its step, save and exit."""
+        self.stop_path.touch()
+
+
+def create(name: str) -> Run:
+    """Create a new run folder named after the time and `name`."""
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug(name)}"
+    for number in range(1000):
+        path = paths.runs() / (stem if number == 0 else f"{stem}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise RunError(
+                f"cannot create the run folder {path}: {error.strerror}",
+                "set YOFO_HOME to a folder you can write to",
+            ) from error
+        return Run(path)
+    raise RunError(f"no free name for a run folder like {stem}", "remove old runs")
+
+
+def find(name: str) -> Run:
+    """Return the run with this id, a unique part of it, `last`, or at this path."""
+    if (Path(name) / "recipe.toml").is_file():
+        return Run(Path(name).absolute())
+    everyone = list_runs()
+    if name == "last" and everyone:
+        return everyone[0]
+    exact = [run for run in everyone if run.run_id == name]
+    matches = exact or [run for run in everyone if name in run.run_id]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise RunError(
+            f"{name!r} could be any of {len(matches)} runs",
+            "write more of the id: " + ", ".join(run.run_id for run in matches[:5]),
+        )
+    raise RunError(f"there is no run {name!r}", f"`yofo runs` lists the runs in {paths.runs()}")
+
+
+def list_runs() -> list[Run]:
+    """Return all runs, newest first."""
+    folder = paths.runs()
+    if not folder.is_dir():
+        return []
+    found = [Run(path) for path in folder.iterdir() if (path / "recipe.toml").is_file()]
+    return sorted(found, key=lambda run: run.run_id, reverse=True)
+
+
+def holder(run: Run) -> int | None:
+    """Return the process id that holds the run's lock, None if nobody does."""
+    try:
+        with run.lock_path.open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = file.read().strip()
+                return int(text) if text.isdigit() else 0
+    except OSError:
+        pass
+    return None
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[None]:
+    """Hold the run's lock; refuse if another process does."""
+    with open(os.open(run.lock_path, os.O_RDWR | os.O_CREAT, 0o644), "r+") as file:
+        if not _take(file):
+            pid = file.read().strip() or "unknown"
+            raise RunError(
+                f"run {run.run_id} is being trained by process {pid}",
+                "wait until it ends, or stop it first",
+            )
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _take(file: TextIO) -> bool:
+    """Lock a file, patiently: a viewer that asks for the status holds it for an instant."""
+    for _ in range(20):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.05)
+    return False
+
+
+def last_event(path: Path) -> Event | None:
+    """Return the last whole event of a stream, read from its end."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 256 * 1024))
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    return next((event for line in reversed(lines) if (event := parse(line)) is not None), None)
+
+
+def save_info(run: Run, info: dict[str, Any]) -> None:
+    """Write run.json."""
+    write_text(run.path / "run.json", json.dumps(info, indent=2, ensure_ascii=False) + "\n")
+
+
+def slug(name: str) -> str:
+    """Reduce a name to what is safe in a folder name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "run"
