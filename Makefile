@@ -1,0 +1,41 @@
+# From a fresh clone: `make demo` and `make test`. Both set up .venv by themselves.
+BIN := .venv/bin
+
+.PHONY: help demo test check lint types imports pytest lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/ready ## train the small built-in model, evaluate it, draw accuracy by shots
+	@sh scripts/demo.sh
+
+# --keep-going: a remark of the linter must not hide the outcome of the tests.
+test: .venv/ready ## lint, types, import contracts and all tests
+	@$(MAKE) --no-print-directory --keep-going check pytest
+
+check: lint types imports ## lint, types and import contracts only
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/ready
+	$(BIN)/mypy
+
+imports: .venv/ready
+	$(BIN)/lint-imports
+
+pytest: .venv/ready
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+lock: .venv/ready ## write constraints.txt anew: the newest versions that pyproject.toml allows
+	$(BIN)/python -m pip install -q uv
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --upgrade --no-header --no-annotate \
+	    --extra dev --extra fast-cpu -o constraints.txt pyproject.toml
+
+clean: ## remove .venv and what tools leave behind; runs stay
+	rm -rf .venv build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ready: pyproject.toml constraints.txt scripts/setup.sh
+	@sh scripts/setup.sh

@@ -1,0 +1,32 @@
+"""What every test starts from: no network, nothing kept, nothing of the user's touched."""
+
+import os
+from pathlib import Path
+
+# Before anything imports MLX, numpy or huggingface_hub: they look at these once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TEXTUAL_ANIMATIONS"] = "none"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the workers share the cores already
+
+import pytest
+from hypothesis import settings
+
+from yofo_mlx import blas
+
+blas.preload()
+
+# A first call may compile or load for seconds: examples are not timed.
+settings.register_profile("dev", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(autouse=True)
+def yofo_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give every test a home folder of its own."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("YOFO_HOME", str(home))
+    for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):  # they make output coloured
+        monkeypatch.delenv(name, raising=False)
+    return home
