@@ -12,8 +12,7 @@ import mlx.core as mx
 LOG2_E = 1.4426950408889634
 ROUNDER = 12582912.0  # 1.5 * 2**23: adding it leaves the nearest integer in the low mantissa bits
 TILE = 128  # query rows of one attention tile
-import os
-CACHED = int(os.environ.get('CACHED',1<<19))  # elements of a tile that still fits the processor's cache
+CACHED = 1 << 18  # elements of a tile that still fits the processor's cache
 
 Weights = Mapping[str, mx.array]
 

@@ -52,7 +52,7 @@ FUNCTION_WORDS: tuple[str, ...] = tuple(
 NUMBERS: tuple[str, ...] = tuple(str(number) for number in range(20))
 
 # Signs that follow a space, and signs that cling to the word before them.
-SPACED_SIGNS: tuple[str, ...] = ("->", "=", "|", "+", "-", "*", "/", "(", "~", "&", "#", "@")
+SPACED_SIGNS: tuple[str, ...] = ("->", "?", "=", "|", "+", "-", "*", "/", "(", "~", "&", "#", "@")
 CLINGING_SIGNS: tuple[str, ...] = (".", ",", ":", ";", "?", "!", ")")
 
 

@@ -1,0 +1,153 @@
+"""Pre-training text, written by a seeded generator: prose, repetitions and exercises.
+
+Every document is a list of (piece, weight): the pieces joined are the text; the weight is the
+piece's share in the loss, small where nothing before it tells which piece comes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from yofo_mlx.tiny import skills
+from yofo_mlx.tiny.words import FUNCTION_WORDS, NAMES, NUMBERS, TOPICS, vocabulary
+
+NOISE, PROSE, SIGN, SURE = 0.1, 0.25, 0.5, 1.0
+
+Document = list[tuple[str, float]]
+
+# How often each skill is drawn for an exercise.
+SKILL_SHARES = {
+    "classify": 0.22,
+    "classify_two": 0.12,
+    "relate": 0.18,
+    "look_up": 0.10,
+    "rewrite": 0.16,
+    "encipher": 0.10,
+    "calculate": 0.06,
+    "odd_one_out": 0.06,
+}
+
+LEXICON = skills.Lexicon(tuple(TOPICS.values()), NAMES)
+WORDS = vocabulary()
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How one document separates input, output and pairs; the suite's `->` is not among them."""
+
+    middle: str
+    end: str
+
+
+def draw_notation(random: Random) -> Notation:
+    middles = (" =", ":", ",", " is", " means", " gives", " becomes", " makes", " calls", " ~")
+    ends = ("\n", "\n", ".", ";", " /", " &", "!", ")")
+    return Notation(random.choice(middles), random.choice(ends))
+
+
+def glue(word: str) -> str:
+    """Return the piece for a word inside a line."""
+    return f" {word}"
+
+
+def exercise(random: Random, draw: skills.Draw, room: int) -> Document:
+    """Write pairs of a skill in one notation until the room, in pieces, is used."""
+    notation, document = draw_notation(random), Document()
+    while len(document) < room:
+        given, answer = draw()
+        first = given[0] if notation.end == "\n" else glue(given[0])
+        document.append((first, NOISE))
+        document += [(glue(word), NOISE) for word in given[1:]]
+        document.append((notation.middle, SIGN))
+        document += [(glue(word), SURE) for word in answer]
+        document.append((notation.end, SIGN))
+    return document
+
+
+def prose(random: Random, room: int) -> Document:
+    """Write sentences about one or two topics; an arrow announces a change of topic."""
+    topics, document = random.sample(LEXICON.topics, 2), Document()
+    topic = topics[0]
+    while len(document) < room:
+        words = skills.topical(random, topic, random.randint(4, 8), 0.3)
+        first = words[0] if document and document[-1][0] == "\n" else glue(words[0])
+        document.append((first, PROSE))
+        document += [(glue(word), PROSE) for word in words[1:]]
+        document.append((".", PROSE))
+        if random.random() < 0.3:
+            topic = random.choice(topics)
+            document += [(" ->", PROSE)] if random.random() < 0.5 else [("\n", PROSE)]
+    return document
+
+
+def repetition(random: Random, room: int) -> Document:
+    """Write segments of random words two to five times."""
+    document = Document()
+    while len(document) < room:
+        segment = [glue(random.choice(WORDS)) for _ in range(random.randint(3, 16))]
+        if random.random() < 0.5:
+            segment[0] = random.choice(("\n", ".", ","))
+        for copy in range(random.randint(2, 5)):
+            document += [(piece, SURE if copy else NOISE) for piece in segment]
+    return document
+
+
+def spelling(random: Random, room: int) -> Document:
+    """Write lines of a word with and without the space before it, so that both mean the same."""
+    document = Document()
+    while len(document) < room:
+        words = random.sample(LEXICON.words + NAMES, random.randint(1, 4))
+        document += [("\n", NOISE), (words[0], NOISE)]
+        document += [(glue(word), NOISE) for word in words[1:]]
+        document += [(",", NOISE), *((glue(word), SURE) for word in words)]
+    return document
+
+
+def draw_skill(random: Random, name: str) -> skills.Draw:
+    """Return a new instance of the named skill."""
+    match name:
+        case "classify":
+            return skills.classify(random, LEXICON, random.randint(2, 6))
+        case "classify_two":
+            return skills.classify_two(random, LEXICON, random.randint(3, 5), random.randint(1, 2))
+        case "relate":
+            return skills.relate(random, LEXICON, random.randint(2, len(LEXICON.topics)))
+        case "look_up":
+            return skills.look_up(random, LEXICON, random.randint(2, 4), random.random() < 0.5)
+        case "rewrite":
+            return skills.rewrite(random, LEXICON, random.choice(skills.PATTERNS))
+        case "encipher":
+            codes = list(NAMES + NUMBERS)
+            size, length = random.randint(3, 12), random.randint(1, 2)
+            return skills.encipher(random, LEXICON, size, length, codes)
+        case "calculate":
+            return skills.calculate(random, random.choice(list(skills.ARITHMETIC)))
+        case "odd_one_out":
+            return skills.odd_one_out(random, LEXICON, random.randint(2, len(LEXICON.topics)))
+    raise ValueError(f"no skill named {name}")
+
+
+def draw_document(random: Random, longest: int) -> Document:
+    """Return a document of about a quarter to the whole of the longest length, in pieces."""
+    room = random.randint(longest // 4, longest)
+    kind = random.random()
+    if kind < 0.08:
+        return prose(random, room)
+    if kind < 0.14:
+        return repetition(random, room)
+    if kind < 0.18:
+        return spelling(random, room)
+    skill = random.choices(list(SKILL_SHARES), list(SKILL_SHARES.values()))[0]
+    return exercise(random, draw_skill(random, skill), room)
+
+
+def rows(seed: int, length: int, ids: dict[str, int], eos: int) -> Iterator[tuple[list[int], list[float]]]:
+    """Yield endless rows of `length` token ids and loss weights, documents parted by eos."""
+    random, tokens, weights = Random(seed), [], []
+    while True:
+        while len(tokens) < length:
+            document = draw_document(random, length)
+            tokens += [eos, *(ids[piece] for piece, _ in document)]
+            weights += [NOISE, *(weight for _, weight in document)]
+        yield tokens[:length], weights[:length]
+        tokens, weights = [], []

@@ -1,0 +1,104 @@
+"""The task suite of the embedded model: hundreds of training tasks, and held-out ones.
+
+Held-out tasks use topics, labels, patterns and operations that no training task uses, and kinds
+that are never trained. Demonstrations are written `words -> words`, as yofo's templates do.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import Literal
+
+from yofo_mlx.tasks.task import Example, Family, Task
+from yofo_mlx.tiny import skills
+from yofo_mlx.tiny.words import NAMES, NUMBERS, TOPICS
+
+Role = Literal["train", "held_out"]
+
+TRAIN_TOPICS, TRAIN_NAMES = 16, 64
+TRAIN_PATTERNS, TRAIN_OPERATIONS = 27, 4
+DEMONSTRATIONS, QUERIES = 120, 32
+INSTANCES = {"train": 40, "held_out": 4}  # tasks of each kind
+
+FAMILY_OF: dict[str, Family] = {
+    "topic": "classification",
+    "themes": "multilabel",
+    "pair": "nli",
+    "facts": "qa",
+    "sums": "math",
+    "rewrite": "other",
+    "reorder": "other",
+    "cipher": "other",
+    "odd": "qa",
+    "last": "classification",
+}
+KINDS: dict[Role, tuple[str, ...]] = {
+    "train": ("topic", "themes", "pair", "facts", "sums", "rewrite", "cipher"),
+    "held_out": ("topic", "themes", "pair", "facts", "sums", "rewrite", "reorder", "cipher", "odd", "last"),
+}
+UNTRAINED_KINDS = ("odd", "last")
+
+
+def tasks(role: Role, seed: int = 0) -> list[Task]:
+    """Return the suite's tasks of a role; the same arguments give the same tasks."""
+    return [
+        make_task(role, kind, number, seed)
+        for number in range(INSTANCES[role])
+        for kind in KINDS[role]
+    ]
+
+
+def make_task(role: Role, kind: str, number: int, seed: int) -> Task:
+    """Draw one task: its labels or mapping, demonstrations, and queries apart from them."""
+    random = Random(f"{seed} {role} {kind} {number}")
+    draw = draw_skill(random, role, kind)
+    drawn = (draw() for _ in range(4 * (DEMONSTRATIONS + QUERIES)))
+    outputs = {" ".join(given): " ".join(answer) for given, answer in drawn}
+    examples = [Example(given, answer) for given, answer in outputs.items()]
+    queries = min(QUERIES, len(examples) // 4)
+    prefix = "" if role == "train" else "new-"
+    return Task(
+        name=f"{prefix}{kind}-{number:02}",
+        family=FAMILY_OF[kind],
+        train=tuple(examples[queries : queries + DEMONSTRATIONS]),
+        test=tuple(examples[:queries]),
+    )
+
+
+def lexicon(role: Role) -> skills.Lexicon:
+    """Return the topics and names of a role; the two roles share none."""
+    topics = tuple(TOPICS.values())
+    if role == "train":
+        return skills.Lexicon(topics[:TRAIN_TOPICS], NAMES[:TRAIN_NAMES])
+    return skills.Lexicon(topics[TRAIN_TOPICS:], NAMES[TRAIN_NAMES:])
+
+
+def patterns(role: Role) -> list[skills.Pattern]:
+    """Return the rewriting patterns of a role."""
+    shuffled = list(skills.PATTERNS)
+    Random("patterns").shuffle(shuffled)
+    return shuffled[:TRAIN_PATTERNS] if role == "train" else shuffled[TRAIN_PATTERNS:]
+
+
+def operations(role: Role) -> list[str]:
+    """Return the arithmetic operations of a role."""
+    names = list(skills.ARITHMETIC)
+    return names[:TRAIN_OPERATIONS] if role == "train" else names[TRAIN_OPERATIONS:]
+
+
+def draw_skill(random: Random, role: Role, kind: str) -> skills.Draw:
+    """Return a new instance of a kind in the words of a role."""
+    words = lexicon(role)
+    codes = [*words.names, *NUMBERS[:10]]
+    makers: dict[str, Callable[[], skills.Draw]] = {
+        "topic": lambda: skills.classify(random, words, random.randint(3, 6), most=3),
+        "themes": lambda: skills.classify_two(random, words, random.randint(3, 5)),
+        "pair": lambda: skills.relate(random, words, random.randint(3, 8)),
+        "facts": lambda: skills.look_up(random, words, 2, random.random() < 0.5),
+        "sums": lambda: skills.calculate(random, random.choice(operations(role))),
+        "rewrite": lambda: skills.rewrite(random, words, random.choice(patterns("train"))),
+        "reorder": lambda: skills.rewrite(random, words, random.choice(patterns("held_out"))),
+        "cipher": lambda: skills.encipher(random, words, random.randint(8, 12), 2, codes),
+        "odd": lambda: skills.odd_one_out(random, words, random.randint(4, 8)),
+        "last": lambda: skills.classify_last(random, words, random.randint(3, 5)),
+    }
+    return makers[kind]()
