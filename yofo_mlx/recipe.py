@@ -170,7 +170,8 @@ class TaskSource(Section):
     name: str | None = None
     """Name of the task; left out: taken from the source."""
     source: str
-    """File, folder, hub id (`owner/name`) or `tiny:train`, `tiny:held_out`."""
+    """File, folder, files by `*` (a task each), hub id (`owner/name`), or the embedded suite's
+    `tiny:train`, `tiny:held_out`."""
     role: Literal["train", "held_out"] = "train"
     """`train`, or `held_out`: never trained on, only evaluated."""
     family: Family = "other"
@@ -198,7 +199,10 @@ class TaskSource(Section):
     limit: PositiveInt | None = None
     """Most examples of the training split, drawn with the recipe's seed."""
     valid_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the training split set aside where the source has no `valid` or `test` split."""
+    """Share of the training split set aside as `valid` where the source has none; a held-out task
+    with a `test` split keeps all."""
+    bad_rows: Literal["refuse", "drop"] = "refuse"
+    """Rows that cannot be read, such as unlabelled ones: `refuse` the source, or `drop` them."""
     metric: Literal["auto", "exact", "f1", "rouge"] = "auto"
     """Metric; `auto` follows the family."""
     answer_after: str | None = None

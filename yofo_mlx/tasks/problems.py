@@ -1,0 +1,59 @@
+"""What is wrong with a data set, and where."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["line", "record"]
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a text file, or a record of a file without lines; number 0 is the whole file."""
+
+    path: str
+    number: int = 0
+    unit: Unit = "line"
+
+    def __str__(self) -> str:
+        if not self.number:
+            return self.path
+        mark = ":" if self.unit == "line" else ": record "
+        return f"{self.path}{mark}{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding: an error stops an import, a warning does not."""
+
+    place: Place
+    message: str
+    hint: str = ""
+    severity: Severity = "error"
+
+    @property
+    def path(self) -> str:
+        """File the problem is in."""
+        return self.place.path
+
+    @property
+    def line(self) -> int:
+        """Line or record number, 0 for the whole file."""
+        return self.place.number
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
+class RowError(Exception):
+    """A row that cannot become an example; the caller knows its place."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def errors(problems: list[Problem]) -> list[Problem]:
+    """Return the problems that stop an import."""
+    return [problem for problem in problems if problem.severity == "error"]

@@ -1,0 +1,118 @@
+"""From a `[[tasks]]` table to the examples of its splits, with every problem on the way."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from yofo_mlx.errors import DataError
+from yofo_mlx.recipe import TaskSource
+from yofo_mlx.tasks import locate
+from yofo_mlx.tasks.columns import Columns, Item, choose_columns
+from yofo_mlx.tasks.locate import Piece
+from yofo_mlx.tasks.parquet import ClassNames, class_names
+from yofo_mlx.tasks.problems import Place, Problem, RowError
+from yofo_mlx.tasks.readers import format_of, read_rows
+from yofo_mlx.tasks.rows import Row
+from yofo_mlx.tasks.splits import SPLITS, Split
+
+
+@dataclass
+class Loaded:
+    """A source as read: columns, examples by split, problems."""
+
+    source: TaskSource
+    name: str
+    columns: Columns | None = None
+    items: dict[Split, list[Item]] = field(default_factory=dict)
+    files: dict[Split, list[str]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def all_items(self) -> Iterator[Item]:
+        """Yield the examples of all splits."""
+        for split in SPLITS:
+            yield from self.items.get(split, ())
+
+
+def load(source: TaskSource, base: Path) -> list[Loaded]:
+    """Read a source: one set of examples, or one for each file that a `*` matches."""
+    if not locate.is_pattern(source.source):
+        return [_load_one(source, base)]
+    paths = locate.matches(source.source, base)
+    if not paths:
+        missing = Problem(Place(source.source), "no file matches", "check the pattern")
+        return [Loaded(source, source.name or source.source, problems=[missing])]
+    prefix = f"{source.name}/" if source.name else ""
+    parts = [
+        source.model_copy(update={"source": str(path), "name": prefix + path.name.split(".")[0]})
+        for path in paths
+    ]
+    return [_load_one(part, base) for part in parts]
+
+
+def _load_one(source: TaskSource, base: Path) -> Loaded:
+    loaded = Loaded(source, source.name or default_name(source))
+    names: ClassNames = {}
+    try:
+        pieces, names = locate.pieces(source, base)
+    except DataError as error:
+        loaded.problems.append(Problem(Place(source.source), error.message, error.hint))
+        return loaded
+    for split in SPLITS:
+        if split in pieces:
+            loaded.files[split] = [piece.file.shown for piece in pieces[split]]
+            loaded.items[split] = list(_items(pieces[split], loaded, names))
+    if not any(loaded.items.values()) and not loaded.problems:
+        hint = "the files were read, but hold no rows"
+        loaded.problems.append(Problem(Place(source.source), "no examples", hint))
+    loaded.problems = _collapse(loaded)
+    return loaded
+
+
+def default_name(source: TaskSource) -> str:
+    """Return a task's name where the recipe gives none."""
+    path = source.source.rstrip("/")
+    name = path.rsplit("/", 1)[-1]
+    if format_of(name):
+        name = name.split(".")[0]
+    return f"{name}/{source.config}" if source.config else name or "task"
+
+
+def _items(pieces: list[Piece], loaded: Loaded, names: ClassNames) -> Iterator[Item]:
+    for piece in pieces:
+        shown = piece.file
+        known = {**names, **(class_names(shown.path) if shown.path.suffix == ".parquet" else {})}
+        for row in read_rows(shown, loaded.problems, piece.records):
+            try:
+                loaded.columns = loaded.columns or _choose(loaded.source, row, known)
+                yield loaded.columns.item(row)
+            except RowError as error:
+                loaded.problems.append(Problem(row.place, error.message, error.hint))
+                if loaded.columns is None:
+                    return
+
+
+def _choose(source: TaskSource, row: Row, names: ClassNames) -> Columns:
+    labels = source.labels or ()
+    return choose_columns(row, source.input, source.output, source.separator, labels, names)
+
+
+def _collapse(loaded: Loaded) -> list[Problem]:
+    """Say once what every row of a file has in common."""
+    if any(loaded.items.values()):
+        return _tolerate(loaded)
+    seen: dict[tuple[str, str], int] = {}
+    for problem in loaded.problems:
+        key = problem.place.path, problem.message
+        seen[key] = seen.get(key, 0) + 1
+    kept: dict[tuple[str, str], Problem] = {}
+    for problem in loaded.problems:
+        key = problem.place.path, problem.message
+        count = f" (and {seen[key] - 1} more rows)" if seen[key] > 1 else ""
+        kept.setdefault(key, replace(problem, message=problem.message + count))
+    return list(kept.values())
+
+
+def _tolerate(loaded: Loaded) -> list[Problem]:
+    if loaded.source.bad_rows == "refuse":
+        return loaded.problems
+    return [replace(problem, severity="warning") for problem in loaded.problems]

@@ -1,0 +1,29 @@
+"""Text that comes from data, made safe to print."""
+
+import re
+
+# C0 and C1 controls, bidirectional overrides, invisible separators and stray surrogates: what a
+# terminal would obey, or what would make a line look other than it is.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff]"
+)
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return `text` with control characters escaped visibly, except those in `keep`."""
+    return _UNSAFE.sub(lambda found: _escape(found[0], keep), text)
+
+
+def shorten(text: str, width: int = 80) -> str:
+    """Return `text` on one printable line of at most `width` characters."""
+    line = printable(text[: width + 1])
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _escape(character: str, keep: str) -> str:
+    if character in keep:
+        return character
+    code = ord(character)
+    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
