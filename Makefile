@@ -23,7 +23,7 @@ types: .venv/ready
 	$(BIN)/mypy
 
 imports: .venv/ready
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 pytest: .venv/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile

@@ -8,7 +8,7 @@ fits='import platform, sys
 mac = sys.platform == "darwin"
 sys.exit(sys.version_info < (3, 11) or (mac and platform.machine() != "arm64"))'
 
-if ! .venv/bin/python -c "$fits" 2>/dev/null; then
+if ! .venv/bin/python -c "import pip; $fits" 2>/dev/null; then
     found=
     for python in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
         if "$python" -c "$fits" 2>/dev/null; then found=$python && break; fi
@@ -18,11 +18,15 @@ if ! .venv/bin/python -c "$fits" 2>/dev/null; then
         echo "Install one, or say where it is: make PYTHON=/path/to/python3.12 ..." >&2
         exit 2
     fi
-    echo "Setting up .venv with $("$found" --version); this takes a minute, once."
+    echo "Setting up .venv with $("$found" --version); this takes a minute or two, once."
     # Some systems ship venv without its own copy of pip.
-    "$found" -m venv --clear .venv 2>/dev/null || {
-        "$found" -m venv --clear --without-pip .venv
-        "$found" -m pip --python .venv/bin/python install -q pip
+    "$found" -m venv --clear .venv >/dev/null 2>&1 || {
+        "$found" -m venv --clear --without-pip .venv &&
+            "$found" -m pip --python .venv/bin/python install -qq pip
+    } || {
+        echo "$found cannot make a virtual environment: it has neither ensurepip nor pip." >&2
+        echo "Install them (Debian: python3-venv), or name another: make PYTHON=/path/to/python ..." >&2
+        exit 2
     }
 fi
 

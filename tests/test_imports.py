@@ -1,0 +1,56 @@
+"""What an import may pull in, seen in a process of its own: contracts do not see late imports."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"mlx", "mlx_lm", "transformers", "pyarrow", "matplotlib", "textual", "rich"}
+LIGHT = [
+    "yofo_mlx",
+    "yofo_mlx.blas",
+    "yofo_mlx.cli",
+    "yofo_mlx.errors",
+    "yofo_mlx.events",
+    "yofo_mlx.launch",
+    "yofo_mlx.paths",
+    "yofo_mlx.prompting.client",
+    "yofo_mlx.prompting.demonstrations",
+    "yofo_mlx.prompting.protocol",
+    "yofo_mlx.recipe",
+    "yofo_mlx.recipe_file",
+    "yofo_mlx.runs",
+    "yofo_mlx.tasks",
+    "yofo_mlx.text",
+]
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the top-level packages in `sys.modules` after a statement."""
+    code = f"{statement}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_light_module_stays_light(module: str) -> None:
+    assert not loaded_by(f"import {module}") & HEAVY
+
+
+def test_terminal_app_does_not_load_mlx() -> None:
+    assert not loaded_by("import tui.app") & {"mlx", "mlx_lm", "transformers", "pyarrow"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
+def test_help_answers_without_anything_heavy(arguments: list[str]) -> None:
+    call = f"""
+import sys
+sys.argv = ["yofo", *{arguments!r}]
+from yofo_mlx.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+"""
+    assert not loaded_by(call) & HEAVY
