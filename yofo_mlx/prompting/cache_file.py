@@ -1,0 +1,163 @@
+"""Prompt cache files: K and V of the demonstrations, in mlx-lm's safetensors layout.
+
+The metadata says what the cache belongs to, and what the model answers to a probe token, so that a
+cache is never used with anything that would read it differently.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkstemp
+from typing import Any
+
+import mlx.core as mx
+from mlx.utils import tree_map
+from mlx_lm.models.cache import (
+    KVCache,
+    QuantizedKVCache,
+    load_prompt_cache,
+    make_prompt_cache,
+    save_prompt_cache,
+)
+
+from yofo_mlx.errors import RunError
+from yofo_mlx.files import sync_folder
+from yofo_mlx.prompting.context import Context
+from yofo_mlx.prompting.prefix import Prefix
+from yofo_mlx.tasks.task import Example
+
+VERSION = "1"
+SUFFIX = ".safetensors"
+_PROBED = 8  # likeliest tokens compared
+_TOLERANCE = 0.1  # nats; another model or another context is off by far more
+_AGAIN = "give the demonstrations again instead of the file"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a prompt cache file says about itself."""
+
+    demonstrations: list[Example]
+    instruction: str
+    tokens: list[int]
+    probe: dict[int, float]
+
+
+def save(path: Path, prefix: Prefix, fingerprint: dict[str, str]) -> Path:
+    """Write the context of a filled prefix; return the path with its suffix."""
+    if not prefix.tokens:
+        raise RunError("there are no demonstrations to save", "give some first")
+    path = path.expanduser().absolute()
+    path = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+    layers = [_exact(layer) for layer in prefix.context.layers]
+    metadata = {
+        "yofo_prompt_cache": VERSION,
+        "fingerprint": json.dumps(fingerprint),
+        "demonstrations": json.dumps([[e.input, e.output] for e in prefix.demonstrations]),
+        "instruction": prefix.instruction,
+        "tokens": json.dumps(prefix.tokens),
+        "probe": json.dumps(_probe(prefix.context)),
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, layers, metadata)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RunError(
+            f"the prompt cache cannot be written to {path}: {error}",
+            "choose a folder you can write to, with room for it",
+        ) from error
+    return path
+
+
+def load(path: Path, prefix: Prefix, fingerprint: dict[str, str]) -> None:
+    """Fill a new prefix from a file, or raise with the reason and leave it unfilled."""
+    path = _existing(path.expanduser())
+    saved = _read_metadata(path, fingerprint)
+    prefix.choose(saved.demonstrations, saved.instruction)
+    if prefix.tokens != saved.tokens:
+        raise RunError(f"{path}: its demonstrations now have other token ids", _AGAIN)
+    context = prefix.context
+    try:
+        layers = load_prompt_cache(str(path))
+        expected = [type(layer) for layer in make_prompt_cache(context.model)]
+        if [type(layer) for layer in layers] != expected:
+            raise ValueError("its layers are of another kind")
+        mx.eval([layer.state for layer in layers])
+        context.adopt(layers, saved.tokens)
+        agrees = _agrees(saved.probe, context)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        context.reset()
+        raise RunError(f"{path} is damaged: {error}", _AGAIN) from error
+    if not agrees:
+        context.reset()
+        raise RunError(f"{path}: the model answers differently than when it was saved", _AGAIN)
+
+
+def _exact(layer: Any) -> Any:
+    """Return a layer without the unused rows at the end of its buffers."""
+    if type(layer) not in (KVCache, QuantizedKVCache):
+        return layer
+    keys, values, *rest = layer.state
+    used = tree_map(lambda rows: rows[..., : layer.offset, :], (keys, values))
+    return type(layer).from_state((*used, *rest))
+
+
+def _write(path: Path, layers: list[Any], metadata: dict[str, str]) -> None:
+    descriptor, temporary = mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=SUFFIX)
+    try:
+        save_prompt_cache(temporary, layers, metadata)
+        os.fsync(descriptor)
+        os.replace(temporary, path)
+    finally:
+        os.close(descriptor)
+        Path(temporary).unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _existing(path: Path) -> Path:
+    for candidate in (path, path.with_name(path.name + SUFFIX)):
+        if candidate.is_file() and candidate.suffix == SUFFIX:
+            return candidate
+    raise RunError(f"there is no prompt cache {path}", f"prompt caches end in {SUFFIX}")
+
+
+def _read_metadata(path: Path, fingerprint: dict[str, str]) -> Saved:
+    try:
+        contents: Any = mx.load(str(path), return_metadata=True)
+        # mlx-lm's layout: the caller's metadata come first of three.
+        metadata = {key.removeprefix("0."): value for key, value in contents[1].items()}
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RunError(f"{path} is not a prompt cache: {error}", _AGAIN) from error
+    if metadata.get("yofo_prompt_cache") != VERSION:
+        raise RunError(f"{path} was not saved by this version of yofo", _AGAIN)
+    try:
+        known = json.loads(metadata["fingerprint"])
+        if different := [name for name in fingerprint if known.get(name) != fingerprint[name]]:
+            raise RunError(
+                f"{path} belongs to another {' and another '.join(different)}",
+                f"load what it was saved with, or {_AGAIN}",
+            )
+        return Saved(
+            [Example(str(x), str(y)) for x, y in json.loads(metadata["demonstrations"])],
+            metadata["instruction"],
+            json.loads(metadata["tokens"]),
+            {int(token): float(value) for token, value in json.loads(metadata["probe"]).items()},
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged: {error!r}", _AGAIN) from error
+
+
+def _probe(context: Context) -> dict[int, float]:
+    """Return the likeliest tokens after the last token once more, with log-probabilities."""
+    logprobs = context.next_logprobs(context.tokens[-1])
+    best: Any = mx.argsort(-logprobs)[:_PROBED].tolist()
+    return {token: float(logprobs[token]) for token in best}
+
+
+def _agrees(probe: dict[int, float], context: Context) -> bool:
+    logprobs = context.next_logprobs(context.tokens[-1])
+    return bool(probe) and all(
+        0 <= token < len(logprobs) and abs(float(logprobs[token]) - value) < _TOLERANCE
+        for token, value in probe.items()
+    )

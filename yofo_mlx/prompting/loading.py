@@ -1,0 +1,126 @@
+"""The model of a session: base, adapter and template, as a run or a user names them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from yofo_mlx import runs
+from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, load_adapter
+from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.models import Base, load_base
+from yofo_mlx.recipe import Template
+from yofo_mlx.recipe_file import load_recipe
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model comes from."""
+
+    model: str
+    revision: str | None = None
+    trust_remote_code: bool = False
+    adapter: Path | None = None
+    template: Template = field(default_factory=Template)
+    run_id: str | None = None
+    trained_context: int | None = None
+
+
+@dataclass
+class Loaded:
+    """A model in memory; its adapter can be switched off where that leaves the base exactly."""
+
+    source: Source
+    base: Base
+    adapter_stamp: tuple[float, ...] = ()
+    uses_adapter: bool = False
+    _scales: list[tuple[Any, float]] = field(default_factory=list)
+
+    @property
+    def context(self) -> int | None:
+        """Context the run trained on, else the model's own."""
+        return self.source.trained_context or self.base.context
+
+    @property
+    def limit(self) -> int | None:
+        """Most tokens a prompt may have: the model's context, or more if it trained on more."""
+        if self.base.context is None:
+            return None
+        return max(self.base.context, self.source.trained_context or 0)
+
+    def switch(self, source: Source, use_adapter: bool) -> bool:
+        """Switch the adapter on or off without loading; False where that cannot be done."""
+        if source != self.source or self.adapter_stamp not in ((), stamp(source.adapter)):
+            return False
+        if use_adapter and not self.adapter_stamp:
+            self._mount()
+        elif use_adapter != self.uses_adapter:
+            if not self._scales:
+                return False
+            for layer, scale in self._scales:
+                layer.scale = scale if use_adapter else 0.0
+        self.uses_adapter = use_adapter
+        return True
+
+    def _mount(self) -> None:
+        if self.source.adapter is None:
+            return
+        load_adapter(self.base.model, self.source.adapter)
+        self.base.model.eval()  # fresh adapter layers would drop out
+        self.adapter_stamp = stamp(self.source.adapter)
+        adapted = [layer for _, layer in self.base.model.named_modules() if "lora_a" in layer]
+        # DoRA divides by a norm as well: no scale makes it the base again.
+        if not any("m" in layer for layer in adapted):
+            self._scales = [(layer, layer.scale) for layer in adapted]
+
+
+def find_source(run: str | None, model: str | None, adapter: str | None) -> Source:
+    """Return where to load from: a run's recipe, with `model` and `adapter` in their place."""
+    folder = Path(adapter).expanduser().absolute() if adapter else None
+    if run is None:
+        if model is None:
+            raise RecipeError("neither a run nor a model is named", "give one of them")
+        return Source(model, adapter=folder)
+    found = runs.find(run)
+    recipe = load_recipe(found.recipe_path)
+    return Source(
+        model or recipe.model,
+        None if model else recipe.revision,
+        recipe.trust_remote_code,
+        folder or found.adapter_path,
+        recipe.template,
+        found.run_id,
+        recipe.episodes.max_tokens,
+    )
+
+
+def check_adapter(source: Source) -> None:
+    """Refuse a source whose adapter is not there, before the model is loaded."""
+    if source.adapter and not (source.adapter / WEIGHTS_FILE).is_file():
+        if source.run_id and source.adapter.name == "adapter":
+            raise RunError(
+                f"run {source.run_id} has no adapter yet",
+                "wait for its first validation, or prompt the base model (`--base`)",
+            )
+        raise RunError(
+            f"there is no adapter in {source.adapter}",
+            f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}",
+        )
+
+
+def load(source: Source, use_adapter: bool) -> Loaded:
+    """Load a base model and put its adapter on."""
+    base = load_base(
+        source.model, revision=source.revision, trust_remote_code=source.trust_remote_code
+    )
+    loaded = Loaded(source, base)
+    loaded.switch(source, use_adapter)
+    return loaded
+
+
+def stamp(adapter: Path | None) -> tuple[float, ...]:
+    """Return what tells one state of an adapter folder from the next."""
+    if adapter is None:
+        return ()
+    files = [adapter / name for name in (WEIGHTS_FILE, CONFIG_FILE)]
+    states = [file.stat() for file in files if file.is_file()]
+    return tuple(number for state in states for number in (state.st_size, state.st_mtime))

@@ -1,0 +1,90 @@
+"""Parameters of a session's methods, declared once and checked before any work."""
+
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from yofo_mlx.prompting.protocol import INVALID_PARAMS, ProtocolError, Request
+from yofo_mlx.tasks.task import Example
+
+
+def _encodable(text: str) -> str:
+    text.encode()  # half a surrogate pair is no text; the ValueError names it
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+
+
+class Parameters(BaseModel):
+    """Base of all parameters; unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Nothing(Parameters):
+    """For methods without parameters."""
+
+
+class Load(Parameters):
+    """Which model; a run id, or a model with an adapter if wanted."""
+
+    run: str | None = None
+    model: str | None = None
+    adapter: str | None = None
+    use_adapter: bool = True
+
+
+class Demonstration(Parameters):
+    """One labelled pair."""
+
+    input: Text
+    output: Text
+
+
+class Prefill(Parameters):
+    """The demonstrations to keep in the context."""
+
+    demonstrations: list[Demonstration] = []
+    instruction: Text = ""
+
+    def examples(self) -> list[Example]:
+        """Return the demonstrations as examples."""
+        return [Example(pair.input, pair.output) for pair in self.demonstrations]
+
+
+class Generate(Parameters):
+    """A query to answer."""
+
+    input: Text
+    max_tokens: Annotated[int, Field(gt=0)] = 256
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
+class Score(Parameters):
+    """A query and the answers to compare."""
+
+    input: Text
+    labels: Annotated[list[Text], Field(min_length=1)]
+
+
+class CacheFile(Parameters):
+    """A prompt cache file."""
+
+    path: Annotated[Text, Field(min_length=1)]
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+def read(kind: type[P], request: Request) -> P:
+    """Return a request's parameters; every mistake is named at once."""
+    try:
+        return kind.model_validate(request.params)
+    except ValidationError as error:
+        mistakes = "; ".join(
+            f"`{'.'.join(map(str, detail['loc']))}`: {detail['msg']}" for detail in error.errors()
+        )
+        raise ProtocolError(
+            INVALID_PARAMS, f"{request.method}: {mistakes[:2000]}", request.id
+        ) from None

@@ -1,0 +1,104 @@
+"""The demonstrations in the context: chosen to fit, read once, kept between queries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from yofo_mlx.errors import DataError, FitError
+from yofo_mlx.prompting.context import Context, OnChunk, ignore
+from yofo_mlx.recipe import Template
+from yofo_mlx.segments import Segmenter
+from yofo_mlx.tasks.task import Example
+
+LARGEST_ROOM = 512  # tokens kept free for a query and its answer
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """How many tokens of an earlier prefix still serve, and why not more."""
+
+    tokens: int
+    note: str = ""
+
+
+class Prefix:
+    """Demonstrations as tokens, and how much of them the context holds."""
+
+    def __init__(
+        self, context: Context, tokenizer: Any, template: Template, limit: int | None
+    ) -> None:
+        """`limit` is the model's own context length in tokens, None if it is unknown."""
+        self.context, self.limit = context, limit
+        self._tokenizer, self._template = tokenizer, template
+        self.choose((), "")
+
+    def choose(self, demonstrations: Sequence[Example], instruction: str) -> Reuse:
+        """Take these demonstrations instead of the present ones; `fill` then reads them."""
+        segmenter = Segmenter(self._tokenizer, self._template, instruction)
+        tokens, fitting = list(segmenter.opening), list[Example]()
+        room = self._room()
+        if room is not None and len(tokens) > room:
+            raise FitError(
+                f"the instruction has {len(tokens)} tokens, but the model's context {self.limit}",
+                "shorten the instruction",
+            )
+        for example in demonstrations:
+            question = segmenter.question(example.input, first=not fitting)
+            piece = question + segmenter.answer(example.output)
+            if room is None or len(tokens) + len(piece) <= room:
+                tokens += piece
+                fitting.append(example)
+        self.segmenter, self.instruction = segmenter, instruction
+        self.tokens, self.demonstrations = tokens, fitting
+        self.left_out = len(demonstrations) - len(fitting)
+        return self._reuse()
+
+    @property
+    def is_filled(self) -> bool:
+        """Tell whether the context holds all demonstrations."""
+        return self.context.tokens == self.tokens
+
+    def fill(self, on_chunk: OnChunk = ignore) -> None:
+        """Read what the context still lacks; what a cancel leaves over is read by the next call."""
+        self.context.read(self.tokens[len(self.context.tokens) :], on_chunk)
+
+    def question(self, text: str, answer_tokens: int = 1) -> list[int]:
+        """Return a query's tokens; refuse one that leaves no room for so long an answer."""
+        if not text.strip():
+            raise DataError("the query is empty", "write the input that wants an answer")
+        question = self.segmenter.question(text, first=not self.demonstrations)
+        free = self.free(question)
+        if free is not None and free < answer_tokens:
+            raise FitError(
+                f"the query ({len(question)} tokens) and its answer do not fit: the demonstrations"
+                f" take {len(self.tokens)} of the model's context of {self.limit} tokens",
+                "shorten the query, or use fewer demonstrations",
+            )
+        return question
+
+    def free(self, question: Sequence[int]) -> int | None:
+        """Return how many tokens of the model's context are left for an answer."""
+        return None if self.limit is None else self.limit - len(self.tokens) - len(question)
+
+    def _room(self) -> int | None:
+        """Return how many tokens the demonstrations may take."""
+        return None if self.limit is None else self.limit - min(LARGEST_ROOM, self.limit // 8)
+
+    def _reuse(self) -> Reuse:
+        """Cut the context down to what it shares with the new tokens."""
+        held = len(self.context.tokens)
+        common = common_prefix(self.context.tokens, self.tokens)
+        if self.context.cut(common):
+            return Reuse(common)
+        self.context.reset()
+        return Reuse(
+            0,
+            f"{held} tokens are read again: this model's cache (sliding window or recurrent state)"
+            " can be extended but not shortened",
+        )
+
+
+def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return the length of the longest common prefix."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))

@@ -1,0 +1,160 @@
+"""The methods of a session: one model, the demonstrations it has read, queries about them."""
+
+import gc
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import mlx.core as mx
+
+from yofo_mlx.errors import RunError
+from yofo_mlx.prompting import cache_file, loading, parameters
+from yofo_mlx.prompting.context import Context, OnChunk
+from yofo_mlx.prompting.fingerprint import fingerprint
+from yofo_mlx.prompting.generation import generate
+from yofo_mlx.prompting.loading import Loaded
+from yofo_mlx.prompting.prefix import Prefix, Reuse
+from yofo_mlx.prompting.scoring import score
+
+Result = dict[str, Any]
+
+
+class Work(Protocol):
+    """The call that is being answered."""
+
+    def check(self) -> None:
+        """Raise Cancelled if the caller has given it up."""
+
+    def note(self, method: str, **params: Any) -> None:
+        """Send a notification about it."""
+
+
+class Prompter:
+    """A loaded model and its demonstrations."""
+
+    def __init__(self) -> None:
+        self._loaded: Loaded | None = None
+        self._prefix: Prefix | None = None
+
+    def load(self, wanted: parameters.Load, work: Work) -> Result:
+        """Load a model, or switch its adapter; the context is empty afterwards."""
+        source = loading.find_source(wanted.run, wanted.model, wanted.adapter)
+        if wanted.use_adapter:
+            loading.check_adapter(source)
+        loaded, self._loaded, self._prefix = self._loaded, None, None
+        if loaded is None or not loaded.switch(source, wanted.use_adapter):
+            del loaded  # two models at once might not fit
+            gc.collect()
+            mx.clear_cache()
+            loaded = loading.load(source, wanted.use_adapter)
+        self._prefix, self._loaded = _new_prefix(loaded), loaded
+        return {
+            "model": source.model,
+            "adapter": str(source.adapter) if source.adapter and wanted.use_adapter else None,
+            "run_id": source.run_id,
+            "style": self._prefix.segmenter.style,
+            "context": loaded.context,
+        }
+
+    def prefill(self, wanted: parameters.Prefill, work: Work) -> Result:
+        """Read demonstrations; what earlier ones have in common with them is not read again."""
+        started = time.perf_counter()
+        loaded, prefix = self._ready()
+        reuse = prefix.choose(wanted.examples(), wanted.instruction)
+        prefix.fill(_progress(prefix, work))
+        notes = [reuse.note]
+        if loaded.context and len(prefix.tokens) > loaded.context:
+            notes.append(f"the model was trained on at most {loaded.context} tokens")
+        return _summary(prefix, reuse, started) | {"note": "; ".join(filter(None, notes))}
+
+    def generate(self, wanted: parameters.Generate, work: Work) -> Result:
+        """Answer a query."""
+        loaded, prefix = self._ready()
+        question = prefix.question(wanted.input)
+        prefix.fill(_progress(prefix, work))
+        free = prefix.free(question)
+        answer = generate(
+            prefix.context,
+            prefix.segmenter,
+            loaded.base.tokenizer,
+            question,
+            max_tokens=wanted.max_tokens if free is None else min(wanted.max_tokens, free),
+            temperature=wanted.temperature,
+            on_text=lambda text: work.note("token", text=text),
+            on_chunk=lambda _: work.check(),
+        )
+        return asdict(answer) | {"prompt_tokens": len(prefix.tokens) + len(question)}
+
+    def score(self, wanted: parameters.Score, work: Work) -> Result:
+        """Compare given answers to a query."""
+        _, prefix = self._ready()
+        longest = max(len(prefix.segmenter.answer(label)) for label in wanted.labels)
+        question = prefix.question(wanted.input, longest)
+        prefix.fill(_progress(prefix, work))
+        scores = score(
+            prefix.context, prefix.segmenter, question, wanted.labels, lambda _: work.check()
+        )
+        return {"scores": [asdict(item) for item in scores]}
+
+    def save_cache(self, wanted: parameters.CacheFile, work: Work) -> Result:
+        """Write the demonstrations with their K and V to a file."""
+        started = time.perf_counter()
+        loaded, prefix = self._ready()
+        prefix.fill(_progress(prefix, work))
+        path = cache_file.save(Path(wanted.path), prefix, fingerprint(loaded))
+        return _summary(prefix, Reuse(len(prefix.tokens)), started) | {"path": str(path)}
+
+    def load_cache(self, wanted: parameters.CacheFile, work: Work) -> Result:
+        """Take the demonstrations from a file; a refused file changes nothing."""
+        started = time.perf_counter()
+        loaded, _ = self._ready()
+        prefix = _new_prefix(loaded)
+        cache_file.load(Path(wanted.path), prefix, fingerprint(loaded))
+        self._prefix = prefix
+        return _summary(prefix, Reuse(len(prefix.tokens)), started) | {
+            "demonstrations": [asdict(example) for example in prefix.demonstrations],
+            "instruction": prefix.instruction,
+        }
+
+    def stats(self, wanted: parameters.Nothing, work: Work) -> Result:
+        """Return memory and the size of the context."""
+        prefix = self._prefix
+        return {
+            "active_gb": mx.get_active_memory() / 1e9,
+            "cache_gb": mx.get_cache_memory() / 1e9,
+            "peak_gb": mx.get_peak_memory() / 1e9,
+            "context_tokens": len(prefix.context.tokens) if prefix else 0,
+            "shots": len(prefix.demonstrations) if prefix else 0,
+        }
+
+    def _ready(self) -> tuple[Loaded, Prefix]:
+        if self._loaded is None or self._prefix is None:
+            raise RunError("no model is loaded", "load one first")
+        return self._loaded, self._prefix
+
+
+def _new_prefix(loaded: Loaded) -> Prefix:
+    base = loaded.base
+    return Prefix(Context(base.model), base.tokenizer, loaded.source.template, loaded.limit)
+
+
+def _progress(prefix: Prefix, work: Work) -> OnChunk:
+    """Report how far the demonstrations are read, and stop where the caller wants it."""
+
+    def report(done: int) -> None:
+        work.check()
+        work.note("progress", done=done, total=len(prefix.tokens))
+
+    return report
+
+
+def _summary(prefix: Prefix, reuse: Reuse, started: float) -> Result:
+    return {
+        "shots": len(prefix.demonstrations),
+        "tokens": len(prefix.tokens),
+        "reused_tokens": reuse.tokens,
+        "seconds": time.perf_counter() - started,
+        "left_out": prefix.left_out,
+        "note": reuse.note,
+    }
