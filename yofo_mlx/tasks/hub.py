@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.tasks import hubcard
@@ -37,15 +38,12 @@ def list_files(id: str, config: str | None = None, revision: str | None = None) 
         commit, files, card = _look(id, revision)
         chosen = _choose(id, config, files, card)
         if chosen is None and revision is None:
-            commit, files, _ = _look(id, CONVERTED)
+            commit, files = _look_at_converted(id)
             chosen = _choose(id, config, files, hubcard.Card())
     if chosen is None:
-        known = ", ".join(FORMAT_HINT)
-        raise DataError(f"{id}: no data files that can be read", f"readable on the hub are {known}")
+        hint = "readable are Parquet, JSONL, JSON and CSV files; fetch others and convert them"
+        raise DataError(f"{id}: no data files that can be read", hint)
     return Listing(id, commit, chosen, card.class_names(config))
-
-
-FORMAT_HINT = ("Parquet", "JSONL", "JSON", "CSV")
 
 
 def fetch(listing: Listing, names: list[str]) -> list[DataFile]:
@@ -65,13 +63,36 @@ def fetch(listing: Listing, names: list[str]) -> list[DataFile]:
 def _look(id: str, revision: str | None) -> tuple[str, list[str], hubcard.Card]:
     """Return commit, file names and card of a revision, from the hub or from the cache."""
     from huggingface_hub import get_cached_repo_tree, snapshot_download
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class NoBar(tqdm):
+        """One small file is fetched before anybody has read the bar."""
+
+        def __init__(self, *args: Any, **keys: Any) -> None:
+            super().__init__(*args, **{**keys, "disable": True})  # type: ignore[no-untyped-call]
 
     folder = Path(
-        snapshot_download(id, repo_type="dataset", revision=revision, allow_patterns=["README.md"])
+        snapshot_download(
+            id,
+            repo_type="dataset",
+            revision=revision,
+            allow_patterns=["README.md"],
+            tqdm_class=NoBar,
+        )
     )
     commit = folder.name
     tree = get_cached_repo_tree(id, repo_type="dataset", revision=commit)
     return commit, sorted(entry.path for entry in tree), hubcard.read(folder / "README.md")
+
+
+def _look_at_converted(id: str) -> tuple[str, list[str]]:
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    try:
+        commit, files, _ = _look(id, CONVERTED)
+    except RevisionNotFoundError:
+        return "", []
+    return commit, files
 
 
 def _choose(

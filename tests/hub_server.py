@@ -1,0 +1,197 @@
+"""A stand-in for the hub on the loopback interface, for the real client to talk to.
+
+    from hub_server import HubServer, hub_fixture  # noqa: F401
+
+    def test_something(hub: HubServer) -> None:
+        hub.add("dataset", "owner/name", {"train.jsonl": b"..."})
+        hub.add("model", "owner/model", files_of(folder))
+
+The fixture points this process at it; `hub.environment(folder)` does so for a child process.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+Files = dict[str, bytes]
+
+
+@dataclass
+class Repo:
+    """Files by revision; a commit is named by a hash over them."""
+
+    revisions: dict[str, Files] = field(default_factory=dict)
+    gated: bool = False
+
+    def files(self, revision: str) -> tuple[str, Files] | None:
+        """Return commit and files of a branch, a tag or a commit."""
+        for name, files in self.revisions.items():
+            commit = commit_of(files)
+            if revision in (name, commit):
+                return commit, files
+        return None
+
+
+class HubServer:
+    """The repositories, the server, and a log of what was asked for."""
+
+    def __init__(self) -> None:
+        self.repos: dict[str, Repo] = {}
+        self.log: list[str] = []
+        hub = self
+
+        class Handler(_Handler):
+            server_hub = hub
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+
+    def add(
+        self, kind: str, id: str, files: Files, revision: str = "main", gated: bool = False
+    ) -> None:
+        """Publish files under a repository of kind `dataset` or `model`."""
+        repo = self.repos.setdefault(f"{kind}s/{id}", Repo())
+        repo.revisions[revision] = files
+        repo.gated = repo.gated or gated
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """Return the variables that point a child process at this hub."""
+        return {
+            "HF_ENDPOINT": self.endpoint,
+            "HF_HOME": str(home),
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "NO_PROXY": "127.0.0.1",
+        }
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server_hub: HubServer
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        self.server_hub.log.append(f"{self.command} {self.path}")
+
+    def _answer(self) -> None:
+        parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
+        if parts[0] == "api":
+            self._answer_api(parts[1:])
+        else:
+            kind = parts.pop(0) if parts[0] == "datasets" else "models"
+            self._answer_file(f"{kind}/{'/'.join(parts[:2])}", parts[2:])
+
+    def _answer_api(self, parts: list[str]) -> None:
+        id = "/".join(parts[1:3])
+        repo = self.server_hub.repos.get("/".join(parts[:3]))
+        verb, revision = parts[3:5] if len(parts) > 4 else ("revision", "main")
+        if repo is None:
+            self._refuse(404, "RepoNotFound", "Repository not found")
+        elif (found := repo.files(revision)) is None:
+            self._refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        elif verb == "tree":
+            self._send_json([_entry(name, data) for name, data in found[1].items()])
+        else:
+            siblings = [{"rfilename": name} for name in found[1]]
+            self._send_json({"id": id, "sha": found[0], "private": False, "siblings": siblings})
+
+    def _answer_file(self, key: str, parts: list[str]) -> None:
+        repo = self.server_hub.repos.get(key)
+        if repo is None or len(parts) < 3 or parts[0] != "resolve":
+            self._refuse(404, "RepoNotFound", "Repository not found")
+        elif repo.gated and "authorization" not in self.headers:
+            self._refuse(401, "GatedRepo", "Access to this repository is restricted")
+        elif (found := repo.files(parts[1])) is None:
+            self._refuse(404, "RevisionNotFound", f"Invalid rev id: {parts[1]}")
+        elif (data := found[1].get("/".join(parts[2:]))) is None:
+            self._refuse(404, "EntryNotFound", "Entry not found")
+        else:
+            self._send_file(data, found[0])
+
+    def _send_file(self, data: bytes, commit: str) -> None:
+        start = 0
+        if asked := self.headers.get("range"):  # a download that goes on where it broke off
+            start = int(asked.removeprefix("bytes=").split("-")[0])
+        head = {"ETag": f'"{_blob(data)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
+        if start:
+            head["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        self._send(206 if start else 200, data[start:], head)
+
+    def _send_json(self, value: Any) -> None:
+        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        head = {"X-Error-Code": code, "X-Error-Message": message}
+        self._send(status, json.dumps({"error": message}).encode(), head)
+
+    def _send(self, status: int, body: bytes, head: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in head.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def commit_of(files: Files) -> str:
+    """Return the commit that holds these files."""
+    digest = hashlib.sha1()
+    for name, data in sorted(files.items()):
+        digest.update(f"{name} {_blob(data)}\n".encode())
+    return digest.hexdigest()
+
+
+def files_of(folder: Path) -> Files:
+    """Return the files below a folder, such as a model's."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _blob(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def _entry(name: str, data: bytes) -> dict[str, Any]:
+    return {"type": "file", "path": name, "size": len(data), "oid": _blob(data)}
+
+
+@pytest.fixture(name="hub")
+def hub_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """Run a hub and point the client in this process at it, with an empty cache."""
+    from huggingface_hub import constants
+
+    server = HubServer()
+    template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    yield server
+    server.close()
