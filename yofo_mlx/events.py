@@ -1,8 +1,8 @@
 """The event stream of a run: one JSON object a line, appended by the trainer, read by every viewer.
 
 Kinds and their fields:
-    started     run_id, model, steps|tokens (planned), train_tasks, held_out_tasks, trainable_parameters
-    plan        max_tokens, episode_tokens, left_out
+    started     run_id, model, steps|tokens (planned), train_tasks, held_out_tasks,
+                trainable_parameters
     progress    step, done, total, phase          inside a step or a validation
     step        step, loss, lr, grad_norm, tokens, targets, shots, tokens_per_s, targets_per_s,
                 peak_gb, memory_gb, total_tokens, share (of the run done), seconds_left

@@ -17,7 +17,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Section(BaseModel):
     """A table of the recipe; unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
 class Lora(Section):
@@ -41,7 +43,7 @@ class Template(Section):
     """How demonstrations become text."""
 
     style: Literal["auto", "chat", "plain"] = "auto"
-    """`chat` uses the model's own chat template, `plain` the lines below, `auto` chat if there is one."""
+    """`chat`: the model's own template; `plain`: the lines below; `auto`: chat if it has one."""
     instruction: str = "{instruction}\n\n"
     """Plain style: the task's instruction, where it has one."""
     input: str = "Input: {input}\nOutput:"
@@ -67,7 +69,7 @@ class Episodes(Section):
     min_shots: Annotated[int, Field(ge=0)] = 0
     """Fewest demonstrations before the last answer of an episode."""
     max_shots: Annotated[int, Field(ge=0)] | None = None
-    """Most demonstrations before the last answer; left out: as many as fit. 0 is zero-shot tuning."""
+    """Most of them; left out: as many as fit. 0 is zero-shot tuning."""
     draw: Literal["uniform", "full"] = "uniform"
     """`uniform` draws the number of shots between the bounds, `full` takes the most that fits."""
 
@@ -237,5 +239,5 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _some_task_trains(self) -> Self:
         if all(task.role == "held_out" for task in self.tasks):
-            raise ValueError("no task has `role = \"train\"`")
+            raise ValueError('no task has `role = "train"`')
         return self

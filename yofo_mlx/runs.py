@@ -1,9 +1,9 @@
 """Run folders: where a run's recipe, events, checkpoints and adapter are, and how it stands.
 
-    recipe.toml   as resolved            events.jsonl   append-only, written by the trainer
-    run.json      versions, machine      console.log    stdout and stderr of a detached run
-    lock          held while it trains   stop           present: finish the step, save, exit
-    checkpoints/<step>/                  adapter/       best so far, for mlx-lm's --adapter-path
+recipe.toml   as resolved            events.jsonl   append-only, written by the trainer
+run.json      versions, machine      console.log    stdout and stderr of a detached run
+lock          held while it trains   stop           present: finish the step, save, exit
+checkpoints/<step>/                  adapter/       best so far, for mlx-lm's --adapter-path
 """
 
 import fcntl
@@ -89,7 +89,9 @@ class Run:
 
     def status(self) -> Status:
         """Derive the status from the lock and the last event."""
-        locked = self.is_locked()  # before the events: a trainer that ends in between has written its last
+        locked = (
+            self.is_locked()
+        )  # before the events: a trainer that ends in between has written its last
         last = last_event(self.events_path)
         if locked:
             return "stopping" if self.stop_path.exists() else "running"
@@ -191,15 +193,19 @@ def _take(file: TextIO) -> bool:
 
 
 def last_event(path: Path) -> Event | None:
-    """Return the last whole event of a stream, read from its end."""
+    """Return the last whole event of a stream."""
+    events = (parse(line) for line in reversed(tail(path)))
+    return next((event for event in events if event is not None), None)
+
+
+def tail(path: Path, size: int = 256 * 1024) -> list[bytes]:
+    """Return the lines in the last bytes of a file, none if it is missing."""
     try:
         with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 256 * 1024))
-            lines = file.read().splitlines()
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+            return file.read().splitlines()
     except OSError:
-        return None
-    return next((event for line in reversed(lines) if (event := parse(line)) is not None), None)
+        return []
 
 
 def save_info(run: Run, info: dict[str, Any]) -> None:

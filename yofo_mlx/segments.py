@@ -23,9 +23,14 @@ class Tokenizer(Protocol):
     all_special_tokens: list[str]
     chat_template: Any
 
-    def encode(self, text: str, *, add_special_tokens: bool = ...) -> list[int]: ...
-    def decode(self, token_ids: list[int]) -> str: ...
-    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any: ...
+    def encode(self, text: str, *, add_special_tokens: bool = ...) -> list[int]:
+        """Return the tokens of a text."""
+
+    def decode(self, token_ids: list[int]) -> str:
+        """Return the text of tokens."""
+
+    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
+        """Return the text of a conversation (with `tokenize=False`)."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,15 @@ class Segmenter:
             else _plain_frame(tokenizer, template, instruction)
         )
         self.opening: list[int] = self._plain_encode(self._frame.opening)
+        self._adds_space = self._plain_encode("\na")[len(self._plain_encode("\n")) :] != (
+            self._plain_encode("a")
+        )
+
+    @property
+    def first_differs(self) -> bool:
+        """Tell whether the first question has tokens of its own."""
+        frame = self._frame
+        return self._adds_space or frame.before_first != frame.before_input
 
     def question(self, text: str, *, first: bool = False) -> list[int]:
         """Return the tokens of an input, up to where its answer begins."""
@@ -86,6 +100,8 @@ class Segmenter:
 
     def _encode(self, text: str, after: str) -> list[int]:
         """Encode a piece as it would be `after` a text: some tokenizers add a space at a start."""
+        if not self._adds_space:
+            return self._plain_encode(text)
         anchor = _tail(after, self._specials)
         tokens = self._plain_encode(anchor)
         both = self._plain_encode(anchor + text)
@@ -132,7 +148,8 @@ def _chat_frame(tokenizer: Tokenizer, instruction: str, specials: Iterable[str])
     opening, before_answer, between, _ = bare
     answer_end = _leading_special(between, specials) or between
     before_input = between.removeprefix(answer_end)
-    lead = before_answer[len(before_answer.rstrip(" ")) :]  # a space belongs to the answer's first word
+    # A space before the answer belongs to its first word.
+    lead = before_answer[len(before_answer.rstrip(" ")) :]
     before_answer = before_answer.removesuffix(lead)
     if instruction:
         opening = _instructed_opening(tokenizer, turns, instruction, opening)

@@ -1,0 +1,242 @@
+"""The command line: verbs to functions, imports per verb, errors to exit codes."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from yofo_mlx import __version__, blas
+from yofo_mlx.errors import ExitCode, YofoError
+
+app = typer.Typer(
+    name="yofo",
+    help="Fine-tune a language model once; then let it learn from demonstrations.\n\n"
+    "Without a verb the terminal app opens.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Look at data sets and check them.", no_args_is_help=True)
+recipes_app = typer.Typer(help="List, copy, check and explain recipes.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(recipes_app, name="recipes")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a recipe key; repeatable."),
+]
+RecipeName = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A file, or a shipped recipe's name.")
+]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id, a part of it, or `last`.")]
+
+
+def main() -> None:
+    """Run the command line and exit; a user's mistake is two lines, never a traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except YofoError as error:
+        code = _complain(error)
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    except BrokenPipeError:  # the reader of our output left
+        sys.stderr.close()
+        code = ExitCode.OK
+    except Exception as error:
+        code = _usage(error)
+    sys.exit(int(code or 0))
+
+
+def _complain(error: YofoError) -> ExitCode:
+    from yofo_mlx.text import printable
+
+    print(f"error: {printable(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"  {printable(error.hint)}", file=sys.stderr)
+    return error.exit_code
+
+
+def _usage(error: Exception) -> ExitCode:
+    """Show a mistake on the command line; anything else is a defect and keeps its traceback."""
+    message = getattr(error, "format_message", None)
+    if message is None:
+        raise error
+    print(f"error: {message()}", file=sys.stderr)
+    print("  `yofo --help` lists the verbs, `yofo VERB --help` their options", file=sys.stderr)
+    return ExitCode.USAGE
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Open the terminal app where no verb is given."""
+    blas.preload()
+    if version:
+        print(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        _open_app()
+
+
+def _open_app() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise YofoError("the terminal app needs a terminal", "`yofo --help` lists the verbs")
+    import importlib
+
+    importlib.import_module("tui.app").main()
+
+
+@app.command()
+def train(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    name: Annotated[str | None, typer.Option(help="Name in the run's id.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Train in the background.")] = False,
+) -> int:
+    """Train a recipe; Ctrl-C finishes the step and saves, twice stops now."""
+    if detach:
+        from yofo_mlx.commands import background
+
+        return background.start(recipe, overrides or [], name=name)
+    from yofo_mlx.commands import train as command
+
+    return command.start(recipe, overrides or [], name=name)
+
+
+@app.command()
+def resume(run: RunName) -> int:
+    """Go on with a run from its newest checkpoint."""
+    from yofo_mlx.commands import train as command
+
+    return command.resume(run)
+
+
+@app.command(name="eval")
+def evaluate(
+    run: RunName,
+    overrides: Overrides = None,
+    task: Annotated[list[str] | None, typer.Option(help="Held-out task; repeatable.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Picture to write (PNG, SVG, PDF).")] = None,
+    as_json: Json = False,
+) -> int:
+    """Measure accuracy by number of shots on held-out tasks, base against adapter."""
+    from yofo_mlx.commands import eval as command
+
+    return command.evaluate_run(
+        run, overrides or [], only=task or [], as_json=as_json, picture=picture
+    )
+
+
+@app.command()
+def runs(as_json: Json = False) -> int:
+    """List runs, newest first."""
+    from yofo_mlx.commands import runs as command
+
+    return command.show(as_json=as_json)
+
+
+@app.command()
+def stop(run: RunName) -> int:
+    """Ask a run to finish its step, save and exit."""
+    from yofo_mlx.commands import runs as command
+
+    return command.stop(run)
+
+
+@app.command()
+def show(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    step: Annotated[int, typer.Option(min=0, help="Update whose first episode is shown.")] = 0,
+    as_json: Json = False,
+) -> int:
+    """Show one training episode with its targets coloured, and what is trained in all."""
+    from yofo_mlx.commands import show as command
+
+    return command.show(recipe, overrides or [], step=step, as_json=as_json)
+
+
+@app.command()
+def chat(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id or `last`.")] = None,
+    model: Annotated[str | None, typer.Option(help="Base model, where there is no run.")] = None,
+    demos: Annotated[Path | None, typer.Option(help="File of demonstrations.")] = None,
+    instruction: Annotated[str, typer.Option(help="Sentence before the demonstrations.")] = "",
+    base: Annotated[bool, typer.Option("--base", help="Leave the adapter out.")] = False,
+    query: Annotated[list[str] | None, typer.Option(help="Answer and leave; repeatable.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Answer queries from demonstrations in the context."""
+    from yofo_mlx.commands import chat as command
+
+    return command.chat(
+        run,
+        model=model,
+        demos=demos,
+        instruction=instruction,
+        base=base,
+        queries=query or [],
+        as_json=as_json,
+    )
+
+
+@data_app.command("check")
+def data_check(paths: list[str], as_json: Json = False) -> int:
+    """Report every problem of data files, folders, or a recipe's data sets."""
+    from yofo_mlx.commands import data as command
+
+    return command.check(paths, as_json=as_json)
+
+
+@data_app.command("preview")
+def data_preview(path: str, as_json: Json = False) -> int:
+    """Show what yofo reads from a file or folder: columns, counts, labels, examples."""
+    from yofo_mlx.commands import data as command
+
+    return command.preview(path, as_json=as_json)
+
+
+@recipes_app.command("list")
+def recipes_list(as_json: Json = False) -> int:
+    """List the recipes that come with yofo."""
+    from yofo_mlx.commands import recipes as command
+
+    return command.show(as_json=as_json)
+
+
+@recipes_app.command("copy")
+def recipes_copy(
+    name: str, target: Annotated[Path | None, typer.Argument(help="File to write.")] = None
+) -> int:
+    """Copy a shipped recipe to edit it."""
+    from yofo_mlx.commands import recipes as command
+
+    return command.copy(name, target)
+
+
+@recipes_app.command("check")
+def recipes_check(recipe: RecipeName, overrides: Overrides = None) -> int:
+    """Validate a recipe and print it as resolved."""
+    from yofo_mlx.commands import recipes as command
+
+    return command.check(recipe, overrides or [])
+
+
+@recipes_app.command("explain")
+def recipes_explain(
+    key: Annotated[str | None, typer.Argument(help="Section or section.key.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Explain the keys of a recipe with their defaults."""
+    from yofo_mlx.commands import recipes as command
+
+    return command.explain(key, as_json=as_json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Progress of a run on the terminal, drawn from its events."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from yofo_mlx.events import Event
+from yofo_mlx.text import printable
+
+
+class Display(Protocol):
+    """Shows events as they come."""
+
+    def show(self, event: Event) -> None:
+        """Show an event."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+def make_display() -> Display:
+    """Return a live display for a terminal, plain lines for anything else."""
+    return LiveDisplay() if sys.stderr.isatty() else PlainDisplay()
+
+
+class PlainDisplay:
+    """One line for what matters; steps at growing distance, so that logs stay short."""
+
+    def __init__(self) -> None:
+        self._next_share = 0.0
+
+    def show(self, event: Event) -> None:
+        """Print the event if it is worth a line."""
+        if event["kind"] == "step" and event["share"] < self._next_share:
+            return
+        if event["kind"] == "step":
+            self._next_share = event["share"] + 0.05
+        if line := describe(event):
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+
+
+class LiveDisplay:
+    """A progress bar that the step events move, and a line for everything else."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[numbers]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("loading", total=1.0, numbers="")
+        self._progress.start()
+
+    def show(self, event: Event) -> None:
+        """Move the bar or print a line above it."""
+        kind = event["kind"]
+        if kind == "step":
+            self._progress.update(
+                self._task,
+                completed=event["share"],
+                description=f"step {event['step']}",
+                numbers=numbers(event),
+            )
+        elif kind == "progress":
+            words = f"{event['phase']} {event['done']}/{event['total']}"
+            self._progress.update(self._task, description=words)
+        elif line := describe(event):
+            self._progress.console.print(line, markup=False)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+
+def numbers(event: Event) -> str:
+    """Return the figures of a step."""
+    return (
+        f"loss {_float(event['loss'])}  {event['tokens_per_s']:,.0f} tok/s"
+        f"  {event['targets_per_s']:,.0f} targets/s  {event['memory_gb']:.2f} GB"
+        f"  {duration(event['seconds_left'])} left"
+    )
+
+
+def describe(event: Event) -> str:
+    """Return an event as a line, empty if it is not worth one."""
+    describer = _LINES.get(event["kind"])
+    return printable(describer(event)) if describer else ""
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as 1h02m, 3m04s or 5s."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
+
+
+def shots_line(rows: list[dict[str, Any]]) -> str:
+    """Return accuracies by shots on one line."""
+    return "  ".join(f"{row['shots']}:{100 * row['accuracy']:.0f}%" for row in rows)
+
+
+def _started(event: Event) -> str:
+    return (
+        f"run {event['run_id']}: {event['model']}, {event['train_tasks']} training tasks,"
+        f" {event['held_out_tasks']} held out, {event['trainable_parameters']:,} parameters"
+    )
+
+
+def _step(event: Event) -> str:
+    return f"step {event['step']:>5}  {100 * event['share']:3.0f}%  {numbers(event)}"
+
+
+def _eval(event: Event) -> str:
+    best = "  (best)" if event["best"] else ""
+    rows = shots_line(event["by_shots"])
+    return f"step {event['step']:>5}  valid loss {_float(event['loss'])}{best}  by shots {rows}"
+
+
+def _warning(event: Event) -> str:
+    return f"warning: {event['message']}" + (f"\n  {event['hint']}" if event["hint"] else "")
+
+
+def _float(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+_LINES: dict[str, Callable[[Event], str]] = {
+    "started": _started,
+    "step": _step,
+    "eval": _eval,
+    "warning": _warning,
+    "finished": lambda event: f"finished after {event['step']} steps, best at {event['best_step']}",
+    "stopped": lambda event: f"stopped after step {event['step']}; a checkpoint is saved",
+}

@@ -1,0 +1,95 @@
+"""`yofo eval`: accuracy by number of shots on held-out tasks, base against adapter."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from yofo_mlx import runs
+from yofo_mlx.adapters import load_adapter
+from yofo_mlx.commands.train import load
+from yofo_mlx.errors import ExitCode, RecipeError, RunError
+from yofo_mlx.evaluate import Measure, evaluate_task
+from yofo_mlx.files import write_text
+from yofo_mlx.models import Base
+from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.report import Report, draw, table
+from yofo_mlx.segments import Segmenter
+from yofo_mlx.tasks.registry import TaskEntry
+
+PICTURE = "accuracy-by-shots.png"
+
+
+def evaluate_run(
+    name: str,
+    overrides: Sequence[str] = (),
+    *,
+    only: Sequence[str] = (),
+    as_json: bool = False,
+    picture: Path | None = None,
+) -> ExitCode:
+    """Measure a run's held-out tasks without and with its adapter; keep the result with the run."""
+    run = runs.find(name)
+    if not run.adapter_path.is_dir():
+        raise RunError(
+            f"run {run.run_id} has no adapter yet (it is {run.status()})",
+            "wait for its first validation or its end",
+        )
+    recipe = load_recipe(run.recipe_path, overrides)
+    base, workload = load(recipe)
+    entries = _choose(workload.held_out, only)
+    without = _measure(base, recipe, entries, "base")
+    load_adapter(base.model, run.adapter_path)
+    report = Report.join(run.run_id, without, _measure(base, recipe, entries, "adapter"))
+    write_text(run.path / "eval.json", json.dumps(report.as_dict(), indent=2) + "\n")
+    path = picture or run.path / PICTURE
+    draw(report, path)
+    print(json.dumps(report.as_dict()) if as_json else table(report))
+    print(f"picture: {path}", file=sys.stderr)
+    return ExitCode.OK
+
+
+def _choose(entries: list[TaskEntry], only: Sequence[str]) -> list[TaskEntry]:
+    names = [entry.task.name for entry in entries]
+    if not entries:
+        raise RecipeError(
+            "the run's recipe has no held-out task",
+            'add a [[tasks]] table with role = "held_out", or --set tasks.N.role=held_out',
+        )
+    if unknown := sorted(set(only) - set(names)):
+        raise RecipeError(
+            f"no held-out task is called {', '.join(unknown)}", "there are: " + ", ".join(names)
+        )
+    chosen = [entry for entry in entries if not only or entry.task.name in only]
+    if silent := [e.task.name for e in chosen if not (e.task.test or e.task.valid)]:
+        raise RecipeError(
+            f"held-out task {silent[0]} has no query: its source has neither test nor valid rows",
+            "give it a `test` split, or a `valid_share` above 0",
+        )
+    return chosen
+
+
+def _measure(base: Base, recipe: Recipe, entries: list[TaskEntry], what: str) -> list[Measure]:
+    """Measure every task with the model as it is."""
+    base.model.eval()
+    measures: list[Measure] = []
+    for number, entry in enumerate(entries, 1):
+        _talk(f"\r{what}: task {number} of {len(entries)}")
+        measures += evaluate_task(
+            base.model,
+            Segmenter(base.tokenizer, recipe.template, entry.task.instruction),
+            entry.task,
+            recipe.evaluation,
+            max_tokens=recipe.evaluation.max_tokens or recipe.episodes.max_tokens,
+            seed=recipe.seed,
+            metric=entry.metric,
+            answer_after=entry.answer_after,
+        )
+    _talk("\n")
+    return measures
+
+
+def _talk(text: str) -> None:
+    if sys.stderr.isatty():
+        print(text, end="", file=sys.stderr, flush=True)

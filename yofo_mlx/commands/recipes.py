@@ -1,0 +1,114 @@
+"""`yofo recipes`: list, copy, check, explain."""
+
+import json
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from yofo_mlx.errors import ExitCode, RecipeError
+from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe_file import find_recipe, load_recipe, shipped_recipes, to_toml
+
+
+def show(*, as_json: bool = False) -> ExitCode:
+    """List the shipped recipes."""
+    rows = []
+    for path in shipped_recipes():
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        rows.append({"name": path.stem, "model": data["model"], "description": data["description"]})
+    if as_json:
+        print(json.dumps(rows))
+        return ExitCode.OK
+    width = max((len(row["name"]) for row in rows), default=0) + 2
+    for row in rows:
+        print(f"{row['name']:<{width}}{row['description']}\n{'':<{width}}{row['model']}")
+    return ExitCode.OK
+
+
+def copy(name: str, target: Path | None) -> ExitCode:
+    """Copy a shipped recipe, never over a file that exists."""
+    source = find_recipe(name)
+    target = target or Path(source.name)
+    target = target / source.name if target.is_dir() else target
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(source.read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise RecipeError(f"{target} exists already", "give another name to copy to") from None
+    except OSError as error:
+        raise RecipeError(
+            f"cannot write {target}: {error.strerror}", "choose another place"
+        ) from error
+    print(target)
+    return ExitCode.OK
+
+
+def check(name: str, overrides: Sequence[str]) -> ExitCode:
+    """Validate a recipe and print it with every default spelled out."""
+    path = find_recipe(name)
+    print(to_toml(load_recipe(path, overrides)), end="")
+    print(f"{path} is valid", file=sys.stderr)
+    return ExitCode.OK
+
+
+def explain(key: str | None, *, as_json: bool = False) -> ExitCode:
+    """Print the keys of the recipe, or those below `key`, with defaults and meaning."""
+    rows = [row for row in walk(Recipe) if key is None or f"{row['key']}.".startswith(f"{key}.")]
+    if not rows:
+        sections = ", ".join(name for name in Recipe.model_fields)
+        raise RecipeError(f"recipes have no key {key!r}", f"there are: {sections}")
+    if as_json:
+        print(json.dumps(rows))
+        return ExitCode.OK
+    for row in rows:
+        default = "" if row["default"] == "" else f" = {row['default']}"
+        print(f"{row['key']}{default}  ({row['type']})\n    {row['help']}")
+    return ExitCode.OK
+
+
+def walk(section: type[BaseModel], prefix: str = "") -> Iterator[dict[str, str]]:
+    """Yield key, type, default and help of every field, nested tables included."""
+    for name, field in section.model_fields.items():
+        key = prefix + name
+        if nested := _nested(field):
+            yield {"key": key, "type": "table", "default": "", "help": nested.__doc__ or ""}
+            yield from walk(nested, f"{key}.")
+        else:
+            yield {
+                "key": key,
+                "type": _type(field.annotation),
+                "default": "" if field.is_required() else _toml(field.default),
+                "help": field.description or "",
+            }
+
+
+def _nested(field: FieldInfo) -> type[BaseModel] | None:
+    for candidate in (field.annotation, *get_args(field.annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _type(annotation: Any) -> str:
+    if values := [value for value in get_args(annotation) if isinstance(value, str)]:
+        return " | ".join(values)
+    names = {"int": "number", "float": "number", "bool": "true or false", "str": "text"}
+    inner = [part for part in get_args(annotation) if part not in (type(None), Ellipsis)]
+    if getattr(annotation, "__origin__", None) is tuple:
+        return "list"
+    if inner:
+        return _type(inner[0])
+    return names.get(getattr(annotation, "__name__", ""), "table")
+
+
+def _toml(default: Any) -> str:
+    if default is None:
+        return ""
+    if isinstance(default, tuple):
+        return json.dumps(list(default))
+    return json.dumps(default)

@@ -1,0 +1,102 @@
+"""`yofo runs` and `yofo stop`."""
+
+import json
+import sys
+import time
+from typing import Any
+
+from yofo_mlx import runs
+from yofo_mlx.errors import ExitCode, RunError
+from yofo_mlx.events import Event, parse
+from yofo_mlx.runs import Run
+from yofo_mlx.text import printable
+
+COLUMNS = ("run_id", "status", "model", "step", "share", "loss", "tokens_per_s", "age")
+
+
+def show(*, as_json: bool = False) -> ExitCode:
+    """List runs, newest first."""
+    rows = [describe(run) for run in runs.list_runs()]
+    if as_json:
+        print(json.dumps(rows))
+        return ExitCode.OK
+    if not rows:
+        print("no runs yet: `yofo train tiny` makes one", file=sys.stderr)
+        return ExitCode.OK
+    lines = [list(COLUMNS), *[[_cell(row, name) for name in COLUMNS] for row in rows]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
+    for line in lines:
+        cells = zip(line, widths, strict=True)
+        print("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip())
+    return ExitCode.OK
+
+
+def stop(name: str) -> ExitCode:
+    """Ask a run to finish its step and save."""
+    run = runs.find(name)
+    if run.status() not in ("running", "stopping"):
+        raise RunError(f"run {run.run_id} is not running: {run.status()}", "nothing to stop")
+    run.request_stop()
+    print(f"{run.run_id} will finish its step, save and exit", file=sys.stderr)
+    return ExitCode.OK
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """Return what a list of runs shows, from the start and the end of the event stream."""
+    step, last = _newest(run, "step"), runs.last_event(run.events_path)
+    started = _first(run)
+    row: dict[str, Any] = {
+        "run_id": run.run_id,
+        "status": run.status(),
+        "path": str(run.path),
+        "model": started.get("model", ""),
+        "step": step.get("step", 0),
+        "share": step.get("share", 0.0),
+        "loss": step.get("loss"),
+        "tokens_per_s": step.get("tokens_per_s"),
+        "best_loss": _newest(run, "eval").get("loss"),
+        "created": _created(run),
+        "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
+    }
+    if last and last["kind"] == "failed":
+        row |= {"message": last.get("message", ""), "hint": last.get("hint", "")}
+    return row
+
+
+def _newest(run: Run, kind: str) -> Event:
+    """Return the last event of a kind within the stream's tail, empty if there is none."""
+    for line in reversed(runs.tail(run.events_path)):
+        event = parse(line)
+        if event and event["kind"] == kind:
+            return event
+    return {}
+
+
+def _first(run: Run) -> Event:
+    try:
+        with run.events_path.open("rb") as file:
+            return parse(file.readline(1 << 20)) or {}
+    except OSError:
+        return {}
+
+
+def _created(run: Run) -> float:
+    return run.recipe_path.stat().st_mtime
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    if name == "age":
+        return _age(time.time() - row["created"])
+    value = row[name]
+    if value is None:
+        return "-"
+    if name == "share":
+        return f"{100 * value:.0f}%"
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f}{unit}"
+    return f"{max(0, seconds):.0f}s"

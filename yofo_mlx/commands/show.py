@@ -1,0 +1,155 @@
+"""`yofo show`: what a recipe trains, before anything is trained."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yofo_mlx.batches import target_spans
+from yofo_mlx.episodes import Episode
+from yofo_mlx.errors import ExitCode
+from yofo_mlx.models import load_tokenizer, model_config, model_path
+from yofo_mlx.recipe import Objective, Recipe
+from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.text import printable
+from yofo_mlx.workload import Workload, make_workload
+
+SAMPLED_UPDATES = 50
+MOST_TASKS = 30
+TARGET, CONTEXT, RESET = "\x1b[30;42m", "\x1b[2m", "\x1b[0m"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Means over the first updates of a run."""
+
+    tokens: float
+    targets: float
+    target_share: float
+    shots: float
+    longest: int
+
+
+def show(recipe_name: str, overrides: Sequence[str], *, step: int, as_json: bool) -> ExitCode:
+    """Print one episode with its targets, and counts of everything."""
+    recipe = load_recipe(find_recipe(recipe_name), overrides)
+    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd())
+    path = model_path(recipe.model, recipe.revision)
+    tokenizer = load_tokenizer(path, model_config(path), trust_remote_code=recipe.trust_remote_code)
+    workload = make_workload(recipe, entries, tokenizer)
+    episode = workload.sampler.draw(step, 0, recipe.train.batch_size)[0]
+    summary = summarize(workload, recipe)
+    if as_json:
+        print(json.dumps(_as_dict(workload, recipe, episode, summary)))
+        return ExitCode.OK
+    print(colored(episode, recipe.objective, tokenizer, color=sys.stdout.isatty()))
+    print(_facts(workload, recipe, episode, summary))
+    return ExitCode.OK
+
+
+def colored(episode: Episode, objective: Objective, tokenizer: Any, *, color: bool) -> str:
+    """Return an episode's text, targets on green; without colours they stand in [[ ]]."""
+    before, after = (TARGET, RESET) if color else ("[[", "]]")
+    spans = target_spans(episode, objective)
+    edges = [0, *(edge for span in spans for edge in span), len(episode.tokens)]
+    parts = []
+    for index, (start, end) in enumerate(pairwise(edges)):
+        text = printable(_text(tokenizer, episode.tokens, start, end), keep="\n\t")
+        if index % 2 == 0:
+            parts.append(f"{CONTEXT}{text}{RESET}" if color and text else text)
+        else:  # a line's end is a target too: show it
+            parts.append(before + text.replace("\n", "⏎") + after + "\n" * text.count("\n"))
+    return "".join(parts).rstrip("\n") + "\n"
+
+
+def _text(tokenizer: Any, tokens: list[int], start: int, end: int) -> str:
+    """Decode tokens[start:end] as inside the whole: decoders trim a text's first blank."""
+    if start == end:
+        return ""
+    context = tokens[max(0, start - 1) : start]
+    return str(tokenizer.decode(context + tokens[start:end])).removeprefix(
+        str(tokenizer.decode(context)) if context else ""
+    )
+
+
+def summarize(workload: Workload, recipe: Recipe) -> Summary:
+    """Draw the first updates' episodes and average what they hold."""
+    settings = recipe.train
+    episodes = [
+        episode
+        for step in range(SAMPLED_UPDATES)
+        for micro_step in range(settings.grad_accumulation_steps)
+        for episode in workload.sampler.draw(step, micro_step, settings.batch_size)
+    ]
+    tokens = np.array([len(episode.tokens) for episode in episodes])
+    targets = np.array(
+        [sum(end - start for start, end in target_spans(e, recipe.objective)) for e in episodes]
+    )
+    return Summary(
+        tokens=float(tokens.mean()),
+        targets=float(targets.mean()),
+        target_share=float(targets.sum() / tokens.sum()),
+        shots=float(np.mean([episode.shots for episode in episodes])),
+        longest=int(tokens.max()),
+    )
+
+
+def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summary) -> str:
+    targets = sum(end - start for start, end in target_spans(episode, recipe.objective))
+    lines = [
+        f"this episode: task {printable(episode.task)}, {episode.shots} shots,"
+        f" {len(episode.tokens)} tokens, {targets} targets",
+        f"mean of the first {SAMPLED_UPDATES} updates: {summary.tokens:.0f} tokens,"
+        f" {summary.shots:.1f} shots, {summary.targets:.0f} targets"
+        f" ({100 * summary.target_share:.1f}% of the tokens); longest {summary.longest}",
+        "",
+    ]
+    rows = _task_rows(workload)
+    width = max(len(row["task"]) for row in rows[:MOST_TASKS]) + 2
+    lines.append(
+        f"{'task':<{width}}{'role':<10}{'family':<16}{'train':>7}{'query':>7}{'left out':>10}"
+    )
+    lines += [
+        f"{printable(row['task']):<{width}}{row['role']:<10}{row['family']:<16}"
+        f"{row['train']:>7}{row['queries']:>7}{row['left_out']:>10}"
+        for row in rows[:MOST_TASKS]
+    ]
+    if len(rows) > MOST_TASKS:
+        lines.append(f"and {len(rows) - MOST_TASKS} more tasks (all of them with --json)")
+    return "\n".join(lines)
+
+
+def _task_rows(workload: Workload) -> list[dict[str, Any]]:
+    left_out = {pool.task: pool.left_out for pool in workload.pools}
+    return [
+        {
+            "task": entry.task.name,
+            "role": entry.role,
+            "family": entry.task.family,
+            "train": len(entry.task.train),
+            "queries": len(entry.task.test or entry.task.valid),
+            "left_out": left_out.get(entry.task.name, 0),
+        }
+        for entry in workload.entries
+    ]
+
+
+def _as_dict(
+    workload: Workload, recipe: Recipe, episode: Episode, summary: Summary
+) -> dict[str, Any]:
+    return {
+        "episode": {
+            "task": episode.task,
+            "tokens": episode.tokens,
+            "targets": target_spans(episode, recipe.objective),
+            "shots": episode.shots,
+        },
+        "mean": asdict(summary),
+        "tasks": _task_rows(workload),
+    }

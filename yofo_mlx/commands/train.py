@@ -1,0 +1,115 @@
+"""`yofo train`, `yofo resume`: run the loop in this process, or detached."""
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from yofo_mlx import launch, runs
+from yofo_mlx.checkpoints import list_checkpoints
+from yofo_mlx.commands.display import make_display
+from yofo_mlx.environment import describe
+from yofo_mlx.errors import ExitCode, YofoError
+from yofo_mlx.events import EventWriter
+from yofo_mlx.models import Base, load_base
+from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.runs import Run
+from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.train import train
+from yofo_mlx.workload import Workload, make_workload
+
+
+def start(recipe_name: str, overrides: Sequence[str], *, name: str | None = None) -> ExitCode:
+    """Train a recipe in this process; everything is checked before a file is written."""
+    path = find_recipe(recipe_name)
+    recipe = load_recipe(path, overrides)
+    base, workload = load(recipe)
+    run = launch.create_run(recipe, name or path.stem)
+    with runs.locked(run):
+        return _train(run, recipe, base, workload)
+
+
+def resume(name: str) -> ExitCode:
+    """Go on with a run from its newest checkpoint, or begin one that was only created."""
+    run = runs.find(name)
+    with runs.locked(run):
+        run.stop_path.unlink(missing_ok=True)
+        try:
+            recipe = load_recipe(run.recipe_path)
+            base, workload = load(recipe)
+        except YofoError as error:
+            writer = EventWriter(run.events_path)
+            writer.write("failed", step=0, message=error.message, hint=error.hint)
+            raise
+        return _train(run, recipe, base, workload)
+
+
+def load(recipe: Recipe) -> tuple[Base, Workload]:
+    """Load a recipe's data, model and tokenizer; data first, since it fails sooner."""
+    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd())
+    base = load_base(
+        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
+    )
+    return base, make_workload(recipe, entries, base.tokenizer)
+
+
+def _train(run: Run, recipe: Recipe, base: Base, workload: Workload) -> ExitCode:
+    fingerprints = {entry.task.name: entry.fingerprint for entry in workload.entries}
+    runs.save_info(run, describe() | {"seed": recipe.seed, "data": fingerprints})
+    display = make_display()
+    try:
+        with _stop_requests(run) as stop:
+            last = train(
+                run, recipe, base, workload, should_stop=stop.is_requested, on_event=display.show
+            )
+    except KeyboardInterrupt:
+        display.close()
+        return _interrupted(run)
+    finally:
+        display.close()
+    print(run.path)
+    if last["kind"] == "stopped":
+        return _interrupted(run)
+    print(f"next: yofo eval {run.run_id}", file=sys.stderr)
+    return ExitCode.OK
+
+
+def _interrupted(run: Run) -> ExitCode:
+    saved = list_checkpoints(run)
+    print(
+        f"go on with: yofo resume {run.run_id}" if saved else "nothing was saved yet",
+        file=sys.stderr,
+    )
+    return ExitCode.INTERRUPTED if saved else ExitCode.FAILED
+
+
+class StopRequest:
+    """Ctrl-C, SIGTERM or the run's `stop` file: finish the step, save, exit. Twice: now."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._signalled = False
+
+    def is_requested(self) -> bool:
+        """Tell whether anybody asked."""
+        return self._signalled or self._run.stop_path.exists()
+
+    def handle(self, number: int, frame: object) -> None:
+        """Take a signal: the first one asks, the second one interrupts."""
+        if self._signalled:
+            raise KeyboardInterrupt
+        self._signalled = True
+        print("\nfinishing this step and saving; once more to stop without saving", file=sys.stderr)
+
+
+@contextmanager
+def _stop_requests(run: Run) -> Iterator[StopRequest]:
+    request = StopRequest(run)
+    before = {s: signal.signal(s, request.handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,29 @@
+"""The loss over answer positions.
+
+With answer token sets T_1..T_n of an episode (ManyICFT, arXiv 2506.11103, mask-all-targets):
+
+    normalize = "answer":  1/n  sum_i  1/|T_i|  sum_{t in T_i} -log p(t | everything before it)
+    normalize = "token":   sum_i sum_{t in T_i} -log p(t | ...)  /  sum_i |T_i|
+
+A batch carries the weights of its targets and the denominator (see `batches.py`), so that sums over
+passes and processes are divided once per update: never means of means.
+"""
+
+from typing import Any
+
+import mlx.core as mx
+
+from yofo_mlx.batches import Batch
+from yofo_mlx.rows import row_logits
+
+
+def token_losses(logits: mx.array, targets: mx.array) -> mx.array:
+    """Return -log p of each target in nats, (N, V), (N,) -> (N,)."""
+    picked = mx.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
+    return mx.logsumexp(logits, axis=-1) - picked
+
+
+def summed_loss(model: Any, batch: Batch) -> mx.array:
+    """Return the weighted sum of the batch's token losses, not yet divided."""
+    logits = row_logits(model, mx.array(batch.tokens), mx.array(batch.rows))
+    return (token_losses(logits, mx.array(batch.targets)) * mx.array(batch.weights)).sum()

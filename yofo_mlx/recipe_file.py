@@ -1,0 +1,174 @@
+"""Recipe files: TOML in, with every mistake named at once, and TOML out."""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from yofo_mlx import paths
+from yofo_mlx.errors import RecipeError
+from yofo_mlx.recipe import Recipe
+
+# A recipe gives one of these; setting it takes the other one back.
+_EITHER = {"train.steps": "tokens", "train.tokens": "steps"}
+
+
+def find_recipe(name: str) -> Path:
+    """Return the path of a recipe file, given a path or the name of a shipped recipe."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    shipped = {found.stem: found for found in shipped_recipes()}
+    if (known := shipped.get(path.stem)) and path in (
+        Path(path.stem),
+        Path("recipes") / known.name,
+    ):
+        return known
+    close = difflib.get_close_matches(path.stem, shipped, n=1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    raise RecipeError(
+        f"there is no recipe {name!r}",
+        f"{guess}`yofo recipes list` shows the shipped ones, `yofo recipes copy` takes one over",
+    )
+
+
+def shipped_recipes() -> list[Path]:
+    """Return the recipes that come with yofo."""
+    return sorted(paths.shipped_recipes().glob("*.toml"))
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read and validate a recipe file with `section.key=value` overrides on top."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(
+            f"{path}: {error.strerror}", "check the path and its permissions"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RecipeError(f"{path} is not valid TOML: {error}", "mend the line it names") from error
+    for override in overrides:
+        apply_override(data, override)
+    return _absolute(validate(data, str(path)), path.parent)
+
+
+def _absolute(recipe: Recipe, folder: Path) -> Recipe:
+    """Make paths absolute that are relative to the recipe's folder or to the current one."""
+
+    def find(name: str) -> str:
+        for start in (folder, Path.cwd()):
+            if (found := start / Path(name).expanduser()).exists():
+                return str(found.absolute())
+        return name
+
+    tasks = tuple(task.model_copy(update={"source": find(task.source)}) for task in recipe.tasks)
+    is_path = recipe.model.startswith((".", "~", "/"))
+    model = find(recipe.model) if is_path else recipe.model
+    return recipe.model_copy(update={"tasks": tasks, "model": model})
+
+
+def apply_override(data: dict[str, Any], override: str) -> None:
+    """Set one dotted key, such as `optimizer.learning_rate=2e-4` or `tasks.0.limit=100`."""
+    key, found, text = override.partition("=")
+    if not found or not all(parts := key.strip().split(".")):
+        raise RecipeError(
+            f"--set {override!r} is not of the form section.key=value",
+            "for example --set optimizer.learning_rate=2e-4",
+        )
+    table: Any = data
+    for part in parts[:-1]:
+        table = _step(table, part, override)
+    if isinstance(table, list):
+        table[_index(table, parts[-1], override)] = _value(text)
+    elif isinstance(table, dict):
+        table[parts[-1]] = _value(text)
+        if other := _EITHER.get(key.strip()):
+            table.pop(other, None)
+    else:
+        raise RecipeError(f"--set {override!r}: {key} is inside a plain value", "check the key")
+
+
+def _step(table: Any, part: str, override: str) -> Any:
+    if isinstance(table, list):
+        return table[_index(table, part, override)]
+    if isinstance(table, dict):
+        return table.setdefault(part, {})
+    raise RecipeError(f"--set {override!r}: there is no table {part!r}", "check the key")
+
+
+def _index(table: list[Any], part: str, override: str) -> int:
+    if part.isdecimal() and int(part) < len(table):
+        return int(part)
+    raise RecipeError(
+        f"--set {override!r}: {part!r} is not one of the {len(table)} entries",
+        f"count from 0 to {len(table) - 1}",
+    )
+
+
+def _value(text: str) -> Any:
+    """Read a value as TOML; anything else is a bare string."""
+    try:
+        return tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
+def validate(data: dict[str, Any], place: str) -> Recipe:
+    """Return the recipe in parsed TOML, or raise one error that lists every mistake."""
+    try:
+        text = json.dumps(data)  # JSON, since strict mode takes its lists for tuples
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"{place}: {error}", "recipes hold no dates") from error
+    try:
+        return Recipe.model_validate_json(text)
+    except ValidationError as error:
+        mistakes = [_describe(detail) for detail in error.errors()]
+        count = f"{len(mistakes)} mistakes: " if len(mistakes) > 1 else ""
+        raise RecipeError(
+            f"{place}: {count}" + "; ".join(mistakes),
+            "`yofo recipes explain` lists every key with its meaning",
+        ) from None
+
+
+def _describe(detail: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key `{place}`{_guess(detail['loc'])}"
+    if detail["type"] == "missing":
+        return f"`{place}` is missing"
+    words = detail["msg"].removeprefix("Value error, ")
+    given = detail.get("input")
+    shown = f" (it is {given!r})" if isinstance(given, str | int | float) else ""
+    return f"`{place}`: {words}{shown[:60]}" if place else words
+
+
+def _guess(location: tuple[int | str, ...]) -> str:
+    """Suggest a key that exists and looks like the unknown one."""
+    section: Any = Recipe
+    for part in location[:-1]:
+        if isinstance(part, str):
+            section = _section_type(section, part)
+    known = list(getattr(section, "model_fields", {}))
+    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    return f", did you mean `{close[0]}`?" if close else f"; known here: {', '.join(known)}"
+
+
+def _section_type(section: type[BaseModel], name: str) -> Any:
+    """Return the model class of a nested table or of a list of tables."""
+    annotation: Any = section.model_fields[name].annotation
+    arguments = getattr(annotation, "__args__", ())
+    return arguments[0] if arguments else annotation
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Write a recipe as TOML; defaults are spelled out, so that it stays what it was."""
+    import tomlkit
+
+    return tomlkit.dumps(recipe.model_dump(mode="json", exclude_none=True))
