@@ -1,0 +1,72 @@
+"""`yofo chat`: answer queries from demonstrations in the context."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from yofo_mlx.commands.chatroom import Model, Room, talk
+from yofo_mlx.errors import DataError, ExitCode, YofoError
+from yofo_mlx.prompting.client import SessionClient
+from yofo_mlx.prompting.protocol import Cancelled
+from yofo_mlx.text import printable
+
+
+def chat(
+    run: str | None = None,
+    *,
+    model: str | None = None,
+    demos: Path | None = None,
+    instruction: str = "",
+    base: bool = False,
+    queries: Sequence[str] = (),
+    as_json: bool = False,
+) -> ExitCode:
+    """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
+    wanted = Model(run if run or model else "last", model, use_adapter=not base)
+    with SessionClient(echo=_echo if sys.stderr.isatty() else None) as client:
+        room = Room(client, wanted, instruction.strip())
+        room.open()
+        if demos is not None:
+            room.take_file(demos)
+            if not room.examples:
+                raise DataError(f"{demos} holds no demonstrations", "write `input -> output` lines")
+        if queries or not sys.stdin.isatty():
+            return _answer_all(room, queries or _lines(), as_json)
+        from yofo_mlx.commands.conversation import Conversation
+        from yofo_mlx.commands.keyboard import Keyboard
+
+        Conversation(room, Keyboard()).run()
+    return ExitCode.OK
+
+
+def _answer_all(room: Room, queries: Iterable[str], as_json: bool) -> ExitCode:
+    """Print one line for each query, whatever happens to it, so that lines stay side by side."""
+    code = ExitCode.OK
+    for query in queries:
+        try:
+            answer: dict[str, Any] = room.answer(query, lambda _: None)
+        except Cancelled:
+            return ExitCode.INTERRUPTED
+        except YofoError as error:
+            talk(f"error: {error.message}\n  {error.hint}")
+            answer, code = {"text": "", "error": error.message}, error.exit_code
+        if answer.get("finish") == "cancelled":
+            return ExitCode.INTERRUPTED
+        line = json.dumps({"input": query, **answer}) if as_json else printable(answer["text"])
+        print(line, flush=True)
+    return code
+
+
+def _lines() -> Iterable[str]:
+    """Yield the lines of a pipe that are not empty."""
+    for line in sys.stdin:
+        if line.strip():
+            yield line.strip()
+
+
+def _echo(text: str) -> None:
+    """Pass on what the session says, such as the progress of a download."""
+    sys.stderr.write(printable(text, keep="\n\r\t"))
+    sys.stderr.flush()

@@ -1,0 +1,186 @@
+"""What `yofo chat` keeps: the session, the demonstrations, and what was asked of both."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from yofo_mlx.errors import YofoError
+from yofo_mlx.prompting import demonstrations
+from yofo_mlx.prompting.client import OnNote, SessionClient
+from yofo_mlx.prompting.demonstrations import Parsed
+from yofo_mlx.prompting.protocol import Params
+from yofo_mlx.tasks.task import Example
+from yofo_mlx.text import printable
+
+Result = dict[str, Any]
+_SHOWN_PROBLEMS = 5
+
+
+@dataclass
+class Model:
+    """Which model to prompt."""
+
+    run: str | None = None
+    model: str | None = None
+    adapter: str | None = None
+    use_adapter: bool = True
+
+
+@dataclass
+class Room:
+    """A session with demonstrations; survives the session's death."""
+
+    client: SessionClient
+    model: Model
+    instruction: str = ""
+    examples: list[Example] = field(default_factory=list)
+    _is_loaded: bool = False
+    _is_read: bool = True
+
+    def open(self) -> None:
+        """Load the model and say what it is; the demonstrations are read when they are needed."""
+        talk("loading the model ...")
+        loaded = self._call("load", asdict(self.model))
+        self._is_loaded = True
+        self._is_read = not (self.examples or self.instruction)
+        adapter = f" with the adapter {loaded['adapter']}" if loaded["adapter"] else ", no adapter"
+        context = f", trained on up to {loaded['context']} tokens" if loaded["context"] else ""
+        talk(f"{loaded['model']}{adapter}; {loaded['style']} template{context}")
+
+    def show(self, examples: Sequence[Example]) -> None:
+        """Put these demonstrations into the context."""
+        self.examples, self._is_read = list(examples), False
+        self._get_ready()
+
+    def take(self, parsed: Parsed, instead: bool = False) -> None:
+        """Put parsed demonstrations into the context and say what was not understood."""
+        for problem in parsed.problems[:_SHOWN_PROBLEMS]:
+            talk(f"  {problem}")
+        if len(parsed.problems) > _SHOWN_PROBLEMS:
+            talk(f"  ... and {len(parsed.problems) - _SHOWN_PROBLEMS} more")
+        if not parsed.examples:
+            talk("no demonstrations found")
+            return
+        talk(f"{count(len(parsed.examples), 'demonstration')} read as {parsed.format}")
+        self.show([*([] if instead else self.examples), *parsed.examples])
+
+    def take_file(self, path: Path) -> None:
+        """Put the demonstrations of a file into the context, or of a saved prompt cache."""
+        if path.suffix == ".safetensors":
+            self._take_cache(path)
+        else:
+            self.take(demonstrations.read_file(path), instead=True)
+
+    def answer(self, query: str, on_text: Callable[[str], None]) -> Result:
+        """Answer a query; the text comes in pieces on the way."""
+
+        def note(method: str, params: Params) -> None:
+            if method == "token":
+                on_text(params["text"])
+
+        self._get_ready()
+        return self._call("generate", {"input": query}, note)
+
+    def scores(self, query: str, labels: Sequence[str]) -> list[Result]:
+        """Return labels with their log-probabilities, best first."""
+        self._get_ready()
+        return list(self._call("score", {"input": query, "labels": list(labels)})["scores"])
+
+    def save(self, path: Path) -> Path:
+        """Write the demonstrations with their K and V to a prompt cache file."""
+        self._get_ready()
+        wanted = {"path": str(path.expanduser().absolute())}
+        return Path(self._call("save_cache", wanted)["path"])
+
+    def stats(self) -> Result:
+        """Return the session's memory and context."""
+        self._get_ready()
+        return self._call("stats")
+
+    def _take_cache(self, path: Path) -> None:
+        self._reopen()
+        result = self._call("load_cache", {"path": str(path.expanduser().absolute())})
+        self.examples = [Example(**pair) for pair in result["demonstrations"]]
+        self.instruction, self._is_read = result["instruction"], True
+        self._report(result)
+
+    def _get_ready(self) -> None:
+        """See to it that the session holds the demonstrations, whatever happened before."""
+        self._reopen()
+        if not self._is_read:
+            wanted = [asdict(example) for example in self.examples]
+            params = {"demonstrations": wanted, "instruction": self.instruction}
+            self._report(self._call("prefill", params, show_progress))
+            self._is_read = True
+
+    def _reopen(self) -> None:
+        if not self._is_loaded:
+            self.client.restart()
+            self.open()
+
+    def _report(self, result: Result) -> None:
+        talk(
+            f"{count(result['shots'], 'demonstration')} in the context, {result['tokens']} tokens"
+            f" ({result['reused_tokens']} reused), {result['seconds']:.1f} s"
+        )
+        if result["left_out"]:
+            talk(f"{result['left_out']} did not fit the model's context and were left out")
+        if result["note"]:
+            talk(result["note"])
+
+    def _call(
+        self, method: str, params: Params | None = None, on_note: OnNote | None = None
+    ) -> Result:
+        with interrupt_cancels(self.client):
+            try:
+                return self.client.call(method, params, on_note)
+            except YofoError:
+                self._is_loaded = self._is_loaded and self.client.is_alive
+                raise
+
+
+@contextmanager
+def interrupt_cancels(client: SessionClient) -> Iterator[None]:
+    """Let Ctrl-C cancel the call; a second one leaves it."""
+    pressed = 0
+
+    def press(_number: int, _frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed += 1
+        if pressed > 1:
+            raise KeyboardInterrupt
+        # In a thread, since this one may just be writing to the session.
+        threading.Thread(target=client.cancel, daemon=True).start()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def show_progress(method: str, params: Params) -> None:
+    """Draw how far the demonstrations are read, where somebody watches."""
+    if method == "progress" and sys.stderr.isatty():
+        done, total = params["done"], params["total"]
+        line = f"reading demonstrations: {done} of {total} tokens" if done < total else ""
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def talk(text: str) -> None:
+    """Say something on stderr; stdout is for answers."""
+    print(printable(text, keep="\n"), file=sys.stderr, flush=True)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

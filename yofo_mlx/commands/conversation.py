@@ -1,0 +1,180 @@
+"""`yofo chat` at the keyboard: lines are queries, `/words` change what is in the context."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from yofo_mlx import paths
+from yofo_mlx.commands.chatroom import Room, count, talk
+from yofo_mlx.commands.keyboard import Keyboard
+from yofo_mlx.errors import YofoError
+from yofo_mlx.prompting.demonstrations import parse
+from yofo_mlx.text import printable, shorten
+
+HELP = """\
+A line is a query. Several pasted lines that read as demonstrations become demonstrations.
+  /paste           paste demonstrations, ended by /end
+  /demos FILE      take the demonstrations of a file (or a saved .safetensors) instead
+  /add X -> Y      add one
+  /drop N          drop number N; /drop all
+  /shots           list them
+  /instruction T   put a sentence before them; alone: none
+  /label a|b|c     answer with the likeliest of these; alone: answer freely again
+  /base            switch the adapter off and on
+  /save [FILE]     keep the demonstrations with their K and V; /demos FILE takes them back
+  /stats           memory and context
+  /quit            leave (also Ctrl-D)
+Ctrl-C stops an answer."""
+
+
+class Leave(Exception):
+    """The user has had enough."""
+
+
+class Conversation:
+    """Reads lines and does what they say until the user leaves."""
+
+    def __init__(self, room: Room, keyboard: Keyboard) -> None:
+        self.room, self.keyboard = room, keyboard
+        self.labels: list[str] = []
+        self._last_query = ""
+        self._words: dict[str, Callable[[str], None]] = {
+            "/paste": self._paste,
+            "/demos": self._demos,
+            "/add": self._add,
+            "/drop": self._drop,
+            "/shots": self._shots,
+            "/instruction": self._instruction,
+            "/label": self._label,
+            "/base": self._base,
+            "/save": self._save,
+            "/stats": self._stats,
+            "/help": lambda _: talk(HELP),
+            "/quit": self._quit,
+        }
+
+    def run(self) -> None:
+        """Go on until the user leaves."""
+        talk("a line is a query; /paste takes demonstrations, /help lists the rest")
+        was_interrupted = False
+        while True:
+            try:
+                entered = self.keyboard.read(f"[{count(len(self.room.examples), 'shot')}] > ")
+                was_interrupted = False
+                self.take(entered)
+            except KeyboardInterrupt:
+                if was_interrupted:
+                    break
+                was_interrupted = True
+                talk("\nCtrl-C again (or Ctrl-D) leaves")
+            except (EOFError, Leave):
+                break
+
+    def take(self, entered: str) -> None:
+        """Do what was entered; a mistake is told and changes nothing."""
+        word, _, rest = entered.strip().partition(" ")
+        try:
+            if not word:
+                return
+            if "\n" in entered.strip() and self._take_paste(entered):
+                return
+            if word.startswith("/") and word[1:].isalpha() and "\n" not in entered.strip():
+                self._words.get(word, self._unknown)(rest.strip())
+            else:
+                self._ask(entered.strip())
+        except YofoError as error:
+            talk(f"{error.message}\n  {error.hint}" if error.hint else error.message)
+
+    def _take_paste(self, text: str) -> bool:
+        """Take several lines as demonstrations if that is what they look like."""
+        parsed = parse(text)
+        if len(parsed.examples) < 2 or len(parsed.problems) > len(parsed.examples):
+            return False
+        self.room.take(parsed)
+        return True
+
+    def _ask(self, query: str) -> None:
+        self._last_query = query
+        if self.labels:
+            for item in self.room.scores(query, self.labels):
+                print(f"{item['logprob']:9.3f}  {printable(item['label'])}")
+            return
+        answer = self.room.answer(query, _write)
+        print(flush=True)
+        ending = {"end": "", "length": ", cut", "cancelled": ", stopped"}[answer["finish"]]
+        talk(f"({count(answer['tokens'], 'token')}, {answer['tokens_per_s']:.0f}/s{ending})")
+
+    def _paste(self, _: str) -> None:
+        talk("paste the demonstrations, then /end on a line of its own")
+        self.room.take(parse(self.keyboard.read_until("/end", "")))
+
+    def _demos(self, name: str) -> None:
+        if name:
+            self.room.take_file(Path(name).expanduser())
+        else:
+            talk("name a file: /demos FILE")
+
+    def _add(self, text: str) -> None:
+        self.room.take(parse(text))
+
+    def _drop(self, number: str) -> None:
+        examples = self.room.examples
+        if number == "all":
+            self.room.show([])
+        elif number.isdecimal() and 1 <= int(number) <= len(examples):
+            self.room.show(examples[: int(number) - 1] + examples[int(number) :])
+        else:
+            talk(f"there are {count(len(examples), 'demonstration')}; /drop N or /drop all")
+
+    def _shots(self, _: str) -> None:
+        if self.room.instruction:
+            talk(f"     {shorten(self.room.instruction, 90)}")
+        for number, example in enumerate(self.room.examples, start=1):
+            talk(f"{number:4} {shorten(example.input, 60)} -> {shorten(example.output, 30)}")
+        if not self.room.examples:
+            talk("no demonstrations yet")
+
+    def _instruction(self, text: str) -> None:
+        self.room.instruction = text
+        self.room.show(self.room.examples)
+
+    def _label(self, text: str) -> None:
+        self.labels = [label.strip() for label in text.split("|") if label.strip()]
+        if not self.labels:
+            talk("answers are free")
+        elif self._last_query:
+            self._ask(self._last_query)
+        else:
+            talk(f"answers are one of {count(len(self.labels), 'label')}")
+
+    def _base(self, _: str) -> None:
+        self.room.model.use_adapter = not self.room.model.use_adapter
+        try:
+            self.room.open()
+            self.room.show(self.room.examples)
+        except YofoError:
+            self.room.model.use_adapter = not self.room.model.use_adapter
+            raise
+
+    def _save(self, name: str) -> None:
+        path = Path(name) if name else paths.prompts() / "last.safetensors"
+        talk(f"saved in {self.room.save(path)}")
+
+    def _stats(self, _: str) -> None:
+        stats = self.room.stats()
+        talk(
+            f"memory {stats['active_gb']:.2f} GB in use, {stats['cache_gb']:.2f} GB kept for reuse,"
+            f" {stats['peak_gb']:.2f} GB at most; {stats['context_tokens']} tokens,"
+            f" {count(stats['shots'], 'shot')} in the context"
+        )
+
+    def _quit(self, _: str) -> None:
+        raise Leave
+
+    def _unknown(self, _: str) -> None:
+        talk("no such word; /help lists them (a query may begin with a space before its `/`)")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(printable(text, keep="\n\t"))
+    sys.stdout.flush()
