@@ -28,7 +28,9 @@ imports: .venv/ready
 pytest: .venv/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-lock: .venv/ready ## write constraints.txt anew: the newest versions that pyproject.toml allows
+# Not by way of .venv/ready: the old pins may contradict what pyproject.toml now asks for.
+lock: ## write constraints.txt anew: the newest versions that pyproject.toml allows
+	@sh scripts/setup.sh bare
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --upgrade --no-header --no-annotate \
 	    --extra dev --extra fast-cpu -o constraints.txt pyproject.toml

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make .venv, or bring it up to date, with the pinned dependencies.
+# Make .venv, or bring it up to date, with the pinned dependencies; with `bare`, only make it.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -29,6 +29,8 @@ if ! .venv/bin/python -c "import pip; $fits" 2>/dev/null; then
         exit 2
     }
 fi
+
+[ "${1:-}" = bare ] && exit
 
 install() { .venv/bin/python -m pip install -qq -c constraints.txt -e "$1"; }
 install '.[dev]'
