@@ -1,0 +1,96 @@
+"""Demonstrations as people paste them."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yofo_mlx.errors import DataError
+from yofo_mlx.prompting.demonstrations import parse, read_file
+from yofo_mlx.tasks.task import Example
+
+TWO = (Example("good film", "yes"), Example("bad, film", "no"))
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("lines with `->`", "good film -> yes\nbad, film->no"),
+        ("lines with `=>`", "good film => yes\n\n  bad, film => no\n"),
+        ("lines with `→`", "good film → yes\nbad, film → no"),
+        ("lines with tab", "good film\tyes\r\nbad, film\tno\r\n"),
+        ("TSV with a header", "text\tlabel\ngood film\tyes\nbad, film\tno"),
+        ("CSV with a header", 'label,text\nyes,good film\nno,"bad, film"'),
+        ("CSV of two columns", 'good film,yes\n"bad, film",no'),
+        ("CSV with semicolons with a header", "Input;Output\ngood film;yes\nbad, film;no"),
+        (
+            "JSON lines",
+            '{"input": "good film", "output": "yes"}\n{"prompt": "bad, film", "completion": "no"}',
+        ),
+        ("a JSON list", '[{"text": "good film", "label": "yes"},\n ["bad, film", "no"]]'),
+        ("Input: / Output: blocks", "Input: good film\nOutput: yes\n\nInput: bad, film\nOutput: no"),
+        ("Q: / A: blocks", "Q: good film\nA: yes\nQ: bad, film\nA: no"),
+        ("question: / answer: blocks", "question: good film\nanswer: yes\nq: bad, film\na: no"),
+    ],
+)
+def test_the_same_pairs_are_found_in_every_form(form: str, text: str) -> None:
+    parsed = parse(text)
+    assert parsed.examples == TWO
+    assert parsed.problems == ()
+    assert parsed.format == form
+
+
+def test_blocks_may_have_many_lines() -> None:
+    parsed = parse("Input: one\ntwo\n\nthree\nOutput: a\nb\n\nInput: x\nOutput: y\n")
+    assert parsed.examples == (Example("one\ntwo\n\nthree", "a\nb"), Example("x", "y"))
+
+
+def test_the_last_arrow_separates() -> None:
+    assert parse("a -> b -> c").examples == (Example("a -> b", "c"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("a -> b\njunk\nc -> d\n -> e\nf ->", [2, 4, 5]),
+        ('{"input": "a", "output": "b"}\n{"input": "c"\n{"text": "d"}', [2, 3]),
+        ('[{"input": "a", "output": "b"},\n{"input": "c"}]', [2]),
+        ("hello\nInput: a\nOutput: b\nInput: c\nInput: d\nOutput: e\nOutput: f\nInput: g", [1, 4, 7, 8]),
+        ("text,label\na,b\nc\nd,e,f\n,g", [3, 4, 5]),
+        ('text,label\n"a\nb",c\nd', [4]),
+        ("just\n\ntext", [1, 3]),
+    ],
+)
+def test_every_unread_line_is_a_problem_with_its_number(text: str, problems: list[int]) -> None:
+    assert [problem.line for problem in parse(text).problems] == problems
+
+
+def test_half_a_character_is_a_problem() -> None:
+    assert [p.line for p in parse("a -> b\n\udcff -> c\nd -> e").problems] == [2]
+
+
+def test_nothing_is_no_demonstration() -> None:
+    for text in ("", " \n\n", "\ufeff"):
+        assert parse(text).examples == parse(text).problems == ()
+
+
+def test_two_thousand_lines_are_read_in_order() -> None:
+    parsed = parse("\n".join(f"input {n} -> {n}" for n in range(2000)))
+    assert [example.output for example in parsed.examples] == [str(n) for n in range(2000)]
+
+
+@given(st.text(alphabet=st.sampled_from('ab,;"\t\n{}[]:->=QAInputOutput \x1b\u2028'), max_size=80))
+def test_no_text_breaks_the_reader(text: str) -> None:
+    parsed = parse(text)
+    lines = text.replace("\r", "\n").count("\n") + 1
+    assert all(1 <= problem.line <= lines for problem in parsed.problems)
+    assert all(example.input and example.output for example in parsed.examples)
+    assert parsed.examples or parsed.problems or not text.strip()
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b"caf\xe9 -> x")
+    for name in ("latin", "missing", "."):
+        with pytest.raises(DataError):
+            read_file(tmp_path / name)
