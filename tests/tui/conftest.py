@@ -1,0 +1,202 @@
+"""Run folders written by the real writer, and a session that needs no model."""
+
+import asyncio
+import fcntl
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.screen import Screen
+
+from tui.app import YofoApp
+from tui.screens.prompt import PromptScreen
+from yofo_mlx import runs
+from yofo_mlx.errors import RunError
+from yofo_mlx.events import EventWriter
+from yofo_mlx.prompting.protocol import Cancelled
+from yofo_mlx.runs import Run
+
+RECIPE = 'model = "tiny"\n[train]\nsteps = 100\n[[tasks]]\nsource = "tiny:train"\n'
+
+
+class RunFolder:
+    """A run as its trainer would leave it, step by step."""
+
+    def __init__(self, name: str, model: str = "tiny", steps: int = 100) -> None:
+        self.run = runs.create(name)
+        self.run.recipe_path.write_text(RECIPE, encoding="utf-8")
+        self.run.lock_path.touch()
+        self.writer = EventWriter(self.run.events_path)
+        self.writer.write("started", run_id=self.run.run_id, model=model, steps=steps, tokens=None)
+        self.planned = steps
+
+    def step(self, step: int, loss: float, **more: Any) -> None:
+        usual = {"tokens_per_s": 812.0, "peak_gb": 1.25, "memory_gb": 1.0, "shots": [4], "lr": 1e-4}
+        usual["share"] = step / self.planned
+        self.writer.write("step", step=step, loss=loss, **usual | more)
+
+    def steps(self, upto: int) -> "RunFolder":
+        for step in range(1, upto + 1):
+            self.step(step, 4.0 / step)
+        return self
+
+    def validate(self, step: int, accuracies: dict[int, float]) -> None:
+        rows = [{"shots": k, "accuracy": a, "loss": 1.0} for k, a in accuracies.items()]
+        self.writer.write("eval", step=step, loss=1.5, by_shots=rows, best=True)
+
+    def adapter(self) -> "RunFolder":
+        self.run.adapter_path.mkdir()
+        return self
+
+    @contextmanager
+    def trained(self) -> Iterator[Run]:
+        """Hold the lock, as a living trainer does."""
+        with self.run.lock_path.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield self.run
+
+
+class FakeSession:
+    """Answers at once and remembers what it was asked; a test may make it wait or die."""
+
+    def __init__(self) -> None:
+        self.is_alive = True
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.answer = ["the ", "answer"]
+        self.hold: Event | None = None  # set by a test: generation waits for it, or for a cancel
+        self.dies = False
+        self.cancelled = Event()
+        self.closed = False
+
+    def methods(self) -> list[str]:
+        return [method for method, _ in self.calls]
+
+    def call(
+        self,
+        method: str,
+        params: dict[str, Any] | None = None,
+        on_note: Callable[[str, dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        self.calls.append((method, params or {}))
+        note = on_note or (lambda name, told: None)
+        if method == "prefill":
+            note("progress", {"id": 1, "done": 10, "total": 20})
+            shots = len((params or {})["demonstrations"])
+            told = {"tokens": 20, "reused_tokens": 5, "seconds": 0.1, "left_out": 0, "note": ""}
+            return {"shots": shots, **told}
+        return self._generate(note) if method == "generate" else {}
+
+    def _generate(self, note: Callable[[str, dict[str, Any]], None]) -> dict[str, Any]:
+        for piece in self.answer:
+            note("token", {"id": 1, "text": piece})
+        while self.hold is not None and not self.hold.wait(0.01):
+            if self.cancelled.is_set():
+                raise Cancelled("generate was cancelled")
+        if self.dies:
+            self.is_alive = False
+            raise RunError("the session process ended: killed by SIGKILL", "restart the session")
+        text = "".join(self.answer)
+        return {"text": text, "tokens": 2, "seconds": 0.5, "tokens_per_s": 4.0, "finish": "stop"}
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Sessions:
+    """Every session the app started."""
+
+    def __init__(self) -> None:
+        self.made: list[FakeSession] = []
+        self.prepare: Callable[[FakeSession], None] = lambda session: None
+
+    def make(self) -> FakeSession:
+        self.made.append(FakeSession())
+        self.prepare(self.made[-1])
+        return self.made[-1]
+
+
+@pytest.fixture
+def sessions() -> Sessions:
+    return Sessions()
+
+
+@pytest.fixture
+def run_folder() -> type[RunFolder]:
+    return RunFolder
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a folder without recipes, and let the app look at runs often."""
+    monkeypatch.setattr("tui.screens.runs.POLL_SECONDS", 0.1)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class Pilots:
+    """Opens the app at a place, and waits for what a test expects."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    @asynccontextmanager
+    async def open(
+        self, place: str = "runs", size: tuple[int, int] = (100, 36)
+    ) -> AsyncIterator[Pilot[None]]:
+        make = self._sessions.make
+        app = type(
+            "App", (YofoApp,), {"MODES": {**YofoApp.MODES, "prompt": lambda: _prompt(make)}}
+        )()
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            if place != "runs":
+                await app.switch_mode(place)
+            await pilot.pause()
+            yield pilot
+
+
+def _prompt(make: Callable[[], FakeSession]) -> PromptScreen:
+    return PromptScreen(make)
+
+
+@pytest.fixture
+def pilots(sessions: Sessions) -> Pilots:
+    return Pilots(sessions)
+
+
+Until = Callable[..., Any]
+
+
+@pytest.fixture
+def until() -> Until:
+    """Wait until something holds, since threads report when they like."""
+
+    async def wait(pilot: Pilot[None], holds: Callable[[], object], seconds: float = 10.0) -> None:
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, "it never came to hold"
+            await asyncio.sleep(0.02)
+        await pilot.pause()
+
+    return wait
+
+
+def text_of(screen: Screen[Any]) -> str:
+    """Return what a screen shows, line by line."""
+    width, height = screen.app.size
+    lines = screen._compositor.render_strips()
+    assert len(lines) == height
+    return "\n".join(strip.text[:width] for strip in lines)
+
+
+@pytest.fixture
+def shown() -> Callable[[Pilot[None]], str]:
+    return lambda pilot: text_of(pilot.app.screen)

@@ -1,0 +1,247 @@
+"""Runs: the list, the curves, stopping and starting."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import Input, OptionList
+
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.help import HelpScreen
+from tui.screens.new_run import NewRunScreen
+from tui.screens.prompt import PromptScreen
+from tui.screens.runs import RunsScreen
+from tui.widgets.chart import Chart
+from tui.widgets.run_table import RunTable
+from yofo_mlx.errors import RecipeError
+from yofo_mlx.runs import Run
+
+pytestmark = pytest.mark.asyncio
+
+
+def curve(pilot: Any, chart: str, name: str) -> tuple[tuple[float, float], ...]:
+    lines = pilot.app.screen.query_one(chart, Chart).lines
+    return next((line.points for line in lines if line.name == name), ())
+
+
+async def test_without_runs_the_app_says_what_to_do(pilots: Any, shown: Any) -> None:
+    async with pilots.open(size=(80, 24)) as pilot:
+        assert "No runs yet" in shown(pilot)
+        assert "make demo" in shown(pilot)
+
+
+async def test_a_new_step_event_moves_the_curve(pilots: Any, run_folder: Any, until: Any) -> None:
+    folder = run_folder("moving").steps(5)
+    with folder.trained():
+        async with pilots.open() as pilot:
+            await until(pilot, lambda: len(curve(pilot, "#loss", "train")) == 5)
+            folder.step(6, 0.25)
+            await until(pilot, lambda: len(curve(pilot, "#loss", "train")) == 6)
+            assert curve(pilot, "#loss", "train")[-1] == (6.0, 0.25)
+
+
+async def test_a_validation_shows_base_and_adapter_by_shots(
+    pilots: Any, run_folder: Any, until: Any
+) -> None:
+    folder = run_folder("measured").steps(3)
+    folder.validate(0, {0: 0.1, 4: 0.2, 32: 0.2})
+    folder.validate(3, {0: 0.1, 4: 0.6, 32: 0.9})
+    async with pilots.open() as pilot:
+        await until(pilot, lambda: curve(pilot, "#shots", "base"))
+        assert curve(pilot, "#shots", "base") == ((0.0, 0.1), (1.0, 0.2), (2.0, 0.2))
+        assert curve(pilot, "#shots", "step 3")[-1] == (2.0, 0.9)
+
+
+async def test_the_table_says_the_status_in_words_newest_first(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    first = run_folder("first").steps(2)
+    first.writer.write("finished", step=2, best_step=1, seconds=3.0)
+    second = run_folder("second").steps(2)
+    with second.trained():
+        async with pilots.open() as pilot:
+            table = pilot.app.screen.query_one(RunTable)
+            await until(pilot, lambda: table.row_count == 2)
+            rows = [[str(cell) for cell in table.get_row_at(i)] for i in range(2)]
+            assert [row[0] for row in rows] == ["● running", "✓ finished"]
+            assert rows[0][1] == second.run.run_id
+            assert "2/100" in rows[0]
+
+
+async def test_a_died_run_shows_the_last_words_of_the_console(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    folder = run_folder("gone").steps(3)
+    folder.run.console_path.write_text("loading\n 10%\r 90%\nMetal: Insufficient Memory\n")
+    for size in ((80, 24), (120, 40)):
+        async with pilots.open(size=size) as pilot:
+            await until(pilot, lambda pilot=pilot: "Insufficient Memory" in shown(pilot))
+            assert "✗ died" in shown(pilot)
+            assert f"yofo resume {folder.run.run_id}" in shown(pilot)
+            assert "10%" not in shown(pilot).split("console:")[1]
+
+
+async def test_a_failed_run_shows_message_and_hint(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    folder = run_folder("broken").steps(3)
+    folder.writer.write("failed", step=3, message="loss is nan", hint="lower the learning rate")
+    async with pilots.open() as pilot:
+        await until(pilot, lambda: "loss is nan" in shown(pilot))
+        assert "lower the learning rate" in shown(pilot)
+
+
+async def test_progress_inside_the_step_is_shown_until_it_ends(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    folder = run_folder("inside").steps(3)
+    with folder.trained():
+        async with pilots.open() as pilot:
+            folder.writer.write("progress", step=3, done=5, total=12, phase="backward")
+            await until(pilot, lambda: "backward" in shown(pilot) and "5/12" in shown(pilot))
+            folder.step(4, 1.0)
+            await until(pilot, lambda: "backward" not in shown(pilot))
+
+
+async def test_numbers_that_are_none_leave_the_app_standing(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    folder = run_folder("odd").steps(2)
+    folder.step(3, float("nan"), tokens_per_s=float("inf"), share="x", shots="many")
+    folder.writer.write("eval", step="last", loss=None, by_shots=[3, {"shots": "k"}, None])
+    folder.writer.write("progress", step=3, done="x", total=0, phase=None)
+    folder.writer.write("unheard-of", anything=[1])
+    async with pilots.open() as pilot:
+        await until(pilot, lambda: len(curve(pilot, "#loss", "train")) == 2)
+
+
+async def test_hostile_text_changes_nothing_but_itself(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    evil = "[/bold][red]\x1b[2J\x1b]0;owned\x07\x9b31m\u202eabc"
+    folder = run_folder("evil", model=evil).steps(2)
+    folder.run.console_path.write_text(evil + "\n")
+    folder.writer.write("warning", message=evil, hint=evil)
+    folder.writer.write("failed", step=2, message=evil, hint=evil)
+    async with pilots.open(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "\\x1b[2J" in shown(pilot))
+        screen = shown(pilot)
+        assert "[/bold][red]" in screen
+        assert not set(screen) & set("\x1b\x07\x9b\u202e")
+
+
+async def test_stopping_asks_first(pilots: Any, run_folder: Any, until: Any) -> None:
+    folder = run_folder("long").steps(3)
+    with folder.trained():
+        async with pilots.open() as pilot:
+            screen = pilot.app.screen
+            await until(pilot, lambda: screen.selected is not None)
+            await pilot.press("s")
+            assert isinstance(pilot.app.screen, ConfirmScreen)
+            await pilot.press("n")
+            assert not folder.run.stop_path.exists()
+            await pilot.press("s", "y")
+            assert folder.run.stop_path.exists()
+            await until(pilot, lambda: screen.selected.status == "stopping")
+
+
+async def test_a_run_that_ended_cannot_be_stopped(pilots: Any, run_folder: Any, until: Any) -> None:
+    folder = run_folder("over").steps(2)
+    folder.writer.write("finished", step=2, best_step=1, seconds=3.0)
+    async with pilots.open() as pilot:
+        await until(pilot, lambda: pilot.app.screen.selected is not None)
+        await pilot.press("s")
+        assert isinstance(pilot.app.screen, RunsScreen)
+        assert not folder.run.stop_path.exists()
+
+
+async def test_the_filter_narrows_the_list_and_escape_widens_it(
+    pilots: Any, run_folder: Any, until: Any
+) -> None:
+    run_folder("apples").steps(1)
+    run_folder("pears").steps(1)
+    async with pilots.open() as pilot:
+        table = pilot.app.screen.query_one(RunTable)
+        await until(pilot, lambda: table.row_count == 2)
+        await pilot.press("slash", *"pear")
+        await until(pilot, lambda: table.row_count == 1)
+        await pilot.press("escape")
+        await until(pilot, lambda: table.row_count == 2)
+        assert pilot.app.focused is table
+
+
+async def test_the_cursor_stays_on_its_run_when_another_appears(
+    pilots: Any, run_folder: Any, until: Any
+) -> None:
+    run_folder("a").steps(1)
+    middle = run_folder("b").steps(1)
+    async with pilots.open() as pilot:
+        table = pilot.app.screen.query_one(RunTable)
+        await until(pilot, lambda: table.row_count == 2)
+        table.select(middle.run.run_id)
+        focused = pilot.app.focused
+        run_folder("c").steps(1)
+        await until(pilot, lambda: table.row_count == 3)
+        assert table.selected == middle.run.run_id
+        assert pilot.app.focused is focused
+
+
+async def test_a_run_is_started_with_recipe_and_changes(
+    pilots: Any, run_folder: Any, until: Any, empty_folder: Path
+) -> None:
+    (empty_folder / "mine.toml").write_text('model = "tiny"\n[[tasks]]\nsource = "tiny:train"\n')
+    asked: list[tuple[Path, list[str]]] = []
+
+    def start(recipe: Path, changes: list[str]) -> Run:
+        asked.append((recipe, changes))
+        run: Run = run_folder("mine").run
+        return run
+
+    async with pilots.open() as pilot:
+        runs_screen = pilot.app.screen
+        runs_screen.starter = start
+        await pilot.press("n")
+        dialog = pilot.app.screen
+        assert isinstance(dialog, NewRunScreen)
+        dialog.query_one(Input).value = "train.steps=5 'tasks.0.name=my task'"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: pilot.app.screen is runs_screen)
+        await until(pilot, lambda: runs_screen.selected is not None)
+        assert runs_screen.selected.run.run_id.endswith("mine")
+    assert asked[0][0].name == "mine.toml"
+    assert asked[0][1] == ["train.steps=5", "tasks.0.name=my task"]
+
+
+async def test_a_run_that_cannot_start_says_why_and_stays_in_the_dialog(
+    pilots: Any, until: Any, shown: Any, empty_folder: Path
+) -> None:
+    (empty_folder / "mine.toml").write_text('model = "tiny"\n[[tasks]]\nsource = "tiny:train"\n')
+
+    def refuse(recipe: Path, changes: list[str]) -> Run:
+        raise RecipeError("unknown key `trian`", "did you mean [train]?")
+
+    async with pilots.open() as pilot:
+        pilot.app.screen.starter = refuse
+        await pilot.press("n", "ctrl+s")
+        await until(pilot, lambda: "unknown key" in shown(pilot))
+        assert "did you mean [train]?" in shown(pilot)
+        assert pilot.app.screen.query_one(OptionList).option_count >= 1
+
+
+async def test_enter_opens_the_run_in_prompt(pilots: Any, run_folder: Any, until: Any) -> None:
+    folder = run_folder("good").steps(2).adapter()
+    async with pilots.open() as pilot:
+        await until(pilot, lambda: pilot.app.screen.selected is not None)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PromptScreen))
+        assert pilot.app.screen.query_one("Select").value == f"run:{folder.run.run_id}"
+
+
+async def test_help_lists_the_keys_of_the_place(pilots: Any, shown: Any) -> None:
+    async with pilots.open() as pilot:
+        await pilot.press("question_mark")
+        assert isinstance(pilot.app.screen, HelpScreen)
+        for words in ("New run", "Filter", "Data sets", "Quit"):
+            assert words in shown(pilot)
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, RunsScreen)

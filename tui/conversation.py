@@ -1,0 +1,137 @@
+"""One model to talk to: loads, reads demonstrations and asks, doing only what changed since last.
+
+Everything here blocks and is called from a worker thread; `cancel` may come from any thread.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any, Protocol
+
+from yofo_mlx.prompting.protocol import Cancelled
+from yofo_mlx.tasks.task import Example
+
+OnNote = Callable[[str, dict[str, Any]], None]
+
+
+class Session(Protocol):
+    """What is used of a session's client."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether the process runs."""
+
+    def call(
+        self, method: str, params: dict[str, Any] | None = None, on_note: OnNote | None = None
+    ) -> dict[str, Any]:
+        """Call and wait for the result."""
+
+    def cancel(self) -> None:
+        """Ask the session to give up what it is doing."""
+
+    def close(self) -> None:
+        """End the process."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Who answers: a run's adapter on its base model, or a base model alone."""
+
+    run: str | None = None
+    model: str | None = None
+    use_adapter: bool = True
+    stamp: float = 0.0  # changes when a running run improves its adapter
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of `load`."""
+        if self.run is not None:
+            return {"run": self.run, "use_adapter": self.use_adapter}
+        return {"model": self.model}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What stands before the query."""
+
+    demonstrations: tuple[Example, ...] = ()
+    instruction: str = ""
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters of `prefill`."""
+        shown = [{"input": pair.input, "output": pair.output} for pair in self.demonstrations]
+        return {"demonstrations": shown, "instruction": self.instruction}
+
+
+@dataclass
+class Conversation:
+    """A session process and what it holds."""
+
+    make: Callable[[], Session]
+    _session: Session | None = None
+    _target: Target | None = None
+    _context: Context | None = None
+    _given_up: Event = field(default_factory=Event)
+    facts: dict[str, Any] = field(default_factory=dict)  # the last `prefill` result
+
+    def ask(
+        self, target: Target, context: Context, query: str, max_tokens: int, on_note: OnNote
+    ) -> dict[str, Any]:
+        """Return the result of `generate`, after whatever had to be loaded and read first."""
+        self._given_up.clear()
+        session = self._alive()
+        if target != self._target:
+            self._target = self._context = None
+            on_note("stage", {"words": "loading the model"})
+            session.call("load", target.params(), on_note)
+            self._target = target
+            self._check()
+        if context != self._context:
+            self._context = None
+            on_note("stage", {"words": "reading demonstrations"})
+            self.facts = session.call("prefill", context.params(), on_note)
+            self._context = context
+            self._check()
+        on_note("stage", {"words": "answering"})
+        return session.call(
+            "generate", {"input": query, "max_tokens": max_tokens, "temperature": 0.0}, on_note
+        )
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether there is a session process."""
+        return self._session is not None and self._session.is_alive
+
+    def _check(self) -> None:
+        """Stop between two calls: a session only gives up the call it is at."""
+        if self._given_up.is_set():
+            raise Cancelled("cancelled")
+
+    def _alive(self) -> Session:
+        if self._session is not None and not self._session.is_alive:
+            self.close()
+        if self._session is None:
+            self._session = self.make()
+            self._target = self._context = None
+        return self._session
+
+    def cancel(self) -> None:
+        """Ask the session to give up what it is doing."""
+        self._given_up.set()
+        if (session := self._session) is not None:
+            session.cancel()
+
+    def close(self) -> None:
+        """End the session process; the next question starts another."""
+        session, self._session = self._session, None
+        self._target = self._context = None
+        if session is not None:
+            with suppress(OSError):
+                session.close()
+
+
+def session_process() -> Session:
+    """Return a client of a real session process."""
+    from yofo_mlx.prompting.client import SessionClient
+
+    return SessionClient()

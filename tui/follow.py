@@ -1,0 +1,203 @@
+"""How runs stand, read from their folders: no Textual in here, and no MLX."""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tui.curve import Curve, Point
+from yofo_mlx import runs
+from yofo_mlx.events import FINAL_KINDS, Event
+from yofo_mlx.runs import Run, Status
+
+ENDED = frozenset({"finished", "stopped", "failed", "died"})
+TROUBLE = frozenset({"failed", "died"})
+KEPT = FINAL_KINDS | {"started", "progress", "step", "eval"}  # kinds whose last event is shown
+
+
+@dataclass(frozen=True)
+class Shots:
+    """Accuracy and loss at one number of demonstrations."""
+
+    shots: int
+    accuracy: float | None
+    loss: float | None
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run at one moment, as the app shows it."""
+
+    run: Run
+    status: Status
+    started: float  # seconds since the epoch
+    model: str = ""
+    planned: str = ""  # such as "400" steps or "2M tok"
+    step: Event | None = None  # the last event of this kind, likewise below
+    progress: Event | None = None  # None when the last thing heard was a whole step
+    end: Event | None = None
+    losses: tuple[Point, ...] = ()
+    valid_losses: tuple[Point, ...] = ()
+    base: tuple[Shots, ...] = ()  # the model before training, where it was measured
+    adapter: tuple[Shots, ...] = ()
+    eval_step: int | None = None
+    warnings: tuple[Event, ...] = ()
+    console: tuple[str, ...] = ()  # last lines, for a run that failed or died
+
+    @property
+    def steps_done(self) -> int:
+        """Return the number of the last whole step."""
+        return int(figure(self.step, "step") or 0)
+
+    @property
+    def share(self) -> float | None:
+        """Return the share of the run that is done."""
+        if self.status == "finished":
+            return 1.0
+        share = figure(self.step, "share")
+        return None if share is None else min(max(share, 0.0), 1.0)
+
+
+def figure(event: Event | None, field: str) -> float | None:
+    """Return a field that is a finite number, None for anything else."""
+    value = None if event is None else event.get(field)
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable and value is not None else None
+
+
+class Follower:
+    """Reads one run folder as it grows."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._reader = run.events()
+        self._stamp: tuple[int, ...] | None = None
+        self._view = RunView(run, "created", _born(run))
+        self._losses, self._valid = Curve(), Curve()
+        self._warnings: deque[Event] = deque(maxlen=20)
+        self._last: dict[str, Event] = {}
+        self._base: tuple[Shots, ...] = ()
+        self._busy = False
+
+    def poll(self) -> RunView:
+        """Read what is new and return the run as it stands."""
+        stamp = _stamp(self._run)
+        if stamp == self._stamp and self._view.status in ENDED:
+            return self._view
+        status = self._run.status()
+        fresh = list(self._reader)
+        for event in fresh:
+            self._absorb(event)
+        if fresh or status != self._view.status or self._stamp is None:
+            self._view = self._look(status)
+        self._stamp = stamp
+        return self._view
+
+    def _absorb(self, event: Event) -> None:
+        kind = event["kind"]
+        if kind in KEPT:
+            self._last[kind] = event
+        step, loss = figure(event, "step"), figure(event, "loss")
+        if kind == "step" and step is not None and loss is not None:
+            self._losses.add(step, loss)
+        elif kind == "eval":
+            if step is not None and loss is not None:
+                self._valid.add(step, loss)
+            if step == 0:
+                self._base = by_shots(event)
+        elif kind == "warning":
+            self._warnings.append(event)
+        elif kind == "started":
+            for ended in FINAL_KINDS:
+                self._last.pop(ended, None)
+        self._busy = kind == "progress" or (self._busy and kind == "warning")
+
+    def _look(self, status: Status) -> RunView:
+        started, evaluated = self._last.get("started"), self._last.get("eval")
+        ends = [self._last[kind] for kind in FINAL_KINDS if kind in self._last]
+        eval_step = figure(evaluated, "step")
+        return RunView(
+            run=self._run,
+            status=status,
+            started=_born(self._run),
+            model=str(started.get("model", "")) if started else "",
+            planned=_planned(started),
+            step=self._last.get("step"),
+            progress=self._last.get("progress") if self._busy and status not in ENDED else None,
+            end=ends[-1] if ends else None,
+            losses=self._losses.points(),
+            valid_losses=self._valid.points(),
+            base=self._base,
+            adapter=by_shots(evaluated) if eval_step else (),
+            eval_step=None if eval_step is None else int(eval_step),
+            warnings=tuple(self._warnings),
+            console=console_tail(self._run.console_path) if status in TROUBLE else (),
+        )
+
+
+class Watcher:
+    """Follows every run there is."""
+
+    def __init__(self) -> None:
+        self._followers: dict[str, Follower] = {}
+
+    def poll(self) -> list[RunView]:
+        """Return all runs as they stand, newest first."""
+        found = runs.list_runs()
+        self._followers = {
+            run.run_id: self._followers.get(run.run_id) or Follower(run) for run in found
+        }
+        return [follower.poll() for follower in self._followers.values()]
+
+
+def by_shots(event: Event | None) -> tuple[Shots, ...]:
+    """Return the measurements of an `eval` event, fewest shots first."""
+    rows: Any = (event or {}).get("by_shots")
+    if not isinstance(rows, list):
+        return ()
+    found = [
+        Shots(int(shots), figure(row, "accuracy"), figure(row, "loss"))
+        for row in rows
+        if isinstance(row, dict) and (shots := figure(row, "shots")) is not None
+    ]
+    return tuple(sorted(found, key=lambda row: row.shots))
+
+
+def console_tail(path: Path, most: int = 12) -> tuple[str, ...]:
+    """Return the last lines of a console log, as a terminal would have left them."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 16 * 1024))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ()
+    shown = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n")]
+    return tuple(line for line in shown if line.strip())[-most:]
+
+
+def _planned(started: Event | None) -> str:
+    steps, tokens = figure(started, "steps"), figure(started, "tokens")
+    if steps is not None:
+        return f"{steps:.0f}"
+    return "" if tokens is None else f"{tokens / 1000:,.0f}k tok"
+
+
+def _born(run: Run) -> float:
+    try:
+        return run.recipe_path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _stamp(run: Run) -> tuple[int, ...]:
+    """Return what changes when a run is resumed or writes: cheap to compare."""
+    stamp: list[int] = []
+    for path in (run.events_path, run.lock_path, run.console_path):
+        try:
+            found = path.stat()
+        except OSError:
+            stamp += (0, 0)
+        else:
+            stamp += (found.st_size, found.st_mtime_ns)
+    return tuple(stamp)

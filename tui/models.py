@@ -1,0 +1,41 @@
+"""Who can answer: runs with an adapter, and base models."""
+
+from tui.conversation import Target
+from yofo_mlx import paths, runs
+from yofo_mlx.errors import YofoError
+from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.text import shorten
+
+MOST_RUNS = 100
+
+
+def choices() -> dict[str, str]:
+    """Return what to offer: a value, and the words for it; runs with an adapter first."""
+    usable = [run for run in runs.list_runs() if run.adapter_path.is_dir()][:MOST_RUNS]
+    offered = {f"run:{run.run_id}": shorten(run.run_id, 60) for run in usable}
+    models = dict.fromkeys(["tiny", *filter(None, map(_model, usable))])
+    return offered | {f"model:{model}": f"{shorten(model, 50)} (base)" for model in models}
+
+
+def target_of(value: object, use_adapter: bool) -> Target | None:
+    """Return who a chosen value stands for."""
+    kind, found, name = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if not found:
+        return None
+    if kind != "run":
+        return Target(model=name, use_adapter=False)
+    return Target(run=name, use_adapter=use_adapter, stamp=_stamp(runs.Run(paths.runs() / name)))
+
+
+def _stamp(run: runs.Run) -> float:
+    try:
+        return (run.adapter_path / "adapters.safetensors").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _model(run: runs.Run) -> str | None:
+    try:
+        return load_recipe(run.recipe_path).model
+    except YofoError:
+        return None

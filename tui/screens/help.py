@@ -1,0 +1,91 @@
+"""The help dialog: a table of the keys that apply, built from the bindings themselves."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.dom import DOMNode
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Static
+
+from tui.words import MUTED
+
+PLACES_NOTE = (
+    "Inside a text field the digits are text: press escape to leave it, or use F2, F3, F4. "
+    "A run goes on when this app is closed."
+)
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    """One action: its keys, its words, and the node it belongs to."""
+
+    keys: str
+    words: str
+    tooltip: str
+    action: str
+    node: DOMNode
+
+
+def key_table(screen: Screen[object]) -> list[KeyRow]:
+    """Return every described binding that is active on a screen, keys of one action together."""
+    keys: dict[tuple[str, DOMNode], list[str]] = {}
+    bindings: dict[tuple[str, DOMNode], Binding] = {}
+    for active in screen.active_bindings.values():
+        if not active.binding.description or not active.enabled or active.binding.system:
+            continue
+        group = (active.binding.action, active.node)
+        shown = screen.app.get_key_display(active.binding)
+        if shown not in keys.setdefault(group, []):
+            keys[group].append(shown)
+        bindings.setdefault(group, active.binding)
+    return [
+        KeyRow(" ".join(shown), bindings[g].description, bindings[g].tooltip, g[0], g[1])
+        for g, shown in keys.items()
+    ]
+
+
+class HelpScreen(ModalScreen[None]):
+    """Keys of the focused widget, of the place, and of the app."""
+
+    CSS = """
+    HelpScreen { align: center middle; background: $background 60%; }
+    HelpScreen > VerticalScroll {
+        width: 64; max-width: 95%; height: auto; max-height: 90%;
+        padding: 1 2; background: $surface; border: round $primary;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,f1,question_mark,q,enter", "dismiss", "Close", id="help.close"),
+    ]
+
+    def __init__(self, rows: list[KeyRow]) -> None:
+        super().__init__()
+        self._rows = rows
+
+    def compose(self) -> ComposeResult:
+        """Lay the table out, nearest keys first."""
+        with VerticalScroll() as box:
+            box.border_title = "Keys"
+            yield Static(self._table())
+
+    def _table(self) -> Content:
+        width = min(max((len(row.keys) for row in self._rows), default=0), 22)
+        parts: list[Content | str | tuple[str, str]] = []
+        heading = ""
+        for row in self._rows:
+            if (owner := _owner(row.node)) != heading:
+                parts.append((f"{'' if not heading else chr(10)}{owner}\n", "bold $text-primary"))
+                heading = owner
+            parts += [(f"  {row.keys:<{width}}  ", "$text-accent"), row.words, "\n"]
+        return Content.assemble(*parts, ("\n" + PLACES_NOTE, MUTED))
+
+
+def _owner(node: DOMNode) -> str:
+    """Return the words over a node's keys."""
+    if isinstance(node, Screen):
+        return "This place"
+    return "Everywhere" if node is node.app else "Where the focus is"

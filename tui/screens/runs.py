@@ -1,0 +1,230 @@
+"""Runs: all of them, newest first, and the selected one in full."""
+
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import DataTable, Footer, Input, Static
+
+from tui.follow import ENDED, RunView, Watcher
+from tui.recipes import start_detached
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.new_run import NewRunScreen
+from tui.widgets.places import Places
+from tui.widgets.run_detail import RunDetail
+from tui.widgets.run_table import RunTable
+from tui.words import MUTED, safe
+from yofo_mlx.runs import Run
+
+POLL_SECONDS = 1.0
+NO_RUNS = Content.assemble(
+    ("No runs yet.\n\n", "bold"),
+    "Press ", ("n", "bold $text-accent"), " to start one from a recipe, or type\n\n",
+    ("  make demo\n", "$text-primary"), "or\n",
+    ("  yofo train recipes/tiny.toml\n\n", "$text-primary"),
+    ("The tiny recipe needs no download. A run goes on when this app is closed.", MUTED),
+)  # fmt: skip
+
+
+class RunsScreen(Screen[None]):
+    """The list, the curves, and the keys that start and stop."""
+
+    CSS_PATH = "runs.tcss"
+    AUTO_FOCUS = "RunTable"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "new", "New run", id="runs.new", tooltip="Start a run from a recipe"),
+        Binding("s", "stop", "Stop", id="runs.stop", tooltip="Finish the step, save, end"),
+        Binding("enter,p", "prompt", "Prompt", id="runs.prompt", tooltip="Use the run's adapter"),
+        Binding("slash", "filter", "Filter", id="runs.filter", key_display="/"),
+        Binding("escape", "clear_filter", "Clear filter", id="runs.clear_filter", show=False),
+    ]
+
+    class Polled(Message):
+        """The run folders were read."""
+
+        def __init__(self, views: list[RunView]) -> None:
+            super().__init__()
+            self.views = views
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the last look counts."""
+            return isinstance(message, RunsScreen.Polled)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.starter = start_detached
+        self._watcher = Watcher()
+        self._views: list[RunView] = []
+        self._polling = False
+        self._wanted: str | None = None  # a run just started, to be selected once it is listed
+
+    def compose(self) -> ComposeResult:
+        """Lay the list out over the selected run."""
+        yield Places("runs")
+        yield Static(NO_RUNS, id="empty")
+        yield RunTable()
+        yield Input(placeholder="part of an id, a model or a status", id="filter", compact=True)
+        yield RunDetail()
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Look at the run folders now and then."""
+        self.query_one("#filter").display = False
+        self._show()
+        self._look()
+        self.set_interval(POLL_SECONDS, self._look)
+
+    def _look(self) -> None:
+        if not self._polling:
+            self._polling = True
+            self._poll()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="poll")
+    def _poll(self) -> None:
+        try:
+            views = self._watcher.poll()
+        except OSError:  # a folder that vanished while it was read; the next look is a second away
+            views = self._views
+        self.post_message(self.Polled(views))
+
+    @on(Polled)
+    def _polled(self, message: Polled) -> None:
+        self._polling = False
+        before = {view.run.run_id: view.status for view in self._views}
+        self._views = message.views
+        for view in message.views:
+            if before.get(view.run.run_id, view.status) not in ENDED and view.status in ENDED:
+                self._announce(view)
+        self._show()
+
+    def _announce(self, view: RunView) -> None:
+        good = view.status == "finished"
+        self.notify(
+            safe(view.run.run_id).plain,
+            title=f"Run {view.status}",
+            severity="information" if good else "warning",
+            markup=False,
+        )
+
+    def _show(self) -> None:
+        views = self._matching()
+        table = self.query_one(RunTable)
+        table.show(views, self.size.width)
+        if self._wanted is not None and any(v.run.run_id == self._wanted for v in views):
+            table.select(self._wanted)
+            self._wanted = None
+        self.query_one("#empty").display = not self._views
+        table.display = bool(self._views)
+        self._show_detail()
+        self.refresh_bindings()
+
+    def _show_detail(self) -> None:
+        view = self.selected
+        detail = self.query_one(RunDetail)
+        detail.display = view is not None
+        if view is not None:
+            detail.show(view)
+
+    @property
+    def selected(self) -> RunView | None:
+        """Return the run under the cursor."""
+        run_id = self.query_one(RunTable).selected
+        return next((view for view in self._views if view.run.run_id == run_id), None)
+
+    def _matching(self) -> list[RunView]:
+        words = self.query_one("#filter", Input).value.lower().split()
+        return [view for view in self._views if all(word in _words(view) for word in words)]
+
+    @on(DataTable.RowHighlighted)
+    def _moved(self) -> None:
+        self._show_detail()
+        self.refresh_bindings()
+
+    @on(DataTable.RowSelected)
+    async def action_prompt(self) -> None:
+        """Open the selected run in Prompt."""
+        if self.selected is not None:
+            self.post_message(OpenInPrompt(self.selected.run))
+
+    def on_resize(self) -> None:
+        """Show the columns there is room for."""
+        self._show()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what the selected run allows."""
+        if action == "stop":
+            return self.selected is not None and self.selected.status == "running"
+        if action == "prompt":
+            return self.selected is not None
+        if action == "clear_filter":
+            return bool(self.query("#filter")) and bool(self.query_one("#filter").display)
+        return True
+
+    def action_new(self) -> None:
+        """Ask for a recipe and start it."""
+        self.app.push_screen(NewRunScreen(self.starter), self._started)
+
+    def _started(self, run: Run | None) -> None:
+        if run is not None:
+            self._wanted = run.run_id
+            self._look()
+
+    def action_stop(self) -> None:
+        """Ask, then let the run finish its step, save and end."""
+        view = self.selected
+        if view is None:
+            return
+        after = "It finishes its step and saves a checkpoint; `yofo resume` goes on from there."
+        run_id = safe(view.run.run_id).stylize("bold")
+        question = Content.assemble("Stop ", run_id, "?\n\n", (after, MUTED))
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._stop(view.run)
+
+        self.app.push_screen(ConfirmScreen(question, "Stop it"), answered)
+
+    def _stop(self, run: Run) -> None:
+        try:
+            run.request_stop()
+        except OSError as error:
+            self.notify(f"cannot ask the run to stop: {error}", severity="error", markup=False)
+        self._look()
+
+    def action_filter(self) -> None:
+        """Narrow the list by words."""
+        box = self.query_one("#filter", Input)
+        box.display = True
+        box.focus()
+
+    def action_clear_filter(self) -> None:
+        """Show all runs again."""
+        box = self.query_one("#filter", Input)
+        box.value = ""
+        box.display = False
+        self.query_one(RunTable).focus()
+
+    @on(Input.Changed, "#filter")
+    def _filtered(self) -> None:
+        self._show()
+
+    @on(Input.Submitted, "#filter")
+    def _to_table(self) -> None:
+        self.query_one(RunTable).focus()
+
+
+def _words(view: RunView) -> str:
+    """Return what the filter looks through."""
+    return f"{view.run.run_id} {view.model} {view.status}".lower()
+
+
+class OpenInPrompt(Message):
+    """The user wants to use this run's adapter."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run

@@ -1,0 +1,45 @@
+"""The line at the top: the three places, and how many runs are running."""
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Static
+
+PLACES = {"data": "1 Data sets", "runs": "2 Runs", "prompt": "3 Prompt"}
+
+
+class Place(Static):
+    """One place's name; a click goes there."""
+
+    def __init__(self, name: str, current: bool) -> None:
+        key, words = PLACES[name].split(" ", 1)
+        super().__init__(Content.assemble((key, "$text-accent"), f" {words}"), name=name)
+        self.set_class(current, "-current")
+
+    async def on_click(self) -> None:
+        """Go to this place."""
+        await self.run_action(f"app.place('{self.name}')")
+
+
+class Places(Horizontal):
+    """The names of the three places, the current one marked."""
+
+    DEFAULT_CSS = """
+    Places {
+        dock: top; height: 1; background: $panel;
+        Place { width: auto; padding: 0 2; color: $foreground-muted; }
+        Place:hover { color: $foreground; }
+        Place.-current { background: $primary-muted; color: $foreground; text-style: bold; }
+        .title { width: auto; padding: 0 2 0 1; text-style: bold; color: $text-primary; }
+    }
+    """
+
+    def __init__(self, current: str) -> None:
+        super().__init__()
+        self._current = current
+
+    def compose(self) -> ComposeResult:
+        """Lay the names out."""
+        yield Static("yofo", classes="title")
+        for name in PLACES:
+            yield Place(name, name == self._current)

@@ -1,0 +1,164 @@
+"""One run in full: how far, how fast, its curves, and what went wrong."""
+
+import time
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.curve import smoothed
+from tui.follow import ENDED, TROUBLE, RunView, Shots, figure
+from tui.widgets.chart import Axes, Chart, Line
+from tui.widgets.meter import Meter
+from tui.words import MUTED, count, duration, lines, muted, number, percent, safe, status_word
+from yofo_mlx.events import Event
+
+
+class RunDetail(Vertical):
+    """Follows the selected run."""
+
+    DEFAULT_CSS = """
+    RunDetail {
+        #head { height: auto; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        #meters { height: 1; }
+        #charts { height: 1fr; min-height: 6; }
+        #notes { height: auto; max-height: 50%; padding: 0 1; }
+        &.-bare #charts { display: none; }
+        &.-bare #notes { max-height: 1fr; }
+    }
+    """
+
+    def compose(self) -> ComposeResult:
+        """Lay out facts, meters, curves and notes."""
+        yield Static(id="head")
+        with Horizontal(id="meters"):
+            yield Meter(id="whole")
+            yield Meter(id="inside")
+        with Horizontal(id="charts"):
+            yield Chart("loss", "no step yet", id="loss")
+            yield Chart("accuracy by shots", "measured at the next validation", id="shots")
+        with VerticalScroll(id="notes", can_focus=False):
+            yield Static(id="words")
+
+    def show(self, view: RunView) -> None:
+        """Draw a run as it stands."""
+        self.query_one("#head", Static).update(_head(view))
+        self._show_meters(view)
+        self.set_class(view.status in TROUBLE, "-trouble")
+        self.set_class(not view.losses and view.status in ENDED, "-bare")
+        self.query_one("#loss", Chart).show(*_loss_chart(view))
+        self.query_one("#shots", Chart).show(*_shots_chart(view))
+        notes = _notes(view)
+        self.query_one("#words", Static).update(notes)
+        self.query_one("#notes").display = bool(notes.plain)
+
+    def _show_meters(self, view: RunView) -> None:
+        left = figure(view.step, "seconds_left")
+        going = view.status not in ENDED and left is not None
+        after = f"{percent(view.share)}  {duration(left)} left" if going else percent(view.share)
+        of = f"/{view.planned}" if view.planned.isdecimal() else ""
+        self.query_one("#whole", Meter).show(view.share, f"step {view.steps_done}{of}", after)
+        inside = self.query_one("#inside", Meter)
+        done, total = figure(view.progress, "done"), figure(view.progress, "total")
+        if view.progress is None or done is None or not total:
+            inside.show(None, "")
+            return
+        phase = safe(view.progress.get("phase", "step"), 24).plain
+        inside.show(done / total, phase, f"{done:.0f}/{total:.0f}")
+
+
+def _head(view: RunView) -> Content:
+    step = view.step
+    facts = [
+        f"loss {number(figure(step, 'loss'))}",
+        f"{number(figure(step, 'tokens_per_s'))} tokens/s",
+        f"{number(figure(step, 'memory_gb'))} GB (peak {number(figure(step, 'peak_gb'))})",
+        f"{_shots(step)} shots",
+        f"lr {number(figure(step, 'lr'))}",
+        f"{number(figure(step, 'total_tokens'))} tokens",
+    ]
+    title = Content.assemble(
+        status_word(view.status),
+        "  ",
+        safe(view.run.run_id).stylize("bold"),
+        "  ",
+        (_model(view.model), MUTED),
+        ("" if view.status in ENDED else f"  for {duration(time.time() - view.started)}"),
+    )
+    return title if step is None else lines([title, " · ".join(f for f in facts if "–" not in f)])
+
+
+def _shots(step: Event | None) -> str:
+    drawn = step.get("shots") if step is not None else None
+    numbers = [n for n in drawn if isinstance(n, int)] if isinstance(drawn, list) else [drawn]
+    known = [n for n in numbers if isinstance(n, int)]
+    if not known:
+        return "–"
+    return f"{min(known)}" if min(known) == max(known) else f"{min(known)}-{max(known)}"
+
+
+def _model(name: str) -> str:
+    return safe(Path(name).name if Path(name).is_absolute() else name, 60).plain
+
+
+def _loss_chart(view: RunView) -> tuple[list[Line], Axes]:
+    many = len(view.losses) > 12
+    drawn = [
+        Line("step", view.losses, MUTED, joined=False) if many else None,
+        Line("train", smoothed(view.losses) if many else view.losses, "$primary"),
+        Line("valid", view.valid_losses, "$warning", marked=True),
+    ]
+    return [line for line in drawn if line is not None], Axes(number, x_format=_step_label)
+
+
+def _step_label(x: float) -> str:
+    return f"step {x:.0f}"
+
+
+def _shots_chart(view: RunView) -> tuple[list[Line], Axes]:
+    places = sorted({row.shots for row in (*view.base, *view.adapter)})
+    at = {shots: float(i) for i, shots in enumerate(places)}
+    name = f"step {view.eval_step}"
+    drawn = [
+        Line("base", _accuracies(view.base, at), MUTED, marked=True),
+        Line(name, _accuracies(view.adapter, at), "$success", marked=True),
+    ]
+    ticks = tuple((at[shots], str(shots)) for shots in places)
+    return drawn, Axes(percent, y_range=(0.0, 1.0), ticks=ticks)
+
+
+def _accuracies(rows: tuple[Shots, ...], at: dict[int, float]) -> tuple[tuple[float, float], ...]:
+    return tuple((at[row.shots], row.accuracy) for row in rows if row.accuracy is not None)
+
+
+def _notes(view: RunView) -> Content:
+    said: list[Content] = []
+    if view.end is not None and view.end["kind"] == "failed":
+        said += _trouble(view.end)
+    elif view.status == "died":
+        words = "The trainer was gone before it could say why: killed, out of memory, or a crash."
+        hint = f"Go on from the last checkpoint: yofo resume {view.run.run_id}"
+        said += [Content.styled(words, "$text-error"), safe(hint)]
+    elif view.end is not None and view.end["kind"] == "stopped":
+        said.append(safe(f"Stopped: {view.end.get('reason', 'asked to')}"))
+    if view.status in TROUBLE and view.console:
+        said.append(muted("last words of the console:"))
+        said += [Content("  ") + safe(line, 400) for line in view.console]
+    shown = view.warnings[-2:]
+    if len(view.warnings) > len(shown):
+        said.append(muted(f"{count(len(view.warnings), 'warning')}, the last:"))
+    for warning in shown:
+        said.append(Content.styled("! ", "$text-warning") + _joined(warning))
+    return lines(said)
+
+
+def _trouble(event: Event) -> list[Content]:
+    message = safe(event.get("message", "failed without a word")).stylize("$text-error")
+    return [message, safe(event["hint"])] if event.get("hint") else [message]
+
+
+def _joined(event: Event) -> Content:
+    hint = event.get("hint")
+    return safe(f"{event.get('message', '')}" + (f" ({hint})" if hint else ""), 400)

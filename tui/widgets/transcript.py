@@ -1,0 +1,106 @@
+"""Questions and answers, newest at the bottom."""
+
+from typing import Any, Final
+
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.words import duration, muted, number, safe
+
+MOST: Final = 200  # exchanges kept
+NEAR_BOTTOM: Final = 3  # lines from the end at which new text still pulls the view along
+LONGEST: Final = 20_000  # characters of one text that are drawn
+
+
+class Exchange(Vertical):
+    """One question, its answer as it comes, and the facts about it."""
+
+    DEFAULT_CSS = """
+    Exchange { height: auto; margin: 0 0 1 0; padding: 0 1; }
+    Exchange Static { height: auto; }
+    Exchange .question { color: $foreground-muted; }
+    Exchange .answer { border-left: thick $primary; padding-left: 1; }
+    Exchange.-base .answer { border-left: thick $panel-lighten-3; }
+    Exchange .facts { color: $foreground-muted; }
+    """
+
+    def __init__(self, question: str, who: str, base: bool) -> None:
+        super().__init__()
+        self.question, self.answer, self._who = question, "", who
+        self.set_class(base, "-base")
+
+    def compose(self) -> ComposeResult:
+        """Lay question, answer and facts out."""
+        yield Static(safe(self.question, LONGEST), classes="question")
+        yield Static(muted("…"), classes="answer")
+        yield Static(Content(self._who), classes="facts")
+
+    def stream(self, text: str) -> None:
+        """Add to the answer."""
+        self.answer += text
+        self.query_one(".answer", Static).update(safe(self.answer, LONGEST))
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Show the whole answer and what it took."""
+        self.answer = str(result.get("text", self.answer))
+        shown = safe(self.answer, LONGEST) if self.answer else muted("(empty)")
+        self.query_one(".answer", Static).update(shown)
+        facts = [self._who]
+        if (tokens := result.get("tokens")) is not None:
+            facts.append(f"{tokens} tokens")
+        if isinstance(speed := result.get("tokens_per_s"), int | float):
+            facts.append(f"{number(speed)} tokens/s")
+        if isinstance(seconds := result.get("seconds"), int | float):
+            facts.append(f"{seconds:.2f} s" if seconds < 10 else duration(seconds))
+        if result.get("finish") == "length":
+            facts.append("cut at the longest answer")
+        self.query_one(".facts", Static).update(safe(" · ".join(facts)))
+
+    def fail(self, what: Content) -> None:
+        """Say why there is no (whole) answer."""
+        answer = self.query_one(".answer", Static)
+        answer.update(safe(self.answer, LONGEST) if self.answer else Content("–"))
+        self.query_one(".facts", Static).update(what)
+
+
+class Transcript(VerticalScroll):
+    """The exchanges of this sitting; follows the end unless the user has scrolled up."""
+
+    DEFAULT_CSS = """
+    Transcript { scrollbar-size-vertical: 1; }
+    Transcript .empty { height: 1fr; padding: 1 2; color: $foreground-muted; }
+    """
+
+    def __init__(self, empty: Content) -> None:
+        super().__init__()
+        self._empty = empty
+
+    def compose(self) -> ComposeResult:
+        """Start with what to do."""
+        yield Static(self._empty, classes="empty")
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """Return all exchanges, oldest first."""
+        return list(self.query(Exchange))
+
+    async def add(self, exchange: Exchange) -> None:
+        """Append an exchange, forgetting the oldest when there are too many."""
+        self.query(".empty").remove()
+        for old in self.exchanges[: -(MOST - 1)]:
+            old.remove()
+        await self.mount(exchange)
+        self.scroll_end(animate=False)
+
+    def follow(self) -> None:
+        """Stay at the end, if the view is there."""
+        if self.max_scroll_y - self.scroll_y <= NEAR_BOTTOM:
+            self.scroll_end(animate=False)
+
+    async def forget(self) -> None:
+        """Forget everything said."""
+        await self.query(Exchange).remove()
+        if not self.query(".empty"):
+            await self.mount(Static(self._empty, classes="empty"))

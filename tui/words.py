@@ -1,0 +1,102 @@
+"""Numbers, times and states, as the app writes them."""
+
+import math
+from collections.abc import Iterable
+
+from textual.content import Content
+
+from yofo_mlx.runs import Status
+from yofo_mlx.text import printable, shorten
+
+MUTED = "$foreground-muted"
+MARKS: dict[Status, tuple[str, str]] = {
+    "created": ("○", MUTED),
+    "running": ("●", "$text-success"),
+    "stopping": ("◐", "$text-warning"),
+    "finished": ("✓", "$text-primary"),
+    "stopped": ("■", "$text-warning"),
+    "failed": ("✗", "$text-error"),
+    "died": ("✗", "$text-error"),
+}
+
+
+def status_word(status: Status) -> Content:
+    """Return a status as a coloured mark and a word."""
+    mark, style = MARKS[status]
+    return Content.styled(f"{mark} {status}", style)
+
+
+def muted(text: str) -> Content:
+    """Return text of less weight."""
+    return Content.styled(text, MUTED)
+
+
+def safe(text: object, limit: int = 2000) -> Content:
+    """Return foreign text as content: no markup, no control characters, not too long."""
+    plain = str(text)[: limit + 1].replace("\t", "    ")
+    shown = printable(plain, keep="\n")
+    return Content(shown if len(plain) <= limit else shown[: limit - 1] + "…")
+
+
+def one_line(text: object, limit: int = 200) -> Content:
+    """Return foreign text on one line, line breaks shown as ⏎."""
+    plain = str(text)[: limit + 1].replace("\r\n", "\n").replace("\n", "⏎").replace("\t", " ")
+    return Content(shorten(plain, limit))
+
+
+def lines(parts: Iterable[Content | str]) -> Content:
+    """Join contents as lines."""
+    return Content("\n").join([Content(part) if isinstance(part, str) else part for part in parts])
+
+
+def number(value: float | None) -> str:
+    """Return a number in at most six characters, such as 0.123, 12.3, 4.2k."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    if size >= 1e9:
+        return f"{value / 1e9:.1f}G"
+    if size >= 1e6:
+        return f"{value / 1e6:.1f}M"
+    if size >= 1e4:
+        return f"{value / 1e3:.0f}k"
+    if size >= 1e3:
+        return f"{value / 1e3:.1f}k"
+    if size >= 100 or value == int(value):
+        return f"{value:.0f}"
+    if size >= 0.001:
+        return f"{value:.3g}"
+    return f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-")
+
+
+def duration(seconds: float | None) -> str:
+    """Return a length of time with its two largest units."""
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole < 600 else f"{whole // 60} min"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def age(seconds: float) -> str:
+    """Return an age in one short unit, such as 5m or 3d."""
+    whole = max(0, int(seconds))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if whole >= size:
+            return f"{whole // size}{unit}"
+    return f"{whole}s"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage."""
+    return "–" if share is None else f"{share * 100:.0f}%"
+
+
+def count(amount: int, noun: str) -> str:
+    """Return `1 run`, `2 runs`."""
+    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"
