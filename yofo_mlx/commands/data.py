@@ -1,10 +1,10 @@
 """`yofo data`: check data sets, show what would be made of them."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from sys import stderr
 from typing import Any
 
 from yofo_mlx.errors import ExitCode
@@ -50,7 +50,7 @@ def check(
         print(json.dumps([_record(problem) for problem in found], indent=2))
     counts = f"{_plural(wrong, 'error')}, {_plural(len(found) - wrong, 'warning')}"
     what = f"{_plural(examples, 'example')} in {_plural(sources, 'data set')}"
-    print(f"{what}: {counts if found else 'no problems'}", file=stderr)
+    print(f"{what}: {counts if found else 'no problems'}", file=sys.stderr)
     return ExitCode.DATA if wrong or (strict and found) else ExitCode.OK
 
 
@@ -74,7 +74,9 @@ def preview(
         print("\n\n".join(_page(summary) for summary in shown))
     failed = [summary for summary in shown if summary["errors"]]
     if failed:
-        print(f"errors in {_plural(len(failed), 'data set')}: yofo data check PATH", file=stderr)
+        print(
+            f"errors in {_plural(len(failed), 'data set')}: yofo data check PATH", file=sys.stderr
+        )
     return ExitCode.DATA if failed else ExitCode.OK
 
 

@@ -109,7 +109,12 @@ def _read_json(file: DataFile, problems: list[Problem], records: str | None) -> 
         for line, value in jsontext.records(text, records):
             yield from as_row(value, Place(file.shown, line), problems)
     except jsontext.JsonError as error:
-        problems.append(Problem(Place(file.shown, error.line), error.reason, error.hint))
+        place = Place(file.shown, error.line)
+        if error.hint:
+            problems.append(Problem(place, error.reason, error.hint))
+        else:
+            hint = "the file is one JSON value; name it .jsonl if each line is a row"
+            problems.append(Problem(place, f"not JSON: {error.reason}", hint))
 
 
 def _read_csv(file: DataFile, problems: list[Problem], delimiter: str) -> Iterator[Row]:

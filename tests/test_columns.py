@@ -1,0 +1,172 @@
+"""Rows become examples: columns, templates, labels, known shapes, and what goes wrong."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yofo_mlx.tasks.columns import Columns, Item, choose_columns
+from yofo_mlx.tasks.problems import Place, RowError
+from yofo_mlx.tasks.rows import Row
+
+visible = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: text.strip())
+
+
+def row(fields: dict[str, Any]) -> Row:
+    return Row(Place("a.jsonl", 1), fields)
+
+
+def convert(fields: dict[str, Any], **keys: Any) -> Item:
+    columns = choose_columns(row(fields), keys.pop("input", None), keys.pop("output", None), **keys)
+    return columns.item(row(fields))
+
+
+def pair(fields: dict[str, Any], **keys: Any) -> tuple[str, str]:
+    item = convert(fields, **keys)
+    return item.example.input, item.example.output
+
+
+def refusal(fields: dict[str, Any], **keys: Any) -> str:
+    with pytest.raises(RowError) as caught:
+        convert(fields, **keys)
+    return caught.value.message
+
+
+@given(visible, visible)
+def test_text_comes_through_but_for_the_space_around_it(one: str, two: str) -> None:
+    assert pair({"input": one, "output": two}) == (one.strip(), two.strip())
+
+
+@given(visible, visible, visible)
+def test_a_template_joins_columns(one: str, two: str, label: str) -> None:
+    fields = {"premise": one, "hypothesis": two, "label": label}
+    found = pair(fields, input="<{premise}>\n{{{hypothesis}}}", output="label")
+    assert found == (f"<{one}>\n{{{two}}}", label.strip())
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"input": "a", "output": "b"}, ("a", "b")),
+        ({"prompt": "a", "completion": "b"}, ("a", "b")),
+        ({"question": "a", "answer": "b"}, ("a", "b")),
+        ({"text": "a", "label": "b"}, ("a", "b")),
+        ({"text": "a", "label": 3, "label_text": "b"}, ("a", "b")),
+        ({"input": "a", "target": "b"}, ("a", "b")),
+        ({"instruction": "do", "input": "a", "output": "b"}, ("do\n\na", "b")),
+        ({"instruction": "do", "input": "", "output": "b"}, ("do", "b")),
+        ({"document": "a", "summary": "b", "id": 1}, ("a", "b")),
+        ({"0": "a", "1": "b"}, ("a", "b")),
+        (
+            {"premise": "a", "hypothesis": "b", "label": "c"},
+            ("Premise: a\nHypothesis: b", "c"),
+        ),
+        (
+            {"context": "a", "question": "b?", "answers": {"text": ["c", "d"], "start": [1, 2]}},
+            ("a\n\nQuestion: b?", "c"),
+        ),
+    ],
+)
+def test_known_shapes_need_no_column_map(fields: Any, expected: tuple[str, str]) -> None:
+    assert pair(fields) == expected
+
+
+def test_nested_fields_are_reached_by_dotted_paths() -> None:
+    fields = {"a": {"b": [{"c": "x"}, {"c": "y"}]}, "d.e": "z"}
+    assert pair(fields, input="a.b.1.c", output="d.e") == ("y", "z")
+    assert pair(fields, input="{a.b.c}", output="d.e") == ("x, y", "z")
+
+
+def test_numbers_become_label_names() -> None:
+    assert pair({"text": "a", "label": 1}, labels=("no", "yes")) == ("a", "yes")
+    assert pair({"text": "a", "label": "1"}, labels=("no", "yes")) == ("a", "yes")
+    assert pair({"text": "a", "label": True}, labels=("no", "yes")) == ("a", "yes")
+    assert pair({"text": "a", "label": 1.0}, labels=("no", "yes")) == ("a", "yes")
+    assert pair({"text": "a", "label": 0}, class_names={"label": ("no", "yes")}) == ("a", "no")
+    assert pair({"text": "a", "label": 7}) == ("a", "7")
+    assert pair({"text": "a", "label": False}) == ("a", "false")
+
+
+def test_a_list_of_labels_is_joined_and_kept_apart() -> None:
+    item = convert({"text": "a", "labels": [2, 0]}, labels=("x", "y", "z"), separator=" | ")
+    assert item.example.output == "z | x"
+    assert item.answers == ("z", "x") and item.is_list
+
+
+def test_a_conversation_gives_its_last_answer_and_what_came_before() -> None:
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "One?"},
+        {"role": "assistant", "content": "1"},
+        {"role": "user", "content": [{"type": "text", "text": "Two?"}]},
+        {"role": "assistant", "content": "2"},
+    ]
+    item = convert({"messages": turns})
+    assert item.example.input == "User: One?\nAssistant: 1\nUser: Two?"
+    assert (item.example.output, item.system) == ("2", "Be brief.")
+    single = convert({"messages": turns[:3]})
+    assert (single.example.input, single.example.output) == ("One?", "1")
+    other = [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]
+    assert pair({"conversations": other}) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("turns", "message"),
+    [
+        ([], "empty"),
+        (["hi"], "message 1 is text"),
+        ([{"role": "user", "content": "a"}], "not the assistant's"),
+        ([{"role": "assistant", "content": "a"}], "no user message"),
+        ([{"role": "user", "content": None}], "`content` is null"),
+        ([{"role": "robot", "content": "a"}], "unknown role 'robot'"),
+        ([{"role": "user", "content": [{"type": "image"}]}], "other than text"),
+    ],
+)
+def test_a_broken_conversation_is_named(turns: Any, message: str) -> None:
+    assert message in refusal({"messages": turns})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"input": "a"}, "cannot tell input and answer"),
+        ({"text": "a"}, "plain text has no answer"),
+        ({"input": "", "output": "b"}, "`input` is empty"),
+        ({"input": "a", "output": " \n"}, "`output` is empty"),
+        ({"input": None, "output": "b"}, "`input` is null"),
+        ({"input": "a", "output": math.nan}, "`output` is NaN"),
+        ({"input": "a", "output": [math.nan]}, "NaN"),
+        ({"input": "a", "output": math.inf}, "`output` holds a number"),
+        ({"input": 5, "output": "b"}, "`input` is a number, not text"),
+        ({"input": "a", "output": {"x": 1}}, "`output` holds an object"),
+        ({"input": "a", "output": []}, "`output` is empty"),
+        ({"input": "a", "output": [None]}, "`output` holds null"),
+        ({"input": "a", "output": [["b"]]}, "`output` holds a list"),
+        ({"input": b"a", "output": "b"}, "`input` is binary"),
+        ({"input": "a\ud800", "output": "b"}, "lone surrogate"),
+        ({"context": "a", "question": "b", "answers": {"text": []}}, "the list has 0 entries"),
+        ({"context": "a", "question": "b", "answers": "c"}, "text where an object was expected"),
+        ({"context": "a", "question": "b", "answers": {}}, "no field `answers.text.0`"),
+    ],
+)
+def test_what_is_missing_empty_or_of_a_wrong_type_is_named(fields: Any, message: str) -> None:
+    assert message in refusal(fields)
+
+
+def test_a_number_outside_the_labels_is_named() -> None:
+    assert "5, but there are 2 labels" in refusal({"text": "a", "label": 5}, labels=("x", "y"))
+    assert "no label" in refusal({"text": "a", "label": -1}, labels=("x", "y"))
+
+
+def test_a_missing_column_names_those_that_are_there() -> None:
+    with pytest.raises(RowError) as caught:
+        convert({"question": "a", "reply": "b"}, input="question", output="answer")
+    assert "`answer`" in caught.value.message and "`reply`" in caught.value.hint
+
+
+def test_one_side_can_be_given_and_the_other_taken_from_the_shape() -> None:
+    fields = {"text": "a", "label": "b", "tone": "c"}
+    assert pair(fields, output="tone") == ("a", "c")
+    assert choose_columns(row(fields), None, "tone") == Columns("text", "tone")

@@ -1,0 +1,140 @@
+"""`yofo data check` and `yofo data preview`: what they print, and the exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yofo_mlx.commands import data
+from yofo_mlx.errors import ExitCode, RecipeError
+from yofo_mlx.text import printable, shorten
+
+GOOD = "".join(json.dumps({"input": f"in {n}", "output": f"o{n % 2}"}) + "\n" for n in range(8))
+Output = pytest.CaptureFixture[str]
+
+
+def test_clean_data_print_nothing_and_pass(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "a.jsonl").write_text(GOOD)
+    assert data.check([str(tmp_path / "a.jsonl")]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert out == "" and err == "8 examples in 1 data set: no problems\n"
+
+
+def test_every_problem_of_every_path_is_printed_with_its_line(
+    tmp_path: Path, capsys: Output
+) -> None:
+    (tmp_path / "a.jsonl").write_text(GOOD + 'nope\n{"input": "x"}\n')
+    (tmp_path / "b.csv").write_text("text,label\n1,2,3\nhello,a\nhello,b\n")
+    paths = [str(tmp_path / name) for name in ("a.jsonl", "b.csv", "c.csv")]
+    assert data.check(paths) == ExitCode.DATA
+    out, err = capsys.readouterr()
+    starts = [line.removeprefix(str(tmp_path)).split(" (")[0] for line in out.splitlines()]
+    assert [start.split(":")[:2] for start in starts] == [
+        ["/a.jsonl", "9"],
+        ["/a.jsonl", "10"],
+        ["/b.csv", "2"],
+        ["/b.csv", "4"],
+        ["/c.csv", " error"],
+    ]
+    assert err == "10 examples in 3 data sets: 4 errors, 1 warning\n"
+
+
+def test_warnings_pass_unless_strict(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(GOOD + GOOD)
+    assert data.check([str(tmp_path)]) == ExitCode.OK
+    assert data.check([str(tmp_path)], strict=True) == ExitCode.DATA
+
+
+def test_json_output_is_one_list(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "a.jsonl").write_text(GOOD + "nope\n")
+    assert data.check([str(tmp_path / "a.jsonl")], as_json=True) == ExitCode.DATA
+    [problem] = json.loads(capsys.readouterr().out)
+    assert problem["line"] == 9 and problem["severity"] == "error" and problem["hint"]
+
+
+def test_files_of_one_folder_are_checked_against_each_other(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "train.jsonl").write_text(GOOD)
+    (tmp_path / "valid.jsonl").write_text(GOOD.splitlines()[3] + "\n")
+    data.check([str(tmp_path / "train.jsonl"), str(tmp_path / "valid.jsonl")])
+    out, err = capsys.readouterr()
+    assert "valid.jsonl:1: warning: valid input that is also in train" in out
+    assert "9 examples in 1 data set" in err
+
+
+def test_a_recipe_is_checked_source_by_source(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "a.csv").write_text("question,reply\nhi,hello\n,hello\n")
+    recipe = tmp_path / "mine.toml"
+    task = '[[tasks]]\nsource = "a.csv"\ninput = "question"\noutput = "reply"\n'
+    recipe.write_text(f'model = "tiny"\n[train]\nsteps = 1\n{task}')
+    assert data.check([str(recipe)]) == ExitCode.DATA
+    assert "a.csv:3: error: `question` is empty" in capsys.readouterr().out
+    recipe.write_text(f'model = "tiny"\n[train]\nsteps = 1\n{task}inptu = "x"\n')
+    with pytest.raises(RecipeError):
+        data.check([str(recipe)])
+
+
+def test_columns_can_be_given(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"rows": [{"q": "a", "r": 1}, {"q": "b", "r": 2}]}))
+    path = str(tmp_path / "a.json")
+    assert data.check([path]) == ExitCode.DATA
+    assert "cannot tell input and answer from the fields: q, r" in capsys.readouterr().out
+    assert data.check([path], input="{q}?", output="r", records="rows") == ExitCode.OK
+
+
+def test_the_preview_shows_what_was_chosen(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "train.csv").write_text("text,label\n" + "a,x\nb,x\nc,y\nd,y\n")
+    assert data.preview(str(tmp_path)) == ExitCode.OK
+    out = capsys.readouterr().out
+    for part in ("text  (chosen", "label", "classification", "train 4", "2: x 2, y 2", "1. a"):
+        assert part in out
+    data.preview(str(tmp_path), as_json=True)
+    [shown] = json.loads(capsys.readouterr().out)
+    assert shown["splits"] == {"train": 4} and shown["labels"] == {"x": 2, "y": 2}
+
+
+def test_the_preview_of_a_broken_file_says_where_to_look(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "a.jsonl").write_text("nope\n")
+    assert data.preview(str(tmp_path / "a.jsonl")) == ExitCode.DATA
+    out, err = capsys.readouterr()
+    assert "not JSON" in out and "yofo data check" in err
+
+
+def test_control_characters_of_the_data_never_reach_the_terminal(
+    tmp_path: Path, capsys: Output
+) -> None:
+    evil = "\x1b]0;title\x07\x1b[2J\u202ereversed\r\x9b"
+    row = json.dumps({"input": evil, "output": evil, evil: 1})
+    (tmp_path / "a.jsonl").write_text(row + "\n" + json.dumps({evil: 2}) + "\n")
+    data.preview(str(tmp_path / "a.jsonl"))
+    data.check([str(tmp_path / "a.jsonl"), str(tmp_path / f"{evil}.csv")])
+    out, err = capsys.readouterr()
+    assert not set(out + err) & set("\x1b\x07\u202e\r\x9b")
+    assert "\\x1b" in out and "\\u202e" in out
+
+
+@given(st.text())
+def test_printable_text_is_printable_and_loses_nothing(text: str) -> None:
+    shown = printable(text)
+    assert printable(shown) == shown
+    shown.encode()
+    assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in shown)
+    assert len(shorten(text, 20)) <= 20
+
+
+def test_newlines_and_tabs_are_kept_on_demand() -> None:
+    assert printable("a\n\tb\x1b", keep="\n\t") == "a\n\tb\\x1b"
+    assert printable("a\n\tb") == "a\\n\\tb"
+
+
+def test_heavy_libraries_are_loaded_only_when_needed() -> None:
+    code = (
+        "import sys, yofo_mlx.commands.data, yofo_mlx.tasks.registry\n"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"mlx", "pyarrow", "huggingface_hub", "numpy", "rich", "textual"}

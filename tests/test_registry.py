@@ -1,0 +1,270 @@
+"""Task tables become tasks: splits, limits, labels, metrics, fingerprints, and refusals."""
+
+import json
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yofo_mlx import paths
+from yofo_mlx.errors import DataError, ExitCode
+from yofo_mlx.recipe import Recipe, TaskSource
+from yofo_mlx.tasks.registry import TaskEntry, fingerprint, load_tasks
+from yofo_mlx.tasks.task import FAMILIES, Example, Task
+
+examples = st.lists(st.builds(Example, st.text(), st.text()), max_size=4).map(tuple)
+
+
+def write(path: Path, pairs: list[tuple[str, Any]]) -> None:
+    lines = [json.dumps({"input": one, "output": other}) for one, other in pairs]
+    path.write_text("".join(line + "\n" for line in lines))
+
+
+def numbered(count: int, start: int = 0) -> list[tuple[str, Any]]:
+    return [(f"in {n}", f"out {n % 3}") for n in range(start, start + count)]
+
+
+def entry(base: Path, seed: int = 0, **keys: Any) -> TaskEntry:
+    [found] = load_tasks([TaskSource(**{"source": ".", **keys})], seed, base)
+    return found
+
+
+def refusal(base: Path, *sources: dict[str, Any]) -> DataError:
+    with pytest.raises(DataError) as caught:
+        load_tasks([TaskSource(**keys) for keys in sources], 0, base)
+    assert caught.value.hint and caught.value.exit_code == ExitCode.DATA
+    return caught.value
+
+
+def test_a_folder_in_the_form_of_mlx_lm_is_read_split_by_split(tmp_path: Path) -> None:
+    for name, count in (("train", 5), ("valid", 2), ("test", 3)):
+        write(tmp_path / f"{name}.jsonl", [(f"{name} {n}", "out") for n in range(count)])
+    task = entry(tmp_path).task
+    assert [len(task.train), len(task.valid), len(task.test)] == [5, 2, 3]
+    assert task.train[0] == Example("train 0", "out")
+
+
+def test_a_share_of_train_is_set_aside_where_valid_is_missing(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", numbered(50))
+    task = entry(tmp_path, source="a.jsonl", valid_share=0.2).task
+    assert (len(task.train), len(task.valid), task.name) == (40, 10, "a")
+    assert sorted(task.train + task.valid, key=str) == sorted(
+        (Example(*pair) for pair in numbered(50)), key=str
+    )
+
+
+def test_the_seed_alone_decides_what_is_set_aside(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", numbered(50))
+    first = entry(tmp_path, seed=1, source="a.jsonl")
+    assert first == entry(tmp_path, seed=1, source="a.jsonl")
+    assert first.task.valid != entry(tmp_path, seed=2, source="a.jsonl").task.valid
+
+
+def test_rows_with_one_input_are_set_aside_together(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", [(f"in {n % 10}", f"out {n}") for n in range(40)])
+    task = entry(tmp_path, source="a.jsonl", valid_share=0.5).task
+    inside = {example.input for example in task.train}
+    assert inside.isdisjoint(example.input for example in task.valid)
+    assert len(task.train) == len(task.valid) == 20
+
+
+def test_a_held_out_task_with_a_test_split_keeps_its_train_split(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", numbered(20))
+    write(tmp_path / "test.jsonl", numbered(5, start=50))
+    assert len(entry(tmp_path, role="held_out").task.train) == 20
+    assert len(entry(tmp_path, role="train").task.train) == 18
+
+
+def test_a_lone_test_split_can_be_named_as_train(tmp_path: Path) -> None:
+    write(tmp_path / "news_test_500.jsonl", numbered(10))
+    error = refusal(tmp_path, {"source": "."})
+    assert "no split `train`" in error.message and "news_test_500" in error.hint
+    by_split = entry(tmp_path, splits={"train": "test"}).task
+    by_file = entry(tmp_path, files={"train": "news_test_500.jsonl"}).task
+    assert by_split.train == by_file.train and len(by_split.train) == 9
+    assert len(entry(tmp_path, source="news_test_500.jsonl").task.train) == 9
+
+
+def test_repeated_rows_are_used_once_and_leaks_leave_train(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", [("a", "1"), ("a", "1"), ("b", "1"), ("a", "2"), ("c", "2")])
+    write(tmp_path / "valid.jsonl", [("b", "1"), ("b", "1")])
+    task = entry(tmp_path).task
+    assert task.train == (Example("a", "1"), Example("a", "2"), Example("c", "2"))
+    assert task.valid == (Example("b", "1"),)
+
+
+def test_the_limit_draws_from_train_by_the_seed(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", numbered(100))
+    write(tmp_path / "valid.jsonl", numbered(30, start=200))
+    one, other = (entry(tmp_path, seed=seed, limit=20).task for seed in (0, 1))
+    assert len(one.train) == len(other.train) == 20 and one.train != other.train
+    assert len(one.valid) == 30
+    numbers = [int(example.input.split()[1]) for example in one.train]
+    assert numbers == sorted(numbers)
+
+
+def test_labels_come_from_the_data_where_they_are_not_given(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", [(f"in {n}", ["x", "z"] if n % 2 else ["y"]) for n in range(9)])
+    keys: dict[str, Any] = {"source": "a.jsonl"}
+    assert entry(tmp_path, **keys, family="multilabel").task.labels == ("x", "y", "z")
+    assert entry(tmp_path, **keys, family="qa").task.labels == ()
+    given_ones = entry(tmp_path, **keys, family="multilabel", labels=("z", "y", "x"))
+    assert given_ones.task.labels == ("z", "y", "x")
+
+
+@pytest.mark.parametrize(
+    ("family", "metric"),
+    [
+        ("classification", "exact"),
+        ("nli", "exact"),
+        ("math", "exact"),
+        ("multilabel", "f1"),
+        ("qa", "f1"),
+        ("summarization", "rouge"),
+        ("other", "exact"),
+    ],
+)
+def test_the_metric_follows_the_family_unless_given(
+    tmp_path: Path, family: str, metric: str
+) -> None:
+    write(tmp_path / "a.jsonl", numbered(9))
+    assert entry(tmp_path, source="a.jsonl", family=family).metric == metric
+    assert entry(tmp_path, source="a.jsonl", family=family, metric="rouge").metric == "rouge"
+
+
+def test_role_weight_and_mark_are_handed_on(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", numbered(9))
+    keys = {"role": "held_out", "weight": 2.0, "answer_after": "####", "instruction": "Do."}
+    found = entry(tmp_path, source="a.jsonl", **keys)
+    assert (found.role, found.weight, found.answer_after) == ("held_out", 2.0, "####")
+    assert found.task.instruction == "Do."
+
+
+def test_a_system_text_shared_by_all_rows_is_the_instruction(tmp_path: Path) -> None:
+    def line(system: str, number: int) -> str:
+        turns = [("system", system), ("user", f"q {number}"), ("assistant", "a")]
+        return json.dumps({"messages": [{"role": r, "content": c} for r, c in turns]})
+
+    same = [line("Be kind.", n) for n in range(4)]
+    (tmp_path / "same.jsonl").write_text("\n".join(same))
+    (tmp_path / "mixed.jsonl").write_text("\n".join([*same, line("Be brief.", 9)]))
+    assert entry(tmp_path, source="same.jsonl").task.instruction == "Be kind."
+    assert entry(tmp_path, source="mixed.jsonl").task.instruction == ""
+
+
+def test_a_pattern_gives_a_task_for_each_file(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        write(tmp_path / f"{name}.jsonl", numbered(9))
+    entries = load_tasks([TaskSource(source="*.jsonl", name="suite")], 0, tmp_path)
+    assert [found.task.name for found in entries] == ["suite/a", "suite/b"]
+    assert "no file matches" in refusal(tmp_path, {"source": "*.csv"}).message
+
+
+def test_records_by_split_lie_in_one_file(tmp_path: Path) -> None:
+    data = {"train": [["a", "x"], ["b", "y"]], "val": [["c", "x"]], "oos": []}
+    (tmp_path / "all.json").write_text(json.dumps(data))
+    task = entry(tmp_path, source="all.json", records="{split}").task
+    assert (len(task.train), len(task.valid), len(task.test)) == (2, 1, 0)
+    renamed = entry(
+        tmp_path, source="all.json", records="{split}", splits={"train": "val", "test": "train"}
+    )
+    assert (len(renamed.task.train), len(renamed.task.test)) == (1, 2)
+    error = refusal(tmp_path, {"source": "all.json", "records": "x.{split}"})
+    assert "no list of rows for `train`" in error.message and "val" in error.hint
+
+
+def test_paths_are_found_beside_the_recipe_and_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    write(tmp_path / "here" / "a.jsonl", numbered(9))
+    assert entry(tmp_path / "here", source="a.jsonl").task.train
+    monkeypatch.chdir(tmp_path / "here")
+    assert entry(tmp_path, source="a.jsonl").task.train
+
+
+def test_all_problems_are_counted_in_one_error(tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"input": "a", "output": ""}\n{"input": 1}\nnope\n')
+    write(tmp_path / "good.jsonl", numbered(9))
+    sources = [{"source": name} for name in ("bad.jsonl", "none.jsonl", "good.jsonl")]
+    error = refusal(tmp_path, *sources)
+    assert error.message.startswith("bad.jsonl:") and error.message.endswith("(and 3 more)")
+    assert "yofo data check" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", "", "no examples"),
+        ("a.jsonl", "\n\n", "no examples"),
+        ("a.csv", "input,output\n", "no examples"),
+        ("a.json", "[]", "no examples"),
+        ("a.jsonl", '{"text": "only"}\n', "plain text has no answer"),
+        ("a.txt", "hello", "unknown kind of file"),
+    ],
+)
+def test_data_sets_without_examples_are_refused(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert message in refusal(tmp_path, {"source": name}).message
+
+
+def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "gone.jsonl").symlink_to(tmp_path / "nowhere")
+    write(tmp_path / "a.jsonl", numbered(3))
+    assert "no such file or folder" in refusal(tmp_path, {"source": "b.jsonl"}).message
+    assert "no such file or folder" in refusal(tmp_path, {"source": "data/b.csv"}).message
+    assert "no data files" in refusal(tmp_path, {"source": "empty"}).message
+    assert "leads nowhere" in refusal(tmp_path, {"source": "gone.jsonl"}).message
+    error = refusal(tmp_path, {"source": "a.jsonl", "files": {"train": "c.jsonl"}})
+    assert "no such file" in error.message
+
+
+def test_train_within_test_leaves_nothing_to_train_on(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", numbered(3))
+    write(tmp_path / "test.jsonl", numbered(3))
+    assert "no examples to train on" in refusal(tmp_path, {"source": "."}).message
+
+
+def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", numbered(9))
+    error = refusal(tmp_path, {"source": "a.jsonl"}, {"source": "a.jsonl"})
+    assert "task a: 2 tasks have this name" in error.message and "name =" in error.hint
+
+
+def test_the_embedded_suite_gives_many_tasks(tmp_path: Path) -> None:
+    entries = load_tasks(
+        [TaskSource(source="tiny:train"), TaskSource(source="tiny:held_out", role="held_out")],
+        0,
+        tmp_path,
+    )
+    assert len(entries) > 4 and {found.role for found in entries} == {"train", "held_out"}
+    assert "tiny:train" in refusal(tmp_path, {"source": "tiny:other"}).hint
+
+
+@given(st.builds(Task, st.text(), st.sampled_from(FAMILIES), examples, examples, examples))
+def test_the_fingerprint_changes_with_the_content(task: Task) -> None:
+    assert fingerprint(task) == fingerprint(replace(task))
+    marks = {
+        fingerprint(task),
+        fingerprint(replace(task, train=(*task.train, Example("a", "b")))),
+        fingerprint(replace(task, train=(*task.train, Example("ab", "")))),
+        fingerprint(replace(task, test=(*task.test, Example("a", "b")))),
+        fingerprint(replace(task, instruction=task.instruction + "!")),
+        fingerprint(replace(task, labels=("a",))),
+    }
+    assert len(marks) == 6
+
+
+def test_shipped_recipes_hold_out_a_task_of_each_family() -> None:
+    for path in sorted(paths.shipped_recipes().glob("*.toml")):
+        recipe = Recipe.model_validate_json(json.dumps(tomllib.loads(path.read_text("utf-8"))))
+        if recipe.model != "tiny":
+            trained = {task.family for task in recipe.tasks if task.role == "train"}
+            assert trained == {task.family for task in recipe.tasks if task.role == "held_out"}
