@@ -77,6 +77,18 @@ def test_a_recipe_is_checked_source_by_source(tmp_path: Path, capsys: Output) ->
         data.check([str(recipe)])
 
 
+def test_held_out_rows_that_are_trained_on_are_found(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "a.jsonl").write_text(GOOD)
+    (tmp_path / "b.jsonl").write_text(GOOD.replace("in 7", "in 9").replace("in 6", "in 8"))
+    recipe = tmp_path / "mine.toml"
+    tasks = '[[tasks]]\nsource = "a.jsonl"\n[[tasks]]\nsource = "b.jsonl"\nrole = "held_out"\n'
+    recipe.write_text(f'model = "tiny"\n[train]\nsteps = 1\n{tasks}')
+    assert data.check([str(recipe)]) == ExitCode.OK
+    assert "b.jsonl:1: warning: held-out input that task 'a' trains on (6 such rows)" in (
+        capsys.readouterr().out
+    )
+
+
 def test_columns_can_be_given(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"rows": [{"q": "a", "r": 1}, {"q": "b", "r": 2}]}))
     path = str(tmp_path / "a.json")

@@ -92,9 +92,13 @@ def test_a_lone_test_split_can_be_named_as_train(tmp_path: Path) -> None:
 def test_repeated_rows_are_used_once_and_leaks_leave_train(tmp_path: Path) -> None:
     write(tmp_path / "train.jsonl", [("a", "1"), ("a", "1"), ("b", "1"), ("a", "2"), ("c", "2")])
     write(tmp_path / "valid.jsonl", [("b", "1"), ("b", "1")])
-    task = entry(tmp_path).task
-    assert task.train == (Example("a", "1"), Example("a", "2"), Example("c", "2"))
-    assert task.valid == (Example("b", "1"),)
+    found = entry(tmp_path)
+    assert found.task.train == (Example("a", "1"), Example("a", "2"), Example("c", "2"))
+    assert found.task.valid == (Example("b", "1"),)
+    assert [note.split(": ")[1].split(",")[0] for note in found.notes] == [
+        "2 repeated rows used once",
+        "1 train rows left out",
+    ]
 
 
 def test_the_limit_draws_from_train_by_the_seed(tmp_path: Path) -> None:

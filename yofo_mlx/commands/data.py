@@ -35,21 +35,21 @@ def check(
 
     The exit code is 3 if there is an error, with `strict` also if there is a warning.
     """
-    found: list[Problem] = []
-    sources = examples = 0
-    for source, base in _sources(paths, input, output, records):
-        for loaded in load(source, base):
-            sources += 1
-            examples += sum(1 for _ in loaded.all_items())
-            for problem in checks.check(loaded):
-                found.append(problem)
-                if not as_json:
-                    print(_told(problem))
+    every = [
+        loaded
+        for source, base in _sources(paths, input, output, records)
+        for loaded in load(source, base)
+    ]
+    found = [problem for loaded in every for problem in checks.check(loaded)]
+    found += checks.check_held_out(every)
     wrong = len(errors(found))
     if as_json:
         print(json.dumps([_record(problem) for problem in found], indent=2))
+    else:
+        print("".join(f"{_told(problem)}\n" for problem in found), end="")
+    examples = sum(1 for loaded in every for _ in loaded.all_items())
     counts = f"{_plural(wrong, 'error')}, {_plural(len(found) - wrong, 'warning')}"
-    what = f"{_plural(examples, 'example')} in {_plural(sources, 'data set')}"
+    what = f"{_plural(examples, 'example')} in {_plural(len(every), 'data set')}"
     print(f"{what}: {counts if found else 'no problems'}", file=sys.stderr)
     return ExitCode.DATA if wrong or (strict and found) else ExitCode.OK
 

@@ -34,6 +34,27 @@ def check(loaded: Loaded) -> list[Problem]:
     return found
 
 
+def check_held_out(sources: list[Loaded]) -> list[Problem]:
+    """Return a warning for every held-out source whose rows are also trained on."""
+    owners = {
+        item.example.input: loaded.name
+        for loaded in sources
+        if loaded.source.role == "train"
+        for item in loaded.all_items()
+    }
+    found: list[Problem] = []
+    for loaded in sources:
+        if loaded.source.role == "held_out":
+            shared = [item for item in loaded.all_items() if item.example.input in owners]
+            if shared:
+                owner = owners[shared[0].example.input]
+                message = (
+                    f"held-out input that task {owner!r} trains on ({len(shared):,} such rows)"
+                )
+                found.append(_warning(shared[0], message, "hold out other data"))
+    return found
+
+
 def guess_family(items: list[Item]) -> Family:
     """Guess the kind of task from its examples."""
     if not items:

@@ -33,7 +33,10 @@ def matches(pattern: str, base: Path) -> list[Path]:
     for path in _tried(pattern, base):
         fixed = next(parent for parent in path.parents if not is_pattern(str(parent)))
         relative = str(path.relative_to(fixed))
-        found = sorted(found for found in fixed.glob(relative) if found.is_file())
+        try:
+            found = sorted(found for found in fixed.glob(relative) if found.is_file())
+        except (ValueError, OSError):  # such as a ** inside a name
+            return []
         if found:
             return found
     return []
@@ -59,10 +62,18 @@ def pieces(source: TaskSource, base: Path) -> tuple[dict[Split, list[Piece]], Cl
 
 def find(name: str, base: Path) -> Path | None:
     """Return the local path a source names; None if it is the id of a data set on the hub."""
+    if not name.strip():
+        raise DataError("a task has an empty `source`", "name a file, a folder or an id on the hub")
     tried = _tried(name, base)
     for candidate in tried:
-        if candidate.exists():
-            return candidate
+        try:
+            if candidate.is_file() or candidate.is_dir():
+                return candidate
+            special = candidate.exists()
+        except OSError as error:
+            raise DataError(f"cannot read {name}: {error.strerror}", "check the path") from error
+        if special:
+            raise DataError(f"neither a file nor a folder: {name}", "copy the data to a file")
     if _HUB_ID.fullmatch(name) and not format_of(name):
         return None
     hint = "check the path" + ("" if "/" in name else "; ids on the hub have the form owner/name")
@@ -142,7 +153,11 @@ def _record_pieces(source: TaskSource, file: DataFile) -> dict[Split, list[Piece
 
 
 def _hub_pieces(source: TaskSource) -> tuple[dict[Split, list[Piece]], ClassNames]:
-    listing = hub.list_files(source.source, source.config, source.revision)
+    try:
+        listing = hub.list_files(source.source, source.config, source.revision)
+    except DataError as error:
+        local = "no file or folder of this name is here either"
+        raise DataError(error.message, f"{error.hint}; {local}") from error
     groups = {
         name: [Piece(DataFile(Path(file), file), source.records) for file in files]
         for name, files in listing.splits.items()
@@ -158,5 +173,8 @@ def _hub_pieces(source: TaskSource) -> tuple[dict[Split, list[Piece]], ClassName
 
 
 def _tried(name: str, base: Path) -> list[Path]:
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:  # the home of a user that is not there
+        path = Path(name)
     return [path] if path.is_absolute() else [base / path, path]

@@ -25,7 +25,7 @@ def read_parquet(path: Path, shown: str, problems: list[Problem]) -> Iterator[Ro
                 for fields in batch.to_pylist():
                     number += 1
                     yield Row(Place(shown, number, "record"), fields)
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         place = Place(shown, number + 1 if number else 0, "record")
         message = f"not readable as Parquet: {reason}"

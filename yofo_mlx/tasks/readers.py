@@ -9,6 +9,7 @@ import gzip
 import io
 import re
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +63,8 @@ def read_rows(file: DataFile, problems: list[Problem], records: str | None = Non
         return
     try:
         yield from readers[suffix]()
-    except (OSError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         problems.append(Problem(Place(file.shown), f"cannot be read: {reason}", "check the file"))
 
 
@@ -203,7 +204,7 @@ def _is_utf16(file: DataFile, problems: list[Problem]) -> bool:
     try:
         with _open_bytes(file.path) as stream:
             start = stream.read(2)
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return False  # the reader itself meets and reports it
     if start in _UTF16:
         hint = "convert it: iconv -f UTF-16 -t UTF-8 FILE"

@@ -3,7 +3,7 @@
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,8 @@ class TaskEntry:
     answer_after: str | None
     weight: float
     fingerprint: str
+    notes: tuple[str, ...] = ()
+    """What was left out or set aside on import."""
 
 
 def load_tasks(sources: Sequence[TaskSource], seed: int, base: Path) -> list[TaskEntry]:
@@ -51,12 +53,12 @@ def load_tasks(sources: Sequence[TaskSource], seed: int, base: Path) -> list[Tas
             continue
         for loaded in load(source, base):
             wrong = errors(check(loaded))
-            task = None if wrong else _task(loaded, seed)
+            task, notes = (None, ()) if wrong else _task(loaded, seed)
             if task and not task.train:
                 wrong = [Problem(Place(source.source), "no examples to train on", "see `splits`")]
             problems += [(source, problem) for problem in wrong]
             if task and not wrong:
-                entries.append(_entry(task, source))
+                entries.append(_entry(task, source, notes))
     problems += _same_names(entries, sources)
     if problems:
         raise _report(problems)
@@ -76,36 +78,52 @@ def _tiny(source: TaskSource) -> list[TaskEntry]:
     return [_entry(task, source) for task in tasks]
 
 
-def _entry(task: Task, source: TaskSource) -> TaskEntry:
+def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskEntry:
     metric = METRICS[task.family] if source.metric == "auto" else source.metric
     mark = fingerprint(task)
-    return TaskEntry(task, source.role, metric, source.answer_after, source.weight, mark)
+    return TaskEntry(task, source.role, metric, source.answer_after, source.weight, mark, notes)
 
 
-def _task(loaded: Loaded, seed: int) -> Task:
+def _task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
     source = loaded.source
     train, valid, test = (_once(loaded.items.get(split, [])) for split in SPLITS)
     shown = {example.input for example in valid + test}
-    train = [example for example in train if example.input not in shown]
+    clean = [example for example in train if example.input not in shown]
     draw = random.Random(f"{seed}/{loaded.name}")
-    if source.limit is not None and source.limit < len(train):
-        kept = sorted(draw.sample(range(len(train)), source.limit))
-        train = [train[index] for index in kept]
+    kept = _limited(clean, source.limit, draw)
     if not valid and not (source.role == "held_out" and test):
-        train, valid = _set_aside(train, source.valid_share, draw)
-    return Task(
+        kept, valid = _set_aside(kept, source.valid_share, draw)
+    task = Task(
         name=loaded.name,
         family=source.family,
-        train=tuple(train),
+        train=tuple(kept),
         valid=tuple(valid),
         test=tuple(test),
         instruction=source.instruction or _common_system(loaded.all_items()),
         labels=source.labels or _labels(loaded),
     )
+    return task, tuple(_notes(loaded, len(train) - len(clean)))
+
+
+def _notes(loaded: Loaded, leaking: int) -> Iterator[str]:
+    items = sum(1 for _ in loaded.all_items())
+    unique = sum(len(_once(of_split)) for of_split in loaded.items.values())
+    if loaded.problems:
+        yield f"{loaded.name}: {len(loaded.problems):,} rows dropped that could not be read"
+    if items > unique:
+        yield f"{loaded.name}: {items - unique:,} repeated rows used once"
+    if leaking:
+        yield f"{loaded.name}: {leaking:,} train rows left out, their inputs are in valid or test"
+
+
+def _limited(examples: list[Example], limit: int | None, draw: random.Random) -> list[Example]:
+    if limit is None or limit >= len(examples):
+        return examples
+    return [examples[index] for index in sorted(draw.sample(range(len(examples)), limit))]
 
 
 def _once(items: Iterable[Item]) -> list[Example]:
-    """Return examples without repeated ones, and with what only some rows have said for all."""
+    """Return the examples, each once, the first of its kind kept."""
     return list(dict.fromkeys(item.example for item in items))
 
 

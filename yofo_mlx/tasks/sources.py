@@ -1,5 +1,6 @@
 """From a `[[tasks]]` table to the examples of its splits, with every problem on the way."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,7 +65,8 @@ def _load_one(source: TaskSource, base: Path) -> Loaded:
     if not any(loaded.items.values()) and not loaded.problems:
         hint = "the files were read, but hold no rows"
         loaded.problems.append(Problem(Place(source.source), "no examples", hint))
-    loaded.problems = _collapse(loaded)
+    if source.bad_rows == "drop" and any(loaded.items.values()):
+        loaded.problems = [replace(problem, severity="warning") for problem in loaded.problems]
     return loaded
 
 
@@ -79,16 +81,25 @@ def default_name(source: TaskSource) -> str:
 
 def _items(pieces: list[Piece], loaded: Loaded, names: ClassNames) -> Iterator[Item]:
     for piece in pieces:
-        shown = piece.file
-        known = {**names, **(class_names(shown.path) if shown.path.suffix == ".parquet" else {})}
-        for row in read_rows(shown, loaded.problems, piece.records):
-            try:
-                loaded.columns = loaded.columns or _choose(loaded.source, row, known)
-                yield loaded.columns.item(row)
-            except RowError as error:
-                loaded.problems.append(Problem(row.place, error.message, error.hint))
-                if loaded.columns is None:
-                    return
+        problems: list[Problem] = []
+        items = list(_items_of(piece, loaded, names, problems))
+        loaded.problems += problems if items else _say_once(problems)
+        yield from items
+
+
+def _items_of(
+    piece: Piece, loaded: Loaded, names: ClassNames, problems: list[Problem]
+) -> Iterator[Item]:
+    path = piece.file.path
+    known = {**names, **(class_names(path) if path.suffix == ".parquet" else {})}
+    for row in read_rows(piece.file, problems, piece.records):
+        try:
+            loaded.columns = loaded.columns or _choose(loaded.source, row, known)
+            yield loaded.columns.item(row)
+        except RowError as error:
+            problems.append(Problem(row.place, error.message, error.hint))
+            if loaded.columns is None:
+                return
 
 
 def _choose(source: TaskSource, row: Row, names: ClassNames) -> Columns:
@@ -96,23 +107,12 @@ def _choose(source: TaskSource, row: Row, names: ClassNames) -> Columns:
     return choose_columns(row, source.input, source.output, source.separator, labels, names)
 
 
-def _collapse(loaded: Loaded) -> list[Problem]:
-    """Say once what every row of a file has in common."""
-    if any(loaded.items.values()):
-        return _tolerate(loaded)
-    seen: dict[tuple[str, str], int] = {}
-    for problem in loaded.problems:
-        key = problem.place.path, problem.message
-        seen[key] = seen.get(key, 0) + 1
-    kept: dict[tuple[str, str], Problem] = {}
-    for problem in loaded.problems:
-        key = problem.place.path, problem.message
-        count = f" (and {seen[key] - 1} more rows)" if seen[key] > 1 else ""
-        kept.setdefault(key, replace(problem, message=problem.message + count))
-    return list(kept.values())
-
-
-def _tolerate(loaded: Loaded) -> list[Problem]:
-    if loaded.source.bad_rows == "refuse":
-        return loaded.problems
-    return [replace(problem, severity="warning") for problem in loaded.problems]
+def _say_once(problems: list[Problem]) -> list[Problem]:
+    """Join what all rows of a file have in common, such as a column that is not there."""
+    counts = Counter(problem.message for problem in problems)
+    first: dict[str, Problem] = {}
+    for problem in problems:
+        more = counts[problem.message] - 1
+        told = f"{problem.message} (and {more} more rows)" if more else problem.message
+        first.setdefault(problem.message, replace(problem, message=told))
+    return list(first.values())
