@@ -1,0 +1,1 @@
+"""The embedded offline model and its task suite."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 from yofo_mlx.tiny import skills
-from yofo_mlx.tiny.words import FUNCTION_WORDS, NAMES, NUMBERS, TOPICS, vocabulary
+from yofo_mlx.tiny.words import NAMES, NUMBERS, TOPICS, vocabulary
 
 NOISE, PROSE, SIGN, SURE = 0.1, 0.25, 0.5, 1.0
 
@@ -17,14 +17,14 @@ Document = list[tuple[str, float]]
 
 # How often each skill is drawn for an exercise.
 SKILL_SHARES = {
-    "classify": 0.22,
-    "classify_two": 0.12,
-    "relate": 0.18,
+    "classify": 0.20,
+    "classify_two": 0.10,
+    "relate": 0.16,
     "look_up": 0.10,
     "rewrite": 0.16,
-    "encipher": 0.10,
+    "encipher": 0.14,
     "calculate": 0.06,
-    "odd_one_out": 0.06,
+    "spot": 0.08,
 }
 
 LEXICON = skills.Lexicon(tuple(TOPICS.values()), NAMES)
@@ -33,13 +33,14 @@ WORDS = vocabulary()
 
 @dataclass(frozen=True)
 class Notation:
-    """How one document separates input, output and pairs; the suite's `->` is not among them."""
+    """How one document separates input, output and pairs."""
 
     middle: str
     end: str
 
 
 def draw_notation(random: Random) -> Notation:
+    """Return a notation for one document; `->` is not among them."""
     middles = (" =", ":", ",", " is", " means", " gives", " becomes", " makes", " calls", " ~")
     ends = ("\n", "\n", ".", ";", " /", " &", "!", ")")
     return Notation(random.choice(middles), random.choice(ends))
@@ -65,7 +66,7 @@ def exercise(random: Random, draw: skills.Draw, room: int) -> Document:
 
 
 def prose(random: Random, room: int) -> Document:
-    """Write sentences about one or two topics; an arrow announces a change of topic."""
+    """Write sentences about one or two topics."""
     topics, document = random.sample(LEXICON.topics, 2), Document()
     topic = topics[0]
     while len(document) < room:
@@ -76,7 +77,19 @@ def prose(random: Random, room: int) -> Document:
         document.append((".", PROSE))
         if random.random() < 0.3:
             topic = random.choice(topics)
-            document += [(" ->", PROSE)] if random.random() < 0.5 else [("\n", PROSE)]
+            document.append(("\n", PROSE))
+    return document
+
+
+def chains(random: Random, room: int) -> Document:
+    """Write words of one topic joined by arrows; nowhere else does the text use an arrow."""
+    document = Document()
+    while len(document) < room:
+        words = random.sample(random.choice(LEXICON.topics), random.randint(3, 6))
+        document.append((words[0], NOISE))
+        for word in words[1:]:
+            document += [(" ->", PROSE), (glue(word), PROSE)]
+        document.append(("\n", PROSE))
     return document
 
 
@@ -103,27 +116,28 @@ def spelling(random: Random, room: int) -> Document:
     return document
 
 
-def draw_skill(random: Random, name: str) -> skills.Draw:
-    """Return a new instance of the named skill."""
+def draw_skill(random: Random, name: str, room: int) -> skills.Draw:
+    """Return a new instance of the named skill, small enough to be learned within the room."""
+    few = max(3, room // 16)
     match name:
         case "classify":
-            return skills.classify(random, LEXICON, random.randint(2, 6))
+            return skills.classify(random, LEXICON, random.randint(2, min(few, 6)))
         case "classify_two":
             return skills.classify_two(random, LEXICON, random.randint(3, 5), random.randint(1, 2))
         case "relate":
             return skills.relate(random, LEXICON, random.randint(2, len(LEXICON.topics)))
         case "look_up":
-            return skills.look_up(random, LEXICON, random.randint(2, 4), random.random() < 0.5)
+            return skills.look_up(random, LEXICON, random.randint(2, 4))
         case "rewrite":
             return skills.rewrite(random, LEXICON, random.choice(skills.PATTERNS))
         case "encipher":
             codes = list(NAMES + NUMBERS)
-            size, length = random.randint(3, 12), random.randint(1, 2)
+            size, length = random.randint(2, min(few, 12)), random.randint(1, 2)
             return skills.encipher(random, LEXICON, size, length, codes)
         case "calculate":
             return skills.calculate(random, random.choice(list(skills.ARITHMETIC)))
-        case "odd_one_out":
-            return skills.odd_one_out(random, LEXICON, random.randint(2, len(LEXICON.topics)))
+        case "spot":
+            return skills.spot(random, LEXICON, random.randint(3, len(LEXICON.topics)))
     raise ValueError(f"no skill named {name}")
 
 
@@ -131,23 +145,23 @@ def draw_document(random: Random, longest: int) -> Document:
     """Return a document of about a quarter to the whole of the longest length, in pieces."""
     room = random.randint(longest // 4, longest)
     kind = random.random()
-    if kind < 0.08:
-        return prose(random, room)
-    if kind < 0.14:
-        return repetition(random, room)
-    if kind < 0.18:
-        return spelling(random, room)
+    for share, write in ((0.06, prose), (0.12, chains), (0.18, repetition), (0.22, spelling)):
+        if kind < share:
+            return write(random, room)
     skill = random.choices(list(SKILL_SHARES), list(SKILL_SHARES.values()))[0]
-    return exercise(random, draw_skill(random, skill), room)
+    return exercise(random, draw_skill(random, skill, room), room)
 
 
-def rows(seed: int, length: int, ids: dict[str, int], eos: int) -> Iterator[tuple[list[int], list[float]]]:
+def rows(
+    seed: str, length: int, ids: dict[str, int], eos: int
+) -> Iterator[tuple[list[int], list[float]]]:
     """Yield endless rows of `length` token ids and loss weights, documents parted by eos."""
-    random, tokens, weights = Random(seed), [], []
+    random = Random(seed)
     while True:
+        tokens: list[int] = []
+        weights: list[float] = []
         while len(tokens) < length:
             document = draw_document(random, length)
             tokens += [eos, *(ids[piece] for piece, _ in document)]
             weights += [NOISE, *(weight for _, weight in document)]
         yield tokens[:length], weights[:length]
-        tokens, weights = [], []

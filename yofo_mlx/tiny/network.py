@@ -6,6 +6,7 @@ log-sum-exp go through a polynomial, and causal attention skips the tiles above 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import mlx.core as mx
 
@@ -15,6 +16,7 @@ TILE = 128  # query rows of one attention tile
 CACHED = 1 << 18  # elements of a tile that still fits the processor's cache
 
 Weights = Mapping[str, mx.array]
+Arrays = tuple[mx.array, ...]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Shape:
 
     @property
     def head_dim(self) -> int:
+        """Return the width of one attention head."""
         return self.hidden_size // self.num_attention_heads
 
     def config(self, bos: int, eos: int) -> dict[str, object]:
@@ -61,13 +64,12 @@ def exp2(x: mx.array) -> mx.array:
 
 
 @mx.custom_function
-def silu(x: mx.array) -> tuple[mx.array, mx.array]:
-    """Return x * sigmoid(x), and the sigmoid for the backward pass."""
+def _silu(x: mx.array) -> tuple[mx.array, mx.array]:
     sigmoid = 1.0 / (1.0 + exp2(mx.clip(x * -LOG2_E, -60.0, 60.0)))
     return x * sigmoid, sigmoid
 
 
-@silu.vjp
+@_silu.vjp
 def _silu_vjp(
     x: mx.array, cotangents: tuple[mx.array, mx.array], outputs: tuple[mx.array, mx.array]
 ) -> mx.array:
@@ -75,11 +77,14 @@ def _silu_vjp(
     return cotangents[0] * (sigmoid + value * (1.0 - sigmoid))
 
 
+def silu(x: mx.array) -> mx.array:
+    """Return x * sigmoid(x)."""
+    return cast(Arrays, _silu(x))[0]
+
+
 @mx.custom_function
-def attend_tile(
-    q: mx.array, k: mx.array, v: mx.array, mask: mx.array
-) -> tuple[mx.array, mx.array, mx.array]:
-    """Attend a tile of queries, scaled to base 2; mask adds to the last keys. Shapes (B, H, L, E)."""
+def _attend_tile(q: mx.array, k: mx.array, v: mx.array, mask: mx.array) -> Arrays:
+    # q is scaled to base 2; mask (tile, keys) is one where a query sees a key.
     scores = q @ k.swapaxes(-1, -2)  # (B, H, tile, keys)
     scores = mx.maximum(scores - scores.max(axis=-1, keepdims=True), -60.0)
     weights = exp2(scores) * mask
@@ -87,10 +92,8 @@ def attend_tile(
     return (weights @ v) / total, weights, total
 
 
-@attend_tile.vjp
-def _attend_tile_vjp(
-    primals: tuple[mx.array, ...], cotangents: tuple[mx.array, ...], outputs: tuple[mx.array, ...]
-) -> tuple[mx.array, ...]:
+@_attend_tile.vjp
+def _attend_tile_vjp(primals: Arrays, cotangents: Arrays, outputs: Arrays) -> Arrays:
     q, k, v, mask = primals
     output, weights, total = outputs
     d_output = cotangents[0]
@@ -100,6 +103,11 @@ def _attend_tile_vjp(
     d_q = (d_scores @ k) * (1 / LOG2_E)
     d_k = (d_scores.swapaxes(-1, -2) @ q) * (1 / LOG2_E)
     return d_q, d_k, weights.swapaxes(-1, -2) @ scaled, mx.zeros_like(mask)
+
+
+def attend_tile(q: mx.array, k: mx.array, v: mx.array, mask: mx.array) -> mx.array:
+    """Attend q, scaled to base 2, to the keys where mask (tile, keys) is one."""
+    return cast(Arrays, _attend_tile(q, k, v, mask))[0]
 
 
 def attend(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
@@ -116,7 +124,7 @@ def attend(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
                 k[some : some + group, :, :stop],
                 v[some : some + group, :, :stop],
                 mask,
-            )[0]
+            )
             for some in range(0, q.shape[0], group)
         ]
         tiles.append(mx.concatenate(rows))
@@ -143,10 +151,14 @@ def block(weights: Weights, shape: Shape, layer: int, x: mx.array) -> mx.array:
         )
 
     normed = norm("input_layernorm", x)
-    mixed = attend(turn(heads("self_attn.q_proj")), turn(heads("self_attn.k_proj")), heads("self_attn.v_proj"))
+    mixed = attend(
+        turn(heads("self_attn.q_proj")), turn(heads("self_attn.k_proj")), heads("self_attn.v_proj")
+    )
     x = x + linear("self_attn.o_proj", mixed.transpose(0, 2, 1, 3).reshape(x.shape))
     normed = norm("post_attention_layernorm", x)
-    return x + linear("mlp.down_proj", silu(linear("mlp.gate_proj", normed))[0] * linear("mlp.up_proj", normed))
+    return x + linear(
+        "mlp.down_proj", silu(linear("mlp.gate_proj", normed)) * linear("mlp.up_proj", normed)
+    )
 
 
 def logits(weights: Weights, shape: Shape, tokens: mx.array) -> mx.array:
@@ -159,8 +171,7 @@ def logits(weights: Weights, shape: Shape, tokens: mx.array) -> mx.array:
 
 
 @mx.custom_function
-def cross_entropy(scores: mx.array, targets: mx.array) -> tuple[mx.array, mx.array]:
-    """Return the loss in nats per position and the probabilities; scores (B, L, V)."""
+def _cross_entropy(scores: mx.array, targets: mx.array) -> tuple[mx.array, mx.array]:
     shifted = scores - scores.max(axis=-1, keepdims=True)
     weights = exp2(mx.maximum(shifted * LOG2_E, -60.0))
     total = weights.sum(axis=-1, keepdims=True)
@@ -168,14 +179,19 @@ def cross_entropy(scores: mx.array, targets: mx.array) -> tuple[mx.array, mx.arr
     return (mx.log(total) - chosen)[..., 0], weights / total
 
 
-@cross_entropy.vjp
+@_cross_entropy.vjp
 def _cross_entropy_vjp(
     primals: tuple[mx.array, mx.array],
     cotangents: tuple[mx.array, mx.array],
     outputs: tuple[mx.array, mx.array],
 ) -> tuple[mx.array, mx.array]:
-    scores, targets = primals
+    targets = primals[1]
     index = targets[..., None]
     wanted = mx.take_along_axis(outputs[1], index, axis=-1) - 1.0
     d_scores = mx.put_along_axis(outputs[1], index, wanted, axis=-1)
     return d_scores * cotangents[0][..., None], mx.zeros_like(targets)
+
+
+def cross_entropy(scores: mx.array, targets: mx.array) -> mx.array:
+    """Return the loss in nats of every position, (B, L), from scores (B, L, V)."""
+    return cast(Arrays, _cross_entropy(scores, targets))[0]

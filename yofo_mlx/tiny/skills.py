@@ -41,6 +41,7 @@ class Lexicon:
 
     @property
     def words(self) -> tuple[str, ...]:
+        """Return the words of all topics."""
         return tuple(word for topic in self.topics for word in topic)
 
 
@@ -90,16 +91,14 @@ def relate(random: Random, lexicon: Lexicon, classes: int) -> Draw:
     return draw
 
 
-def look_up(random: Random, lexicon: Lexicon, facts: int, backwards: bool) -> Draw:
-    """`name word name word ... ? name` -> its word; backwards: `? word` -> its name."""
+def look_up(random: Random, lexicon: Lexicon, facts: int) -> Draw:
+    """`name word name word ... ? name` -> the word after that name."""
     things = lexicon.words
 
     def draw() -> Pair:
         owners, owned = random.sample(lexicon.names, facts), random.sample(things, facts)
         text = [word for fact in zip(owners, owned, strict=True) for word in fact]
         asked = random.randrange(facts)
-        if backwards:
-            return [*text, "?", owned[asked]], [owners[asked]]
         return [*text, "?", owners[asked]], [owned[asked]]
 
     return draw
@@ -139,16 +138,15 @@ def calculate(random: Random, operation: str) -> Draw:
     return draw
 
 
-def odd_one_out(random: Random, lexicon: Lexicon, classes: int) -> Draw:
-    """Three words, two of one topic -> the third."""
-    topics = random.sample(lexicon.topics, classes)
+def spot(random: Random, lexicon: Lexicon, classes: int) -> Draw:
+    """Three words of different topics -> the one of a topic that the instance always wants."""
+    wanted, *others = random.sample(lexicon.topics, classes)
 
     def draw() -> Pair:
-        most, other = random.sample(topics, 2)
-        words = [*random.sample(most, 2), random.choice(other)]
-        odd = words[2]
+        found = random.choice(wanted)
+        words = [found, *(random.choice(topic) for topic in random.sample(others, 2))]
         random.shuffle(words)
-        return words, [odd]
+        return words, [found]
 
     return draw
 

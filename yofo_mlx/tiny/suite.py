@@ -28,14 +28,25 @@ FAMILY_OF: dict[str, Family] = {
     "rewrite": "other",
     "reorder": "other",
     "cipher": "other",
-    "odd": "qa",
+    "spot": "qa",
     "last": "classification",
 }
 KINDS: dict[Role, tuple[str, ...]] = {
     "train": ("topic", "themes", "pair", "facts", "sums", "rewrite", "cipher"),
-    "held_out": ("topic", "themes", "pair", "facts", "sums", "rewrite", "reorder", "cipher", "odd", "last"),
+    "held_out": (
+        "topic",
+        "themes",
+        "pair",
+        "facts",
+        "sums",
+        "rewrite",
+        "reorder",
+        "cipher",
+        "spot",
+        "last",
+    ),
 }
-UNTRAINED_KINDS = ("odd", "last")
+UNTRAINED_KINDS = ("spot", "last")
 
 
 def tasks(role: Role, seed: int = 0) -> list[Task]:
@@ -51,9 +62,7 @@ def make_task(role: Role, kind: str, number: int, seed: int) -> Task:
     """Draw one task: its labels or mapping, demonstrations, and queries apart from them."""
     random = Random(f"{seed} {role} {kind} {number}")
     draw = draw_skill(random, role, kind)
-    drawn = (draw() for _ in range(4 * (DEMONSTRATIONS + QUERIES)))
-    outputs = {" ".join(given): " ".join(answer) for given, answer in drawn}
-    examples = [Example(given, answer) for given, answer in outputs.items()]
+    examples = distinct(draw, DEMONSTRATIONS + QUERIES)
     queries = min(QUERIES, len(examples) // 4)
     prefix = "" if role == "train" else "new-"
     return Task(
@@ -62,6 +71,17 @@ def make_task(role: Role, kind: str, number: int, seed: int) -> Task:
         train=tuple(examples[queries : queries + DEMONSTRATIONS]),
         test=tuple(examples[:queries]),
     )
+
+
+def distinct(draw: skills.Draw, count: int) -> list[Example]:
+    """Return up to `count` examples with different inputs; a small table has fewer."""
+    outputs: dict[str, str] = {}
+    for _ in range(4 * count):
+        given, answer = draw()
+        outputs[" ".join(given)] = " ".join(answer)
+        if len(outputs) == count:
+            break
+    return [Example(given, answer) for given, answer in outputs.items()]
 
 
 def lexicon(role: Role) -> skills.Lexicon:
@@ -93,12 +113,12 @@ def draw_skill(random: Random, role: Role, kind: str) -> skills.Draw:
         "topic": lambda: skills.classify(random, words, random.randint(3, 6), most=3),
         "themes": lambda: skills.classify_two(random, words, random.randint(3, 5)),
         "pair": lambda: skills.relate(random, words, random.randint(3, 8)),
-        "facts": lambda: skills.look_up(random, words, 2, random.random() < 0.5),
+        "facts": lambda: skills.look_up(random, words, 2),
         "sums": lambda: skills.calculate(random, random.choice(operations(role))),
         "rewrite": lambda: skills.rewrite(random, words, random.choice(patterns("train"))),
         "reorder": lambda: skills.rewrite(random, words, random.choice(patterns("held_out"))),
-        "cipher": lambda: skills.encipher(random, words, random.randint(8, 12), 2, codes),
-        "odd": lambda: skills.odd_one_out(random, words, random.randint(4, 8)),
+        "cipher": lambda: skills.encipher(random, words, random.randint(10, 12), 2, codes),
+        "spot": lambda: skills.spot(random, words, random.randint(4, 8)),
         "last": lambda: skills.classify_last(random, words, random.randint(3, 5)),
     }
     return makers[kind]()

@@ -43,7 +43,10 @@ def plain_layer(random: np.random.Generator, shape: Shape, prefix: str) -> dict[
     width, inner = shape.hidden_size, shape.intermediate_size
     sizes = {"self_attn.q_proj": width, "self_attn.k_proj": width, "self_attn.v_proj": width}
     sizes |= {"mlp.gate_proj": inner, "mlp.up_proj": inner}
-    layer = {f"{prefix}{name}.weight": np.ones(width) for name in ("input_layernorm", "post_attention_layernorm")}
+    layer = {
+        f"{prefix}{name}.weight": np.ones(width)
+        for name in ("input_layernorm", "post_attention_layernorm")
+    }
     for name, rows in sizes.items():
         matrix = random.standard_normal((rows, width)) / np.sqrt(width)
         matrix[:, CONSTANT] = 0.0

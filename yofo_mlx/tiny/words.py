@@ -1,33 +1,52 @@
 """The vocabulary that the embedded model knows: topics, names, function words, digits, signs."""
 
+_CLUSTERS = {
+    "animals": "horse cow pig goat sheep dog rabbit mouse wolf bear deer cat lion tiger",
+    "fruit": "apple pear plum cherry grape lemon melon peach banana mango olive fig date lime",
+    "tools": "hammer anvil drill wrench pliers chisel axe shovel rake ladder screw nail file vise",
+    "weather": "rain snow wind storm fog cloud thunder hail frost sunshine breeze mist ice heat",
+    "clothes": "shirt coat hat scarf glove sock shoe belt dress skirt jacket boot vest sweater",
+    "furniture": "table chair bed sofa desk shelf lamp drawer mirror stool bench carpet couch crib",
+    "vehicles": "car bus train truck bicycle boat plane tram wagon ferry taxi van sled canoe",
+    "body": "head hand foot arm leg knee elbow nose ear eye mouth neck shoulder finger",
+    "music": "piano violin drum flute trumpet guitar harp cello organ song melody chord tune choir",
+    "sports": (
+        "soccer tennis golf hockey boxing rowing skiing judo chess rugby polo relay sprint fencing"
+    ),
+    "colours": (
+        "red blue green yellow purple orange brown black white pink grey violet silver golden"
+    ),
+    "school": (
+        "teacher pupil lesson book pencil paper chalk exam class grade essay homework ruler map"
+    ),
+    "sea": "wave beach shell coral tide reef whale shark crab sailor anchor harbour island lagoon",
+    "trees": "oak pine birch maple willow cedar elm ash palm beech poplar larch fir spruce",
+    "metals": (
+        "iron copper tin zinc lead steel brass bronze nickel gold chrome cobalt mercury radium"
+    ),
+    "jobs": (
+        "doctor nurse lawyer farmer miner cook baker tailor pilot judge clerk barber butcher mason"
+    ),
+    "kitchen": "pot pan knife fork spoon plate bowl oven kettle stove jar sieve ladle whisk",
+    "buildings": (
+        "house church cottage tower castle barn bridge hotel museum inn palace abbey prison vault"
+    ),
+    "family": (
+        "mother father sister brother uncle aunt cousin nephew niece grandma grandpa son wife twin"
+    ),
+    "space": (
+        "moon star planet comet rocket galaxy orbit sun meteor crater eclipse quasar pulsar nebula"
+    ),
+    "feelings": (
+        "joy anger fear love hope pride shame envy grief sorrow delight worry trust disgust"
+    ),
+    "money": "bank coin price tax loan debt salary profit market cash rent wage cheque budget",
+    "birds": "crow eagle owl swan duck goose robin sparrow pigeon hawk parrot raven stork gull",
+    "drinks": "water milk tea coffee juice wine beer cider cocoa soda broth nectar brandy syrup",
+}
+
 TOPICS: dict[str, tuple[str, ...]] = {
-    topic: tuple(words.split())
-    for topic, words in {
-        "animals": "horse cow pig goat sheep dog rabbit mouse wolf bear deer cat lion tiger",
-        "fruit": "apple pear plum cherry grape lemon melon peach banana mango olive fig date lime",
-        "tools": "hammer anvil drill wrench pliers chisel axe shovel rake ladder screw nail file vise",
-        "weather": "rain snow wind storm fog cloud thunder hail frost sunshine breeze mist ice heat",
-        "clothes": "shirt coat hat scarf glove sock shoe belt dress skirt jacket boot vest sweater",
-        "furniture": "table chair bed sofa desk shelf lamp drawer mirror stool bench carpet couch crib",
-        "vehicles": "car bus train truck bicycle boat plane tram wagon ferry taxi van sled canoe",
-        "body": "head hand foot arm leg knee elbow nose ear eye mouth neck shoulder finger",
-        "music": "piano violin drum flute trumpet guitar harp cello organ song melody chord tune choir",
-        "sports": "soccer tennis golf hockey boxing rowing skiing judo chess rugby polo relay sprint fencing",
-        "colours": "red blue green yellow purple orange brown black white pink grey violet silver golden",
-        "school": "teacher pupil lesson book pencil paper chalk exam class grade essay homework ruler map",
-        "sea": "wave beach shell coral tide reef whale shark crab sailor anchor harbour island lagoon",
-        "trees": "oak pine birch maple willow cedar elm ash palm beech poplar larch fir spruce",
-        "metals": "iron copper tin zinc lead steel brass bronze nickel gold chrome cobalt mercury radium",
-        "jobs": "doctor nurse lawyer farmer miner cook baker tailor pilot judge clerk barber butcher mason",
-        "kitchen": "pot pan knife fork spoon plate bowl oven kettle stove jar sieve ladle whisk",
-        "buildings": "house church cottage tower castle barn bridge hotel museum station factory temple palace prison",
-        "family": "mother father sister brother uncle aunt cousin nephew niece grandma grandpa son daughter twin",
-        "space": "moon star planet comet rocket galaxy orbit sun meteor crater telescope satellite nebula asteroid",
-        "feelings": "joy anger fear love hope pride shame envy grief sorrow delight worry trust disgust",
-        "money": "bank coin price tax loan debt salary profit market cash rent wage cheque budget",
-        "birds": "crow eagle owl swan duck goose robin sparrow pigeon hawk parrot raven stork gull",
-        "drinks": "water milk tea coffee juice wine beer cider cocoa soda broth nectar brandy syrup",
-    }.items()
+    topic: tuple(words.split()) for topic, words in _CLUSTERS.items()
 }
 
 NAMES: tuple[str, ...] = tuple(
