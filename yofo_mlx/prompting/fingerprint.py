@@ -24,7 +24,7 @@ def fingerprint(loaded: Loaded) -> dict[str, str]:
             loaded.source.template.model_dump_json().encode(),
             str(loaded.base.tokenizer.chat_template).encode(),
         ),
-        "KV settings": _kv_settings(loaded.base.model),
+        "KV setting": _kv_setting(loaded.base.model),
     }
 
 
@@ -39,7 +39,7 @@ def _adapter(folder: Path) -> str:
     return _hash(*(_whole(path) for path in sorted(folder.glob("adapter*"))))
 
 
-def _kv_settings(model: Any) -> str:
+def _kv_setting(model: Any) -> str:
     """Describe the empty cache and the precision that keys and values come in."""
     layers = [(type(layer).__name__, layer.state) for layer in make_prompt_cache(model)]
     parameters: Any = tree_flatten(model.parameters())

@@ -65,7 +65,7 @@ class AnswerText:
     def _without_beginning_of_end(self, text: str) -> str:
         sizes = range(len(self._end), 0, -1)
         size = next((size for size in sizes if text.endswith(self._end[:size])), 0)
-        return text[: len(text) - size]
+        return text[: len(text) - size].rstrip()
 
 
 def generate(

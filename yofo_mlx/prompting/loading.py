@@ -7,7 +7,7 @@ from typing import Any
 from yofo_mlx import runs
 from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, load_adapter
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.models import Base, load_base
+from yofo_mlx.models import Base, load_base, model_path
 from yofo_mlx.recipe import Template
 from yofo_mlx.recipe_file import load_recipe
 
@@ -93,8 +93,14 @@ def find_source(run: str | None, model: str | None, adapter: str | None) -> Sour
     )
 
 
-def check_adapter(source: Source) -> None:
-    """Refuse a source whose adapter is not there, before the model is loaded."""
+def check(source: Source, use_adapter: bool) -> None:
+    """Refuse a source whose files are not there, while the present model is still in memory."""
+    if use_adapter:
+        _check_adapter(source)
+    model_path(source.model, source.revision)
+
+
+def _check_adapter(source: Source) -> None:
     if source.adapter and not (source.adapter / WEIGHTS_FILE).is_file():
         if source.run_id and source.adapter.name == "adapter":
             raise RunError(

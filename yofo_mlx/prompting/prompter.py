@@ -40,8 +40,7 @@ class Prompter:
     def load(self, wanted: parameters.Load, work: Work) -> Result:
         """Load a model, or switch its adapter; the context is empty afterwards."""
         source = loading.find_source(wanted.run, wanted.model, wanted.adapter)
-        if wanted.use_adapter:
-            loading.check_adapter(source)
+        loading.check(source, wanted.use_adapter)
         loaded, self._loaded, self._prefix = self._loaded, None, None
         if loaded is None or not loaded.switch(source, wanted.use_adapter):
             del loaded  # two models at once might not fit

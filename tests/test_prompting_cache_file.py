@@ -1,0 +1,197 @@
+"""Prompt cache files: taken back exactly, or refused with the reason."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import pytest
+
+from yofo_mlx.adapters import add_adapter, save_adapter
+from yofo_mlx.errors import RunError
+from yofo_mlx.models import load_base, model_path
+from yofo_mlx.prompting import cache_file
+from yofo_mlx.prompting.context import Context
+from yofo_mlx.prompting.fingerprint import fingerprint
+from yofo_mlx.prompting.loading import Loaded, Source, load
+from yofo_mlx.prompting.prefix import Prefix
+from yofo_mlx.prompting.scoring import score
+from yofo_mlx.recipe import Lora, Template
+from yofo_mlx.tasks.task import Example
+
+SHOTS = [Example(f"horse cow {name}", "Anna ü\n\x1b[31m") for name in ("pig", "goat", "dog")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the embedded model as a folder, with an adapter beside it."""
+    target = tmp_path_factory.mktemp("model") / "tiny"
+    shutil.copytree(model_path("tiny"), target)
+    model = load_base("tiny").model
+    add_adapter(model, Lora())
+    mx.random.seed(0)
+    for _, layer in model.named_modules():
+        if "lora_b" in layer:
+            layer.lora_b = mx.random.normal(layer.lora_b.shape) * 0.01
+    (target / "adapter").mkdir()
+    save_adapter(target / "adapter", model, Lora(), "tiny")
+    return target
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> Loaded:
+    return load(Source(str(folder), adapter=folder / "adapter"), use_adapter=True)
+
+
+def prefix_of(loaded: Loaded, shots: list[Example] | None = None) -> Prefix:
+    base = loaded.base
+    prefix = Prefix(Context(base.model), base.tokenizer, loaded.source.template, loaded.limit)
+    if shots is not None:
+        prefix.choose(shots, "Name the owner.")
+        prefix.fill()
+    return prefix
+
+
+def scores(prefix: Prefix) -> list[Any]:
+    return score(prefix.context, prefix.segmenter, prefix.question("cow"), ["Anna", "Tom", "Kate"])
+
+
+@pytest.fixture
+def saved(loaded: Loaded, tmp_path: Path) -> Path:
+    return cache_file.save(
+        tmp_path / "new folder" / "x", prefix_of(loaded, SHOTS), fingerprint(loaded)
+    )
+
+
+def refusal(path: Path, loaded: Loaded) -> str:
+    prefix = prefix_of(loaded)
+    with pytest.raises(RunError) as caught:
+        cache_file.load(path, prefix, fingerprint(loaded))
+    assert prefix.context.tokens == []
+    return caught.value.message
+
+
+def test_a_saved_prefix_comes_back_exactly(loaded: Loaded, saved: Path) -> None:
+    prefix, expected = prefix_of(loaded), prefix_of(loaded, SHOTS)
+    cache_file.load(saved, prefix, fingerprint(loaded))
+    assert prefix.is_filled
+    assert (prefix.demonstrations, prefix.instruction) == (SHOTS, "Name the owner.")
+    assert scores(prefix) == scores(expected)
+    prefix.choose([*SHOTS, SHOTS[0]], "Name the owner.")
+    prefix.fill()
+    expected.choose([*SHOTS, SHOTS[0]], "Name the owner.")
+    expected.fill()
+    assert scores(prefix) == scores(expected)
+
+
+def test_the_file_holds_no_unused_rows_and_leaves_nothing_else(saved: Path, loaded: Loaded) -> None:
+    tokens = len(prefix_of(loaded, SHOTS).tokens)
+    arrays: Any = mx.load(str(saved))
+    assert {array.shape[2] for array in arrays.values() if array.ndim == 4} == {tokens}
+    assert [path.name for path in saved.parent.iterdir()] == ["x.safetensors"]
+
+
+def test_another_model_adapter_template_is_named_in_the_refusal(
+    loaded: Loaded, saved: Path, folder: Path, tmp_path: Path
+) -> None:
+    name, adapter = str(folder), folder / "adapter"
+    assert "another adapter" in refusal(
+        saved, load(Source(name, adapter=adapter), use_adapter=False)
+    )
+    template = Template(input="Q: {input}\nA:")
+    other = Loaded(Source(name, adapter=adapter, template=template), loaded.base)
+    message = refusal(saved, other)
+    assert "another adapter and another template" in message
+    shutil.copytree(folder, tmp_path / "tiny")
+    config = json.loads((tmp_path / "tiny" / "config.json").read_text())
+    (tmp_path / "tiny" / "config.json").write_text(json.dumps(config | {"rope_theta": 1e4}))
+    moved = Source(str(tmp_path / "tiny"), adapter=adapter)
+    assert refusal(saved, load(moved, use_adapter=True)).endswith("belongs to another model")
+
+
+def test_another_precision_is_named_in_the_refusal(folder: Path, saved: Path) -> None:
+    loaded = load(Source(str(folder), adapter=folder / "adapter"), use_adapter=True)
+    loaded.base.model.set_dtype(mx.float16)
+    assert "another KV setting" in refusal(saved, loaded)
+
+
+def test_a_model_that_answers_differently_is_refused(
+    folder: Path, loaded: Loaded, saved: Path
+) -> None:
+    changed = load(Source(str(folder), adapter=folder / "adapter"), use_adapter=True)
+    changed.base.model.model.norm.weight *= 3.0
+    assert "answers differently" in refusal(saved, changed)
+
+
+def test_the_same_files_elsewhere_are_the_same_model(
+    loaded: Loaded, saved: Path, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path / "moved")
+    moved = Source(str(tmp_path / "moved"), adapter=tmp_path / "moved" / "adapter")
+    prefix = prefix_of(loaded)
+    cache_file.load(saved, prefix, fingerprint(load(moved, use_adapter=True)))
+    assert prefix.is_filled
+
+
+def test_files_that_are_no_prompt_cache_are_refused(
+    loaded: Loaded, saved: Path, tmp_path: Path
+) -> None:
+    assert "no prompt cache" in refusal(tmp_path / "missing", loaded)
+    broken = tmp_path / "broken.safetensors"
+    for content in (b"", b"\xff" * 100, saved.read_bytes()[:-5000], saved.read_bytes()[:200]):
+        broken.write_bytes(content)
+        assert str(broken) in refusal(broken, loaded)
+    mx.save_safetensors(str(broken), {"x": mx.zeros(3)}, {})
+    assert "not saved by this version" in refusal(broken, loaded)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("0.tokens", "[1, 2, 3]"),
+        ("0.tokens", "nonsense"),
+        ("0.demonstrations", "[[1]]"),
+        ("0.fingerprint", "[]"),
+        ("0.probe", '{"99999999": 0}'),
+        ("0.probe", "{}"),
+        ("1.0", "CacheList"),
+        ("1.0", "os"),
+    ],
+)
+def test_a_file_with_damaged_metadata_is_refused(
+    loaded: Loaded, saved: Path, key: str, value: str
+) -> None:
+    contents: Any = mx.load(str(saved), return_metadata=True)
+    arrays, metadata = contents
+    assert key in metadata
+    mx.save_safetensors(str(saved), dict(arrays), metadata | {key: value})
+    assert str(saved) in refusal(saved, loaded)
+
+
+def test_a_place_that_cannot_be_written_to_is_an_error(loaded: Loaded, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"):
+        cache_file.save(tmp_path / "file" / "x", prefix_of(loaded, SHOTS), fingerprint(loaded))
+
+
+def test_the_adapter_is_switched_off_exactly_and_on_again(folder: Path) -> None:
+    source = Source(str(folder), adapter=folder / "adapter")
+    loaded, plain = load(source, use_adapter=True), load(source, use_adapter=False)
+    adapted, base = scores(prefix_of(loaded, SHOTS)), scores(prefix_of(plain, SHOTS))
+    assert adapted != base
+    assert loaded.switch(source, use_adapter=False)
+    assert scores(prefix_of(loaded, SHOTS)) == base
+    assert loaded.switch(source, use_adapter=True)
+    assert scores(prefix_of(loaded, SHOTS)) == adapted
+    assert plain.switch(source, use_adapter=True)
+    assert scores(prefix_of(plain, SHOTS)) == adapted
+
+
+def test_a_newer_adapter_is_not_taken_for_the_one_in_memory(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "adapter", tmp_path / "adapter")
+    source = Source(str(folder), adapter=tmp_path / "adapter")
+    loaded = load(source, use_adapter=True)
+    weights = tmp_path / "adapter" / "adapters.safetensors"
+    weights.write_bytes(weights.read_bytes())
+    assert not loaded.switch(source, use_adapter=True)
