@@ -56,7 +56,8 @@ def _load_one(source: TaskSource, base: Path) -> Loaded:
     try:
         pieces, names = locate.pieces(source, base)
     except DataError as error:
-        loaded.problems.append(Problem(Place(source.source), error.message, error.hint))
+        message = error.message.removeprefix(f"{source.source}: ")
+        loaded.problems.append(Problem(Place(source.source), message, error.hint))
         return loaded
     for split in SPLITS:
         if split in pieces:
