@@ -21,7 +21,10 @@ STATE_FILE = "trainer_state.json"
 
 @dataclass
 class TrainerState:
-    """Where a run stands. The data position is `step`: episodes are drawn from (seed, step)."""
+    """Where a run stands.
+
+    `step` is also the position in the data and in randomness: both are functions of (seed, step).
+    """
 
     step: int = 0
     tokens: int = 0
@@ -38,8 +41,7 @@ def save_checkpoint(
     """Write `checkpoints/<step>/` as a whole and remove the oldest ones."""
     run.checkpoints_path.mkdir(exist_ok=True)
     path = run.checkpoints_path / f"{state.step:07d}"
-    arrays = dict(tree_flatten(optimizer.state, prefix="optimizer"))
-    arrays |= {f"random.{i}": array for i, array in enumerate(_random_state())}
+    arrays = dict(tree_flatten({"optimizer": optimizer.state}))
     with new_folder(path) as folder:
         save_adapter(folder, model, recipe.lora, recipe.model)
         mx.save_safetensors(str(folder / OPTIMIZER_FILE), arrays)
@@ -50,7 +52,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, model: Any, optimizer: Any) -> TrainerState:
-    """Put adapter, optimizer and random state back, and return where the run stood."""
+    """Put adapter and optimizer state back, and return where the run stood."""
     try:
         weights = _load(path / WEIGHTS_FILE)
         arrays = _load(path / OPTIMIZER_FILE)
@@ -59,7 +61,6 @@ def load_checkpoint(path: Path, model: Any, optimizer: Any) -> TrainerState:
         expected = {name: array.shape for name, array in adapter_weights(model).items()}
         if {name: array.shape for name, array in weights.items()} != expected:
             raise ValueError("its adapter has another shape than the recipe's")
-        random = [arrays.pop(f"random.{i}") for i in range(len(_random_state()))]
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise RunError(
             f"checkpoint {path} cannot be read: {error}",
@@ -67,15 +68,8 @@ def load_checkpoint(path: Path, model: Any, optimizer: Any) -> TrainerState:
         ) from error
     model.load_weights(list(weights.items()), strict=False)
     optimizer.state = tree_unflatten(list(arrays.items()))["optimizer"]
-    _random_state()[:] = random
     mx.eval(model.parameters(), optimizer.state)
     return state
-
-
-def _random_state() -> list[mx.array]:
-    """Return MLX's random state, a list that can be written to."""
-    state: Any = mx.random.state
-    return state  # type: ignore[no-any-return]
 
 
 def _load(path: Path) -> dict[str, mx.array]:

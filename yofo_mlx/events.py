@@ -74,8 +74,10 @@ class EventReader:
 
     def __iter__(self) -> Iterator[Event]:
         """Yield all events that are there now."""
-        while events := self.read():
-            yield from events
+        offset = -1
+        while offset != self._offset:
+            offset = self._offset
+            yield from self.read()
 
 
 def parse(line: bytes) -> Event | None:

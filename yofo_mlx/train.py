@@ -184,6 +184,9 @@ def _update(trainer: Trainer, batches: list[Batch], rate: float) -> tuple[float,
     """Make one optimizer update; return its loss and the gradient's norm."""
     model, optimizer = trainer.base.model, trainer.optimizer
     model.train()
+    # Dropout depends on the step alone, so that a resumed run needs no random state.
+    words = np.random.SeedSequence([trainer.recipe.seed, trainer.state.step]).generate_state(1)
+    mx.random.seed(int(words[0]))
     total, gradients = loss_and_gradients(model, batches[0])
     mx.eval(total, gradients)
     for batch in batches[1:]:

@@ -1,0 +1,80 @@
+"""The event stream: torn lines, damaged lines, growing files, numbers JSON lacks."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yofo_mlx.events import MAX_READ, EventReader, EventWriter, parse
+from yofo_mlx.runs import last_event
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "events.jsonl"
+
+
+def test_a_reader_sees_events_as_they_come(path: Path) -> None:
+    reader, writer = EventReader(path), EventWriter(path)
+    assert reader.read() == []
+    writer.write("step", step=1)
+    assert [event["step"] for event in reader.read()] == [1]
+    writer.write("step", step=2)
+    writer.write("step", step=3)
+    assert [event["step"] for event in reader.read()] == [2, 3]
+    assert reader.read() == []
+
+
+def test_a_torn_last_line_waits_until_it_is_whole(path: Path) -> None:
+    reader, writer = EventReader(path), EventWriter(path)
+    writer.write("step", step=1)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"v": 1, "t": 2, "kind": "st')
+    assert len(reader.read()) == 1
+    with path.open("ab") as file:
+        file.write(b'ep", "step": 2}\n')
+    assert [event["step"] for event in reader.read()] == [2]
+
+
+def test_a_writer_after_a_kill_leaves_the_torn_line_alone(path: Path) -> None:
+    path.write_bytes(b'{"v": 1, "t": 1, "kind": "step", "st')
+    EventWriter(path).write("step", step=7)
+    assert [event["step"] for event in EventReader(path)] == [7]
+
+
+def test_a_missing_file_has_no_events(path: Path) -> None:
+    assert EventReader(path).read() == []
+    assert last_event(path) is None
+
+
+def test_a_line_longer_than_a_bite_is_passed_over(path: Path) -> None:
+    path.write_bytes(b"x" * (MAX_READ + 10) + b"\n")
+    EventWriter(path).write("step", step=1)
+    assert [event["step"] for event in EventReader(path)] == [1]
+
+
+def test_nan_is_written_as_json_that_every_reader_reads(path: Path) -> None:
+    EventWriter(path).write("step", loss=float("nan"), by_shots=[{"loss": float("inf")}])
+    text = path.read_text()
+    event = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert (event["loss"], event["by_shots"]) == ("nan", [{"loss": "inf"}])
+
+
+@given(st.binary())
+def test_no_line_breaks_the_reader(line: bytes) -> None:
+    event = parse(line)
+    assert event is None or isinstance(event["kind"], str)
+
+
+@given(junk=st.lists(st.binary(max_size=40).filter(lambda b: b"\n" not in b), max_size=5))
+def test_damaged_lines_hide_no_event(
+    junk: list[bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("events") / "events.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for line in junk))
+    EventWriter(path).write("finished", step=3)
+    assert [event for event in EventReader(path) if event["kind"] == "finished"]
+    last = last_event(path)
+    assert last is not None and last["kind"] == "finished"

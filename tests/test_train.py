@@ -1,0 +1,344 @@
+"""The training loop on the embedded model: it learns, stops, resumes exactly, keeps the best."""
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from mlx_lm.models.cache import make_prompt_cache
+
+from yofo_mlx import launch
+from yofo_mlx.adapters import load_adapter
+from yofo_mlx.caches import clone
+from yofo_mlx.checkpoints import list_checkpoints
+from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.evaluate import draw_prompt, evaluate_task, generate
+from yofo_mlx.events import Event
+from yofo_mlx.models import Base, load_base
+from yofo_mlx.recipe import Evaluation, Optimizer, Recipe
+from yofo_mlx.recipe_file import find_recipe, load_recipe, to_toml
+from yofo_mlx.runs import Run
+from yofo_mlx.schedule import learning_rate
+from yofo_mlx.segments import Segmenter
+from yofo_mlx.tasks.registry import TaskEntry, load_tasks
+from yofo_mlx.train import train
+from yofo_mlx.workload import make_workload
+
+SMALL = (
+    "train.steps=6",
+    "train.eval_every=3",
+    "train.checkpoint_every=2",
+    "episodes.max_tokens=96",
+    "lora.rank=4",
+    "lora.dropout=0.1",
+    "evaluation.valid_tasks=2",
+    "evaluation.queries=2",
+    "evaluation.shots=[0,2]",
+)
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[TaskEntry]:
+    recipe = small_recipe()
+    return load_tasks(recipe.tasks, recipe.seed, Path.cwd())[:4]
+
+
+def small_recipe(*overrides: str) -> Recipe:
+    return load_recipe(find_recipe("tiny"), [*SMALL, *overrides])
+
+
+def run_it(
+    recipe: Recipe,
+    entries: list[TaskEntry],
+    *,
+    run: Run | None = None,
+    stop_after: int | None = None,
+    base: Base | None = None,
+) -> tuple[Run, list[Event]]:
+    """Train on a fresh base model; return the run and the events of this stretch."""
+    run = run or launch.create_run(recipe, "test")
+    base = base or load_base("tiny")
+    events: list[Event] = []
+
+    def should_stop() -> bool:
+        return stop_after is not None and any(e.get("step") == stop_after for e in events)
+
+    workload = make_workload(recipe, entries, base.tokenizer)
+    train(run, recipe, base, workload, should_stop=should_stop, on_event=events.append)
+    return run, events
+
+
+def figures(events: list[Event]) -> Iterator[tuple[Any, ...]]:
+    """Yield what must be the same in two runs: everything but clocks and memory."""
+    for event in events:
+        if event["kind"] in ("step", "eval"):
+            yield tuple(
+                event.get(k) for k in ("kind", "step", "loss", "lr", "shots", "best", "by_shots")
+            )
+
+
+def adapter_bytes(run: Run) -> bytes:
+    return (run.adapter_path / "adapters.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def trained(
+    entries: list[TaskEntry], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Run, list[Event]]:
+    """Return a short run that learned something, for all tests that only look at one."""
+    recipe = small_recipe("train.steps=25", "train.eval_every=25", "lora.dropout=0.0")
+    run = Run(tmp_path_factory.mktemp("trained"))
+    run.recipe_path.write_text(to_toml(recipe))
+    return run_it(recipe, entries, run=run)
+
+
+def test_training_lowers_the_loss_and_leaves_a_whole_run_folder(
+    trained: tuple[Run, list[Event]],
+) -> None:
+    run, events = trained
+    losses = [event["loss"] for event in events if event["kind"] == "step"]
+    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    assert [event["kind"] for event in events][-1] == "finished"
+    assert {path.name for path in run.path.iterdir()} == {
+        "recipe.toml",
+        "events.jsonl",
+        "checkpoints",
+        "adapter",
+    }
+    assert {path.name for path in run.adapter_path.iterdir()} == {
+        "adapters.safetensors",
+        "adapter_config.json",
+    }
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(
+    entries: list[TaskEntry],
+) -> None:
+    one, two, other = (run_it(small_recipe(f"seed={seed}"), entries) for seed in (1, 1, 2))
+    assert list(figures(one[1])) == list(figures(two[1]))
+    assert adapter_bytes(one[0]) == adapter_bytes(two[0]) != adapter_bytes(other[0])
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4])
+def test_a_stopped_and_resumed_run_is_the_run_that_was_not_stopped(
+    entries: list[TaskEntry], stop_after: int
+) -> None:
+    whole, events = run_it(small_recipe(), entries)
+    run, before = run_it(small_recipe(), entries, stop_after=stop_after)
+    assert before[-1]["kind"] == "stopped"
+    _, after = run_it(small_recipe(), entries, run=run)
+    assert list(figures(before + after)) == list(figures(events))
+    assert adapter_bytes(run) == adapter_bytes(whole)
+
+
+def test_old_checkpoints_are_removed(entries: list[TaskEntry]) -> None:
+    run, _ = run_it(small_recipe(), entries)
+    assert [path.name for path in list_checkpoints(run)] == ["0000006", "0000004"]
+
+
+def test_the_run_ends_early_when_validation_no_longer_improves(entries: list[TaskEntry]) -> None:
+    recipe = small_recipe(
+        "train.steps=50", "train.eval_every=1", "train.patience=2", "optimizer.learning_rate=1.0"
+    )
+    _, events = run_it(recipe, entries)
+    last = events[-1]
+    evals = [event for event in events if event["kind"] == "eval"]
+    assert last["kind"] == "finished" and last["step"] == last["best_step"] + 2 < 50
+    assert [event["best"] for event in evals][-2:] == [False, False]
+
+
+def test_accumulated_episodes_give_the_update_of_one_large_batch(entries: list[TaskEntry]) -> None:
+    class OneByOne:
+        """Hands the episodes of one draw out in passes."""
+
+        def __init__(self, sampler: Any) -> None:
+            self.sampler = sampler
+
+        def draw(self, step: int, micro_step: int, count: int) -> Any:
+            return self.sampler.draw(step, 0, 4)[micro_step * count :][:count]
+
+    adapters = []
+    for size, passes in ((4, 1), (1, 4)):
+        recipe = small_recipe(
+            f"train.batch_size={size}",
+            f"train.grad_accumulation_steps={passes}",
+            "train.steps=1",
+            "lora.dropout=0.0",
+            "optimizer.warmup=0.0",
+        )
+        base = load_base("tiny")
+        workload = make_workload(recipe, entries, base.tokenizer)
+        object.__setattr__(workload, "sampler", OneByOne(workload.sampler))
+        run = launch.create_run(recipe, "test")
+        train(run, recipe, base, workload, should_stop=lambda: False)
+        arrays = mx.load(str(run.checkpoints_path / "0000001" / "optimizer_state.safetensors"))
+        adapters.append({name: np.array(a) for name, a in arrays.items() if name.endswith(".m")})
+    for name, array in adapters[0].items():
+        np.testing.assert_allclose(adapters[1][name], array, atol=2e-6)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_what_it_was_about(
+    entries: list[TaskEntry],
+) -> None:
+    base = load_base("tiny")
+    base.model.model.norm.weight = base.model.model.norm.weight * float("nan")
+    with pytest.raises(
+        RunError, match="step 1: loss nan, gradient norm nan, in an episode of"
+    ) as caught:
+        run_it(small_recipe("train.eval_every=100"), entries, base=base)
+    assert "checkpoint" in caught.value.hint
+
+
+def test_layers_that_the_model_lacks_are_named(entries: list[TaskEntry]) -> None:
+    with pytest.raises(RecipeError, match=r"no self_attn\.qq_proj"):
+        run_it(small_recipe('lora.keys=["self_attn.qq_proj"]'), entries)
+
+
+def test_a_dora_run_trains(entries: list[TaskEntry]) -> None:
+    # DoRA divides by the norm of rows, and most layers of the embedded model have rows of zeros.
+    keys = 'lora.keys=["self_attn.v_proj"]'
+    recipe = small_recipe("lora.fine_tune_type=dora", keys, "train.steps=2")
+    run, events = run_it(recipe, entries)
+    assert events[-1]["kind"] == "finished"
+    load_adapter(load_base("tiny").model, run.adapter_path)
+
+
+def test_mlx_lm_itself_generates_the_same_text_from_an_adapter(
+    entries: list[TaskEntry], trained: tuple[Run, list[Event]]
+) -> None:
+    run, _ = trained
+    base = load_base("tiny")
+    load_adapter(base.model, run.adapter_path)
+    base.model.eval()
+    segmenter = Segmenter(base.tokenizer, small_recipe().template)
+    shots = entries[0].task.train[:3]
+    tokens = list(segmenter.opening)
+    for index, shot in enumerate(shots[:2]):
+        tokens += segmenter.question(shot.input, first=index == 0) + segmenter.answer(shot.output)
+    question = segmenter.question(shots[2].input)
+    ours = generate(base.model, make_prompt_cache(base.model), tokens + question, segmenter, 8)
+    prompt = base.tokenizer.decode(tokens + question).removeprefix(base.tokenizer.bos_token)
+    theirs = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mlx_lm",
+            "generate",
+            "--model",
+            str(base.path),
+            "--adapter-path",
+            str(run.adapter_path),
+            "--prompt",
+            base.tokenizer.bos_token + prompt,
+            "--ignore-chat-template",
+            "--max-tokens",
+            "8",
+            "--temp",
+            "0",
+            "--verbose",
+            "False",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert theirs.strip().splitlines()[0].strip() == ours
+
+
+def test_evaluation_by_shots_equals_scoring_every_prompt_from_scratch(
+    entries: list[TaskEntry],
+) -> None:
+    base = load_base("tiny")
+    recipe = small_recipe()
+    segmenter = Segmenter(base.tokenizer, recipe.template)
+    settings = Evaluation(shots=(0, 1, 5), queries=3)
+    task = entries[0].task
+    found = {
+        m.shots: m
+        for m in evaluate_task(base.model, segmenter, task, settings, max_tokens=256, seed=3)
+    }
+    prompt = draw_prompt(segmenter, task, settings, seed=3)
+    for shots in settings.shots:
+        tokens = list(prompt.opening)
+        for index, shot in enumerate(prompt.demonstrations[:shots]):
+            tokens += (shot.later if index else shot.first) + shot.answer
+        losses, right = [], []
+        for query in prompt.queries:
+            question = query.tokens.later if shots else query.tokens.first
+            sequence = tokens + question + query.tokens.answer
+            logits = base.model(mx.array(sequence)[None])[0].astype(mx.float32)
+            rows = logits[-len(query.tokens.answer) - 1 : -1]
+            logs = np.array(rows - mx.logsumexp(rows, axis=-1, keepdims=True))
+            picked = logs[np.arange(len(logs)), query.tokens.answer]
+            losses.append(-picked.mean())
+            right.append((logs.argmax(axis=-1) == query.tokens.answer).all())
+        assert found[shots].loss == pytest.approx(np.mean(losses), rel=1e-4)
+        assert found[shots].accuracy == np.mean(right)
+
+
+def test_no_query_is_among_its_demonstrations(entries: list[TaskEntry]) -> None:
+    base = load_base("tiny")
+    segmenter = Segmenter(base.tokenizer, small_recipe().template)
+    task = entries[0].task
+    leaky = replace(task, train=task.train[:4] + task.test[:4], test=task.test[:4])
+    prompt = draw_prompt(segmenter, leaky, Evaluation(shots=(8,), queries=4), seed=0)
+    assert len(prompt.demonstrations) == 4
+
+
+def test_shots_that_do_not_fit_are_left_out(entries: list[TaskEntry]) -> None:
+    base = load_base("tiny")
+    segmenter = Segmenter(base.tokenizer, small_recipe().template)
+    settings = Evaluation(shots=(0, 2, 60), queries=2)
+    measures = evaluate_task(
+        base.model, segmenter, entries[0].task, settings, max_tokens=64, seed=0
+    )
+    assert [measure.shots for measure in measures] == [0, 2]
+
+
+def test_a_copied_cache_leaves_the_original_alone() -> None:
+    model = load_base("tiny").model
+    cache = make_prompt_cache(model)
+    model(mx.array([[1, 5, 9, 30]]), cache=cache)
+    before = [np.array(layer.keys) for layer in cache]
+    for copies in (1, 3):
+        copy = clone(cache, copies)
+        model(mx.array([[7, 8]] * copies), cache=copy)
+        mx.eval([layer.state for layer in copy])
+    assert [layer.offset for layer in cache] == [4] * len(cache)
+    for layer, keys in zip(cache, before, strict=True):
+        np.testing.assert_array_equal(np.array(layer.keys), keys)
+
+
+@pytest.mark.parametrize(("schedule", "end"), [("cosine", 0.1), ("linear", 0.1), ("constant", 1.0)])
+def test_the_learning_rate_rises_then_falls_to_its_end(schedule: Any, end: float) -> None:
+    settings = Optimizer(learning_rate=2.0, schedule=schedule, warmup=0.2, final=0.1)
+    rates = [learning_rate(settings, share) for share in np.linspace(0, 1, 101)]
+    assert rates[10] == pytest.approx(1.0) and max(rates) == rates[20] == pytest.approx(2.0)
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert rates[-1] == pytest.approx(2.0 * end)
+
+
+def test_events_of_a_step_hold_what_viewers_need(entries: list[TaskEntry]) -> None:
+    run, events = run_it(small_recipe("train.steps=1"), entries)
+    (step,) = [event for event in events if event["kind"] == "step"]
+    assert {
+        "step",
+        "loss",
+        "lr",
+        "tokens",
+        "targets",
+        "shots",
+        "tokens_per_s",
+        "targets_per_s",
+    } <= (step.keys())
+    assert {"peak_gb", "memory_gb", "share", "seconds_left", "v", "t"} <= step.keys()
+    assert math.isfinite(step["loss"]) and step["share"] == 1.0
+    written = [json.loads(line) for line in run.events_path.read_text().splitlines()]
+    assert written == events
