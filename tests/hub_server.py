@@ -46,6 +46,8 @@ class HubServer:
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
         self.log: list[str] = []
+        self.ailment = ""
+        """How the hub fails: `error` (HTTP 500), `html` (a captive portal), `cut` (broken off)."""
         hub = self
 
         class Handler(_Handler):
@@ -96,7 +98,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
-        if parts[0] == "api":
+        if self.server_hub.ailment == "error":
+            self._refuse(500, "", "Internal error")
+        elif self.server_hub.ailment == "html":
+            self._send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
+        elif parts[0] == "api":
             self._answer_api(parts[1:])
         else:
             kind = parts.pop(0) if parts[0] == "datasets" else "models"
@@ -151,8 +157,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        if self.command == "HEAD":
+            return
+        if self.server_hub.ailment == "cut" and "X-Repo-Commit" in head:
+            body = body[: len(body) // 2]
+            self.close_connection = True
+        self.wfile.write(body)
 
 
 def commit_of(files: Files) -> str:

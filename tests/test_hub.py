@@ -6,14 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hub_server import HubServer, hub_fixture  # noqa: F401
-from huggingface_hub import constants
+from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
+from huggingface_hub import constants, snapshot_download
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe import TaskSource
@@ -192,6 +193,17 @@ def test_a_hub_out_of_reach_is_told(hub: HubServer) -> None:
     assert "cannot be reached" in error.message and hub.endpoint in error.hint
 
 
+@pytest.mark.parametrize("ailment", ["error", "html", "cut"])
+def test_a_failing_hub_is_told(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, ailment: str
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    hub.add("dataset", "owner/name", {"train.jsonl": jsonl(200)})
+    hub.ailment = ailment
+    error = refusal(source="owner/name")
+    assert error.message.startswith("owner/name") and "\n" not in error.message
+
+
 def test_an_unknown_id_and_a_gated_set_say_what_to_do(hub: HubServer) -> None:
     assert "not on the hub" in refusal(source="owner/nothing").message
     hub.add("dataset", "owner/gated", {"train.jsonl": jsonl(1)}, gated=True)
@@ -241,3 +253,14 @@ def test_the_environment_of_a_process_is_honoured(hub: HubServer, tmp_path: Path
     failed = run()
     assert failed.returncode == 3 and "HF_HUB_OFFLINE" in failed.stdout
     assert "Traceback" not in failed.stderr
+
+
+def test_the_stand_in_serves_models_too(hub: HubServer, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"x" * 100_000)
+    (tmp_path / "model" / "notes.txt").write_text("left behind")
+    hub.add("model", "owner/model", files_of(tmp_path / "model"))
+    folder = Path(snapshot_download("owner/model", allow_patterns=["*.json", "model*.safetensors"]))
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert (folder / "model.safetensors").read_bytes() == b"x" * 100_000

@@ -189,7 +189,7 @@ def _checked(text: str, name: str) -> str:
     stripped = text.strip()
     if not stripped:
         raise RowError(f"{name!r} gives no text" if _is_template(name) else f"`{name}` is empty")
-    if _SURROGATE.search(stripped):
+    if not stripped.isascii() and _SURROGATE.search(stripped):
         reason = f"`{name}` holds half of a character (a lone surrogate)"
         raise RowError(reason, "remove it, or write the file again")
     return stripped

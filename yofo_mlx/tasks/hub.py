@@ -165,13 +165,14 @@ def _config_folders(files: list[str]) -> list[str]:
 @contextmanager
 def _friendly(id: str, revision: str | None) -> Iterator[None]:
     """Turn what the hub's client raises into two helpful lines."""
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     page = f"https://huggingface.co/datasets/{id}"
     names = f"ids have the form owner/name{'' if '/' in id else f'; did you mean owner/{id}?'}"
     login = "then: hf auth login"
     away = "not in the cache, and the hub cannot be reached"
-    # From particular to general: several of these classes are kinds of a later one.
+    # From particular to general: several of these classes are kinds of a later one. The base of the
+    # client's HTTP errors comes from whichever HTTP library this client uses.
     told: tuple[tuple[type[Exception], str, str], ...] = (
         (errors.GatedRepoError, "access must be granted", f"accept the terms at {page}, {login}"),
         (errors.RevisionNotFoundError, f"no revision `{revision}`", f"see {page}/tree/main"),
@@ -181,7 +182,9 @@ def _friendly(id: str, revision: str | None) -> Iterator[None]:
         (errors.CachedRepoTreeNotFoundError, away, _network()),
         (errors.OfflineModeIsEnabled, away, _network()),
         (errors.HfHubHTTPError, "the hub refused the request", "try again later"),
+        (errors.HfHubHTTPError.__bases__[0], "the download broke off", _network()),
         (OSError, "the download failed", _network()),
+        (ValueError, "the hub's answer makes no sense", f"open {constants.ENDPOINT} in a browser"),
     )
     try:
         yield
