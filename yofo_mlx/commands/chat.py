@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands.chatroom import Model, Room, talk
+from yofo_mlx import runs
+from yofo_mlx.commands.chatroom import CACHE_SUFFIX, Model, Room, talk
 from yofo_mlx.errors import DataError, ExitCode, YofoError
 from yofo_mlx.prompting.client import SessionClient
+from yofo_mlx.prompting.demonstrations import Parsed, read_file
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.text import printable
 
@@ -25,13 +27,16 @@ def chat(
 ) -> ExitCode:
     """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
     wanted = Model(run if run or model else "last", model, use_adapter=not base)
+    if wanted.run:
+        runs.find(wanted.run)  # mistakes are told before anything is loaded
+    parsed = _parsed(demos) if demos and demos.suffix != CACHE_SUFFIX else None
     with SessionClient(echo=_echo if sys.stderr.isatty() else None) as client:
         room = Room(client, wanted, instruction.strip())
         room.open()
-        if demos is not None:
-            room.take_file(demos)
-            if not room.examples:
-                raise DataError(f"{demos} holds no demonstrations", "write `input -> output` lines")
+        if parsed:
+            room.take(parsed)
+        elif demos:
+            room.take_cache(demos)
         if queries or not sys.stdin.isatty():
             return _answer_all(room, queries or _lines(), as_json)
         from yofo_mlx.commands.conversation import Conversation
@@ -39,6 +44,13 @@ def chat(
 
         Conversation(room, Keyboard()).run()
     return ExitCode.OK
+
+
+def _parsed(path: Path) -> Parsed:
+    parsed = read_file(path)
+    if not parsed.examples:
+        raise DataError(f"{path} holds no demonstrations", "write lines such as `input -> output`")
+    return parsed
 
 
 def _answer_all(room: Room, queries: Iterable[str], as_json: bool) -> ExitCode:

@@ -19,6 +19,7 @@ from yofo_mlx.tasks.task import Example
 from yofo_mlx.text import printable
 
 Result = dict[str, Any]
+CACHE_SUFFIX = ".safetensors"
 _SHOWN_PROBLEMS = 5
 
 
@@ -72,10 +73,18 @@ class Room:
 
     def take_file(self, path: Path) -> None:
         """Put the demonstrations of a file into the context, or of a saved prompt cache."""
-        if path.suffix == ".safetensors":
-            self._take_cache(path)
+        if path.suffix == CACHE_SUFFIX:
+            self.take_cache(path)
         else:
             self.take(demonstrations.read_file(path), instead=True)
+
+    def take_cache(self, path: Path) -> None:
+        """Put the demonstrations of a prompt cache file into the context, K and V included."""
+        self._reopen()
+        result = self._call("load_cache", {"path": str(path.expanduser().absolute())})
+        self.examples = [Example(**pair) for pair in result["demonstrations"]]
+        self.instruction, self._is_read = result["instruction"], True
+        self._report(result)
 
     def answer(self, query: str, on_text: Callable[[str], None]) -> Result:
         """Answer a query; the text comes in pieces on the way."""
@@ -102,13 +111,6 @@ class Room:
         """Return the session's memory and context."""
         self._get_ready()
         return self._call("stats")
-
-    def _take_cache(self, path: Path) -> None:
-        self._reopen()
-        result = self._call("load_cache", {"path": str(path.expanduser().absolute())})
-        self.examples = [Example(**pair) for pair in result["demonstrations"]]
-        self.instruction, self._is_read = result["instruction"], True
-        self._report(result)
 
     def _get_ready(self) -> None:
         """See to it that the session holds the demonstrations, whatever happened before."""

@@ -72,14 +72,14 @@ class Conversation:
 
     def take(self, entered: str) -> None:
         """Do what was entered; a mistake is told and changes nothing."""
-        word, _, rest = entered.strip().partition(" ")
+        word, _, rest = entered.partition(" ")
         try:
-            if not word:
+            if not entered.strip():
                 return
-            if "\n" in entered.strip() and self._take_paste(entered):
+            if "\n" in entered.strip() and self._take_paste(entered.strip()):
                 return
-            if word.startswith("/") and word[1:].isalpha() and "\n" not in entered.strip():
-                self._words.get(word, self._unknown)(rest.strip())
+            if word.startswith("/") and word[1:].strip().isalpha() and "\n" not in entered.strip():
+                self._words.get(word.strip(), self._unknown)(rest.strip())
             else:
                 self._ask(entered.strip())
         except YofoError as error:
@@ -87,6 +87,9 @@ class Conversation:
 
     def _take_paste(self, text: str) -> bool:
         """Take several lines as demonstrations if that is what they look like."""
+        if text.startswith("/paste\n"):  # typed ahead, and so taken for one piece
+            self.room.take(parse(text.removeprefix("/paste\n").removesuffix("\n/end")))
+            return True
         parsed = parse(text)
         if len(parsed.examples) < 2 or len(parsed.problems) > len(parsed.examples):
             return False

@@ -24,7 +24,7 @@ class Keyboard:
         """Return what was entered, with newlines if it was pasted; EOFError at its end."""
         sys.stdout.flush()
         text = self._line(prompt)
-        if self._pastes_whole and "\n" in text:
+        if self._pastes_whole:
             return text
         lines = [text]
         while _more_waits():

@@ -1,0 +1,356 @@
+"""`yofo chat`: at the keyboard, from a pipe, with a session that dies."""
+
+import io
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_prompting_client import STAND_IN
+
+from yofo_mlx.commands import chat as command
+from yofo_mlx.commands.chatroom import Model, Room, interrupt_cancels
+from yofo_mlx.commands.conversation import Conversation, Leave
+from yofo_mlx.errors import DataError, ExitCode, FitError, RunError
+from yofo_mlx.prompting.client import OnNote, SessionClient
+from yofo_mlx.prompting.protocol import Cancelled, Params
+from yofo_mlx.tasks.task import Example
+
+
+class FakeClient:
+    """A session that echoes the query and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Params]] = []
+        self.is_alive = True
+        self.fails: dict[str, Exception] = {}
+
+    def call(self, method: str, params: Params | None = None, on_note: OnNote | None = None) -> Any:
+        self.calls.append((method, dict(params or {})))
+        if error := self.fails.pop(method, None):
+            self.is_alive = not (isinstance(error, RunError) and "ended" in str(error))
+            raise error
+        return getattr(self, f"_{method}")(params or {}, on_note)
+
+    def asked(self, method: str) -> list[Params]:
+        return [params for name, params in self.calls if name == method]
+
+    def restart(self) -> None:
+        self.is_alive = True
+
+    def cancel(self) -> None: ...
+
+    def _load(self, params: Params, _: Any) -> Any:
+        adapter = "adapter" if params["use_adapter"] else None
+        return {"model": "m", "adapter": adapter, "run_id": None, "style": "plain", "context": 9}
+
+    def _prefill(self, params: Params, _: Any) -> Any:
+        shots = len(params["demonstrations"])
+        numbers = {"tokens": 5 * shots, "reused_tokens": 0, "seconds": 0.0, "left_out": 0}
+        return {"shots": shots, **numbers, "note": ""}
+
+    def _generate(self, params: Params, on_note: OnNote | None) -> Any:
+        text = f"answer to {params['input']}\x1b[2J"
+        if on_note:
+            for piece in (text[:3], text[3:]):
+                on_note("token", {"id": 1, "text": piece})
+        return {"text": text, "tokens": 2, "tokens_per_s": 1.0, "finish": "end"}
+
+    def _score(self, params: Params, _: Any) -> Any:
+        return {"scores": [{"label": label, "logprob": -1.0} for label in params["labels"]]}
+
+    def _save_cache(self, params: Params, _: Any) -> Any:
+        return {"path": params["path"]}
+
+    def _load_cache(self, params: Params, _: Any) -> Any:
+        pairs = [{"input": "a", "output": "b"}]
+        return self._prefill({"demonstrations": pairs}, None) | {
+            "demonstrations": pairs,
+            "instruction": "Do.",
+        }
+
+    def _stats(self, _: Params, __: Any) -> Any:
+        memory = dict.fromkeys(("active_gb", "cache_gb", "peak_gb"), 0.5)
+        return {**memory, "context_tokens": 5, "shots": 1}
+
+
+class Typed:
+    """A keyboard on which these things are entered."""
+
+    def __init__(self, *entered: str | type[BaseException]) -> None:
+        self._entered = iter(entered)
+
+    def read(self, prompt: str) -> str:
+        entered = next(self._entered, EOFError)
+        if isinstance(entered, str):
+            return entered
+        raise entered
+
+    def read_until(self, end: str, prompt: str) -> str:
+        lines = []
+        while (line := str(next(self._entered))) != end:
+            lines.append(line)
+        return "\n".join(lines)
+
+
+@pytest.fixture
+def client() -> FakeClient:
+    return FakeClient()
+
+
+@pytest.fixture
+def enter(client: FakeClient) -> Callable[..., Room]:
+    """Enter things into a conversation and return the room it leaves."""
+
+    def run(*entered: str | type[BaseException]) -> Room:
+        room = Room(client, Model(run="last"))  # type: ignore[arg-type]
+        room.open()
+        Conversation(room, Typed(*entered)).run()  # type: ignore[arg-type]
+        return room
+
+    return run
+
+
+def test_a_line_is_a_query_and_its_answer_is_made_harmless(
+    enter: Callable[..., Room], capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter("hello", "", "  ", "  /etc is a folder", "/usr/bin too")
+    out = capsys.readouterr().out
+    assert out.startswith("answer to hello\\x1b[2J\n")
+    assert "answer to /etc is a folder" in out
+    assert "answer to /usr/bin too" in out
+
+
+def test_pasted_demonstrations_go_into_the_context(
+    enter: Callable[..., Room], client: FakeClient
+) -> None:
+    pasted = ("/paste", "Input: g", "Output: h", "/end")
+    room = enter("a -> b\nc -> d", "/add e -> f", *pasted, "query")
+    assert room.examples == [Example(*pair) for pair in ("ab", "cd", "ef", "gh")]
+    assert [len(params["demonstrations"]) for params in client.asked("prefill")] == [2, 3, 4]
+    assert client.asked("generate") == [{"input": "query"}]
+
+
+def test_several_pasted_lines_without_demonstrations_are_one_query(
+    enter: Callable[..., Room], client: FakeClient
+) -> None:
+    enter("what about\nthis and\n\nthat?", "a poem ->\nwith an arrow\nin it\nonce")
+    assert client.asked("generate")[0] == {"input": "what about\nthis and\n\nthat?"}
+    assert len(client.asked("generate")) == 2
+
+
+def test_demonstrations_are_dropped_listed_and_replaced(
+    enter: Callable[..., Room], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "d.csv").write_text("text,label\nx\x1b[31m,y\nz\n")
+    room = enter("a -> b\nc -> d\ne -> f", "/drop 2", "/drop 9", "/drop x", "/shots")
+    assert room.examples == [Example("a", "b"), Example("e", "f")]
+    shown = capsys.readouterr().err
+    assert "2 e -> f" in shown
+    assert shown.count("there are 2 demonstrations") == 2
+    room = enter("a -> b\nc -> d", f"/demos {tmp_path}/d.csv", "/shots", "/demos nowhere")
+    assert room.examples == [Example("x\x1b[31m", "y")]
+    shown = capsys.readouterr().err
+    assert "line 3: 1 cells" in shown
+    assert "\x1b" not in shown
+    assert enter("a -> b\nc -> d", "/drop all").examples == []
+
+
+def test_labels_rank_answers(
+    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter("/label yes| no |", "q", "/label", "free")
+    assert client.asked("score") == [{"input": "q", "labels": ["yes", "no"]}]
+    assert [params["input"] for params in client.asked("generate")] == ["free"]
+    assert "yes" in capsys.readouterr().out
+
+
+def test_the_adapter_is_switched_off_and_the_demonstrations_read_again(
+    enter: Callable[..., Room], client: FakeClient
+) -> None:
+    enter("/add a -> b", "/base", "q", "/base")
+    assert [params["use_adapter"] for params in client.asked("load")] == [True, False, True]
+    assert [len(params["demonstrations"]) for params in client.asked("prefill")] == [1, 1, 1]
+
+
+def test_a_prompt_cache_is_saved_and_taken_back(
+    enter: Callable[..., Room], client: FakeClient, tmp_path: Path, yofo_home: Path
+) -> None:
+    file = f"{tmp_path}/x.safetensors"
+    room = enter("/save", f"/save {file}", f"/demos {file}", "q")
+    paths = [params["path"] for params in client.asked("save_cache")]
+    assert paths == [f"{yofo_home}/prompts/last.safetensors", file]
+    assert (room.examples, room.instruction) == ([Example("a", "b")], "Do.")
+    assert not client.asked("prefill")
+
+
+def test_the_other_words_answer_too(
+    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    room = enter("/help ", "/stats", "/nonsense", "/instruction Be brief.", "/demos", "/quit", "q")
+    shown = capsys.readouterr().err
+    assert "/paste" in shown
+    assert "0.50 GB in use" in shown
+    assert "no such word" in shown
+    assert room.instruction == client.asked("prefill")[-1]["instruction"] == "Be brief."
+    assert not client.asked("generate")
+
+
+def test_a_dead_session_is_started_again_with_the_demonstrations(
+    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.fails["generate"] = RunError("the session process ended: killed by SIGKILL", "less")
+    enter("a -> b\nc -> d", "first", "second")
+    assert "killed by SIGKILL" in capsys.readouterr().err
+    methods = [method for method, _ in client.calls]
+    assert methods == ["load", "prefill", "generate", "load", "prefill", "generate"]
+    assert len(client.asked("prefill")[-1]["demonstrations"]) == 2
+
+
+@pytest.mark.parametrize("error", [Cancelled("stopped"), FitError("too long", "shorten")])
+def test_demonstrations_that_were_not_read_are_never_silently_missing(
+    enter: Callable[..., Room], client: FakeClient, error: Exception
+) -> None:
+    client.fails["prefill"] = error
+    enter("a -> b\nc -> d", "q")
+    assert [method for method, _ in client.calls] == ["load", "prefill", "prefill", "generate"]
+
+
+def test_a_model_that_cannot_be_switched_stays(
+    enter: Callable[..., Room], client: FakeClient
+) -> None:
+    room = Room(client, Model(run="last"))  # type: ignore[arg-type]
+    room.open()
+    client.fails["load"] = RunError("no")
+    Conversation(room, Typed("/base", "q")).run()  # type: ignore[arg-type]
+    assert room.model.use_adapter
+
+
+def test_ctrl_c_twice_or_the_end_of_input_leaves(
+    enter: Callable[..., Room], client: FakeClient
+) -> None:
+    enter(KeyboardInterrupt, "q", KeyboardInterrupt, KeyboardInterrupt, "never")
+    assert client.asked("generate") == [{"input": "q"}]
+    enter(EOFError, "never")
+    enter(Leave, "never")
+    assert len(client.asked("generate")) == 1
+
+
+def test_ctrl_c_cancels_the_call_and_is_itself_again_afterwards() -> None:
+    with SessionClient([sys.executable, "-c", STAND_IN]) as client:
+        client.call("echo")
+        presses = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        with pytest.raises(Cancelled), interrupt_cancels(client):
+            presses.start()
+            client.call("wait")
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def run_chat(monkeypatch: pytest.MonkeyPatch, piped: str = "", **options: Any) -> ExitCode:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(piped))
+    return command.chat(model="tiny", **options)
+
+
+def test_queries_are_answered_one_line_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "d.txt").write_text("horse cow -> Anna\nplum pear -> Tom\n")
+    queries = ["cow", "pear " * 2000, "plum"]
+    code = run_chat(monkeypatch, demos=tmp_path / "d.txt", queries=queries, as_json=True)
+    captured = capsys.readouterr()
+    answers = [json.loads(line) for line in captured.out.splitlines()]
+    assert [answer["input"] for answer in answers] == queries
+    assert "do not fit" in answers[1]["error"]
+    assert answers[2]["tokens"] > 0
+    assert "2 demonstrations read as lines with `->`" in captured.err
+    assert code == ExitCode.WONT_FIT
+
+
+def test_piped_lines_are_queries(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "SessionClient", lambda echo: nullcontext(client))
+    assert run_chat(monkeypatch, "cow\n\n/paste\n") == ExitCode.OK
+    assert capsys.readouterr().out == "answer to cow\\x1b[2J\nanswer to /paste\\x1b[2J\n"
+
+
+def test_a_cancelled_answer_ends_a_pipe(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "SessionClient", lambda echo: nullcontext(client))
+    client.fails["generate"] = Cancelled("stopped")
+    assert run_chat(monkeypatch, "cow\npig\n") == ExitCode.INTERRUPTED
+    assert capsys.readouterr().out == ""
+
+
+def test_mistakes_are_told_before_a_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delattr(command, "SessionClient")
+    (tmp_path / "d.txt").write_text("no arrows here\n")
+    with pytest.raises(DataError, match="no demonstrations"):
+        run_chat(monkeypatch, demos=tmp_path / "d.txt", queries=["x"])
+    with pytest.raises(RunError, match="no run"):
+        command.chat(queries=["x"])
+
+
+class Terminal:
+    """`yofo chat` on a terminal of its own."""
+
+    def __init__(self, home: Path) -> None:
+        script = "from yofo_mlx.commands.chat import chat; chat(model='tiny')"
+        self.master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**os.environ, "TERM": "xterm", "YOFO_HOME": str(home)},
+            start_new_session=True,
+            preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
+        )
+        os.close(slave)
+        self._seen = ""
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def wait_for(self, words: str) -> str:
+        """Return what is on the screen once these words are."""
+        end = time.monotonic() + 60
+        while words not in self._seen:
+            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
+            assert ready, f"no {words!r} in {self._seen!r}"
+            self._seen += os.read(self.master, 65536).decode("utf-8", "replace")
+        before, _, self._seen = self._seen.partition(words)
+        return before + words
+
+
+def test_on_a_terminal_a_paste_is_not_cut_and_ctrl_c_stops_the_answer(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.wait_for("[0 shots] > ")
+    terminal.type("\x1b[200~horse cow -> Anna\nplum pear -> Tom\ngoat pig -> Anna\x1b[201~\r")
+    terminal.wait_for("3 demonstrations in the context")
+    terminal.wait_for("[3 shots] > ")
+    terminal.type("/paste\rlime lemon -> Tom\rdog cat -> Anna\r/end\r")
+    terminal.wait_for("5 demonstrations in the context")
+    terminal.wait_for("[5 shots] > ")
+    terminal.type("cow\r")
+    terminal.wait_for("tokens, ")
+    terminal.wait_for("[5 shots] > ")
+    terminal.type("\x03")
+    terminal.wait_for("leaves")
+    terminal.type("\x04")
+    assert terminal.process.wait(20) == 0
+    os.close(terminal.master)
