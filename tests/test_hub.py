@@ -163,6 +163,16 @@ def test_only_the_files_of_the_wanted_splits_are_downloaded(hub: HubServer) -> N
     assert fetched == {"train.jsonl"}
 
 
+def test_files_can_be_named(hub: HubServer) -> None:
+    hub.add("dataset", "owner/odd", {"v2/seen.jsonl": jsonl(3), "v2/unseen.jsonl": jsonl(2, 9)})
+    task = load_one(
+        source="owner/odd", files={"train": "v2/seen.jsonl", "valid": "v2/unseen.jsonl"}
+    )
+    assert (len(task.train), len(task.valid)) == (3, 2)
+    error = refusal(source="owner/odd", files={"train": "seen.jsonl"})
+    assert "no file `seen.jsonl`" in error.message and "v2/seen.jsonl" in error.hint
+
+
 def test_compressed_lines_are_read(hub: HubServer) -> None:
     hub.add("dataset", "owner/gz", {"train.jsonl.gz": gzip.compress(jsonl(4))})
     assert len(load_one(source="owner/gz", valid_share=0.0).train) == 4

@@ -46,6 +46,18 @@ def list_files(id: str, config: str | None = None, revision: str | None = None) 
     return Listing(id, commit, chosen, card.class_names(config))
 
 
+def list_named(id: str, names: list[str], revision: str | None = None) -> Listing:
+    """Find data files by their names in a data set's repository."""
+    with _friendly(id, revision):
+        commit, files, card = _look(id, revision)
+    missing = next((name for name in names if name not in files), None)
+    if missing is not None:
+        data = [name for name in files if _is_data(name)]
+        known = ", ".join(data[:8]) + (", ..." if len(data) > 8 else "")
+        raise DataError(f"{id}: no file `{missing}`", f"there are: {known or 'none'}")
+    return Listing(id, commit, {name: [name] for name in names}, card.class_names(None))
+
+
 def fetch(listing: Listing, names: list[str]) -> list[DataFile]:
     """Download files of a listing, or find them in the cache."""
     from huggingface_hub import snapshot_download

@@ -154,7 +154,10 @@ def _record_pieces(source: TaskSource, file: DataFile) -> dict[Split, list[Piece
 
 def _hub_pieces(source: TaskSource) -> tuple[dict[Split, list[Piece]], ClassNames]:
     try:
-        listing = hub.list_files(source.source, source.config, source.revision)
+        if source.files:
+            listing = hub.list_named(source.source, list(source.files.values()), source.revision)
+        else:
+            listing = hub.list_files(source.source, source.config, source.revision)
     except DataError as error:
         local = "no file or folder of this name is here either"
         raise DataError(error.message, f"{error.hint}; {local}") from error
@@ -162,7 +165,10 @@ def _hub_pieces(source: TaskSource) -> tuple[dict[Split, list[Piece]], ClassName
         name: [Piece(DataFile(Path(file), file), source.records) for file in files]
         for name, files in listing.splits.items()
     }
-    assigned = _assigned(source, groups)
+    if source.files:
+        assigned = {split: groups[name] for split, name in source.files.items()}
+    else:
+        assigned = _assigned(source, groups)
     wanted = sorted({piece.file.shown for pieces in assigned.values() for piece in pieces})
     fetched = dict(zip(wanted, hub.fetch(listing, wanted), strict=True))
     here = {
