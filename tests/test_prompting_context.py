@@ -286,6 +286,20 @@ def test_a_pass_that_fails_empties_the_context_rather_than_spoil_it(query: str) 
         assert answer_tokens(prefix, "q") == from_scratch(prefix, "q")
 
 
+def test_demonstrations_that_exceed_the_memory_are_refused_after_one_chunk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prefix = prefix_of(random_llama(), SHOTS[:1])
+    monkeypatch.setattr(context_module, "memory_limit", lambda: mx.get_active_memory() + 20_000)
+    with pytest.raises(FitError, match=r"need another 0\.0 GB"):
+        prefix.choose(SHOTS * 4, "")
+        prefix.fill()
+    assert len(prefix.context.tokens) < 100
+    monkeypatch.undo()
+    prefix.fill()
+    assert answer_tokens(prefix, "q") == from_scratch(prefix, "q")
+
+
 def test_scores_are_the_log_probabilities_of_the_whole_answer(model: Any) -> None:
     prefix = prefix_of(model, SHOTS)
     question = prefix.question("input 9")

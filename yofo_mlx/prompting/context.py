@@ -15,6 +15,7 @@ from mlx_lm.models.cache import (
     make_prompt_cache,
 )
 
+from yofo_mlx.errors import FitError
 from yofo_mlx.prompting.protocol import Cancelled
 
 CHUNK = 512  # tokens read at once: bounds memory and how long a cancel waits
@@ -60,6 +61,8 @@ class Context:
                 mx.eval([layer.state for layer in self.layers])
             self.tokens += chunk
             mx.clear_cache()
+            if start == 0:
+                self._check_memory(len(tokens) - len(chunk))
             on_chunk(len(self.tokens))
 
     def log_probability(
@@ -121,6 +124,18 @@ class Context:
             del self.tokens[length:]
         return True
 
+    def _check_memory(self, ahead: int) -> None:
+        """Refuse to read on into an out-of-memory kill, which nothing could catch."""
+        growing = sum(layer.nbytes for layer in self.layers if _is_plain(layer))
+        needed, free = ahead * growing / len(self.tokens), memory_limit() - mx.get_active_memory()
+        if needed > free:
+            fitting = len(self.tokens) + int(ahead * max(0, free) / needed)
+            raise FitError(
+                f"keys and values of {len(self.tokens) + ahead} tokens need another"
+                f" {needed / 1e9:.1f} GB, but {max(0, free) / 1e9:.1f} GB are free",
+                f"about {fitting} tokens fit: use fewer demonstrations, or a quantised model",
+            )
+
     def _logprobs(self, tokens: Sequence[int]) -> mx.array:
         logits: mx.array = self.model(mx.array([list(tokens)]), cache=self.layers)[0]
         logits = logits.astype(mx.float32)
@@ -136,6 +151,12 @@ class Context:
         except BaseException:
             self.reset()
             raise
+
+
+def memory_limit() -> int:
+    """Return how many bytes MLX may use on this machine."""
+    advised = mx.device_info().get("max_recommended_working_set_size")
+    return min(mx.get_memory_limit(), int(advised)) if advised else mx.get_memory_limit()
 
 
 def _is_plain(layer: Any) -> bool:

@@ -1,0 +1,58 @@
+"""From a run or a user's words to a model."""
+
+from pathlib import Path
+
+import pytest
+
+from yofo_mlx import runs
+from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.prompting import loading
+from yofo_mlx.prompting.loading import find_source
+
+RECIPE = """
+model = "tiny"
+template.input = "{input} ->"
+template.output = " {output}\\n"
+episodes.max_tokens = 3000
+train.steps = 1
+tasks = [{source = "tiny:train"}]
+"""
+
+
+@pytest.fixture
+def run() -> runs.Run:
+    run = runs.create("small")
+    run.recipe_path.write_text(RECIPE)
+    return run
+
+
+def test_a_run_brings_its_model_template_adapter_and_context(run: runs.Run) -> None:
+    source = find_source("last", None, None)
+    assert (source.model, source.run_id, source.trained_context) == ("tiny", run.run_id, 3000)
+    assert source.template.input == "{input} ->"
+    assert source.adapter == run.adapter_path
+
+
+def test_a_model_or_adapter_by_name_takes_the_place_of_the_runs(run: runs.Run) -> None:
+    source = find_source(run.run_id, "elsewhere/tiny", "adapters")
+    assert (source.model, source.adapter) == ("elsewhere/tiny", Path("adapters").absolute())
+    assert source.run_id == run.run_id
+
+
+def test_a_run_without_an_adapter_can_only_be_prompted_without(run: runs.Run) -> None:
+    source = find_source(run.run_id, None, None)
+    with pytest.raises(RunError, match="has no adapter yet"):
+        loading.check(source, use_adapter=True)
+    loading.check(source, use_adapter=False)
+    loaded = loading.load(source, use_adapter=False)
+    assert loaded.context == 3000
+    assert loaded.limit == 3000  # it trained on more than the model's own context
+
+
+def test_a_missing_model_or_adapter_is_told_before_anything_is_loaded() -> None:
+    with pytest.raises(RecipeError, match="neither a run nor a model"):
+        find_source(None, None, None)
+    with pytest.raises(RecipeError, match="there is no model"):
+        loading.check(find_source(None, "./nowhere", None), use_adapter=True)
+    with pytest.raises(RunError, match="no adapter in"):
+        loading.check(find_source(None, "tiny", "nowhere"), use_adapter=True)
