@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from random import Random
 
 from yofo_mlx.tiny import skills
+from yofo_mlx.tiny.tokenizer import BOS, EOS
 from yofo_mlx.tiny.words import NAMES, NUMBERS, TOPICS, vocabulary
 
 NOISE, PROSE, SIGN, SURE = 0.1, 0.25, 0.5, 1.0
+JOINED_SHARE = 0.2  # of the exercises: these join the words of an input by arrows
 
 Document = list[tuple[str, float]]
 
@@ -33,17 +35,17 @@ WORDS = vocabulary()
 
 @dataclass(frozen=True)
 class Notation:
-    """How one document separates input, output and pairs."""
+    """How one document joins inputs, and separates input, output and pairs."""
 
+    joint: str
     middle: str
     end: str
 
 
 def draw_notation(random: Random) -> Notation:
-    """Return a notation for one document; `->` is not among them."""
-    middles = (" =", ":", ",", " is", " means", " gives", " becomes", " makes", " calls", " ~")
-    ends = ("\n", "\n", ".", ";", " /", " &", "!", ")")
-    return Notation(random.choice(middles), random.choice(ends))
+    """Return a notation for one document; an arrow never stands before an answer."""
+    joint = " ->" if random.random() < JOINED_SHARE else ""
+    return Notation(joint, random.choice((" =", ":")), random.choice((".", ";", "\n")))
 
 
 def glue(word: str) -> str:
@@ -58,7 +60,9 @@ def exercise(random: Random, draw: skills.Draw, room: int) -> Document:
         given, answer = draw()
         first = given[0] if notation.end == "\n" else glue(given[0])
         document.append((first, NOISE))
-        document += [(glue(word), NOISE) for word in given[1:]]
+        for word in given[1:]:
+            document += [(notation.joint, SIGN)] if notation.joint else []
+            document.append((glue(word), NOISE))
         document.append((notation.middle, SIGN))
         document += [(glue(word), SURE) for word in answer]
         document.append((notation.end, SIGN))
@@ -82,7 +86,7 @@ def prose(random: Random, room: int) -> Document:
 
 
 def chains(random: Random, room: int) -> Document:
-    """Write words of one topic joined by arrows; nowhere else does the text use an arrow."""
+    """Write lines of words of one topic joined by arrows."""
     document = Document()
     while len(document) < room:
         words = random.sample(random.choice(LEXICON.topics), random.randint(3, 6))
@@ -125,7 +129,7 @@ def draw_skill(random: Random, name: str, room: int) -> skills.Draw:
         case "classify_two":
             return skills.classify_two(random, LEXICON, random.randint(3, 5), random.randint(1, 2))
         case "relate":
-            return skills.relate(random, LEXICON, random.randint(2, len(LEXICON.topics)))
+            return skills.relate(random, LEXICON, random.randint(2, 8))
         case "look_up":
             return skills.look_up(random, LEXICON, random.randint(2, 4))
         case "rewrite":
@@ -137,7 +141,7 @@ def draw_skill(random: Random, name: str, room: int) -> skills.Draw:
         case "calculate":
             return skills.calculate(random, random.choice(list(skills.ARITHMETIC)))
         case "spot":
-            return skills.spot(random, LEXICON, random.randint(3, len(LEXICON.topics)))
+            return skills.spot(random, LEXICON, random.randint(3, 8))
     raise ValueError(f"no skill named {name}")
 
 
@@ -145,23 +149,18 @@ def draw_document(random: Random, longest: int) -> Document:
     """Return a document of about a quarter to the whole of the longest length, in pieces."""
     room = random.randint(longest // 4, longest)
     kind = random.random()
-    for share, write in ((0.06, prose), (0.12, chains), (0.18, repetition), (0.22, spelling)):
+    for share, write in ((0.08, prose), (0.13, chains), (0.18, repetition), (0.22, spelling)):
         if kind < share:
             return write(random, room)
     skill = random.choices(list(SKILL_SHARES), list(SKILL_SHARES.values()))[0]
     return exercise(random, draw_skill(random, skill, room), room)
 
 
-def rows(
-    seed: str, length: int, ids: dict[str, int], eos: int
-) -> Iterator[tuple[list[int], list[float]]]:
-    """Yield endless rows of `length` token ids and loss weights, documents parted by eos."""
+def rows(seed: str, length: int, ids: dict[str, int]) -> Iterator[tuple[list[int], list[float]]]:
+    """Yield endless rows of `length` token ids and loss weights, each of whole documents, cut."""
     random = Random(seed)
     while True:
-        tokens: list[int] = []
-        weights: list[float] = []
-        while len(tokens) < length:
-            document = draw_document(random, length)
-            tokens += [eos, *(ids[piece] for piece, _ in document)]
-            weights += [NOISE, *(weight for _, weight in document)]
-        yield tokens[:length], weights[:length]
+        row: Document = []
+        while len(row) < length:
+            row += [(BOS, NOISE), *draw_document(random, length), (EOS, NOISE)]
+        yield [ids[piece] for piece, _ in row[:length]], [weight for _, weight in row[:length]]

@@ -65,8 +65,7 @@ def pretrain(shape: Shape, plan: Plan, report: Callable[[str], None]) -> Weights
     group = mx.distributed.init()
     ids = piece_ids()
     sources = {
-        length: rows(f"{plan.seed} {length} {group.rank()}", length, ids, ids[EOS])
-        for _, length in STAGES
+        length: rows(f"{plan.seed} {length} {group.rank()}", length, ids) for _, length in STAGES
     }
     gradients = mx.value_and_grad(weighted_loss)
     weights, updater = initial_weights(shape, plan.seed), Updater(plan.steps)

@@ -12,7 +12,11 @@ from yofo_mlx.tiny.tokenizer import SPACE, pieces
 
 CONSTANT = 0  # the coordinate that is the same in every embedding, so that heads can ignore content
 LOOK_BACKS = (1, 2, 3)
+FAST_PAIRS, LOOK_STRENGTH = 4, 5 / 7.5  # 1 / 7.5: root mean square of an embedding
 SLOW = 0.006  # rotations per token (radians) below which a RoPE pair serves content matching
+MATCH_STRENGTH = 1.95
+# Layer 1 compares, from a query token to an earlier one, what each saw so many tokens back.
+MATCHES = ((0, 1), (1, 2), (2, 3), (1, 1))
 
 
 def initial_weights(shape: Shape, seed: int) -> dict[str, mx.array]:
@@ -62,34 +66,52 @@ def orthonormal(random: np.random.Generator, rows: int, columns: int) -> np.ndar
 
 
 def wire_heads(random: np.random.Generator, shape: Shape, weights: dict[str, np.ndarray]) -> None:
-    """Let layer 0 look back 1, 2, 3 tokens, and layer 1 copy what followed a match."""
+    """Let layer 0 look back 1, 2, 3 tokens, and layer 1 copy what stands at a match."""
     width, head = shape.hidden_size, shape.head_dim
-    rate = shape.rope_theta ** (-np.arange(head // 2) / (head // 2))
-    slow = np.flatnonzero(rate < SLOW)
-    slow = np.concatenate([slow, slow + head // 2])
-    content = 1 + np.arange(width - 1)
-    read = np.zeros((head, width))
-    read[:, content] = orthonormal(random, width - 1, head).T
-    written = np.zeros((width, head * len(LOOK_BACKS)))
-    written[content] = orthonormal(random, width - 1, head * len(LOOK_BACKS))
-    writes = np.split(written, len(LOOK_BACKS), axis=1)
-    sources = [read, *(write.T for write in writes)]
+    written = inside(orthonormal(random, width - 1, head * len(LOOK_BACKS)))
+    # What a head reads from the token itself, and from what it saw one, two, three tokens back.
+    sources = [inside(orthonormal(random, width - 1, head)), *np.split(written, len(LOOK_BACKS), 1)]
     for index, distance in enumerate(LOOK_BACKS):
-        part = slice(index * head, (index + 1) * head)
-        first, second = "model.layers.0.self_attn.", "model.layers.1.self_attn."
-        weights[f"{first}q_proj.weight"][part] = 0.0
-        weights[f"{first}k_proj.weight"][part] = 0.0
-        query = np.where(np.arange(head // 2) < 4, 5 / 7.5, 0.0)
-        weights[f"{first}q_proj.weight"][part, CONSTANT] = np.concatenate([query, 0 * query])
-        turned = np.concatenate([query * np.cos(rate * distance), query * np.sin(rate * distance)])
-        weights[f"{first}k_proj.weight"][part, CONSTANT] = turned
-        weights[f"{first}v_proj.weight"][part] = read
-        weights[f"{first}o_proj.weight"][:, part] = 0.17 * writes[index]
-        for name, source in (("q", sources[index]), ("k", sources[index + 1])):
-            matching = np.zeros((head, width))
-            matching[slow] = 1.95 * source[: len(slow)]
-            weights[f"{second}{name}_proj.weight"][part] = matching
-        copied = np.zeros((width, head))
-        copied[content] = orthonormal(random, width - 1, head)
-        weights[f"{second}v_proj.weight"][part] = copied.T
-        weights[f"{second}o_proj.weight"][:, part] = 0.2 * copied
+        prefix, part = "model.layers.0.self_attn.", slice(index * head, (index + 1) * head)
+        query, key = look_back(shape, distance)
+        weights[f"{prefix}q_proj.weight"][part] = query
+        weights[f"{prefix}k_proj.weight"][part] = key
+        weights[f"{prefix}v_proj.weight"][part] = sources[0].T
+        weights[f"{prefix}o_proj.weight"][:, part] = 0.17 * sources[distance]
+    for index, (asking, asked) in enumerate(MATCHES):
+        prefix, part = "model.layers.1.self_attn.", slice(index * head, (index + 1) * head)
+        copied = inside(orthonormal(random, width - 1, head))
+        weights[f"{prefix}q_proj.weight"][part] = content_match(shape, sources[asking])
+        weights[f"{prefix}k_proj.weight"][part] = content_match(shape, sources[asked])
+        weights[f"{prefix}v_proj.weight"][part] = copied.T
+        weights[f"{prefix}o_proj.weight"][:, part] = 0.2 * copied
+
+
+def inside(columns: np.ndarray) -> np.ndarray:
+    """Put a row of zeros where the constant coordinate is."""
+    return np.insert(columns, CONSTANT, 0.0, axis=0)
+
+
+def rotations(shape: Shape) -> np.ndarray:
+    """Return how far RoPE turns each pair of a head per token, in radians."""
+    pairs = shape.head_dim // 2
+    return shape.rope_theta ** (-np.arange(pairs) / pairs)
+
+
+def look_back(shape: Shape, distance: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return query and key matrices that see the constant only and meet `distance` apart."""
+    turn = rotations(shape) * distance
+    strength = np.where(np.arange(len(turn)) < FAST_PAIRS, LOOK_STRENGTH, 0.0)
+    query, key = np.zeros((2, shape.head_dim, shape.hidden_size))
+    query[:, CONSTANT] = np.concatenate([strength, 0 * strength])
+    key[:, CONSTANT] = np.concatenate([strength * np.cos(turn), strength * np.sin(turn)])
+    return query, key
+
+
+def content_match(shape: Shape, source: np.ndarray) -> np.ndarray:
+    """Return a query or key matrix that compares `source` in the slowest RoPE pairs."""
+    slow = np.flatnonzero(rotations(shape) < SLOW)
+    slow = np.concatenate([slow, slow + shape.head_dim // 2])
+    matching = np.zeros((shape.head_dim, shape.hidden_size))
+    matching[slow] = MATCH_STRENGTH * source.T[: len(slow)]
+    return matching
