@@ -31,7 +31,7 @@ class Curve:
 
 def smoothed(points: tuple[Point, ...]) -> tuple[Point, ...]:
     """Return the mean of each point and its neighbours, more of them the more points there are."""
-    half = max(1, len(points) // 40)
+    half = max(1, len(points) // 12)
     sums = [0.0, *accumulate(y for _, y in points)]
     result = []
     for i, (x, _) in enumerate(points):

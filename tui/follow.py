@@ -13,6 +13,7 @@ from yofo_mlx.runs import Run, Status
 
 ENDED = frozenset({"finished", "stopped", "failed", "died"})
 TROUBLE = frozenset({"failed", "died"})
+SILENT = TROUBLE | {"created"}  # what the console says is all there is
 KEPT = FINAL_KINDS | {"started", "progress", "step", "eval"}  # kinds whose last event is shown
 
 
@@ -43,7 +44,7 @@ class RunView:
     adapter: tuple[Shots, ...] = ()
     eval_step: int | None = None
     warnings: tuple[Event, ...] = ()
-    console: tuple[str, ...] = ()  # last lines, for a run that failed or died
+    console: tuple[str, ...] = ()  # last lines, for a run that cannot speak for itself
 
     @property
     def steps_done(self) -> int:
@@ -89,7 +90,7 @@ class Follower:
         fresh = list(self._reader)
         for event in fresh:
             self._absorb(event)
-        if fresh or status != self._view.status or self._stamp is None:
+        if fresh or status != self._view.status or stamp != self._stamp:
             self._view = self._look(status)
         self._stamp = stamp
         return self._view
@@ -132,7 +133,7 @@ class Follower:
             adapter=by_shots(evaluated) if eval_step else (),
             eval_step=None if eval_step is None else int(eval_step),
             warnings=tuple(self._warnings),
-            console=console_tail(self._run.console_path) if status in TROUBLE else (),
+            console=console_tail(self._run.console_path) if status in SILENT else (),
         )
 
 

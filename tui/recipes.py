@@ -11,9 +11,9 @@ Starter = Callable[[Path, list[str]], Run]
 
 
 def find_recipes(folder: Path | None = None) -> list[Path]:
-    """Return the user's own recipes, then the shipped ones."""
+    """Return the user's own recipes, then the shipped ones, first the one that needs nothing."""
     own = [path for path in sorted((folder or Path.cwd()).glob("*.toml")) if is_recipe(path)]
-    return own + shipped_recipes()
+    return own + sorted(shipped_recipes(), key=lambda path: path.stem != "tiny")
 
 
 def is_recipe(path: Path) -> bool:
@@ -24,7 +24,7 @@ def is_recipe(path: Path) -> bool:
         return False
     except (tomllib.TOMLDecodeError, RecursionError):
         return "[[tasks]]" in path.read_text(encoding="utf-8")
-    return "tasks" in data and "model" in data
+    return "tasks" in data
 
 
 def describe(path: Path) -> str:

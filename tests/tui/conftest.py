@@ -152,19 +152,14 @@ class Pilots:
         self, place: str = "runs", size: tuple[int, int] = (100, 36)
     ) -> AsyncIterator[Pilot[None]]:
         make = self._sessions.make
-        app = type(
-            "App", (YofoApp,), {"MODES": {**YofoApp.MODES, "prompt": lambda: _prompt(make)}}
-        )()
+        modes = {**YofoApp.MODES, "prompt": lambda: PromptScreen(make)}
+        app = type("App", (YofoApp,), {"MODES": modes})()
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             if place != "runs":
                 await app.switch_mode(place)
             await pilot.pause()
             yield pilot
-
-
-def _prompt(make: Callable[[], FakeSession]) -> PromptScreen:
-    return PromptScreen(make)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from tui.words import MUTED
 
+OWNERS = ("This place", "Everywhere", "Where the focus is")
 PLACES_NOTE = (
     "Inside a text field the digits are text: press escape to leave it, or use F2, F3, F4. "
     "A run goes on when this app is closed."
@@ -35,21 +36,24 @@ def key_table(screen: Screen[object]) -> list[KeyRow]:
     keys: dict[tuple[str, DOMNode], list[str]] = {}
     bindings: dict[tuple[str, DOMNode], Binding] = {}
     for active in screen.active_bindings.values():
-        if not active.binding.description or not active.enabled or active.binding.system:
+        binding = active.binding
+        inherited = active.node is screen and not binding.id  # Textual's own, such as tab
+        if not binding.description or not active.enabled or binding.system or inherited:
             continue
-        group = (active.binding.action, active.node)
-        shown = screen.app.get_key_display(active.binding)
+        group = (binding.action, active.node)
+        shown = screen.app.get_key_display(binding)
         if shown not in keys.setdefault(group, []):
             keys[group].append(shown)
-        bindings.setdefault(group, active.binding)
-    return [
+        bindings.setdefault(group, binding)
+    rows = [
         KeyRow(" ".join(shown), bindings[g].description, bindings[g].tooltip, g[0], g[1])
         for g, shown in keys.items()
     ]
+    return sorted(rows, key=lambda row: OWNERS.index(_owner(row.node)))
 
 
 class HelpScreen(ModalScreen[None]):
-    """Keys of the focused widget, of the place, and of the app."""
+    """Keys of the place, of the app, and of the focused widget."""
 
     CSS = """
     HelpScreen { align: center middle; background: $background 60%; }
@@ -67,7 +71,7 @@ class HelpScreen(ModalScreen[None]):
         self._rows = rows
 
     def compose(self) -> ComposeResult:
-        """Lay the table out, nearest keys first."""
+        """Lay the table out."""
         with VerticalScroll() as box:
             box.border_title = "Keys"
             yield Static(self._table())
@@ -87,5 +91,5 @@ class HelpScreen(ModalScreen[None]):
 def _owner(node: DOMNode) -> str:
     """Return the words over a node's keys."""
     if isinstance(node, Screen):
-        return "This place"
-    return "Everywhere" if node is node.app else "Where the focus is"
+        return OWNERS[0]
+    return OWNERS[1] if node is node.app else OWNERS[2]

@@ -56,7 +56,8 @@ class NewRunScreen(ModalScreen[Run | None]):
         with Vertical() as box:
             box.border_title = "New run"
             yield OptionList(*[Option(_option(path), id=str(path)) for path in self._recipes])
-            yield Static("" if self._recipes else EMPTY, id="about")
+            if not self._recipes:
+                yield Static(EMPTY, id="about")
             yield Label("Changes (section.key=value, apart by spaces)")
             yield Input(placeholder="train.steps=50 optimizer.learning_rate=2e-4", compact=True)
             yield Static("", id="problem")
@@ -119,5 +120,5 @@ class NewRunScreen(ModalScreen[Run | None]):
 
 
 def _option(path: Path) -> Content:
-    about = one_line(describe(path), 90)
+    about = one_line(describe(path), 64)
     return Content.assemble((path.stem, "bold"), "  ", (place(path), MUTED), "\n  ", about)

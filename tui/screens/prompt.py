@@ -236,10 +236,8 @@ class PromptScreen(Screen[None]):
             field.text = field.text or exchange.question
         elif exchange is not None:
             error = message.error
-            hint = (
-                error.hint if self._conversation.is_alive else f"ask again to restart; {error.hint}"
-            )
-            said = [safe(error.message).stylize("$text-error"), safe(hint)]
+            again = "" if self._conversation.is_alive else "ask again to restart; "
+            said = [safe(error.message).stylize("$text-error"), safe(again + error.hint)]
             exchange.fail(Content("\n").join(part for part in said if part.plain))
         self._end()
 

@@ -18,7 +18,7 @@ from tui.widgets.places import Places
 from tui.widgets.run_detail import RunDetail
 from tui.widgets.run_table import RunTable
 from tui.words import MUTED, safe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import Run, Status
 
 POLL_SECONDS = 1.0
 NO_RUNS = Content.assemble(
@@ -60,6 +60,7 @@ class RunsScreen(Screen[None]):
         self._watcher = Watcher()
         self._views: list[RunView] = []
         self._polling = False
+        self._offered: Status | None = None  # what the footer's keys go by
         self._wanted: str | None = None  # a run just started, to be selected once it is listed
 
     def compose(self) -> ComposeResult:
@@ -120,7 +121,6 @@ class RunsScreen(Screen[None]):
         self.query_one("#empty").display = not self._views
         table.display = bool(self._views)
         self._show_detail()
-        self.refresh_bindings()
 
     def _show_detail(self) -> None:
         view = self.selected
@@ -128,6 +128,10 @@ class RunsScreen(Screen[None]):
         detail.display = view is not None
         if view is not None:
             detail.show(view)
+        offered = None if view is None else view.status
+        if offered != self._offered:
+            self._offered = offered  # the footer is built anew only when its keys change
+            self.refresh_bindings()
 
     @property
     def selected(self) -> RunView | None:
@@ -142,7 +146,6 @@ class RunsScreen(Screen[None]):
     @on(DataTable.RowHighlighted)
     def _moved(self) -> None:
         self._show_detail()
-        self.refresh_bindings()
 
     @on(DataTable.RowSelected)
     async def action_prompt(self) -> None:

@@ -9,7 +9,7 @@ from tui.datasets import DataSet
 from tui.words import MUTED, count, lines, muted, one_line, safe
 from yofo_mlx.tasks.problems import Problem
 
-SHOWN_LABELS = 40
+SHOWN_LABELS = 24
 
 
 class DataDetail(VerticalScroll):
@@ -54,7 +54,7 @@ def _facts(data: DataSet) -> list[Content]:
     if data.labels:
         shown = ", ".join(f"{label} {times}" for label, times in data.labels[:SHOWN_LABELS])
         more = ", …" if len(data.labels) > SHOWN_LABELS else ""
-        labels = one_line(shown + more, 1000)
+        labels = one_line(shown + more, 500)
         facts.append(_fact(count(len(data.labels), "label"), labels))
     return facts
 
@@ -70,19 +70,24 @@ def _problems(data: DataSet) -> list[Content]:
     parts += [count(data.warnings, "warning")] * bool(data.warnings)
     style = "bold $text-error" if data.errors else "bold $text-warning"
     said = [Content(""), Content.styled(" and ".join(parts), style)]
+    hint = ""
     for problem in data.problems:
-        said += _problem(problem)
+        said += _problem(problem, hint)
+        hint = problem.hint
     if (more := data.errors + data.warnings - len(data.problems)) > 0:
         said.append(muted(f"and {more:,} more: `yofo data check` lists all"))
     return said
 
 
-def _problem(problem: Problem) -> list[Content]:
+def _problem(problem: Problem, hint_before: str) -> list[Content]:
+    """Return a problem's line, and its hint's unless that was just given."""
     style = "$text-error" if problem.severity == "error" else "$text-warning"
     mark = "✗ " if problem.severity == "error" else "! "
     place = one_line(problem.place, 120).stylize(MUTED)
     said = [Content.assemble((mark, style), place, "  ", safe(problem.message, 400))]
-    return [*said, Content("  ") + safe(problem.hint, 300)] if problem.hint else said
+    if problem.hint and problem.hint != hint_before:
+        said.append(Content("  ") + safe(problem.hint, 300))
+    return said
 
 
 def _examples(data: DataSet) -> list[Content]:

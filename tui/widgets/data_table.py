@@ -9,6 +9,7 @@ from textual.widgets import DataTable
 
 from tui.datasets import DataSet
 from tui.widgets.keys import VIM
+from tui.words import number
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.text import shorten
 
@@ -54,15 +55,16 @@ class DataTableOfSets(DataTable[Text]):
 
     def _cells(self, row: Row, width: int) -> list[Text]:
         name = row.data.name if row.data else row.source.name or row.source.source
-        limit = max(12, width - 80) if width >= 100 else 16
+        wide = width >= 100
         family = row.data.family if row.data else row.source.family
-        numbers = [f"{n:,}" if n else "–" for n in row.data.counts] if row.data else ["…"] * 3
+        counts = row.data.counts if row.data else ()
+        numbers = [f"{n:,}" if wide else number(n) for n in counts] or ["…"] * 3
         return [
             self._mark(row.data),
-            Text(shorten(name, limit)),
-            Text(family),
+            Text(shorten(name, width - 80 if wide else 13)),
+            Text(shorten(family, 14 if wide else 10)),
             Text(row.source.role.replace("_", " ")),
-            *(Text(number, justify="right") for number in numbers),
+            *(Text("–" if n == "0" else n, justify="right") for n in numbers),
         ]
 
     def _mark(self, data: DataSet | None) -> Text:

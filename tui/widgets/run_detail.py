@@ -30,6 +30,10 @@ class RunDetail(Vertical):
     }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._view: RunView | None = None
+
     def compose(self) -> ComposeResult:
         """Lay out facts, meters, curves and notes."""
         yield Static(id="head")
@@ -43,8 +47,16 @@ class RunDetail(Vertical):
             yield Static(id="words")
 
     def show(self, view: RunView) -> None:
-        """Draw a run as it stands."""
-        self.query_one("#head", Static).update(_head(view))
+        """Draw a run as it stands; while nothing has happened, only the clock goes on."""
+        if view is self._view and view.status in ENDED:
+            return
+        head = self.query_one("#head", Static)
+        head.update(_head(view), layout=view is not self._view)
+        if view is not self._view:
+            self._view = view
+            self._redraw(view)
+
+    def _redraw(self, view: RunView) -> None:
         self._show_meters(view)
         self.set_class(view.status in TROUBLE, "-trouble")
         self.set_class(not view.losses and view.status in ENDED, "-bare")
@@ -59,7 +71,8 @@ class RunDetail(Vertical):
         going = view.status not in ENDED and left is not None
         after = f"{percent(view.share)}  {duration(left)} left" if going else percent(view.share)
         of = f"/{view.planned}" if view.planned.isdecimal() else ""
-        self.query_one("#whole", Meter).show(view.share, f"step {view.steps_done}{of}", after)
+        steps = f"step {view.steps_done}{of}" if view.step else ""
+        self.query_one("#whole", Meter).show(view.share, steps, after if view.step else "")
         inside = self.query_one("#inside", Meter)
         done, total = figure(view.progress, "done"), figure(view.progress, "total")
         if view.progress is None or done is None or not total:
@@ -74,8 +87,8 @@ def _head(view: RunView) -> Content:
     facts = [
         f"loss {number(figure(step, 'loss'))}",
         f"{number(figure(step, 'tokens_per_s'))} tokens/s",
-        f"{number(figure(step, 'memory_gb'))} GB (peak {number(figure(step, 'peak_gb'))})",
-        f"{_shots(step)} shots",
+        _memory(step),
+        _shots(step),
         f"lr {number(figure(step, 'lr'))}",
         f"{number(figure(step, 'total_tokens'))} tokens",
     ]
@@ -96,7 +109,14 @@ def _shots(step: Event | None) -> str:
     known = [n for n in numbers if isinstance(n, int)]
     if not known:
         return "–"
-    return f"{min(known)}" if min(known) == max(known) else f"{min(known)}-{max(known)}"
+    least, most = min(known), max(known)
+    return count(most, "shot") if least == most else f"{least}-{most} shots"
+
+
+def _memory(step: Event | None) -> str:
+    peak, held = figure(step, "peak_gb"), figure(step, "memory_gb")
+    said = [f"peak {peak:.2f} GB"] if peak is not None else []
+    return ", ".join([*said, f"held {held:.2f} GB"] if held is not None else said) or "–"
 
 
 def _model(name: str) -> str:
@@ -143,7 +163,7 @@ def _notes(view: RunView) -> Content:
         said += [Content.styled(words, "$text-error"), safe(hint)]
     elif view.end is not None and view.end["kind"] == "stopped":
         said.append(safe(f"Stopped: {view.end.get('reason', 'asked to')}"))
-    if view.status in TROUBLE and view.console:
+    if view.console:
         said.append(muted("last words of the console:"))
         said += [Content("  ") + safe(line, 400) for line in view.console]
     shown = view.warnings[-2:]

@@ -1,0 +1,76 @@
+"""The shell: places, keys, the palette, and what it may import."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.binding import Binding
+from textual.command import CommandPalette
+
+import tui.app
+from tui.screens.data import DataScreen
+from tui.screens.prompt import PromptScreen
+from tui.screens.runs import RunsScreen
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_the_app_imports_no_mlx() -> None:
+    code = "import sys, tui.app; print(*{m.split('.')[0] for m in sys.modules})"
+    root = str(Path(tui.app.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert not set(done.stdout.split()) & {"mlx", "mlx_lm", "transformers", "torch"}
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (40, 10)])
+async def test_digits_lead_to_the_places_at_every_size(pilots: Any, size: tuple[int, int]) -> None:
+    async with pilots.open(size=size) as pilot:
+        for key, place in (("1", DataScreen), ("2", RunsScreen), ("3", PromptScreen)):
+            await pilot.press(key)
+            await pilot.pause()
+            assert isinstance(pilot.app.screen, place)
+
+
+async def test_every_binding_has_an_id_of_its_own() -> None:
+    nodes = (tui.app.YofoApp, DataScreen, RunsScreen, PromptScreen)
+    bindings = [one for node in nodes for one in node.BINDINGS if isinstance(one, Binding)]
+    names = [binding.id for binding in bindings]
+    assert all(names)
+    assert len(set(names)) == len(names)
+
+
+async def test_the_palette_offers_what_the_keys_do(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        commands = {c.title: c for c in pilot.app.get_system_commands(pilot.app.screen)}
+        assert {"New run", "Filter", "Data sets", "Theme"} <= set(commands)
+        await pilot.press("ctrl+p")
+        assert isinstance(pilot.app.screen, CommandPalette)
+        await pilot.press("escape")
+        commands["Data sets"].callback()
+        await pilot.pause()
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, DataScreen)
+
+
+async def test_every_theme_can_draw_every_place(pilots: Any, run_folder: Any) -> None:
+    run_folder("some").steps(20)
+    async with pilots.open() as pilot:
+        for theme in ("textual-light", "nord", "ansi-dark"):
+            pilot.app.theme = theme
+            for key in ("1", "2"):
+                await pilot.press(key)
+        assert isinstance(pilot.app.screen, RunsScreen)
+
+
+async def test_quitting_ends_no_run(pilots: Any, run_folder: Any, until: Any) -> None:
+    folder = run_folder("going").steps(2)
+    with folder.trained():
+        async with pilots.open() as pilot:
+            await until(pilot, lambda: pilot.app.screen.selected is not None)
+            await pilot.press("q")
+        assert folder.run.status() == "running"
+        assert not folder.run.stop_path.exists()

@@ -1,0 +1,130 @@
+"""What is read from run folders, curves and words, without an app."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui.conversation import Context, Conversation, Target
+from tui.curve import Curve, smoothed
+from tui.follow import Watcher, console_tail
+from tui.widgets.braille import Canvas
+from tui.widgets.text_field import neutralised
+from tui.words import age, duration, number, one_line, safe
+from yofo_mlx.prompting.protocol import Cancelled
+
+
+def test_a_curve_keeps_its_shape_in_bounded_memory() -> None:
+    curve = Curve(most=64)
+    for step in range(10_000):
+        curve.add(step, step * 2.0)
+    points = curve.points()
+    assert len(points) <= 64
+    assert points[-1] == (9999, 19998.0)
+    assert [x for x, _ in points] == sorted(x for x, _ in points)
+
+
+def test_a_curve_that_goes_back_forgets_what_is_overwritten() -> None:
+    curve = Curve()
+    for step in (1, 2, 3, 4, 2):
+        curve.add(step, step)
+    assert curve.points() == ((1, 1), (2, 2))
+
+
+@given(st.lists(st.floats(-1e6, 1e6), max_size=200))
+def test_smoothing_stays_between_the_extremes(values: list[float]) -> None:
+    points = tuple((float(x), y) for x, y in enumerate(values))
+    means = [y for _, y in smoothed(points)]
+    assert len(means) == len(values)
+    assert all(min(values) - 1e-3 <= mean <= max(values) + 1e-3 for mean in means)
+
+
+@given(st.integers(-50, 50), st.integers(-50, 50), st.integers(-50, 50), st.integers(-50, 50))
+def test_a_line_outside_the_canvas_draws_nothing_wrong(x0: int, y0: int, x1: int, y1: int) -> None:
+    canvas = Canvas(5, 3)
+    canvas.line((x0, y0), (x1, y1), "$primary")
+    assert all(sum(len(text) for text, _ in row) == 5 for row in canvas.rows())
+
+
+def test_a_resumed_run_is_running_again_and_its_failure_forgotten(run_folder: Any) -> None:
+    folder = run_folder("twice").steps(4)
+    folder.writer.write("failed", step=4, message="no", hint="")
+    watcher = Watcher()
+    assert watcher.poll()[0].status == "failed"
+    with folder.trained():
+        folder.writer.write("started", run_id="x", model="tiny", steps=100, tokens=None)
+        folder.step(3, 1.0)
+        view = watcher.poll()[0]
+        assert view.status == "running"
+        assert view.end is None
+        assert [x for x, _ in view.losses] == [1, 2, 3]
+
+
+def test_a_run_that_ended_is_not_read_again(run_folder: Any) -> None:
+    folder = run_folder("over").steps(2)
+    folder.writer.write("finished", step=2, best_step=2, seconds=1.0)
+    watcher = Watcher()
+    first = watcher.poll()[0]
+    assert watcher.poll()[0] is first
+
+
+def test_a_removed_run_is_forgotten(run_folder: Any) -> None:
+    folder = run_folder("gone")
+    watcher = Watcher()
+    assert len(watcher.poll()) == 1
+    folder.run.recipe_path.unlink()
+    assert watcher.poll() == []
+
+
+def test_the_console_is_read_as_a_terminal_would_have_left_it(run_folder: Any) -> None:
+    path = run_folder("bars").run.console_path
+    path.write_bytes(b"x" * 100_000 + b"\n 10%\r 20%\r\n\n\xff end\n")
+    assert console_tail(path, most=2) == (" 20%", "\N{REPLACEMENT CHARACTER} end")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.1234, "0.123"),
+        (12.34, "12.3"),
+        (1234.0, "1.2k"),
+        (25e6, "25.0M"),
+        (1e-4, "1e-4"),
+        (0.0, "0"),
+        (math.nan, "–"),
+        (None, "–"),
+    ],
+)
+def test_numbers_are_short(value: float | None, words: str) -> None:
+    assert number(value) == words
+
+
+def test_times_have_two_units_and_ages_one() -> None:
+    assert duration(59.4) == "59 s"
+    assert duration(125) == "2 min 5 s"
+    assert duration(2 * 3600 + 60) == "2 h 1 min"
+    assert duration(None) == "–"
+    assert [age(5), age(70), age(7200), age(200_000)] == ["5s", "1m", "2h", "2d"]
+
+
+@given(st.text())
+def test_no_text_reaches_the_terminal_as_a_command(text: str) -> None:
+    controls = {chr(code) for code in (*range(32), *range(127, 160))}
+    assert not set(safe(text).plain) & (controls - {"\n"})
+    assert not set(one_line(text).plain) & controls
+    assert not set(neutralised(text)) & (controls - {"\t"})
+    assert len(neutralised(text)) == len(text)
+
+
+def test_a_cancel_between_two_calls_stops_before_the_second(sessions: Any) -> None:
+    conversation = Conversation(sessions.make)
+
+    def hear(method: str, params: dict[str, Any]) -> None:
+        if params.get("words") == "loading the model":
+            conversation.cancel()
+
+    with pytest.raises(Cancelled):
+        conversation.ask(Target(model="tiny"), Context(), "?", 5, hear)
+    assert sessions.made[0].methods() == ["load"]
