@@ -95,6 +95,17 @@ def test_one_mistake_in_every_row_is_told_once(tmp_path: Path) -> None:
     assert problem.message == "no field `text` (and 49 more rows)"
 
 
+def test_a_broken_first_row_does_not_hide_the_others(tmp_path: Path) -> None:
+    rows = ['{"input": "x"}', '{"input": "a", "output": "b"}', '{"output": "c"}']
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    [loaded] = load(TaskSource(source="a.jsonl"), tmp_path)
+    assert [(problem.line, problem.message) for problem in loaded.problems] == [
+        (1, "no field `output`"),
+        (3, "no field `input`"),
+    ]
+    assert len(loaded.items["train"]) == 1
+
+
 def test_an_empty_data_set_is_an_error(tmp_path: Path) -> None:
     [problem] = found_in(tmp_path, {"train": []})
     assert (problem.message, problem.severity) == ("no examples", "error")

@@ -163,6 +163,17 @@ def test_only_the_files_of_the_wanted_splits_are_downloaded(hub: HubServer) -> N
     assert fetched == {"train.jsonl"}
 
 
+def test_the_card_may_name_files_without_splits(hub: HubServer) -> None:
+    head = "---\nconfigs:\n- config_name: a\n  {}\n---\n"
+    for number, line in enumerate(["data_files: '**/*.jsonl'", "data_dir: more", "data_files: []"]):
+        files = {"README.md": head.format(line).encode(), "more/rows.jsonl": jsonl(3)}
+        hub.add("dataset", f"owner/free{number}", files)
+        assert len(load_one(source=f"owner/free{number}", valid_share=0.0).train) == 3
+    files = {"README.md": head.format("data_files: other/*").encode(), "rows.jsonl": jsonl(3)}
+    hub.add("dataset", "owner/none", files)
+    assert "no data files" in refusal(source="owner/none").message
+
+
 def test_files_can_be_named(hub: HubServer) -> None:
     hub.add("dataset", "owner/odd", {"v2/seen.jsonl": jsonl(3), "v2/unseen.jsonl": jsonl(2, 9)})
     task = load_one(

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from yofo_mlx.tasks.columns import Item
-from yofo_mlx.tasks.problems import Problem
+from yofo_mlx.tasks.problems import Problem, errors
 from yofo_mlx.tasks.sources import Loaded
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.task import Family
@@ -29,9 +29,14 @@ def check(loaded: Loaded) -> list[Problem]:
     found += _leaks(loaded)
     if family in _LABELLED:
         found += _labels(loaded)
-        found += _unlisted(loaded)
+    found += _unlisted(loaded)
     found += _odd_text(loaded)
     return found
+
+
+def find_errors(loaded: Loaded) -> list[Problem]:
+    """Return the problems that stop an import; the quick part of `check`."""
+    return errors([*loaded.problems, *_unlisted(loaded)])
 
 
 def check_held_out(sources: list[Loaded]) -> list[Problem]:

@@ -8,6 +8,7 @@ import glob
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -113,7 +114,8 @@ def _choose(
     """Return the files of one configuration by split name, None if there are none at all."""
     data = [name for name in files if _is_data(name)]
     if card.configs:
-        return _match(card.configs[_pick(id, config, list(card.configs), card.default)], data)
+        picked = _pick(id, config, list(card.configs), card.default)
+        return _match(card.configs[picked], data) or None
     folders = _config_folders(data)
     if not data or (config is not None and config not in folders):
         # A configuration the files do not show may be one of a script's.
@@ -143,15 +145,17 @@ def _pick(id: str, config: str | None, known: list[str], default: str | None) ->
 
 
 def _match(patterns: dict[str, list[str]], files: list[str]) -> dict[str, list[str]]:
-    from fnmatch import fnmatch
-
     found = {
-        split: [name for name in files if any(fnmatch(name, glob) for glob in globs)]
-        for split, globs in patterns.items()
+        split: [name for name in files if any(_fits(name, pattern) for pattern in wanted)]
+        for split, wanted in patterns.items()
     }
     if list(found) == [""]:  # the card names files, but no splits
         return by_name((name, name) for name in found[""])
     return {split: names for split, names in found.items() if names}
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) or fnmatchcase(name, pattern.replace("**/", ""))
 
 
 def _is_data(name: str) -> bool:
@@ -180,19 +184,23 @@ def _friendly(id: str, revision: str | None) -> Iterator[None]:
     from huggingface_hub import constants, errors
 
     page = f"https://huggingface.co/datasets/{id}"
-    names = f"ids have the form owner/name{'' if '/' in id else f'; did you mean owner/{id}?'}"
     login = "then: hf auth login"
+    local = "there is no file or folder of this name either"
     away = "not in the cache, and the hub cannot be reached"
     # From particular to general: several of these classes are kinds of a later one. The base of the
     # client's HTTP errors comes from whichever HTTP library this client uses.
     told: tuple[tuple[type[Exception], str, str], ...] = (
         (errors.GatedRepoError, "access must be granted", f"accept the terms at {page}, {login}"),
         (errors.RevisionNotFoundError, f"no revision `{revision}`", f"see {page}/tree/main"),
-        (errors.RepositoryNotFoundError, "not on the hub, or private", f"{names}; {login}"),
-        (errors.HFValidationError, "not the id of a data set", names),
-        (errors.LocalEntryNotFoundError, away, _network()),
-        (errors.CachedRepoTreeNotFoundError, away, _network()),
-        (errors.OfflineModeIsEnabled, away, _network()),
+        (
+            errors.RepositoryNotFoundError,
+            "not on the hub, or private",
+            f"{local}; if private, {login}",
+        ),
+        (errors.HFValidationError, "not the id of a data set", "ids have the form owner/name"),
+        (errors.LocalEntryNotFoundError, away, f"{_network()}; {local}"),
+        (errors.CachedRepoTreeNotFoundError, away, f"{_network()}; {local}"),
+        (errors.OfflineModeIsEnabled, away, f"{_network()}; {local}"),
         (errors.HfHubHTTPError, "the hub refused the request", "try again later"),
         (errors.HfHubHTTPError.__bases__[0], "the download broke off", _network()),
         (OSError, "the download failed", _network()),
@@ -212,7 +220,7 @@ def _network() -> str:
 
     if constants.HF_HUB_OFFLINE:
         return "unset HF_HUB_OFFLINE to download it"
-    return f"check the connection to {constants.ENDPOINT}, or give a local file or folder"
+    return f"check the connection to {constants.ENDPOINT}"
 
 
 def _detail(error: Exception) -> str:

@@ -50,6 +50,8 @@ def read(path: Path) -> Card:
 
 def _patterns(files: Any, folder: str) -> Patterns:
     """Return file patterns by split; the split of files without one is ""."""
+    if not files:
+        return {"": _paths("*", folder)} if folder else {}
     if isinstance(files, (str, list)) and not _dicts(files):
         return {"": _paths(files, folder)}
     if isinstance(files, dict):

@@ -153,20 +153,18 @@ def _record_pieces(source: TaskSource, file: DataFile) -> dict[Split, list[Piece
 
 
 def _hub_pieces(source: TaskSource) -> tuple[dict[Split, list[Piece]], ClassNames]:
-    try:
-        if source.files:
-            listing = hub.list_named(source.source, list(source.files.values()), source.revision)
-        else:
-            listing = hub.list_files(source.source, source.config, source.revision)
-    except DataError as error:
-        local = "no file or folder of this name is here either"
-        raise DataError(error.message, f"{error.hint}; {local}") from error
+    if source.files:
+        listing = hub.list_named(source.source, list(source.files.values()), source.revision)
+    else:
+        listing = hub.list_files(source.source, source.config, source.revision)
     groups = {
         name: [Piece(DataFile(Path(file), file), source.records) for file in files]
         for name, files in listing.splits.items()
     }
     if source.files:
         assigned = {split: groups[name] for split, name in source.files.items()}
+    elif not source.splits and not any(map(splits.meaning, groups)):
+        assigned = {"train": [piece for pieces in groups.values() for piece in pieces]}
     else:
         assigned = _assigned(source, groups)
     wanted = sorted({piece.file.shown for pieces in assigned.values() for piece in pieces})

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe import TaskSource
-from yofo_mlx.tasks.checks import check
+from yofo_mlx.tasks.checks import find_errors
 from yofo_mlx.tasks.columns import Item
-from yofo_mlx.tasks.problems import Place, Problem, errors
+from yofo_mlx.tasks.problems import Place, Problem
 from yofo_mlx.tasks.sources import Loaded, load
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.task import Example, Family, Task
@@ -52,7 +52,7 @@ def load_tasks(sources: Sequence[TaskSource], seed: int, base: Path) -> list[Tas
             entries += _tiny(source)
             continue
         for loaded in load(source, base):
-            wrong = errors(check(loaded))
+            wrong = find_errors(loaded)
             task, notes = (None, ()) if wrong else _task(loaded, seed)
             if task and not task.train:
                 wrong = [Problem(Place(source.source), "no examples to train on", "see `splits`")]

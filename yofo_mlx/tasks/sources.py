@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 
 from yofo_mlx.errors import DataError
@@ -15,6 +16,9 @@ from yofo_mlx.tasks.problems import Place, Problem, RowError
 from yofo_mlx.tasks.readers import format_of, read_rows
 from yofo_mlx.tasks.rows import Row
 from yofo_mlx.tasks.splits import SPLITS, Split
+
+# Rows that are looked at to find out which columns there are.
+_HEAD = 100
 
 
 @dataclass
@@ -93,19 +97,32 @@ def _items_of(
 ) -> Iterator[Item]:
     path = piece.file.path
     known = {**names, **(class_names(path) if path.suffix == ".parquet" else {})}
-    for row in read_rows(piece.file, problems, piece.records):
+    rows = read_rows(piece.file, problems, piece.records)
+    if loaded.columns is None:
+        head = list(islice(rows, _HEAD))
+        loaded.columns = _choose(loaded.source, head, known, problems)
+        rows = chain(head, rows) if loaded.columns else iter(())
+    for row in rows:
         try:
-            loaded.columns = loaded.columns or _choose(loaded.source, row, known)
-            yield loaded.columns.item(row)
+            if loaded.columns:
+                yield loaded.columns.item(row)
         except RowError as error:
             problems.append(Problem(row.place, error.message, error.hint))
-            if loaded.columns is None:
-                return
 
 
-def _choose(source: TaskSource, row: Row, names: ClassNames) -> Columns:
+def _choose(
+    source: TaskSource, rows: list[Row], names: ClassNames, problems: list[Problem]
+) -> Columns | None:
+    """Return the columns of the first row that shows them; a broken one does not decide."""
     labels = source.labels or ()
-    return choose_columns(row, source.input, source.output, source.separator, labels, names)
+    first: Problem | None = None
+    for row in rows:
+        try:
+            return choose_columns(row, source.input, source.output, source.separator, labels, names)
+        except RowError as error:
+            first = first or Problem(row.place, error.message, error.hint)
+    problems += [first] if first else []
+    return None
 
 
 def _say_once(problems: list[Problem]) -> list[Problem]:
