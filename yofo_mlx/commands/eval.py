@@ -39,9 +39,9 @@ def evaluate_run(
     recipe = load_recipe(run.recipe_path, overrides)
     base, workload = load(recipe)
     entries = _choose(workload.held_out, only)
-    without = _measure(base, recipe, entries, "base")
+    without = measure(base, recipe, entries, "base")
     load_adapter(base.model, run.adapter_path)
-    report = Report.join(run.run_id, without, _measure(base, recipe, entries, "adapter"))
+    report = Report.join(run.run_id, without, measure(base, recipe, entries, "adapter"))
     write_text(run.path / "eval.json", json.dumps(report.as_dict(), indent=2) + "\n")
     path = picture or run.path / PICTURE
     draw(report, path)
@@ -70,7 +70,7 @@ def _choose(entries: list[TaskEntry], only: Sequence[str]) -> list[TaskEntry]:
     return chosen
 
 
-def _measure(base: Base, recipe: Recipe, entries: list[TaskEntry], what: str) -> list[Measure]:
+def measure(base: Base, recipe: Recipe, entries: list[TaskEntry], what: str) -> list[Measure]:
     """Measure every task with the model as it is."""
     base.model.eval()
     measures: list[Measure] = []

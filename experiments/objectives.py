@@ -1,0 +1,137 @@
+"""Compare what is trained, at equal processed tokens, on the embedded model's held-out tasks.
+
+    python experiments/objectives.py --seeds 0 1 2 --csv out/objectives.csv
+
+Every row is `recipes/tiny.toml` with a few keys set otherwise: all answers or only the last one as
+targets, zero-shot and few-shot (n = 2) episodes, and every token as a target.
+"""
+
+import argparse
+import csv
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from yofo_mlx import blas
+
+blas.preload()
+
+from yofo_mlx.commands.display import shots_line
+from yofo_mlx.commands.eval import measure
+from yofo_mlx.commands.train import load
+from yofo_mlx.environment import describe
+from yofo_mlx.evaluate import mean_by_shots
+from yofo_mlx.files import write_text
+from yofo_mlx.recipe_file import find_recipe, load_recipe, to_toml
+from yofo_mlx.runs import Run
+from yofo_mlx.train import train
+
+SETTINGS = {
+    "all answers": (),
+    "last answer": ("objective.targets=last",),
+    "few-shot, n = 2": ("episodes.min_shots=2", "episodes.max_shots=2"),
+    "few-shot, n = 2, last answer": (
+        "episodes.min_shots=2",
+        "episodes.max_shots=2",
+        "objective.targets=last",
+    ),
+    "zero-shot": ("episodes.max_shots=0",),
+    "all tokens": ("objective.targets=tokens", "objective.normalize=token"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
+    parser.add_argument("--set", nargs="*", default=[], help="recipe overrides for every row")
+    parser.add_argument("--csv", type=Path)
+    options = parser.parse_args()
+    rows = [base_row(options.set)]
+    for name in options.only:
+        for seed in options.seeds:
+            rows += adapter_rows(name, seed, options.set)
+            print(f"{name}, seed {seed}: {shots_line(rows[-1]['by_shots'])}", file=sys.stderr)
+    print(describe()["versions"], describe()["device"])
+    print(table(rows))
+    if options.csv:
+        write_csv(rows, options.csv)
+
+
+def base_row(overrides: Sequence[str]) -> dict:
+    """Measure the base model, which no setting changes."""
+    recipe = load_recipe(find_recipe("tiny"), overrides)
+    base, workload = load(recipe)
+    measures = measure(base, recipe, workload.held_out, "base")
+    return {
+        "name": "base",
+        "seed": 0,
+        "seconds": 0,
+        "tokens": 0,
+        "by_shots": mean_by_shots(measures),
+    }
+
+
+def adapter_rows(name: str, seed: int, overrides: Sequence[str]) -> list[dict]:
+    """Train one setting with one seed and measure it on the held-out tasks."""
+    changes = [*overrides, *SETTINGS[name], f"seed={seed}"]
+    recipe = load_recipe(find_recipe("tiny"), changes)
+    base, workload = load(recipe)
+    tokens = [0]
+
+    def count(event: dict) -> None:
+        tokens[0] = event.get("total_tokens", tokens[0])
+
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder))
+        write_text(run.recipe_path, to_toml(recipe))
+        train(run, recipe, base, workload, should_stop=lambda: False, on_event=count)
+    seconds = time.perf_counter() - started
+    base.model.eval()
+    measures = measure(base, recipe, workload.held_out, name)
+    by_shots = mean_by_shots(measures)
+    return [
+        {"name": name, "seed": seed, "seconds": seconds, "tokens": tokens[0], "by_shots": by_shots}
+    ]
+
+
+def table(rows: list[dict]) -> str:
+    """Return accuracy by shots in percent as a Markdown table: each seed, and means over seeds."""
+    shots = [entry["shots"] for entry in rows[0]["by_shots"]]
+    lines = ["| trained on | seed | " + " | ".join(map(str, shots)) + " |"]
+    lines.append("|---|---|" + "---|" * len(shots))
+    for name in dict.fromkeys(row["name"] for row in rows):
+        group = [row for row in rows if row["name"] == name]
+        figures = np.array([[entry["accuracy"] for entry in row["by_shots"]] for row in group])
+        if len(group) > 1:
+            lines += [_line(name, str(r["seed"]), f) for r, f in zip(group, figures, strict=True)]
+            lines.append(_line(f"**{name}**", "mean", figures.mean(axis=0)))
+        else:
+            lines.append(_line(name, "-" if name == "base" else str(group[0]["seed"]), figures[0]))
+    return "\n".join(lines)
+
+
+def _line(name: str, seed: str, figures: Sequence[float]) -> str:
+    return f"| {name} | {seed} | " + " | ".join(f"{100 * f:.0f}" for f in figures) + " |"
+
+
+def write_csv(rows: list[dict], path: Path) -> None:
+    """Write one line for each row and number of shots."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["trained_on", "seed", "shots", "accuracy", "loss", "tokens", "seconds"])
+        for row in rows:
+            for entry in row["by_shots"]:
+                measured = (entry["shots"], round(entry["accuracy"], 4), round(entry["loss"], 4))
+                run = (row["tokens"], round(row["seconds"], 1))
+                writer.writerow([row["name"], row["seed"], *measured, *run])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""The command line as a user meets it: verbs, JSON, exit codes, two-line errors, signals."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yofo_mlx import cli, paths, runs
+
+SMALL = (
+    "train.steps=3",
+    "episodes.max_tokens=64",
+    "lora.rank=2",
+    "evaluation.shots=[0,2]",
+    "evaluation.queries=2",
+    "evaluation.valid_tasks=1",
+)
+TINY = '{}\nmodel = "tiny"\n[train]\nsteps = 2\n[[tasks]]\nsource = "{}"\n'
+
+
+def set_all(*overrides: str) -> list[str]:
+    return [part for override in overrides for part in ("--set", override)]
+
+
+@pytest.fixture
+def yofo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Return a function that runs the command line in this process: (exit code, stdout, stderr)."""
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["yofo", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def test_help_names_the_verbs(yofo: Any) -> None:
+    code, out, _ = yofo("--help")
+    assert code == 0
+    assert {"train", "eval", "runs", "show", "data", "recipes", "chat"} <= set(out.split())
+
+
+@pytest.mark.parametrize("arguments", [["trian"], ["train"], ["train", "tiny", "--stpes", "3"]])
+def test_a_mistyped_command_is_two_lines_and_2(yofo: Any, arguments: list[str]) -> None:
+    code, _, err = yofo(*arguments)
+    assert code == 2
+    assert len(err.splitlines()) == 2
+
+
+def test_without_a_terminal_the_app_says_so(yofo: Any) -> None:
+    code, _, err = yofo()
+    assert code == 1 and "needs a terminal" in err
+
+
+BAD_INPUT = {
+    "unknown recipe": (["train", "nothing"], 2, "there is no recipe"),
+    "unknown key": (["train", "tiny", "--set", "lora.rnk=1"], 2, "did you mean `rank`"),
+    "missing file": (["train", "missing.toml"], 3, "nowhere.jsonl"),
+    "malformed row": (["train", "malformed.toml"], 3, "rows.jsonl:2"),
+    "empty data set": (["train", "empty.toml"], 3, "empty.jsonl"),
+    "no room": (["train", "tiny", "--set", "episodes.max_tokens=4"], 3, "fits an episode of 4"),
+    "unknown model": (["train", "tiny", "--set", "model=./nowhere"], 2, "no model"),
+    "unknown run": (["eval", "nothing"], 1, "no run 'nothing'"),
+    "missing data": (["data", "check", "nowhere.csv"], 3, "nowhere.csv"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), BAD_INPUT.values(), ids=BAD_INPUT)
+def test_bad_input_ends_in_words_and_writes_nothing(
+    yofo: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "missing.toml").write_text(TINY.format("", "nowhere.jsonl"))
+    (tmp_path / "malformed.toml").write_text(TINY.format("", "rows.jsonl"))
+    (tmp_path / "rows.jsonl").write_text('{"input": "a", "output": "b"}\n{"input": \n')
+    (tmp_path / "empty.toml").write_text(TINY.format("", "empty.jsonl"))
+    (tmp_path / "empty.jsonl").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    found, out, err = yofo(*arguments)
+    assert found == code
+    assert words in out + err and "Traceback" not in err
+    assert len(err.splitlines()) <= 2
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not paths.runs().exists()
+
+
+def test_the_main_job_from_train_to_eval(yofo: Any, tmp_path: Path) -> None:
+    code, out, _ = yofo("train", "tiny", *set_all(*SMALL), "--name", "first")
+    assert code == 0
+    run = runs.list_runs()[0]
+    assert out.strip() == str(run.path)
+    info = run.info()
+    assert info["versions"]["mlx"] and info["data"] and info["seed"] == 0
+
+    code, out, _ = yofo("runs", "--json")
+    rows = json.loads(out)
+    assert code == 0 and [row["run_id"] for row in rows] == [run.run_id]
+    assert rows[0]["status"] == "finished" and rows[0]["step"] == 3
+
+    picture = tmp_path / "picture.svg"
+    few = set_all("evaluation.queries=1", "evaluation.shots=[0,1]")
+    code, out, err = yofo("eval", "last", "--json", "--picture", picture, *few)
+    report = json.loads(out)
+    assert code == 0 and str(picture) in err
+    assert [row["shots"] for row in report["by_shots"]] == [0, 1]
+    assert {"shots", "base", "adapter"} <= report["by_shots"][0].keys()
+    assert len(report["tasks"]) >= 8
+    assert picture.read_text().lstrip().startswith("<?xml")
+    assert json.loads((run.path / "eval.json").read_text()) == report
+
+
+def test_show_marks_the_targets_and_counts_the_tasks(yofo: Any) -> None:
+    code, out, _ = yofo("show", "tiny", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert len(facts["episode"]["targets"]) == facts["episode"]["shots"] + 1
+    assert 0 < facts["mean"]["target_share"] < 1
+    assert {row["role"] for row in facts["tasks"]} == {"train", "held_out"}
+    _, text, _ = yofo("show", "tiny")
+    first = text.splitlines()[0]
+    assert first.count("[[") == first.count("]]") == 1 and "⏎]]" in first
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "yofo_mlx.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_steps(count: int, seconds: float = 120) -> runs.Run:
+    """Wait until the newest run has made some steps."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = runs.list_runs()
+        if found and sum(event["kind"] == "step" for event in found[0].events()) >= count:
+            return found[0]
+        time.sleep(0.1)
+    raise AssertionError("no steps")
+
+
+def test_ctrl_c_finishes_the_step_and_saves_and_the_run_goes_on_from_there(yofo: Any) -> None:
+    process = start("train", "tiny", *set_all(*SMALL, "train.steps=100000"))
+    run = wait_for_steps(2)
+    assert run.status() == "running"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"yofo resume {run.run_id}" in err
+    last = runs.last_event(run.events_path)
+    assert run.status() == "stopped" and last is not None
+    process = start("resume", run.run_id)
+    wait_for_steps(last["step"] + 1)
+    assert yofo("stop", run.run_id)[0] == 0
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    steps = [event["step"] for event in run.events() if event["kind"] == "step"]
+    assert steps == list(range(1, len(steps) + 1))
+
+
+def test_a_detached_run_outlives_the_command_that_started_it(yofo: Any) -> None:
+    code, out, _ = yofo("train", "tiny", "--detach", *set_all(*SMALL))
+    run = runs.list_runs()[0]
+    assert code == 0 and out.strip() == str(run.path)
+    end = time.monotonic() + 120
+    while run.status() in ("created", "running") and time.monotonic() < end:
+        time.sleep(0.2)
+    assert run.status() == "finished", run.console_path.read_text()
+
+
+def test_a_detached_run_that_cannot_start_says_why(yofo: Any, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(TINY.format("", tmp_path / "nowhere.jsonl"))
+    yofo("train", recipe, "--detach")
+    run = runs.list_runs()[0]
+    end = time.monotonic() + 60
+    while run.status() in ("created", "running") and time.monotonic() < end:
+        time.sleep(0.2)
+    last = runs.last_event(run.events_path)
+    assert last is not None and last["kind"] == "failed" and "nowhere.jsonl" in last["message"]
+
+
+def test_no_verb_takes_a_second_trainer_on_one_run(yofo: Any) -> None:
+    process = start("train", "tiny", *set_all(*SMALL, "train.steps=100000"))
+    try:
+        run = wait_for_steps(1)
+        code, _, err = yofo("resume", run.run_id)
+        assert code == 1 and f"process {process.pid}" in err
+    finally:
+        process.kill()
+        process.communicate()
+    assert run.status() == "died"
