@@ -267,9 +267,7 @@ def test_the_environment_of_a_process_is_honoured(hub: HubServer, tmp_path: Path
     online = run()
     assert (online.returncode, online.stdout) == (0, ""), online.stderr
     assert "3 examples" in online.stderr
-    hub.close()
     environment["HF_HUB_OFFLINE"] = "1"
-    assert run().returncode == 0
     environment["HF_HOME"] = str(tmp_path / "empty")
     failed = run()
     assert failed.returncode == 3 and "HF_HUB_OFFLINE" in failed.stdout
