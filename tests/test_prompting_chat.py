@@ -234,6 +234,9 @@ def test_a_model_that_cannot_be_switched_stays(
     client.fails["load"] = RunError("no")
     Conversation(room, Typed("/base", "q")).run()  # type: ignore[arg-type]
     assert room.model.use_adapter
+    room.model.run = None
+    Conversation(room, Typed("/base")).run()  # type: ignore[arg-type]
+    assert len(client.asked("load")) == 3  # the third because "q" found no model
 
 
 def test_ctrl_c_twice_or_the_end_of_input_leaves(

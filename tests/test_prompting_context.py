@@ -375,6 +375,31 @@ def test_the_beginning_of_the_answers_end_is_held_back() -> None:
     assert "".join(pieces) == whole == "a ##"
 
 
+def test_the_special_token_that_ends_a_turn_is_not_shown() -> None:
+    tokenizer = Tokenizer(chat=True)
+    answer = AnswerText(Segmenter(tokenizer, Template()), tokenizer)
+    pieces = [answer.add(token) for token in b"yes < |end|>"]
+    assert not answer.is_complete
+    pieces.append(answer.add(tokenizer.encode("<|end|>", add_special_tokens=False)[0]))
+    assert answer.is_complete
+    assert "".join([*pieces, answer.finish()[1]]) == "yes < |end|>"
+
+
+def test_a_context_without_a_single_token_answers_and_stays_empty(model: Any) -> None:
+    tokenizer = Tokenizer()
+    tokenizer.bos_token = None
+    prefix = Prefix(Context(model), tokenizer, Template(), None)
+    assert prefix.tokens == []
+    question = prefix.question("x")
+    arguments = (prefix.context, prefix.segmenter, tokenizer, question)
+    first, again = (generate(*arguments, max_tokens=6).text for _ in range(2))
+    assert first == again
+    assert prefix.context.tokens == []
+    prefix.choose(SHOTS, "")
+    prefix.fill()
+    assert answer_tokens(prefix, "q") == from_scratch(prefix, "q")
+
+
 def test_an_answer_cut_inside_a_character_ends_before_it() -> None:
     answer = AnswerText(Segmenter(Tokenizer(), Template()), Tokenizer())
     pieces = [answer.add(token) for token in " ab🙂".encode()[:-1]]

@@ -32,6 +32,11 @@ class Model:
     adapter: str | None = None
     use_adapter: bool = True
 
+    @property
+    def has_adapter(self) -> bool:
+        """Tell whether there is an adapter to switch on and off."""
+        return bool(self.run or self.adapter)
+
 
 @dataclass
 class Room:
@@ -47,6 +52,7 @@ class Room:
     def open(self) -> None:
         """Load the model and say what it is; the demonstrations are read when they are needed."""
         talk("loading the model ...")
+        self._is_loaded = False
         loaded = self._call("load", asdict(self.model))
         self._is_loaded = True
         self._is_read = not (self.examples or self.instruction)

@@ -151,6 +151,9 @@ class Conversation:
             talk(f"answers are one of {count(len(self.labels), 'label')}")
 
     def _base(self, _: str) -> None:
+        if not self.room.model.has_adapter:
+            talk("there is no adapter, only the base model")
+            return
         self.room.model.use_adapter = not self.room.model.use_adapter
         try:
             self.room.open()

@@ -180,8 +180,10 @@ def _read_blocks(text: str, pair: tuple[str, str]) -> Iterator[Piece]:
             yield number, f"stands before the first `{pair[0]}:`"
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     question: tuple[int, str] | None = None
+    number, seen = 1, 0
     for mark, end in zip(marks, ends, strict=True):
-        number, value = text.count("\n", 0, mark.start(1)) + 1, text[mark.end() : end]
+        number, seen = number + text.count("\n", seen, mark.start(1)), mark.start(1)
+        value = text[mark.end() : end]
         is_input = re.fullmatch(given, mark[1], re.IGNORECASE) is not None
         if question is None and not is_input:
             yield number, f"an answer without `{pair[0]}:` before it"

@@ -49,10 +49,14 @@ class Loaded:
 
     def switch(self, source: Source, use_adapter: bool) -> bool:
         """Switch the adapter on or off without loading; False where that cannot be done."""
-        if source != self.source or self.adapter_stamp not in ((), stamp(source.adapter)):
+        if source != self.source:
+            return False
+        if source.adapter is None:
+            return True
+        if self.adapter_stamp not in ((), stamp(source.adapter)):
             return False
         if use_adapter and not self.adapter_stamp:
-            self._mount()
+            self._mount(source.adapter)
         elif use_adapter != self.uses_adapter:
             if not self._scales:
                 return False
@@ -61,12 +65,10 @@ class Loaded:
         self.uses_adapter = use_adapter
         return True
 
-    def _mount(self) -> None:
-        if self.source.adapter is None:
-            return
-        load_adapter(self.base.model, self.source.adapter)
+    def _mount(self, adapter: Path) -> None:
+        load_adapter(self.base.model, adapter)
         self.base.model.eval()  # fresh adapter layers would drop out
-        self.adapter_stamp = stamp(self.source.adapter)
+        self.adapter_stamp = stamp(adapter)
         adapted = [layer for _, layer in self.base.model.named_modules() if "lora_a" in layer]
         # DoRA divides by a norm as well: no scale makes it the base again.
         if not any("m" in layer for layer in adapted):
@@ -123,10 +125,8 @@ def load(source: Source, use_adapter: bool) -> Loaded:
     return loaded
 
 
-def stamp(adapter: Path | None) -> tuple[float, ...]:
+def stamp(adapter: Path) -> tuple[float, ...]:
     """Return what tells one state of an adapter folder from the next."""
-    if adapter is None:
-        return ()
     files = [adapter / name for name in (WEIGHTS_FILE, CONFIG_FILE)]
     states = [file.stat() for file in files if file.is_file()]
     return tuple(number for state in states for number in (state.st_size, state.st_mtime))

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from yofo_mlx import blas
 from yofo_mlx.errors import FitError, YofoError
 from yofo_mlx.prompting import parameters, protocol
 from yofo_mlx.prompting.protocol import Cancelled, ProtocolError, Request
@@ -184,6 +185,7 @@ def _out_of_memory(error: Exception) -> FitError | None:
 
 def main() -> None:
     """Serve one caller over standard input and output."""
+    blas.preload()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller cancels, the terminal does not
     lines = os.fdopen(os.dup(0), "rb")
     output = os.fdopen(os.dup(1), "wb")
