@@ -6,8 +6,7 @@ from pathlib import Path
 # Before anything imports MLX, numpy or huggingface_hub: they look at these once.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TEXTUAL_ANIMATIONS"] = "none"
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the workers share the cores already
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the workers share the cores already
 
 import pytest
 from hypothesis import settings

@@ -31,10 +31,13 @@ sys.exit(not mx.allclose(x @ x.T, naive, atol=1e-3))
 def preload() -> bool:
     """Load the faster BLAS if this environment has it; call it before MLX is imported.
 
-    `YOFO_BLAS=0` leaves it out.
+    `YOFO_BLAS=0` leaves it out; `OPENBLAS_NUM_THREADS` gives it more than one thread.
     """
     if os.environ.get("YOFO_BLAS") == "0" or "mlx.core" in sys.modules or not LIBRARY.exists():
         return False
+    # Its threads wait for one another by spinning: on a busy machine two are slower than one, and
+    # a fixed number keeps results the same to the bit.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         ctypes.CDLL(str(LIBRARY), mode=ctypes.RTLD_GLOBAL)
     except OSError:
