@@ -63,6 +63,8 @@ def test_the_last_arrow_separates() -> None:
         ("text,label\na,b\nc\nd,e,f\n,g", [3, 4, 5]),
         ('text,label\n"a\nb",c\nd', [4]),
         ("just\n\ntext", [1, 3]),
+        ("[]", [1]),
+        ("text,label\n", [1]),
     ],
 )
 def test_every_unread_line_is_a_problem_with_its_number(text: str, problems: list[int]) -> None:

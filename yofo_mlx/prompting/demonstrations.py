@@ -64,6 +64,7 @@ def parse(text: str) -> Parsed:
         return Parsed((), (), "nothing")
     form, read = _choose(text)
     pieces = sorted(read(text), key=lambda piece: piece[0])
+    pieces = pieces or [(1, f"{form}, but nothing in it")]
     return Parsed(
         tuple(found for _, found in pieces if isinstance(found, Example)),
         tuple(Problem(line, found) for line, found in pieces if isinstance(found, str)),
