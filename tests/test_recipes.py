@@ -132,3 +132,8 @@ def test_the_command_line_ends_with_2_and_two_lines(
         cli.main()
     assert caught.value.code == 2
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_the_reference_in_the_docs_is_the_generated_one() -> None:
+    written = (Path(__file__).parent.parent / "docs" / "recipe.md").read_text("utf-8")
+    assert written == command.reference(), "python -m yofo_mlx.commands.recipes > docs/recipe.md"

@@ -31,6 +31,12 @@ Overrides = Annotated[
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A file, or a shipped recipe's name.")
 ]
+Paths = Annotated[
+    list[str], typer.Argument(metavar="PATH...", help="File, folder, hub id, recipe.")
+]
+Input = Annotated[str | None, typer.Option(help="Column or template of the input.")]
+Output = Annotated[str | None, typer.Option(help="Column or template of the answer.")]
+Records = Annotated[str | None, typer.Option(help="JSON: dotted path to the list of rows.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id, a part of it, or `last`.")]
 
 
@@ -186,19 +192,34 @@ def chat(
 
 
 @data_app.command("check")
-def data_check(paths: list[str], as_json: Json = False) -> int:
-    """Report every problem of data files, folders, or a recipe's data sets."""
+def data_check(
+    paths: Paths,
+    input: Input = None,
+    output: Output = None,
+    records: Records = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Report every problem of data files, folders, hub ids, or a recipe's data sets."""
     from yofo_mlx.commands import data as command
 
-    return command.check(paths, as_json=as_json)
+    return command.check(
+        paths, input=input, output=output, records=records, strict=strict, as_json=as_json
+    )
 
 
 @data_app.command("preview")
-def data_preview(path: str, as_json: Json = False) -> int:
-    """Show what yofo reads from a file or folder: columns, counts, labels, examples."""
+def data_preview(
+    paths: Paths,
+    input: Input = None,
+    output: Output = None,
+    records: Records = None,
+    as_json: Json = False,
+) -> int:
+    """Show what yofo reads: columns, counts, labels, examples."""
     from yofo_mlx.commands import data as command
 
-    return command.preview(path, as_json=as_json)
+    return command.preview(*paths, input=input, output=output, records=records, as_json=as_json)
 
 
 @recipes_app.command("list")

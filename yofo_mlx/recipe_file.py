@@ -1,6 +1,7 @@
 """Recipe files: TOML in, with every mistake named at once, and TOML out."""
 
 import difflib
+import glob
 import json
 import tomllib
 from collections.abc import Sequence
@@ -64,7 +65,8 @@ def _absolute(recipe: Recipe, folder: Path) -> Recipe:
 
     def find(name: str) -> str:
         for start in (folder, Path.cwd()):
-            if (found := start / Path(name).expanduser()).exists():
+            found = start / Path(name).expanduser()
+            if found.exists() or glob.glob(str(found)):  # noqa: PTH207 - takes any pattern
                 return str(found.absolute())
         return name
 

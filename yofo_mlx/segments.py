@@ -62,6 +62,12 @@ class Segmenter:
             self._plain_encode("a")
         )
 
+        if not self.is_complete(self.answer("x")):
+            raise RecipeError(
+                f"the tokenizer loses the characters that end an answer: {self._frame.answer_end!r}",
+                "choose others in template.output: without them the model never learns to stop",
+            )
+
     @property
     def first_differs(self) -> bool:
         """Tell whether the first question has tokens of its own."""

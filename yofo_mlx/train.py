@@ -115,6 +115,9 @@ def _prepare(trainer: Trainer) -> None:
             f" ({recipe.episodes.max_tokens} tokens) and are left out",
             hint="raise episodes.max_tokens to use them",
         )
+    for entry in trainer.workload.entries:
+        for note in entry.notes:
+            trainer.emit("warning", message=f"{entry.task.name}: {note}", hint="")
     if checkpoints := list_checkpoints(trainer.run):
         trainer.state = load_checkpoint(checkpoints[0], model, trainer.optimizer)
 

@@ -112,3 +112,29 @@ def _toml(default: Any) -> str:
     if isinstance(default, tuple):
         return json.dumps(list(default))
     return json.dumps(default)
+
+
+def reference() -> str:
+    """Return docs/recipe.md: `python -m yofo_mlx.commands.recipes > docs/recipe.md`."""
+    lines = [
+        "# Recipe reference",
+        "",
+        "Generated from the fields in `yofo_mlx/recipe.py`; `yofo recipes explain` prints the same.",
+        "A key without a default is required or may be left out, as its text says. In a command,",
+        "`--set section.key=value` beats the file; `tasks.0.limit=100` reaches into a list.",
+        "",
+    ]
+    for row in walk(Recipe):
+        if row["type"] == "table":
+            name = f"[[{row['key']}]]" if row["key"] == "tasks" else f"[{row['key']}]"
+            lines += ["", f"## `{name}`", "", row["help"], ""]
+        else:
+            key = row["key"].rpartition(".")[2]
+            default = f" = `{row['default']}`" if row["default"] else ""
+            kind = f"`{row['type']}`" if "|" in row["type"] else row["type"]
+            lines.append(f"- **{key}**{default} ({kind}): {row['help']}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

@@ -1,0 +1,81 @@
+"""The engine drives unmodified mlx-lm models of several families, the recipes' ones among them."""
+
+import importlib
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from yofo_mlx.adapters import add_adapter
+from yofo_mlx.batches import make_batch
+from yofo_mlx.episodes import Episode
+from yofo_mlx.longcontext import loss_and_gradients
+from yofo_mlx.objective import token_losses
+from yofo_mlx.recipe import Lora, Objective
+from yofo_mlx.rows import row_logits
+
+SHAPE = {
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "intermediate_size": 48,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "rms_norm_eps": 1e-5,
+    "vocab_size": 97,
+    "rope_theta": 10000.0,
+    "max_position_embeddings": 512,
+    "tie_word_embeddings": True,
+}
+MORE: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "qwen2": {},
+    "qwen3": {},
+    "phi3": {},
+    "gemma": {},
+    "gemma2": {"query_pre_attn_scalar": 8.0},
+    "gemma3_text": {"sliding_window": 16, "sliding_window_pattern": 2},
+    "gemma3": {},
+    "mixtral": {"num_local_experts": 2, "num_experts_per_tok": 1},
+    "qwen3_moe": {
+        "num_experts": 2,
+        "num_experts_per_tok": 1,
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+        "moe_intermediate_size": 16,
+        "norm_topk_prob": True,
+    },
+}
+
+
+def random_model(model_type: str) -> Any:
+    module = importlib.import_module(f"mlx_lm.models.{model_type}")
+    config = SHAPE | {"model_type": model_type} | MORE[model_type]
+    if model_type == "gemma3":
+        text = SHAPE | {"model_type": "gemma3_text"} | MORE["gemma3_text"]
+        config = {"model_type": "gemma3", "text_config": text, "vocab_size": 97}
+    mx.random.seed(0)
+    model = module.Model(module.ModelArgs.from_dict(config))
+    model.set_dtype(mx.float32)
+    mx.eval(model.parameters())
+    return model
+
+
+@pytest.mark.parametrize("model_type", MORE)
+def test_rows_and_gradients_of_an_architecture_are_those_of_the_plain_model(
+    model_type: str,
+) -> None:
+    model = random_model(model_type)
+    tokens = np.random.default_rng(0).integers(0, 97, 40).tolist()
+    batch = make_batch([Episode("task", tokens, [(5, 8), (20, 21), (36, 40)])], Objective())
+    inputs, rows = mx.array(batch.tokens), mx.array(batch.rows)
+    full = model(inputs)[0].astype(mx.float32)
+    np.testing.assert_allclose(
+        np.array(row_logits(model, inputs, rows)), np.array(full[rows]), atol=1e-4
+    )
+    add_adapter(model, Lora(rank=2))
+    loss, gradients = loss_and_gradients(model, batch)
+    losses = token_losses(full[rows], mx.array(batch.targets))
+    assert loss.item() == pytest.approx((losses * mx.array(batch.weights)).sum().item(), rel=1e-4)
+    mx.eval(gradients)
