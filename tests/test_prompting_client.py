@@ -76,7 +76,7 @@ def test_a_call_returns_the_result_and_hands_over_notifications_in_order(
 def test_calls_from_many_threads_get_their_own_results(client: SessionClient) -> None:
     pairs = [_background(lambda n=n: client.call("echo", {"n": n})) for n in range(20)]
     for number, (thread, outcome) in enumerate(pairs):
-        thread.join(10)
+        thread.join(60)
         assert outcome == [{"n": number}]
 
 
@@ -86,7 +86,7 @@ def test_cancel_ends_a_waiting_call(client: SessionClient) -> None:
     while not outcome:
         client.cancel()
         time.sleep(0.01)
-    thread.join(10)
+    thread.join(60)
     assert isinstance(outcome[0], Cancelled)
 
 
@@ -120,7 +120,7 @@ def test_a_death_from_outside_ends_every_waiting_call(client: SessionClient) -> 
     time.sleep(0.05)
     subprocess.run(["kill", "-9", str(client.pid)], check=True)
     for thread, outcome in pairs:
-        thread.join(10)
+        thread.join(60)
         assert isinstance(outcome[0], RunError)
 
 
@@ -128,7 +128,7 @@ def test_closing_ends_the_process_and_waiting_calls(client: SessionClient) -> No
     client.call("echo")
     thread, outcome = _background(lambda: client.call("wait"))
     client.close()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert isinstance(outcome[0], YofoError)
     with pytest.raises(RunError, match="closed"):
