@@ -1,11 +1,13 @@
 """Accuracy by number of shots, base against adapter: as an object, a table and a picture."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from yofo_mlx.evaluate import Measure, mean_by_shots
+from yofo_mlx.text import printable
 
 Rows = list[dict[str, Any]]
 
@@ -52,20 +54,34 @@ def _side_by_side(base: Sequence[Measure], adapter: Sequence[Measure]) -> Rows:
 
 
 def table(report: Report) -> str:
-    """Return the means, and each task's accuracy at the most shots, as lines of text."""
+    """Return the means, and accuracy at the most shots by task, as lines of text."""
     lines = ["Accuracy on held-out tasks, in percent", ""]
     lines.append(f"{'shots':>8}{'base':>8}{'adapter':>9}{'tasks':>7}")
     lines += [
         f"{row['shots']:>8}{_percent(row['base']):>8}{_percent(row['adapter']):>9}{row['tasks']:>7}"
         for row in report.by_shots
     ]
-    width = max(map(len, report.tasks)) + 2
-    lines += ["", f"{'task':<{width}}{'shots':>6}{'base':>8}{'adapter':>9}"]
-    for name, rows in report.tasks.items():
-        last = rows[-1]
-        figures = f"{_percent(last['base']):>8}{_percent(last['adapter']):>9}"
-        lines.append(f"{name:<{width}}{last['shots']:>6}{figures}")
+    groups = _groups(report)
+    width = max(len(printable(name)) for name in groups) + 2
+    lines += ["", f"{'task':<{width}}{'tasks':>5}{'shots':>7}{'base':>8}{'adapter':>9}"]
+    for name, rows in groups.items():
+        shots = {row["shots"] for row in rows}
+        shown = f"{shots.pop()}" if len(shots) == 1 else "most"
+        figures = [sum(row[which] for row in rows) / len(rows) for which in ("base", "adapter")]
+        lines.append(
+            f"{printable(name):<{width}}{len(rows):>5}{shown:>7}"
+            f"{_percent(figures[0]):>8}{_percent(figures[1]):>9}"
+        )
     return "\n".join(lines)
+
+
+def _groups(report: Report) -> dict[str, Rows]:
+    """Return each task's row of the most shots; tasks told apart by a number share a group."""
+    groups: dict[str, Rows] = {}
+    for name, rows in report.tasks.items():
+        if rows:
+            groups.setdefault(re.sub(r"[-_ ]?\d+$", "", name) or name, []).append(rows[-1])
+    return groups
 
 
 def draw(report: Report, path: Path) -> None:

@@ -57,6 +57,8 @@ class Segmenter:
             if self.style == "chat"
             else _plain_frame(tokenizer, template, instruction)
         )
+        self._tail = len(self._frame.answer_end.encode()) + 4
+        self._eos = frozenset(getattr(tokenizer, "eos_token_ids", ()))
         self.opening: list[int] = self._plain_encode(self._frame.opening)
         self._adds_space = self._plain_encode("\na")[len(self._plain_encode("\n")) :] != (
             self._plain_encode("a")
@@ -90,11 +92,16 @@ class Segmenter:
         return self._encode(frame.answer_lead + text + end, after=frame.before_answer)
 
     def is_complete(self, tokens: list[int]) -> bool:
-        """Tell whether generated tokens hold an answer and its end."""
-        return self._frame.answer_end in self._tokenizer.decode(tokens)
+        """Tell whether generated tokens end an answer, or the model ended everything."""
+        if tokens and tokens[-1] in self._eos:
+            return True
+        # The end has at most one token a byte; a whole long answer need not be decoded each time.
+        return self._frame.answer_end in self._tokenizer.decode(tokens[-self._tail :])
 
     def text(self, tokens: list[int]) -> str:
         """Return the answer in generated tokens, without what ends it."""
+        if tokens and tokens[-1] in self._eos:
+            tokens = tokens[:-1]
         return self._tokenizer.decode(tokens).partition(self._frame.answer_end)[0].strip()
 
     def _clean(self, text: str) -> str:
