@@ -45,7 +45,7 @@ def test_a_run_without_an_adapter_can_only_be_prompted_without(run: runs.Run) ->
         loading.check(source, use_adapter=True)
     loading.check(source, use_adapter=False)
     loaded = loading.load(source, use_adapter=False)
-    assert loaded.context == 3000
+    assert loaded.context == loaded.base.context
     assert loaded.limit == 3000  # it trained on more than the model's own context
 
 

@@ -37,8 +37,9 @@ class Loaded:
 
     @property
     def context(self) -> int | None:
-        """Context the run trained on, else the model's own."""
-        return self.source.trained_context or self.base.context
+        """Context that the adapter in use was trained on, else the model's own."""
+        trained = self.source.trained_context if self.uses_adapter else None
+        return trained or self.base.context
 
     @property
     def limit(self) -> int | None:
