@@ -43,6 +43,11 @@ class Target:
     use_adapter: bool = True
     stamp: float = 0.0  # changes when a running run improves its adapter
 
+    @property
+    def name(self) -> str:
+        """Return the run's id or the model's name."""
+        return self.run or self.model or ""
+
     def params(self) -> dict[str, Any]:
         """Return the parameters of `load`."""
         if self.run is not None:

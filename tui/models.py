@@ -6,15 +6,18 @@ from yofo_mlx.errors import YofoError
 from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.text import shorten
 
-MOST_RUNS = 100
-
 
 def choices() -> dict[str, str]:
     """Return what to offer: a value, and the words for it; runs with an adapter first."""
-    usable = [run for run in runs.list_runs() if run.adapter_path.is_dir()][:MOST_RUNS]
-    offered = {f"run:{run.run_id}": shorten(run.run_id, 60) for run in usable}
+    usable = [run for run in runs.list_runs() if run.adapter_path.is_dir()]
+    offered = {value_of(run): shorten(run.run_id, 60) for run in usable}
     models = dict.fromkeys(["tiny", *filter(None, map(_model, usable))])
     return offered | {f"model:{model}": f"{shorten(model, 50)} (base)" for model in models}
+
+
+def value_of(run: runs.Run) -> str:
+    """Return the value that stands for a run."""
+    return f"run:{run.run_id}"
 
 
 def target_of(value: object, use_adapter: bool) -> Target | None:

@@ -41,6 +41,13 @@ def place(path: Path) -> str:
     return "shipped" if path in shipped_recipes() else "in this folder"
 
 
+def resume_detached(run: Run) -> None:
+    """Go on with a run from its last checkpoint, outliving the app."""
+    from yofo_mlx import launch
+
+    launch.detach(run)
+
+
 def start_detached(recipe: Path, changes: list[str]) -> Run:
     """Start a run that outlives the app."""
     from yofo_mlx import launch

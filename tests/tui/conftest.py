@@ -100,8 +100,8 @@ class FakeSession:
         if self.dies:
             self.is_alive = False
             raise RunError("the session process ended: killed by SIGKILL", "restart the session")
-        text = "".join(self.answer)
-        return {"text": text, "tokens": 2, "seconds": 0.5, "tokens_per_s": 4.0, "finish": "stop"}
+        told = {"tokens": 2, "seconds": 0.5, "tokens_per_s": 4.0, "prompt_tokens": 24}
+        return {"text": "".join(self.answer), "finish": "stop", **told}
 
     def cancel(self) -> None:
         self.cancelled.set()
@@ -135,7 +135,8 @@ def run_folder() -> type[RunFolder]:
 
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in a folder without recipes, and let the app look at runs often."""
+    """Stand in a folder without recipes, shipped ones hidden; look at runs often."""
+    monkeypatch.setattr("tui.recipes.shipped_recipes", list)
     monkeypatch.setattr("tui.screens.runs.POLL_SECONDS", 0.1)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -174,7 +175,7 @@ Until = Callable[..., Any]
 def until() -> Until:
     """Wait until something holds, since threads report when they like."""
 
-    async def wait(pilot: Pilot[None], holds: Callable[[], object], seconds: float = 10.0) -> None:
+    async def wait(pilot: Pilot[None], holds: Callable[[], object], seconds: float = 30.0) -> None:
         end = time.monotonic() + seconds
         while not holds():
             assert time.monotonic() < end, "it never came to hold"

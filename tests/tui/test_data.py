@@ -9,6 +9,7 @@ from textual.widgets import Input
 from tui import datasets
 from tui.widgets.data_table import DataTableOfSets
 from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe_file import shipped_recipes
 
 pytestmark = pytest.mark.asyncio
 
@@ -126,6 +127,13 @@ async def test_hostile_examples_change_nothing_but_themselves(
         await pilot.press("enter")
         await until(pilot, lambda: "[red]\\x1b[2J[/nope]" in shown(pilot))
         assert not set(shown(pilot)) & set("\x1b\x07\u202e")
+
+
+async def test_every_shipped_recipe_can_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.recipes.shipped_recipes", shipped_recipes)
+    found = datasets.collections()
+    assert found[0].title == "tiny"
+    assert all(one.sources and one.error is None for one in found)
 
 
 async def test_the_embedded_suite_is_listed_task_by_task() -> None:

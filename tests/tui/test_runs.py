@@ -155,6 +155,25 @@ async def test_a_run_that_ended_cannot_be_stopped(pilots: Any, run_folder: Any, 
         assert not folder.run.stop_path.exists()
 
 
+async def test_a_stopped_run_can_go_on_and_a_finished_one_cannot(
+    pilots: Any, run_folder: Any, until: Any
+) -> None:
+    gone_on: list[str] = []
+    stopped = run_folder("b").steps(2)
+    stopped.writer.write("stopped", step=2, reason="asked to stop")
+    over = run_folder("a").steps(2)
+    over.writer.write("finished", step=2, best_step=1, seconds=3.0)
+    async with pilots.open() as pilot:
+        screen = pilot.app.screen
+        screen.resumer = lambda run: gone_on.append(run.run_id)
+        await until(pilot, lambda: screen.selected is not None)
+        for folder in (over, stopped):
+            screen.query_one(RunTable).select(folder.run.run_id)
+            await until(pilot, lambda folder=folder: screen.selected.run == folder.run)
+            await pilot.press("c")
+        await until(pilot, lambda: gone_on == [stopped.run.run_id])
+
+
 async def test_the_filter_narrows_the_list_and_escape_widens_it(
     pilots: Any, run_folder: Any, until: Any
 ) -> None:
@@ -225,7 +244,7 @@ async def test_a_run_that_cannot_start_says_why_and_stays_in_the_dialog(
         await pilot.press("n", "ctrl+s")
         await until(pilot, lambda: "unknown key" in shown(pilot))
         assert "did you mean [train]?" in shown(pilot)
-        assert pilot.app.screen.query_one(OptionList).option_count >= 1
+        assert pilot.app.screen.query_one(OptionList).option_count == 1
 
 
 async def test_enter_opens_the_run_in_prompt(pilots: Any, run_folder: Any, until: Any) -> None:
@@ -235,6 +254,17 @@ async def test_enter_opens_the_run_in_prompt(pilots: Any, run_folder: Any, until
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, PromptScreen))
         assert pilot.app.screen.query_one("Select").value == f"run:{folder.run.run_id}"
+
+
+async def test_a_run_without_an_adapter_is_not_opened_in_prompt(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    run_folder("young").steps(2)
+    async with pilots.open() as pilot:
+        await until(pilot, lambda: pilot.app.screen.selected is not None)
+        await pilot.press("p")
+        await until(pilot, lambda: "no adapter yet" in shown(pilot))
+        assert isinstance(pilot.app.screen, RunsScreen)
 
 
 async def test_help_lists_the_keys_of_the_place(pilots: Any, shown: Any) -> None:

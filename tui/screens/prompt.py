@@ -14,7 +14,7 @@ from textual.timer import Timer
 from textual.widgets import Footer, Select, Static, TextArea
 
 from tui.conversation import Context, Conversation, Session, Target, session_process
-from tui.models import choices, target_of
+from tui.models import choices, target_of, value_of
 from tui.widgets.meter import Meter
 from tui.widgets.places import Places
 from tui.widgets.text_field import QueryField, TextField
@@ -51,6 +51,8 @@ class PromptScreen(Screen[None]):
         Binding("escape", "back", "Cancel or leave", id="prompt.back", priority=True),
         Binding("b,ctrl+t", "toggle_adapter", "Base/adapter", id="prompt.adapter"),
         Binding("ctrl+up", "recall", "Last question", id="prompt.recall", show=False),
+        Binding("pageup", "page(-1)", "Earlier", id="prompt.earlier", show=False),
+        Binding("pagedown", "page(1)", "Later", id="prompt.later", show=False),
         Binding("ctrl+l", "clear", "Clear answers", id="prompt.clear", show=False),
     ]
 
@@ -117,6 +119,9 @@ class PromptScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Offer the runs there are now."""
+        self._offer()
+
+    def _offer(self) -> None:
         select = self.query_one(Select)
         chosen = select.value
         offered = choices()
@@ -138,7 +143,8 @@ class PromptScreen(Screen[None]):
     def choose(self, run: Run) -> None:
         """Let this run's adapter answer."""
         self._use_adapter = True
-        self.query_one(Select).value = f"run:{run.run_id}"
+        self._offer()
+        self.query_one(Select).value = value_of(run)
         self._show_who()
 
     @on(Select.Changed)
@@ -165,7 +171,8 @@ class PromptScreen(Screen[None]):
     def _show_parsed(self, parsed: Parsed) -> None:
         field = self.query_one("#demonstrations", TextField)
         found = count(len(parsed.examples), "demonstration")
-        field.border_subtitle = f"{found} · {parsed.format}" if parsed.examples else ""
+        field.border_title = found if parsed.examples else "Demonstrations"
+        field.border_subtitle = parsed.format if parsed.examples else ""
         problems = self.query_one("#problems", Static)
         problems.display = bool(parsed.problems)
         shown = [safe(problem, 300) for problem in parsed.problems[:3]]
@@ -183,8 +190,10 @@ class PromptScreen(Screen[None]):
         if target is None:
             self.notify("choose a run or a base model first", severity="warning", markup=False)
             return
-        self._current = Exchange(field.text, self._who(target), not self._is_adapter(target))
-        await self.query_one(Transcript).add(self._current)
+        transcript = self.query_one(Transcript)
+        who = "adapter" if self._is_adapter(target) else "base model"
+        self._current = Exchange(field.text, who, target.name)
+        await transcript.add(self._current)
         field.text = ""
         pasted = self.query_one("#demonstrations", TextField).text
         instruction = self.query_one("#instruction", TextField).text.strip()
@@ -262,6 +271,11 @@ class PromptScreen(Screen[None]):
         self._use_adapter = not self._use_adapter
         self._show_who()
 
+    def action_page(self, pages: int) -> None:
+        """Leaf through the answers."""
+        answers = self.query_one(Transcript)
+        answers.scroll_relative(y=pages * max(1, answers.size.height - 2), animate=False)
+
     def action_recall(self) -> None:
         """Put the last question back into its field."""
         if said := self.query_one(Transcript).exchanges:
@@ -280,10 +294,6 @@ class PromptScreen(Screen[None]):
 
     def _is_adapter(self, target: Target) -> bool:
         return target.run is not None and target.use_adapter
-
-    def _who(self, target: Target) -> str:
-        name = target.run or target.model or ""
-        return safe(f"{name}, {'adapter' if self._is_adapter(target) else 'base model'}", 80).plain
 
 
 def _facts(facts: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
 
 from tui.follow import ENDED, RunView, Watcher
-from tui.recipes import start_detached
+from tui.recipes import resume_detached, start_detached
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.new_run import NewRunScreen
 from tui.widgets.places import Places
@@ -21,6 +21,7 @@ from tui.words import MUTED, safe
 from yofo_mlx.runs import Run, Status
 
 POLL_SECONDS = 1.0
+RESUMABLE = frozenset({"stopped", "failed", "died"})
 NO_RUNS = Content.assemble(
     ("No runs yet.\n\n", "bold"),
     "Press ", ("n", "bold $text-accent"), " to start one from a recipe, or type\n\n",
@@ -38,6 +39,7 @@ class RunsScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New run", id="runs.new", tooltip="Start a run from a recipe"),
         Binding("s", "stop", "Stop", id="runs.stop", tooltip="Finish the step, save, end"),
+        Binding("c", "resume", "Continue", id="runs.resume", tooltip="From the last checkpoint"),
         Binding("enter,p", "prompt", "Prompt", id="runs.prompt", tooltip="Use the run's adapter"),
         Binding("slash", "filter", "Filter", id="runs.filter", key_display="/"),
         Binding("escape", "clear_filter", "Clear filter", id="runs.clear_filter", show=False),
@@ -57,6 +59,7 @@ class RunsScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.starter = start_detached
+        self.resumer = resume_detached
         self._watcher = Watcher()
         self._views: list[RunView] = []
         self._polling = False
@@ -148,10 +151,15 @@ class RunsScreen(Screen[None]):
         self._show_detail()
 
     @on(DataTable.RowSelected)
-    async def action_prompt(self) -> None:
+    def action_prompt(self) -> None:
         """Open the selected run in Prompt."""
-        if self.selected is not None:
+        if self.selected is None:
+            return
+        if self.selected.run.adapter_path.is_dir():
             self.post_message(OpenInPrompt(self.selected.run))
+        else:
+            words = "It has no adapter yet: one is kept at the first validation and at the end."
+            self.notify(words, severity="warning", markup=False)
 
     def on_resize(self) -> None:
         """Show the columns there is room for."""
@@ -161,6 +169,8 @@ class RunsScreen(Screen[None]):
         """Offer only what the selected run allows."""
         if action == "stop":
             return self.selected is not None and self.selected.status == "running"
+        if action == "resume":
+            return self.selected is not None and self.selected.status in RESUMABLE
         if action == "prompt":
             return self.selected is not None
         if action == "clear_filter":
@@ -175,6 +185,19 @@ class RunsScreen(Screen[None]):
         if run is not None:
             self._wanted = run.run_id
             self._look()
+
+    def action_resume(self) -> None:
+        """Go on with the selected run from its last checkpoint."""
+        if self.selected is not None:
+            self._resume(self.selected.run)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="resume")
+    def _resume(self, run: Run) -> None:
+        try:
+            self.resumer(run)
+        except OSError as error:
+            words = f"cannot go on with the run: {error}"
+            self.app.call_from_thread(self.notify, words, severity="error", markup=False)
 
     def action_stop(self) -> None:
         """Ask, then let the run finish its step, save and end."""

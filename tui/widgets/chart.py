@@ -28,6 +28,12 @@ class Line:
     joined: bool = True  # False draws dots only
     marked: bool = False  # True makes every point stand out
 
+    def heights(self) -> list[float]:
+        """Return the values that must be seen; of loose dots, a few outliers may be lost."""
+        values = [y for _, y in self.points]
+        outliers = 0 if self.joined else len(values) // 50
+        return sorted(values)[outliers : len(values) - outliers]
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -44,9 +50,9 @@ class Chart(Widget):
 
     DEFAULT_CSS = "Chart { height: 1fr; width: 1fr; padding: 0 1; }"
 
-    def __init__(self, heading: str, empty: str, *, id: str | None = None) -> None:
+    def __init__(self, heading: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._heading, self._empty = heading, empty
+        self._heading, self._empty = heading, ""
         self._lines: tuple[Line, ...] = ()
         self._axes = Axes("{:g}".format)
 
@@ -55,11 +61,11 @@ class Chart(Widget):
         """Return what is drawn."""
         return self._lines
 
-    def show(self, lines: Sequence[Line], axes: Axes) -> None:
-        """Draw these lines from now on."""
+    def show(self, lines: Sequence[Line], axes: Axes, empty: str) -> None:
+        """Draw these lines from now on; without any point, say `empty`."""
         lines = tuple(line for line in lines if line.points)
-        if (lines, axes) != (self._lines, self._axes):
-            self._lines, self._axes = lines, axes
+        if (lines, axes, empty) != (self._lines, self._axes, self._empty):
+            self._lines, self._axes, self._empty = lines, axes, empty
             self.refresh()
 
     def render(self) -> Content:
@@ -89,7 +95,7 @@ class Chart(Widget):
     def _window(self) -> "Window":
         xs = [x for line in self._lines for x, _ in line.points]
         xs += [x for x, _ in self._axes.ticks]
-        low, high = self._axes.y_range or _spread([y for k in self._lines for _, y in k.points])
+        low, high = self._axes.y_range or _spread([y for k in self._lines for y in k.heights()])
         return Window(min(xs), max(xs), low, high)
 
     def _y_label(self, index: int, rows: int, window: "Window") -> str:

@@ -41,8 +41,8 @@ class RunDetail(Vertical):
             yield Meter(id="whole")
             yield Meter(id="inside")
         with Horizontal(id="charts"):
-            yield Chart("loss", "no step yet", id="loss")
-            yield Chart("accuracy by shots", "measured at the next validation", id="shots")
+            yield Chart("loss", id="loss")
+            yield Chart("accuracy by shots", id="shots")
         with VerticalScroll(id="notes", can_focus=False):
             yield Static(id="words")
 
@@ -60,8 +60,9 @@ class RunDetail(Vertical):
         self._show_meters(view)
         self.set_class(view.status in TROUBLE, "-trouble")
         self.set_class(not view.losses and view.status in ENDED, "-bare")
-        self.query_one("#loss", Chart).show(*_loss_chart(view))
-        self.query_one("#shots", Chart).show(*_shots_chart(view))
+        self.query_one("#loss", Chart).show(*_loss_chart(view), "no step yet")
+        waiting = "no validation" if view.status in ENDED else "measured at the next validation"
+        self.query_one("#shots", Chart).show(*_shots_chart(view), waiting)
         notes = _notes(view)
         self.query_one("#words", Static).update(notes)
         self.query_one("#notes").display = bool(notes.plain)
@@ -159,10 +160,9 @@ def _notes(view: RunView) -> Content:
         said += _trouble(view.end)
     elif view.status == "died":
         words = "The trainer was gone before it could say why: killed, out of memory, or a crash."
-        hint = f"Go on from the last checkpoint: yofo resume {view.run.run_id}"
-        said += [Content.styled(words, "$text-error"), safe(hint)]
+        said += [Content.styled(words, "$text-error"), _go_on(view)]
     elif view.end is not None and view.end["kind"] == "stopped":
-        said.append(safe(f"Stopped: {view.end.get('reason', 'asked to')}"))
+        said.append(safe(f"Stopped: {view.end.get('reason', 'asked to')}. ") + _go_on(view))
     if view.console:
         said.append(muted("last words of the console:"))
         said += [Content("  ") + safe(line, 400) for line in view.console]
@@ -172,6 +172,12 @@ def _notes(view: RunView) -> Content:
     for warning in shown:
         said.append(Content.styled("! ", "$text-warning") + _joined(warning))
     return lines(said)
+
+
+def _go_on(view: RunView) -> Content:
+    key = ("c", "bold $text-accent")
+    rest = f" (or `yofo resume {view.run.run_id}`)."
+    return Content.assemble("Go on from the last checkpoint with ", key, safe(rest))
 
 
 def _trouble(event: Event) -> list[Content]:

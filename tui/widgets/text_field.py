@@ -44,6 +44,8 @@ class QueryField(TextField):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "ask", "Ask", id="query.ask", priority=True),
+        Binding("pageup", "screen.page(-1)", "Earlier answers", show=False, id="query.earlier"),
+        Binding("pagedown", "screen.page(1)", "Later answers", show=False, id="query.later"),
         Binding("ctrl+j", "newline", "New line", id="query.newline", show=False),
     ]
 

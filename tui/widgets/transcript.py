@@ -23,16 +23,20 @@ class Exchange(Vertical):
     Exchange .question { color: $foreground-muted; }
     Exchange .answer { border-left: thick $primary; padding-left: 1; }
     Exchange.-base .answer { border-left: thick $panel-lighten-3; }
+    Exchange .model { color: $text-primary; text-style: bold; }
+    Exchange.-same-model .model { display: none; }
     Exchange .facts { color: $foreground-muted; }
     """
 
-    def __init__(self, question: str, who: str, base: bool) -> None:
+    def __init__(self, question: str, who: str, model: str) -> None:
         super().__init__()
-        self.question, self.answer, self._who = question, "", who
-        self.set_class(base, "-base")
+        self.question, self.answer, self.model = question, "", model
+        self._who = who
+        self.set_class(who != "adapter", "-base")
 
     def compose(self) -> ComposeResult:
         """Lay question, answer and facts out."""
+        yield Static(safe(self.model, 80), classes="model")
         yield Static(safe(self.question, LONGEST), classes="question")
         yield Static(muted("…"), classes="answer")
         yield Static(Content(self._who), classes="facts")
@@ -48,8 +52,8 @@ class Exchange(Vertical):
         shown = safe(self.answer, LONGEST) if self.answer else muted("(empty)")
         self.query_one(".answer", Static).update(shown)
         facts = [self._who]
-        if (tokens := result.get("tokens")) is not None:
-            facts.append(f"{tokens} tokens")
+        if (read := result.get("prompt_tokens")) is not None:
+            facts.append(f"{read} tokens in, {result.get('tokens')} out")
         if isinstance(speed := result.get("tokens_per_s"), int | float):
             facts.append(f"{number(speed)} tokens/s")
         if isinstance(seconds := result.get("seconds"), int | float):
@@ -67,6 +71,8 @@ class Exchange(Vertical):
 
 class Transcript(VerticalScroll):
     """The exchanges of this sitting; follows the end unless the user has scrolled up."""
+
+    can_focus = False  # page up and page down in the question's field leaf through it
 
     DEFAULT_CSS = """
     Transcript { scrollbar-size-vertical: 1; }
@@ -88,8 +94,10 @@ class Transcript(VerticalScroll):
 
     async def add(self, exchange: Exchange) -> None:
         """Append an exchange, forgetting the oldest when there are too many."""
+        said = self.exchanges
+        exchange.set_class(bool(said) and said[-1].model == exchange.model, "-same-model")
         self.query(".empty").remove()
-        for old in self.exchanges[: -(MOST - 1)]:
+        for old in said[: -(MOST - 1)]:
             old.remove()
         await self.mount(exchange)
         self.scroll_end(animate=False)
