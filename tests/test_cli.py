@@ -109,6 +109,11 @@ def test_the_main_job_from_train_to_eval(yofo: Any, tmp_path: Path) -> None:
     assert code == 0 and [row["run_id"] for row in rows] == [run.run_id]
     assert rows[0]["status"] == "finished" and rows[0]["step"] == 3
 
+    code, _, err = yofo("eval", "last", "--picture", tmp_path / "picture.doc")
+    assert code == 2 and ".png, .svg or .pdf" in err
+    code, _, err = yofo("eval", "last", "--picture", tmp_path / "nowhere" / "picture.png")
+    assert code == 2 and "not a folder to write to" in err
+
     picture = tmp_path / "picture.svg"
     few = set_all("evaluation.queries=1", "evaluation.shots=[0,1]")
     code, out, err = yofo("eval", "last", "--json", "--picture", picture, *few)

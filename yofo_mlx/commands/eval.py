@@ -1,6 +1,7 @@
 """`yofo eval`: accuracy by number of shots on held-out tasks, base against adapter."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ def evaluate_run(
 ) -> ExitCode:
     """Measure a run's held-out tasks without and with its adapter; keep the result with the run."""
     run = runs.find(name)
+    path = _picture_path(picture or run.path / PICTURE)
     if not run.adapter_path.is_dir():
         raise RunError(
             f"run {run.run_id} has no adapter yet (it is {run.status()})",
@@ -43,11 +45,19 @@ def evaluate_run(
     load_adapter(base.model, run.adapter_path)
     report = Report.join(run.run_id, without, measure(base, recipe, entries, "adapter"))
     write_text(run.path / "eval.json", json.dumps(report.as_dict(), indent=2) + "\n")
-    path = picture or run.path / PICTURE
     draw(report, path)
     print(json.dumps(report.as_dict()) if as_json else table(report))
     print(f"picture: {path}", file=sys.stderr)
     return ExitCode.OK
+
+
+def _picture_path(path: Path) -> Path:
+    """Refuse a picture that could not be written, before minutes of measuring."""
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise RecipeError(f"{path}: pictures are .png, .svg or .pdf", "give it such a name")
+    if not os.access(path.parent, os.W_OK):
+        raise RecipeError(f"{path.parent} is not a folder to write to", "choose another place")
+    return path
 
 
 def _choose(entries: list[TaskEntry], only: Sequence[str]) -> list[TaskEntry]:
