@@ -155,7 +155,7 @@ class Pilots:
         make = self._sessions.make
         modes = {**YofoApp.MODES, "prompt": lambda: PromptScreen(make)}
         app = type("App", (YofoApp,), {"MODES": modes})()
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             await pilot.pause()
             if place != "runs":
                 await app.switch_mode(place)
