@@ -24,11 +24,11 @@ output = " {{output}}\\n"
 rank = 8
 scale = 2.0
 [episodes]
-max_tokens = 512
+max_tokens = 384
 [optimizer]
 learning_rate = 5e-3
 [train]
-steps = 12
+steps = 8
 batch_size = 2
 [evaluation]
 shots = [0, 2]
@@ -36,12 +36,14 @@ queries = 2
 [[tasks]]
 source = "{data}/banking77"
 family = "classification"
+limit = 1000
 [[tasks]]
 source = "{data}/clinc150/data_full.json"
 records = "{{split}}"
 splits = {{train = "train", valid = "val", test = "test"}}
 input = "{{0}}"
 output = "{{1}}"
+limit = 1000
 family = "classification"
 """
 
