@@ -10,6 +10,8 @@ from typing import Any
 
 import mlx.core as mx
 
+from yofo_mlx.errors import RunError
+
 
 class RowGather:
     """Stands for a layer and keeps the given rows of its output, (B, L, D) -> (1, N, D)."""
@@ -35,13 +37,24 @@ class RowGather:
 @contextmanager
 def only_rows(model: Any, rows: mx.array) -> Iterator[None]:
     """Let `model` return logits of the given rows of (B * L) only."""
-    layers = model.layers
-    last = layers[-1]
+    last = model.layers[-1]
+    layers = _home(model, last)
     layers[-1] = RowGather(last, rows)
     try:
         yield
     finally:
         layers[-1] = last
+
+
+def _home(model: Any, last: Any) -> list[Any]:
+    """Return the list that the model runs through; `model.layers` may be a copy of it."""
+    for module in model.modules():
+        for value in module.values():
+            if isinstance(value, list) and value and value[-1] is last:
+                return value
+    raise RunError(
+        f"no list of layers found in {type(model).__module__}", "this model is not supported"
+    )
 
 
 def row_logits(

@@ -66,7 +66,7 @@ class Segmenter:
 
         if not self.is_complete(self.answer("x")):
             raise RecipeError(
-                f"the tokenizer loses the characters that end an answer: {self._frame.answer_end!r}",
+                f"the tokenizer loses what ends an answer: {self._frame.answer_end!r}",
                 "choose others in template.output: without them the model never learns to stop",
             )
 

@@ -119,7 +119,7 @@ def reference() -> str:
     lines = [
         "# Recipe reference",
         "",
-        "Generated from `yofo_mlx/recipe.py`; `yofo recipes explain` prints the same on the terminal.",
+        "Generated from `yofo_mlx/recipe.py`; `yofo recipes explain` prints the same text.",
         "A key without a default is required or may be left out, as its text says. In a command,",
         "`--set section.key=value` beats the file; `tasks.0.limit=100` reaches into a list.",
         "",
