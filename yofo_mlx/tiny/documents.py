@@ -17,17 +17,18 @@ JOINED_SHARE = 0.2  # of the exercises: these join the words of an input by arro
 
 Document = list[tuple[str, float]]
 
-# How often each skill is drawn for an exercise.
-SKILL_SHARES = {
-    "classify": 0.20,
-    "classify_two": 0.10,
-    "relate": 0.16,
-    "look_up": 0.10,
-    "rewrite": 0.16,
-    "encipher": 0.14,
-    "calculate": 0.06,
-    "spot": 0.08,
+# How often each skill is drawn for an exercise, and the sign of its own before an answer.
+SKILLS = {
+    "classify": (0.18, ":"),
+    "classify_two": (0.10, " &"),
+    "relate": (0.16, " ~"),
+    "look_up": (0.12, " *"),
+    "rewrite": (0.18, " /"),
+    "encipher": (0.12, " #"),
+    "calculate": (0.05, " +"),
+    "spot": (0.09, " @"),
 }
+OWN_SIGN_SHARE = 0.6  # of the exercises; the others write `=`, and the pairs tell the skill
 
 LEXICON = skills.Lexicon(tuple(TOPICS.values()), NAMES)
 WORDS = vocabulary()
@@ -42,10 +43,11 @@ class Notation:
     end: str
 
 
-def draw_notation(random: Random) -> Notation:
+def draw_notation(random: Random, sign: str) -> Notation:
     """Return a notation for one document; an arrow never stands before an answer."""
+    middle = sign if random.random() < OWN_SIGN_SHARE else " ="
     joint = " ->" if random.random() < JOINED_SHARE else ""
-    return Notation(joint, random.choice((" =", ":")), random.choice((".", ";", "\n")))
+    return Notation(joint, middle, random.choice((".", ";", "\n")))
 
 
 def glue(word: str) -> str:
@@ -53,9 +55,10 @@ def glue(word: str) -> str:
     return f" {word}"
 
 
-def exercise(random: Random, draw: skills.Draw, room: int) -> Document:
+def exercise(random: Random, skill: str, room: int) -> Document:
     """Write pairs of a skill in one notation until the room, in pieces, is used."""
-    notation, document = draw_notation(random), Document()
+    draw, document = draw_skill(random, skill, room), Document()
+    notation = draw_notation(random, SKILLS[skill][1])
     while len(document) < room:
         given, answer = draw()
         first = given[0] if notation.end == "\n" else glue(given[0])
@@ -152,8 +155,8 @@ def draw_document(random: Random, longest: int) -> Document:
     for share, write in ((0.08, prose), (0.13, chains), (0.18, repetition), (0.22, spelling)):
         if kind < share:
             return write(random, room)
-    skill = random.choices(list(SKILL_SHARES), list(SKILL_SHARES.values()))[0]
-    return exercise(random, draw_skill(random, skill, room), room)
+    shares = [share for share, _ in SKILLS.values()]
+    return exercise(random, random.choices(list(SKILLS), shares)[0], room)
 
 
 def rows(seed: str, length: int, ids: dict[str, int]) -> Iterator[tuple[list[int], list[float]]]:

@@ -18,13 +18,13 @@ from typing import cast
 
 import mlx.core as mx
 
-from yofo_mlx.tiny.documents import SKILL_SHARES, SURE, draw_skill, exercise, rows
+from yofo_mlx.tiny.documents import SKILLS, SURE, exercise, rows
 from yofo_mlx.tiny.network import Shape, Weights, cross_entropy, logits
 from yofo_mlx.tiny.tokenizer import BOS, EOS, build_tokenizer, pieces, save_tokenizer
 from yofo_mlx.tiny.updater import Updater
 from yofo_mlx.tiny.wiring import initial_weights
 
-STAGES = ((0.3, 128), (0.8, 256), (1.0, 640))  # (until this share of the tokens, row length)
+STAGES = ((0.3, 128), (0.75, 256), (1.0, 576))  # (until this share of the tokens, row length)
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,9 @@ def skill_accuracy(
     """Return per skill the share of answer tokens foreseen in the second half of new exercises."""
     ids = piece_ids()
     accuracy: dict[str, float] = {}
-    for skill in SKILL_SHARES:
+    for skill in SKILLS:
         random = Random(f"accuracy {skill}")
-        documents = [
-            exercise(random, draw_skill(random, skill, length), length)[:length]
-            for _ in range(count)
-        ]
+        documents = [exercise(random, skill, length)[:length] for _ in range(count)]
         tokens = mx.array([[ids[piece] for piece, _ in document] for document in documents])
         sure = mx.array([[share == SURE for _, share in document] for document in documents])
         hits = logits(weights, shape, tokens)[:, :-1].argmax(axis=-1) == tokens[:, 1:]

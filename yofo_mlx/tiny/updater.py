@@ -27,7 +27,8 @@ class Updater:
     """Two optimizers and their states, for weights in one flat mapping."""
 
     def __init__(self, steps: int) -> None:
-        self.muon = optimizers.Muon(schedule(MUON_RATE, steps))
+        # MLX adds the decay to the gradient, where it would drown what the small loss asks for.
+        self.muon = optimizers.Muon(schedule(MUON_RATE, steps), weight_decay=0.0)
         self.adam = optimizers.AdamW(
             schedule(ADAM_RATE, steps), betas=[0.9, 0.98], weight_decay=0.0
         )
