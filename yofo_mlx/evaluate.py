@@ -15,10 +15,12 @@ from mlx_lm.models.cache import make_prompt_cache
 from yofo_mlx import metrics
 from yofo_mlx.caches import clone, size_in_bytes
 from yofo_mlx.episodes import Demonstration, tokenize
+from yofo_mlx.models import Base
 from yofo_mlx.objective import token_losses
-from yofo_mlx.recipe import Evaluation
+from yofo_mlx.recipe import Evaluation, Recipe
 from yofo_mlx.rows import row_logits
 from yofo_mlx.segments import Segmenter
+from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example, Task
 
 PREFILL_TOKENS = 1024
@@ -42,6 +44,20 @@ class Query:
 
     example: Example
     tokens: Demonstration
+
+
+def evaluate_entry(base: Base, recipe: Recipe, entry: TaskEntry) -> Iterator[Measure]:
+    """Measure a recipe's task with the model as it is."""
+    return evaluate_task(
+        base.model,
+        Segmenter(base.tokenizer, recipe.template, entry.task.instruction),
+        entry.task,
+        recipe.evaluation,
+        max_tokens=recipe.evaluation.max_tokens or recipe.episodes.max_tokens,
+        seed=recipe.seed,
+        metric=entry.metric,
+        answer_after=entry.answer_after,
+    )
 
 
 def evaluate_task(

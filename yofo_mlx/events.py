@@ -7,7 +7,6 @@ Kinds and their fields:
     step        step, loss, lr, grad_norm, tokens, targets, shots, tokens_per_s, targets_per_s,
                 peak_gb, memory_gb, total_tokens, share (of the run done), seconds_left
     eval        step, loss, by_shots: [{shots, accuracy, loss}], best
-    sample      step, task, shots, query, expected, answer
     checkpoint  step, path
     warning     message, hint
     finished    step, best_step, seconds

@@ -20,14 +20,13 @@ from yofo_mlx.checkpoints import (
     save_checkpoint,
 )
 from yofo_mlx.errors import RunError
-from yofo_mlx.evaluate import Measure, evaluate_task, mean_by_shots
+from yofo_mlx.evaluate import Measure, evaluate_entry, mean_by_shots
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.longcontext import loss_and_gradients
 from yofo_mlx.models import Base
 from yofo_mlx.recipe import Recipe, Training
 from yofo_mlx.runs import Run
 from yofo_mlx.schedule import learning_rate
-from yofo_mlx.segments import Segmenter
 from yofo_mlx.workload import Workload
 
 Listener = Callable[[Event], None]
@@ -255,16 +254,7 @@ def _validate(trainer: Trainer) -> None:
         if trainer.should_stop():  # a resumed run makes up for it
             return
         trainer.emit("progress", step=state.step, done=done, total=len(entries), phase="validation")
-        measures += evaluate_task(
-            model,
-            Segmenter(trainer.base.tokenizer, recipe.template, entry.task.instruction),
-            entry.task,
-            recipe.evaluation,
-            max_tokens=recipe.evaluation.max_tokens or recipe.episodes.max_tokens,
-            seed=recipe.seed,
-            metric=entry.metric,
-            answer_after=entry.answer_after,
-        )
+        measures += evaluate_entry(trainer.base, recipe, entry)
     state.validated_step = state.step
     if not measures:
         return

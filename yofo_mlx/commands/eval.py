@@ -10,13 +10,12 @@ from yofo_mlx import runs
 from yofo_mlx.adapters import load_adapter
 from yofo_mlx.commands.train import load
 from yofo_mlx.errors import ExitCode, RecipeError, RunError
-from yofo_mlx.evaluate import Measure, evaluate_task
+from yofo_mlx.evaluate import Measure, evaluate_entry
 from yofo_mlx.files import write_text
 from yofo_mlx.models import Base
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.report import Report, draw, table
-from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
 
 PICTURE = "accuracy-by-shots.png"
@@ -86,16 +85,7 @@ def measure(base: Base, recipe: Recipe, entries: list[TaskEntry], what: str) -> 
     measures: list[Measure] = []
     for number, entry in enumerate(entries, 1):
         _talk(f"\r{what}: task {number} of {len(entries)}")
-        measures += evaluate_task(
-            base.model,
-            Segmenter(base.tokenizer, recipe.template, entry.task.instruction),
-            entry.task,
-            recipe.evaluation,
-            max_tokens=recipe.evaluation.max_tokens or recipe.episodes.max_tokens,
-            seed=recipe.seed,
-            metric=entry.metric,
-            answer_after=entry.answer_after,
-        )
+        measures += evaluate_entry(base, recipe, entry)
     _talk("\n")
     return measures
 
