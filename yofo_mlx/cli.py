@@ -104,7 +104,10 @@ def train(
     name: Annotated[str | None, typer.Option(help="Name in the run's id.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Train in the background.")] = False,
 ) -> int:
-    """Train a recipe; Ctrl-C finishes the step and saves, twice stops now."""
+    """Train a recipe.
+
+    Ctrl-C once finishes the step and saves, twice stops now.
+    """
     if detach:
         from yofo_mlx.commands import background
 
@@ -130,7 +133,10 @@ def evaluate(
     picture: Annotated[Path | None, typer.Option(help="Picture to write (PNG, SVG, PDF).")] = None,
     as_json: Json = False,
 ) -> int:
-    """Measure accuracy by number of shots on held-out tasks, base against adapter."""
+    """Measure accuracy by shots on held-out tasks.
+
+    Base and adapter answer the same queries; the result is kept with the run.
+    """
     from yofo_mlx.commands import eval as command
 
     return command.evaluate_run(
@@ -161,7 +167,7 @@ def show(
     step: Annotated[int, typer.Option(min=0, help="Update whose first episode is shown.")] = 0,
     as_json: Json = False,
 ) -> int:
-    """Show one training episode with its targets coloured, and what is trained in all."""
+    """Show what is trained, targets coloured."""
     from yofo_mlx.commands import show as command
 
     return command.show(recipe, overrides or [], step=step, as_json=as_json)
