@@ -141,6 +141,16 @@ async def test_hostile_text_changes_nothing_but_itself(
         assert prefill["demonstrations"][0]["input"] == evil
 
 
+async def test_a_line_of_a_million_characters_can_be_pasted(
+    pilots: Any, until: Any, shown: Any
+) -> None:
+    async with pilots.open("prompt") as pilot:
+        await paste(pilot, "x y " * 250_000 + "\tlong\nshort\tb\n")
+        await until(pilot, lambda: "2 demonstrations" in shown(pilot))
+        await pilot.press("a")
+        assert pilot.app.screen.query_one("#demonstrations", TextField).text.endswith("a")
+
+
 async def test_a_question_of_several_lines_is_asked_whole(
     pilots: Any, sessions: Any, until: Any
 ) -> None:

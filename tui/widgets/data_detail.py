@@ -1,5 +1,8 @@
 """One data set in full: columns, labels, examples, problems."""
 
+import os
+from pathlib import Path
+
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -36,7 +39,7 @@ def describe(data: DataSet) -> Content:
         Content.assemble(
             safe(data.name, 80).stylize("bold"),
             "  ",
-            one_line(data.source.source, 120).stylize(MUTED),
+            one_line(_near(data.source.source), 120).stylize(MUTED),
         ),
         *_facts(data),
         *_problems(data),
@@ -83,11 +86,16 @@ def _problem(problem: Problem, hint_before: str) -> list[Content]:
     """Return a problem's line, and its hint's unless that was just given."""
     style = "$text-error" if problem.severity == "error" else "$text-warning"
     mark = "✗ " if problem.severity == "error" else "! "
-    place = one_line(problem.place, 120).stylize(MUTED)
-    said = [Content.assemble((mark, style), place, "  ", safe(problem.message, 400))]
+    place = one_line(_near(str(problem.place)), 120).stylize(MUTED)
+    said = [Content.assemble((mark, style), place, "  ", safe(_near(problem.message), 400))]
     if problem.hint and problem.hint != hint_before:
         said.append(Content("  ") + safe(problem.hint, 300))
     return said
+
+
+def _near(text: str) -> str:
+    """Leave out the folder we are in."""
+    return text.replace(f"{Path.cwd()}{os.sep}", "")
 
 
 def _examples(data: DataSet) -> list[Content]:

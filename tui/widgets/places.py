@@ -1,4 +1,4 @@
-"""The line at the top: the three places, and how many runs are running."""
+"""The line at the top: the three places."""
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal

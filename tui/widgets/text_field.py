@@ -1,13 +1,16 @@
 """A field for pasted text: all its lines, and none of it obeyed by the terminal."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
 from yofo_mlx.text import printable
+
+LONGEST_WRAPPED: Final = 20_000  # characters
 
 
 class TextField(TextArea):
@@ -31,6 +34,11 @@ class TextField(TextArea):
             show_line_numbers=False,
             highlight_cursor_line=False,
         )
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Leave enormous lines unwrapped: wrapping one takes seconds at every key."""
+        pasted = f"{self.text}\n{event.text}".split("\n")
+        self.soft_wrap = max(map(len, pasted)) <= LONGEST_WRAPPED
 
     def get_line(self, line_index: int) -> Text:
         """Return a line as it is drawn."""
@@ -63,6 +71,8 @@ class QueryField(TextField):
 
 def neutralised(text: str) -> str:
     """Replace control characters one for one, so that the cursor stays where it is."""
+    if printable(text, keep="\t") == text:
+        return text
     return "".join(c if c == "\t" or printable(c) == c else _picture(c) for c in text)
 
 
