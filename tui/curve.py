@@ -35,6 +35,6 @@ def smoothed(points: tuple[Point, ...]) -> tuple[Point, ...]:
     sums = [0.0, *accumulate(y for _, y in points)]
     result = []
     for i, (x, _) in enumerate(points):
-        near = min(half, i, len(points) - 1 - i)
-        result.append((x, (sums[i + near + 1] - sums[i - near]) / (2 * near + 1)))
+        start, end = max(0, i - half), min(len(points), i + half + 1)
+        result.append((x, (sums[end] - sums[start]) / (end - start)))
     return tuple(result)

@@ -126,7 +126,7 @@ class Follower:
             planned=_planned(started),
             step=self._last.get("step"),
             progress=self._last.get("progress") if self._busy and status not in ENDED else None,
-            end=ends[-1] if ends else None,
+            end=ends[-1] if ends and status in ENDED else None,
             losses=self._losses.points(),
             valid_losses=self._valid.points(),
             base=self._base,

@@ -128,8 +128,8 @@ def _loss_chart(view: RunView) -> tuple[list[Line], Axes]:
     many = len(view.losses) > 12
     drawn = [
         Line("step", view.losses, MUTED, joined=False) if many else None,
-        Line("train", smoothed(view.losses) if many else view.losses, "$primary"),
-        Line("valid", view.valid_losses, "$warning", marked=True),
+        Line("train", smoothed(view.losses) if many else view.losses, "$text-primary"),
+        Line("valid", view.valid_losses, "$text-warning", marked=True),
     ]
     return [line for line in drawn if line is not None], Axes(number, x_format=_step_label)
 
@@ -144,7 +144,7 @@ def _shots_chart(view: RunView) -> tuple[list[Line], Axes]:
     name = f"step {view.eval_step}"
     drawn = [
         Line("base", _accuracies(view.base, at), MUTED, marked=True),
-        Line(name, _accuracies(view.adapter, at), "$success", marked=True),
+        Line(name, _accuracies(view.adapter, at), "$text-success", marked=True),
     ]
     ticks = tuple((at[shots], str(shots)) for shots in places)
     return drawn, Axes(percent, y_range=(0.0, 1.0), ticks=ticks)
