@@ -139,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Pre-train yofo's embedded model.")
     parser.add_argument("--out", type=Path, required=True, help="directory to write")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tokens", type=int, default=10_000_000)
+    parser.add_argument("--tokens", type=int, default=4_200_000)
     given = parser.parse_args()
     mx.set_default_device(mx.cpu)
     plan = Plan(tokens=given.tokens, seed=given.seed)
