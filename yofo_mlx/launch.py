@@ -1,11 +1,10 @@
 """Start a run in a process of its own that outlives whoever started it."""
 
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from yofo_mlx import runs
+from yofo_mlx import child, runs
 from yofo_mlx.files import write_text
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import load_recipe, to_toml
@@ -32,7 +31,8 @@ def detach(run: Run) -> int:
     run.stop_path.unlink(missing_ok=True)
     with run.console_path.open("ab") as console:
         process = subprocess.Popen(
-            [sys.executable, "-m", "yofo_mlx.cli", "resume", str(run.path)],
+            child.command("yofo_mlx.cli", "resume", str(run.path)),
+            env=child.environment(),
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,

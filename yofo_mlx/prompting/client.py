@@ -4,20 +4,20 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from yofo_mlx import child as processes
 from yofo_mlx.errors import RunError
 from yofo_mlx.prompting import protocol
 from yofo_mlx.prompting.protocol import Params, ProtocolError, Request, Response
 
 OnNote = Callable[[str, Params], None]
+SESSION = processes.command("yofo_mlx.prompting.session")
 """Called with a notification's method and params, in the thread that waits for the result."""
 
 _PATIENCE = 3.0  # seconds a session gets to end by itself
@@ -82,7 +82,7 @@ class SessionClient:
             if self._closed:
                 raise RunError("the session was closed", "restart it")
             if self._child is None:
-                self._child = _Child(self._command or _session_command(), self._echo)
+                self._child = _Child(self._command or SESSION, self._echo)
             return self._child
 
     def __enter__(self) -> Self:
@@ -113,7 +113,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(),
+            env=processes.environment(),
             start_new_session=True,
         )
         self._talk = threading.Thread(target=self._read_stderr, daemon=True)
@@ -198,18 +198,6 @@ class _Child:
                 self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
                 if self._echo is not None:
                     self._echo(chunk.decode("utf-8", "replace"))
-
-
-def _session_command() -> list[str]:
-    # -P: a file in the current folder must not stand in for a module of the same name.
-    return [sys.executable, "-P", "-m", "yofo_mlx.prompting.session"]
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment, with this very package importable wherever we are."""
-    root = str(Path(__file__).resolve().parents[2])
-    inherited = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, inherited]))}
 
 
 def _cause(code: int) -> str:
