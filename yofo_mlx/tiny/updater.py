@@ -8,19 +8,14 @@ import mlx.optimizers as optimizers
 from yofo_mlx.tiny.network import Weights
 
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
-LONGEST_WARMUP, HELD, LAST = 100, 0.6, 0.03  # steps; share of steps at the peak; last rate
+LONGEST_WARMUP = 100  # steps
 
 
 def schedule(peak: float, steps: int) -> Callable[[mx.array], mx.array]:
-    """Warm up, hold the peak, then go down in a line."""
+    """Warm up, then hold."""
     warm = min(LONGEST_WARMUP, steps // 4 + 1)
-    hold = max(int(HELD * steps), warm + 1)
-    parts = [
-        optimizers.linear_schedule(0.01 * peak, peak, warm),
-        lambda _: mx.array(peak),
-        optimizers.linear_schedule(peak, LAST * peak, max(1, steps - hold)),
-    ]
-    return optimizers.join_schedules(parts, [warm, hold])
+    warming = optimizers.linear_schedule(0.01 * peak, peak, warm)
+    return optimizers.join_schedules([warming, lambda _: mx.array(peak)], [warm])
 
 
 class Updater:
