@@ -1,5 +1,6 @@
 """From a recipe to what a run works on: tasks, their tokenised pools, the sampler."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,10 +30,9 @@ class Workload:
         return sum(pool.left_out for pool in self.pools)
 
     def valid_entries(self, count: int) -> list[TaskEntry]:
-        """Return training tasks with queries of their own, spread over the list."""
+        """Draw training tasks with queries of their own, the same ones every time."""
         usable = [e for e in self.entries if e.role == "train" and (e.task.valid or e.task.test)]
-        step = max(1, len(usable) // count)
-        return usable[::step][:count]
+        return usable if len(usable) <= count else random.Random(0).sample(usable, count)
 
 
 def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) -> Workload:
