@@ -68,7 +68,7 @@ BAD_INPUT = {
     "empty data set": (["train", "empty.toml"], 3, "empty.jsonl"),
     "no room": (["train", "tiny", "--set", "episodes.max_tokens=4"], 3, "fits an episode of 4"),
     "unknown model": (["train", "tiny", "--set", "model=./nowhere"], 2, "no model"),
-    "unknown run": (["eval", "nothing"], 1, "no run 'nothing'"),
+    "unknown run": (["eval", "nothing"], 2, "no run 'nothing'"),
     "missing data": (["data", "check", "nowhere.csv"], 3, "nowhere.csv"),
 }
 
@@ -114,6 +114,9 @@ def test_the_main_job_from_train_to_eval(yofo: Any, tmp_path: Path) -> None:
     assert code == 2 and ".png, .svg or .pdf" in err
     code, _, err = yofo("eval", "last", "--picture", tmp_path / "nowhere" / "picture.png")
     assert code == 2 and "not a folder to write to" in err
+
+    code, _, err = yofo("eval", "last", "--set", "evaluation.shots=[500]")
+    assert code == 2 and "none of evaluation.shots can be measured" in err
 
     picture = tmp_path / "picture.svg"
     names = [task.name for task in suite.tasks("held_out")[:3]]
@@ -190,16 +193,43 @@ def test_a_detached_run_outlives_the_command_that_started_it(yofo: Any) -> None:
     assert run.status() == "finished", run.console_path.read_text()
 
 
-def test_a_detached_run_that_cannot_start_says_why(yofo: Any, tmp_path: Path) -> None:
+def test_a_detached_run_is_checked_before_anything_is_written(yofo: Any, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(TINY.format("", tmp_path / "nowhere.jsonl"))
-    yofo("train", recipe, "--detach")
+    assert yofo("train", recipe, "--detach")[0] == 3
+    assert yofo("train", "tiny", "--detach", "--set", "model=nowhere")[0] == 2
+    assert not paths.runs().exists()
+
+
+def test_a_detached_run_is_locked_and_can_be_stopped_from_its_birth(yofo: Any) -> None:
+    yofo("train", "tiny", "--detach", *set_all(*SMALL, "train.steps=100000"))
     run = runs.list_runs()[0]
-    end = time.monotonic() + 60
-    while run.status() in ("created", "running") and time.monotonic() < end:
+    assert run.status() == "running"
+    assert yofo("resume", "last")[0] == 1
+    assert yofo("stop", "last")[0] == 0
+    end = time.monotonic() + 120
+    while run.is_locked() and time.monotonic() < end:
         time.sleep(0.2)
-    last = runs.last_event(run.events_path)
-    assert last is not None and last["kind"] == "failed" and "nowhere.jsonl" in last["message"]
+    assert run.status() == "stopped"
+
+
+def test_a_resumed_run_whose_data_changed_is_told(yofo: Any, tmp_path: Path) -> None:
+    recipe, rows = tmp_path / "recipe.toml", tmp_path / "rows.jsonl"
+    text = "".join(f'{{"input": "question {i}", "output": "yes"}}\n' for i in range(20))
+    rows.write_text(text)
+    recipe.write_text(TINY.format("", rows))
+    assert yofo("train", recipe, *set_all(*SMALL[1:]))[0] == 0
+    rows.write_text(text.replace("yes", "maybe"))
+    _, _, err = yofo("resume", "last")
+    assert "the data of 1 tasks changed" in err
+    rows.write_text(text)
+    assert "changed" not in yofo("resume", "last")[2]
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = f"{sys.executable} -m yofo_mlx.cli recipes explain --json | head -c1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_no_verb_takes_a_second_trainer_on_one_run(yofo: Any) -> None:

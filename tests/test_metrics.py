@@ -12,9 +12,8 @@ from yofo_mlx.metrics import METRICS, score
     [
         ("exact", " Card  Arrival", "card arrival", 1.0),
         ("exact", "card", "cards", 0.0),
-        ("f1", "joy, anger", "anger, joy", 1.0),
-        ("f1", "joy", "anger, joy", 2 / 3),
         ("f1", "very good idea", "a good idea", 2 / 3),
+        ("f1", "Paris, the capital", "Paris", 1 / 2),
         ("f1", "", "a", 0.0),
         ("rouge", "the cat sat on the mat", "the cat lay on the mat", 10 / 12),
         ("rouge", "mat the on", "on the mat", 2 / 6),
@@ -23,17 +22,36 @@ from yofo_mlx.metrics import METRICS, score
 def test_a_metric_gives_the_figure_worked_out_by_hand(
     metric: str, answer: str, expected: str, value: float
 ) -> None:
-    assert score(metric, answer, expected) == pytest.approx(value)
+    assert score(answer, expected, metric=metric) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "separator", "value"),
+    [
+        ("joy, anger", "anger, joy", ", ", 1.0),
+        ("joy", "anger, joy", ", ", 2 / 3),
+        ("joy, anger", "joy", ", ", 2 / 3),
+        ("joy, joy", "joy", ", ", 1.0),
+        ("credit score", "credit card", ", ", 0.0),
+        ("a + c", "a + b", " + ", 1 / 2),
+        ("Ann Bob", "Bob Ann", " ", 1.0),
+    ],
+)
+def test_labels_are_compared_as_sets(
+    answer: str, expected: str, separator: str, value: float
+) -> None:
+    found = score(answer, expected, metric="f1", separator=separator)
+    assert found == pytest.approx(value)
 
 
 def test_only_what_follows_the_mark_is_compared() -> None:
-    assert score("exact", "so 3 + 4 is 7 #### 7", "three and four #### 7", "####") == 1.0
-    assert score("exact", "#### 8", "#### 7", "####") == 0.0
+    assert score("so 3 + 4 is 7 #### 7", "four #### 7", metric="exact", answer_after="####") == 1.0
+    assert score("#### 8", "#### 7", metric="exact", answer_after="####") == 0.0
 
 
 @given(metric=st.sampled_from(list(METRICS)), answer=st.text(), expected=st.text())
 def test_scores_are_between_0_and_1_and_an_answer_equals_itself(
     metric: str, answer: str, expected: str
 ) -> None:
-    assert 0.0 <= score(metric, answer, expected) <= 1.0
-    assert score(metric, expected, expected) == 1.0
+    assert 0.0 <= score(answer, expected, metric=metric) <= 1.0
+    assert score(expected, expected, metric=metric) == 1.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from yofo_mlx import runs
-from yofo_mlx.errors import RunError
+from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import EventWriter
 from yofo_mlx.files import new_folder, write_text
 from yofo_mlx.runs import Run
@@ -87,9 +87,9 @@ def test_runs_are_listed_newest_first_and_found_by_part(run: Run) -> None:
     assert runs.find("last") == later
     assert runs.find("my-recipe") == run
     assert runs.find(str(run.path)) == run
-    with pytest.raises(RunError, match="could be any of 2"):
+    with pytest.raises(RecipeError, match="could be any of 2"):
         runs.find("-")
-    with pytest.raises(RunError, match="no run 'nothing'"):
+    with pytest.raises(RecipeError, match="no run 'nothing'"):
         runs.find("nothing")
 
 

@@ -19,7 +19,7 @@ from yofo_mlx.adapters import load_adapter
 from yofo_mlx.caches import clone
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.evaluate import draw_prompt, evaluate_task, generate
+from yofo_mlx.evaluate import draw_prompt, evaluate_entry, evaluate_task, generate
 from yofo_mlx.events import Event
 from yofo_mlx.models import Base, load_base
 from yofo_mlx.recipe import Evaluation, Optimizer, Recipe
@@ -199,6 +199,73 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_what_it_was_about(
 def test_layers_that_the_model_lacks_are_named(entries: list[TaskEntry]) -> None:
     with pytest.raises(RecipeError, match=r"no self_attn\.qq_proj"):
         run_it(small_recipe('lora.keys=["self_attn.qq_proj"]'), entries)
+
+
+def test_without_validation_the_latest_adapter_is_kept_also_after_a_stop() -> None:
+    recipe = small_recipe()
+    blind = [
+        replace(entry, task=replace(entry.task, test=()))
+        for entry in load_tasks(recipe.tasks, 0, Path.cwd())[:2]
+    ]
+    run, events = run_it(recipe, blind, stop_after=2)
+    assert "no training task has queries" in next(
+        event["message"] for event in events if event["kind"] == "warning"
+    )
+    run_it(recipe, blind, run=run)
+    newest = list_checkpoints(run)[0] / "adapters.safetensors"
+    assert adapter_bytes(run) == newest.read_bytes()
+
+
+def test_a_stop_in_the_last_step_still_leaves_the_last_validation_to_do(
+    entries: list[TaskEntry],
+) -> None:
+    run, before = run_it(small_recipe(), entries, stop_after=6)
+    assert before[-1]["kind"] == "stopped"
+    _, after = run_it(small_recipe(), entries, run=run)
+    assert [event["kind"] for event in after][-1] == "finished"
+    assert [event["step"] for event in after if event["kind"] == "eval"] == [6]
+
+
+def test_validation_asks_the_valid_split_and_leaves_the_test_split_alone(
+    entries: list[TaskEntry],
+) -> None:
+    base, recipe = load_base("tiny"), small_recipe("evaluation.queries=50")
+    task = entries[0].task
+    entry = replace(entries[0], task=replace(task, valid=task.train[:3], test=task.test[:5]))
+    asked = {
+        valid: next(iter(evaluate_entry(base, recipe, entry, valid=valid))).queries
+        for valid in (True, False)
+    }
+    assert asked == {True: 3, False: 5}
+
+
+def test_an_update_that_breaks_the_adapter_is_not_saved(entries: list[TaskEntry]) -> None:
+    recipe = small_recipe("optimizer.learning_rate=1e38", "optimizer.warmup=0.0")
+    run = launch.create_run(recipe, "test")
+    with pytest.raises(RunError, match="not finite"):
+        run_it(recipe, entries, run=run)
+    assert not list_checkpoints(run)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [("lora.fine_tune_type=dora", "rows of zeros"), ("lora.num_layers=99", "has 5 layers")],
+)
+def test_adapters_that_the_model_cannot_carry_are_refused(
+    entries: list[TaskEntry], override: str, words: str
+) -> None:
+    with pytest.raises(RecipeError, match=words):
+        run_it(small_recipe(override), entries)
+
+
+def test_a_checkpoint_with_something_else_than_numbers_is_named(
+    entries: list[TaskEntry],
+) -> None:
+    run, _ = run_it(small_recipe(), entries, stop_after=2)
+    state = list_checkpoints(run)[0] / "trainer_state.json"
+    state.write_text(state.read_text().replace('"step": 2', '"step": "x"'))
+    with pytest.raises(RunError, match=r"checkpoint .* cannot be read"):
+        run_it(small_recipe(), entries, run=run)
 
 
 def test_a_dora_run_trains(entries: list[TaskEntry]) -> None:

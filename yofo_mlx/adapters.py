@@ -16,14 +16,24 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapters.safetensors"
 
 
-def add_adapter(model: Any, lora: Lora) -> None:
-    """Freeze a model and put a fresh adapter on it; uses MLX's random state."""
+def check_adapter(model: Any, lora: Lora) -> None:
+    """Refuse an adapter that the model cannot carry."""
     keys = sorted({key for layer in model.layers for key, _ in layer.named_modules()})
     if unknown := sorted(set(lora.keys or ()) - set(keys)):
         raise RecipeError(
             f"lora.keys: the model's layers have no {', '.join(unknown)}",
             "there are: " + ", ".join(key for key in keys if "proj" in key or "." in key)[:400],
         )
+    if lora.num_layers > len(model.layers):
+        raise RecipeError(
+            f"lora.num_layers is {lora.num_layers}, but the model has {len(model.layers)} layers",
+            "give fewer, or -1 for all",
+        )
+
+
+def add_adapter(model: Any, lora: Lora) -> None:
+    """Freeze a model and put a fresh adapter on it; uses MLX's random state."""
+    check_adapter(model, lora)
     model.freeze()
     try:
         linear_to_lora_layers(
@@ -32,6 +42,12 @@ def add_adapter(model: Any, lora: Lora) -> None:
     except ValueError as error:
         raise RecipeError(f"lora: {error}", "name layers it can adapt in lora.keys") from error
     mx.eval(model.trainable_parameters())
+    for name, array in adapter_weights(model).items():
+        if name.endswith(".m") and not array.all().item():
+            raise RecipeError(
+                f"DoRA cannot adapt {name.removesuffix('.m')}: it has rows of zeros",
+                'leave such layers out of lora.keys, or set lora.fine_tune_type = "lora"',
+            )
 
 
 def parameters(lora: Lora) -> dict[str, Any]:

@@ -58,8 +58,11 @@ def load_checkpoint(path: Path, model: Any, optimizer: Any) -> TrainerState:
         arrays = _load(path / OPTIMIZER_FILE)
         values = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
         state = TrainerState(**{field.name: values[field.name] for field in fields(TrainerState)})
-        expected = {name: array.shape for name, array in adapter_weights(model).items()}
-        if {name: array.shape for name, array in weights.items()} != expected:
+        if not all(isinstance(v, int | float | None) for v in asdict(state).values()):
+            raise ValueError(f"{STATE_FILE} holds something else than numbers")
+        if _shapes(arrays) != _shapes(dict(tree_flatten({"optimizer": optimizer.state}))):
+            raise ValueError("its optimizer state is of another recipe")
+        if _shapes(weights) != _shapes(adapter_weights(model)):
             raise ValueError("its adapter has another shape than the recipe's")
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise RunError(
@@ -70,6 +73,10 @@ def load_checkpoint(path: Path, model: Any, optimizer: Any) -> TrainerState:
     optimizer.state = tree_unflatten(list(arrays.items()))["optimizer"]
     mx.eval(model.parameters(), optimizer.state)
     return state
+
+
+def _shapes(arrays: dict[str, mx.array]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(array.shape) for name, array in arrays.items()}
 
 
 def _load(path: Path) -> dict[str, mx.array]:

@@ -1,5 +1,6 @@
 """The command line: verbs to functions, imports per verb, errors to exit codes."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -44,12 +45,14 @@ def main() -> None:
     """Run the command line and exit; a user's mistake is two lines, never a traceback."""
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except YofoError as error:
         code = _complain(error)
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         code = ExitCode.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output left
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader of our output left; nothing more may be flushed to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.OK
     except Exception as error:
         code = _usage(error)
@@ -118,11 +121,11 @@ def train(
 
 
 @app.command()
-def resume(run: RunName) -> int:
+def resume(run: RunName, lock: Annotated[int | None, typer.Option(hidden=True)] = None) -> int:
     """Go on with a run from its newest checkpoint."""
     from yofo_mlx.commands import train as command
 
-    return command.resume(run)
+    return command.resume(run, lock)
 
 
 @app.command(name="eval")

@@ -4,8 +4,9 @@ For one task the demonstrations are a growing prefix: their keys and values are 
 at each number of shots all queries start from a copy of them.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -46,17 +47,21 @@ class Query:
     tokens: Demonstration
 
 
-def evaluate_entry(base: Base, recipe: Recipe, entry: TaskEntry) -> Iterator[Measure]:
-    """Measure a recipe's task with the model as it is."""
+def evaluate_entry(
+    base: Base, recipe: Recipe, entry: TaskEntry, *, valid: bool = False
+) -> Iterator[Measure]:
+    """Measure a recipe's task with the model as it is; `valid` asks the validation queries."""
+    task = entry.task
     return evaluate_task(
         base.model,
-        Segmenter(base.tokenizer, recipe.template, entry.task.instruction),
-        entry.task,
+        Segmenter(base.tokenizer, recipe.template, task.instruction),
+        replace(task, test=task.valid or task.test) if valid else task,
         recipe.evaluation,
         max_tokens=recipe.evaluation.max_tokens or recipe.episodes.max_tokens,
         seed=recipe.seed,
         metric=entry.metric,
         answer_after=entry.answer_after,
+        separator=entry.separator,
     )
 
 
@@ -70,8 +75,10 @@ def evaluate_task(
     seed: int,
     metric: str = "exact",
     answer_after: str | None = None,
+    separator: str | None = None,
 ) -> Iterator[Measure]:
     """Measure a task at each number of shots that fits `max_tokens`."""
+    judge = partial(metrics.score, metric=metric, answer_after=answer_after, separator=separator)
     scores: dict[int, list[tuple[float, float]]] = {}
     for draw in range(settings.draws):
         prompt = draw_prompt(segmenter, task, settings, seed=seed, draw=draw)
@@ -81,7 +88,7 @@ def evaluate_task(
                 results = compare(model, cache, prompt.queries, first=first)
             else:
                 results = [
-                    answer(model, cache, query, segmenter, settings, metric, answer_after, first)
+                    answer(model, cache, query, segmenter, settings, judge, first=first)
                     for query in prompt.queries
                 ]
             scores.setdefault(shots, []).extend(results)
@@ -188,15 +195,15 @@ def answer(
     query: Query,
     segmenter: Segmenter,
     settings: Evaluation,
-    metric: str,
-    answer_after: str | None,
+    judge: Callable[[str, str], float],
+    *,
     first: bool,
 ) -> tuple[float, float]:
     """Return (score of the generated answer, loss of the expected one) of one query."""
     ((_, loss),) = compare(model, cache, [query], first=first)
     question = query.tokens.first if first else query.tokens.later
     text = generate(model, clone(cache), question, segmenter, settings.max_answer_tokens)
-    return metrics.score(metric, text, query.example.output, answer_after), loss
+    return judge(text, query.example.output), loss
 
 
 def generate(

@@ -9,33 +9,41 @@ from yofo_mlx.files import write_text
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import load_recipe, to_toml
 from yofo_mlx.runs import Run
+from yofo_mlx.tasks.registry import load_tasks
 
 
 def create_run(recipe: Recipe, name: str) -> Run:
     """Create a run folder with the recipe as resolved."""
     run = runs.create(name)
-    write_text(run.recipe_path, to_toml(recipe))
+    try:
+        write_text(run.recipe_path, to_toml(recipe))
+    except BaseException:
+        run.path.rmdir()
+        raise
     return run
 
 
-def start(recipe_path: Path, overrides: Sequence[str] = ()) -> Run:
-    """Validate a recipe, create its run and train it detached."""
+def start(recipe_path: Path, overrides: Sequence[str] = (), name: str | None = None) -> Run:
+    """Check a recipe and its data, create its run and train it detached."""
     recipe = load_recipe(recipe_path, overrides)
-    run = create_run(recipe, recipe_path.stem)
+    load_tasks(recipe.tasks, recipe.seed, Path.cwd())
+    run = create_run(recipe, name or recipe_path.stem)
     detach(run)
     return run
 
 
 def detach(run: Run) -> int:
     """Train (or go on with) a run in the background; return the process id."""
-    run.stop_path.unlink(missing_ok=True)
-    with run.console_path.open("ab") as console:
+    # The child inherits the lock: from its birth on, nobody else can take the run.
+    with run.console_path.open("ab") as console, runs.locked(run) as lock:
+        run.stop_path.unlink(missing_ok=True)
         process = subprocess.Popen(
-            child.command("yofo_mlx.cli", "resume", str(run.path)),
+            child.command("yofo_mlx.cli", "resume", str(run.path), "--lock", str(lock)),
             env=child.environment(),
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
+            pass_fds=[lock],
             start_new_session=True,
         )
     return process.pid

@@ -5,40 +5,54 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 
-def exact(answer: str, expected: str) -> float:
+def exact(answer: str, expected: str, separator: str | None = None) -> float:
     """Compare whole answers, blanks and letter case aside."""
     return float(_normal(answer) == _normal(expected))
 
 
-def f1(answer: str, expected: str) -> float:
-    """Return F1 over labels where the expected answer lists several, else over words."""
-    separator = r"[,;|\n]+" if re.search(r"[,;|\n]", expected) else r"\s+"
+def f1(answer: str, expected: str, separator: str | None = None) -> float:
+    """Return F1 over the labels that `separator` joins, or over words without one."""
     found, wanted = (_items(text, separator) for text in (answer, expected))
     return _harmonic((found & wanted).total(), found.total(), wanted.total())
 
 
-def rouge(answer: str, expected: str) -> float:
+def rouge(answer: str, expected: str, separator: str | None = None) -> float:
     """Return ROUGE-L F1: longest common subsequence of words (Lin 2004)."""
     found, wanted = _words(answer), _words(expected)
     return _harmonic(_longest_common(found, wanted), len(found), len(wanted))
 
 
-METRICS: dict[str, Callable[[str, str], float]] = {"exact": exact, "f1": f1, "rouge": rouge}
+METRICS: dict[str, Callable[[str, str, str | None], float]] = {
+    "exact": exact,
+    "f1": f1,
+    "rouge": rouge,
+}
 
 
-def score(metric: str, answer: str, expected: str, answer_after: str | None = None) -> float:
+def score(
+    answer: str,
+    expected: str,
+    *,
+    metric: str,
+    answer_after: str | None = None,
+    separator: str | None = None,
+) -> float:
     """Score an answer; with `answer_after`, only what follows the last such mark counts."""
     if answer_after:
         answer, expected = (text.rpartition(answer_after)[2] for text in (answer, expected))
-    return METRICS[metric](answer, expected)
+    return METRICS[metric](answer, expected, separator)
 
 
 def _normal(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _items(text: str, separator: str) -> Counter[str]:
-    return Counter(item for part in re.split(separator, text) if (item := _normal(part)))
+def _items(text: str, separator: str | None) -> Counter[str]:
+    if separator is None:
+        return Counter(_words(text))
+    return Counter(
+        {item for part in text.split(separator.strip() or None) if (item := _normal(part))}
+    )
 
 
 def _words(text: str) -> list[str]:

@@ -25,6 +25,11 @@ class Base:
     config: dict[str, Any]
 
     @property
+    def revision(self) -> str | None:
+        """Commit of a model from the hub, None for any other."""
+        return self.path.name if self.path.parent.name == "snapshots" else None
+
+    @property
     def context(self) -> int | None:
         """Trained context length in tokens, None if the configuration does not say."""
         text = self.config.get("text_config") or self.config

@@ -10,15 +10,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from yofo_mlx.tasks.task import Family
 
-PositiveInt = Annotated[int, Field(gt=0)]
+PositiveInt = Annotated[int, Field(gt=0, lt=2**40)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
     """A table of the recipe; unknown keys are refused."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
 
@@ -27,7 +32,7 @@ class Lora(Section):
 
     fine_tune_type: Literal["lora", "dora"] = "lora"
     """`lora`, or `dora` for weight-decomposed LoRA."""
-    rank: PositiveInt = 8
+    rank: Annotated[int, Field(gt=0, le=4096)] = 8
     """Rank of the update."""
     scale: Annotated[float, Field(gt=0)] = 20.0
     """Factor on the update itself (not alpha / rank)."""
@@ -35,8 +40,14 @@ class Lora(Section):
     """Dropout on the adapter's input."""
     num_layers: Annotated[int, Field(ge=-1)] = -1
     """Adapted layers, counted from the top; -1 adapts all."""
-    keys: tuple[str, ...] | None = None
+    keys: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Adapted linear layers inside a block, such as `self_attn.q_proj`; left out: all of them."""
+
+    @model_validator(mode="after")
+    def _some_layer(self) -> Self:
+        if self.num_layers == 0:
+            raise ValueError("`num_layers` is 0: give how many layers to adapt, or -1 for all")
+        return self
 
 
 class Template(Section):
@@ -54,10 +65,10 @@ class Template(Section):
     @model_validator(mode="after")
     def _placeholders(self) -> Self:
         for name in ("instruction", "input", "output"):
-            if "{" + name + "}" not in getattr(self, name):
-                raise ValueError(f"`{name}` must contain the placeholder {{{name}}}")
-        if not self.output.split("{output}")[-1]:
-            raise ValueError("`output` must end with characters that end an answer, such as \\n")
+            if getattr(self, name).count("{" + name + "}") != 1:
+                raise ValueError(f"`{name}` must contain the placeholder {{{name}}} once")
+        if self.output.split("{output}")[-1] in ("", " ", "\t"):
+            raise ValueError("`output` must end with what ends an answer, such as \\n")
         return self
 
 
@@ -71,7 +82,7 @@ class Episodes(Section):
     max_shots: Annotated[int, Field(ge=0)] | None = None
     """Most of them; left out: as many as fit. 0 is zero-shot tuning."""
     draw: Literal["uniform", "full"] = "uniform"
-    """`uniform` draws the number of shots between the bounds, `full` takes the most that fits."""
+    """`uniform` draws the number of shots; `full` goes on until the next one does not fit."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -106,7 +117,7 @@ class Optimizer(Section):
     """Share of the run over which the learning rate rises from 0."""
     final: Share = 0.05
     """Learning rate at the end, as a share of the peak."""
-    betas: tuple[Share, Share] = (0.9, 0.99)
+    betas: tuple[Decay, Decay] = (0.9, 0.99)
     """AdamW's decay rates."""
     eps: Annotated[float, Field(gt=0)] = 1e-8
     """AdamW's epsilon."""
@@ -218,13 +229,13 @@ class Recipe(Section):
 
     description: str = ""
     """One line on what the recipe is for."""
-    model: str
+    model: Annotated[str, Field(min_length=1)]
     """Hub id, directory, or `tiny` for the embedded model."""
     revision: str | None = None
     """Hub: branch, tag or commit of the model."""
     trust_remote_code: bool = False
     """Run code that comes with the model or tokenizer."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of data order, adapter initialisation and dropout."""
     lora: Lora = Lora()
     template: Template = Template()

@@ -53,7 +53,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         ) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path} is not valid TOML: {error}", "mend the line it names") from error
     for override in overrides:
         apply_override(data, override)
@@ -118,7 +118,7 @@ def _value(text: str) -> Any:
     """Read a value as TOML; anything else is a bare string."""
     try:
         return tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text.strip()
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from yofo_mlx import paths
-from yofo_mlx.errors import RunError
+from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import Event, EventReader, parse
 from yofo_mlx.files import write_text
 
@@ -135,11 +135,11 @@ def find(name: str) -> Run:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise RunError(
+        raise RecipeError(
             f"{name!r} could be any of {len(matches)} runs",
             "write more of the id: " + ", ".join(run.run_id for run in matches[:5]),
         )
-    raise RunError(f"there is no run {name!r}", f"`yofo runs` lists the runs in {paths.runs()}")
+    raise RecipeError(f"there is no run {name!r}", f"`yofo runs` lists the runs in {paths.runs()}")
 
 
 def list_runs() -> list[Run]:
@@ -148,7 +148,12 @@ def list_runs() -> list[Run]:
     if not folder.is_dir():
         return []
     found = [Run(path) for path in folder.iterdir() if (path / "recipe.toml").is_file()]
-    return sorted(found, key=lambda run: run.run_id, reverse=True)
+    return sorted(found, key=_age, reverse=True)
+
+
+def _age(run: Run) -> tuple[str, int]:
+    """Order by the time in the id, then, within a second, by the recipe's time."""
+    return run.run_id[: len("20260101-000000")], run.recipe_path.stat().st_mtime_ns
 
 
 def holder(run: Run) -> int | None:
@@ -166,19 +171,28 @@ def holder(run: Run) -> int | None:
 
 
 @contextmanager
-def locked(run: Run) -> Iterator[None]:
-    """Hold the run's lock; refuse if another process does."""
-    with open(os.open(run.lock_path, os.O_RDWR | os.O_CREAT, 0o644), "r+") as file:
-        if not _take(file):
-            pid = file.read().strip() or "unknown"
-            raise RunError(
-                f"run {run.run_id} is being trained by process {pid}",
-                "wait until it ends, or stop it first",
-            )
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+def locked(run: Run, descriptor: int | None = None) -> Iterator[int]:
+    """Hold the run's lock, or go on holding the one inherited as `descriptor`; refuse if taken."""
+    try:
+        opened = descriptor if descriptor is not None else _open_lock(run)
+        with open(opened, "r+") as file:
+            if not _take(file):
+                pid = file.read().strip() or "unknown"
+                raise RunError(
+                    f"run {run.run_id} is being trained by process {pid}",
+                    "wait until it ends, or stop it first",
+                )
+            file.seek(0)
+            file.truncate()
+            file.write(str(os.getpid()))
+            file.flush()
+            yield file.fileno()
+    except PermissionError as error:
+        raise RunError(f"{error.filename} cannot be written", "check the folder's owner") from error
+
+
+def _open_lock(run: Run) -> int:
+    return os.open(run.lock_path, os.O_RDWR | os.O_CREAT, 0o644)
 
 
 def _take(file: TextIO) -> bool:

@@ -58,7 +58,8 @@ class Segmenter:
             else _plain_frame(tokenizer, template, instruction)
         )
         self._tail = len(self._frame.answer_end.encode()) + 4
-        self._eos = frozenset(getattr(tokenizer, "eos_token_ids", ()))
+        eos = getattr(tokenizer, "eos_token_ids", ())
+        self._eos = frozenset([eos] if isinstance(eos, int) else eos or ())
         self.opening: list[int] = self._plain_encode(self._frame.opening)
         self._adds_space = self._plain_encode("\na")[len(self._plain_encode("\n")) :] != (
             self._plain_encode("a")

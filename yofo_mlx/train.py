@@ -107,16 +107,8 @@ def _prepare(trainer: Trainer) -> None:
         held_out_tasks=len(trainer.workload.held_out),
         trainable_parameters=sum(array.size for array in adapter_weights(model).values()),
     )
-    if trainer.workload.left_out:
-        trainer.emit(
-            "warning",
-            message=f"{trainer.workload.left_out} examples are longer than an episode"
-            f" ({recipe.episodes.max_tokens} tokens) and are left out",
-            hint="raise episodes.max_tokens to use them",
-        )
-    for entry in trainer.workload.entries:
-        for note in entry.notes:
-            trainer.emit("warning", message=f"{entry.task.name}: {note}", hint="")
+    for message, hint in trainer.workload.warnings(recipe):
+        trainer.emit("warning", message=message, hint=hint)
     if checkpoints := list_checkpoints(trainer.run):
         trainer.state = load_checkpoint(checkpoints[0], model, trainer.optimizer)
 
@@ -128,6 +120,7 @@ def _loop(trainer: Trainer) -> Event:
     while not (stopping := trainer.should_stop()):
         if _validation_due(trainer):
             _validate(trainer)
+            continue
         if _is_over(trainer):
             break
 
@@ -149,9 +142,9 @@ def _loop(trainer: Trainer) -> Event:
 
     if not (trainer.run.checkpoints_path / f"{state.step:07d}").exists():
         _checkpoint(trainer)
-    if not trainer.run.adapter_path.exists():  # nothing was validated: the latest is the best
+    if state.best_loss is None:  # nothing was validated: the latest is the best
         keep_best(trainer.run, trainer.base.model, recipe)
-    if stopping and not _is_over(trainer):
+    if stopping and (_validation_due(trainer) or not _is_over(trainer)):
         return trainer.emit("stopped", step=state.step, reason="asked to stop")
     return trainer.emit(
         "finished", step=state.step, best_step=state.best_step, seconds=round(state.seconds, 3)
@@ -204,6 +197,8 @@ def _update(trainer: Trainer, batches: list[Batch], rate: float) -> tuple[float,
     optimizer.learning_rate = rate
     optimizer.update(model, gradients)
     mx.eval(model.trainable_parameters(), optimizer.state)
+    if not all(mx.isfinite(array).all().item() for array in adapter_weights(model).values()):
+        _not_finite(trainer, batches, loss, norm)
     return loss, norm
 
 
@@ -212,8 +207,8 @@ def _not_finite(trainer: Trainer, batches: list[Batch], loss: float, norm: float
     checkpoints = list_checkpoints(trainer.run)
     last = f"the last good one is {checkpoints[0]}" if checkpoints else "there is no checkpoint"
     raise RunError(
-        f"step {trainer.state.step + 1}: loss {loss}, gradient norm {norm}, in an episode of"
-        f" {', '.join(tasks)}",
+        f"step {trainer.state.step + 1}: loss {loss}, gradient norm {norm}, or an adapter that is"
+        f" not finite, in an episode of {', '.join(tasks)}",
         f"lower optimizer.learning_rate or lora.scale; {last}",
     )
 
@@ -254,7 +249,7 @@ def _validate(trainer: Trainer) -> None:
         if trainer.should_stop():  # a resumed run makes up for it
             return
         trainer.emit("progress", step=state.step, done=done, total=len(entries), phase="validation")
-        measures += evaluate_entry(trainer.base, recipe, entry)
+        measures += evaluate_entry(trainer.base, recipe, entry, valid=True)
     state.validated_step = state.step
     if not measures:
         return

@@ -1,7 +1,7 @@
 """From a recipe to what a run works on: tasks, their tokenised pools, the sampler."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,32 @@ class Workload:
         """Tasks that are only evaluated."""
         return [entry for entry in self.entries if entry.role == "held_out"]
 
-    @property
-    def left_out(self) -> int:
-        """Examples that fit no episode."""
-        return sum(pool.left_out for pool in self.pools)
+    def warnings(self, recipe: Recipe) -> Iterator[tuple[str, str]]:
+        """Yield what the user should know before a run, as message and hint."""
+        for entry in self.entries:
+            for note in entry.notes:
+                yield note, ""
+        if left_out := sum(pool.left_out for pool in self.pools):
+            message = f"{left_out} examples are longer than an episode and are left out"
+            yield message, f"episodes.max_tokens is {recipe.episodes.max_tokens}"
+        for pool in self.pools:
+            if len(pool.demonstrations) <= recipe.episodes.min_shots:
+                shots = len(pool.demonstrations) - 1
+                yield f"task {pool.task} has examples for {shots} shots only", "it gets those"
+        if not self.valid_entries(1):
+            message = "no training task has queries to validate with: the last adapter is kept"
+            yield message, "give a task `valid` rows, or a valid_share above 0"
+        yield from self._leaks()
+
+    def _leaks(self) -> Iterator[tuple[str, str]]:
+        """Yield held-out tasks most of whose queries are trained on."""
+        trained = {e for entry in self.entries if entry.role == "train" for e in entry.task.train}
+        for entry in self.held_out:
+            queries = entry.task.test or entry.task.valid
+            known = sum(query in trained for query in queries)
+            if 2 * known > len(queries):
+                message = f"{known} of {len(queries)} queries of held-out task {entry.task.name}"
+                yield f"{message} are trained on", "its accuracy will say nothing about new tasks"
 
     def valid_entries(self, count: int) -> list[TaskEntry]:
         """Draw training tasks with queries of their own, the same ones every time."""

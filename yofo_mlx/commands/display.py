@@ -127,6 +127,10 @@ def _eval(event: Event) -> str:
     return f"step {event['step']:>5}  valid loss {_float(event['loss'])}{best}  by shots {rows}"
 
 
+def _best(event: Event) -> str:
+    return f", best at {event['best_step']}" if event["best_step"] else ""
+
+
 def _warning(event: Event) -> str:
     return f"warning: {event['message']}" + (f"\n  {event['hint']}" if event["hint"] else "")
 
@@ -140,6 +144,6 @@ _LINES: dict[str, Callable[[Event], str]] = {
     "step": _step,
     "eval": _eval,
     "warning": _warning,
-    "finished": lambda event: f"finished after {event['step']} steps, best at {event['best_step']}",
+    "finished": lambda event: f"finished after {event['step']} steps" + _best(event),
     "stopped": lambda event: f"stopped after step {event['step']}; a checkpoint is saved",
 }

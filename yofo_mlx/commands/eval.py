@@ -32,6 +32,7 @@ def evaluate_run(
     """Measure a run's held-out tasks without and with its adapter; keep the result with the run."""
     run = runs.find(name)
     path = _picture_path(picture or run.path / PICTURE)
+    _picture_path(run.path / PICTURE)  # the figures go there in any case
     if not run.adapter_path.is_dir():
         raise RunError(
             f"run {run.run_id} has no adapter yet (it is {run.status()})",
@@ -41,6 +42,7 @@ def evaluate_run(
     base, workload = load(recipe)
     entries = _choose(workload.held_out, only)
     without = measure(base, recipe, entries, "base")
+    _check_measured(without)
     load_adapter(base.model, run.adapter_path)
     report = Report.join(run.run_id, without, measure(base, recipe, entries, "adapter"))
     write_text(run.path / "eval.json", json.dumps(report.as_dict(), indent=2) + "\n")
@@ -52,11 +54,20 @@ def evaluate_run(
 
 def _picture_path(path: Path) -> Path:
     """Refuse a picture that could not be written, before minutes of measuring."""
-    if path.suffix not in (".png", ".svg", ".pdf"):
+    if path.suffix.lower() not in (".png", ".svg", ".pdf") or path.is_dir():
         raise RecipeError(f"{path}: pictures are .png, .svg or .pdf", "give it such a name")
     if not os.access(path.parent, os.W_OK):
         raise RecipeError(f"{path.parent} is not a folder to write to", "choose another place")
     return path
+
+
+def _check_measured(measures: list[Measure]) -> None:
+    if not measures:
+        raise RecipeError(
+            "none of evaluation.shots can be measured: too many for the tasks' examples, or a query"
+            " does not fit the longest prompt",
+            "give fewer shots, or raise evaluation.max_tokens",
+        )
 
 
 def _choose(entries: list[TaskEntry], only: Sequence[str]) -> list[TaskEntry]:

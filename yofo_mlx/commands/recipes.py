@@ -32,7 +32,8 @@ def show(*, as_json: bool = False) -> ExitCode:
 
 def copy(name: str, target: Path | None) -> ExitCode:
     """Copy a shipped recipe, never over a file that exists."""
-    source = find_recipe(name)
+    shipped = {path.stem: path for path in shipped_recipes()}
+    source = shipped.get(Path(name).stem) or find_recipe(Path(name).stem)
     target = target or Path(source.name)
     target = target / source.name if target.is_dir() else target
     try:

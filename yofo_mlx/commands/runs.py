@@ -34,7 +34,7 @@ def show(*, as_json: bool = False) -> ExitCode:
 def stop(name: str) -> ExitCode:
     """Ask a run to finish its step and save."""
     run = runs.find(name)
-    if run.status() not in ("running", "stopping"):
+    if run.status() not in ("created", "running", "stopping"):
         raise RunError(f"run {run.run_id} is not running: {run.status()}", "nothing to stop")
     run.request_stop()
     print(f"{run.run_id} will finish its step, save and exit", file=sys.stderr)
@@ -54,7 +54,7 @@ def describe(run: Run) -> dict[str, Any]:
         "share": step.get("share", 0.0),
         "loss": step.get("loss"),
         "tokens_per_s": step.get("tokens_per_s"),
-        "best_loss": _newest(run, "eval").get("loss"),
+        "best_loss": _newest(run, "eval", best=True).get("loss"),
         "created": _created(run),
         "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
     }
@@ -63,11 +63,11 @@ def describe(run: Run) -> dict[str, Any]:
     return row
 
 
-def _newest(run: Run, kind: str) -> Event:
-    """Return the last event of a kind within the stream's tail, empty if there is none."""
+def _newest(run: Run, kind: str, **fields: Any) -> Event:
+    """Return the last event of a kind, with these fields, in the stream's tail; or an empty one."""
     for line in reversed(runs.tail(run.events_path)):
         event = parse(line)
-        if event and event["kind"] == kind:
+        if event and event["kind"] == kind and fields.items() <= event.items():
             return event
     return {}
 

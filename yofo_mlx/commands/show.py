@@ -111,7 +111,7 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
         "",
     ]
     rows = _task_rows(workload)
-    width = max(len(row["task"]) for row in rows[:MOST_TASKS]) + 2
+    width = max(len(printable(row["task"])) for row in rows[:MOST_TASKS]) + 2
     lines.append(
         f"{'task':<{width}}{'role':<10}{'family':<16}{'train':>7}{'query':>7}{'left out':>10}"
     )

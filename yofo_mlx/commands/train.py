@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from yofo_mlx import launch, runs
+from yofo_mlx.adapters import check_adapter
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands.display import make_display
 from yofo_mlx.environment import describe
@@ -25,17 +26,25 @@ def start(recipe_name: str, overrides: Sequence[str], *, name: str | None = None
     """Train a recipe in this process; everything is checked before a file is written."""
     path = find_recipe(recipe_name)
     recipe = load_recipe(path, overrides)
-    base, workload = load(recipe)
+    try:
+        base, workload = load(recipe)
+    except KeyboardInterrupt:
+        print("interrupted before the run began; nothing was written", file=sys.stderr)
+        return ExitCode.FAILED
     run = launch.create_run(recipe, name or path.stem)
     with runs.locked(run):
         return _train(run, recipe, base, workload)
 
 
-def resume(name: str) -> ExitCode:
-    """Go on with a run from its newest checkpoint, or begin one that was only created."""
+def resume(name: str, lock: int | None = None) -> ExitCode:
+    """Go on with a run from its newest checkpoint, or begin one that was only created.
+
+    `lock` is the descriptor of the run's lock where whoever started this process holds it.
+    """
     run = runs.find(name)
-    with runs.locked(run):
-        run.stop_path.unlink(missing_ok=True)
+    with runs.locked(run, lock):
+        if lock is None:  # a detached run may have been asked to stop already
+            run.stop_path.unlink(missing_ok=True)
         try:
             recipe = load_recipe(run.recipe_path)
             base, workload = load(recipe)
@@ -52,13 +61,13 @@ def load(recipe: Recipe) -> tuple[Base, Workload]:
     base = load_base(
         recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
     )
+    check_adapter(base.model, recipe.lora)
     return base, make_workload(recipe, entries, base.tokenizer)
 
 
 def _train(run: Run, recipe: Recipe, base: Base, workload: Workload) -> ExitCode:
-    fingerprints = {entry.task.name: entry.fingerprint for entry in workload.entries}
-    runs.save_info(run, describe() | {"seed": recipe.seed, "data": fingerprints})
     display = make_display()
+    _record(run, recipe, base, workload)
     try:
         with _stop_requests(run) as stop:
             last = train(
@@ -72,8 +81,24 @@ def _train(run: Run, recipe: Recipe, base: Base, workload: Workload) -> ExitCode
     print(run.path)
     if last["kind"] == "stopped":
         return _interrupted(run)
-    print(f"next: yofo eval {run.run_id}", file=sys.stderr)
+    verb = "eval" if workload.held_out else "chat"
+    print(f"next: yofo {verb} {run.run_id}", file=sys.stderr)
     return ExitCode.OK
+
+
+def _record(run: Run, recipe: Recipe, base: Base, workload: Workload) -> None:
+    """Write run.json; a resumed run whose data changed is told, and keeps its first record."""
+    data = {entry.task.name: entry.fingerprint for entry in workload.entries}
+    if before := run.info().get("data"):
+        changed = [name for name in data if before.get(name) != data[name]]
+        if changed:
+            message = f"the data of {len(changed)} tasks changed since the run began: {changed[0]}"
+            hint = "the run goes on with what is there now"
+            EventWriter(run.events_path).write("warning", message=message, hint=hint)
+            print(f"warning: {message}\n  {hint}", file=sys.stderr)
+        return
+    model = {"name": recipe.model, "path": str(base.path), "revision": base.revision}
+    runs.save_info(run, describe() | {"model": model, "seed": recipe.seed, "data": data})
 
 
 def _interrupted(run: Run) -> ExitCode:

@@ -39,6 +39,8 @@ class TaskEntry:
     answer_after: str | None
     weight: float
     fingerprint: str
+    separator: str | None = None
+    """What joins the labels of a multi-label answer."""
     notes: tuple[str, ...] = ()
     """What was left out or set aside on import."""
 
@@ -81,7 +83,17 @@ def _tiny(source: TaskSource) -> list[TaskEntry]:
 def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskEntry:
     metric = METRICS[task.family] if source.metric == "auto" else source.metric
     mark = fingerprint(task)
-    return TaskEntry(task, source.role, metric, source.answer_after, source.weight, mark, notes)
+    separator = source.separator if task.family == "multilabel" else None
+    return TaskEntry(
+        task,
+        source.role,
+        metric,
+        source.answer_after,
+        source.weight,
+        mark,
+        separator,
+        notes,
+    )
 
 
 def _task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:

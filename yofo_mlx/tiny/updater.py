@@ -12,10 +12,13 @@ LONGEST_WARMUP = 100  # steps
 
 
 def schedule(peak: float, steps: int) -> Callable[[mx.array], mx.array]:
-    """Warm up, then hold."""
-    warm = min(LONGEST_WARMUP, steps // 4 + 1)
+    """Warm up, hold until 60 % of the steps, fall to 3 %."""
+    warm, hold = min(LONGEST_WARMUP, steps // 4 + 1), max(1, steps * 6 // 10)
     warming = optimizers.linear_schedule(0.01 * peak, peak, warm)
-    return optimizers.join_schedules([warming, lambda _: mx.array(peak)], [warm])
+    falling = optimizers.linear_schedule(peak, 0.03 * peak, max(1, steps - hold))
+    return optimizers.join_schedules(
+        [warming, lambda _: mx.array(peak), falling], [warm, max(hold, warm + 1)]
+    )
 
 
 class Updater:
