@@ -3,7 +3,7 @@
     python experiments/objectives.py --seeds 0 1 2 --csv out/objectives.csv
 
 Every row is `recipes/tiny.toml` with a few keys set otherwise: all answers or only the last one as
-targets, zero-shot and few-shot (n = 2) episodes, and every token as a target.
+targets, zero-shot and few-shot (two demonstrations and a query) episodes, every token as a target.
 """
 
 import argparse
@@ -33,8 +33,8 @@ from yofo_mlx.train import train
 SETTINGS = {
     "all answers": (),
     "last answer": ("objective.targets=last",),
-    "few-shot, n = 2": ("episodes.min_shots=2", "episodes.max_shots=2"),
-    "few-shot, n = 2, last answer": (
+    "few-shot": ("episodes.min_shots=2", "episodes.max_shots=2"),
+    "few-shot, last answer": (
         "episodes.min_shots=2",
         "episodes.max_shots=2",
         "objective.targets=last",

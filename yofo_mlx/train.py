@@ -193,22 +193,21 @@ def _update(trainer: Trainer, batches: list[Batch], rate: float) -> tuple[float,
     gradients, length = optim.clip_grad_norm(gradients, trainer.recipe.optimizer.grad_clip)
     loss, norm = float(np.array(total)) / denominator, float(np.array(length))
     if not np.isfinite(loss) or not np.isfinite(norm):
-        _not_finite(trainer, batches, loss, norm)
+        _not_finite(trainer, batches, f"loss {loss}, gradient norm {norm}")
     optimizer.learning_rate = rate
     optimizer.update(model, gradients)
     mx.eval(model.trainable_parameters(), optimizer.state)
     if not all(mx.isfinite(array).all().item() for array in adapter_weights(model).values()):
-        _not_finite(trainer, batches, loss, norm)
+        _not_finite(trainer, batches, "the updated adapter is not finite")
     return loss, norm
 
 
-def _not_finite(trainer: Trainer, batches: list[Batch], loss: float, norm: float) -> None:
+def _not_finite(trainer: Trainer, batches: list[Batch], what: str) -> None:
     tasks = sorted({task for batch in batches for task in batch.tasks})
     checkpoints = list_checkpoints(trainer.run)
     last = f"the last good one is {checkpoints[0]}" if checkpoints else "there is no checkpoint"
     raise RunError(
-        f"step {trainer.state.step + 1}: loss {loss}, gradient norm {norm}, or an adapter that is"
-        f" not finite, in an episode of {', '.join(tasks)}",
+        f"step {trainer.state.step + 1}: {what}, in an episode of {', '.join(tasks)}",
         f"lower optimizer.learning_rate or lora.scale; {last}",
     )
 

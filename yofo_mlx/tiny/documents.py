@@ -13,7 +13,7 @@ from yofo_mlx.tiny.tokenizer import BOS, EOS
 from yofo_mlx.tiny.words import NAMES, NUMBERS, TOPICS, vocabulary
 
 NOISE, PROSE, SIGN, SURE = 0.1, 0.25, 0.5, 1.0
-JOINED_SHARE = 0.0  # of the exercises: these join the words of an input by arrows
+JOINED_SHARE = 0.2  # of the exercises: these join the words of an input by arrows
 
 Document = list[tuple[str, float]]
 
@@ -152,7 +152,7 @@ def draw_document(random: Random, longest: int) -> Document:
     """Return a document of about a quarter to the whole of the longest length, in pieces."""
     room = random.randint(longest // 4, longest)
     kind = random.random()
-    for share, write in ((0.07, prose), (0.09, chains), (0.14, repetition), (0.18, spelling)):
+    for share, write in ((0.08, prose), (0.13, chains), (0.18, repetition), (0.22, spelling)):
         if kind < share:
             return write(random, room)
     shares = [share for share, _ in SKILLS.values()]

@@ -24,7 +24,7 @@ from yofo_mlx.tiny.tokenizer import BOS, EOS, build_tokenizer, pieces, save_toke
 from yofo_mlx.tiny.updater import Updater
 from yofo_mlx.tiny.wiring import initial_weights
 
-STAGES = ((0.77, 128), (1.0, 256))  # (until this share of the tokens, row length)
+STAGES = ((0.3, 128), (0.75, 256), (1.0, 576))  # (until this share of the tokens, row length)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def pretrain(shape: Shape, plan: Plan, report: Callable[[str], None]) -> Weights
         if step % 100 == 99 or step == plan.steps - 1:
             speed = (step + 1) * plan.tokens_per_step / (time.monotonic() - began)
             report(f"step {step + 1}/{plan.steps} loss {loss.item():.3f} {speed:.0f} tokens/s")
-        if step % 200 == 199 or step == plan.steps - 1:
+        if step % 100 == 99 or step == plan.steps - 1:
             accuracy = skill_accuracy(weights, shape)
             report("  " + " ".join(f"{name} {share:.2f}" for name, share in accuracy.items()))
     return weights
@@ -139,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Pre-train yofo's embedded model.")
     parser.add_argument("--out", type=Path, required=True, help="directory to write")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tokens", type=int, default=1_638_400)
+    parser.add_argument("--tokens", type=int, default=4_200_000)
     given = parser.parse_args()
     mx.set_default_device(mx.cpu)
     plan = Plan(tokens=given.tokens, seed=given.seed)

@@ -18,7 +18,7 @@ Pattern = tuple[int, ...]
 
 # Rewriting three words: which of them the output repeats, in which order.
 PATTERNS: tuple[Pattern, ...] = tuple(
-    pattern for size in (1, 2) for pattern in product(range(3), repeat=size)
+    pattern for size in (1, 2, 3) for pattern in product(range(3), repeat=size)
 )
 
 ARITHMETIC: dict[str, Callable[[int, int], int]] = {

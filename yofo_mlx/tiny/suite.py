@@ -15,7 +15,7 @@ from yofo_mlx.tiny.words import NAMES, NUMBERS, TOPICS
 Role = Literal["train", "held_out"]
 
 TRAIN_TOPICS, TRAIN_NAMES = 16, 64
-TRAIN_PATTERNS, TRAIN_OPERATIONS = 8, 4
+TRAIN_PATTERNS, TRAIN_OPERATIONS = 27, 4
 DEMONSTRATIONS, QUERIES = 120, 32
 INSTANCES = {"train": 40, "held_out": 4}  # tasks of each kind
 

@@ -8,17 +8,19 @@ import mlx.optimizers as optimizers
 from yofo_mlx.tiny.network import Weights
 
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
-LONGEST_WARMUP = 100  # steps
+LONGEST_WARMUP, HELD, LAST = 100, 0.6, 0.03  # steps; share of steps at the peak; last rate
 
 
 def schedule(peak: float, steps: int) -> Callable[[mx.array], mx.array]:
-    """Warm up, hold until 60 % of the steps, fall to 3 %."""
-    warm, hold = min(LONGEST_WARMUP, steps // 4 + 1), max(1, steps * 6 // 10)
-    warming = optimizers.linear_schedule(0.01 * peak, peak, warm)
-    falling = optimizers.linear_schedule(peak, 0.03 * peak, max(1, steps - hold))
-    return optimizers.join_schedules(
-        [warming, lambda _: mx.array(peak), falling], [warm, max(hold, warm + 1)]
-    )
+    """Warm up, hold the peak, then go down in a line."""
+    warm = min(LONGEST_WARMUP, steps // 4 + 1)
+    hold = max(int(HELD * steps), warm + 1)
+    parts = [
+        optimizers.linear_schedule(0.01 * peak, peak, warm),
+        lambda _: mx.array(peak),
+        optimizers.linear_schedule(peak, LAST * peak, max(1, steps - hold)),
+    ]
+    return optimizers.join_schedules(parts, [warm, hold])
 
 
 class Updater:
