@@ -21,7 +21,7 @@ from test_prompting_client import STAND_IN
 from yofo_mlx.commands import chat as command
 from yofo_mlx.commands.chatroom import Model, Room, interrupt_cancels
 from yofo_mlx.commands.conversation import Conversation, Leave
-from yofo_mlx.errors import DataError, ExitCode, FitError, RunError
+from yofo_mlx.errors import DataError, ExitCode, FitError, RecipeError, RunError
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.protocol import Cancelled, Params
 from yofo_mlx.tasks.task import Example
@@ -304,7 +304,7 @@ def test_mistakes_are_told_before_a_model_is_loaded(
     (tmp_path / "d.txt").write_text("no arrows here\n")
     with pytest.raises(DataError, match="no demonstrations"):
         run_chat(monkeypatch, demos=tmp_path / "d.txt", queries=["x"])
-    with pytest.raises(RunError, match="no run"):
+    with pytest.raises(RecipeError, match="no run"):
         command.chat(queries=["x"])
 
 
@@ -354,6 +354,7 @@ def test_on_a_terminal_a_paste_is_not_cut_and_ctrl_c_stops_the_answer(tmp_path: 
     terminal.wait_for("[5 shots] > ")
     terminal.type("\x03")
     terminal.wait_for("leaves")
+    terminal.wait_for("[5 shots] > ")  # what is typed before the prompt stands may be dropped
     terminal.type("\x04")
     assert terminal.process.wait(60) == 0
     os.close(terminal.master)

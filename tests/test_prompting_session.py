@@ -150,7 +150,7 @@ def test_cancel_reaches_what_waits_but_nothing_that_comes_later(client: SessionC
         ("prefill", {"instruction": "horse " * 200_000}, FitError, "instruction"),
         ("load_cache", {"path": "nowhere"}, RunError, "no prompt cache"),
         ("nonsense", {}, RunError, "no method"),
-        ("load", {"run": "nowhere"}, RunError, "there is no run"),
+        ("load", {"run": "nowhere"}, RecipeError, "there is no run"),
         ("load", {}, RecipeError, "neither"),
         ("load", {"model": "./nowhere"}, RecipeError, "there is no model"),
         ("load", {"model": "tiny", "adapter": "nowhere"}, RunError, "there is no adapter"),
