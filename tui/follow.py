@@ -1,5 +1,6 @@
 """How runs stand, read from their folders: no Textual in here, and no MLX."""
 
+import json
 import math
 from collections import deque
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class RunView:
     end: Event | None = None
     losses: tuple[Point, ...] = ()
     valid_losses: tuple[Point, ...] = ()
-    base: tuple[Shots, ...] = ()  # the model before training, where it was measured
+    base: tuple[Shots, ...] = ()  # on held-out tasks, where `yofo eval` measured them
     adapter: tuple[Shots, ...] = ()
     eval_step: int | None = None
     warnings: tuple[Event, ...] = ()
@@ -78,7 +79,6 @@ class Follower:
         self._losses, self._valid = Curve(), Curve()
         self._warnings: deque[Event] = deque(maxlen=20)
         self._last: dict[str, Event] = {}
-        self._base: tuple[Shots, ...] = ()
         self._busy = False
 
     def poll(self) -> RunView:
@@ -105,8 +105,6 @@ class Follower:
         elif kind == "eval":
             if step is not None and loss is not None:
                 self._valid.add(step, loss)
-            if step == 0:
-                self._base = by_shots(event)
         elif kind == "warning":
             self._warnings.append(event)
         elif kind == "started":
@@ -118,6 +116,7 @@ class Follower:
         started, evaluated = self._last.get("started"), self._last.get("eval")
         ends = [self._last[kind] for kind in FINAL_KINDS if kind in self._last]
         eval_step = figure(evaluated, "step")
+        report = read_report(self._run)
         return RunView(
             run=self._run,
             status=status,
@@ -129,8 +128,8 @@ class Follower:
             end=ends[-1] if ends and status in ENDED else None,
             losses=self._losses.points(),
             valid_losses=self._valid.points(),
-            base=self._base,
-            adapter=by_shots(evaluated) if eval_step else (),
+            base=by_shots(report, "base"),
+            adapter=by_shots(report, "adapter") if report else by_shots(evaluated),
             eval_step=None if eval_step is None else int(eval_step),
             warnings=tuple(self._warnings),
             console=console_tail(self._run.console_path) if status in SILENT else (),
@@ -152,13 +151,22 @@ class Watcher:
         return [follower.poll() for follower in self._followers.values()]
 
 
-def by_shots(event: Event | None) -> tuple[Shots, ...]:
-    """Return the measurements of an `eval` event, fewest shots first."""
+def read_report(run: Run) -> dict[str, Any]:
+    """Return what `yofo eval` measured last, empty if there is nothing readable."""
+    try:
+        report = json.loads(run.report_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def by_shots(event: Event | None, what: str = "accuracy") -> tuple[Shots, ...]:
+    """Return the measurements of an `eval` event or a report, fewest shots first."""
     rows: Any = (event or {}).get("by_shots")
     if not isinstance(rows, list):
         return ()
     found = [
-        Shots(int(shots), figure(row, "accuracy"), figure(row, "loss"))
+        Shots(int(shots), figure(row, what), figure(row, "loss"))
         for row in rows
         if isinstance(row, dict) and (shots := figure(row, "shots")) is not None
     ]
@@ -194,7 +202,7 @@ def _born(run: Run) -> float:
 def _stamp(run: Run) -> tuple[int, ...]:
     """Return what changes when a run is resumed or writes: cheap to compare."""
     stamp: list[int] = []
-    for path in (run.events_path, run.lock_path, run.console_path):
+    for path in (run.events_path, run.lock_path, run.console_path, run.report_path):
         try:
             found = path.stat()
         except OSError:

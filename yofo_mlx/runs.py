@@ -67,6 +67,11 @@ class Run:
         return self.path / "adapter"
 
     @property
+    def report_path(self) -> Path:
+        """What `yofo eval` measured last."""
+        return self.path / "eval.json"
+
+    @property
     def checkpoints_path(self) -> Path:
         """Folder of checkpoints, one folder a step."""
         return self.path / "checkpoints"

@@ -1,5 +1,6 @@
 """Runs: the list, the curves, stopping and starting."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,21 @@ async def test_a_new_step_event_moves_the_curve(pilots: Any, run_folder: Any, un
             assert curve(pilot, "#loss", "train")[-1] == (6.0, 0.25)
 
 
-async def test_a_validation_shows_base_and_adapter_by_shots(
+async def test_a_validation_and_then_a_report_show_accuracy_by_shots(
     pilots: Any, run_folder: Any, until: Any
 ) -> None:
     folder = run_folder("measured").steps(3)
-    folder.validate(0, {0: 0.1, 4: 0.2, 32: 0.2})
     folder.validate(3, {0: 0.1, 4: 0.6, 32: 0.9})
+    folder.writer.write("finished", step=3, best_step=3, seconds=1.0)
     async with pilots.open() as pilot:
-        await until(pilot, lambda: curve(pilot, "#shots", "base"))
-        assert curve(pilot, "#shots", "base") == ((0.0, 0.1), (1.0, 0.2), (2.0, 0.2))
+        await until(pilot, lambda: curve(pilot, "#shots", "step 3"))
         assert curve(pilot, "#shots", "step 3")[-1] == (2.0, 0.9)
+        measured = ((0, 0.1, 0.2), (8, 0.1, 0.7))
+        rows = [{"shots": s, "base": base, "adapter": adapter} for s, base, adapter in measured]
+        folder.run.report_path.write_text(json.dumps({"by_shots": rows}))
+        await until(pilot, lambda: curve(pilot, "#shots", "base"))
+        assert curve(pilot, "#shots", "base") == ((0.0, 0.1), (1.0, 0.1))
+        assert curve(pilot, "#shots", "adapter") == ((0.0, 0.2), (1.0, 0.7))
 
 
 async def test_the_table_says_the_status_in_words_newest_first(

@@ -141,7 +141,7 @@ def _step_label(x: float) -> str:
 def _shots_chart(view: RunView) -> tuple[list[Line], Axes]:
     places = sorted({row.shots for row in (*view.base, *view.adapter)})
     at = {shots: float(i) for i, shots in enumerate(places)}
-    name = f"step {view.eval_step}"
+    name = "adapter" if view.base else f"step {view.eval_step}"
     drawn = [
         Line("base", _accuracies(view.base, at), MUTED, marked=True),
         Line(name, _accuracies(view.adapter, at), "$text-success", marked=True),

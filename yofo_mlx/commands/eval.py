@@ -45,7 +45,7 @@ def evaluate_run(
     _check_measured(without)
     load_adapter(base.model, run.adapter_path)
     report = Report.join(run.run_id, without, measure(base, recipe, entries, "adapter"))
-    write_text(run.path / "eval.json", json.dumps(report.as_dict(), indent=2) + "\n")
+    write_text(run.report_path, json.dumps(report.as_dict(), indent=2) + "\n")
     draw(report, path)
     print(json.dumps(report.as_dict()) if as_json else table(report))
     print(f"picture: {path}", file=sys.stderr)
