@@ -51,12 +51,21 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = ExitCode.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output left; nothing more may be flushed to it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = ExitCode.OK
+    except BrokenPipeError:
+        code = _reader_left()
+    except SystemExit as leaving:  # click's answer to a broken pipe is exit code 1
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
+        code = _reader_left()
     except Exception as error:
         code = _usage(error)
     sys.exit(int(code or 0))
+
+
+def _reader_left() -> ExitCode:
+    """Let nothing more be flushed to a reader of our output that is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+    return ExitCode.OK
 
 
 def _complain(error: YofoError) -> ExitCode:
