@@ -154,6 +154,27 @@ class Training(Section):
         return self
 
 
+class Memory(Section):
+    """How long episodes are fitted into memory; the gradients are the same either way."""
+
+    method: Literal["auto", "plain", "chunked"] = "auto"
+    """`plain` differentiates whole episodes, `chunked` a piece at a time, in less memory; `auto`
+    takes the fastest way that fits."""
+    chunk: PositiveInt | None = None
+    """Chunked: tokens at a time; left out: planned."""
+    stash: PositiveInt | None = None
+    """Chunked: layers that are recomputed together; left out: planned. About the root of the
+    number of layers needs least memory; the number of layers recomputes nothing."""
+    limit_gb: Annotated[float, Field(gt=0)] | None = None
+    """Most memory of the run in GB (1e9 bytes); left out: what the machine can give."""
+
+    @model_validator(mode="after")
+    def _dials_are_for_chunks(self) -> Self:
+        if self.method == "plain" and (self.chunk or self.stash):
+            raise ValueError('`method = "plain"` has no `chunk` and no `stash`')
+        return self
+
+
 class Evaluation(Section):
     """Accuracy and loss by number of shots."""
 
@@ -243,6 +264,7 @@ class Recipe(Section):
     objective: Objective = Objective()
     optimizer: Optimizer = Optimizer()
     train: Training
+    memory: Memory = Memory()
     evaluation: Evaluation = Evaluation()
     tasks: Annotated[tuple[TaskSource, ...], Field(min_length=1)]
     """Data sets, as `[[tasks]]` tables."""

@@ -11,14 +11,16 @@ from typing import Any
 import mlx.core as mx
 
 from yofo_mlx.errors import RunError
+from yofo_mlx.layers import StandIn, layer_list
 
 
-class RowGather:
-    """Stands for a layer and keeps the given rows of its output, (B, L, D) -> (1, N, D)."""
+class RowGather(StandIn):
+    """Keeps the given rows of a layer's output, (B, L, D) -> (1, N, D)."""
 
     def __init__(self, layer: Any, rows: mx.array) -> None:
-        self._layer = layer
+        super().__init__(layer)
         self._rows = rows
+        self._called = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the layer and gather rows of its (first) output."""
@@ -28,33 +30,26 @@ class RowGather:
         return self._gather(output)
 
     def _gather(self, hidden: mx.array) -> mx.array:
+        if self._called or hidden.ndim != 3:
+            raise RunError(
+                f"{type(self._layer).__module__}: its layers run more than once, or on more than"
+                " one vector for each token",
+                "this model is not supported",
+            )
+        self._called = True
         return hidden.reshape(-1, hidden.shape[-1])[self._rows][None]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._layer, name)
 
 
 @contextmanager
 def only_rows(model: Any, rows: mx.array) -> Iterator[None]:
     """Let `model` return logits of the given rows of (B * L) only."""
     last = model.layers[-1]
-    layers = _home(model, last)
+    layers = layer_list(model)
     layers[-1] = RowGather(last, rows)
     try:
         yield
     finally:
         layers[-1] = last
-
-
-def _home(model: Any, last: Any) -> list[Any]:
-    """Return the list that the model runs through; `model.layers` may be a copy of it."""
-    for module in model.modules():
-        for value in module.values():
-            if isinstance(value, list) and value and value[-1] is last:
-                return value
-    raise RunError(
-        f"no list of layers found in {type(model).__module__}", "this model is not supported"
-    )
 
 
 def row_logits(
@@ -63,4 +58,4 @@ def row_logits(
     """Return float32 logits (N, V) of rows (N,) of the flattened tokens (B, L)."""
     with only_rows(model, rows):
         logits: mx.array = model(tokens, cache=cache)
-    return logits[0].astype(mx.float32)
+    return logits.squeeze(0).astype(mx.float32)

@@ -22,14 +22,22 @@ from yofo_mlx.checkpoints import (
 from yofo_mlx.errors import RunError
 from yofo_mlx.evaluate import Measure, evaluate_entry, mean_by_shots
 from yofo_mlx.events import Event, EventWriter
-from yofo_mlx.longcontext import loss_and_gradients
+from yofo_mlx.longcontext import Progress, loss_and_gradients
 from yofo_mlx.models import Base
+from yofo_mlx.planner import Planner
 from yofo_mlx.recipe import Recipe, Training
 from yofo_mlx.runs import Run
 from yofo_mlx.schedule import learning_rate
 from yofo_mlx.workload import Workload
 
 Listener = Callable[[Event], None]
+
+
+PROGRESS_EVERY_S = 1.0
+
+
+class StepLeft(Exception):
+    """A step was left before it changed anything."""
 
 
 @dataclass
@@ -43,6 +51,7 @@ class Trainer:
     emit: Callable[..., Event]
     should_stop: Callable[[], bool]
     optimizer: Any
+    planner: Planner
     state: TrainerState
 
 
@@ -51,6 +60,7 @@ def train(
     recipe: Recipe,
     base: Base,
     workload: Workload,
+    planner: Planner,
     *,
     should_stop: Callable[[], bool],
     on_event: Listener = lambda event: None,
@@ -67,7 +77,7 @@ def train(
         return event
 
     trainer = Trainer(
-        run, recipe, base, workload, emit, should_stop, _optimizer(recipe), TrainerState()
+        run, recipe, base, workload, emit, should_stop, _optimizer(recipe), planner, TrainerState()
     )
     try:
         _prepare(trainer)
@@ -129,7 +139,11 @@ def _loop(trainer: Trainer) -> Event:
         mx.reset_peak_memory()
         batches = _draw(trainer)
         rate = learning_rate(recipe.optimizer, _share(recipe.train, state, ahead=batches))
-        loss, norm = _update(trainer, batches, rate)
+        try:
+            loss, norm = _update(trainer, batches, rate)
+        except StepLeft:
+            stopping = True
+            break
         state.step += 1
         state.tokens += sum(batch.token_count for batch in batches)
         seconds = time.perf_counter() - started
@@ -175,19 +189,52 @@ def _draw(trainer: Trainer) -> list[Batch]:
     ]
 
 
-def _update(trainer: Trainer, batches: list[Batch], rate: float) -> tuple[float, float]:
-    """Make one optimizer update; return its loss and the gradient's norm."""
-    model, optimizer = trainer.base.model, trainer.optimizer
+def _gradients(trainer: Trainer, batches: list[Batch]) -> tuple[mx.array, Any]:
+    """Return the loss and gradients of all batches, summed; nothing else is changed.
+
+    A second Ctrl-C leaves the step here, and the model as it was.
+    """
+    model = trainer.base.model
     model.train()
     # Dropout depends on the step alone, so that a resumed run needs no random state.
     words = np.random.SeedSequence([trainer.recipe.seed, trainer.state.step]).generate_state(1)
     mx.random.seed(int(words[0]))
-    total, gradients = loss_and_gradients(model, batches[0])
-    mx.eval(total, gradients)
-    for batch in batches[1:]:
-        more, added = loss_and_gradients(model, batch)
-        total, gradients = total + more, tree_map(mx.add, gradients, added)
-        mx.eval(total, gradients)
+    before = model.trainable_parameters()
+    total, gradients = mx.array(0.0), None
+    try:
+        for place, batch in enumerate(batches):
+            dials = trainer.planner.dials(batch)
+            progress = _progress(trainer, place, len(batches))
+            more, added = loss_and_gradients(model, batch, dials, progress)
+            total = total + more
+            gradients = added if gradients is None else tree_map(mx.add, gradients, added)
+            mx.eval(total, gradients)
+    except KeyboardInterrupt as error:
+        model.update(before)
+        raise StepLeft from error
+    return total, gradients
+
+
+def _progress(trainer: Trainer, place: int, batches: int) -> Progress:
+    """Return what tells of the pieces of a step, about once a second."""
+    told = time.monotonic()
+
+    def progress(done: int, total: int, phase: str) -> None:
+        nonlocal told
+        if time.monotonic() - told >= PROGRESS_EVERY_S:
+            told = time.monotonic()
+            done, total = done + place * total, total * batches
+            trainer.emit(
+                "progress", step=trainer.state.step + 1, done=done, total=total, phase=phase
+            )
+
+    return progress
+
+
+def _update(trainer: Trainer, batches: list[Batch], rate: float) -> tuple[float, float]:
+    """Make one optimizer update; return its loss and the gradient's norm."""
+    model, optimizer = trainer.base.model, trainer.optimizer
+    total, gradients = _gradients(trainer, batches)
     denominator = sum(batch.denominator for batch in batches)
     gradients = tree_map(lambda array: array / denominator, gradients)
     gradients, length = optim.clip_grad_norm(gradients, trainer.recipe.optimizer.grad_clip)

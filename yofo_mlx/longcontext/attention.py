@@ -1,18 +1,52 @@
-"""Causal attention by tiles of queries, where MLX has no fused kernel of its own (CPU).
+"""The attention that models call while yofo differentiates them.
 
-There, MLX computes and differentiates the whole L x L score array, upper half included. A tile of
-queries needs the keys up to its end only: exact, since a causal mask is aligned to the lower right.
+mlx-lm's models ask MLX for `mx.fast.scaled_dot_product_attention` at every call. Where MLX has a
+fused kernel whose gradient needs bounded memory, they get it; everywhere else (CPU, array masks,
+sinks) exact tiles. Which it is, is measured, not guessed from a version.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import mlx.core as mx
 
-QUERY_TILE = 64
+from yofo_mlx.longcontext.layer_cache import KeyValues
+from yofo_mlx.longcontext.tiles import attend
 
-_native = mx.fast.scaled_dot_product_attention
+native = mx.fast.scaled_dot_product_attention
+Kept = tuple[mx.array, mx.array]
+
+
+@dataclass
+class Tape:
+    """Results of the attentions of one layer over one chunk: kept once, then handed out again.
+
+    For a recurrent layer also the state that the chunk began with.
+    """
+
+    results: list[Kept] = field(default_factory=list)
+    state: list[Any] = field(default_factory=list)
+    recording: bool = True
+
+    @property
+    def arrays(self) -> list[mx.array]:
+        """Everything kept, to be evaluated."""
+        return [array for result in self.results for array in result]
+
+
+@dataclass
+class _Scope:
+    """What a running layer's attention needs to know."""
+
+    cache: KeyValues | None = None
+    tape: Tape | None = None
+    place: int = 0
+
+
+_scope = _Scope()
 
 
 def attention(
@@ -25,33 +59,68 @@ def attention(
     sinks: mx.array | None = None,
     **options: Any,
 ) -> mx.array:
-    """Do what `mx.fast.scaled_dot_product_attention` does, causal attention by tiles.
+    """Do what `mx.fast.scaled_dot_product_attention` does, in bounded memory.
 
     q (B, H, Lq, D), k and v (B, H_kv, Lk, D) -> (B, H, Lq, D_v); the last query sees the last key.
     """
+    plain = sinks is None and (mask is None or isinstance(mask, str))
+    scored = isinstance(mask, mx.array) and mask.dtype != mx.bool_  # it may need a gradient itself
+    if options or scored or (plain and native_is_bounded(q.shape[-1], v.shape[-1], q.dtype)):
+        return native(q, k, v, scale=scale, mask=mask, sinks=sinks, **options)
+    earlier = _scope.cache.apart(k, v) if _scope.cache else None
+    if earlier:
+        k, v = earlier.keys, earlier.values
+    tape, kept = _scope.tape, None
+    if tape and not tape.recording:
+        kept = tape.results[_scope.place]
+        _scope.place += 1
+    result = attend(q, k, v, scale=scale, mask=mask, sinks=sinks, earlier=earlier, kept=kept)
+    if tape and tape.recording:
+        tape.results.append(result)
+    return result[0]
 
-    def native(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
-        return _native(q, k, v, scale=scale, mask=mask, sinks=sinks, **options)
 
-    queries, keys = q.shape[2], k.shape[2]
-    if not (isinstance(mask, str) and mask == "causal") or queries <= QUERY_TILE:
-        return native(q, k, v)
-    tiles = []
-    for start in range(0, queries, QUERY_TILE):
-        end = min(start + QUERY_TILE, queries)
-        seen = slice(0, keys - queries + end)
-        tiles.append(native(q[:, :, start:end], k[:, :, seen], v[:, :, seen]))
-    return mx.concatenate(tiles, axis=2)
+@cache
+def native_is_bounded(width: int, value_width: int, dtype: mx.Dtype) -> bool:
+    """Measure whether MLX's own attention is differentiated without a Lq x Lk array."""
+    queries, short, long = 1024, 1024, 2048
+    growth = _native_peak(queries, long, width, value_width, dtype) - _native_peak(
+        queries, short, width, value_width, dtype
+    )
+    return growth < queries * (long - short) * dtype.size
+
+
+def _native_peak(queries: int, keys: int, width: int, value_width: int, dtype: mx.Dtype) -> int:
+    def loss(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
+        return native(q, k, v, scale=width**-0.5, mask="causal").sum()
+
+    shapes = [(1, 1, queries, width), (1, 1, keys, width), (1, 1, keys, value_width)]
+    arrays = [mx.zeros(shape, dtype) for shape in shapes]
+    mx.eval(arrays)
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    mx.eval(mx.grad(loss, argnums=(0, 1, 2))(*arrays))
+    return int(mx.get_peak_memory() - before)
 
 
 @contextmanager
-def tiled_attention() -> Iterator[None]:
-    """Let models use the tiled attention on CPU; mlx-lm asks MLX by name at every call."""
-    if mx.default_device() != mx.Device(mx.cpu):
-        yield
-        return
+def bounded_attention() -> Iterator[None]:
+    """Let models use `attention`."""
     mx.fast.scaled_dot_product_attention = attention
     try:
         yield
     finally:
-        mx.fast.scaled_dot_product_attention = _native
+        mx.fast.scaled_dot_product_attention = native
+
+
+@contextmanager
+def attending(cache: Any, tape: Tape | None) -> Iterator[None]:
+    """Tell `attention` whose keys it meets, and where to keep or find its results."""
+    _scope.cache = cache if isinstance(cache, KeyValues) else None
+    _scope.tape, _scope.place = tape, 0
+    try:
+        yield
+    finally:
+        if _scope.cache:
+            _scope.cache.settle()
+        _scope.cache = _scope.tape = None

@@ -6,12 +6,12 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from yofo_mlx.batches import Batch
-from yofo_mlx.longcontext.attention import tiled_attention
+from yofo_mlx.longcontext.attention import bounded_attention
 from yofo_mlx.objective import summed_loss
 
 
-def loss_and_gradients(model: Any, batch: Batch) -> tuple[mx.array, dict[str, Any]]:
+def plain_loss_and_gradients(model: Any, batch: Batch) -> tuple[mx.array, dict[str, Any]]:
     """Return the summed loss of a batch and its gradients by adapter parameter, both undivided."""
-    with tiled_attention():
+    with bounded_attention():
         loss, gradients = nn.value_and_grad(model, summed_loss)(model, batch)
     return loss, gradients

@@ -1,0 +1,139 @@
+"""Time and memory of one LoRA step over one long episode, in this process alone.
+
+    python benchmarks/train_step.py --model DIR --tokens 8192 --method yofo --json
+
+Methods, all on the same tokens, targets and LoRA, all with the same normaliser (target tokens):
+  yofo            what `yofo train` does; the plan is yofo's own, or --chunk and --stash
+  mlx-lm          mlx-lm's loss over all positions and its gradient checkpointing
+  mlx-lm-bounded  the same with a memory-bounded attention patched in (on this machine's CPU it is
+                  yofo's): what MLX >= 0.32.4 does by itself on Metal, so the honest rival there
+
+`peak_bytes` is MLX's peak above the loaded model; `seconds` is loss, gradient and optimizer update.
+"""
+
+# ruff: noqa: I001
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from yofo_mlx import blas
+
+blas.preload()
+
+import mlx.core as mx
+import mlx.nn as nn
+import mlx.optimizers as optim
+import numpy as np
+from mlx.utils import tree_map
+from mlx_lm.tuner.trainer import grad_checkpoint
+from mlx_lm.tuner.utils import linear_to_lora_layers
+from mlx_lm.utils import load_model
+
+from yofo_mlx.batches import Batch, make_batch
+from yofo_mlx.episodes import Episode
+from yofo_mlx.longcontext import Dials, loss_and_gradients
+from yofo_mlx.longcontext.attention import bounded_attention
+from yofo_mlx.recipe import Objective
+
+LORA = {"rank": 8, "scale": 20.0, "dropout": 0.0}
+
+
+def main() -> None:
+    arguments = _arguments()
+    model, config = load_model(arguments.model)
+    if mx.default_device() == mx.Device(mx.cpu):
+        model.set_dtype(mx.float32)
+    model.freeze()
+    mx.random.seed(0)
+    linear_to_lora_layers(model, -1, LORA)
+    model.train()
+    batch = _batch(arguments, config["vocab_size"])
+    optimizer = optim.AdamW(learning_rate=1e-4)
+    optimizer.init(model.trainable_parameters())
+    mx.eval(model.parameters(), optimizer.state)
+    mx.clear_cache()
+    loaded = mx.get_active_memory()
+    mx.reset_peak_memory()
+    started = time.perf_counter()
+
+    loss, gradients, note = _step(arguments, model, batch)
+    optimizer.update(model, gradients)
+    mx.eval(loss, model.trainable_parameters(), optimizer.state)
+
+    result = {
+        "method": arguments.method,
+        "checkpointing": arguments.method != "yofo" and not arguments.no_checkpointing,
+        "tokens": arguments.tokens,
+        "seconds": round(time.perf_counter() - started, 3),
+        "peak_bytes": mx.get_peak_memory() - loaded,
+        "loss": loss.item(),
+        **note,
+    }
+    line = "  ".join(f"{key} {value}" for key, value in result.items())
+    print(json.dumps(result) if arguments.json else line)
+
+
+def _step(arguments: Any, model: Any, batch: Batch) -> tuple[mx.array, Any, dict[str, Any]]:
+    if arguments.method == "yofo":
+        dials = _dials(arguments, model, batch)
+        loss, gradients = loss_and_gradients(model, batch, dials)
+        scale = 1 / batch.denominator
+        gradients = tree_map(lambda array: array * scale, gradients)
+        note = {"chunk": dials.chunk, "stash": dials.stash} if dials else {}
+        return loss * scale, gradients, note
+    if not arguments.no_checkpointing:
+        grad_checkpoint(model.layers[0])
+    if arguments.method == "mlx-lm-bounded":
+        with bounded_attention():
+            return *_mlx_lm(model, batch), {}
+    return *_mlx_lm(model, batch), {}
+
+
+def _mlx_lm(model: Any, batch: Batch) -> tuple[mx.array, Any]:
+    """Do what mlx-lm's trainer does, with a mask that has every answer."""
+    inputs, targets = mx.array(batch.tokens[:, :-1]), mx.array(batch.tokens[:, 1:])
+    chosen = np.zeros(batch.tokens.size, dtype=bool)
+    chosen[batch.rows] = True
+    mask = mx.array(chosen.reshape(batch.tokens.shape)[:, :-1])
+
+    def loss(model: Any) -> mx.array:
+        nll = nn.losses.cross_entropy(model(inputs), targets) * mask
+        return nll.astype(mx.float32).sum() / mask.sum()
+
+    value, gradients = nn.value_and_grad(model, loss)(model)
+    mx.eval(value, gradients)
+    return value, gradients
+
+
+def _dials(arguments: Any, model: Any, batch: Batch) -> Dials | None:
+    return Dials(arguments.chunk, arguments.stash) if arguments.chunk else None
+
+
+def _batch(arguments: Any, vocabulary: int) -> Batch:
+    every, count = arguments.answers_every, arguments.answer_tokens
+    tokens = np.random.default_rng(0).integers(0, vocabulary, arguments.tokens)
+    ends = range(every, arguments.tokens + 1, every)
+    episode = Episode("benchmark", tokens.tolist(), [(end - count, end) for end in ends])
+    return make_batch([episode], Objective(normalize="token"))
+
+
+def _arguments() -> Any:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, required=True, help="model directory")
+    parser.add_argument("--tokens", type=int, default=8192)
+    parser.add_argument("--method", choices=("yofo", "mlx-lm", "mlx-lm-bounded"), default="yofo")
+    parser.add_argument("--chunk", type=int, help="tokens at a time (yofo)")
+    parser.add_argument("--stash", type=int, default=4, help="layers recomputed together (yofo)")
+    parser.add_argument("--no-checkpointing", action="store_true", help="mlx-lm without it")
+    parser.add_argument("--answers-every", type=int, default=32, help="tokens between answer ends")
+    parser.add_argument("--answer-tokens", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

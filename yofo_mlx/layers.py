@@ -1,0 +1,31 @@
+"""The list of layers that an mlx-lm model runs through, and what may stand in for a layer."""
+
+from typing import Any
+
+from yofo_mlx.errors import RunError
+
+
+class StandIn:
+    """Stands for a layer in a model's list; the model's own code cannot tell."""
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = layer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layer, name)
+
+    @property
+    def __class__(self) -> type:  # some models ask `isinstance` which mask a layer gets
+        return type(self._layer)
+
+
+def layer_list(model: Any) -> list[Any]:
+    """Return the list that a model runs through; `model.layers` may be a copy of it."""
+    last = model.layers[-1]
+    for module in model.modules():
+        for value in module.values():
+            if isinstance(value, list) and value and value[-1] is last:
+                return value
+    raise RunError(
+        f"no list of layers found in {type(model).__module__}", "this model is not supported"
+    )

@@ -1,0 +1,297 @@
+"""Exact loss and gradients of long episodes, one layer and one chunk at a time.
+
+Depth is the outer loop, length the inner one. On the way forward each layer runs over all chunks,
+and the input of each group of layers is stashed. On the way back a group's layers are run again to
+have their inputs; then, from the last layer to the first, each is differentiated chunk by chunk
+from the last to the first: a chunk's gradient with respect to the keys and values of earlier chunks
+waits in the layer's cache until it is their turn. So only one layer's keys and values and one
+chunk's activations live at a time, and the result is the gradient of the whole, not a truncated
+one.
+
+Each piece is evaluated by itself: that keeps memory bounded, and a step can be left between pieces.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+from mlx.utils import tree_flatten, tree_unflatten
+
+from yofo_mlx.batches import Batch
+from yofo_mlx.errors import RunError
+from yofo_mlx.longcontext.attention import Tape, attending, bounded_attention
+from yofo_mlx.longcontext.dials import Dials, groups
+from yofo_mlx.longcontext.layer_cache import KeyValues, Recurrent
+from yofo_mlx.longcontext.stack import Stack
+from yofo_mlx.objective import token_losses
+
+Progress = Callable[[int, int, str], None]  # pieces done, pieces in all, "forward" or "backward"
+Stream = list[Any]  # one (B, C, D) array for each chunk
+LOGITS_AT_ONCE = 2**22  # floats
+
+
+def chunked_loss_and_gradients(
+    model: Any, batch: Batch, dials: Dials, progress: Progress = lambda *_: None
+) -> tuple[mx.array, dict[str, Any]]:
+    """Return the summed loss of a batch and its gradients by adapter parameter, both undivided.
+
+    `progress` is called between pieces; if it raises, the model is as it was before.
+    """
+    with bounded_attention():
+        return _Step(model, batch, dials, progress).run()
+
+
+class _Step:
+    """One pass over a batch: its chunks, its rows with targets, the sums of its gradients."""
+
+    def __init__(self, model: Any, batch: Batch, dials: Dials, progress: Progress) -> None:
+        self.stack = Stack(model)
+        self.seed = int(mx.random.randint(0, 2**31 - 1).item())
+        self.first = _first_trained(self.stack)
+        self.groups = groups(len(self.stack.layers) - self.first, dials.stash)
+        rows = np.asarray(batch.rows)
+        self.places = np.stack(np.divmod(rows, batch.tokens.shape[1]))  # (2, N): episode, position
+        length = int(self.places[1].max()) + 1  # nothing after the last target matters
+        self.tokens = mx.array(batch.tokens[:, :length])
+        self.chunks = [
+            (start, min(start + dials.chunk, length)) for start in range(0, length, dials.chunk)
+        ]
+        order = np.argsort(self.places[1] // dials.chunk, kind="stable")  # by chunk
+        self.places = self.places[:, order]
+        self.targets = mx.array(batch.targets[order])
+        self.weights = mx.array(batch.weights[order])
+        self.gradients: dict[str, mx.array] = {}
+        self.progress = progress
+        self.done = 0
+        trained = len(self.stack.layers) - self.first
+        recomputed = trained - (len(self.groups[-1]) if self.groups else 0)
+        self.pieces = (len(self.stack.layers) + recomputed + trained) * len(self.chunks)
+
+    def run(self) -> tuple[mx.array, dict[str, Any]]:
+        stream: Stream = [self._embedding(chunk) for chunk in range(len(self.chunks))]
+        for layer in range(self.first):
+            self._forward(layer, stream)
+        stash = []
+        for group in self.groups[:-1]:
+            stash.append(list(stream))
+            for layer in group:
+                self._forward(self.first + layer, stream)
+        inputs, tapes = self._forward_kept(self.groups[-1], stream, to_the_end=True)
+        loss, d_hidden = self._tail(mx.concatenate(stream, axis=0))
+        stream = self._scatter(d_hidden, inputs[-1])
+        for place, group in reversed(list(enumerate(self.groups))):
+            if place < len(self.groups) - 1:
+                inputs, tapes = self._forward_kept(group, stash.pop(), to_the_end=False)
+            for layer in reversed(group):
+                self._backward(self.first + layer, inputs.pop(), tapes.pop(), stream)
+        return loss, tree_unflatten(list(self.gradients.items()))
+
+    # ---------------------------------------------------------------- forward
+
+    def _embedding(self, chunk: int) -> mx.array:
+        x, _ = self.stack.calls(self._tokens_of(chunk), self.chunks[chunk][0])
+        mx.eval(x)
+        return x
+
+    def _forward(
+        self,
+        layer: int,
+        stream: Stream,
+        tapes: list[Tape] | None = None,
+        *,
+        leave_open: bool = False,
+        attention_only: bool = False,
+    ) -> None:
+        """Run a layer over all chunks; its outputs take the place of its inputs in `stream`.
+
+        With `attention_only` just the cache and the tapes are filled; the rest is never computed.
+        """
+        cache = self._open(layer)
+        last = layer == len(self.stack.layers) - 1
+        for chunk, x in enumerate(stream):
+            tape = tapes[chunk] if tapes else None
+            y = self._call(layer, chunk, x, tape)
+            kept = [_state(cache), tape.arrays if tape else []]
+            if not attention_only:
+                stream[chunk] = self._only_rows(chunk, y) if last else y
+                kept.append(stream[chunk])
+            del x, y
+            mx.eval(kept)
+            self._tick("forward")
+        if isinstance(cache, KeyValues) and not leave_open:
+            cache.close()
+
+    def _forward_kept(
+        self, group: range, stream: Stream, *, to_the_end: bool
+    ) -> tuple[list[Stream], list[list[Tape]]]:
+        """Run a group's layers; return the inputs of each and what its attention returned.
+
+        The last one's cache stays open: the way back begins with it.
+        """
+        inputs, tapes = [], []
+        for layer in group:
+            last = layer == group[-1]
+            inputs.append(list(stream))
+            tapes.append([Tape() for _ in self.chunks])
+            self._forward(
+                self.first + layer,
+                stream,
+                tapes[-1],
+                leave_open=last,
+                attention_only=last and not to_the_end,
+            )
+        return inputs, tapes
+
+    def _open(self, layer: int) -> KeyValues | Recurrent:
+        cache = self.stack.caches[layer]
+        cache.open(self.chunks)
+        return cache
+
+    def _call(self, layer: int, chunk: int, x: mx.array, tape: Tape | None) -> mx.array:
+        """Return a layer's output for a chunk; random numbers depend on the place alone."""
+        _, calls = self.stack.calls(self._tokens_of(chunk), self.chunks[chunk][0])
+        cache, call = self.stack.caches[layer], calls[layer]
+        mx.random.seed(self.seed + layer * len(self.chunks) + chunk)
+        if tape and tape.recording and isinstance(cache, Recurrent):
+            tape.state = list(cache.state)
+        with attending(cache, tape):
+            y = self.stack.layers[layer](x, *call.args, **call.kwargs)
+        return y[0] if isinstance(y, tuple) else y
+
+    # ------------------------------------------------------------------- tail
+
+    def _tail(self, hidden: mx.array) -> tuple[mx.array, mx.array]:
+        """Return the loss and its gradient by hidden state, (N, D) -> (), (N, D)."""
+        step = max(1, LOGITS_AT_ONCE // self.stack.logits(hidden[:1]).shape[-1])
+        total, gradients = mx.array(0.0), []
+        for start in range(0, hidden.shape[0], step):
+            part = slice(start, start + step)
+
+            def loss(rows: mx.array, part: slice = part) -> mx.array:
+                nll = token_losses(self.stack.logits(rows), self.targets[part])
+                return (nll * self.weights[part]).sum()
+
+            added, gradient = mx.value_and_grad(loss)(hidden[part])
+            total = total + added
+            mx.eval(total, gradient)
+            gradients.append(gradient)
+        return total, mx.concatenate(gradients, axis=0)
+
+    def _only_rows(self, chunk: int, y: mx.array) -> mx.array:
+        """Return the hidden states that predict a target, (B, C, D) -> (N, D)."""
+        episodes, positions = self._rows_of(chunk)
+        return y[episodes, positions] if episodes.size else y[0, :0]
+
+    def _scatter(self, d_hidden: mx.array, like: Stream) -> Stream:
+        """Return the gradient of the last layer's output from that of its rows."""
+        stream: Stream = []
+        start = 0
+        for chunk, x in enumerate(like):
+            episodes, positions = self._rows_of(chunk)
+            part = d_hidden[start : start + episodes.size]
+            start += episodes.size
+            d_y = mx.zeros(x.shape, x.dtype)
+            stream.append(d_y.at[episodes, positions].add(part) if episodes.size else d_y)
+        return stream
+
+    def _rows_of(self, chunk: int) -> tuple[mx.array, mx.array]:
+        start, end = self.chunks[chunk]
+        episodes, positions = self.places[:, (self.places[1] >= start) & (self.places[1] < end)]
+        return mx.array(episodes), mx.array(positions - start)
+
+    # --------------------------------------------------------------- backward
+
+    def _backward(self, layer: int, inputs: Stream, tapes: list[Tape], stream: Stream) -> None:
+        """Differentiate a layer; in `stream` the gradients of its inputs replace its outputs'."""
+        cache = self.stack.caches[layer]
+        for tape in tapes:
+            tape.recording = False
+        if isinstance(cache, KeyValues):
+            if not cache.is_open:
+                self._refill(layer, inputs, tapes)
+            cache.turn()
+        d_state: list[mx.array] = []
+        for chunk in reversed(range(len(self.chunks))):
+            x, tape, d_y = inputs.pop(), tapes.pop(), stream[chunk]
+            stream[chunk], d_state = self._differentiate(layer, chunk, x, tape, d_y, d_state)
+            del x, tape, d_y
+            mx.eval(stream[chunk], d_state, self.gradients, _state(cache))
+            self._tick("backward")
+        if isinstance(cache, KeyValues):
+            cache.close()
+
+    def _refill(self, layer: int, inputs: Stream, tapes: list[Tape]) -> None:
+        """Compute a layer's keys and values again."""
+        cache = self._open(layer)
+        for chunk, x in enumerate(inputs):
+            self._call(layer, chunk, x, tapes[chunk])
+            mx.eval(_state(cache))
+
+    def _differentiate(
+        self,
+        layer: int,
+        chunk: int,
+        x: mx.array,
+        tape: Tape,
+        d_y: mx.array,
+        d_state: list[mx.array],
+    ) -> tuple[mx.array | None, list[mx.array]]:
+        """Add one piece's gradients to the sums; return those of its input and earlier state."""
+        module, cache = self.stack.layers[layer], self.stack.caches[layer]
+        trained = tree_flatten(module.trainable_parameters())
+        names, weights = [name for name, _ in trained], [array for _, array in trained]
+        state = [array for array in tape.state if array is not None]
+        x_too = [x] if layer > self.first else []
+
+        def run(*arrays: mx.array) -> list[mx.array]:
+            given = list(arrays)
+            module.update(tree_unflatten(list(zip(names, given, strict=False))))
+            given = given[len(names) :]
+            if isinstance(cache, Recurrent):
+                earlier = iter(given)
+                cache.state = [None if array is None else next(earlier) for array in tape.state]
+            y = self._call(layer, chunk, arrays[-1] if x_too else x, tape)
+            return [y, *(_state(cache) if d_state else [])]
+
+        try:
+            _, found = mx.vjp(run, [*weights, *state, *x_too], [d_y, *d_state])
+        finally:
+            module.update(tree_unflatten(trained))
+        for gradient in reversed(found[: len(names)]):  # from a layer's end: activations go sooner
+            mx.eval(gradient)
+        prefix = self.stack.name(layer)
+        for name, gradient in zip(names, found, strict=False):
+            key = f"{prefix}.{name}"
+            known = self.gradients.get(key)
+            self.gradients[key] = gradient if known is None else known + gradient
+        rest = found[len(names) :]
+        return (rest[-1] if x_too else None), rest[: len(state)]
+
+    # ------------------------------------------------------------------ small
+
+    def _tokens_of(self, chunk: int) -> mx.array:
+        start, end = self.chunks[chunk]
+        return self.tokens[:, start:end]
+
+    def _tick(self, phase: str) -> None:
+        self.done += 1
+        self.progress(self.done, self.pieces, phase)
+
+
+def _state(cache: KeyValues | Recurrent) -> list[mx.array]:
+    """Return what a chunk changes in a cache."""
+    if isinstance(cache, KeyValues):
+        return cache.arrays
+    return [array for array in cache.state if array is not None]
+
+
+def _first_trained(stack: Stack) -> int:
+    """Return the index of the first layer with trainable parameters; nothing else may have any."""
+    counts = [len(tree_flatten(layer.trainable_parameters())) for layer in stack.layers]
+    if sum(counts) != len(tree_flatten(stack.model.trainable_parameters())) or not sum(counts):
+        raise RunError(
+            f"{stack.model.model_type}: parameters outside its layers are trained",
+            "chunked training adapts layers only: change lora.keys",
+        )
+    return next(index for index, count in enumerate(counts) if count)

@@ -1,0 +1,193 @@
+"""What a layer hands from chunk to chunk: keys and values, or a recurrent state.
+
+The objects here take the place of mlx-lm's caches. On the way forward they catch what a chunk adds.
+On the way back, from the last chunk to the first, they hand a chunk the same arrays again, and
+collect the gradients that it sends to earlier chunks until it is those chunks' turn.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import mlx.core as mx
+from mlx_lm.models import cache as mlx_lm_caches
+from mlx_lm.models.base import create_causal_mask
+
+from yofo_mlx.errors import RunError
+from yofo_mlx.longcontext.tiles import KEY_TILE, Earlier, Span, spans
+
+
+class KeyValues:
+    """Keys and values of one layer over whole episodes, and the gradients that wait for them.
+
+    Buffers (B, H_kv, L, D) exist between `open` and `close` only. Gradients are kept in float32,
+    by span of at most KEY_TILE tokens, and are gone once a chunk has fetched its own.
+    """
+
+    def __init__(self, window: int | None = None) -> None:
+        self.offset = 0
+        self.window = window
+        self._spans: list[Span] = []
+        self._filled = False
+        self._buffers: list[mx.array] = []
+        self._gradients: list[dict[Span, mx.array]] = [{}, {}]
+        self._seen: tuple[Any, Any] = (None, None)
+        self._new: tuple[Any, Any] = (None, None)
+
+    def open(self, chunks: Sequence[Span]) -> None:
+        """Get ready for the forward pass over these chunks."""
+        self.close()
+        self._spans = [span for chunk in chunks for span in spans(*chunk, KEY_TILE)]
+
+    def turn(self) -> None:
+        """Get ready for the way back: the buffers are full."""
+        self._filled = True
+
+    def close(self) -> None:
+        """Free everything."""
+        self._filled = False
+        self._buffers, self._gradients = [], [{}, {}]
+        self.settle()
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the buffers are there."""
+        return bool(self._buffers)
+
+    @property
+    def arrays(self) -> list[mx.array]:
+        """What a chunk has changed and must be evaluated with it."""
+        waiting = [array for by_span in self._gradients for array in by_span.values()]
+        return [*([] if self._filled else self._buffers), *waiting]
+
+    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
+        """Take a chunk's keys and values, return all that it may see."""
+        start, end = self.offset, self.offset + keys.shape[2]
+        if not self._buffers:
+            length = self._spans[-1][1]
+            self._buffers = [
+                mx.zeros((*new.shape[:2], length, new.shape[3]), new.dtype)
+                for new in (keys, values)
+            ]
+        if not self._filled:
+            self._buffers[0][:, :, start:end] = keys
+            self._buffers[1][:, :, start:end] = values
+        self._new = (keys, values)
+        self._seen = (self._fetch(0, keys, end), self._fetch(1, values, end))
+        return self._seen
+
+    def _fetch(self, which: int, new: mx.array, end: int) -> mx.array:
+        """Return everything seen as a function of the new part, which is in the buffer already."""
+        buffer, first, start = self._buffers[which], self._first_seen(self.offset), self.offset
+        if not self._filled:
+            return buffer[:, :, first:end]
+
+        @mx.custom_function
+        def join(new: mx.array) -> mx.array:
+            return buffer[:, :, first:end]
+
+        @join.vjp
+        def join_vjp(primals: Any, cotangent: mx.array, output: Any) -> mx.array:
+            for span in self._spans:
+                if first < span[1] <= start:
+                    part = cotangent[:, :, max(span[0] - first, 0) : span[1] - first]
+                    hidden = max(first - span[0], 0)
+                    padding = [(0, 0), (0, 0), (hidden, 0), (0, 0)]
+                    self.send(which, span, mx.pad(part, padding) if hidden else part)
+            return self.received(which, (start, end), cotangent[:, :, start - first :])
+
+        joined: mx.array = join(new)
+        return joined
+
+    def apart(self, keys: mx.array, values: mx.array) -> Earlier | None:
+        """Return the earlier part by itself if these are what was last fetched, and all of it."""
+        if keys is not self._seen[0] or values is not self._seen[1] or self.window:
+            return None
+        before = [span for span in self._spans if span[1] <= self.offset]
+        return Earlier(*self._new, before, self._buffers, self.send, self.received)
+
+    def settle(self) -> None:
+        """Forget what was fetched last; a view of a buffer would have it copied when it changes."""
+        self._seen = self._new = (None, None)
+
+    def send(self, which: int, span: Span, gradient: mx.array) -> mx.array:
+        """Add a gradient of an earlier span; return the sum that waits there."""
+        waiting = self._gradients[which]
+        gradient = gradient.astype(mx.float32)
+        waiting[span] = waiting[span] + gradient if span in waiting else gradient
+        return waiting[span]
+
+    def received(self, which: int, chunk: Span, own: mx.array) -> mx.array:
+        """Return a chunk's own gradient with what later chunks have sent; that is then gone."""
+        waiting = self._gradients[which]
+        parts = [waiting.pop(span, None) for span in self._spans if chunk[0] <= span[0] < chunk[1]]
+        if any(part is None for part in parts):  # no later chunk
+            return own
+        return (own + mx.concatenate(parts, axis=2)).astype(own.dtype)
+
+    def make_mask(
+        self, count: int, return_array: bool = False, window_size: int | None = None
+    ) -> Any:
+        """Return the mask of a chunk of `count` tokens over what it may see."""
+        earlier = self.offset - self._first_seen(self.offset)
+        if window_size and earlier + count > window_size:
+            return create_causal_mask(count, earlier, window_size=window_size)
+        if count == 1:
+            return None
+        return create_causal_mask(count, earlier) if return_array else "causal"
+
+    def _first_seen(self, start: int) -> int:
+        return max(0, start - self.window) if self.window else 0
+
+
+class Recurrent(mlx_lm_caches.ArraysCache):
+    """The state of a recurrent layer (convolution, state space, linear attention)."""
+
+    lengths = None  # padding is on the right, where no earlier token sees it
+    left_padding = None
+
+    def __init__(self, size: int) -> None:
+        self.offset = 0
+        self.cache: list[Any] = [None] * size
+
+    @property
+    def state(self) -> list[Any]:
+        return self.cache
+
+    @state.setter
+    def state(self, value: list[Any]) -> None:
+        self.cache = value
+
+    def open(self, chunks: Sequence[Span]) -> None:
+        """Forget the state."""
+        self.state = [None] * len(self.state)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.state[index]
+
+    def __setitem__(self, index: int, value: mx.array) -> None:
+        self.state[index] = value
+
+    def advance(self, count: int) -> None:
+        """Do nothing: offsets are set from outside."""
+
+    def make_mask(self, count: int) -> None:
+        """Return no mask: nothing is padded on the left."""
+
+
+def caches_for(model: Any) -> list[KeyValues | Recurrent]:
+    """Return stand-ins for the caches that a model asks for; refuse those not understood."""
+    return [_stand_in(cache, model) for cache in mlx_lm_caches.make_prompt_cache(model)]
+
+
+def _stand_in(cache: Any, model: Any) -> KeyValues | Recurrent:
+    kind = type(cache)
+    if kind is mlx_lm_caches.KVCache:
+        return KeyValues()
+    if kind is mlx_lm_caches.RotatingKVCache and not cache.keep:
+        return KeyValues(window=cache.max_size)
+    if kind is mlx_lm_caches.ArraysCache:
+        return Recurrent(len(cache.cache))
+    raise RunError(
+        f"{model.model_type} cannot be trained in chunks: its {kind.__name__} is not understood",
+        'train it on shorter episodes with memory.method = "plain"',
+    )

@@ -1,0 +1,210 @@
+"""How much memory a step needs, and the fastest way to take it that fits.
+
+Everything is computed from a model's sizes (`shape.py`); nothing is loaded. What is kept between
+the forward and the backward pass follows from the algorithm (`longcontext/chunked.py`). What one
+piece needs while it is evaluated is a linear function of the sizes, with factors fitted to measured
+peaks of random models (`benchmarks/calibrate.py`).
+"""
+
+from dataclasses import dataclass
+from math import isqrt
+from typing import Any
+
+from yofo_mlx.errors import FitError
+from yofo_mlx.longcontext.chunked import LOGITS_AT_ONCE
+from yofo_mlx.longcontext.dials import Dials, groups
+from yofo_mlx.longcontext.tiles import KEY_TILE, QUERY_TILE
+from yofo_mlx.recipe import Memory, Recipe
+from yofo_mlx.shape import Shape
+
+CHUNKS = (1024, 512, 256, 128)
+FLOAT = 4
+TARGET_SHARE = 0.5  # of an episode's tokens, where the episode is not known yet
+MARGIN = 1.1  # a forecast may be this much too low
+
+# Arrays alive while one layer is differentiated for one chunk, as multiples of (B, C, width).
+PIECE = {"hidden": 0.87, "units": 11.14, "attention": 8.83, "keys": 0.81}
+TILES = 4.87  # tiles of scores alive in the attention's backward pass
+# Arrays alive when a whole model is differentiated at once, as multiples of (B, L, width) a layer.
+WHOLE = {"hidden": 5.14, "units": 4.43, "attention": 3.27, "keys": 3.58}
+LAST_UNITS = 7.83  # more of them in the layer that is being differentiated
+LOGITS = 2.0  # arrays (targets, V) alive in the loss
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """The batch of a step."""
+
+    count: int
+    tokens: int
+    targets: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Bytes that a step needs at its worst moment, above the loaded model."""
+
+    dials: Dials | None
+    kept: int  # inputs and attention outputs of layers, between forward and backward
+    keys_values: int  # of the layer at work, with their gradients
+    work: int  # of one piece, while it is evaluated
+    gradients: int  # of the adapter
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.kept + self.keys_values + self.work + self.gradients
+
+
+def forecast(
+    shape: Shape, episodes: Episodes, dials: Dials | None, *, native: bool = False
+) -> Forecast:
+    """Return what a step needs; without dials, with plain autograd.
+
+    `native`: the attention is the device's own, whose outputs are not kept.
+    """
+    if dials is None:
+        return _plain(shape, episodes)
+    stages = [*_backward(shape, episodes, dials, native), _tail(shape, episodes, dials, native)]
+    return max(stages, key=lambda stage: stage.total)
+
+
+def resident_bytes(shape: Shape) -> int:
+    """Return what is there before a step: weights, adapter, AdamW's two moments."""
+    return shape.weight_bytes + 3 * FLOAT * shape.adapter_parameters
+
+
+def _plain(shape: Shape, episodes: Episodes) -> Forecast:
+    tokens = episodes.count * episodes.tokens * shape.item
+    kept = tokens * shape.trained * _weighted(shape, WHOLE)
+    last = tokens * LAST_UNITS * shape.intermediate
+    logits = LOGITS * episodes.targets * shape.vocabulary * FLOAT
+    return Forecast(None, int(kept), 0, int(last + logits), _gradients(shape))
+
+
+def _backward(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> list[Forecast]:
+    """Return the moment at which each group of layers begins to be differentiated."""
+    layer_input, attention = _layer_bytes(shape, episodes, native)
+    keys_values = _keys_values(shape, episodes)
+    work = _piece(shape, episodes, dials)
+    result = []
+    cut = groups(shape.trained, dials.stash)
+    for place, group in enumerate(cut):
+        gradient = place < len(cut) - 1  # the last layer's is there for target rows only
+        kept = (place + len(group) + gradient) * layer_input + len(group) * attention
+        waiting = keys_values * FLOAT // shape.item
+        result.append(Forecast(dials, kept, keys_values + waiting, work, _gradients(shape)))
+    return result
+
+
+def _tail(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> Forecast:
+    """Return the moment of the loss, when everything is kept but nothing differentiated yet."""
+    layer_input, attention = _layer_bytes(shape, episodes, native)
+    cut = groups(shape.trained, dials.stash)
+    kept = (len(cut) - 1 + len(cut[-1])) * layer_input + len(cut[-1]) * attention
+    rows = min(episodes.targets, max(1, LOGITS_AT_ONCE // shape.vocabulary))
+    hidden = 3 * episodes.targets * shape.hidden * shape.item
+    work = LOGITS * rows * shape.vocabulary * FLOAT + hidden
+    return Forecast(dials, kept, _keys_values(shape, episodes), int(work), 0)
+
+
+def _layer_bytes(shape: Shape, episodes: Episodes, native: bool) -> tuple[int, int]:
+    """Return the bytes of a layer's input, and of its attention's output and logsumexp."""
+    tokens = episodes.count * episodes.tokens
+    output = shape.heads * (shape.head_dim * shape.item + FLOAT)
+    return tokens * shape.hidden * shape.item, 0 if native else tokens * output
+
+
+def _keys_values(shape: Shape, episodes: Episodes) -> int:
+    width = 2 * shape.kv_heads * shape.head_dim
+    return episodes.count * episodes.tokens * width * shape.item
+
+
+def _piece(shape: Shape, episodes: Episodes, dials: Dials) -> int:
+    chunk = min(dials.chunk, episodes.tokens)
+    arrays = episodes.count * chunk * shape.item * _weighted(shape, PIECE)
+    tile = min(QUERY_TILE, chunk) * min(KEY_TILE, chunk) * FLOAT
+    return int(arrays + TILES * episodes.count * shape.heads * tile)
+
+
+def _weighted(shape: Shape, factors: dict[str, float]) -> float:
+    return (
+        factors["hidden"] * shape.hidden
+        + factors["units"] * shape.intermediate
+        + factors["attention"] * shape.heads * shape.head_dim
+        + factors["keys"] * shape.kv_heads * shape.head_dim
+    )
+
+
+def _gradients(shape: Shape) -> int:
+    return FLOAT * shape.adapter_parameters
+
+
+def candidates(shape: Shape, memory: Memory, tokens: int) -> list[Dials | None]:
+    """Return the ways to take a step that a recipe allows, the fastest first."""
+    chunks = [memory.chunk] if memory.chunk else [c for c in CHUNKS if c < tokens] or [CHUNKS[-1]]
+    thinnest = isqrt(shape.trained - 1) + 1
+    stashes = [memory.stash] if memory.stash else [shape.trained, *range(1, thinnest + 1)]
+    ways: list[Dials | None] = [None]
+    if memory.method == "chunked" or memory.chunk or memory.stash:
+        ways = []
+    if memory.method != "plain":
+        ways += [Dials(chunk, stash) for stash in stashes for chunk in chunks]
+    return ways
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Picks the way to take each step: the fastest whose forecast is below the limit."""
+
+    shape: Shape
+    memory: Memory
+    limit: int  # bytes, for model and step together
+    native: bool = False
+
+    def plan(self, episodes: Episodes) -> Forecast:
+        """Return the forecast of the way that a step is taken; of the thinnest if none fits."""
+        ways = [
+            forecast(self.shape, episodes, dials, native=self.native)
+            for dials in candidates(self.shape, self.memory, episodes.tokens)
+        ]
+        fitting = [way for way in ways if self.fits(way)]
+        return fitting[0] if fitting else min(ways, key=lambda way: way.total)
+
+    def dials(self, batch: Any) -> Dials | None:
+        """Return the dials for a batch; None for plain autograd."""
+        count, tokens = batch.tokens.shape
+        return self.plan(Episodes(count, tokens, len(batch.targets))).dials
+
+    def fits(self, way: Forecast) -> bool:
+        """Tell whether a step fits beside the model."""
+        return resident_bytes(self.shape) + MARGIN * way.total <= self.limit
+
+    def longest(self, count: int) -> int:
+        """Return the longest episode, in tokens, whose step fits; 0 if none does."""
+        low, high = 0, 2**24
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.fits(self.plan(_unknown(count, middle))):
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def check(self, recipe: Recipe) -> Forecast:
+        """Return the forecast of a recipe's longest step; refuse it if it cannot fit."""
+        count, tokens = recipe.train.batch_size, recipe.episodes.max_tokens
+        way = self.plan(_unknown(count, tokens))
+        if self.fits(way):
+            return way
+        needed = (resident_bytes(self.shape) + MARGIN * way.total) / 1e9
+        longest = self.longest(count)
+        raise FitError(
+            f"episodes.max_tokens = {tokens} would need {needed:.1f} GB"
+            f" of the {self.limit / 1e9:.1f} GB there are",
+            f"{longest} tokens would fit" if longest else "take a smaller model, or one of 4 bits",
+        )
+
+
+def _unknown(count: int, tokens: int) -> Episodes:
+    return Episodes(count, tokens, int(count * tokens * TARGET_SHARE))

@@ -1,0 +1,185 @@
+"""The sizes of a model, from its `config.json` and the headers of its safetensors alone."""
+
+import json
+import math
+import re
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yofo_mlx.errors import RecipeError
+from yofo_mlx.recipe import Lora
+
+FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+BYTES = (
+    FLOATS
+    | {"F8_E4M3": 1, "F8_E5M2": 1, "BOOL": 1}
+    | {f"{sign}{bits}": bits // 8 for sign in "IU" for bits in (8, 16, 32, 64)}
+)
+LONGEST_HEADER = 100 * 2**20
+LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One entry of a safetensors header."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Size in the file."""
+        return math.prod(self.shape) * BYTES.get(self.dtype, 1)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a model, in elements where the name does not say bytes."""
+
+    layers: int
+    trained: int  # layers with an adapter, from the top
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int  # of the feed-forward units that one token runs through
+    vocabulary: int
+    window: int | None  # of the layers that have one
+    full_layers: int  # layers without
+    item: int  # bytes of an activation
+    weight_bytes: int
+    parameters: int
+    adapter_parameters: int
+    context: int | None
+
+
+def model_shape(path: Path, lora: Lora, *, as_float32: bool) -> Shape:
+    """Read a model directory; with `as_float32` as yofo loads it on a CPU."""
+    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    tensors = read_headers(sorted(path.glob("model*.safetensors")))
+    return shape_of(config, tensors, lora, as_float32=as_float32)
+
+
+def shape_of(
+    config: dict[str, Any], tensors: dict[str, Tensor], lora: Lora, *, as_float32: bool
+) -> Shape:
+    """Return the sizes that a configuration and its tensors tell."""
+    text = config.get("text_config") or config
+    hidden, heads = (
+        _number(text, "hidden_size", "n_embd", "d_model"),
+        _number(text, "num_attention_heads", "n_head", "n_heads"),
+    )
+    layers = _number(text, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    kinds = text.get("layer_types") or []
+    window = text.get("sliding_window") if _uses_window(text) else None
+    pattern = text.get("sliding_window_pattern")
+    if kinds:
+        windowed = sum(kind == "sliding_attention" for kind in kinds[:layers])
+    elif window and pattern:
+        windowed = layers - layers // int(pattern)
+    else:
+        windowed = 0
+    trained = layers if lora.num_layers == -1 else min(lora.num_layers, layers)
+    floats = [tensor.dtype for tensor in tensors.values() if tensor.dtype in FLOATS]
+    item = FLOATS[max(set(floats), key=floats.count)] if floats else 2
+    bits = (config.get("quantization") or {}).get("bits")
+    return Shape(
+        layers=layers,
+        trained=trained,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=int(text.get("num_key_value_heads") or heads),
+        head_dim=int(text.get("head_dim") or hidden // heads),
+        intermediate=_active_units(text, hidden),
+        vocabulary=_number(text, "vocab_size"),
+        window=int(window) if window and windowed else None,
+        full_layers=layers - windowed,
+        item=4 if as_float32 else item,
+        weight_bytes=sum(_loaded_bytes(tensor, as_float32) for tensor in tensors.values()),
+        parameters=sum(_elements(tensor, bits) for tensor in tensors.values()),
+        adapter_parameters=_adapter_parameters(tensors, lora, layers - trained, bits),
+        context=text.get("max_position_embeddings"),
+    )
+
+
+def read_headers(files: Iterable[Path]) -> dict[str, Tensor]:
+    """Return the tensors of safetensors files by name, reading their headers only."""
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        try:
+            with file.open("rb") as stream:
+                (length,) = struct.unpack("<Q", stream.read(8))
+                if length > LONGEST_HEADER:
+                    raise ValueError(f"a header of {length} bytes")
+                header = json.loads(stream.read(length))
+            header.pop("__metadata__", None)
+            tensors |= {
+                name: Tensor(entry["dtype"], tuple(entry["shape"]))
+                for name, entry in header.items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+            raise RecipeError(
+                f"{file} is no safetensors file: {error}", "download the model again"
+            ) from error
+    return tensors
+
+
+def _number(config: dict[str, Any], *names: str) -> int:
+    for name in names:
+        if isinstance(config.get(name), int):
+            return int(config[name])
+    raise RecipeError(
+        f"config.json has no {names[0]}, so memory cannot be forecast",
+        "is this the directory of a language model?",
+    )
+
+
+def _uses_window(text: dict[str, Any]) -> bool:
+    """Tell whether mlx-lm runs some layers with the window; it ignores Mistral's and Qwen2's."""
+    kinds = text.get("layer_types") or []
+    return "sliding_attention" in kinds or "sliding_window_pattern" in text
+
+
+def _active_units(text: dict[str, Any], hidden: int) -> int:
+    experts = text.get("num_experts_per_tok") or text.get("experts_per_token")
+    if experts:
+        width = text.get("moe_intermediate_size") or text.get("intermediate_size") or 4 * hidden
+        shared = text.get("shared_expert_intermediate_size") or 0
+        return int(experts) * int(width) + int(shared)
+    width = text.get("intermediate_size") or text.get("n_inner") or text.get("block_ff_dim")
+    return int(width or 4 * hidden)
+
+
+def _loaded_bytes(tensor: Tensor, as_float32: bool) -> int:
+    if as_float32 and tensor.dtype in FLOATS:
+        return math.prod(tensor.shape) * 4
+    return tensor.nbytes
+
+
+def _elements(tensor: Tensor, bits: int | None) -> int:
+    packed = 32 // bits if bits and tensor.dtype == "U32" else 1
+    return math.prod(tensor.shape) * packed
+
+
+def _adapter_parameters(
+    tensors: dict[str, Tensor], lora: Lora, first: int, bits: int | None
+) -> int:
+    """Count what LoRA adds to the linear layers of the blocks from `first` on."""
+    total = 0
+    for name, tensor in tensors.items():
+        found = LAYER.search(name)
+        if not found or int(found[1]) < first or not name.endswith(".weight"):
+            continue
+        key = name[found.end() :].removesuffix(".weight")
+        if len(tensor.shape) < 2 or (lora.keys and key not in lora.keys):
+            continue
+        *experts, outputs, inputs = tensor.shape
+        if tensor.dtype == "U32" and bits:
+            inputs = inputs * 32 // bits
+        sides = outputs + inputs
+        total += math.prod(experts) * lora.rank * sides
+        total += outputs if lora.fine_tune_type == "dora" else 0
+    return total
