@@ -11,7 +11,6 @@ Methods, all on the same tokens, targets and LoRA, all with the same normaliser 
 `peak_bytes` is MLX's peak above the loaded model; `seconds` is loss, gradient and optimizer update.
 """
 
-# ruff: noqa: I001
 import argparse
 import json
 import time
@@ -33,9 +32,12 @@ from mlx_lm.utils import load_model
 
 from yofo_mlx.batches import Batch, make_batch
 from yofo_mlx.episodes import Episode
-from yofo_mlx.longcontext import Dials, loss_and_gradients
-from yofo_mlx.longcontext.attention import bounded_attention
-from yofo_mlx.recipe import Objective
+from yofo_mlx.longcontext import loss_and_gradients
+from yofo_mlx.longcontext.attention import bounded_attention, native_is_bounded
+from yofo_mlx.machine import memory_limit
+from yofo_mlx.plan import Episodes, Forecast, Planner
+from yofo_mlx.recipe import Lora, Memory, Objective
+from yofo_mlx.shape import model_shape
 
 LORA = {"rank": 8, "scale": 20.0, "dropout": 0.0}
 
@@ -53,12 +55,13 @@ def main() -> None:
     optimizer = optim.AdamW(learning_rate=1e-4)
     optimizer.init(model.trainable_parameters())
     mx.eval(model.parameters(), optimizer.state)
+    way = _planned(arguments, batch) if arguments.method == "yofo" else None
     mx.clear_cache()
     loaded = mx.get_active_memory()
     mx.reset_peak_memory()
     started = time.perf_counter()
 
-    loss, gradients, note = _step(arguments, model, batch)
+    loss, gradients = _step(arguments, model, batch, way)
     optimizer.update(model, gradients)
     mx.eval(loss, model.trainable_parameters(), optimizer.state)
 
@@ -69,26 +72,25 @@ def main() -> None:
         "seconds": round(time.perf_counter() - started, 3),
         "peak_bytes": mx.get_peak_memory() - loaded,
         "loss": loss.item(),
-        **note,
     }
+    if way:
+        result["forecast_bytes"] = way.total
+        result |= {"chunk": way.dials.chunk, "stash": way.dials.stash} if way.dials else {}
     line = "  ".join(f"{key} {value}" for key, value in result.items())
     print(json.dumps(result) if arguments.json else line)
 
 
-def _step(arguments: Any, model: Any, batch: Batch) -> tuple[mx.array, Any, dict[str, Any]]:
-    if arguments.method == "yofo":
-        dials = _dials(arguments, model, batch)
-        loss, gradients = loss_and_gradients(model, batch, dials)
+def _step(arguments: Any, model: Any, batch: Batch, way: Forecast | None) -> tuple[mx.array, Any]:
+    if way:
+        loss, gradients = loss_and_gradients(model, batch, way.dials)
         scale = 1 / batch.denominator
-        gradients = tree_map(lambda array: array * scale, gradients)
-        note = {"chunk": dials.chunk, "stash": dials.stash} if dials else {}
-        return loss * scale, gradients, note
+        return loss * scale, tree_map(lambda array: array * scale, gradients)
     if not arguments.no_checkpointing:
         grad_checkpoint(model.layers[0])
     if arguments.method == "mlx-lm-bounded":
         with bounded_attention():
-            return *_mlx_lm(model, batch), {}
-    return *_mlx_lm(model, batch), {}
+            return _mlx_lm(model, batch)
+    return _mlx_lm(model, batch)
 
 
 def _mlx_lm(model: Any, batch: Batch) -> tuple[mx.array, Any]:
@@ -107,8 +109,16 @@ def _mlx_lm(model: Any, batch: Batch) -> tuple[mx.array, Any]:
     return value, gradients
 
 
-def _dials(arguments: Any, model: Any, batch: Batch) -> Dials | None:
-    return Dials(arguments.chunk, arguments.stash) if arguments.chunk else None
+def _planned(arguments: Any, batch: Batch) -> Forecast:
+    """Return how yofo takes the step: its own plan, or the dials that were asked for."""
+    memory = Memory(chunk=arguments.chunk, stash=arguments.stash)
+    shape = model_shape(
+        arguments.model, Lora(), as_float32=mx.default_device() == mx.Device(mx.cpu)
+    )
+    dtype = mx.float32 if shape.item == 4 else mx.bfloat16
+    native = native_is_bounded(shape.head_dim, shape.head_dim, dtype)
+    planner = Planner(shape, memory, memory_limit().nbytes, native)
+    return planner.plan(Episodes(1, arguments.tokens, len(batch.targets)))
 
 
 def _batch(arguments: Any, vocabulary: int) -> Batch:
@@ -127,7 +137,7 @@ def _arguments() -> Any:
     parser.add_argument("--tokens", type=int, default=8192)
     parser.add_argument("--method", choices=("yofo", "mlx-lm", "mlx-lm-bounded"), default="yofo")
     parser.add_argument("--chunk", type=int, help="tokens at a time (yofo)")
-    parser.add_argument("--stash", type=int, default=4, help="layers recomputed together (yofo)")
+    parser.add_argument("--stash", type=int, help="layers recomputed together (yofo)")
     parser.add_argument("--no-checkpointing", action="store_true", help="mlx-lm without it")
     parser.add_argument("--answers-every", type=int, default=32, help="tokens between answer ends")
     parser.add_argument("--answer-tokens", type=int, default=2)

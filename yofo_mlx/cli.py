@@ -115,10 +115,11 @@ def train(
     overrides: Overrides = None,
     name: Annotated[str | None, typer.Option(help="Name in the run's id.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Train in the background.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also if it may not fit.")] = False,
 ) -> int:
     """Train a recipe.
 
-    Ctrl-C once finishes the step and saves, twice stops now.
+    Ctrl-C once finishes the step and saves, twice leaves the step and saves what was before it.
     """
     if detach:
         from yofo_mlx.commands import background
@@ -126,7 +127,7 @@ def train(
         return background.start(recipe, overrides or [], name=name)
     from yofo_mlx.commands import train as command
 
-    return command.start(recipe, overrides or [], name=name)
+    return command.start(recipe, overrides or [], name=name, force=force)
 
 
 @app.command()
@@ -135,6 +136,18 @@ def resume(run: RunName, lock: Annotated[int | None, typer.Option(hidden=True)] 
     from yofo_mlx.commands import train as command
 
     return command.resume(run, lock)
+
+
+@app.command()
+def doctor(
+    recipe: Annotated[str | None, typer.Argument(help="Check this recipe's architecture.")] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> int:
+    """Check this machine: attention, memory, exact gradients."""
+    from yofo_mlx.commands import doctor as command
+
+    return command.doctor(recipe, overrides or [], as_json=as_json)
 
 
 @app.command(name="eval")

@@ -14,8 +14,8 @@ class StandIn:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._layer, name)
 
-    @property
-    def __class__(self) -> type:  # some models ask `isinstance` which mask a layer gets
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # some models ask which kind a layer is
         return type(self._layer)
 
 

@@ -8,26 +8,35 @@ peaks of random models (`benchmarks/calibrate.py`).
 
 from dataclasses import dataclass
 from math import isqrt
+from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
+
 from yofo_mlx.errors import FitError
+from yofo_mlx.longcontext.attention import native_is_bounded
 from yofo_mlx.longcontext.chunked import LOGITS_AT_ONCE
 from yofo_mlx.longcontext.dials import Dials, groups
 from yofo_mlx.longcontext.tiles import KEY_TILE, QUERY_TILE
+from yofo_mlx.machine import memory_limit
 from yofo_mlx.recipe import Memory, Recipe
-from yofo_mlx.shape import Shape
+from yofo_mlx.shape import Shape, model_shape
 
 CHUNKS = (1024, 512, 256, 128)
 FLOAT = 4
 TARGET_SHARE = 0.5  # of an episode's tokens, where the episode is not known yet
 MARGIN = 1.1  # a forecast may be this much too low
 
-# Arrays alive while one layer is differentiated for one chunk, as multiples of (B, C, width).
-PIECE = {"hidden": 0.87, "units": 11.14, "attention": 8.83, "keys": 0.81}
-TILES = 4.87  # tiles of scores alive in the attention's backward pass
+# Arrays alive while one layer is differentiated for one chunk, as multiples of (B, C, width): while
+# its feed-forward part is, and while its attention is.
+UNITS_PIECE = {"hidden": 7.34, "units": 8.16, "attention": 2.59}
+ATTENTION_PIECE = {"attention": 5.4}
+TILES = 8.95  # tiles of scores beside the latter
+NATIVE_TILES, NATIVE_TILE = 5, 1024  # of MLX's own attention on Metal, from its source
+SCORES = 6  # arrays (H, C, L) where a model computes its attention by itself
 # Arrays alive when a whole model is differentiated at once, as multiples of (B, L, width) a layer.
-WHOLE = {"hidden": 5.14, "units": 4.43, "attention": 3.27, "keys": 3.58}
-LAST_UNITS = 7.83  # more of them in the layer that is being differentiated
+WHOLE = {"hidden": 5.99, "units": 4.45, "attention": 3.42, "keys": 3.05}
+LAST_UNITS = 8.36  # more of them in the layer that is being differentiated
 LOGITS = 2.0  # arrays (targets, V) alive in the loss
 
 
@@ -86,7 +95,7 @@ def _backward(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> l
     """Return the moment at which each group of layers begins to be differentiated."""
     layer_input, attention = _layer_bytes(shape, episodes, native)
     keys_values = _keys_values(shape, episodes)
-    work = _piece(shape, episodes, dials)
+    work = _piece(shape, episodes, dials, native)
     result = []
     cut = groups(shape.trained, dials.stash)
     for place, group in enumerate(cut):
@@ -103,7 +112,7 @@ def _tail(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> Forec
     cut = groups(shape.trained, dials.stash)
     kept = (len(cut) - 1 + len(cut[-1])) * layer_input + len(cut[-1]) * attention
     rows = min(episodes.targets, max(1, LOGITS_AT_ONCE // shape.vocabulary))
-    hidden = 3 * episodes.targets * shape.hidden * shape.item
+    hidden = 6.5 * episodes.targets * shape.hidden * shape.item
     work = LOGITS * rows * shape.vocabulary * FLOAT + hidden
     return Forecast(dials, kept, _keys_values(shape, episodes), int(work), 0)
 
@@ -120,20 +129,29 @@ def _keys_values(shape: Shape, episodes: Episodes) -> int:
     return episodes.count * episodes.tokens * width * shape.item
 
 
-def _piece(shape: Shape, episodes: Episodes, dials: Dials) -> int:
+def _piece(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> int:
+    """Return what is alive while a layer is differentiated for a chunk, at the worst moment."""
     chunk = min(dials.chunk, episodes.tokens)
-    arrays = episodes.count * chunk * shape.item * _weighted(shape, PIECE)
-    tile = min(QUERY_TILE, chunk) * min(KEY_TILE, chunk) * FLOAT
-    return int(arrays + TILES * episodes.count * shape.heads * tile)
+    tokens = episodes.count * chunk * shape.item
+    heads = episodes.count * shape.heads
+    if shape.own_attention:
+        scores = SCORES * heads * chunk * episodes.tokens * FLOAT
+    elif native:
+        scores = NATIVE_TILES * heads * min(NATIVE_TILE, chunk) * NATIVE_TILE * shape.item
+    else:
+        scores = int(TILES * heads * min(QUERY_TILE, chunk) * min(KEY_TILE, chunk) * FLOAT)
+    attention = tokens * _weighted(shape, ATTENTION_PIECE) + scores
+    return int(max(tokens * _weighted(shape, UNITS_PIECE), attention))
 
 
 def _weighted(shape: Shape, factors: dict[str, float]) -> float:
-    return (
-        factors["hidden"] * shape.hidden
-        + factors["units"] * shape.intermediate
-        + factors["attention"] * shape.heads * shape.head_dim
-        + factors["keys"] * shape.kv_heads * shape.head_dim
-    )
+    widths = {
+        "hidden": shape.hidden,
+        "units": shape.intermediate,
+        "attention": shape.heads * shape.head_dim,
+        "keys": shape.kv_heads * shape.head_dim,
+    }
+    return sum(factor * widths[name] for name, factor in factors.items())
 
 
 def _gradients(shape: Shape) -> int:
@@ -191,12 +209,16 @@ class Planner:
                 high = middle - 1
         return low
 
-    def check(self, recipe: Recipe) -> Forecast:
-        """Return the forecast of a recipe's longest step; refuse it if it cannot fit."""
-        count, tokens = recipe.train.batch_size, recipe.episodes.max_tokens
-        way = self.plan(_unknown(count, tokens))
+    def longest_step(self, recipe: Recipe) -> Forecast:
+        """Return the forecast of a recipe's longest step."""
+        return self.plan(_unknown(recipe.train.batch_size, recipe.episodes.max_tokens))
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse a recipe whose longest step cannot fit."""
+        way = self.longest_step(recipe)
         if self.fits(way):
-            return way
+            return
+        count, tokens = recipe.train.batch_size, recipe.episodes.max_tokens
         needed = (resident_bytes(self.shape) + MARGIN * way.total) / 1e9
         longest = self.longest(count)
         raise FitError(
@@ -208,3 +230,29 @@ class Planner:
 
 def _unknown(count: int, tokens: int) -> Episodes:
     return Episodes(count, tokens, int(count * tokens * TARGET_SHARE))
+
+
+def describe_plan(planner: Planner, way: Forecast) -> dict[str, Any]:
+    """Return a forecast as fields of an event, in GB (1e9 bytes)."""
+    resident = resident_bytes(planner.shape)
+    return {
+        "chunk": way.dials.chunk if way.dials else None,
+        "stash": way.dials.stash if way.dials else None,
+        "model_gb": round(resident / 1e9, 4),
+        "step_gb": round(way.total / 1e9, 4),
+        "limit_gb": round(planner.limit / 1e9, 4),
+        "native_attention": planner.native,
+    }
+
+
+def make_planner(recipe: Recipe, model: Path, limit_gb: float | None = None) -> Planner:
+    """Return the planner of a recipe on this machine, from a model directory's headers alone.
+
+    `limit_gb` is what an earlier part of the run went by; a resumed run takes the same ways.
+    """
+    on_cpu = mx.default_device() == mx.Device(mx.cpu)
+    shape = model_shape(model, recipe.lora, as_float32=on_cpu)
+    limit = memory_limit(limit_gb or recipe.memory.limit_gb)
+    dtype = mx.float32 if shape.item == FLOAT else mx.bfloat16
+    native = native_is_bounded(shape.head_dim, shape.head_dim, dtype)
+    return Planner(shape, recipe.memory, limit.nbytes, native)

@@ -53,7 +53,8 @@ class Shape:
     weight_bytes: int
     parameters: int
     adapter_parameters: int
-    context: int | None
+    context: int | None  # trained length
+    own_attention: bool = False  # the model's own code computes whole rows of scores
 
 
 def model_shape(path: Path, lora: Lora, *, as_float32: bool) -> Shape:
@@ -102,6 +103,7 @@ def shape_of(
         parameters=sum(_elements(tensor, bits) for tensor in tensors.values()),
         adapter_parameters=_adapter_parameters(tensors, lora, layers - trained, bits),
         context=text.get("max_position_embeddings"),
+        own_attention=text.get("model_type") == "gemma2" or "kv_lora_rank" in text,
     )
 
 

@@ -23,8 +23,9 @@ from yofo_mlx.errors import RunError
 from yofo_mlx.evaluate import Measure, evaluate_entry, mean_by_shots
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.longcontext import Progress, loss_and_gradients
+from yofo_mlx.longcontext.exactness import compare
 from yofo_mlx.models import Base
-from yofo_mlx.planner import Planner
+from yofo_mlx.plan import Planner, describe_plan
 from yofo_mlx.recipe import Recipe, Training
 from yofo_mlx.runs import Run
 from yofo_mlx.schedule import learning_rate
@@ -51,7 +52,7 @@ class Trainer:
     emit: Callable[..., Event]
     should_stop: Callable[[], bool]
     optimizer: Any
-    planner: Planner
+    planner: Planner | None
     state: TrainerState
 
 
@@ -60,13 +61,14 @@ def train(
     recipe: Recipe,
     base: Base,
     workload: Workload,
-    planner: Planner,
     *,
     should_stop: Callable[[], bool],
+    planner: Planner | None = None,
     on_event: Listener = lambda event: None,
 ) -> Event:
     """Train until the end, a stop or an error; continue from the newest checkpoint if there is one.
 
+    Without a planner every step is taken by plain autograd.
     Returns the last event: finished or stopped. A failure is written as an event and raised.
     """
     writer = EventWriter(run.events_path)
@@ -119,8 +121,31 @@ def _prepare(trainer: Trainer) -> None:
     )
     for message, hint in trainer.workload.warnings(recipe):
         trainer.emit("warning", message=message, hint=hint)
+    _plan(trainer)
     if checkpoints := list_checkpoints(trainer.run):
         trainer.state = load_checkpoint(checkpoints[0], model, trainer.optimizer)
+
+
+def _plan(trainer: Trainer) -> None:
+    """Tell how the longest step will be taken; one in chunks is tried first on a short episode."""
+    recipe, context = trainer.recipe, trainer.base.context
+    if context and recipe.episodes.max_tokens > context:
+        trainer.emit(
+            "warning",
+            message=f"episodes may have {recipe.episodes.max_tokens} tokens;"
+            f" the model was trained on at most {context}",
+            hint=f"it may not use what is further back: set episodes.max_tokens = {context}",
+        )
+    if not trainer.planner:
+        return
+    way = trainer.planner.longest_step(recipe)
+    trainer.emit("plan", **describe_plan(trainer.planner, way))
+    if way.dials and not (comparison := compare(trainer.base.model)).is_exact:
+        message = (
+            f"{trainer.base.model.model_type}: in chunks its gradients differ from plain autograd's"
+            f" by {comparison.gradients:.1e} of their norm, more than {comparison.tolerance:.0e}"
+        )
+        raise RunError(message, 'shorten the episodes and set memory.method = "plain"')
 
 
 def _loop(trainer: Trainer) -> Event:
@@ -203,7 +228,7 @@ def _gradients(trainer: Trainer, batches: list[Batch]) -> tuple[mx.array, Any]:
     total, gradients = mx.array(0.0), None
     try:
         for place, batch in enumerate(batches):
-            dials = trainer.planner.dials(batch)
+            dials = trainer.planner.dials(batch) if trainer.planner else None
             progress = _progress(trainer, place, len(batches))
             more, added = loss_and_gradients(model, batch, dials, progress)
             total = total + more

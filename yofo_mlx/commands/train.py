@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from yofo_mlx import launch, runs
@@ -13,27 +14,42 @@ from yofo_mlx.commands.display import make_display
 from yofo_mlx.environment import describe
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import EventWriter
-from yofo_mlx.models import Base, load_base
+from yofo_mlx.models import Base, load_base, model_path
+from yofo_mlx.plan import Planner, make_planner
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.runs import Run
-from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
 from yofo_mlx.workload import Workload, make_workload
 
 
-def start(recipe_name: str, overrides: Sequence[str], *, name: str | None = None) -> ExitCode:
-    """Train a recipe in this process; everything is checked before a file is written."""
+@dataclass(frozen=True)
+class Loaded:
+    """What a recipe names, in memory."""
+
+    base: Base
+    workload: Workload
+    planner: Planner
+
+
+def start(
+    recipe_name: str, overrides: Sequence[str], *, name: str | None = None, force: bool = False
+) -> ExitCode:
+    """Train a recipe in this process; everything is checked before a file is written.
+
+    `force`: train also what the forecast says will not fit.
+    """
     path = find_recipe(recipe_name)
     recipe = load_recipe(path, overrides)
     try:
-        base, workload = load(recipe)
+        loaded = _load(recipe, force=force)
     except KeyboardInterrupt:
         print("interrupted before the run began; nothing was written", file=sys.stderr)
         return ExitCode.FAILED
     run = launch.create_run(recipe, name or path.stem)
     with runs.locked(run):
-        return _train(run, recipe, base, workload)
+        return _train(run, recipe, loaded)
 
 
 def resume(name: str, lock: int | None = None) -> ExitCode:
@@ -47,17 +63,31 @@ def resume(name: str, lock: int | None = None) -> ExitCode:
             run.stop_path.unlink(missing_ok=True)
         try:
             recipe = load_recipe(run.recipe_path)
-            base, workload = load(recipe)
+            begun = bool(list_checkpoints(run))
+            loaded = _load(recipe, force=begun, limit_gb=run.info().get("limit_gb"))
         except YofoError as error:
             writer = EventWriter(run.events_path)
             writer.write("failed", step=0, message=error.message, hint=error.hint)
             raise
-        return _train(run, recipe, base, workload)
+        return _train(run, recipe, loaded)
 
 
 def load(recipe: Recipe) -> tuple[Base, Workload]:
     """Load a recipe's data, model and tokenizer; data first, since it fails sooner."""
     entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd())
+    return _load_model(recipe, entries)
+
+
+def _load(recipe: Recipe, *, force: bool, limit_gb: float | None = None) -> Loaded:
+    """Load what a run needs; refuse, before the weights are loaded, what cannot fit."""
+    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd())
+    planner = make_planner(recipe, model_path(recipe.model, recipe.revision), limit_gb)
+    if not force:
+        planner.check(recipe)
+    return Loaded(*_load_model(recipe, entries), planner)
+
+
+def _load_model(recipe: Recipe, entries: list[TaskEntry]) -> tuple[Base, Workload]:
     base = load_base(
         recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
     )
@@ -65,13 +95,19 @@ def load(recipe: Recipe) -> tuple[Base, Workload]:
     return base, make_workload(recipe, entries, base.tokenizer)
 
 
-def _train(run: Run, recipe: Recipe, base: Base, workload: Workload) -> ExitCode:
+def _train(run: Run, recipe: Recipe, loaded: Loaded) -> ExitCode:
     display = make_display()
-    _record(run, recipe, base, workload)
+    _record(run, recipe, loaded)
     try:
         with _stop_requests(run) as stop:
             last = train(
-                run, recipe, base, workload, should_stop=stop.is_requested, on_event=display.show
+                run,
+                recipe,
+                loaded.base,
+                loaded.workload,
+                planner=loaded.planner,
+                should_stop=stop.is_requested,
+                on_event=display.show,
             )
     except KeyboardInterrupt:
         display.close()
@@ -81,14 +117,14 @@ def _train(run: Run, recipe: Recipe, base: Base, workload: Workload) -> ExitCode
     print(run.path)
     if last["kind"] == "stopped":
         return _interrupted(run)
-    verb = "eval" if workload.held_out else "chat"
+    verb = "eval" if loaded.workload.held_out else "chat"
     print(f"next: yofo {verb} {run.run_id}", file=sys.stderr)
     return ExitCode.OK
 
 
-def _record(run: Run, recipe: Recipe, base: Base, workload: Workload) -> None:
+def _record(run: Run, recipe: Recipe, loaded: Loaded) -> None:
     """Write run.json; a resumed run whose data changed is told, and keeps its first record."""
-    data = {entry.task.name: entry.fingerprint for entry in workload.entries}
+    data = {entry.task.name: entry.fingerprint for entry in loaded.workload.entries}
     if before := run.info().get("data"):
         changed = [name for name in data if before.get(name) != data[name]]
         if changed:
@@ -97,8 +133,14 @@ def _record(run: Run, recipe: Recipe, base: Base, workload: Workload) -> None:
             EventWriter(run.events_path).write("warning", message=message, hint=hint)
             print(f"warning: {message}\n  {hint}", file=sys.stderr)
         return
-    model = {"name": recipe.model, "path": str(base.path), "revision": base.revision}
-    runs.save_info(run, describe() | {"model": model, "seed": recipe.seed, "data": data})
+    base = loaded.base
+    info = describe() | {
+        "model": {"name": recipe.model, "path": str(base.path), "revision": base.revision},
+        "seed": recipe.seed,
+        "limit_gb": loaded.planner.limit / 1e9,  # a resumed run takes its steps the same way
+        "data": data,
+    }
+    runs.save_info(run, info)
 
 
 def _interrupted(run: Run) -> ExitCode:
@@ -126,7 +168,10 @@ class StopRequest:
         if self._signalled:
             raise KeyboardInterrupt
         self._signalled = True
-        print("\nfinishing this step and saving; once more to stop without saving", file=sys.stderr)
+        print(
+            "\nfinishing this step and saving; once more to leave it as soon as possible",
+            file=sys.stderr,
+        )
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class _Step:
 
     def __init__(self, model: Any, batch: Batch, dials: Dials, progress: Progress) -> None:
         self.stack = Stack(model)
-        self.seed = int(mx.random.randint(0, 2**31 - 1).item())
+        self.seed = int(np.array(mx.random.randint(0, 2**31 - 1)))
         self.first = _first_trained(self.stack)
         self.groups = groups(len(self.stack.layers) - self.first, dials.stash)
         rows = np.asarray(batch.rows)
@@ -157,7 +157,8 @@ class _Step:
             tape.state = list(cache.state)
         with attending(cache, tape):
             y = self.stack.layers[layer](x, *call.args, **call.kwargs)
-        return y[0] if isinstance(y, tuple) else y
+        output: mx.array = y[0] if isinstance(y, tuple) else y
+        return output
 
     # ------------------------------------------------------------------- tail
 
@@ -239,7 +240,7 @@ class _Step:
     ) -> tuple[mx.array | None, list[mx.array]]:
         """Add one piece's gradients to the sums; return those of its input and earlier state."""
         module, cache = self.stack.layers[layer], self.stack.caches[layer]
-        trained = tree_flatten(module.trainable_parameters())
+        trained: list[Any] = list(tree_flatten(module.trainable_parameters()))
         names, weights = [name for name, _ in trained], [array for _, array in trained]
         state = [array for array in tape.state if array is not None]
         x_too = [x] if layer > self.first else []

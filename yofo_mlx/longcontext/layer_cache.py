@@ -95,8 +95,8 @@ class KeyValues:
                     self.send(which, span, mx.pad(part, padding) if hidden else part)
             return self.received(which, (start, end), cotangent[:, :, start - first :])
 
-        joined: mx.array = join(new)
-        return joined
+        joined: Any = join(new)
+        return joined  # type: ignore[no-any-return]
 
     def apart(self, keys: mx.array, values: mx.array) -> Earlier | None:
         """Return the earlier part by itself if these are what was last fetched, and all of it."""
@@ -119,10 +119,11 @@ class KeyValues:
     def received(self, which: int, chunk: Span, own: mx.array) -> mx.array:
         """Return a chunk's own gradient with what later chunks have sent; that is then gone."""
         waiting = self._gradients[which]
-        parts = [waiting.pop(span, None) for span in self._spans if chunk[0] <= span[0] < chunk[1]]
-        if any(part is None for part in parts):  # no later chunk
+        own_spans = [span for span in self._spans if chunk[0] <= span[0] < chunk[1]]
+        if any(span not in waiting for span in own_spans):  # no later chunk
             return own
-        return (own + mx.concatenate(parts, axis=2)).astype(own.dtype)
+        sent = mx.concatenate([waiting.pop(span) for span in own_spans], axis=2)
+        return (own + sent).astype(own.dtype)
 
     def make_mask(
         self, count: int, return_array: bool = False, window_size: int | None = None
@@ -151,6 +152,7 @@ class Recurrent(mlx_lm_caches.ArraysCache):
 
     @property
     def state(self) -> list[Any]:
+        """The arrays that a chunk hands to the next one; None where there is none yet."""
         return self.cache
 
     @state.setter

@@ -14,8 +14,8 @@ from typing import Any
 import mlx.core as mx
 
 from yofo_mlx.errors import RunError
-from yofo_mlx.longcontext.layer_cache import KeyValues, Recurrent, caches_for
 from yofo_mlx.layers import StandIn, layer_list
+from yofo_mlx.longcontext.layer_cache import KeyValues, Recurrent, caches_for
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Stack:
     def name(self, index: int) -> str:
         """Return the path of a layer in the model's parameter tree."""
         layer = self.layers[index]
-        return next(name for name, module in self.model.named_modules() if module is layer)
+        return next(str(name) for name, module in self.model.named_modules() if module is layer)
 
     def _check_that_it_is_a_stack(self) -> int:
         """Run two tokens, unevaluated; return how many values a layer returns beside its output."""

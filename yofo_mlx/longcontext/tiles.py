@@ -7,7 +7,7 @@ No array ever has both lengths as its sides. Exponents are to base 2: on a CPU M
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,9 +69,12 @@ def attend(
 
     @run.vjp
     def run_vjp(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, ...]:
-        return _backward(*primals[:3], settings, primals[3:], cotangents[0], *outputs)
+        q, k, v, *sinks = primals
+        return _backward(q, k, v, settings, sinks, cotangents[0], *outputs)
 
-    return run(q, k, v, *(() if sinks is None else (sinks,)))  # type: ignore[no-any-return]
+    arguments = (q, k, v) if sinks is None else (q, k, v, sinks)
+    result: Any = run(*arguments)
+    return result[0], result[1]
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def _backward(
     k: mx.array,
     v: mx.array,
     settings: Settings,
-    sinks: tuple[mx.array, ...],
+    sinks: Sequence[mx.array],
     d_output: mx.array,
     output: mx.array,
     sums: mx.array,

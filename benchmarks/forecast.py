@@ -1,0 +1,104 @@
+"""Compare the forecast of a step's memory with what the step takes, on random llama models.
+
+python benchmarks/forecast.py --models 40
+"""
+
+import argparse
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from yofo_mlx import blas
+
+blas.preload()
+
+import mlx.core as mx
+import numpy as np
+from mlx.utils import tree_flatten
+from mlx_lm.models import llama
+from mlx_lm.tuner.utils import linear_to_lora_layers
+
+from yofo_mlx.batches import make_batch
+from yofo_mlx.episodes import Episode
+from yofo_mlx.longcontext import Dials, loss_and_gradients
+from yofo_mlx.plan import Episodes, forecast
+from yofo_mlx.recipe import Lora, Objective
+from yofo_mlx.shape import Tensor, shape_of
+
+MOST_WORK = 25e9  # tokens x layers x widths: seconds for each model
+
+
+def measured_and_forecast(
+    config: dict[str, Any], *, tokens: int, count: int, every: int, dials: Dials | None
+) -> tuple[int, int]:
+    """Take one step with a random model; return its peak and the forecast, in bytes."""
+    mx.random.seed(0)
+    model = llama.Model(llama.ModelArgs.from_dict(config))
+    tensors = {name: Tensor("F32", array.shape) for name, array in tree_flatten(model.parameters())}
+    shape = shape_of(config, tensors, Lora(), as_float32=True)
+    model.freeze()
+    linear_to_lora_layers(model, -1, {"rank": 8, "scale": 20.0, "dropout": 0.0})
+    model.train()
+    draw = np.random.default_rng(0).integers(0, config["vocab_size"], tokens).tolist()
+    answers = [(end - 2, end) for end in range(every, tokens + 1, every)]
+    batch = make_batch([Episode("random", draw, answers)] * count, Objective())
+    mx.eval(model.parameters())
+    mx.clear_cache()
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    loss, gradients = loss_and_gradients(model, batch, dials)
+    mx.eval(loss, gradients)
+    peak = mx.get_peak_memory() - before
+    episodes = Episodes(count, tokens, len(batch.targets))
+    return peak, forecast(shape, episodes, dials).total
+
+
+def random_cases(number: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Draw models and steps of moderate size."""
+    draw = random.Random(seed)
+    while number:
+        layers, heads = draw.choice([3, 4, 6, 9]), draw.choice([4, 8, 16])
+        config: dict[str, Any] = {
+            "model_type": "llama",
+            "num_hidden_layers": layers,
+            "hidden_size": draw.choice([128, 256, 512]),
+            "intermediate_size": draw.choice([256, 704, 1500, 2816]),
+            "num_attention_heads": heads,
+            "num_key_value_heads": draw.choice([1, 2, 4]),
+            "head_dim": draw.choice([16, 32, 64]),
+            "vocab_size": draw.choice([500, 4000, 32000]),
+            "rms_norm_eps": 1e-5,
+            "tie_word_embeddings": False,
+        }
+        tokens, count = draw.choice([512, 1024, 1500, 2048, 3072]), draw.choice([1, 1, 2])
+        chunk, stash = draw.choice([0, 128, 256, 512]), draw.choice([1, 2, 3, layers])
+        width = config["hidden_size"] + config["intermediate_size"]
+        if count * tokens * layers * width * 1000 > MOST_WORK:
+            continue
+        number -= 1
+        yield {
+            "config": config,
+            "tokens": tokens,
+            "count": count,
+            "every": draw.choice([16, 32, 128]),
+            "dials": Dials(chunk, stash) if chunk else None,
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--models", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    ratios = []
+    for case in random_cases(arguments.models, arguments.seed):
+        peak, expected = measured_and_forecast(**case)
+        ratios.append(expected / peak)
+        sizes = " ".join(str(v) for k, v in case["config"].items() if isinstance(v, int))
+        print(f"{ratios[-1]:.2f}  {peak / 1e6:7.1f} MB  {sizes}  {case['tokens']} {case['dials']}")
+    near = sum(abs(ratio - 1) < 0.15 for ratio in ratios)
+    print(f"{near} of {len(ratios)} within 15 %; from {min(ratios):.2f} to {max(ratios):.2f}")
+
+
+if __name__ == "__main__":
+    main()

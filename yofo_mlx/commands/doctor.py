@@ -1,0 +1,115 @@
+"""`yofo doctor`: does training work on this machine, and is it exact?"""
+
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import mlx.core as mx
+
+from yofo_mlx.adapters import add_adapter
+from yofo_mlx.environment import describe
+from yofo_mlx.errors import ExitCode, YofoError
+from yofo_mlx.longcontext.attention import native_is_bounded
+from yofo_mlx.longcontext.exactness import compare
+from yofo_mlx.machine import memory_limit
+from yofo_mlx.models import model_config, model_path
+from yofo_mlx.recipe import Lora
+from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.small import small_model
+
+TOKENS, CHUNK, STASH = 160, 48, 2
+HEAD_DIMS = (64, 128)
+DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at; `ok` is None where nothing can be wrong with it."""
+
+    name: str
+    ok: bool | None
+    words: str
+    figures: dict[str, Any]
+
+
+def doctor(recipe_name: str | None, overrides: Sequence[str], *, as_json: bool) -> ExitCode:
+    """Print what was found; fail if any gradient is not what it should be."""
+    config: dict[str, Any] = {"model_type": "llama"}
+    lora = Lora(rank=2)
+    if recipe_name:
+        recipe = load_recipe(find_recipe(recipe_name), overrides)
+        config = model_config(model_path(recipe.model, recipe.revision))
+        lora = recipe.lora.model_copy(update={"rank": 2, "num_layers": -1})
+    checks = [_device(), _memory(), *_attention(config), *_exactness(config, lora)]
+    sound = all(check.ok is not False for check in checks)
+    if as_json:
+        print(json.dumps({"ok": sound, "checks": [asdict(check) for check in checks]}))
+    else:
+        for check in checks:
+            print(f"{_MARKS[check.ok]:>8}  {check.name}: {check.words}")
+        print(_VERDICTS[sound], file=sys.stdout if sound else sys.stderr)
+    return ExitCode.OK if sound else ExitCode.FAILED
+
+
+_MARKS = {True: "ok", False: "WRONG", None: ""}
+_VERDICTS = {
+    True: "All is well: training in chunks is exact on this machine.",
+    False: "Do not train long episodes on this machine: report what is above.",
+}
+
+
+def _device() -> Check:
+    found = describe()
+    versions = ", ".join(
+        f"{name} {version}" for name, version in found["versions"].items() if version
+    )
+    words = f"{found['device']}, {found['system']}; Python {platform.python_version()}, {versions}"
+    return Check("machine", None, words, {k: found[k] for k in ("device", "system", "versions")})
+
+
+def _memory() -> Check:
+    limit = memory_limit()
+    words = f"a run may use {limit.nbytes / 1e9:.1f} GB ({limit.source})"
+    return Check("memory", None, words, asdict(limit))
+
+
+def _attention(config: dict[str, Any]) -> list[Check]:
+    """Tell which attention is differentiated in bounded memory, by measuring it."""
+    text = config.get("text_config") or config
+    widths = [int(text["head_dim"])] if text.get("head_dim") else HEAD_DIMS
+    found = []
+    for name, dtype in DTYPES.items():
+        for width in widths:
+            native = native_is_bounded(width, width, dtype)
+            words = "MLX's own (bounded)" if native else "yofo's tiles (MLX's own is not bounded)"
+            figures = {"head_dim": width, "dtype": name, "native": native}
+            found.append(Check(f"attention, {name}, heads of {width}", None, words, figures))
+    return found
+
+
+def _exactness(config: dict[str, Any], lora: Lora) -> list[Check]:
+    """Compare chunks with plain autograd on a small random model of the architecture."""
+    kind = str(config.get("model_type"))
+    try:
+        model = small_model(config)
+    except YofoError as error:
+        return [Check(f"gradients, {kind}", False, f"{error.message}; {error.hint}", {})]
+    mx.random.seed(0)
+    add_adapter(model, lora)
+    found = []
+    for name, dtype in DTYPES.items():
+        model.set_dtype(dtype)
+        try:
+            result = compare(model, TOKENS, CHUNK, STASH)
+        except YofoError as error:
+            return [Check(f"gradients, {kind}", False, f"{error.message}; {error.hint}", {})]
+        words = (
+            f"chunks against plain autograd: loss {result.loss:.1e},"
+            f" gradients {result.gradients:.1e} apart (at most {result.tolerance:.0e})"
+        )
+        figures = asdict(result)
+        found.append(Check(f"gradients, {kind}, {name}", result.is_exact, words, figures))
+    return found
