@@ -53,7 +53,7 @@ def measured_and_forecast(
     return peak, forecast(shape, episodes, dials).total
 
 
-def random_cases(number: int, seed: int) -> Iterator[dict[str, Any]]:
+def random_cases(number: int, seed: int, most_work: float = MOST_WORK) -> Iterator[dict[str, Any]]:
     """Draw models and steps of moderate size."""
     draw = random.Random(seed)
     while number:
@@ -73,7 +73,7 @@ def random_cases(number: int, seed: int) -> Iterator[dict[str, Any]]:
         tokens, count = draw.choice([512, 1024, 1500, 2048, 3072]), draw.choice([1, 1, 2])
         chunk, stash = draw.choice([0, 128, 256, 512]), draw.choice([1, 2, 3, layers])
         width = config["hidden_size"] + config["intermediate_size"]
-        if count * tokens * layers * width * 1000 > MOST_WORK:
+        if count * tokens * layers * width * 1000 > most_work:
             continue
         number -= 1
         yield {

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 # Before anything imports MLX, numpy or huggingface_hub: they look at these once.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -11,7 +12,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the workers share the cores already
 import pytest
 from hypothesis import settings
 
-from yofo_mlx import blas
+from yofo_mlx import blas, cli
 
 blas.preload()
 
@@ -29,3 +30,17 @@ def yofo_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):  # they make output coloured
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture
+def yofo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Return a function that runs the command line in this process: (exit code, stdout, stderr)."""
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["yofo", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    return call

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import cli, paths, runs
+from yofo_mlx import paths, runs
 from yofo_mlx.tiny import suite
 
 SMALL = (
@@ -27,20 +27,6 @@ TINY = '{}\nmodel = "tiny"\n[train]\nsteps = 2\n[[tasks]]\nsource = "{}"\n'
 
 def set_all(*overrides: str) -> list[str]:
     return [part for override in overrides for part in ("--set", override)]
-
-
-@pytest.fixture
-def yofo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Return a function that runs the command line in this process: (exit code, stdout, stderr)."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["yofo", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(caught.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 def test_help_names_the_verbs(yofo: Any) -> None:

@@ -25,6 +25,7 @@ from yofo_mlx.shape import Shape, model_shape
 CHUNKS = (1024, 512, 256, 128)
 FLOAT = 4
 TARGET_SHARE = 0.5  # of an episode's tokens, where the episode is not known yet
+LEAST_CACHE = 2**28
 MARGIN = 1.1  # a forecast may be this much too low
 
 # Arrays alive while one layer is differentiated for one chunk, as multiples of (B, C, width): while
@@ -197,6 +198,10 @@ class Planner:
     def fits(self, way: Forecast) -> bool:
         """Tell whether a step fits beside the model."""
         return resident_bytes(self.shape) + MARGIN * way.total <= self.limit
+
+    def spare(self, way: Forecast) -> int:
+        """Return the bytes that a step leaves of the limit; some, also where it leaves none."""
+        return max(self.limit - resident_bytes(self.shape) - way.total, LEAST_CACHE)
 
     def longest(self, count: int) -> int:
         """Return the longest episode, in tokens, whose step fits; 0 if none does."""

@@ -140,6 +140,7 @@ def _plan(trainer: Trainer) -> None:
         return
     way = trainer.planner.longest_step(recipe)
     trainer.emit("plan", **describe_plan(trainer.planner, way))
+    mx.set_cache_limit(trainer.planner.spare(way))  # freed buffers count as memory, too
     if way.dials and not (comparison := compare(trainer.base.model)).is_exact:
         message = (
             f"{trainer.base.model.model_type}: in chunks its gradients differ from plain autograd's"

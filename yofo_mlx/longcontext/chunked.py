@@ -290,7 +290,9 @@ def _state(cache: KeyValues | Recurrent) -> list[mx.array]:
 def _first_trained(stack: Stack) -> int:
     """Return the index of the first layer with trainable parameters; nothing else may have any."""
     counts = [len(tree_flatten(layer.trainable_parameters())) for layer in stack.layers]
-    if sum(counts) != len(tree_flatten(stack.model.trainable_parameters())) or not sum(counts):
+    if not any(counts):
+        raise RunError("the model has no adapter", "nothing in its layers is trainable")
+    if sum(counts) != len(tree_flatten(stack.model.trainable_parameters())):
         raise RunError(
             f"{stack.model.model_type}: parameters outside its layers are trained",
             "chunked training adapts layers only: change lora.keys",

@@ -12,7 +12,7 @@ from yofo_mlx.batches import Batch, make_batch
 from yofo_mlx.episodes import Episode
 from yofo_mlx.longcontext.chunked import chunked_loss_and_gradients
 from yofo_mlx.longcontext.dials import Dials
-from yofo_mlx.longcontext.plain import plain_loss_and_gradients
+from yofo_mlx.objective import summed_loss
 from yofo_mlx.recipe import Objective
 
 TOKENS, CHUNK, STASH = 48, 13, 2
@@ -44,7 +44,7 @@ def compare(model: Any, tokens: int = TOKENS, chunk: int = CHUNK, stash: int = S
         if isinstance(module, nn.Dropout):
             module.eval()
     batch = _episode(tokens)
-    plain = plain_loss_and_gradients(model, batch)
+    plain = nn.value_and_grad(model, summed_loss)(model, batch)  # with MLX's own attention
     chunked = chunked_loss_and_gradients(model, batch, Dials(chunk, stash))
     expected, found = (dict(tree_flatten(gradients)) for _, gradients in (plain, chunked))
     difference = _norm([found[name] - expected[name] for name in expected if name in found])

@@ -120,10 +120,13 @@ class KeyValues:
         """Return a chunk's own gradient with what later chunks have sent; that is then gone."""
         waiting = self._gradients[which]
         own_spans = [span for span in self._spans if chunk[0] <= span[0] < chunk[1]]
-        if any(span not in waiting for span in own_spans):  # no later chunk
+        if not any(span in waiting for span in own_spans):  # no later chunk
             return own
-        sent = mx.concatenate([waiting.pop(span) for span in own_spans], axis=2)
-        return (own + sent).astype(own.dtype)
+        zeros = (mx.zeros((*own.shape[:2], end - start, own.shape[3])) for start, end in own_spans)
+        sent = [
+            waiting.pop(span, nothing) for span, nothing in zip(own_spans, zeros, strict=True)
+        ]  # a window may reach the last spans only
+        return (own + mx.concatenate(sent, axis=2)).astype(own.dtype)
 
     def make_mask(
         self, count: int, return_array: bool = False, window_size: int | None = None

@@ -17,6 +17,7 @@ QUERY_TILE = 128
 KEY_TILE = 512
 LOG2_E = math.log2(math.e)
 MASKED = -1e30
+TINY = 1e-30
 NEGLIGIBLE = -60.0  # 2 ** -60 is below float32's resolution; smaller results are slow to compute
 
 Mask = Any  # None, "causal" (aligned to the last key), or an array over (..., queries, keys)
@@ -118,6 +119,7 @@ def _forward(
             output = output * shrink + shares @ settings.part(1, v, tile.keys)
             # One tile after the other, and nothing of it left: one tile's memory.
             rows, output, total, top = _together(rows, output, total, higher)
+        total = mx.maximum(total, TINY)  # a query that sees nothing gets zeros
         outputs.append(_ungrouped(output / total, heads))
         sums.append(_ungrouped(top + mx.log2(total), heads)[..., 0])
     return mx.concatenate(outputs, axis=2).astype(q.dtype), mx.concatenate(sums, axis=2)

@@ -1,0 +1,133 @@
+"""The forecast of a step's memory, and what is planned and refused by it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from forecast import measured_and_forecast, random_cases
+from known_models import MODELS, known_shape
+
+from yofo_mlx import machine
+from yofo_mlx.errors import FitError
+from yofo_mlx.longcontext import Dials
+from yofo_mlx.plan import Episodes, Planner, forecast, resident_bytes
+from yofo_mlx.recipe import Memory, Recipe
+
+MISTRAL = "Mistral-7B v0.3, 4 bit"
+
+
+@pytest.mark.parametrize(
+    "case", random_cases(6, seed=11, most_work=2e9), ids=lambda case: str(case["dials"])
+)
+def test_the_forecast_is_within_15_percent_of_the_measured_peak(case: dict[str, Any]) -> None:
+    peak, expected = measured_and_forecast(**case)
+    assert expected == pytest.approx(peak, rel=0.15)
+
+
+def test_sizes_come_from_the_configuration_and_the_headers() -> None:
+    shape = known_shape(MISTRAL)
+    assert shape.parameters == pytest.approx(7.25e9, rel=0.02)
+    assert shape.weight_bytes == pytest.approx(4.08e9, rel=0.02)
+    assert (shape.layers, shape.kv_heads, shape.item) == (32, 8, 2)
+    assert shape.adapter_parameters == 32 * 8 * (
+        2 * (4096 + 4096) + 2 * (4096 + 1024) + 3 * (4096 + 14336)
+    )
+    assert known_shape("Gemma-3-4B").window == 1024
+    assert known_shape("Gemma-3-4B").full_layers == 5
+
+
+@given(
+    name=st.sampled_from(sorted(MODELS)),
+    tokens=st.integers(256, 200_000),
+    limit=st.integers(1, 200),
+)
+def test_what_is_planned_is_the_first_way_that_fits_or_the_thinnest(
+    name: str, tokens: int, limit: int
+) -> None:
+    planner = Planner(known_shape(name), Memory(), limit * 10**9, native=True)
+    episodes = Episodes(1, tokens, tokens // 16)
+    way = planner.plan(episodes)
+    if planner.fits(way):
+        richer = Planner(planner.shape, Memory(), 2 * limit * 10**9, native=True)
+        assert richer.plan(episodes).total >= way.total
+    else:
+        assert planner.longest(1) < tokens
+
+
+def test_a_longer_episode_never_needs_less() -> None:
+    shape = known_shape(MISTRAL)
+    for dials in (None, Dials(512, 4), Dials(512, 32)):
+        needs = [forecast(shape, Episodes(1, n, n // 8), dials).total for n in (512, 4096, 32768)]
+        assert needs == sorted(needs)
+
+
+def test_a_recipe_pins_what_it_names() -> None:
+    shape, episodes = known_shape(MISTRAL), Episodes(1, 32768, 2048)
+
+    def dials(**memory: Any) -> Dials | None:
+        return Planner(shape, Memory(**memory), 10**12, native=True).plan(episodes).dials
+
+    assert dials() is None
+    assert dials(method="plain") is None
+    assert dials(chunk=300, stash=3) == Dials(300, 3)
+    assert dials(stash=5) == Dials(1024, 5)
+    assert dials(method="chunked") == Dials(1024, 32)
+
+
+def test_what_cannot_fit_is_refused_with_the_longest_episode_that_does() -> None:
+    shape = known_shape(MISTRAL)
+    planner = Planner(shape, Memory(), 8 * 10**9, native=True)
+    with pytest.raises(FitError, match=r"max_tokens = 131072 would need .* 8.0 GB") as caught:
+        planner.check(_recipe(131072))
+    longest = int(caught.value.hint.split()[0])
+    planner.check(_recipe(longest))
+    with pytest.raises(FitError):
+        planner.check(_recipe(longest + 1))
+
+
+def test_a_model_that_leaves_no_room_at_all_is_refused_too() -> None:
+    shape = known_shape("Llama-3-8B")
+    planner = Planner(shape, Memory(), resident_bytes(shape) + 10**8)
+    with pytest.raises(FitError) as caught:
+        planner.check(_recipe(1024))
+    assert "smaller model" in caught.value.hint
+
+
+def test_the_limit_is_the_recipes_or_a_share_of_what_the_control_group_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert machine.memory_limit(3.5).nbytes == 3_500_000_000
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(machine, "CGROUP_LIMITS", (str(limit), str(tmp_path / "missing")))
+    everything = machine.main_memory()
+    limit.write_text("max\n")
+    assert machine.main_memory() == everything
+    limit.write_text("1000000000\n")
+    assert machine.memory_limit().nbytes == 800_000_000
+
+
+def test_a_recipe_that_will_not_fit_ends_with_code_4_before_anything_is_written(
+    yofo: Any,
+) -> None:
+    code, _, err = yofo("train", "tiny", "--set", "memory.limit_gb=0.05")
+    assert code == 4
+    assert "episodes.max_tokens" in err and "0.1 GB there are" in err
+    code, out, _ = yofo("runs", "--json")
+    assert json.loads(out) == []
+
+
+def _recipe(tokens: int) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "model": "tiny",
+            "episodes": {"max_tokens": tokens},
+            "train": {"steps": 1},
+            "tasks": ({"source": "tiny:train"},),
+        }
+    )
