@@ -54,25 +54,27 @@ def measured_and_forecast(
 
 
 def random_cases(number: int, seed: int, most_work: float = MOST_WORK) -> Iterator[dict[str, Any]]:
-    """Draw models and steps of moderate size."""
+    """Draw models with the proportions of real ones, and steps of moderate size."""
     draw = random.Random(seed)
     while number:
-        layers, heads = draw.choice([3, 4, 6, 9]), draw.choice([4, 8, 16])
+        hidden, head_dim = draw.choice([128, 256, 512]), draw.choice([32, 64])
+        heads = hidden // head_dim * draw.choice([1, 1, 2])
+        layers = draw.choice([3, 4, 6, 9])
         config: dict[str, Any] = {
             "model_type": "llama",
             "num_hidden_layers": layers,
-            "hidden_size": draw.choice([128, 256, 512]),
-            "intermediate_size": draw.choice([256, 704, 1500, 2816]),
+            "hidden_size": hidden,
+            "intermediate_size": int(hidden * draw.uniform(2, 6)),
             "num_attention_heads": heads,
-            "num_key_value_heads": draw.choice([1, 2, 4]),
-            "head_dim": draw.choice([16, 32, 64]),
+            "num_key_value_heads": heads // draw.choice([1, 2]),
+            "head_dim": head_dim,
             "vocab_size": draw.choice([500, 4000, 32000]),
             "rms_norm_eps": 1e-5,
             "tie_word_embeddings": False,
         }
         tokens, count = draw.choice([512, 1024, 1500, 2048, 3072]), draw.choice([1, 1, 2])
         chunk, stash = draw.choice([0, 128, 256, 512]), draw.choice([1, 2, 3, layers])
-        width = config["hidden_size"] + config["intermediate_size"]
+        width = hidden + config["intermediate_size"]
         if count * tokens * layers * width * 1000 > most_work:
             continue
         number -= 1

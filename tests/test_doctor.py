@@ -11,10 +11,16 @@ from yofo_mlx.longcontext import tiles
 from yofo_mlx.small import small_model
 
 REAL: dict[str, dict[str, Any]] = {
-    "llama": {"hidden_size": 4096, "num_hidden_layers": 32, "rope_scaling": {"type": "llama3"}},
+    "llama": {"hidden_size": 4096, "num_hidden_layers": 32, "head_dim": 128},
     "ministral3": {
         "hidden_size": 3072,
-        "rope_parameters": {"rope_theta": 1e6, "type": "yarn"},
+        "rope_parameters": {
+            "rope_theta": 1e6,
+            "type": "yarn",
+            "factor": 16.0,
+            "original_max_position_embeddings": 16384,
+            "llama_4_scaling_beta": 0.1,
+        },
         "layer_types": ["full_attention"] * 26,
     },
     "qwen3_moe": {

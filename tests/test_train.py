@@ -4,7 +4,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.evaluate import draw_prompt, evaluate_entry, evaluate_task, generate
 from yofo_mlx.events import Event
 from yofo_mlx.models import Base, load_base
+from yofo_mlx.plan import make_planner
 from yofo_mlx.recipe import Evaluation, Optimizer, Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe, to_toml
 from yofo_mlx.runs import Run
@@ -61,6 +62,7 @@ def run_it(
     run: Run | None = None,
     stop_after: int | None = None,
     base: Base | None = None,
+    interrupt: Callable[[Event], bool] = lambda event: False,
 ) -> tuple[Run, list[Event]]:
     """Train on a fresh base model; return the run and the events of this stretch."""
     run = run or launch.create_run(recipe, "test")
@@ -70,8 +72,14 @@ def run_it(
     def should_stop() -> bool:
         return stop_after is not None and any(e.get("step") == stop_after for e in events)
 
+    def listen(event: Event) -> None:
+        events.append(event)
+        if interrupt(event):
+            raise KeyboardInterrupt
+
     workload = make_workload(recipe, entries, base.tokenizer)
-    train(run, recipe, base, workload, should_stop=should_stop, on_event=events.append)
+    planner = make_planner(recipe, base.path)
+    train(run, recipe, base, workload, planner=planner, should_stop=should_stop, on_event=listen)
     return run, events
 
 
@@ -409,3 +417,58 @@ def test_events_of_a_step_hold_what_viewers_need(entries: list[TaskEntry]) -> No
     assert math.isfinite(step["loss"]) and step["share"] == 1.0
     written = [json.loads(line) for line in run.events_path.read_text().splitlines()]
     assert written == events
+
+
+CHUNKED = ('memory.method="chunked"', "memory.chunk=32", "memory.stash=2")
+
+
+def test_a_run_in_chunks_learns_what_a_plain_one_learns(entries: list[TaskEntry]) -> None:
+    plain = small_recipe("lora.dropout=0.0", "train.steps=3")
+    chunked = small_recipe("lora.dropout=0.0", "train.steps=3", *CHUNKED)
+    losses = [
+        [event["loss"] for event in run_it(recipe, entries)[1] if event["kind"] == "step"]
+        for recipe in (plain, chunked)
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+def test_a_step_that_is_left_between_pieces_leaves_no_trace(
+    entries: list[TaskEntry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yofo_mlx.train.PROGRESS_EVERY_S", 0.0)
+    recipe = small_recipe(*CHUNKED)
+    whole, events = run_it(recipe, entries)
+    told = [event for event in events if event["kind"] == "progress" and event["step"] == 4]
+    pieces = [event for event in told if event["phase"] in ("forward", "backward")]
+    assert [event["done"] for event in pieces] == list(range(1, pieces[0]["total"] + 1))
+
+    def interrupt(event: Event) -> bool:
+        return event["kind"] == "progress" and event["step"] == 4 and event["phase"] == "backward"
+
+    run, first = run_it(recipe, entries, interrupt=interrupt)
+    assert (first[-1]["kind"], first[-1]["step"]) == ("stopped", 3)
+    assert list_checkpoints(run)[0].name == "0000003"
+    run, second = run_it(recipe, entries, run=run)
+    assert [*figures(first), *figures(second)] == list(figures(events))
+    assert adapter_bytes(run) == adapter_bytes(whole)
+
+
+def test_the_plan_is_told_and_episodes_past_the_trained_context_are_warned_of(
+    entries: list[TaskEntry],
+) -> None:
+    base = load_base("tiny")
+    base = replace(base, config=base.config | {"max_position_embeddings": 64})
+    _, events = run_it(small_recipe("train.steps=1", *CHUNKED), entries, base=base)
+    plan = next(event for event in events if event["kind"] == "plan")
+    assert (plan["chunk"], plan["stash"]) == (32, 2)
+    assert 0 < plan["step_gb"] < plan["limit_gb"]
+    warning = next(event for event in events if "trained on at most" in event.get("message", ""))
+    assert "96 tokens" in warning["message"] and "at most 64" in warning["message"]
+
+
+def test_gradients_that_differ_between_the_ways_stop_the_run_before_its_first_step(
+    entries: list[TaskEntry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yofo_mlx.longcontext.tiles.LOG2_E", 1.5)
+    with pytest.raises(RunError, match="llama: in chunks its gradients differ"):
+        run_it(small_recipe(*CHUNKED), entries)

@@ -3,6 +3,7 @@
 Kinds and their fields:
     started     run_id, model, steps|tokens (planned), train_tasks, held_out_tasks,
                 trainable_parameters
+    plan        chunk, stash, model_gb, step_gb, limit_gb, native_attention
     progress    step, done, total, phase          inside a step or a validation
     step        step, loss, lr, grad_norm, tokens, targets, shots, tokens_per_s, targets_per_s,
                 peak_gb, memory_gb, total_tokens, share (of the run done), seconds_left

@@ -47,8 +47,6 @@ class Shape:
     head_dim: int
     intermediate: int  # of the feed-forward units that one token runs through
     vocabulary: int
-    window: int | None  # of the layers that have one
-    full_layers: int  # layers without
     item: int  # bytes of an activation
     weight_bytes: int
     parameters: int
@@ -74,15 +72,6 @@ def shape_of(
         _number(text, "num_attention_heads", "n_head", "n_heads"),
     )
     layers = _number(text, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
-    kinds = text.get("layer_types") or []
-    window = text.get("sliding_window") if _uses_window(text) else None
-    pattern = text.get("sliding_window_pattern")
-    if kinds:
-        windowed = sum(kind == "sliding_attention" for kind in kinds[:layers])
-    elif window and pattern:
-        windowed = layers - layers // int(pattern)
-    else:
-        windowed = 0
     trained = layers if lora.num_layers == -1 else min(lora.num_layers, layers)
     floats = [tensor.dtype for tensor in tensors.values() if tensor.dtype in FLOATS]
     item = FLOATS[max(set(floats), key=floats.count)] if floats else 2
@@ -96,11 +85,9 @@ def shape_of(
         head_dim=int(text.get("head_dim") or hidden // heads),
         intermediate=_active_units(text, hidden),
         vocabulary=_number(text, "vocab_size"),
-        window=int(window) if window and windowed else None,
-        full_layers=layers - windowed,
         item=4 if as_float32 else item,
         weight_bytes=sum(_loaded_bytes(tensor, as_float32) for tensor in tensors.values()),
-        parameters=sum(_elements(tensor, bits) for tensor in tensors.values()),
+        parameters=sum(_elements(name, tensor, bits) for name, tensor in tensors.items()),
         adapter_parameters=_adapter_parameters(tensors, lora, layers - trained, bits),
         context=text.get("max_position_embeddings"),
         own_attention=text.get("model_type") == "gemma2" or "kv_lora_rank" in text,
@@ -139,12 +126,6 @@ def _number(config: dict[str, Any], *names: str) -> int:
     )
 
 
-def _uses_window(text: dict[str, Any]) -> bool:
-    """Tell whether mlx-lm runs some layers with the window; it ignores Mistral's and Qwen2's."""
-    kinds = text.get("layer_types") or []
-    return "sliding_attention" in kinds or "sliding_window_pattern" in text
-
-
 def _active_units(text: dict[str, Any], hidden: int) -> int:
     experts = text.get("num_experts_per_tok") or text.get("experts_per_token")
     if experts:
@@ -161,7 +142,9 @@ def _loaded_bytes(tensor: Tensor, as_float32: bool) -> int:
     return tensor.nbytes
 
 
-def _elements(tensor: Tensor, bits: int | None) -> int:
+def _elements(name: str, tensor: Tensor, bits: int | None) -> int:
+    if bits and name.endswith((".scales", ".biases")):
+        return 0
     packed = 32 // bits if bits and tensor.dtype == "U32" else 1
     return math.prod(tensor.shape) * packed
 

@@ -48,7 +48,6 @@ WHERE_PRESENT: dict[str, Any] = {
     "block_ff_dim": UNITS,
     "conv_dim": HIDDEN,
 }
-LEFT_OUT = {"quantization", "quantization_config", "rope_scaling", "rope_parameters"}
 
 
 def small_model(config: dict[str, Any]) -> Any:
@@ -74,18 +73,24 @@ def small_model(config: dict[str, Any]) -> Any:
 
 def small_config(config: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration with every size small and everything else as it was."""
-    small = {name: value for name, value in config.items() if name not in LEFT_OUT}
+    small = {name: value for name, value in config.items() if not _is_for_large(name, value)}
     if isinstance(config.get("text_config"), dict):
         return small | {"text_config": small_config(config["text_config"])}
     small |= SIZES | {name: value for name, value in WHERE_PRESENT.items() if config.get(name)}
     if kinds := config.get("layer_types"):
         small["layer_types"] = _some_of_each(list(kinds))
-    if config.get("sliding_window_pattern"):
-        small["sliding_window_pattern"] = 2
+    if not isinstance(config.get("sliding_window_pattern"), str):
+        small["sliding_window_pattern"] = 2  # some architectures have a longer one by default
     for name in ("num_kv_shared_layers", "pad_token_id"):
         if config.get(name):
             small[name] = min(config[name], 1)
     return small
+
+
+def _is_for_large(name: str, value: Any) -> bool:
+    """Tell what does not carry over: quantization, and factors for each rotary frequency."""
+    lists = isinstance(value, dict) and any(isinstance(item, list) for item in value.values())
+    return name.startswith("quantization") or (name.startswith("rope_") and lists)
 
 
 def _some_of_each(kinds: list[str]) -> list[str]:

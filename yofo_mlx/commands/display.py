@@ -117,6 +117,12 @@ def _started(event: Event) -> str:
     )
 
 
+def _plan(event: Event) -> str:
+    way = f"in chunks of {event['chunk']} tokens" if event["chunk"] else "whole episodes at once"
+    needed = event["model_gb"] + event["step_gb"]
+    return f"plan: {way}, about {needed:.2f} GB of {event['limit_gb']:.1f} GB for the longest"
+
+
 def _step(event: Event) -> str:
     return f"step {event['step']:>5}  {100 * event['share']:3.0f}%  {numbers(event)}"
 
@@ -141,6 +147,7 @@ def _float(value: Any) -> str:
 
 _LINES: dict[str, Callable[[Event], str]] = {
     "started": _started,
+    "plan": _plan,
     "step": _step,
     "eval": _eval,
     "warning": _warning,
