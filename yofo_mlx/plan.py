@@ -26,7 +26,7 @@ CHUNKS = (1024, 512, 256, 128)
 FLOAT = 4
 TARGET_SHARE = 0.5  # of an episode's tokens, where the episode is not known yet
 LEAST_CACHE = 2**28
-MARGIN = 1.1  # a forecast may be this much too low
+MARGIN = 1.15  # a forecast may be this much too low
 
 # Arrays alive while one layer is differentiated for one chunk, as multiples of (B, C, width): while
 # its feed-forward part is, and while its attention is.
