@@ -91,9 +91,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--most-work", type=float, default=MOST_WORK)
     arguments = parser.parse_args()
     ratios = []
-    for case in random_cases(arguments.models, arguments.seed):
+    for case in random_cases(arguments.models, arguments.seed, arguments.most_work):
         peak, expected = measured_and_forecast(**case)
         ratios.append(expected / peak)
         sizes = " ".join(str(v) for k, v in case["config"].items() if isinstance(v, int))

@@ -140,7 +140,8 @@ def _piece(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> int:
     elif native:
         scores = NATIVE_TILES * heads * min(NATIVE_TILE, chunk) * NATIVE_TILE * shape.item
     else:
-        scores = int(TILES * heads * min(QUERY_TILE, chunk) * min(KEY_TILE, chunk) * FLOAT)
+        keys = KEY_TILE if episodes.tokens > chunk else QUERY_TILE  # a chunk's own are cut finer
+        scores = int(TILES * heads * min(QUERY_TILE, chunk) * min(keys, chunk) * FLOAT)
     attention = tokens * _weighted(shape, ATTENTION_PIECE) + scores
     return int(max(tokens * _weighted(shape, UNITS_PIECE), attention))
 
