@@ -2,7 +2,7 @@
 
     python benchmarks/known_models.py
 
-Prints the table of docs/memory.md. Nothing is loaded or downloaded.
+Prints the table of docs/long-context.md. Nothing is loaded or downloaded.
 """
 
 from typing import Any
@@ -18,6 +18,7 @@ MODELS: dict[str, tuple[int, dict[str, Any]]] = {  # bits, configuration
     "Mistral-7B v0.3, 4 bit": (
         4,
         {
+            "model_type": "mistral",
             "hidden_size": 4096,
             "intermediate_size": 14336,
             "num_hidden_layers": 32,
@@ -30,6 +31,7 @@ MODELS: dict[str, tuple[int, dict[str, Any]]] = {  # bits, configuration
     "Llama-3-8B": (
         16,
         {
+            "model_type": "llama",
             "hidden_size": 4096,
             "intermediate_size": 14336,
             "num_hidden_layers": 32,
@@ -42,6 +44,7 @@ MODELS: dict[str, tuple[int, dict[str, Any]]] = {  # bits, configuration
     "Qwen3-8B": (
         16,
         {
+            "model_type": "qwen3",
             "hidden_size": 4096,
             "intermediate_size": 12288,
             "num_hidden_layers": 36,
@@ -54,6 +57,7 @@ MODELS: dict[str, tuple[int, dict[str, Any]]] = {  # bits, configuration
     "Gemma-3-4B": (
         16,
         {
+            "model_type": "gemma3_text",
             "hidden_size": 2560,
             "intermediate_size": 10240,
             "num_hidden_layers": 34,

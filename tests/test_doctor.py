@@ -1,6 +1,7 @@
 """`yofo doctor`: what it finds on this machine, and that a wrong gradient does not pass."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -72,6 +73,36 @@ def test_a_small_model_has_the_architecture_of_the_large_one(kind: str) -> None:
     model = small_model({"model_type": kind, "vocab_size": 128256} | REAL[kind])
     assert len(model.layers) == 4
     assert model(mx.array([[1, 2, 3]])).shape[:2] == (1, 3)
+
+
+def test_experts_that_mlx_cannot_run_in_half_precision_are_said_to_be_unchecked(
+    yofo: Any, tmp_path: Path
+) -> None:
+    config = {"model_type": "qwen3_moe", "vocab_size": 1000} | REAL["qwen3_moe"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    code, out, _ = yofo("doctor", "tiny", "--set", f'model="{tmp_path}"')
+    assert code == 0
+    assert "gradients, qwen3_moe, float32: chunks against" in out
+    assert "gradients, qwen3_moe, bfloat16" in out
+
+
+def test_an_architecture_that_is_not_supported_is_not_the_machines_fault(
+    yofo: Any, tmp_path: Path
+) -> None:
+    config = {
+        "model_type": "gemma4_text",
+        "num_kv_shared_layers": 2,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "sliding_window": 64,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    code, out, err = yofo("doctor", "tiny", "--set", f'model="{tmp_path}"')
+    assert code == 1
+    assert "gemma4_text" in out and "cannot be trained in chunks" in err
+
+
+def test_changes_without_a_recipe_are_refused(yofo: Any) -> None:
+    assert yofo("doctor", "--set", "seed=1")[0] == 2
 
 
 def test_an_unknown_architecture_is_named() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from forecast import measured_and_forecast, random_cases
 from known_models import MODELS, known_shape
 
 from yofo_mlx import machine
-from yofo_mlx.errors import FitError
+from yofo_mlx.errors import FitError, RecipeError
 from yofo_mlx.longcontext import Dials
 from yofo_mlx.plan import Episodes, Planner, forecast, resident_bytes
-from yofo_mlx.recipe import Memory, Recipe
+from yofo_mlx.recipe import Lora, Memory, Recipe
+from yofo_mlx.shape import model_shape, shape_of
 
 MISTRAL = "Mistral-7B v0.3, 4 bit"
 
@@ -38,6 +40,36 @@ def test_sizes_come_from_the_configuration_and_the_headers() -> None:
     assert shape.adapter_parameters == 32 * 8 * (
         2 * (4096 + 4096) + 2 * (4096 + 1024) + 3 * (4096 + 14336)
     )
+
+
+def test_sizes_that_a_configuration_leaves_out_are_those_that_mlx_lm_fills_in() -> None:
+    text = {"model_type": "gemma3_text", "hidden_size": 2560, "num_hidden_layers": 34}
+    shape = shape_of({"model_type": "gemma3", "text_config": text}, {}, Lora(), as_float32=False)
+    assert (shape.heads, shape.kv_heads, shape.head_dim) == (8, 4, 256)
+    assert (shape.vocabulary, shape.context, shape.fitted) == (262208, 32768, False)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[]",
+        "{",
+        '{"model_type": "llama"}',
+        '{"model_type": "no_such_model", "hidden_size": "large"}',
+        '{"text_config": []}',
+    ],
+)
+def test_a_configuration_without_sizes_is_an_error_in_words(config: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(RecipeError, match="memory cannot be forecast"):
+        model_shape(tmp_path, Lora(), as_float32=True)
+
+
+def test_models_that_were_not_fitted_are_given_more_room() -> None:
+    shape, episodes = known_shape(MISTRAL), Episodes(1, 4096, 512)
+    other = replace(shape, fitted=False)
+    for dials in (None, Dials(256, 4)):
+        assert forecast(other, episodes, dials).total > forecast(shape, episodes, dials).total
 
 
 @given(
@@ -81,7 +113,7 @@ def test_a_recipe_pins_what_it_names() -> None:
 def test_what_cannot_fit_is_refused_with_the_longest_episode_that_does() -> None:
     shape = known_shape(MISTRAL)
     planner = Planner(shape, Memory(), 8 * 10**9, native=True)
-    with pytest.raises(FitError, match=r"max_tokens = 131072 would need .* 8.0 GB") as caught:
+    with pytest.raises(FitError, match=r"max_tokens = 131072 would need .* are 8.0 GB") as caught:
         planner.check(_recipe(131072))
     longest = int(caught.value.hint.split()[0])
     planner.check(_recipe(longest))
@@ -115,7 +147,7 @@ def test_a_recipe_that_will_not_fit_ends_with_code_4_before_anything_is_written(
 ) -> None:
     code, _, err = yofo("train", "tiny", "--set", "memory.limit_gb=0.001")
     assert code == 4
-    assert "episodes.max_tokens" in err and "0.0 GB there are" in err
+    assert "episodes.max_tokens" in err and "there are 1.0 MB" in err
     code, out, _ = yofo("runs", "--json")
     assert json.loads(out) == []
 

@@ -124,18 +124,22 @@ def train(
     if detach:
         from yofo_mlx.commands import background
 
-        return background.start(recipe, overrides or [], name=name)
+        return background.start(recipe, overrides or [], name=name, force=force)
     from yofo_mlx.commands import train as command
 
     return command.start(recipe, overrides or [], name=name, force=force)
 
 
 @app.command()
-def resume(run: RunName, lock: Annotated[int | None, typer.Option(hidden=True)] = None) -> int:
+def resume(
+    run: RunName,
+    lock: Annotated[int | None, typer.Option(hidden=True)] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also if it may not fit.")] = False,
+) -> int:
     """Go on with a run from its newest checkpoint."""
     from yofo_mlx.commands import train as command
 
-    return command.resume(run, lock)
+    return command.resume(run, lock, force=force)
 
 
 @app.command()

@@ -40,7 +40,7 @@ class EventWriter:
     def write(self, kind: str, **fields: Any) -> Event:
         """Append one event and return it."""
         event = {"v": VERSION, "t": round(time.time(), 3), "kind": kind} | fields
-        self._file.write(json.dumps(_finite(event), ensure_ascii=False) + "\n")
+        self._file.write(json.dumps(finite(event), ensure_ascii=False) + "\n")
         self._file.flush()
         if kind in FINAL_KINDS or kind == "checkpoint":
             os.fsync(self._file.fileno())
@@ -100,12 +100,12 @@ def end_torn_line(path: Path) -> None:
             file.write(b"\n")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Replace NaN and infinity, which JSON lacks, by their names."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
+        return {key: finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
+        return [finite(inner) for inner in value]
     return value

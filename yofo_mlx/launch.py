@@ -23,22 +23,32 @@ def create_run(recipe: Recipe, name: str) -> Run:
     return run
 
 
-def start(recipe_path: Path, overrides: Sequence[str] = (), name: str | None = None) -> Run:
+def start(
+    recipe_path: Path,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    *,
+    force: bool = False,
+) -> Run:
     """Check a recipe and its data, create its run and train it detached."""
     recipe = load_recipe(recipe_path, overrides)
     load_tasks(recipe.tasks, recipe.seed, Path.cwd())
     run = create_run(recipe, name or recipe_path.stem)
-    detach(run)
+    detach(run, force=force)
     return run
 
 
-def detach(run: Run) -> int:
-    """Train (or go on with) a run in the background; return the process id."""
+def detach(run: Run, *, force: bool = False) -> int:
+    """Train (or go on with) a run in the background; return the process id.
+
+    `force`: also if the forecast says that it will not fit.
+    """
+    options = ["--force"] if force else []
     # The child inherits the lock: from its birth on, nobody else can take the run.
     with run.console_path.open("ab") as console, runs.locked(run) as lock:
         run.stop_path.unlink(missing_ok=True)
         process = subprocess.Popen(
-            child.command("yofo_mlx.cli", "resume", str(run.path), "--lock", str(lock)),
+            child.command("yofo_mlx.cli", "resume", str(run.path), "--lock", str(lock), *options),
             env=child.environment(),
             stdin=subprocess.DEVNULL,
             stdout=console,

@@ -3,7 +3,7 @@
 Everything is computed from a model's sizes (`shape.py`); nothing is loaded. What is kept between
 the forward and the backward pass follows from the algorithm (`longcontext/chunked.py`). What one
 piece needs while it is evaluated is a linear function of the sizes, with factors fitted to measured
-peaks of random models (`benchmarks/calibrate.py`).
+peaks of random dense models (`benchmarks/forecast.py` compares); for others it is careful.
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from yofo_mlx.longcontext.tiles import KEY_TILE, QUERY_TILE
 from yofo_mlx.machine import memory_limit
 from yofo_mlx.recipe import Memory, Recipe
 from yofo_mlx.shape import Shape, model_shape
+from yofo_mlx.text import size
 
 CHUNKS = (1024, 512, 256, 128)
 FLOAT = 4
@@ -38,6 +39,8 @@ SCORES = 6  # arrays (H, C, L) where a model computes its attention by itself
 # Arrays alive when a whole model is differentiated at once, as multiples of (B, L, width) a layer.
 WHOLE = {"hidden": 5.99, "units": 4.45, "attention": 3.42, "keys": 3.05}
 LAST_UNITS = 8.36  # more of them in the layer that is being differentiated
+# Experts, windows, recurrent layers: up to so many times more was measured.
+CARE_WHOLE, CARE_PIECE = 6, 3
 LOGITS = 2.0  # arrays (targets, V) alive in the loss
 
 
@@ -87,9 +90,13 @@ def resident_bytes(shape: Shape) -> int:
 def _plain(shape: Shape, episodes: Episodes) -> Forecast:
     tokens = episodes.count * episodes.tokens * shape.item
     kept = tokens * shape.trained * _weighted(shape, WHOLE)
-    last = tokens * LAST_UNITS * shape.intermediate
-    logits = LOGITS * episodes.targets * shape.vocabulary * FLOAT
-    return Forecast(None, int(kept), 0, int(last + logits), _gradients(shape))
+    work = tokens * LAST_UNITS * shape.intermediate
+    work += LOGITS * episodes.targets * shape.vocabulary * FLOAT
+    if not shape.fitted:
+        square = episodes.count * episodes.tokens**2
+        scores = SCORES * shape.trained * shape.heads if shape.own_attention else 1
+        kept, work = kept * CARE_WHOLE, work * CARE_WHOLE + square * scores * FLOAT
+    return Forecast(None, int(kept), 0, int(work), _gradients(shape))
 
 
 def _backward(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> list[Forecast]:
@@ -143,7 +150,8 @@ def _piece(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> int:
         keys = KEY_TILE if episodes.tokens > chunk else QUERY_TILE  # a chunk's own are cut finer
         scores = int(TILES * heads * min(QUERY_TILE, chunk) * min(keys, chunk) * FLOAT)
     attention = tokens * _weighted(shape, ATTENTION_PIECE) + scores
-    return int(max(tokens * _weighted(shape, UNITS_PIECE), attention))
+    care = 1 if shape.fitted else CARE_PIECE
+    return int(care * max(tokens * _weighted(shape, UNITS_PIECE), attention))
 
 
 def _weighted(shape: Shape, factors: dict[str, float]) -> float:
@@ -217,7 +225,7 @@ class Planner:
 
     def longest_step(self, recipe: Recipe) -> Forecast:
         """Return the forecast of a recipe's longest step."""
-        return self.plan(_unknown(recipe.train.batch_size, recipe.episodes.max_tokens))
+        return self.plan(_longest_batch(recipe))
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a recipe whose longest step cannot fit."""
@@ -225,13 +233,19 @@ class Planner:
         if self.fits(way):
             return
         count, tokens = recipe.train.batch_size, recipe.episodes.max_tokens
-        needed = (resident_bytes(self.shape) + MARGIN * way.total) / 1e9
+        needed = int(resident_bytes(self.shape) + MARGIN * way.total)
         longest = self.longest(count)
         raise FitError(
-            f"episodes.max_tokens = {tokens} would need {needed:.1f} GB"
-            f" of the {self.limit / 1e9:.1f} GB there are",
+            f"episodes.max_tokens = {tokens} would need {size(needed)} of memory;"
+            f" there are {size(self.limit)}",
             f"{longest} tokens would fit" if longest else "take a smaller model, or one of 4 bits",
         )
+
+
+def _longest_batch(recipe: Recipe) -> Episodes:
+    count, tokens = recipe.train.batch_size, recipe.episodes.max_tokens
+    share = 1.0 if recipe.objective.targets == "tokens" else TARGET_SHARE
+    return Episodes(count, tokens, int(count * tokens * share))
 
 
 def _unknown(count: int, tokens: int) -> Episodes:

@@ -165,8 +165,9 @@ class Memory(Section):
     stash: PositiveInt | None = None
     """Chunked: layers that are recomputed together; left out: planned. About the root of the
     number of layers needs least memory; the number of layers recomputes nothing."""
-    limit_gb: Annotated[float, Field(gt=0)] | None = None
-    """Most memory of the run in GB (1e9 bytes); left out: what the machine can give."""
+    limit_gb: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """Memory that steps are planned for, model included, in GB (1e9 bytes); left out: what the
+    machine can give."""
 
     @model_validator(mode="after")
     def _dials_are_for_chunks(self) -> Self:

@@ -18,6 +18,11 @@ BYTES = (
     | {"F8_E4M3": 1, "F8_E5M2": 1, "BOOL": 1}
     | {f"{sign}{bits}": bits // 8 for sign in "IU" for bits in (8, 16, 32, 64)}
 )
+# Architectures whose memory the forecast was fitted to; with any other it is careful.
+FITTED = frozenset(
+    "llama mistral mistral3 ministral3 qwen2 qwen3 phi3 gemma smollm3 granite starcoder2 glm4"
+    " olmo2 seed_oss internlm2 internlm3 helium stablelm".split()
+)
 LONGEST_HEADER = 100 * 2**20
 LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 
@@ -53,36 +58,41 @@ class Shape:
     adapter_parameters: int
     context: int | None  # trained length
     own_attention: bool = False  # the model's own code computes whole rows of scores
+    fitted: bool = True  # a dense model of the kind that the forecast was fitted to
 
 
 def model_shape(path: Path, lora: Lora, *, as_float32: bool) -> Shape:
     """Read a model directory; with `as_float32` as yofo loads it on a CPU."""
-    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     tensors = read_headers(sorted(path.glob("model*.safetensors")))
-    return shape_of(config, tensors, lora, as_float32=as_float32)
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        return shape_of(config, tensors, lora, as_float32=as_float32)
+    except (OSError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
+        if isinstance(error, RecipeError):
+            raise
+        raise _unknown(f"config.json of {path.name} has sizes of another form ({error})") from error
 
 
 def shape_of(
     config: dict[str, Any], tensors: dict[str, Tensor], lora: Lora, *, as_float32: bool
 ) -> Shape:
     """Return the sizes that a configuration and its tensors tell."""
-    text = config.get("text_config") or config
-    hidden, heads = (
-        _number(text, "hidden_size", "n_embd", "d_model"),
-        _number(text, "num_attention_heads", "n_head", "n_heads"),
-    )
+    text = _with_defaults(config)
+    hidden = _number(text, "hidden_size", "n_embd", "d_model", "dim")
+    heads = _first(text, "num_attention_heads", "n_head", "n_heads") or 0
     layers = _number(text, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
     trained = layers if lora.num_layers == -1 else min(lora.num_layers, layers)
     floats = [tensor.dtype for tensor in tensors.values() if tensor.dtype in FLOATS]
     item = FLOATS[max(set(floats), key=floats.count)] if floats else 2
-    bits = (config.get("quantization") or {}).get("bits")
+    quantization = config.get("quantization")
+    bits = quantization.get("bits") if isinstance(quantization, dict) else None
     return Shape(
         layers=layers,
         trained=trained,
         hidden=hidden,
         heads=heads,
-        kv_heads=int(text.get("num_key_value_heads") or heads),
-        head_dim=int(text.get("head_dim") or hidden // heads),
+        kv_heads=_largest(text.get("num_key_value_heads")) or heads,
+        head_dim=_largest(text.get("head_dim")) or hidden // max(heads, 1),
         intermediate=_active_units(text, hidden),
         vocabulary=_number(text, "vocab_size"),
         item=4 if as_float32 else item,
@@ -91,6 +101,7 @@ def shape_of(
         adapter_parameters=_adapter_parameters(tensors, lora, layers - trained, bits),
         context=text.get("max_position_embeddings"),
         own_attention=text.get("model_type") == "gemma2" or "kv_lora_rank" in text,
+        fitted=text.get("model_type") in FITTED and not _has_windows(text),
     )
 
 
@@ -116,24 +127,56 @@ def read_headers(files: Iterable[Path]) -> dict[str, Tensor]:
     return tensors
 
 
+def _has_windows(text: dict[str, Any]) -> bool:
+    kinds = text.get("layer_types") or []
+    return any(kind != "full_attention" for kind in kinds)
+
+
+def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the text model's configuration with what mlx-lm fills in where it says nothing."""
+    from mlx_lm.utils import _get_classes
+
+    try:
+        arguments = _get_classes(config)[1].from_dict(config)
+    except Exception:  # mlx-lm says it better when it loads the model
+        arguments = None
+    known = {k: v for k, v in getattr(arguments, "__dict__", {}).items() if v is not None}
+    if isinstance(config.get("text_config"), dict):
+        inner = {"vocab_size": known.get("vocab_size")} | config["text_config"]
+        return _with_defaults({k: v for k, v in inner.items() if v is not None})
+    return config | known
+
+
+def _first(config: dict[str, Any], *names: str) -> int | None:
+    return next((int(config[n]) for n in names if isinstance(config.get(n), int)), None)
+
+
 def _number(config: dict[str, Any], *names: str) -> int:
-    for name in names:
-        if isinstance(config.get(name), int):
-            return int(config[name])
-    raise RecipeError(
-        f"config.json has no {names[0]}, so memory cannot be forecast",
-        "is this the directory of a language model?",
+    found = _first(config, *names)
+    if found is None:
+        raise _unknown(f"config.json has no {names[0]}")
+    return found
+
+
+def _largest(value: Any) -> int:
+    """Return a size; where each layer has its own, the largest."""
+    return int(max(value) if isinstance(value, list) else value or 0)
+
+
+def _unknown(what: str) -> RecipeError:
+    return RecipeError(
+        f"{what}, so memory cannot be forecast", "is this the directory of a language model?"
     )
 
 
 def _active_units(text: dict[str, Any], hidden: int) -> int:
-    experts = text.get("num_experts_per_tok") or text.get("experts_per_token")
+    experts = _largest(text.get("num_experts_per_tok") or text.get("experts_per_token"))
     if experts:
         width = text.get("moe_intermediate_size") or text.get("intermediate_size") or 4 * hidden
         shared = text.get("shared_expert_intermediate_size") or 0
-        return int(experts) * int(width) + int(shared)
+        return experts * _largest(width) + _largest(shared)
     width = text.get("intermediate_size") or text.get("n_inner") or text.get("block_ff_dim")
-    return int(width or 4 * hidden)
+    return _largest(width) or 4 * hidden
 
 
 def _loaded_bytes(tensor: Tensor, as_float32: bool) -> int:

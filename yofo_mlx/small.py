@@ -25,8 +25,6 @@ WHERE_PRESENT: dict[str, Any] = {
     "num_experts": 4,
     "num_local_experts": 4,
     "n_routed_experts": 4,
-    "num_experts_per_tok": 2,
-    "experts_per_token": 2,
     "n_group": 1,
     "topk_group": 1,
     "first_k_dense_replace": 1,
@@ -81,6 +79,9 @@ def small_config(config: dict[str, Any]) -> dict[str, Any]:
         small["layer_types"] = _some_of_each(list(kinds))
     if not isinstance(config.get("sliding_window_pattern"), str):
         small["sliding_window_pattern"] = 2  # some architectures have a longer one by default
+    for name in ("num_experts_per_tok", "experts_per_token"):
+        if config.get(name):
+            small[name] = min(config[name], 2)
     for name in ("num_kv_shared_layers", "pad_token_id"):
         if config.get(name):
             small[name] = min(config[name], 1)

@@ -27,3 +27,10 @@ def _escape(character: str, keep: str) -> str:
         return character
     code = ord(character)
     return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def size(nbytes: float) -> str:
+    """Return bytes as 14.2 GB, 870 MB or 0.4 MB (1e9 and 1e6 bytes)."""
+    if nbytes >= 1e9:
+        return f"{nbytes / 1e9:.1f} GB"
+    return f"{nbytes / 1e6:.{0 if nbytes >= 1e7 else 1}f} MB"

@@ -22,8 +22,8 @@ from yofo_mlx.checkpoints import (
 from yofo_mlx.errors import RunError
 from yofo_mlx.evaluate import Measure, evaluate_entry, mean_by_shots
 from yofo_mlx.events import Event, EventWriter
-from yofo_mlx.longcontext import Progress, loss_and_gradients
-from yofo_mlx.longcontext.exactness import compare
+from yofo_mlx.exactness import check_exactness
+from yofo_mlx.longcontext import Dials, Progress, loss_and_gradients
 from yofo_mlx.models import Base
 from yofo_mlx.plan import Planner, describe_plan
 from yofo_mlx.recipe import Recipe, Training
@@ -54,6 +54,7 @@ class Trainer:
     optimizer: Any
     planner: Planner | None
     state: TrainerState
+    chunks_tried: bool = False
 
 
 def train(
@@ -81,6 +82,8 @@ def train(
     trainer = Trainer(
         run, recipe, base, workload, emit, should_stop, _optimizer(recipe), planner, TrainerState()
     )
+    cache_limit = mx.set_cache_limit(0)
+    mx.set_cache_limit(cache_limit)
     try:
         _prepare(trainer)
         return _loop(trainer)
@@ -89,6 +92,7 @@ def train(
         emit("failed", step=trainer.state.step, message=message, hint=hint)
         raise
     finally:
+        mx.set_cache_limit(cache_limit)
         writer.close()
 
 
@@ -136,17 +140,22 @@ def _plan(trainer: Trainer) -> None:
             f" the model was trained on at most {context}",
             hint=f"it may not use what is further back: set episodes.max_tokens = {context}",
         )
+    if trainer.planner:
+        way = trainer.planner.longest_step(recipe)
+        trainer.emit("plan", **describe_plan(trainer.planner, way))
+        mx.set_cache_limit(trainer.planner.spare(way))  # freed buffers count as memory, too
+
+
+def _dials(trainer: Trainer, batches: list[Batch]) -> list[Dials | None]:
+    """Return how each batch is differentiated; before the first one in chunks, try that."""
     if not trainer.planner:
-        return
-    way = trainer.planner.longest_step(recipe)
-    trainer.emit("plan", **describe_plan(trainer.planner, way))
-    mx.set_cache_limit(trainer.planner.spare(way))  # freed buffers count as memory, too
-    if way.dials and not (comparison := compare(trainer.base.model)).is_exact:
-        message = (
-            f"{trainer.base.model.model_type}: in chunks its gradients differ from plain autograd's"
-            f" by {comparison.gradients:.1e} of their norm, more than {comparison.tolerance:.0e}"
-        )
-        raise RunError(message, 'shorten the episodes and set memory.method = "plain"')
+        return [None] * len(batches)
+    dials = [trainer.planner.dials(batch) for batch in batches]
+    if any(dials) and not trainer.chunks_tried:
+        trainer.chunks_tried = True
+        if warning := check_exactness(trainer.base.model, trainer.base.config, trainer.recipe.lora):
+            trainer.emit("warning", message=warning, hint="")
+    return dials
 
 
 def _loop(trainer: Trainer) -> Event:
@@ -221,6 +230,7 @@ def _gradients(trainer: Trainer, batches: list[Batch]) -> tuple[mx.array, Any]:
     A second Ctrl-C leaves the step here, and the model as it was.
     """
     model = trainer.base.model
+    dials = _dials(trainer, batches)
     model.train()
     # Dropout depends on the step alone, so that a resumed run needs no random state.
     words = np.random.SeedSequence([trainer.recipe.seed, trainer.state.step]).generate_state(1)
@@ -229,9 +239,8 @@ def _gradients(trainer: Trainer, batches: list[Batch]) -> tuple[mx.array, Any]:
     total, gradients = mx.array(0.0), None
     try:
         for place, batch in enumerate(batches):
-            dials = trainer.planner.dials(batch) if trainer.planner else None
             progress = _progress(trainer, place, len(batches))
-            more, added = loss_and_gradients(model, batch, dials, progress)
+            more, added = loss_and_gradients(model, batch, dials[place], progress)
             total = total + more
             gradients = added if gradients is None else tree_map(mx.add, gradients, added)
             mx.eval(total, gradients)

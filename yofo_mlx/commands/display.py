@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from yofo_mlx.events import Event
-from yofo_mlx.text import printable
+from yofo_mlx.text import printable, size
 
 
 class Display(Protocol):
@@ -92,9 +92,10 @@ def numbers(event: Event) -> str:
 
 
 def describe(event: Event) -> str:
-    """Return an event as a line, empty if it is not worth one."""
+    """Return an event as a line (a warning as two), empty if it is not worth one."""
     describer = _LINES.get(event["kind"])
-    return printable(describer(event)) if describer else ""
+    lines = describer(event).split("\n") if describer else []
+    return "\n".join(printable(line) for line in lines)
 
 
 def duration(seconds: float) -> str:
@@ -119,8 +120,8 @@ def _started(event: Event) -> str:
 
 def _plan(event: Event) -> str:
     way = f"in chunks of {event['chunk']} tokens" if event["chunk"] else "whole episodes at once"
-    needed = event["model_gb"] + event["step_gb"]
-    return f"plan: {way}, about {needed:.2f} GB of {event['limit_gb']:.1f} GB for the longest"
+    needed, limit = event["model_gb"] + event["step_gb"], event["limit_gb"]
+    return f"plan: {way}, about {size(needed * 1e9)} of {size(limit * 1e9)} for the longest"
 
 
 def _step(event: Event) -> str:

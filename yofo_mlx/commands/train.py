@@ -12,11 +12,11 @@ from yofo_mlx.adapters import check_adapter
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands.display import make_display
 from yofo_mlx.environment import describe
-from yofo_mlx.errors import ExitCode, YofoError
+from yofo_mlx.errors import ExitCode, RecipeError, YofoError
 from yofo_mlx.events import EventWriter
 from yofo_mlx.models import Base, load_base, model_path
 from yofo_mlx.plan import Planner, make_planner
-from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe import Memory, Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.runs import Run
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
@@ -30,7 +30,7 @@ class Loaded:
 
     base: Base
     workload: Workload
-    planner: Planner
+    planner: Planner | None  # None where the model's sizes cannot be read
 
 
 def start(
@@ -52,7 +52,7 @@ def start(
         return _train(run, recipe, loaded)
 
 
-def resume(name: str, lock: int | None = None) -> ExitCode:
+def resume(name: str, lock: int | None = None, *, force: bool = False) -> ExitCode:
     """Go on with a run from its newest checkpoint, or begin one that was only created.
 
     `lock` is the descriptor of the run's lock where whoever started this process holds it.
@@ -63,8 +63,8 @@ def resume(name: str, lock: int | None = None) -> ExitCode:
             run.stop_path.unlink(missing_ok=True)
         try:
             recipe = load_recipe(run.recipe_path)
-            begun = bool(list_checkpoints(run))
-            loaded = _load(recipe, force=begun, limit_gb=run.info().get("limit_gb"))
+            force = force or bool(list_checkpoints(run))
+            loaded = _load(recipe, force=force, limit_gb=run.info().get("limit_gb"))
         except YofoError as error:
             writer = EventWriter(run.events_path)
             writer.write("failed", step=0, message=error.message, hint=error.hint)
@@ -81,10 +81,21 @@ def load(recipe: Recipe) -> tuple[Base, Workload]:
 def _load(recipe: Recipe, *, force: bool, limit_gb: float | None = None) -> Loaded:
     """Load what a run needs; refuse, before the weights are loaded, what cannot fit."""
     entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd())
-    planner = make_planner(recipe, model_path(recipe.model, recipe.revision), limit_gb)
-    if not force:
+    planner = _planner(recipe, limit_gb)
+    if planner and not force:
         planner.check(recipe)
     return Loaded(*_load_model(recipe, entries), planner)
+
+
+def _planner(recipe: Recipe, limit_gb: float | None) -> Planner | None:
+    path = model_path(recipe.model, recipe.revision)
+    try:
+        return make_planner(recipe, path, limit_gb)
+    except RecipeError as error:
+        if recipe.memory != Memory():
+            raise
+        print(f"warning: {error.message}; whole episodes at once", file=sys.stderr)
+        return None
 
 
 def _load_model(recipe: Recipe, entries: list[TaskEntry]) -> tuple[Base, Workload]:
@@ -137,7 +148,8 @@ def _record(run: Run, recipe: Recipe, loaded: Loaded) -> None:
     info = describe() | {
         "model": {"name": recipe.model, "path": str(base.path), "revision": base.revision},
         "seed": recipe.seed,
-        "limit_gb": loaded.planner.limit / 1e9,  # a resumed run takes its steps the same way
+        # A resumed run takes its steps the same way.
+        "limit_gb": loaded.planner.limit / 1e9 if loaded.planner else None,
         "data": data,
     }
     runs.save_info(run, info)
