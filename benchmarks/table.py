@@ -104,7 +104,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         axis.grid(visible=True, which="both", alpha=0.2)
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_formatter("{x:.0f}")
-    axes[0].legend(fontsize=8)
+    axes[1].legend(fontsize=8, loc="lower right")
     figure.savefig(path, dpi=140)
 
 

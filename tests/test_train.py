@@ -453,6 +453,18 @@ def test_a_step_that_is_left_between_pieces_leaves_no_trace(
     assert adapter_bytes(run) == adapter_bytes(whole)
 
 
+def test_memory_that_was_freed_is_bounded_and_the_bound_goes_with_the_run(
+    entries: list[TaskEntry],
+) -> None:
+    before = mx.set_cache_limit(12345678)
+    try:
+        _, events = run_it(small_recipe("train.steps=3"), entries)
+        assert mx.set_cache_limit(before) == 12345678
+    finally:
+        mx.set_cache_limit(before)
+    assert max(event["memory_gb"] for event in events if event["kind"] == "step") < 0.5
+
+
 def test_the_plan_is_told_and_episodes_past_the_trained_context_are_warned_of(
     entries: list[TaskEntry],
 ) -> None:

@@ -150,7 +150,7 @@ def _piece(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> int:
         keys = KEY_TILE if episodes.tokens > chunk else QUERY_TILE  # a chunk's own are cut finer
         scores = int(TILES * heads * min(QUERY_TILE, chunk) * min(keys, chunk) * FLOAT)
     attention = tokens * _weighted(shape, ATTENTION_PIECE) + scores
-    care = 1 if shape.fitted else CARE_PIECE
+    care = 1 if shape.fitted or shape.own_attention else CARE_PIECE
     return int(care * max(tokens * _weighted(shape, UNITS_PIECE), attention))
 
 
@@ -208,9 +208,13 @@ class Planner:
         """Tell whether a step fits beside the model."""
         return resident_bytes(self.shape) + MARGIN * way.total <= self.limit
 
-    def spare(self, way: Forecast) -> int:
-        """Return the bytes that a step leaves of the limit; some, also where it leaves none."""
-        return max(self.limit - resident_bytes(self.shape) - way.total, LEAST_CACHE)
+    def cache_bytes(self, way: Forecast) -> int:
+        """Return how much freed memory MLX may hold on to: a step's worth, if the limit leaves it.
+
+        Without a bound it grows with every new length of an episode.
+        """
+        left = self.limit - resident_bytes(self.shape) - way.total
+        return max(min(left, way.total), LEAST_CACHE)
 
     def longest(self, count: int) -> int:
         """Return the longest episode, in tokens, whose step fits; 0 if none does."""

@@ -143,7 +143,7 @@ def _plan(trainer: Trainer) -> None:
     if trainer.planner:
         way = trainer.planner.longest_step(recipe)
         trainer.emit("plan", **describe_plan(trainer.planner, way))
-        mx.set_cache_limit(trainer.planner.spare(way))  # freed buffers count as memory, too
+        mx.set_cache_limit(trainer.planner.cache_bytes(way))
 
 
 def _dials(trainer: Trainer, batches: list[Batch]) -> list[Dials | None]:
