@@ -14,33 +14,17 @@ from yofo_mlx.shape import Shape, Tensor, shape_of
 LENGTHS = (16384, 32768, 65536, 131072)
 TARGET_SHARE = 16
 LIMITS_GB = (0, 24, 48, 96)  # 0: as thin as it gets
+EIGHT_B = {  # what both are made of
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+}
 MODELS: dict[str, tuple[int, dict[str, Any]]] = {  # bits, configuration
-    "Mistral-7B v0.3, 4 bit": (
-        4,
-        {
-            "model_type": "mistral",
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
-            "head_dim": 128,
-            "vocab_size": 32768,
-        },
-    ),
-    "Llama-3-8B": (
-        16,
-        {
-            "model_type": "llama",
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
-            "head_dim": 128,
-            "vocab_size": 128256,
-        },
-    ),
+    "Mistral-7B v0.3, 4 bit": (4, EIGHT_B | {"model_type": "mistral", "vocab_size": 32768}),
+    "Llama-3-8B": (16, EIGHT_B | {"model_type": "llama", "vocab_size": 128256}),
     "Qwen3-8B": (
         16,
         {

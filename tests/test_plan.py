@@ -87,7 +87,7 @@ def test_what_is_planned_is_the_first_way_that_fits_or_the_thinnest(
         richer = Planner(planner.shape, Memory(), 2 * limit * 10**9, native=True)
         assert richer.plan(episodes).total >= way.total
     else:
-        assert planner.longest(1) < tokens
+        assert planner.longest(_recipe(tokens)) < tokens
 
 
 def test_a_longer_episode_never_needs_less() -> None:
@@ -110,15 +110,16 @@ def test_a_recipe_pins_what_it_names() -> None:
     assert dials(method="chunked") == Dials(1024, 32)
 
 
-def test_what_cannot_fit_is_refused_with_the_longest_episode_that_does() -> None:
+@pytest.mark.parametrize("targets", ["all", "tokens"])
+def test_what_cannot_fit_is_refused_with_the_longest_episode_that_does(targets: str) -> None:
     shape = known_shape(MISTRAL)
-    planner = Planner(shape, Memory(), 8 * 10**9, native=True)
+    planner = Planner(shape, Memory(method="plain"), 8 * 10**9, native=True)
     with pytest.raises(FitError, match=r"max_tokens = 131072 would need .* are 8.0 GB") as caught:
-        planner.check(_recipe(131072))
+        planner.check(_recipe(131072, targets))
     longest = int(caught.value.hint.split()[0])
-    planner.check(_recipe(longest))
+    planner.check(_recipe(longest, targets))
     with pytest.raises(FitError):
-        planner.check(_recipe(longest + 1))
+        planner.check(_recipe(longest + 1, targets))
 
 
 def test_a_model_that_leaves_no_room_at_all_is_refused_too() -> None:
@@ -152,11 +153,12 @@ def test_a_recipe_that_will_not_fit_ends_with_code_4_before_anything_is_written(
     assert json.loads(out) == []
 
 
-def _recipe(tokens: int) -> Recipe:
+def _recipe(tokens: int, targets: str = "all") -> Recipe:
     return Recipe.model_validate(
         {
             "model": "tiny",
             "episodes": {"max_tokens": tokens},
+            "objective": {"targets": targets, "normalize": "token"},
             "train": {"steps": 1},
             "tasks": ({"source": "tiny:train"},),
         }

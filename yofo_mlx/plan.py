@@ -216,12 +216,12 @@ class Planner:
         left = self.limit - resident_bytes(self.shape) - way.total
         return max(min(left, way.total), LEAST_CACHE)
 
-    def longest(self, count: int) -> int:
-        """Return the longest episode, in tokens, whose step fits; 0 if none does."""
+    def longest(self, recipe: Recipe) -> int:
+        """Return the longest episode of a recipe, in tokens, whose step fits; 0 if none does."""
         low, high = 0, 2**24
         while low < high:
             middle = (low + high + 1) // 2
-            if self.fits(self.plan(_unknown(count, middle))):
+            if self.fits(self.plan(_batch_of(recipe, middle))):
                 low = middle
             else:
                 high = middle - 1
@@ -229,31 +229,27 @@ class Planner:
 
     def longest_step(self, recipe: Recipe) -> Forecast:
         """Return the forecast of a recipe's longest step."""
-        return self.plan(_longest_batch(recipe))
+        return self.plan(_batch_of(recipe, recipe.episodes.max_tokens))
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a recipe whose longest step cannot fit."""
         way = self.longest_step(recipe)
         if self.fits(way):
             return
-        count, tokens = recipe.train.batch_size, recipe.episodes.max_tokens
         needed = int(resident_bytes(self.shape) + MARGIN * way.total)
-        longest = self.longest(count)
+        longest = self.longest(recipe)
         raise FitError(
-            f"episodes.max_tokens = {tokens} would need {size(needed)} of memory;"
-            f" there are {size(self.limit)}",
+            f"episodes.max_tokens = {recipe.episodes.max_tokens} would need {size(needed)}"
+            f" of memory; there are {size(self.limit)}",
             f"{longest} tokens would fit" if longest else "take a smaller model, or one of 4 bits",
         )
 
 
-def _longest_batch(recipe: Recipe) -> Episodes:
-    count, tokens = recipe.train.batch_size, recipe.episodes.max_tokens
+def _batch_of(recipe: Recipe, tokens: int) -> Episodes:
+    """Return a batch of episodes of some length, whose targets are not known yet."""
+    count = recipe.train.batch_size
     share = 1.0 if recipe.objective.targets == "tokens" else TARGET_SHARE
     return Episodes(count, tokens, int(count * tokens * share))
-
-
-def _unknown(count: int, tokens: int) -> Episodes:
-    return Episodes(count, tokens, int(count * tokens * TARGET_SHARE))
 
 
 def describe_plan(planner: Planner, way: Forecast) -> dict[str, Any]:

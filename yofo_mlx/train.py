@@ -82,7 +82,7 @@ def train(
     trainer = Trainer(
         run, recipe, base, workload, emit, should_stop, _optimizer(recipe), planner, TrainerState()
     )
-    cache_limit = mx.set_cache_limit(0)
+    cache_limit = mx.set_cache_limit(0)  # MLX tells its limit only when that is changed
     mx.set_cache_limit(cache_limit)
     try:
         _prepare(trainer)

@@ -43,11 +43,3 @@ def groups(layers: int, stash: int) -> list[range]:
 
 def _sizes(ceiling: int, stash: int) -> list[int]:
     return [min(stash, (ceiling - place) // 2) for place in range(1, ceiling - 1)]
-
-
-def arrays_kept(layers: int, stash: int, per_layer: int = 2) -> int:
-    """Return how many (B, L, D) arrays are kept at the worst moment.
-
-    `per_layer` is 2 where attention outputs are kept beside the inputs, 1 where they are not.
-    """
-    return max(place + per_layer * len(group) for place, group in enumerate(groups(layers, stash)))
