@@ -78,7 +78,10 @@ class HubServer:
         }
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop answering, also to a client that kept its connection."""
+        from huggingface_hub import close_session
+
+        close_session()
         self._server.shutdown()
         self._server.server_close()
 
@@ -94,7 +97,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def log_message(self, format: str, *args: Any) -> None:
-        self.server_hub.log.append(f"{self.command} {self.path}")
+        part = self.headers.get("range") if hasattr(self, "headers") else None
+        self.server_hub.log.append(" ".join(filter(None, (self.command, self.path, part))))
 
     def _answer(self) -> None:
         parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
@@ -136,13 +140,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_file(data, found[0])
 
     def _send_file(self, data: bytes, commit: str) -> None:
-        start = 0
-        if asked := self.headers.get("range"):  # a download that goes on where it broke off
-            start = int(asked.removeprefix("bytes=").split("-")[0])
         head = {"ETag": f'"{_blob(data)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
-        if start:
-            head["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        self._send(206 if start else 200, data[start:], head)
+        if not (asked := self.headers.get("range")):
+            self._send(200, data, head)
+            return
+        # Without an end, it is a download that goes on where it broke off.
+        start, end = asked.removeprefix("bytes=").split("-")
+        last = min(int(end or len(data)), len(data) - 1)
+        head["Content-Range"] = f"bytes {start}-{last}/{len(data)}"
+        self._send(206, data[int(start) : last + 1], head)
 
     def _send_json(self, value: Any) -> None:
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})

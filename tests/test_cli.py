@@ -200,19 +200,6 @@ def test_a_detached_run_is_locked_and_can_be_stopped_from_its_birth(yofo: Any) -
     assert run.status() == "stopped"
 
 
-def test_a_resumed_run_whose_data_changed_is_told(yofo: Any, tmp_path: Path) -> None:
-    recipe, rows = tmp_path / "recipe.toml", tmp_path / "rows.jsonl"
-    text = "".join(f'{{"input": "question {i}", "output": "yes"}}\n' for i in range(20))
-    rows.write_text(text)
-    recipe.write_text(TINY.format("", rows))
-    assert yofo("train", recipe, *set_all(*SMALL[1:]))[0] == 0
-    rows.write_text(text.replace("yes", "maybe"))
-    _, _, err = yofo("resume", "last")
-    assert "the data of 1 tasks changed" in err
-    rows.write_text(text)
-    assert "changed" not in yofo("resume", "last")[2]
-
-
 @pytest.mark.parametrize("words", [("--version",), ("recipes", "explain", "--json")])
 def test_a_reader_that_left_before_the_first_word_is_no_error(words: tuple[str, ...]) -> None:
     reading, writing = os.pipe()

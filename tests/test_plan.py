@@ -17,7 +17,7 @@ from known_models import MODELS, known_shape
 from yofo_mlx import machine
 from yofo_mlx.errors import FitError, RecipeError
 from yofo_mlx.longcontext import Dials
-from yofo_mlx.plan import Episodes, Planner, forecast, resident_bytes
+from yofo_mlx.plan import Episodes, Planner, candidates, forecast, resident_bytes
 from yofo_mlx.recipe import Lora, Memory, Recipe
 from yofo_mlx.shape import model_shape, shape_of
 
@@ -108,6 +108,29 @@ def test_a_recipe_pins_what_it_names() -> None:
     assert dials(chunk=300, stash=3) == Dials(300, 3)
     assert dials(stash=5) == Dials(1024, 5)
     assert dials(method="chunked") == Dials(1024, 32)
+
+
+@pytest.mark.parametrize(
+    ("memory", "largest", "expected"),
+    [
+        ({}, 512, {512, 256, 128}),
+        ({}, 100, {100}),
+        ({"method": "plain"}, 256, {256, 128}),
+        ({"chunk": 1000}, 64, {64}),
+        ({"chunk": 32}, 64, {32}),
+        ({"stash": 3}, 4096, {1024, 512, 256, 128}),
+    ],
+)
+def test_a_run_that_ran_out_of_memory_goes_on_in_smaller_chunks(
+    memory: dict[str, Any], largest: int, expected: set[int]
+) -> None:
+    shape = known_shape(MISTRAL)
+    ways = candidates(shape, Memory(**memory), 32768, largest)
+    assert {way.chunk for way in ways if way} == expected and None not in ways
+    planner = Planner(shape, Memory(**memory), 10**12, True, largest)
+    dials = planner.plan(Episodes(1, 32768, 2048)).dials
+    assert dials and dials.chunk == max(expected)
+    assert dials.stash == memory.get("stash", shape.trained)
 
 
 @pytest.mark.parametrize("targets", ["all", "tokens"])

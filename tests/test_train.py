@@ -435,7 +435,7 @@ def test_a_run_in_chunks_learns_what_a_plain_one_learns(entries: list[TaskEntry]
 def test_a_step_that_is_left_between_pieces_leaves_no_trace(
     entries: list[TaskEntry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("yofo_mlx.train.PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("yofo_mlx.update.PROGRESS_EVERY_S", 0.0)
     recipe = small_recipe(*CHUNKED)
     whole, events = run_it(recipe, entries)
     told = [event for event in events if event["kind"] == "progress" and event["step"] == 4]

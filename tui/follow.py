@@ -1,7 +1,7 @@
 """How runs stand, read from their folders: no Textual in here, and no MLX."""
 
 import json
-import math
+import sys
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +64,9 @@ class RunView:
 def figure(event: Event | None, field: str) -> float | None:
     """Return a field that is a finite number, None for anything else."""
     value = None if event is None else event.get(field)
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if usable and value is not None else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if -sys.float_info.max <= value <= sys.float_info.max else None
 
 
 class Follower:

@@ -8,9 +8,12 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.tuner.utils import load_adapters as mlx_lm_load
+from pydantic import ValidationError
 
+from yofo_mlx.arrays import load_arrays, save_arrays
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.recipe import Lora
+from yofo_mlx.text import reason
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapters.safetensors"
@@ -58,8 +61,7 @@ def parameters(lora: Lora) -> dict[str, Any]:
 
 def save_adapter(folder: Path, model: Any, lora: Lora, base: str) -> None:
     """Write the adapter on `model` into an existing folder."""
-    weights = dict(tree_flatten(model.trainable_parameters()))
-    mx.save_safetensors(str(folder / WEIGHTS_FILE), weights)
+    save_arrays(folder / WEIGHTS_FILE, adapter_weights(model))
     config = {
         "model": base,
         "fine_tune_type": lora.fine_tune_type,
@@ -77,13 +79,40 @@ def load_adapter(model: Any, folder: Path) -> None:
             f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}",
         )
     try:
+        _check_settings(folder)
         mlx_lm_load(model, str(folder))
-    except (OSError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+        _check_weights(model, load_arrays(folder / WEIGHTS_FILE))
+        mx.eval(model.parameters())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise RunError(
-            f"the adapter in {folder} does not fit the model: {str(error).splitlines()[0]}",
+            f"the adapter in {folder} does not fit the model: {reason(error)}",
             "use the base model it was trained on",
         ) from error
-    mx.eval(model.parameters())
+
+
+def _check_settings(folder: Path) -> None:
+    """Refuse settings that a recipe could not have: mlx-lm would take them and fail later."""
+    config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    if config.get("fine_tune_type") == "full":
+        return
+    given = config["lora_parameters"] | {"num_layers": config["num_layers"]}
+    known = {name: value for name, value in given.items() if name in Lora.model_fields}
+    try:
+        Lora.model_validate_json(json.dumps(known))
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        raise ValueError(f"`{mistake['loc'][0]}` in {CONFIG_FILE}: {mistake['msg']}") from error
+
+
+def _check_weights(model: Any, weights: dict[str, mx.array]) -> None:
+    """Refuse an adapter with gaps, which mlx-lm leaves at random, or with numbers that are none."""
+    names = [name for name, _ in tree_flatten(model.parameters())]
+    halves = [name for name in names if name.endswith((".lora_a", ".lora_b"))]
+    if missing := [name for name in halves if name not in weights]:
+        raise ValueError(f"{WEIGHTS_FILE} lacks {missing[0]}")
+    for name, array in weights.items():
+        if not mx.issubdtype(array.dtype, mx.floating) or not mx.isfinite(array).all().item():
+            raise ValueError(f"{name} holds something other than finite numbers")
 
 
 def adapter_weights(model: Any) -> dict[str, mx.array]:

@@ -1,5 +1,6 @@
 """Checkpoints: everything that the next step depends on."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import asdict, dataclass, fields
@@ -10,13 +11,15 @@ import mlx.core as mx
 from mlx.utils import tree_flatten, tree_unflatten
 
 from yofo_mlx.adapters import WEIGHTS_FILE, adapter_weights, save_adapter
+from yofo_mlx.arrays import load_arrays, save_arrays
 from yofo_mlx.errors import RunError
-from yofo_mlx.files import new_folder
+from yofo_mlx.files import digest, new_folder, patiently, remove_leftovers, replacing
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.runs import Run
 
 OPTIMIZER_FILE = "optimizer_state.safetensors"
 STATE_FILE = "trainer_state.json"
+SET_ASIDE = "-unreadable"
 
 
 @dataclass
@@ -33,40 +36,69 @@ class TrainerState:
     best_step: int = 0
     bad_evals: int = 0
     validated_step: int = 0
+    events_bytes: int = 0  # length of the event stream
 
 
 def save_checkpoint(
     run: Run, model: Any, optimizer: Any, state: TrainerState, recipe: Recipe
 ) -> Path:
     """Write `checkpoints/<step>/` as a whole and remove the oldest ones."""
-    run.checkpoints_path.mkdir(exist_ok=True)
-    path = run.checkpoints_path / f"{state.step:07d}"
-    arrays = dict(tree_flatten({"optimizer": optimizer.state}))
-    with new_folder(path) as folder:
-        save_adapter(folder, model, recipe.lora, recipe.model)
-        mx.save_safetensors(str(folder / OPTIMIZER_FILE), arrays)
-        (folder / STATE_FILE).write_text(json.dumps(asdict(state), indent=2) + "\n")
+    path = run.checkpoint_path(state.step)
+
+    def write() -> None:
+        run.checkpoints_path.mkdir(exist_ok=True)
+        with new_folder(path) as folder:
+            save_adapter(folder, model, recipe.lora, recipe.model)
+            arrays = dict(tree_flatten({"optimizer": optimizer.state}))
+            save_arrays(folder / OPTIMIZER_FILE, arrays)
+            sums = {name: digest(folder / name) for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
+            content = asdict(state) | {"sha256": sums}
+            text = json.dumps(content | {"sha256_of_this": _hash(content)}, indent=2)
+            (folder / STATE_FILE).write_text(text + "\n", encoding="utf-8")
+
+    patiently(write, f"checkpoint {path.name}")
     for old in list_checkpoints(run)[recipe.train.keep_checkpoints :]:
         shutil.rmtree(old, ignore_errors=True)
     return path
 
 
+def resume_newest(run: Run, model: Any, optimizer: Any) -> tuple[TrainerState | None, list[str]]:
+    """Put the newest readable checkpoint back; return where the run stood, and what was unreadable.
+
+    Without any checkpoint there is no state; if there are some and none can be read, that is an
+    error. What cannot be read is set aside under another name.
+    """
+    for folder in (run.path, run.checkpoints_path, run.adapter_path):
+        remove_leftovers(folder)
+    unreadable: list[str] = []
+    for path in list_checkpoints(run):
+        try:
+            return load_checkpoint(path, model, optimizer), unreadable
+        except RunError as error:
+            unreadable.append(error.message)
+            path.rename(_free_name(path))
+    if unreadable:
+        raise RunError(
+            "; ".join(unreadable),
+            f"no other is left; remove {run.checkpoints_path} to begin at step 0",
+        )
+    return None, []
+
+
 def load_checkpoint(path: Path, model: Any, optimizer: Any) -> TrainerState:
     """Put adapter and optimizer state back, and return where the run stood."""
     try:
-        weights = _load(path / WEIGHTS_FILE)
-        arrays = _load(path / OPTIMIZER_FILE)
-        values = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
+        values = _read_state(path)
+        weights, arrays = load_arrays(path / WEIGHTS_FILE), load_arrays(path / OPTIMIZER_FILE)
         state = TrainerState(**{field.name: values[field.name] for field in fields(TrainerState)})
-        if not all(isinstance(v, int | float | None) for v in asdict(state).values()):
-            raise ValueError(f"{STATE_FILE} holds something else than numbers")
         if _shapes(arrays) != _shapes(dict(tree_flatten({"optimizer": optimizer.state}))):
             raise ValueError("its optimizer state is of another recipe")
         if _shapes(weights) != _shapes(adapter_weights(model)):
             raise ValueError("its adapter has another shape than the recipe's")
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        reason = f"{error!r}" if isinstance(error, KeyError) else f"{error}"
         raise RunError(
-            f"checkpoint {path} cannot be read: {error}",
+            f"checkpoint {path} cannot be read: {reason}",
             "remove that folder to resume from the checkpoint before it",
         ) from error
     model.load_weights(list(weights.items()), strict=False)
@@ -75,14 +107,28 @@ def load_checkpoint(path: Path, model: Any, optimizer: Any) -> TrainerState:
     return state
 
 
+def _read_state(path: Path) -> dict[str, Any]:
+    """Return what `trainer_state.json` holds, after a look at every file's checksum."""
+    values: dict[str, Any] = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
+    wrong = [name for name, known in values["sha256"].items() if digest(path / name) != known]
+    if values.pop("sha256_of_this") != _hash(values):
+        wrong.append(STATE_FILE)
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} is not what was written")
+    return values
+
+
+def _hash(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def _shapes(arrays: dict[str, mx.array]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(array.shape) for name, array in arrays.items()}
 
 
-def _load(path: Path) -> dict[str, mx.array]:
-    arrays = mx.load(str(path))
-    assert isinstance(arrays, dict)
-    return arrays
+def _free_name(path: Path) -> Path:
+    names = [f"{path.name}{SET_ASIDE}{number or ''}" for number in range(1000)]
+    return next(path.with_name(name) for name in names if not path.with_name(name).exists())
 
 
 def list_checkpoints(run: Run) -> list[Path]:
@@ -94,6 +140,14 @@ def list_checkpoints(run: Run) -> list[Path]:
 
 
 def keep_best(run: Run, model: Any, recipe: Recipe) -> None:
-    """Make the adapter on `model` the run's adapter."""
-    with new_folder(run.adapter_path) as folder:
-        save_adapter(folder, model, recipe.lora, recipe.model)
+    """Make the adapter on `model` the run's adapter; there is a whole one at every moment."""
+
+    def write() -> None:
+        if not run.adapter_path.exists():
+            with new_folder(run.adapter_path) as folder:
+                save_adapter(folder, model, recipe.lora, recipe.model)
+            return
+        with replacing(run.adapter_path / WEIGHTS_FILE) as temporary:  # its config stays the same
+            save_arrays(temporary, adapter_weights(model))
+
+    patiently(write, "the adapter")

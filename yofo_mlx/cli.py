@@ -38,6 +38,11 @@ Paths = Annotated[
 Input = Annotated[str | None, typer.Option(help="Column or template of the input.")]
 Output = Annotated[str | None, typer.Option(help="Column or template of the answer.")]
 Records = Annotated[str | None, typer.Option(help="JSON: dotted path to the list of rows.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Train in the background.")]
+Restarts = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Go on by itself after it died, N times at most.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Also if it may not fit.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id, a part of it, or `last`.")]
 
 
@@ -53,6 +58,8 @@ def main() -> None:
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
         code = _reader_left()
+    except OSError as error:
+        code = _complain_of_disk(error)
     except SystemExit as leaving:  # click's answer to a broken pipe is exit code 1
         if not isinstance(leaving.__context__, BrokenPipeError):
             raise
@@ -75,6 +82,13 @@ def _complain(error: YofoError) -> ExitCode:
     if error.hint:
         print(f"  {printable(error.hint)}", file=sys.stderr)
     return error.exit_code
+
+
+def _complain_of_disk(error: OSError) -> ExitCode:
+    from yofo_mlx import paths
+    from yofo_mlx.files import disk_error
+
+    return _complain(disk_error(error, paths.runs()))
 
 
 def _usage(error: Exception) -> ExitCode:
@@ -114,17 +128,26 @@ def train(
     recipe: RecipeName,
     overrides: Overrides = None,
     name: Annotated[str | None, typer.Option(help="Name in the run's id.")] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Train in the background.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also if it may not fit.")] = False,
+    detach: Detach = False,
+    restarts: Restarts = 0,
+    force: Force = False,
 ) -> int:
     """Train a recipe.
 
     Ctrl-C once finishes the step and saves, twice leaves the step and saves what was before it.
+    A run goes on when its terminal is closed.
     """
-    if detach:
+    if detach or restarts:
         from yofo_mlx.commands import background
 
-        return background.start(recipe, overrides or [], name=name, force=force)
+        return background.start(
+            recipe,
+            overrides or [],
+            name=name,
+            force=force,
+            restarts=restarts,
+            attend=not detach,
+        )
     from yofo_mlx.commands import train as command
 
     return command.start(recipe, overrides or [], name=name, force=force)
@@ -134,12 +157,38 @@ def train(
 def resume(
     run: RunName,
     lock: Annotated[int | None, typer.Option(hidden=True)] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also if it may not fit.")] = False,
+    detach: Detach = False,
+    restarts: Restarts = 0,
+    force: Force = False,
 ) -> int:
-    """Go on with a run from its newest checkpoint."""
+    """Go on with a run from its newest checkpoint, exactly as if it had never stopped."""
+    from yofo_mlx.commands import background
+
+    if lock is not None and restarts:
+        return background.supervise(run, lock, restarts, force=force)
+    if detach or restarts:
+        return background.resume(run, force=force, restarts=restarts, attend=not detach)
     from yofo_mlx.commands import train as command
 
     return command.resume(run, lock, force=force)
+
+
+@app.command()
+def plan(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Load the model, time a few steps.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Say what a recipe will need: memory, steps, time.
+
+    No weights are downloaded or loaded without --probe. Ends with 4 if it does not fit.
+    """
+    from yofo_mlx.commands import plan as command
+
+    return command.plan(recipe, overrides or [], probed=probe, as_json=as_json)
 
 
 @app.command()
@@ -179,6 +228,17 @@ def runs(as_json: Json = False) -> int:
     from yofo_mlx.commands import runs as command
 
     return command.show(as_json=as_json)
+
+
+@app.command()
+def watch(run: RunName, as_json: Json = False) -> int:
+    """Follow a run from outside; leaving it with Ctrl-C does not hurt it.
+
+    With --json every event is printed on a line of its own.
+    """
+    from yofo_mlx.commands import watch as command
+
+    return command.watch(run, as_json=as_json)
 
 
 @app.command()

@@ -1,5 +1,8 @@
 """The event stream of a run: one JSON object a line, appended by the trainer, read by every viewer.
 
+It tells the run as it counts: what was written after the checkpoint that a run is resumed from is
+taken back, since it happens again. So a resumed run has the stream of one that never stopped.
+
 Kinds and their fields:
     started     run_id, model, steps|tokens (planned), train_tasks, held_out_tasks,
                 trainable_parameters
@@ -12,56 +15,111 @@ Kinds and their fields:
     warning     message, hint
     finished    step, best_step, seconds
     stopped     step, reason
-    failed      step, message, hint
+    failed      step, message, hint, cause
 """
 
+import errno
 import json
 import math
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
+
+from yofo_mlx.files import patiently, replacing, sync
 
 VERSION: Final = 1
 FINAL_KINDS: Final = frozenset({"finished", "stopped", "failed"})
 MAX_READ: Final = 4 * 1024 * 1024
+PAST_FILE: Final = "past.jsonl"
 
 Event = dict[str, Any]
 
 
 class EventWriter:
-    """Appends events to a file; every line is flushed, so that a reader sees whole events only."""
+    """Appends events to a file; a line is there as a whole or not at all."""
 
     def __init__(self, path: Path) -> None:
-        end_torn_line(path)
-        self._file: TextIO = path.open("a", encoding="utf-8")
+        self.path = path
+        self._open()
+
+    def _open(self) -> None:
+        end_torn_line(self.path)
+        self._file = self.path.open("ab", buffering=0)
+        self.position = self._file.seek(0, os.SEEK_END)
 
     def write(self, kind: str, **fields: Any) -> Event:
-        """Append one event and return it."""
+        """Append one event and return it; raise OSError if the disk does not take it."""
         event = {"v": VERSION, "t": round(time.time(), 3), "kind": kind} | fields
-        self._file.write(json.dumps(finite(event), ensure_ascii=False) + "\n")
-        self._file.flush()
-        if kind in FINAL_KINDS or kind == "checkpoint":
-            os.fsync(self._file.fileno())
+        line = _line(event)
+        patiently(lambda: self._append(line), "the event stream")
+        if kind in FINAL_KINDS:
+            self.sync()
         return event
+
+    def _append(self, line: bytes) -> None:
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        except OSError:
+            self._file.truncate(self.position)
+            raise
+        self.position += len(line)
+
+    def sync(self) -> None:
+        """Flush what was written to the disk."""
+        sync(self._file.fileno())
+
+    def roll_back(self, position: int, step: int) -> Event:
+        """Take back what was written after `position`, since the run goes on from there.
+
+        The lines are kept in `past.jsonl`, followed by a `resumed` event, which is returned. The
+        stream is replaced, not shortened in place, so that a reader can tell.
+        """
+        self.close()
+        whole = self.path.read_bytes()
+        resumed = {"v": VERSION, "t": round(time.time(), 3), "kind": "resumed", "step": step}
+        past = self.path.with_name(PAST_FILE)
+        end_torn_line(past)
+        with past.open("ab") as file:
+            file.write(whole[position:] + _line(resumed))
+            file.flush()
+            sync(file.fileno())
+        with replacing(self.path) as temporary:
+            temporary.write_bytes(whole[:position])
+        self._open()
+        return resumed
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
+def _line(event: Event) -> bytes:
+    # A lone surrogate becomes JSON's own escape of it.
+    return (json.dumps(finite(event), ensure_ascii=False) + "\n").encode(
+        "utf-8", "backslashreplace"
+    )
+
+
 class EventReader:
-    """Reads the events that were added since the last call, in bounded bites."""
+    """Reads the events that were added since the last call, in bounded bites.
+
+    `restarts` counts how often the stream was replaced: it is then read from its start again.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.restarts = 0
         self._offset = 0
+        self._file_id: tuple[int, int] | None = None
 
     def read(self) -> list[Event]:
         """Return new whole events; a torn last line waits, a damaged line is skipped."""
         try:
             with self.path.open("rb") as file:
+                self._notice(os.fstat(file.fileno()))
                 file.seek(self._offset)
                 data = file.read(MAX_READ)
         except FileNotFoundError:
@@ -71,6 +129,14 @@ class EventReader:
             end = len(data)
         self._offset += end
         return [event for line in data[:end].splitlines() if (event := parse(line)) is not None]
+
+    def _notice(self, found: os.stat_result) -> None:
+        """Start again if this is not the file that was read before."""
+        file_id = (found.st_dev, found.st_ino)
+        if self._file_id not in (None, file_id) or found.st_size < self._offset:
+            self._offset = 0
+            self.restarts += 1
+        self._file_id = file_id
 
     def __iter__(self) -> Iterator[Event]:
         """Yield all events that are there now."""

@@ -1,25 +1,48 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, and disks that fail in words."""
 
+import errno
+import fcntl
+import hashlib
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+from yofo_mlx.errors import RunError
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+PART = ".part."  # how temporary names begin
+WAITS_S = (1, 4, 15, 40)  # between attempts at a full disk: somebody may be making room
+_FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: past the drive's own cache
+T = TypeVar("T")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file under a temporary name, sync it, rename it into place."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary file that replaces `path` when the block ends well."""
+    descriptor, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f"{PART}{path.stem}.", suffix=path.suffix
+    )
+    os.close(descriptor)
+    temporary = Path(name)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        yield temporary
+        temporary.chmod(0o644)
+        _sync(temporary)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
@@ -27,7 +50,7 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder that replaces `path` when the block ends well."""
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{PART}{path.name}."))
     try:
         yield temporary
         for file in temporary.rglob("*"):
@@ -41,17 +64,85 @@ def new_folder(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed writer left under temporary names; nobody else may be writing there."""
+    for path in folder.glob(f"{PART}*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def sync_folder(path: Path) -> None:
     """Flush a folder's entries to the disk."""
     _sync(path)
 
 
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file's contents."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def patiently(action: Callable[[], T], what: str) -> T:
+    """Return what `action` does; while the disk is full, wait and try again a few times."""
+    for wait in WAITS_S:
+        try:
+            return action()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+        sys.stderr.write(f"the disk is full: {what} waits for {wait} s\n")
+        time.sleep(wait)
+    return action()
+
+
+def disk_error(error: OSError, path: Path) -> RunError:
+    """Return in words why something below `path` could not be written or read."""
+    place = error.filename or path
+    if error.errno in FULL:
+        return RunError(f"the disk of {path} is full", "make room; then `yofo resume` goes on")
+    if error.errno == errno.EROFS:
+        return RunError(f"{place} is on a disk that is read-only", "mount it for writing")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return RunError(f"{place} cannot be written: {error.strerror}", "check the folder's owner")
+    words = error.strerror or str(error)
+    if not path.exists():
+        return RunError(f"{path} has gone: {words}", "is its volume still connected?")
+    return RunError(f"{place}: {words}", "check the disk; then `yofo resume` goes on")
+
+
+def why_not_written(folder: Path, nbytes: int) -> OSError:
+    """Return the likeliest reason why a library that gives none could not write into `folder`."""
+    try:
+        room = os.statvfs(folder)
+    except OSError as error:
+        return error
+    number = errno.EIO
+    if room.f_flag & os.ST_RDONLY:
+        number = errno.EROFS
+    elif room.f_bavail * room.f_frsize < nbytes:
+        number = errno.ENOSPC
+    return OSError(number, os.strerror(number), str(folder))
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync(descriptor: int) -> None:
+    """Flush a file to the disk, as far down as the system lets us."""
+    if _FULL_SYNC is not None:
+        try:
+            fcntl.fcntl(descriptor, _FULL_SYNC)
+            return
+        except OSError:  # a file system without it
+            pass
+    os.fsync(descriptor)
 
 
 def _replace_folder(source: Path, target: Path) -> None:
@@ -60,7 +151,7 @@ def _replace_folder(source: Path, target: Path) -> None:
     if not target.exists():
         os.replace(source, target)
         return
-    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".old.{target.name}."))
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{PART}{target.name}."))
     os.replace(target, aside / target.name)
     os.replace(source, target)
     shutil.rmtree(aside, ignore_errors=True)

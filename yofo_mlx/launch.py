@@ -1,13 +1,14 @@
 """Start a run in a process of its own that outlives whoever started it."""
 
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from yofo_mlx import child, runs
-from yofo_mlx.files import write_text
+from yofo_mlx.files import disk_error, write_text
 from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import load_recipe, to_toml
+from yofo_mlx.recipe_file import load_recipe, to_toml, validate
 from yofo_mlx.runs import Run
 from yofo_mlx.tasks.registry import load_tasks
 
@@ -17,10 +18,22 @@ def create_run(recipe: Recipe, name: str) -> Run:
     run = runs.create(name)
     try:
         write_text(run.recipe_path, to_toml(recipe))
-    except BaseException:
-        run.path.rmdir()
-        raise
+        runs.save_info(run, {"format": runs.FORMAT, "recipe": recipe.model_dump(mode="json")})
+    except OSError as error:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise disk_error(error, run.path.parent) from error
     return run
+
+
+def run_recipe(run: Run) -> tuple[Recipe, bool]:
+    """Return the recipe that a run began with, and whether `recipe.toml` still says the same."""
+    if (began := run.info().get("recipe")) is None:
+        return load_recipe(run.recipe_path), True
+    recipe = validate(began, str(run.path / "run.json"))
+    try:
+        return recipe, run.recipe_path.read_text(encoding="utf-8") == to_toml(recipe)
+    except (OSError, ValueError):
+        return recipe, False
 
 
 def start(
@@ -29,25 +42,37 @@ def start(
     name: str | None = None,
     *,
     force: bool = False,
+    restarts: int = 0,
 ) -> Run:
     """Check a recipe and its data, create its run and train it detached."""
     recipe = load_recipe(recipe_path, overrides)
     load_tasks(recipe.tasks, recipe.seed, Path.cwd())
     run = create_run(recipe, name or recipe_path.stem)
-    detach(run, force=force)
+    detach(run, force=force, restarts=restarts)
     return run
 
 
-def detach(run: Run, *, force: bool = False) -> int:
+def detach(run: Run, *, force: bool = False, restarts: int = 0) -> int:
     """Train (or go on with) a run in the background; return the process id.
 
-    `force`: also if the forecast says that it will not fit.
+    `force`: also if the forecast says that it will not fit. `restarts`: how often it is started
+    again after it died.
     """
-    options = ["--force"] if force else []
     # The child inherits the lock: from its birth on, nobody else can take the run.
-    with run.console_path.open("ab") as console, runs.locked(run) as lock:
+    with runs.locked(run) as lock:
         run.stop_path.unlink(missing_ok=True)
-        process = subprocess.Popen(
+        process = spawn(run, lock, force=force, restarts=restarts)
+    return process.pid
+
+
+def spawn(
+    run: Run, lock: int, *, force: bool = False, restarts: int = 0
+) -> "subprocess.Popen[bytes]":
+    """Start a trainer, or with `restarts` its supervisor, on a run whose lock is held."""
+    options = ["--force"] if force else []
+    options += ["--restarts", str(restarts)] if restarts else []
+    with run.console_path.open("ab") as console:
+        return subprocess.Popen(
             child.command("yofo_mlx.cli", "resume", str(run.path), "--lock", str(lock), *options),
             env=child.environment(),
             stdin=subprocess.DEVNULL,
@@ -56,4 +81,3 @@ def detach(run: Run, *, force: bool = False) -> int:
             pass_fds=[lock],
             start_new_session=True,
         )
-    return process.pid

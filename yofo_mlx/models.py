@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,12 +76,20 @@ def model_config(path: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def model_path(name: str, revision: str | None = None) -> Path:
-    """Return the directory of a model, downloading it from the hub where needed."""
+def is_on_hub(name: str) -> bool:
+    """Tell whether a model is named by its id on the hub."""
+    return name != EMBEDDED and not Path(name).expanduser().is_dir()
+
+
+def model_path(name: str, revision: str | None = None, *, weights: bool = True) -> Path:
+    """Return the directory of a model, downloading it from the hub where needed.
+
+    Without `weights` only its small files are downloaded: configuration and tokenizer.
+    """
     if name == EMBEDDED:
         return Path(__file__).parent / "tiny" / "model"
     path = Path(name).expanduser()
-    if path.is_dir():
+    if not is_on_hub(name):
         model_config(path)
         return path
     if path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
@@ -88,16 +97,27 @@ def model_path(name: str, revision: str | None = None) -> Path:
             f"there is no model {name!r}",
             "give a hub id (owner/name), a model directory, or `tiny`",
         )
-    return _download(name, revision)
+    return _download(name, revision, weights=weights)
 
 
-def _download(name: str, revision: str | None) -> Path:
-    from huggingface_hub import errors
+def _download(name: str, revision: str | None, *, weights: bool) -> Path:
+    from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS
     from mlx_lm.utils import _download as mlx_lm_download
 
+    small = [pattern for pattern in DEFAULT_ALLOW_PATTERNS if not pattern.endswith(".safetensors")]
+    patterns = DEFAULT_ALLOW_PATTERNS if weights else small
+    with asking_hub(name, revision):
+        return mlx_lm_download(name, revision=revision, allow_patterns=patterns)
+
+
+@contextmanager
+def asking_hub(name: str, revision: str | None) -> Iterator[None]:
+    """Turn what the hub's client raises about a model into words for the user."""
+    from huggingface_hub import errors
+
     try:
-        return mlx_lm_download(name, revision=revision)
-    except errors.RepositoryNotFoundError as error:
+        yield
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise RecipeError(
             f"the hub has no model {name!r}, or it needs a login",
             "check the spelling; for gated models run `hf auth login` and accept the terms",
@@ -106,11 +126,25 @@ def _download(name: str, revision: str | None) -> Path:
         raise RecipeError(
             f"the hub's {name!r} has no revision {revision!r}", "remove or correct `revision`"
         ) from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
+    except Exception as error:
+        if not is_out_of_reach(error):
+            raise
         raise YofoError(
             f"model {name!r} is not on this machine and the hub cannot be reached",
             "check the network (and HF_HUB_OFFLINE), or give a model directory",
         ) from error
+
+
+def is_out_of_reach(error: BaseException | None) -> bool:
+    """Tell whether the hub's client failed for want of a hub, not because of what was asked."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
+        return False
+    # The base of the client's HTTP errors comes from whichever HTTP library this client uses.
+    http = errors.HfHubHTTPError.__bases__[0]
+    page = json.JSONDecodeError  # a network's login page answers in the hub's place
+    return isinstance(error, http | OSError | page | errors.CachedRepoTreeNotFoundError)
 
 
 def _asking(name: str, load: Callable[[], T]) -> T:

@@ -14,11 +14,13 @@ from typing import Any
 import mlx.core as mx
 
 from yofo_mlx.errors import FitError
+from yofo_mlx.headers import model_tensors
 from yofo_mlx.longcontext.attention import native_is_bounded
 from yofo_mlx.longcontext.chunked import LOGITS_AT_ONCE
 from yofo_mlx.longcontext.dials import Dials, groups
 from yofo_mlx.longcontext.tiles import KEY_TILE, QUERY_TILE
 from yofo_mlx.machine import memory_limit
+from yofo_mlx.models import model_path
 from yofo_mlx.recipe import Memory, Recipe
 from yofo_mlx.shape import Shape, model_shape
 from yofo_mlx.text import size
@@ -28,6 +30,7 @@ FLOAT = 4
 TARGET_SHARE = 0.5  # of an episode's tokens, where the episode is not known yet
 LEAST_CACHE = 2**28
 MARGIN = 1.15  # a forecast may be this much too low
+SMALLER = "take a smaller model, or one of 4 bits"
 
 # Arrays alive while one layer is differentiated for one chunk, as multiples of (B, C, width): while
 # its feed-forward part is, and while its attention is.
@@ -168,15 +171,22 @@ def _gradients(shape: Shape) -> int:
     return FLOAT * shape.adapter_parameters
 
 
-def candidates(shape: Shape, memory: Memory, tokens: int) -> list[Dials | None]:
-    """Return the ways to take a step that a recipe allows, the fastest first."""
+def candidates(
+    shape: Shape, memory: Memory, tokens: int, largest_chunk: int | None = None
+) -> list[Dials | None]:
+    """Return the ways to take a step that a recipe allows, the fastest first.
+
+    `largest_chunk`: more was tried and ran out of memory, whatever the recipe says.
+    """
     chunks = [memory.chunk] if memory.chunk else [c for c in CHUNKS if c < tokens] or [CHUNKS[-1]]
+    if largest_chunk:
+        chunks = [chunk for chunk in chunks if chunk <= largest_chunk] or [largest_chunk]
     thinnest = isqrt(shape.trained - 1) + 1
     stashes = [memory.stash] if memory.stash else [shape.trained, *range(1, thinnest + 1)]
     ways: list[Dials | None] = [None]
-    if memory.method == "chunked" or memory.chunk or memory.stash:
+    if memory.method == "chunked" or memory.chunk or memory.stash or largest_chunk:
         ways = []
-    if memory.method != "plain":
+    if memory.method != "plain" or largest_chunk:
         ways += [Dials(chunk, stash) for stash in stashes for chunk in chunks]
     return ways
 
@@ -189,24 +199,33 @@ class Planner:
     memory: Memory
     limit: int  # bytes, for model and step together
     native: bool = False
+    largest_chunk: int | None = None  # a run that died out of memory goes on with it
 
     def plan(self, episodes: Episodes) -> Forecast:
         """Return the forecast of the way that a step is taken; of the thinnest if none fits."""
         ways = [
             forecast(self.shape, episodes, dials, native=self.native)
-            for dials in candidates(self.shape, self.memory, episodes.tokens)
+            for dials in candidates(self.shape, self.memory, episodes.tokens, self.largest_chunk)
         ]
         fitting = [way for way in ways if self.fits(way)]
         return fitting[0] if fitting else min(ways, key=lambda way: way.total)
 
+    def plan_batch(self, batch: Any) -> Forecast:
+        """Return the forecast of the way that a batch is taken."""
+        count, tokens = batch.tokens.shape
+        return self.plan(Episodes(count, tokens, len(batch.targets)))
+
     def dials(self, batch: Any) -> Dials | None:
         """Return the dials for a batch; None for plain autograd."""
-        count, tokens = batch.tokens.shape
-        return self.plan(Episodes(count, tokens, len(batch.targets))).dials
+        return self.plan_batch(batch).dials
 
     def fits(self, way: Forecast) -> bool:
         """Tell whether a step fits beside the model."""
-        return resident_bytes(self.shape) + MARGIN * way.total <= self.limit
+        return self.needed(way) <= self.limit
+
+    def needed(self, way: Forecast) -> int:
+        """Return the bytes that have to be there for a step, model included."""
+        return int(resident_bytes(self.shape) + MARGIN * way.total)
 
     def cache_bytes(self, way: Forecast) -> int:
         """Return how much freed memory MLX may hold on to: a step's worth, if the limit leaves it.
@@ -236,12 +255,11 @@ class Planner:
         way = self.longest_step(recipe)
         if self.fits(way):
             return
-        needed = int(resident_bytes(self.shape) + MARGIN * way.total)
         longest = self.longest(recipe)
         raise FitError(
-            f"episodes.max_tokens = {recipe.episodes.max_tokens} would need {size(needed)}"
-            f" of memory; there are {size(self.limit)}",
-            f"{longest} tokens would fit" if longest else "take a smaller model, or one of 4 bits",
+            f"episodes.max_tokens = {recipe.episodes.max_tokens} would need"
+            f" {size(self.needed(way))} of memory; there are {size(self.limit)}",
+            f"{longest} tokens would fit" if longest else SMALLER,
         )
 
 
@@ -254,25 +272,65 @@ def _batch_of(recipe: Recipe, tokens: int) -> Episodes:
 
 def describe_plan(planner: Planner, way: Forecast) -> dict[str, Any]:
     """Return a forecast as fields of an event, in GB (1e9 bytes)."""
-    resident = resident_bytes(planner.shape)
     return {
         "chunk": way.dials.chunk if way.dials else None,
         "stash": way.dials.stash if way.dials else None,
-        "model_gb": round(resident / 1e9, 4),
-        "step_gb": round(way.total / 1e9, 4),
-        "limit_gb": round(planner.limit / 1e9, 4),
+        "model_gb": as_gb(resident_bytes(planner.shape)),
+        "step_gb": as_gb(way.total),
+        "limit_gb": as_gb(planner.limit),
         "native_attention": planner.native,
     }
 
 
-def make_planner(recipe: Recipe, model: Path, limit_gb: float | None = None) -> Planner:
-    """Return the planner of a recipe on this machine, from a model directory's headers alone.
+def describe_parts(shape: Shape, way: Forecast, tokens: int) -> dict[str, float]:
+    """Return what the memory is needed for, in GB; all but the last add up to the peak.
 
-    `limit_gb` is what an earlier part of the run went by; a resumed run takes the same ways.
+    The last is what the keys and values of `tokens` tokens take in all layers, when prompting.
     """
+    width = 2 * shape.kv_heads * shape.head_dim * shape.item
+    return {
+        "weights_gb": as_gb(shape.weight_bytes),
+        "adapter_gb": as_gb(FLOAT * shape.adapter_parameters),
+        "optimizer_gb": as_gb(2 * FLOAT * shape.adapter_parameters),
+        "gradients_gb": as_gb(way.gradients),
+        "keys_values_gb": as_gb(way.keys_values),
+        "activations_kept_gb": as_gb(way.kept),
+        "activations_work_gb": as_gb(way.work),
+        "kv_cache_gb": as_gb(tokens * width * shape.layers),
+    }
+
+
+def as_gb(nbytes: float) -> float:
+    """Return bytes in GB (1e9 bytes), to the kB."""
+    return round(nbytes / 1e9, 6)
+
+
+def beyond_context(max_tokens: int, context: int | None) -> tuple[str, str] | None:
+    """Return a warning, as message and hint, if episodes may be longer than a model's context."""
+    if not context or max_tokens <= context:
+        return None
+    return (
+        f"episodes may have {max_tokens} tokens; the model was trained on at most {context}",
+        f"it may not use what is further back: set episodes.max_tokens = {context}",
+    )
+
+
+def make_planner(
+    recipe: Recipe,
+    model: Path | None = None,
+    limit_gb: float | None = None,
+    largest_chunk: int | None = None,
+) -> Planner:
+    """Return the planner of a recipe on this machine, from a model's headers alone.
+
+    `model`: its directory, where it is known; weights are not downloaded. `limit_gb` is what an
+    earlier part of the run went by; a resumed run takes the same ways.
+    """
+    model = model or model_path(recipe.model, recipe.revision, weights=False)
+    tensors = model_tensors(recipe.model, model)
     on_cpu = mx.default_device() == mx.Device(mx.cpu)
-    shape = model_shape(model, recipe.lora, as_float32=on_cpu)
+    shape = model_shape(model, recipe.lora, as_float32=on_cpu, tensors=tensors)
     limit = memory_limit(limit_gb or recipe.memory.limit_gb)
     dtype = mx.float32 if shape.item == FLOAT else mx.bfloat16
     native = native_is_bounded(shape.head_dim, shape.head_dim, dtype)
-    return Planner(shape, recipe.memory, limit.nbytes, native)
+    return Planner(shape, recipe.memory, limit.nbytes, native, largest_chunk)

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from yofo_mlx.tasks.task import Family
 
 PositiveInt = Annotated[int, Field(gt=0, lt=2**40)]
+Count = Annotated[int, Field(ge=0, lt=2**40)]
+Factor = Annotated[float, Field(gt=0, le=1e38)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -34,11 +36,11 @@ class Lora(Section):
     """`lora`, or `dora` for weight-decomposed LoRA."""
     rank: Annotated[int, Field(gt=0, le=4096)] = 8
     """Rank of the update."""
-    scale: Annotated[float, Field(gt=0)] = 20.0
+    scale: Factor = 20.0
     """Factor on the update itself (not alpha / rank)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout on the adapter's input."""
-    num_layers: Annotated[int, Field(ge=-1)] = -1
+    num_layers: Annotated[int, Field(ge=-1, lt=2**40)] = -1
     """Adapted layers, counted from the top; -1 adapts all."""
     keys: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Adapted linear layers inside a block, such as `self_attn.q_proj`; left out: all of them."""
@@ -77,9 +79,9 @@ class Episodes(Section):
 
     max_tokens: PositiveInt = 16384
     """Longest episode, in tokens."""
-    min_shots: Annotated[int, Field(ge=0)] = 0
+    min_shots: Count = 0
     """Fewest demonstrations before the last answer of an episode."""
-    max_shots: Annotated[int, Field(ge=0)] | None = None
+    max_shots: Count | None = None
     """Most of them; left out: as many as fit. 0 is zero-shot tuning."""
     draw: Literal["uniform", "full"] = "uniform"
     """`uniform` draws the number of shots; `full` goes on until the next one does not fit."""
@@ -109,7 +111,7 @@ class Objective(Section):
 class Optimizer(Section):
     """AdamW and its schedule."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    learning_rate: Factor = 1e-4
     """Peak learning rate."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """Shape of the decay after the warm-up."""
@@ -119,11 +121,11 @@ class Optimizer(Section):
     """Learning rate at the end, as a share of the peak."""
     betas: tuple[Decay, Decay] = (0.9, 0.99)
     """AdamW's decay rates."""
-    eps: Annotated[float, Field(gt=0)] = 1e-8
+    eps: Factor = 1e-8
     """AdamW's epsilon."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1e12)] = 0.0
     """Decoupled weight decay."""
-    grad_clip: Annotated[float, Field(gt=0)] = 1.0
+    grad_clip: Factor = 1.0
     """Largest global norm of the gradient."""
 
 
@@ -179,7 +181,7 @@ class Memory(Section):
 class Evaluation(Section):
     """Accuracy and loss by number of shots."""
 
-    shots: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2, 4, 8, 16, 32)
+    shots: tuple[Count, ...] = (0, 1, 2, 4, 8, 16, 32)
     """Numbers of demonstrations to measure at; those that do not fit a task are left out."""
     queries: PositiveInt = 16
     """Queries of each task at each number of shots."""
@@ -242,7 +244,7 @@ class TaskSource(Section):
     """Metric; `auto` follows the family."""
     answer_after: str | None = None
     """Only what follows this mark is compared, such as `####` for worked solutions."""
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Factor = 1.0
     """How often an episode is drawn from this task, relative to the others."""
 
 

@@ -14,16 +14,18 @@ from pydantic_core import ErrorDetails
 from yofo_mlx import paths
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe import Recipe
+from yofo_mlx.text import shorten
 
 # A recipe gives one of these; setting it takes the other one back.
 _EITHER = {"train.steps": "tokens", "train.tokens": "steps"}
+_MOST_MISTAKES = 12
 
 
 def find_recipe(name: str) -> Path:
     """Return the path of a recipe file, given a path or the name of a shipped recipe."""
-    path = Path(name).expanduser()
-    if path.is_file():
+    if (path := _found(name)) and path.is_file():
         return path
+    path = Path(name)
     shipped = {found.stem: found for found in shipped_recipes()}
     if (known := shipped.get(path.stem)) and path in (
         Path(path.stem),
@@ -33,7 +35,7 @@ def find_recipe(name: str) -> Path:
     close = difflib.get_close_matches(path.stem, shipped, n=1)
     guess = f"did you mean {close[0]}? " if close else ""
     raise RecipeError(
-        f"there is no recipe {name!r}",
+        f"there is no recipe '{shorten(name, 200)}'",
         f"{guess}`yofo recipes list` shows the shipped ones, `yofo recipes copy` takes one over",
     )
 
@@ -54,7 +56,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
     except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{path} is not valid TOML: {error}", "mend the line it names") from error
+        raise RecipeError(
+            f"{path} is not valid TOML: {shorten(str(error), 200)}", "mend the line it names"
+        ) from error
     for override in overrides:
         apply_override(data, override)
     return _absolute(validate(data, str(path)), path.parent)
@@ -65,8 +69,7 @@ def _absolute(recipe: Recipe, folder: Path) -> Recipe:
 
     def find(name: str) -> str:
         for start in (folder, Path.cwd()):
-            found = start / Path(name).expanduser()
-            if found.exists() or glob.glob(str(found)):  # noqa: PTH207 - takes any pattern
+            if found := _found(name, start):
                 return str(found.absolute())
         return name
 
@@ -76,40 +79,50 @@ def _absolute(recipe: Recipe, folder: Path) -> Recipe:
     return recipe.model_copy(update={"tasks": tasks, "model": model})
 
 
+def _found(name: str, start: Path = Path()) -> Path | None:
+    """Return the path of what is there, or of a pattern that something matches."""
+    try:
+        path = start / Path(name).expanduser()
+        return path if path.exists() or any(glob.iglob(str(path))) else None  # noqa: PTH207 - any
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
+        return None
+
+
 def apply_override(data: dict[str, Any], override: str) -> None:
     """Set one dotted key, such as `optimizer.learning_rate=2e-4` or `tasks.0.limit=100`."""
     key, found, text = override.partition("=")
+    shown = f"--set '{shorten(override, 100)}'"
     if not found or not all(parts := key.strip().split(".")):
         raise RecipeError(
-            f"--set {override!r} is not of the form section.key=value",
+            f"{shown} is not of the form section.key=value",
             "for example --set optimizer.learning_rate=2e-4",
         )
     table: Any = data
     for part in parts[:-1]:
-        table = _step(table, part, override)
+        table = _step(table, part, shown)
     if isinstance(table, list):
-        table[_index(table, parts[-1], override)] = _value(text)
+        table[_index(table, parts[-1], shown)] = _value(text)
     elif isinstance(table, dict):
         table[parts[-1]] = _value(text)
         if other := _EITHER.get(key.strip()):
             table.pop(other, None)
     else:
-        raise RecipeError(f"--set {override!r}: {key} is inside a plain value", "check the key")
+        raise RecipeError(f"{shown}: the key is inside a plain value", "check the key")
 
 
-def _step(table: Any, part: str, override: str) -> Any:
+def _step(table: Any, part: str, shown: str) -> Any:
     if isinstance(table, list):
-        return table[_index(table, part, override)]
+        return table[_index(table, part, shown)]
     if isinstance(table, dict):
         return table.setdefault(part, {})
-    raise RecipeError(f"--set {override!r}: there is no table {part!r}", "check the key")
+    raise RecipeError(f"{shown}: there is no table '{shorten(part, 40)}'", "check the key")
 
 
-def _index(table: list[Any], part: str, override: str) -> int:
+def _index(table: list[Any], part: str, shown: str) -> int:
     if part.isdecimal() and int(part) < len(table):
         return int(part)
     raise RecipeError(
-        f"--set {override!r}: {part!r} is not one of the {len(table)} entries",
+        f"{shown}: '{shorten(part, 40)}' is not one of the {len(table)} entries",
         f"count from 0 to {len(table) - 1}",
     )
 
@@ -126,21 +139,24 @@ def validate(data: dict[str, Any], place: str) -> Recipe:
     """Return the recipe in parsed TOML, or raise one error that lists every mistake."""
     try:
         text = json.dumps(data)  # JSON, since strict mode takes its lists for tuples
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"{place}: {error}", "recipes hold no dates") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RecipeError(
+            f"{place}: {error}", "recipes hold text, numbers and lists, no dates"
+        ) from error
     try:
         return Recipe.model_validate_json(text)
     except ValidationError as error:
         mistakes = [_describe(detail) for detail in error.errors()]
         count = f"{len(mistakes)} mistakes: " if len(mistakes) > 1 else ""
+        more = "; ..." if len(mistakes) > _MOST_MISTAKES else ""
         raise RecipeError(
-            f"{place}: {count}" + "; ".join(mistakes),
+            f"{place}: {count}" + "; ".join(mistakes[:_MOST_MISTAKES]) + more,
             "`yofo recipes explain` lists every key with its meaning",
         ) from None
 
 
 def _describe(detail: ErrorDetails) -> str:
-    place = ".".join(str(part) for part in detail["loc"])
+    place = ".".join(shorten(str(part), 60) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"unknown key `{place}`{_guess(detail['loc'])}"
     if detail["type"] == "missing":

@@ -1,9 +1,10 @@
 """Run folders: where a run's recipe, events, checkpoints and adapter are, and how it stands.
 
-recipe.toml   as resolved            events.jsonl   append-only, written by the trainer
-run.json      versions, machine      console.log    stdout and stderr of a detached run
-lock          held while it trains   stop           present: finish the step, save, exit
-checkpoints/<step>/                  adapter/       best so far, for mlx-lm's --adapter-path
+recipe.toml   as resolved            events.jsonl   what happened, written by the trainer
+run.json      versions, machine      past.jsonl     what a resume took back
+lock          held while it trains   console.log    what the trainer printed
+checkpoints/<step>/                  stop           present: finish the step, save, exit
+adapter/      best so far, for mlx-lm's --adapter-path
 """
 
 import fcntl
@@ -20,8 +21,9 @@ from typing import Any, Literal, TextIO
 from yofo_mlx import paths
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import Event, EventReader, parse
-from yofo_mlx.files import write_text
+from yofo_mlx.files import disk_error, write_text
 
+FORMAT = 1  # of a run folder; a newer one is refused
 Status = Literal["created", "running", "stopping", "finished", "stopped", "failed", "died"]
 
 
@@ -76,6 +78,10 @@ class Run:
         """Folder of checkpoints, one folder a step."""
         return self.path / "checkpoints"
 
+    def checkpoint_path(self, step: int) -> Path:
+        """Return the folder of one checkpoint."""
+        return self.checkpoints_path / f"{step:07d}"
+
     def events(self) -> EventReader:
         """Return a reader of the event stream, at its start."""
         return EventReader(self.events_path)
@@ -87,6 +93,15 @@ class Run:
         except (OSError, ValueError):
             return {}
         return info if isinstance(info, dict) else {}
+
+    def check_format(self) -> None:
+        """Refuse a folder that a newer version wrote."""
+        found = self.info().get("format", FORMAT)
+        if found != FORMAT:
+            raise RunError(
+                f"run {self.run_id} was made by a newer yofo (run folders of format {found})",
+                f"update yofo: this version reads format {FORMAT}",
+            )
 
     def is_locked(self) -> bool:
         """Tell whether a trainer holds the lock."""
@@ -130,6 +145,12 @@ def create(name: str) -> Run:
 
 def find(name: str) -> Run:
     """Return the run with this id, a unique part of it, `last`, or at this path."""
+    run = _find(name)
+    run.check_format()
+    return run
+
+
+def _find(name: str) -> Run:
     if (Path(name) / "recipe.toml").is_file():
         return Run(Path(name).absolute())
     everyone = list_runs()
@@ -164,7 +185,7 @@ def _age(run: Run) -> tuple[str, int]:
 def holder(run: Run) -> int | None:
     """Return the process id that holds the run's lock, None if nobody does."""
     try:
-        with run.lock_path.open("r+") as file:
+        with run.lock_path.open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -178,26 +199,33 @@ def holder(run: Run) -> int | None:
 @contextmanager
 def locked(run: Run, descriptor: int | None = None) -> Iterator[int]:
     """Hold the run's lock, or go on holding the one inherited as `descriptor`; refuse if taken."""
+    with _open_lock(run, descriptor) as file:
+        if not _take(file):
+            pid = file.read().strip() or "unknown"
+            raise RunError(
+                f"run {run.run_id} is being trained by process {pid}",
+                "wait until it ends, or stop it first",
+            )
+        sign(run, file.fileno())
+        yield file.fileno()
+
+
+def sign(run: Run, descriptor: int) -> None:
+    """Write this process into the lock that it holds."""
     try:
-        opened = descriptor if descriptor is not None else _open_lock(run)
-        with open(opened, "r+") as file:
-            if not _take(file):
-                pid = file.read().strip() or "unknown"
-                raise RunError(
-                    f"run {run.run_id} is being trained by process {pid}",
-                    "wait until it ends, or stop it first",
-                )
-            file.seek(0)
-            file.truncate()
-            file.write(str(os.getpid()))
-            file.flush()
-            yield file.fileno()
-    except PermissionError as error:
-        raise RunError(f"{error.filename} cannot be written", "check the folder's owner") from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except OSError as error:
+        raise disk_error(error, run.path) from error
 
 
-def _open_lock(run: Run) -> int:
-    return os.open(run.lock_path, os.O_RDWR | os.O_CREAT, 0o644)
+def _open_lock(run: Run, descriptor: int | None) -> TextIO:
+    try:
+        if descriptor is None:
+            descriptor = os.open(run.lock_path, os.O_RDWR | os.O_CREAT, 0o644)
+        return open(descriptor, "r+")
+    except OSError as error:
+        raise disk_error(error, run.path) from error
 
 
 def _take(file: TextIO) -> bool:

@@ -3,47 +3,27 @@
 import json
 import math
 import re
-import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import RecipeError
+from yofo_mlx.headers import FLOATS, WEIGHTS, Tensor, read_headers
 from yofo_mlx.recipe import Lora
 
-FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
-BYTES = (
-    FLOATS
-    | {"F8_E4M3": 1, "F8_E5M2": 1, "BOOL": 1}
-    | {f"{sign}{bits}": bits // 8 for sign in "IU" for bits in (8, 16, 32, 64)}
-)
 # Architectures whose memory the forecast was fitted to; with any other it is careful.
 FITTED = frozenset(
     "llama mistral mistral3 ministral3 qwen2 qwen3 phi3 gemma smollm3 granite starcoder2 glm4"
     " olmo2 seed_oss internlm2 internlm3 helium stablelm".split()
 )
-LONGEST_HEADER = 100 * 2**20
 LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """One entry of a safetensors header."""
-
-    dtype: str
-    shape: tuple[int, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Size in the file."""
-        return math.prod(self.shape) * BYTES.get(self.dtype, 1)
 
 
 @dataclass(frozen=True)
 class Shape:
     """Sizes of a model, in elements where the name does not say bytes."""
 
+    architecture: str
     layers: int
     trained: int  # layers with an adapter, from the top
     hidden: int
@@ -61,16 +41,25 @@ class Shape:
     fitted: bool = True  # a dense model of the kind that the forecast was fitted to
 
 
-def model_shape(path: Path, lora: Lora, *, as_float32: bool) -> Shape:
-    """Read a model directory; with `as_float32` as yofo loads it on a CPU."""
-    tensors = read_headers(sorted(path.glob("model*.safetensors")))
+def model_shape(
+    path: Path, lora: Lora, *, as_float32: bool, tensors: dict[str, Tensor] | None = None
+) -> Shape:
+    """Return the sizes of the model in a directory; with `as_float32` as yofo loads it on a CPU.
+
+    `tensors`: what its weights hold, where they are not in the directory.
+    """
+    if tensors is None:
+        tensors = read_headers(path)
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        return shape_of(config, tensors, lora, as_float32=as_float32)
+        shape = shape_of(config, tensors, lora, as_float32=as_float32)
     except (OSError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
         if isinstance(error, RecipeError):
             raise
         raise _unknown(f"config.json of {path.name} has sizes of another form ({error})") from error
+    if not tensors:
+        raise _unknown(f"{path.name} has no {WEIGHTS}")
+    return shape
 
 
 def shape_of(
@@ -87,6 +76,7 @@ def shape_of(
     quantization = config.get("quantization")
     bits = quantization.get("bits") if isinstance(quantization, dict) else None
     return Shape(
+        architecture=str(text.get("model_type") or "unknown"),
         layers=layers,
         trained=trained,
         hidden=hidden,
@@ -99,32 +89,10 @@ def shape_of(
         weight_bytes=sum(_loaded_bytes(tensor, as_float32) for tensor in tensors.values()),
         parameters=sum(_elements(name, tensor, bits) for name, tensor in tensors.items()),
         adapter_parameters=_adapter_parameters(tensors, lora, layers - trained, bits),
-        context=text.get("max_position_embeddings"),
+        context=_first(text, "max_position_embeddings"),
         own_attention=text.get("model_type") == "gemma2" or "kv_lora_rank" in text,
         fitted=text.get("model_type") in FITTED and not _has_windows(text),
     )
-
-
-def read_headers(files: Iterable[Path]) -> dict[str, Tensor]:
-    """Return the tensors of safetensors files by name, reading their headers only."""
-    tensors: dict[str, Tensor] = {}
-    for file in files:
-        try:
-            with file.open("rb") as stream:
-                (length,) = struct.unpack("<Q", stream.read(8))
-                if length > LONGEST_HEADER:
-                    raise ValueError(f"a header of {length} bytes")
-                header = json.loads(stream.read(length))
-            header.pop("__metadata__", None)
-            tensors |= {
-                name: Tensor(entry["dtype"], tuple(entry["shape"]))
-                for name, entry in header.items()
-            }
-        except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-            raise RecipeError(
-                f"{file} is no safetensors file: {error}", "download the model again"
-            ) from error
-    return tensors
 
 
 def _has_windows(text: dict[str, Any]) -> bool:

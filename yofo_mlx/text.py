@@ -18,8 +18,17 @@ def printable(text: str, keep: str = "") -> str:
 
 def shorten(text: str, width: int = 80) -> str:
     """Return `text` on one printable line of at most `width` characters."""
-    line = printable(text[: width + 1])
-    return line if len(line) <= width else line[: width - 1] + "…"
+    return clip(printable(text[: width + 1]), width)
+
+
+def clip(text: str, width: int) -> str:
+    """Return at most `width` characters of `text`, as they are."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def reason(error: BaseException) -> str:
+    """Return the first line of what an exception says, or its kind where it says nothing."""
+    return shorten(str(error).split("\n")[0], 300) or type(error).__name__
 
 
 def _escape(character: str, keep: str) -> str:

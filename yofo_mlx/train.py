@@ -1,60 +1,33 @@
 """The training loop, from a fresh adapter to the best one."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
-from mlx.utils import tree_map
 
 from yofo_mlx.adapters import adapter_weights, add_adapter
-from yofo_mlx.batches import Batch, make_batch
+from yofo_mlx.batches import Batch
 from yofo_mlx.checkpoints import (
     TrainerState,
     keep_best,
-    list_checkpoints,
-    load_checkpoint,
+    resume_newest,
     save_checkpoint,
 )
-from yofo_mlx.errors import RunError
+from yofo_mlx.death import find_cause
+from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.evaluate import Measure, evaluate_entry, mean_by_shots
 from yofo_mlx.events import Event, EventWriter
-from yofo_mlx.exactness import check_exactness
-from yofo_mlx.longcontext import Dials, Progress, loss_and_gradients
+from yofo_mlx.files import disk_error
 from yofo_mlx.models import Base
-from yofo_mlx.plan import Planner, describe_plan
+from yofo_mlx.plan import Planner, beyond_context, describe_plan
 from yofo_mlx.recipe import Recipe, Training
 from yofo_mlx.runs import Run
 from yofo_mlx.schedule import learning_rate
+from yofo_mlx.trainer import Listener, Trainer
+from yofo_mlx.update import StepLeft, draw, update
 from yofo_mlx.workload import Workload
-
-Listener = Callable[[Event], None]
-
-
-PROGRESS_EVERY_S = 1.0
-
-
-class StepLeft(Exception):
-    """A step was left before it changed anything."""
-
-
-@dataclass
-class Trainer:
-    """What a step needs; the state that changes is in `state`, the model and the optimizer."""
-
-    run: Run
-    recipe: Recipe
-    base: Base
-    workload: Workload
-    emit: Callable[..., Event]
-    should_stop: Callable[[], bool]
-    optimizer: Any
-    planner: Planner | None
-    state: TrainerState
-    chunks_tried: bool = False
 
 
 def train(
@@ -66,34 +39,61 @@ def train(
     should_stop: Callable[[], bool],
     planner: Planner | None = None,
     on_event: Listener = lambda event: None,
+    warnings: Sequence[tuple[str, str]] = (),
 ) -> Event:
     """Train until the end, a stop or an error; continue from the newest checkpoint if there is one.
 
-    Without a planner every step is taken by plain autograd.
+    Without a planner every step is taken by plain autograd. `warnings` (message and hint) are told
+    in the event stream.
     Returns the last event: finished or stopped. A failure is written as an event and raised.
     """
     writer = EventWriter(run.events_path)
-
-    def emit(kind: str, **fields: Any) -> Event:
-        event = writer.write(kind, **fields)
-        on_event(event)
-        return event
-
+    optimizer, state = _optimizer(recipe), TrainerState()
     trainer = Trainer(
-        run, recipe, base, workload, emit, should_stop, _optimizer(recipe), planner, TrainerState()
+        run, recipe, base, workload, writer, on_event, should_stop, optimizer, planner, state
     )
     cache_limit = mx.set_cache_limit(0)  # MLX tells its limit only when that is changed
     mx.set_cache_limit(cache_limit)
     try:
-        _prepare(trainer)
+        _prepare(trainer, warnings)
         return _loop(trainer)
     except BaseException as error:
-        message, hint = _explain(error, trainer)
-        emit("failed", step=trainer.state.step, message=message, hint=hint)
-        raise
+        known = _known(error, run)
+        _fail(trainer, known)
+        if known is error:
+            raise
+        raise known from error
     finally:
         mx.set_cache_limit(cache_limit)
         writer.close()
+
+
+def _known(error: BaseException, run: Run) -> BaseException:
+    """Return what is not a defect as an error in words."""
+    if isinstance(error, YofoError):
+        return error
+    if isinstance(error, OSError):
+        return disk_error(error, run.path)
+    cause = find_cause(f"{type(error).__name__}: {error}")
+    return RunError(f"{cause.words}: {error}", cause.hint) if cause else error
+
+
+def _fail(trainer: Trainer, error: BaseException) -> None:
+    message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
+    hint = getattr(error, "hint", "")
+    if isinstance(error, KeyboardInterrupt):
+        message, hint = "interrupted twice", "`yofo resume` goes on from the last checkpoint"
+    cause = find_cause(message)
+    try:
+        trainer.emit(
+            "failed",
+            step=trainer.state.step,
+            message=message,
+            hint=hint,
+            cause=cause.name if cause else None,
+        )
+    except OSError:  # what is raised says more
+        return
 
 
 def _optimizer(recipe: Recipe) -> optim.Optimizer:
@@ -107,55 +107,56 @@ def _optimizer(recipe: Recipe) -> optim.Optimizer:
     )
 
 
-def _prepare(trainer: Trainer) -> None:
+def _prepare(trainer: Trainer, warnings: Sequence[tuple[str, str]]) -> None:
     """Put a fresh adapter on the model, or everything a checkpoint holds."""
     recipe, model = trainer.recipe, trainer.base.model
     mx.random.seed(recipe.seed)
     add_adapter(model, recipe.lora)
     trainer.optimizer.init(model.trainable_parameters())
+    state, unreadable = resume_newest(trainer.run, model, trainer.optimizer)
+    if state is None:
+        if trainer.writer.position:  # what went before left no checkpoint
+            trainer.on_event(trainer.writer.roll_back(0, 0))
+        _begin(trainer)
+    else:
+        trainer.state = state
+        trainer.on_event(trainer.writer.roll_back(state.events_bytes, state.step))
+        if _due(recipe.train.checkpoint_every, state.step):
+            _tell_checkpoint(trainer)
+    lost = [(message, "the checkpoint before it is used") for message in unreadable]
+    for message, hint in [*lost, *warnings]:
+        trainer.emit("warning", message=message, hint=hint)
+    _plan(trainer)
+
+
+def _begin(trainer: Trainer) -> None:
+    """Say what is trained."""
+    recipe, workload = trainer.recipe, trainer.workload
     trainer.emit(
         "started",
         run_id=trainer.run.run_id,
         model=recipe.model,
         steps=recipe.train.steps,
         tokens=recipe.train.tokens,
-        train_tasks=len(trainer.workload.pools),
-        held_out_tasks=len(trainer.workload.held_out),
-        trainable_parameters=sum(array.size for array in adapter_weights(model).values()),
+        train_tasks=len(workload.pools),
+        held_out_tasks=len(workload.held_out),
+        trainable_parameters=sum(a.size for a in adapter_weights(trainer.base.model).values()),
     )
-    for message, hint in trainer.workload.warnings(recipe):
+    beyond = beyond_context(recipe.episodes.max_tokens, trainer.base.context)
+    for message, hint in [*workload.warnings(recipe), *([beyond] if beyond else [])]:
         trainer.emit("warning", message=message, hint=hint)
-    _plan(trainer)
-    if checkpoints := list_checkpoints(trainer.run):
-        trainer.state = load_checkpoint(checkpoints[0], model, trainer.optimizer)
 
 
 def _plan(trainer: Trainer) -> None:
-    """Tell how the longest step will be taken; one in chunks is tried first on a short episode."""
-    recipe, context = trainer.recipe, trainer.base.context
-    if context and recipe.episodes.max_tokens > context:
-        trainer.emit(
-            "warning",
-            message=f"episodes may have {recipe.episodes.max_tokens} tokens;"
-            f" the model was trained on at most {context}",
-            hint=f"it may not use what is further back: set episodes.max_tokens = {context}",
-        )
-    if trainer.planner:
-        way = trainer.planner.longest_step(recipe)
-        trainer.emit("plan", **describe_plan(trainer.planner, way))
-        mx.set_cache_limit(trainer.planner.cache_bytes(way))
-
-
-def _dials(trainer: Trainer, batches: list[Batch]) -> list[Dials | None]:
-    """Return how each batch is differentiated; before the first one in chunks, try that."""
+    """Tell how the longest step will be taken, unless that was told before a resume."""
     if not trainer.planner:
-        return [None] * len(batches)
-    dials = [trainer.planner.dials(batch) for batch in batches]
-    if any(dials) and not trainer.chunks_tried:
-        trainer.chunks_tried = True
-        if warning := check_exactness(trainer.base.model, trainer.base.config, trainer.recipe.lora):
-            trainer.emit("warning", message=warning, hint="")
-    return dials
+        return
+    way = trainer.planner.longest_step(trainer.recipe)
+    plan = describe_plan(trainer.planner, way)
+    told = [event for event in trainer.run.events() if event["kind"] == "plan"]
+    if not told or plan.items() - told[-1].items():
+        trainer.emit("plan", **plan)
+    mx.set_cache_limit(trainer.planner.cache_bytes(way))
 
 
 def _loop(trainer: Trainer) -> Event:
@@ -172,10 +173,10 @@ def _loop(trainer: Trainer) -> Event:
         # ------------------------------------------------------------ one update
         started = time.perf_counter()
         mx.reset_peak_memory()
-        batches = _draw(trainer)
+        batches = draw(trainer)
         rate = learning_rate(recipe.optimizer, _share(recipe.train, state, ahead=batches))
         try:
-            loss, norm = _update(trainer, batches, rate)
+            loss, norm = update(trainer, batches, rate)
         except StepLeft:
             stopping = True
             break
@@ -189,11 +190,12 @@ def _loop(trainer: Trainer) -> Event:
         if _due(recipe.train.checkpoint_every, state.step):
             _checkpoint(trainer)
 
-    if not (trainer.run.checkpoints_path / f"{state.step:07d}").exists():
+    stopped = stopping and (_validation_due(trainer) or not _is_over(trainer))
+    if not (_due(recipe.train.checkpoint_every, state.step) and state.step):
         _checkpoint(trainer)
     if state.best_loss is None:  # nothing was validated: the latest is the best
         keep_best(trainer.run, trainer.base.model, recipe)
-    if stopping and (_validation_due(trainer) or not _is_over(trainer)):
+    if stopped:
         return trainer.emit("stopped", step=state.step, reason="asked to stop")
     return trainer.emit(
         "finished", step=state.step, best_step=state.best_step, seconds=round(state.seconds, 3)
@@ -211,87 +213,6 @@ def _validation_due(trainer: Trainer) -> bool:
     settings, state = trainer.recipe.train, trainer.state
     due = _due(settings.eval_every, state.step) or _share(settings, state) >= 1.0
     return due and state.validated_step < state.step
-
-
-def _draw(trainer: Trainer) -> list[Batch]:
-    settings = trainer.recipe.train
-    return [
-        make_batch(
-            trainer.workload.sampler.draw(trainer.state.step, micro_step, settings.batch_size),
-            trainer.recipe.objective,
-        )
-        for micro_step in range(settings.grad_accumulation_steps)
-    ]
-
-
-def _gradients(trainer: Trainer, batches: list[Batch]) -> tuple[mx.array, Any]:
-    """Return the loss and gradients of all batches, summed; nothing else is changed.
-
-    A second Ctrl-C leaves the step here, and the model as it was.
-    """
-    model = trainer.base.model
-    dials = _dials(trainer, batches)
-    model.train()
-    # Dropout depends on the step alone, so that a resumed run needs no random state.
-    words = np.random.SeedSequence([trainer.recipe.seed, trainer.state.step]).generate_state(1)
-    mx.random.seed(int(words[0]))
-    before = model.trainable_parameters()
-    total, gradients = mx.array(0.0), None
-    try:
-        for place, batch in enumerate(batches):
-            progress = _progress(trainer, place, len(batches))
-            more, added = loss_and_gradients(model, batch, dials[place], progress)
-            total = total + more
-            gradients = added if gradients is None else tree_map(mx.add, gradients, added)
-            mx.eval(total, gradients)
-    except KeyboardInterrupt as error:
-        model.update(before)
-        raise StepLeft from error
-    return total, gradients
-
-
-def _progress(trainer: Trainer, place: int, batches: int) -> Progress:
-    """Return what tells of the pieces of a step, about once a second."""
-    told = time.monotonic()
-
-    def progress(done: int, total: int, phase: str) -> None:
-        nonlocal told
-        if time.monotonic() - told >= PROGRESS_EVERY_S:
-            told = time.monotonic()
-            done, total = done + place * total, total * batches
-            trainer.emit(
-                "progress", step=trainer.state.step + 1, done=done, total=total, phase=phase
-            )
-
-    return progress
-
-
-def _update(trainer: Trainer, batches: list[Batch], rate: float) -> tuple[float, float]:
-    """Make one optimizer update; return its loss and the gradient's norm."""
-    model, optimizer = trainer.base.model, trainer.optimizer
-    total, gradients = _gradients(trainer, batches)
-    denominator = sum(batch.denominator for batch in batches)
-    gradients = tree_map(lambda array: array / denominator, gradients)
-    gradients, length = optim.clip_grad_norm(gradients, trainer.recipe.optimizer.grad_clip)
-    loss, norm = float(np.array(total)) / denominator, float(np.array(length))
-    if not np.isfinite(loss) or not np.isfinite(norm):
-        _not_finite(trainer, batches, f"loss {loss}, gradient norm {norm}")
-    optimizer.learning_rate = rate
-    optimizer.update(model, gradients)
-    mx.eval(model.trainable_parameters(), optimizer.state)
-    if not all(mx.isfinite(array).all().item() for array in adapter_weights(model).values()):
-        _not_finite(trainer, batches, "the updated adapter is not finite")
-    return loss, norm
-
-
-def _not_finite(trainer: Trainer, batches: list[Batch], what: str) -> None:
-    tasks = sorted({task for batch in batches for task in batch.tasks})
-    checkpoints = list_checkpoints(trainer.run)
-    last = f"the last good one is {checkpoints[0]}" if checkpoints else "there is no checkpoint"
-    raise RunError(
-        f"step {trainer.state.step + 1}: {what}, in an episode of {', '.join(tasks)}",
-        f"lower optimizer.learning_rate or lora.scale; {last}",
-    )
 
 
 def _report(
@@ -346,11 +267,19 @@ def _validate(trainer: Trainer) -> None:
 
 
 def _checkpoint(trainer: Trainer) -> None:
-    path = save_checkpoint(
+    trainer.writer.sync()
+    trainer.state.events_bytes = trainer.writer.position
+    save_checkpoint(
         trainer.run, trainer.base.model, trainer.optimizer, trainer.state, trainer.recipe
     )
-    place = str(path.relative_to(trainer.run.path))
-    trainer.emit("checkpoint", step=trainer.state.step, path=place)
+    _tell_checkpoint(trainer)
+
+
+def _tell_checkpoint(trainer: Trainer) -> None:
+    path = trainer.run.checkpoint_path(trainer.state.step)
+    trainer.emit(
+        "checkpoint", step=trainer.state.step, path=str(path.relative_to(trainer.run.path))
+    )
 
 
 def _share(settings: Training, state: TrainerState, ahead: list[Batch] | None = None) -> float:
@@ -362,11 +291,4 @@ def _share(settings: Training, state: TrainerState, ahead: list[Batch] | None = 
 
 
 def _due(every: int | None, step: int) -> bool:
-    return every is not None and step % every == 0
-
-
-def _explain(error: BaseException, trainer: Trainer) -> tuple[str, str]:
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted twice: stopped without finishing the step", "resume from the checkpoint"
-    message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
-    return message, getattr(error, "hint", "")
+    return every is not None and step > 0 and step % every == 0

@@ -174,9 +174,9 @@ def _page(summary: dict[str, Any]) -> str:
     more = f", and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
     chosen = "  (chosen from the fields of the first row)" if summary["chosen"] else ""
     lines = [
-        f"{printable(summary['name'])}  ({printable(summary['source'])})",
-        f"  input   {printable(str(summary['input']))}{chosen if summary['input'] else ''}",
-        f"  output  {printable(str(summary['output']))}",
+        f"{shorten(summary['name'], 200)}  ({shorten(summary['source'], 500)})",
+        f"  input   {shorten(str(summary['input']), 200)}{chosen if summary['input'] else ''}",
+        f"  output  {shorten(str(summary['output']), 200)}",
         f"  family  {summary['family']}",
         "  splits  " + ", ".join(f"{split} {count}" for split, count in summary["splits"].items()),
     ]

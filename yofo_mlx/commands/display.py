@@ -1,9 +1,11 @@
 """Progress of a run on the terminal, drawn from its events."""
 
 import sys
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol, TextIO
 
+from yofo_mlx.death import Death
 from yofo_mlx.events import Event
 from yofo_mlx.text import printable, size
 
@@ -18,15 +20,45 @@ class Display(Protocol):
         """Leave the terminal as it was."""
 
 
-def make_display() -> Display:
-    """Return a live display for a terminal, plain lines for anything else."""
-    return LiveDisplay() if sys.stderr.isatty() else PlainDisplay()
+@contextmanager
+def shown_on(stream: TextIO) -> Iterator[Display]:
+    """Yield a live display for a terminal, plain lines for anything else.
+
+    A terminal that is closed, or a reader that leaves, ends what is shown and nothing else.
+    """
+    display = _Steady(LiveDisplay(stream) if stream.isatty() else PlainDisplay(stream))
+    try:
+        yield display
+    finally:
+        display.close()
+
+
+class _Steady:
+    """A display whose stream, or whose events, may be bad."""
+
+    def __init__(self, display: Display) -> None:
+        self._display: Display | None = display
+
+    def show(self, event: Event) -> None:
+        try:
+            if self._display is not None:
+                self._display.show(event)
+        except OSError:
+            self._display = None
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return  # an event of another version, or a damaged one
+
+    def close(self) -> None:
+        with suppress(OSError):
+            if self._display is not None:
+                self._display.close()
 
 
 class PlainDisplay:
     """One line for what matters; steps at growing distance, so that logs stay short."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._next_share = 0.0
 
     def show(self, event: Event) -> None:
@@ -36,7 +68,7 @@ class PlainDisplay:
         if event["kind"] == "step":
             self._next_share = event["share"] + 0.05
         if line := describe(event):
-            print(line, file=sys.stderr, flush=True)
+            print(line, file=self._stream, flush=True)
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -45,11 +77,11 @@ class PlainDisplay:
 class LiveDisplay:
     """A progress bar that the step events move, and a line for everything else."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(file=stream, highlight=False)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -96,6 +128,17 @@ def describe(event: Event) -> str:
     describer = _LINES.get(event["kind"])
     lines = describer(event).split("\n") if describer else []
     return "\n".join(printable(line) for line in lines)
+
+
+def complain(run_id: str, status: str, death: Death) -> None:
+    """Say on stderr how a run ended that did not end well, with its last words."""
+    print(f"{printable(run_id)} {status}: {printable(death.message)}", file=sys.stderr)
+    if death.hint:
+        print(f"  {printable(death.hint)}", file=sys.stderr)
+    if death.last_words and status == "died":
+        print("  last words of the console:", file=sys.stderr)
+        for line in death.last_words:
+            print(f"    {line}", file=sys.stderr)
 
 
 def duration(seconds: float) -> str:
@@ -153,5 +196,6 @@ _LINES: dict[str, Callable[[Event], str]] = {
     "eval": _eval,
     "warning": _warning,
     "finished": lambda event: f"finished after {event['step']} steps" + _best(event),
+    "resumed": lambda event: f"going on from step {event['step']}",
     "stopped": lambda event: f"stopped after step {event['step']}; a checkpoint is saved",
 }

@@ -3,15 +3,20 @@
 import json
 import sys
 import time
+from dataclasses import asdict
 from typing import Any
 
 from yofo_mlx import runs
+from yofo_mlx.death import explain
 from yofo_mlx.errors import ExitCode, RunError
 from yofo_mlx.events import Event, parse
 from yofo_mlx.runs import Run
 from yofo_mlx.text import printable
 
 COLUMNS = ("run_id", "status", "model", "step", "share", "loss", "tokens_per_s", "age")
+TROUBLE = frozenset({"failed", "died"})
+EXPLAINED = 3  # runs, the newest
+SHOWN_WORDS = 3  # lines
 
 
 def show(*, as_json: bool = False) -> ExitCode:
@@ -28,6 +33,8 @@ def show(*, as_json: bool = False) -> ExitCode:
     for line in lines:
         cells = zip(line, widths, strict=True)
         print("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip())
+    for row in [row for row in rows if row["status"] in TROUBLE][:EXPLAINED]:
+        _explain(row)
     return ExitCode.OK
 
 
@@ -43,7 +50,7 @@ def stop(name: str) -> ExitCode:
 
 def describe(run: Run) -> dict[str, Any]:
     """Return what a list of runs shows, from the start and the end of the event stream."""
-    step, last = _newest(run, "step"), runs.last_event(run.events_path)
+    step = _newest(run, "step")
     started = _first(run)
     row: dict[str, Any] = {
         "run_id": run.run_id,
@@ -58,9 +65,19 @@ def describe(run: Run) -> dict[str, Any]:
         "created": _created(run),
         "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
     }
-    if last and last["kind"] == "failed":
-        row |= {"message": last.get("message", ""), "hint": last.get("hint", "")}
+    if row["status"] in TROUBLE and (death := explain(run)):
+        row |= asdict(death)
     return row
+
+
+def _explain(row: dict[str, Any]) -> None:
+    """Say below the table why a run ended; its last words only where it could not say so itself."""
+    print(f"\n{printable(row['run_id'])}: {printable(row.get('message', ''))}")
+    if row.get("hint"):
+        print(f"  {printable(row['hint'])}")
+    if row["status"] == "died":
+        for line in row.get("last_words", ())[-SHOWN_WORDS:]:
+            print(f"  | {line}")
 
 
 def _newest(run: Run, kind: str, **fields: Any) -> Event:

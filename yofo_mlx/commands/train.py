@@ -1,27 +1,35 @@
-"""`yofo train`, `yofo resume`: run the loop in this process, or detached."""
+"""`yofo train`, `yofo resume`: run the loop in this process."""
 
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from yofo_mlx import launch, runs
 from yofo_mlx.adapters import check_adapter
+from yofo_mlx.awake import keep_awake
 from yofo_mlx.checkpoints import list_checkpoints
-from yofo_mlx.commands.display import make_display
-from yofo_mlx.environment import describe
-from yofo_mlx.errors import ExitCode, RecipeError, YofoError
-from yofo_mlx.events import EventWriter
-from yofo_mlx.models import Base, load_base, model_path
-from yofo_mlx.plan import Planner, make_planner
-from yofo_mlx.recipe import Memory, Recipe
+from yofo_mlx.commands.background import find_planner, is_finished
+from yofo_mlx.commands.display import Display, shown_on
+from yofo_mlx.console import recorded
+from yofo_mlx.errors import ExitCode, YofoError
+from yofo_mlx.events import Event, EventWriter
+from yofo_mlx.models import Base, load_base
+from yofo_mlx.plan import Planner
+from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.record import differences, make_record
+from yofo_mlx.restart import shrink
 from yofo_mlx.runs import Run
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
 from yofo_mlx.workload import Workload, make_workload
+
+Note = tuple[str, str]  # message and hint of a warning
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ def start(
         return ExitCode.FAILED
     run = launch.create_run(recipe, name or path.stem)
     with runs.locked(run):
-        return _train(run, recipe, loaded)
+        return _train(run, recipe, loaded, [], detached=False)
 
 
 def resume(name: str, lock: int | None = None, *, force: bool = False) -> ExitCode:
@@ -58,18 +66,31 @@ def resume(name: str, lock: int | None = None, *, force: bool = False) -> ExitCo
     `lock` is the descriptor of the run's lock where whoever started this process holds it.
     """
     run = runs.find(name)
+    if is_finished(run):
+        return ExitCode.OK
     with runs.locked(run, lock):
         if lock is None:  # a detached run may have been asked to stop already
             run.stop_path.unlink(missing_ok=True)
         try:
-            recipe = load_recipe(run.recipe_path)
-            force = force or bool(list_checkpoints(run))
-            loaded = _load(recipe, force=force, limit_gb=run.info().get("limit_gb"))
+            recipe, notes = _recipe_of(run)
+            loaded = _load(recipe, force=force or bool(list_checkpoints(run)), info=run.info())
         except YofoError as error:
             writer = EventWriter(run.events_path)
-            writer.write("failed", step=0, message=error.message, hint=error.hint)
+            writer.write("failed", step=0, message=error.message, hint=error.hint, cause=None)
             raise
-        return _train(run, recipe, loaded)
+        return _train(run, recipe, loaded, notes, detached=lock is not None)
+
+
+def _recipe_of(run: Run) -> tuple[Recipe, list[Note]]:
+    """Return the recipe that a run began with, and what the user should know of its going on."""
+    recipe, as_written = launch.run_recipe(run)
+    notes: list[Note] = []
+    if not as_written:
+        message = f"{run.recipe_path} was edited after the run began"
+        notes.append((message, "the run goes on as it began; start a new one with the new recipe"))
+    if warning := shrink(run):
+        notes.append(warning)
+    return recipe, notes
 
 
 def load(recipe: Recipe) -> tuple[Base, Workload]:
@@ -78,24 +99,22 @@ def load(recipe: Recipe) -> tuple[Base, Workload]:
     return _load_model(recipe, entries)
 
 
-def _load(recipe: Recipe, *, force: bool, limit_gb: float | None = None) -> Loaded:
-    """Load what a run needs; refuse, before the weights are loaded, what cannot fit."""
+def _load(recipe: Recipe, *, force: bool, info: Mapping[str, Any] = MappingProxyType({})) -> Loaded:
+    """Load what a run needs; refuse, before the weights are loaded, what cannot fit.
+
+    `info`: what run.json says of a run that goes on, which takes its steps as before.
+    """
     entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd())
-    planner = _planner(recipe, limit_gb)
+    recipe = recipe.model_copy(update={"revision": _revision(info) or recipe.revision})
+    planner = find_planner(recipe, info)
     if planner and not force:
         planner.check(recipe)
     return Loaded(*_load_model(recipe, entries), planner)
 
 
-def _planner(recipe: Recipe, limit_gb: float | None) -> Planner | None:
-    path = model_path(recipe.model, recipe.revision)
-    try:
-        return make_planner(recipe, path, limit_gb)
-    except RecipeError as error:
-        if recipe.memory != Memory():
-            raise
-        print(f"warning: {error.message}; whole episodes at once", file=sys.stderr)
-        return None
+def _revision(info: Mapping[str, Any]) -> str | None:
+    model = info.get("model")
+    return model.get("revision") if isinstance(model, dict) else None
 
 
 def _load_model(recipe: Recipe, entries: list[TaskEntry]) -> tuple[Base, Workload]:
@@ -106,25 +125,16 @@ def _load_model(recipe: Recipe, entries: list[TaskEntry]) -> tuple[Base, Workloa
     return base, make_workload(recipe, entries, base.tokenizer)
 
 
-def _train(run: Run, recipe: Recipe, loaded: Loaded) -> ExitCode:
-    display = make_display()
-    _record(run, recipe, loaded)
+def _train(
+    run: Run, recipe: Recipe, loaded: Loaded, notes: list[Note], *, detached: bool
+) -> ExitCode:
+    notes = notes + _record(run, recipe, loaded)
+    keep_awake()
     try:
-        with _stop_requests(run) as stop:
-            last = train(
-                run,
-                recipe,
-                loaded.base,
-                loaded.workload,
-                planner=loaded.planner,
-                should_stop=stop.is_requested,
-                on_event=display.show,
-            )
+        with recorded(run, detached=detached) as terminal, shown_on(terminal) as display:
+            last = _train_until_stopped(run, recipe, loaded, notes, display)
     except KeyboardInterrupt:
-        display.close()
         return _interrupted(run)
-    finally:
-        display.close()
     print(run.path)
     if last["kind"] == "stopped":
         return _interrupted(run)
@@ -133,26 +143,30 @@ def _train(run: Run, recipe: Recipe, loaded: Loaded) -> ExitCode:
     return ExitCode.OK
 
 
-def _record(run: Run, recipe: Recipe, loaded: Loaded) -> None:
-    """Write run.json; a resumed run whose data changed is told, and keeps its first record."""
-    data = {entry.task.name: entry.fingerprint for entry in loaded.workload.entries}
-    if before := run.info().get("data"):
-        changed = [name for name in data if before.get(name) != data[name]]
-        if changed:
-            message = f"the data of {len(changed)} tasks changed since the run began: {changed[0]}"
-            hint = "the run goes on with what is there now"
-            EventWriter(run.events_path).write("warning", message=message, hint=hint)
-            print(f"warning: {message}\n  {hint}", file=sys.stderr)
-        return
-    base = loaded.base
-    info = describe() | {
-        "model": {"name": recipe.model, "path": str(base.path), "revision": base.revision},
-        "seed": recipe.seed,
-        # A resumed run takes its steps the same way.
-        "limit_gb": loaded.planner.limit / 1e9 if loaded.planner else None,
-        "data": data,
-    }
-    runs.save_info(run, info)
+def _train_until_stopped(
+    run: Run, recipe: Recipe, loaded: Loaded, notes: list[Note], display: Display
+) -> Event:
+    with _stop_requests(run) as stop:
+        return train(
+            run,
+            recipe,
+            loaded.base,
+            loaded.workload,
+            planner=loaded.planner,
+            should_stop=stop.is_requested,
+            on_event=display.show,
+            warnings=notes,
+        )
+
+
+def _record(run: Run, recipe: Recipe, loaded: Loaded) -> list[Note]:
+    """Write run.json; a run that goes on keeps its first one, and is told what differs."""
+    info, record = run.info(), make_record(recipe, loaded.base, loaded.workload)
+    if "data" in info:
+        return list(differences(info, record))
+    limit = {"limit_gb": loaded.planner.limit / 1e9 if loaded.planner else None}
+    runs.save_info(run, info | record | limit)
+    return []
 
 
 def _interrupted(run: Run) -> ExitCode:

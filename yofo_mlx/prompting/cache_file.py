@@ -6,6 +6,7 @@ cache is never used with anything that would read it differently.
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkstemp
@@ -26,11 +27,13 @@ from yofo_mlx.files import sync_folder
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.tasks.task import Example
+from yofo_mlx.text import reason
 
 VERSION = "1"
 SUFFIX = ".safetensors"
 _PROBED = 8  # likeliest tokens compared
 _TOLERANCE = 0.1  # nats; another model or another context is off by far more
+_TOO_MUCH = (OverflowError, RecursionError)  # numbers and lists that no cache has
 _AGAIN = "give the demonstrations again instead of the file"
 
 
@@ -88,7 +91,7 @@ def load(path: Path, prefix: Prefix, fingerprint: dict[str, str]) -> None:
         agrees = _agrees(saved.probe, context)
     except Exception as error:  # a damaged file fails wherever it likes
         context.reset()
-        raise RunError(f"{path} is damaged: {error}", _AGAIN) from error
+        raise RunError(f"{path} is damaged: {reason(error)}", _AGAIN) from error
     if not agrees:
         context.reset()
         raise RunError(f"{path}: the model answers differently than when it was saved", _AGAIN)
@@ -117,8 +120,9 @@ def _write(path: Path, layers: list[Any], metadata: dict[str, str]) -> None:
 
 def _existing(path: Path) -> Path:
     for candidate in (path, path.with_name(path.name + SUFFIX)):
-        if candidate.is_file() and candidate.suffix == SUFFIX:
-            return candidate
+        with suppress(OSError):  # such as a name that is too long
+            if candidate.is_file() and candidate.suffix == SUFFIX:
+                return candidate
     raise RunError(f"there is no prompt cache {path}", f"prompt caches end in {SUFFIX}")
 
 
@@ -128,7 +132,7 @@ def _read_metadata(path: Path, fingerprint: dict[str, str]) -> Saved:
         # mlx-lm's layout: the caller's metadata come first of three.
         metadata = {key.removeprefix("0."): value for key, value in contents[1].items()}
     except (OSError, RuntimeError, ValueError) as error:
-        raise RunError(f"{path} is not a prompt cache: {error}", _AGAIN) from error
+        raise RunError(f"{path} is not a prompt cache: {reason(error)}", _AGAIN) from error
     if metadata.get("yofo_prompt_cache") != VERSION:
         raise RunError(f"{path} was not saved by this version of yofo", _AGAIN)
     try:
@@ -138,14 +142,16 @@ def _read_metadata(path: Path, fingerprint: dict[str, str]) -> Saved:
                 f"{path} belongs to another {' and another '.join(different)}",
                 f"load what it was saved with, or {_AGAIN}",
             )
+        demonstrations = [Example(str(x), str(y)) for x, y in json.loads(metadata["demonstrations"])]
+        "".join(example.input + example.output for example in demonstrations).encode()
         return Saved(
-            [Example(str(x), str(y)) for x, y in json.loads(metadata["demonstrations"])],
+            demonstrations,
             metadata["instruction"],
             json.loads(metadata["tokens"]),
             {int(token): float(value) for token, value in json.loads(metadata["probe"]).items()},
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} is damaged: {error!r}", _AGAIN) from error
+    except (LookupError, ValueError, TypeError, AttributeError, *_TOO_MUCH) as error:
+        raise RunError(f"{path} is damaged: {reason(error)}", _AGAIN) from error
 
 
 def _probe(context: Context) -> dict[int, float]:

@@ -18,7 +18,7 @@ def fingerprint(loaded: Loaded) -> dict[str, str]:
     """Return a hash for each thing that must be the same when a prompt cache is used again."""
     adapter = loaded.source.adapter if loaded.uses_adapter else None
     return {
-        "model": _model(loaded.base.path),
+        "model": model_fingerprint(loaded.base.path),
         "adapter": _adapter(adapter) if adapter else "none",
         "template": _hash(
             loaded.source.template.model_dump_json().encode(),
@@ -28,7 +28,8 @@ def fingerprint(loaded: Loaded) -> dict[str, str]:
     }
 
 
-def _model(folder: Path) -> str:
+def model_fingerprint(folder: Path) -> str:
+    """Hash the small files of a model directory and samples of its weights."""
     pieces = [_whole(folder / name) for name in _SMALL]
     for path in sorted(folder.glob("*.safetensors")):
         pieces += [path.name.encode(), *_samples(path)]

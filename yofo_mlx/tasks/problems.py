@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from yofo_mlx.text import clip
+
 Unit = Literal["line", "record"]
 Severity = Literal["error", "warning"]
+_MOST = 500  # characters shown of what may quote the data, or be a path of any length
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +19,11 @@ class Place:
     unit: Unit = "line"
 
     def __str__(self) -> str:
+        path = clip(self.path, _MOST)
         if not self.number:
-            return self.path
+            return path
         mark = ":" if self.unit == "line" else ": record "
-        return f"{self.path}{mark}{self.number}"
+        return f"{path}{mark}{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,10 @@ class Problem:
     message: str
     hint: str = ""
     severity: Severity = "error"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", clip(self.message, _MOST))
+        object.__setattr__(self, "hint", clip(self.hint, _MOST))
 
     @property
     def path(self) -> str:

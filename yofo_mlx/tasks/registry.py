@@ -15,6 +15,7 @@ from yofo_mlx.tasks.problems import Place, Problem
 from yofo_mlx.tasks.sources import Loaded, load
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.task import Example, Family, Task
+from yofo_mlx.text import clip
 
 METRICS: dict[Family, str] = {
     "classification": "exact",
@@ -206,4 +207,4 @@ def _report(problems: list[tuple[TaskSource, Problem]]) -> DataError:
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     hint = f"{first.hint}; all of them: yofo data check" if first.hint else "see: yofo data check"
     target = source.source if not source.input and not source.output else "RECIPE.toml"
-    return DataError(f"{first}{more}", f"{hint} {target}")
+    return DataError(f"{first}{more}", f"{hint} {clip(target, 500)}")

@@ -1,0 +1,194 @@
+"""Following a run from outside, and supervising one that dies."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_death import MESSAGES, SHORT, start, training_run, wait_for
+
+from yofo_mlx import child, launch, restart, runs
+from yofo_mlx.commands.watch import follow
+from yofo_mlx.death import first_words
+from yofo_mlx.events import EventWriter
+from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.runs import Run
+
+LONG = [*SHORT, "--set", "train.steps=10000"]
+PLAN = {"chunk": None, "stash": None, "model_gb": 1.0, "step_gb": 2.0, "limit_gb": 8.0}
+
+
+def test_watching_a_detached_run_shows_it_to_its_end_and_leaving_does_not_hurt_it() -> None:
+    assert start("train", "tiny", "--detach", *SHORT, stdout=subprocess.DEVNULL).wait() == 0
+    run = wait_for(lambda: runs.list_runs() and runs.list_runs()[0])
+    leaver = start("watch", "last", stderr=subprocess.PIPE, text=True)
+    wait_for(training_run)
+    leaver.send_signal(signal.SIGINT)
+    _, err = leaver.communicate(timeout=30)
+    assert leaver.returncode == 0 and f"{run.run_id} goes on" in err
+    stayer = start("watch", "last", "--json", stdout=subprocess.PIPE, text=True)
+    out, _ = stayer.communicate(timeout=120)
+    assert stayer.returncode == 0 and run.status() == "finished"
+    assert [json.loads(line) for line in out.splitlines()] == list(run.events())
+
+
+def test_watching_a_run_that_is_killed_says_what_became_of_it() -> None:
+    process = start("train", "tiny", "--detach", *LONG)
+    assert process.wait() == 0
+    run = wait_for(training_run)
+    watcher = start("watch", "last", stderr=subprocess.PIPE, text=True)
+    pid = runs.holder(run)
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    _, err = watcher.communicate(timeout=60)
+    assert watcher.returncode == 1 and "it was killed" in err and "yofo resume" in err
+
+
+def test_a_watcher_of_a_run_that_is_resumed_hears_what_is_new_and_nothing_twice() -> None:
+    run = launch.create_run(load_recipe(find_recipe("tiny")), "watched")
+    with runs.locked(run):
+        writer = EventWriter(run.events_path)
+        heard = follow(run)
+        writer.write("step", step=1)
+        position = writer.position
+        writer.write("step", step=2)
+        assert [next(heard)["step"] for _ in range(2)] == [1, 2]
+        writer.roll_back(position, 1)
+        resumed = next(heard)
+        assert (resumed["kind"], resumed["step"]) == ("resumed", 1)
+        assert next(heard)["step"] == 1  # where its bar is to stand
+        writer.write("step", step=2)
+        assert next(heard)["step"] == 2
+
+
+def kill_once(run: Run) -> int:
+    pid = wait_for(lambda: training_run(3) and runs.holder(run))
+    os.kill(pid, signal.SIGKILL)
+    return int(pid)
+
+
+def test_a_run_with_restarts_goes_on_by_itself_after_a_kill_and_shows_it() -> None:
+    process = start(
+        "train", "tiny", "--restarts", "2", *SHORT, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    run = wait_for(training_run)
+    first = kill_once(run)
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0 and out.strip() == str(run.path)
+    assert run.status() == "finished" and "going on from step" in err
+    console = run.console_path.read_text()
+    assert f"process {first}" in console and "started again (2 times left)" in console
+
+
+def test_ctrl_c_in_front_of_a_supervised_run_stops_it_for_good() -> None:
+    process = start("train", "tiny", "--restarts", "2", *LONG, stderr=subprocess.PIPE, text=True)
+    run = wait_for(training_run)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and f"yofo resume {run.run_id}" in err
+    assert run.status() == "stopped" and not run.is_locked()
+
+
+def test_a_killed_watcher_of_a_supervised_run_does_not_end_it() -> None:
+    process = start("train", "tiny", "--restarts", "1", *LONG, stderr=subprocess.DEVNULL)
+    run = wait_for(training_run)
+    process.kill()
+    process.wait()
+    assert run.status() == "running"
+    run.request_stop()
+    wait_for(lambda: not run.is_locked())
+    assert run.status() == "stopped"
+
+
+def dying(run: Run, message: str) -> list[str]:
+    """Return a trainer that plans a step, says this and aborts."""
+    script = (
+        "import os, sys, pathlib\n"
+        "from yofo_mlx.events import EventWriter\n"
+        f"EventWriter(pathlib.Path({str(run.events_path)!r})).write('plan', **{PLAN!r})\n"
+        f"sys.stderr.write({first_words('test')!r} + {message!r})\n"
+        "sys.stderr.flush()\n"
+        "os.abort()\n"
+    )
+    return [sys.executable, "-c", script]
+
+
+def supervised(run: Run, deaths: list[str], restarts: int, monkeypatch: Any) -> tuple[int, int]:
+    """Supervise trainers that die one after the other; return exit code and number of starts."""
+    started: list[str] = []
+
+    def command(module: str, *arguments: str) -> list[str]:
+        message = deaths[len(started)] if len(started) < len(deaths) else ""
+        started.append(message)
+        return dying(run, message) if message else [sys.executable, "-c", ""]
+
+    monkeypatch.setattr(child, "command", command)
+    monkeypatch.setattr(restart, "PAUSE_S", 0)
+    monkeypatch.setattr(restart, "PAUSE_DISK_S", 0)
+    with runs.locked(run) as lock:
+        code = restart.supervise(run, os.dup(lock), restarts)
+    return code, len(started)
+
+
+@pytest.fixture
+def fresh() -> Run:
+    return launch.create_run(load_recipe(find_recipe("tiny")), "fresh")
+
+
+def test_after_n_restarts_a_run_is_given_up(fresh: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    deaths = list(MESSAGES.values())
+    assert supervised(fresh, deaths, 2, monkeypatch) == (1, 3)
+    assert supervised(fresh, deaths, 9, monkeypatch) == (0, len(deaths) + 1)
+
+
+def test_a_run_that_was_asked_to_stop_is_not_started_again(
+    fresh: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.request_stop()
+    assert supervised(fresh, list(MESSAGES.values()), 5, monkeypatch)[1] == 1
+
+
+def test_after_an_out_of_memory_the_chunks_get_smaller_each_time(fresh: Run) -> None:
+    chunks = []
+    for chunk in (None, 1024, 40, 32):
+        EventWriter(fresh.events_path).write("plan", **PLAN | {"chunk": chunk})
+        fresh.console_path.write_text(first_words("test") + MESSAGES["out of memory"])
+        warning = restart.shrink(fresh)
+        assert warning is not None and "there was not enough memory" in warning[0]
+        chunks.append(fresh.info()["largest_chunk"])
+        assert fresh.info()["limit_gb"] == pytest.approx(2.6)
+    assert chunks == [1024, 512, 32, 32]
+
+
+def test_after_the_watchdog_chunks_are_smaller_and_after_a_kill_nothing_changes(fresh: Run) -> None:
+    EventWriter(fresh.events_path).write("plan", **PLAN | {"chunk": 512})
+    fresh.console_path.write_text(first_words("test"))
+    assert restart.shrink(fresh) is None
+    fresh.console_path.write_text(first_words("test") + MESSAGES["GPU watchdog"])
+    assert restart.shrink(fresh) is not None
+    assert fresh.info()["largest_chunk"] == 256 and "limit_gb" not in fresh.info()
+
+
+def test_a_run_that_ran_out_of_memory_goes_on_in_chunks_and_learns_the_same(yofo: Any) -> None:
+    settings = ("train.steps=3", "train.checkpoint_every=1", "episodes.max_tokens=200")
+    assert yofo("train", "tiny", *[part for s in settings for part in ("--set", s)])[0] == 0
+    run = runs.list_runs()[0]
+    losses = [event["loss"] for event in run.events() if event["kind"] == "step"]
+    shutil.rmtree(run.checkpoint_path(3))
+    lines = run.events_path.read_text().splitlines(keepends=True)
+    run.events_path.write_text("".join(lines[:-1]))  # it has not finished
+    with run.console_path.open("a") as console:
+        console.write(first_words("test") + MESSAGES["out of memory"])
+    assert yofo("resume", "last")[0] == 0
+    events = list(run.events())
+    assert [e["loss"] for e in events if e["kind"] == "step"] == pytest.approx(losses, rel=1e-4)
+    plans = [event["chunk"] for event in events if event["kind"] == "plan"]
+    assert plans[0] is None and 0 < plans[1] <= 1024
+    assert any("in chunks of at most" in e.get("message", "") for e in events)
+    assert Path(run.path / "past.jsonl").exists()

@@ -1,0 +1,87 @@
+"""A few real gradients, timed: how long a run's steps take on this machine."""
+
+import time
+from dataclasses import dataclass
+
+import mlx.core as mx
+import mlx.optimizers as optim
+
+from yofo_mlx.adapters import add_adapter
+from yofo_mlx.batches import Batch, make_batch
+from yofo_mlx.longcontext import loss_and_gradients
+from yofo_mlx.models import Base
+from yofo_mlx.plan import Planner, resident_bytes
+from yofo_mlx.recipe import Recipe
+from yofo_mlx.volume import Draw
+from yofo_mlx.workload import Workload
+
+BATCHES = 3
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a few batches took, and what was forecast for the largest of them."""
+
+    batches: int
+    tokens: int
+    seconds: float
+    peak: int  # bytes, model included
+    forecast: int
+
+    @property
+    def seconds_per_batch(self) -> float:
+        """Mean over batches that stand for all lengths."""
+        return self.seconds / self.batches
+
+
+def probe(
+    recipe: Recipe, base: Base, workload: Workload, planner: Planner, draws: list[Draw]
+) -> Measurement:
+    """Differentiate a few of a run's batches, after a warm-up; the model gets a fresh adapter.
+
+    Nothing is updated and nothing is written.
+    """
+    mx.random.seed(recipe.seed)
+    add_adapter(base.model, recipe.lora)
+    moments = optim.AdamW(learning_rate=0.0)
+    moments.init(base.model.trainable_parameters())
+    mx.eval(moments.state)  # they take room in a run
+    base.model.train()
+    before = mx.set_cache_limit(planner.cache_bytes(planner.longest_step(recipe)))
+    try:
+        batches = [_batch(recipe, workload, one) for one in spread(draws, BATCHES)]
+        _seconds(base, planner, batches[0])
+        mx.reset_peak_memory()
+        seconds = sum(_seconds(base, planner, batch) for batch in batches)
+        peak = mx.get_peak_memory()
+    finally:
+        mx.set_cache_limit(before)
+    return Measurement(
+        batches=len(batches),
+        tokens=sum(batch.token_count for batch in batches),
+        seconds=seconds,
+        peak=peak,
+        forecast=resident_bytes(planner.shape)
+        + max(planner.plan_batch(batch).total for batch in batches),
+    )
+
+
+def spread(draws: list[Draw], most: int) -> list[Draw]:
+    """Return batches from short to long, each in the middle of an equal share of all.
+
+    A step's time grows faster than its tokens: those of mean length alone would tell too little.
+    """
+    ordered = sorted(draws, key=lambda one: one.tokens)
+    number = min(most, len(ordered))
+    return [ordered[(2 * place + 1) * len(ordered) // (2 * number)] for place in range(number)]
+
+
+def _batch(recipe: Recipe, workload: Workload, one: Draw) -> Batch:
+    episodes = workload.sampler.draw(one.step, one.micro_step, recipe.train.batch_size)
+    return make_batch(episodes, recipe.objective)
+
+
+def _seconds(base: Base, planner: Planner, batch: Batch) -> float:
+    started = time.perf_counter()
+    mx.eval(loss_and_gradients(base.model, batch, planner.dials(batch)))
+    return time.perf_counter() - started

@@ -1,0 +1,83 @@
+"""Start a trainer again after it died, in smaller pieces if that was why."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from subprocess import Popen
+from typing import Any, Final
+
+from yofo_mlx import launch, runs
+from yofo_mlx.death import CAUSES, DISK, KILLED, MEMORY, WATCHDOG, explain
+from yofo_mlx.errors import ExitCode
+from yofo_mlx.runs import Run
+
+SURVIVED: Final = frozenset({cause.name for cause in CAUSES} | {KILLED})
+PAUSE_S: Final = 2
+PAUSE_DISK_S: Final = 60  # somebody has to make room
+FIRST_CHUNK: Final = 1024  # where whole episodes were too much
+LEAST_CHUNK: Final = 32
+LESS: Final = 0.8  # of the memory that a step was expected to need
+
+
+def supervise(run: Run, lock: int, restarts: int, *, force: bool = False) -> int:
+    """Train in a child process, and again as often as it dies; return the last exit code."""
+    with runs.locked(run, lock) as held:
+        for left in range(restarts, -1, -1):
+            process = launch.spawn(run, held, force=force)
+            with _forwarding(process):
+                code = process.wait()
+            runs.sign(run, held)
+            death = explain(run)
+            ended = code in (ExitCode.OK, ExitCode.INTERRUPTED) or run.stop_path.exists()
+            if ended or death is None or death.cause not in SURVIVED or not left:
+                break
+            _say(f"{death.message}; it is started again ({left} times left)")
+            _pause(run, PAUSE_DISK_S if death.cause == DISK else PAUSE_S)
+    return code if code >= 0 else int(ExitCode.FAILED)
+
+
+def shrink(run: Run) -> tuple[str, str] | None:
+    """Have a run that died of too large a piece go on with smaller ones; return a warning of it."""
+    death = explain(run)
+    if death is None or death.cause not in (MEMORY, WATCHDOG):
+        return None
+    plans = [event for event in run.events() if event["kind"] == "plan"]
+    if not plans:
+        return None
+    plan, info = plans[-1], run.info()
+    chunk = max(plan["chunk"] // 2, LEAST_CHUNK) if plan["chunk"] else FIRST_CHUNK
+    change: dict[str, Any] = {"largest_chunk": chunk}
+    if death.cause == MEMORY:
+        change["limit_gb"] = round(plan["model_gb"] + LESS * plan["step_gb"], 4)
+    runs.save_info(run, info | change)
+    message = f"{death.message}: the run goes on in chunks of at most {chunk} tokens"
+    return message, "its gradients are the same but for rounding"
+
+
+@contextmanager
+def _forwarding(process: "Popen[bytes]") -> Iterator[None]:
+    """Pass on what asks this process to end, and outlive the terminal."""
+
+    def forward(number: int, frame: object) -> None:
+        process.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _pause(run: Run, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not run.stop_path.exists():
+        time.sleep(min(1.0, seconds))
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()

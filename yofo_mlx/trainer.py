@@ -1,0 +1,38 @@
+"""What a training run consists of while it runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from yofo_mlx.checkpoints import TrainerState
+from yofo_mlx.events import Event, EventWriter
+from yofo_mlx.models import Base
+from yofo_mlx.plan import Planner
+from yofo_mlx.recipe import Recipe
+from yofo_mlx.runs import Run
+from yofo_mlx.workload import Workload
+
+Listener = Callable[[Event], None]
+
+
+@dataclass
+class Trainer:
+    """What a step needs; the state that changes is in `state`, the model and the optimizer."""
+
+    run: Run
+    recipe: Recipe
+    base: Base
+    workload: Workload
+    writer: EventWriter
+    on_event: Listener
+    should_stop: Callable[[], bool]
+    optimizer: Any
+    planner: Planner | None
+    state: TrainerState
+    chunks_tried: bool = False
+
+    def emit(self, kind: str, **fields: Any) -> Event:
+        """Write an event and show it."""
+        event = self.writer.write(kind, **fields)
+        self.on_event(event)
+        return event
