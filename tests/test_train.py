@@ -4,7 +4,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,13 +83,17 @@ def run_it(
     return run, events
 
 
-def figures(events: list[Event]) -> Iterator[tuple[Any, ...]]:
+def figures(events: Iterable[Event]) -> Iterator[tuple[Any, ...]]:
     """Yield what must be the same in two runs: everything but clocks and memory."""
     for event in events:
         if event["kind"] in ("step", "eval"):
             yield tuple(
                 event.get(k) for k in ("kind", "step", "loss", "lr", "shots", "best", "by_shots")
             )
+
+
+def kinds(run: Run) -> list[str]:
+    return [event["kind"] for event in run.events() if event["kind"] != "progress"]
 
 
 def adapter_bytes(run: Run) -> bytes:
@@ -134,15 +138,22 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(
     assert adapter_bytes(one[0]) == adapter_bytes(two[0]) != adapter_bytes(other[0])
 
 
-@pytest.mark.parametrize("stop_after", [1, 3, 4])
+PATIENT = ("train.steps=50", "train.eval_every=1", "train.patience=2", "optimizer.learning_rate=1")
+
+
+@pytest.mark.parametrize(
+    ("stop_after", "settings"), [(1, ()), (3, ()), (4, ()), (6, ()), (2, PATIENT)]
+)
 def test_a_stopped_and_resumed_run_is_the_run_that_was_not_stopped(
-    entries: list[TaskEntry], stop_after: int
+    entries: list[TaskEntry], stop_after: int, settings: tuple[str, ...]
 ) -> None:
-    whole, events = run_it(small_recipe(), entries)
-    run, before = run_it(small_recipe(), entries, stop_after=stop_after)
+    recipe = small_recipe(*settings)
+    whole, events = run_it(recipe, entries)
+    run, before = run_it(recipe, entries, stop_after=stop_after)
     assert before[-1]["kind"] == "stopped"
-    _, after = run_it(small_recipe(), entries, run=run)
-    assert list(figures(before + after)) == list(figures(events))
+    run_it(recipe, entries, run=run)
+    assert list(figures(run.events())) == list(figures(events))
+    assert kinds(run) == kinds(whole)
     assert adapter_bytes(run) == adapter_bytes(whole)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tui.curve import Curve, Point
 from yofo_mlx import runs
+from yofo_mlx.death import Death, explain, last_words
 from yofo_mlx.events import FINAL_KINDS, Event
 from yofo_mlx.runs import Run, Status
 
@@ -45,6 +46,7 @@ class RunView:
     adapter: tuple[Shots, ...] = ()
     eval_step: int | None = None
     warnings: tuple[Event, ...] = ()
+    death: Death | None = None
     console: tuple[str, ...] = ()  # last lines, for a run that cannot speak for itself
 
     @property
@@ -77,6 +79,10 @@ class Follower:
         self._reader = run.events()
         self._stamp: tuple[int, ...] | None = None
         self._view = RunView(run, "created", _born(run))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._restarts = self._reader.restarts
         self._losses, self._valid = Curve(), Curve()
         self._warnings: deque[Event] = deque(maxlen=20)
         self._last: dict[str, Event] = {}
@@ -89,6 +95,8 @@ class Follower:
             return self._view
         status = self._run.status()
         fresh = list(self._reader)
+        if self._reader.restarts != self._restarts:  # the run was resumed: its stream was replaced
+            self._forget()
         for event in fresh:
             self._absorb(event)
         if fresh or status != self._view.status or stamp != self._stamp:
@@ -108,9 +116,6 @@ class Follower:
                 self._valid.add(step, loss)
         elif kind == "warning":
             self._warnings.append(event)
-        elif kind == "started":
-            for ended in FINAL_KINDS:
-                self._last.pop(ended, None)
         self._busy = kind == "progress" or (self._busy and kind == "warning")
 
     def _look(self, status: Status) -> RunView:
@@ -133,7 +138,8 @@ class Follower:
             adapter=by_shots(report, "adapter") if report else by_shots(evaluated),
             eval_step=None if eval_step is None else int(eval_step),
             warnings=tuple(self._warnings),
-            console=console_tail(self._run.console_path) if status in SILENT else (),
+            death=explain(self._run) if status in TROUBLE else None,
+            console=last_words(self._run) if status in SILENT else (),
         )
 
 
@@ -172,18 +178,6 @@ def by_shots(event: Event | None, what: str = "accuracy") -> tuple[Shots, ...]:
         if isinstance(row, dict) and (shots := figure(row, "shots")) is not None
     ]
     return tuple(sorted(found, key=lambda row: row.shots))
-
-
-def console_tail(path: Path, most: int = 12) -> tuple[str, ...]:
-    """Return the last lines of a console log, as a terminal would have left them."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 16 * 1024))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ()
-    shown = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n")]
-    return tuple(line for line in shown if line.strip())[-most:]
 
 
 def _planned(started: Event | None) -> str:

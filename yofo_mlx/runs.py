@@ -186,8 +186,8 @@ def holder(run: Run) -> int | None:
     """Return the process id that holds the run's lock, None if nobody does."""
     try:
         with run.lock_path.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:  # shared: two who ask at the same time do not see each other
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 text = file.read().strip()
                 return int(text) if text.isdigit() else 0

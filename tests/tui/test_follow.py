@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from tui.conversation import Context, Conversation, Target
 from tui.curve import Curve, smoothed
-from tui.follow import Watcher, console_tail
+from tui.follow import Watcher
 from tui.widgets.braille import Canvas
 from tui.widgets.text_field import neutralised
 from tui.words import age, duration, number, one_line, safe
+from yofo_mlx.death import last_words
 from yofo_mlx.prompting.protocol import Cancelled
 
 
@@ -48,18 +49,23 @@ def test_a_line_outside_the_canvas_draws_nothing_wrong(x0: int, y0: int, x1: int
     assert all(sum(len(text) for text, _ in row) == 5 for row in canvas.rows())
 
 
-def test_a_resumed_run_is_running_again_and_its_failure_forgotten(run_folder: Any) -> None:
-    folder = run_folder("twice").steps(4)
+def test_a_resumed_run_is_running_again_and_what_it_took_back_forgotten(run_folder: Any) -> None:
+    folder = run_folder("twice").steps(2)
+    position = folder.writer.position
+    folder.step(3, 9.0)
+    folder.step(4, 9.0)
     folder.writer.write("failed", step=4, message="no", hint="")
     watcher = Watcher()
     assert watcher.poll()[0].status == "failed"
     with folder.trained():
-        folder.writer.write("started", run_id="x", model="tiny", steps=100, tokens=None)
+        folder.writer.roll_back(position, 2)
+        assert watcher.poll()[0].steps_done == 2
         folder.step(3, 1.0)
         view = watcher.poll()[0]
         assert view.status == "running"
         assert view.end is None
         assert [x for x, _ in view.losses] == [1, 2, 3]
+        assert view.losses[-1][1] == 1.0
 
 
 def test_a_run_that_ended_is_not_read_again(run_folder: Any) -> None:
@@ -79,9 +85,9 @@ def test_a_removed_run_is_forgotten(run_folder: Any) -> None:
 
 
 def test_the_console_is_read_as_a_terminal_would_have_left_it(run_folder: Any) -> None:
-    path = run_folder("bars").run.console_path
-    path.write_bytes(b"x" * 100_000 + b"\n 10%\r 20%\r\n\n\xff end\n")
-    assert console_tail(path, most=2) == (" 20%", "\N{REPLACEMENT CHARACTER} end")
+    run = run_folder("bars").run
+    run.console_path.write_bytes(b"x" * 100_000 + b"\n 10%\r 20%\r\n\n\xff end\n")
+    assert last_words(run, most=2) == (" 20%", "\N{REPLACEMENT CHARACTER} end")
 
 
 @pytest.mark.parametrize(

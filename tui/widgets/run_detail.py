@@ -159,8 +159,8 @@ def _notes(view: RunView) -> Content:
     if view.end is not None and view.end["kind"] == "failed":
         said += _trouble(view.end)
     elif view.status == "died":
-        words = "The trainer was gone before it could say why: killed, out of memory, or a crash."
-        said += [Content.styled(words, "$text-error"), _go_on(view)]
+        words = view.death.message if view.death else "it ended without a word"
+        said += [Content.styled(f"The trainer died: {words}.", "$text-error"), _go_on(view)]
     elif view.end is not None and view.end["kind"] == "stopped":
         said.append(safe(f"Stopped: {view.end.get('reason', 'asked to')}. ") + _go_on(view))
     if view.console:
