@@ -160,6 +160,8 @@ class Watcher:
 
 def read_report(run: Run) -> dict[str, Any]:
     """Return what `yofo eval` measured last, empty if there is nothing readable."""
+    if not run.report_path.is_file():  # a pipe would be waited for
+        return {}
     try:
         report = json.loads(run.report_path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -15,6 +15,8 @@ from tui.widgets.meter import Meter
 from tui.words import MUTED, count, duration, lines, muted, number, percent, safe, status_word
 from yofo_mlx.events import Event
 
+LAST_WORDS = 5  # lines
+
 
 class RunDetail(Vertical):
     """Follows the selected run."""
@@ -159,13 +161,12 @@ def _notes(view: RunView) -> Content:
     if view.end is not None and view.end["kind"] == "failed":
         said += _trouble(view.end)
     elif view.status == "died":
-        words = view.death.message if view.death else "it ended without a word"
-        said += [Content.styled(f"The trainer died: {words}.", "$text-error"), _go_on(view)]
+        said += _death(view)
     elif view.end is not None and view.end["kind"] == "stopped":
         said.append(safe(f"Stopped: {view.end.get('reason', 'asked to')}. ") + _go_on(view))
     if view.console:
         said.append(muted("last words of the console:"))
-        said += [Content("  ") + safe(line, 400) for line in view.console]
+        said += [Content("  ") + safe(line, 400) for line in view.console[-LAST_WORDS:]]
     shown = view.warnings[-2:]
     if len(view.warnings) > len(shown):
         said.append(muted(f"{count(len(view.warnings), 'warning')}, the last:"))
@@ -178,6 +179,12 @@ def _go_on(view: RunView) -> Content:
     key = ("c", "bold $text-accent")
     rest = f" (or `yofo resume {view.run.run_id}`)."
     return Content.assemble("Go on from the last checkpoint with ", key, safe(rest))
+
+
+def _death(view: RunView) -> list[Content]:
+    words = view.death.message if view.death else "it ended without a word"
+    said = [Content.styled(f"The trainer died: {words}.", "$text-error"), _go_on(view)]
+    return [*said, muted(view.death.hint)] if view.death else said
 
 
 def _trouble(event: Event) -> list[Content]:

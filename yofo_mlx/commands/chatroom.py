@@ -10,13 +10,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from yofo_mlx.errors import YofoError
+from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.prompting.protocol import Params
 from yofo_mlx.tasks.task import Example
-from yofo_mlx.text import printable
+from yofo_mlx.text import printable, reason, shorten
 
 Result = dict[str, Any]
 CACHE_SUFFIX = ".safetensors"
@@ -87,7 +87,7 @@ class Room:
     def take_cache(self, path: Path) -> None:
         """Put the demonstrations of a prompt cache file into the context, K and V included."""
         self._reopen()
-        result = self._call("load_cache", {"path": str(path.expanduser().absolute())})
+        result = self._call("load_cache", {"path": _written(path)})
         self.examples = [Example(**pair) for pair in result["demonstrations"]]
         self.instruction, self._is_read = result["instruction"], True
         self._report(result)
@@ -110,8 +110,7 @@ class Room:
     def save(self, path: Path) -> Path:
         """Write the demonstrations with their K and V to a prompt cache file."""
         self._get_ready()
-        wanted = {"path": str(path.expanduser().absolute())}
-        return Path(self._call("save_cache", wanted)["path"])
+        return Path(self._call("save_cache", {"path": _written(path)})["path"])
 
     def stats(self) -> Result:
         """Return the session's memory and context."""
@@ -151,6 +150,14 @@ class Room:
             except YofoError:
                 self._is_loaded = self._is_loaded and self.client.is_alive
                 raise
+
+
+def _written(path: Path) -> str:
+    """Return a path as a user wrote it for the session, which has another folder to start from."""
+    try:
+        return str(path.expanduser().absolute())
+    except RuntimeError as error:  # the home of nobody
+        raise DataError(f"{shorten(str(path), 500)}: {reason(error)}", "check the path") from error
 
 
 @contextmanager

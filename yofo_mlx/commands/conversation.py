@@ -113,7 +113,7 @@ class Conversation:
 
     def _demos(self, name: str) -> None:
         if name:
-            self.room.take_file(Path(name).expanduser())
+            self.room.take_file(Path(name))
         else:
             talk("name a file: /demos FILE")
 

@@ -15,6 +15,7 @@ from yofo_mlx.tasks.problems import Place, RowError
 from yofo_mlx.tasks.rows import Row
 from yofo_mlx.tasks.shapes import shape_of
 from yofo_mlx.tasks.task import Example
+from yofo_mlx.text import reason, shorten
 
 SEPARATORS = ("\t", "=>", "->", "→")
 
@@ -78,8 +79,9 @@ def read_file(path: Path) -> Parsed:
         return parse(path.expanduser().read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}", "check the path") from error
+    except (OSError, ValueError, RuntimeError) as error:  # or a NUL, or the home of nobody
+        words = getattr(error, "strerror", None) or reason(error)
+        raise DataError(f"{shorten(str(path), 500)}: {words}", "check the path") from error
 
 
 def _choose(text: str) -> tuple[str, Callable[[str], Iterator[Piece]]]:
