@@ -170,3 +170,23 @@ def test_a_half_written_checkpoint_is_not_taken_for_one_and_is_removed(yofo: Any
     shutil.copytree(list_checkpoints(run)[0], half)
     assert yofo("resume", "last")[0] == 0
     assert not half.exists() and run.status() == "finished"
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        ("[metal::malloc] Resource limit (499000) exceeded.", "resource limit"),
+        ("[malloc_or_wait] Unable to allocate 123456 bytes.", "out of memory"),
+    ],
+)
+def test_what_mlx_raises_for_want_of_memory_is_two_lines_and_has_a_cause(
+    yofo: Any, monkeypatch: pytest.MonkeyPatch, message: str, cause: str
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("yofo_mlx.update.loss_and_gradients", fail)
+    code, _, err = yofo("train", "tiny", *[part for s in SMALL for part in ("--set", s)])
+    assert code == 1 and message in err and "yofo resume" in err and "Traceback" not in err
+    last = runs.last_event(runs.list_runs()[0].events_path)
+    assert last is not None and (last["kind"], last["cause"]) == ("failed", cause)

@@ -1,5 +1,6 @@
 """Progress of a run on the terminal, drawn from its events."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -8,6 +9,8 @@ from typing import Any, Protocol, TextIO
 from yofo_mlx.death import Death
 from yofo_mlx.events import Event
 from yofo_mlx.text import printable, size
+
+STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible\n"
 
 
 class Display(Protocol):
@@ -128,6 +131,12 @@ def describe(event: Event) -> str:
     describer = _LINES.get(event["kind"])
     lines = describer(event).split("\n") if describer else []
     return "\n".join(printable(line) for line in lines)
+
+
+def say_now(words: str) -> None:
+    """Write to stderr from a signal's handler, which may have interrupted a print."""
+    with suppress(OSError):
+        os.write(2, words.encode())
 
 
 def complain(run_id: str, status: str, death: Death) -> None:

@@ -14,7 +14,7 @@ from yofo_mlx.adapters import check_adapter
 from yofo_mlx.awake import keep_awake
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands.background import find_planner, is_finished
-from yofo_mlx.commands.display import Display, shown_on
+from yofo_mlx.commands.display import STOPPING, Display, say_now, shown_on
 from yofo_mlx.console import recorded
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import Event, EventWriter
@@ -194,10 +194,7 @@ class StopRequest:
         if self._signalled:
             raise KeyboardInterrupt
         self._signalled = True
-        print(
-            "\nfinishing this step and saving; once more to leave it as soon as possible",
-            file=sys.stderr,
-        )
+        say_now(STOPPING)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from yofo_mlx import runs
-from yofo_mlx.commands.display import complain, shown_on
+from yofo_mlx.commands.display import STOPPING, complain, say_now, shown_on
 from yofo_mlx.death import explain
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.events import Event, EventReader
@@ -34,7 +34,7 @@ def attend(run: Run) -> ExitCode:
     """Show a run that was started from here; Ctrl-C asks it to stop, twice to leave its step."""
 
     def ask(number: int, frame: object) -> None:
-        print("\nfinishing this step and saving; once more to leave it now", file=sys.stderr)
+        say_now(STOPPING)
         run.request_stop()
         if pid := runs.holder(run):
             with suppress(ProcessLookupError):
