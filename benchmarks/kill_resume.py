@@ -32,25 +32,24 @@ from yofo_mlx import child, launch
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.events import Event, parse
 from yofo_mlx.files import PART
-from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.runs import Run
 
-SETTINGS = (
-    "train.steps=13",
-    "train.eval_every=4",
-    "train.checkpoint_every=3",
-    "train.batch_size=2",
-    "train.grad_accumulation_steps=2",
-    "episodes.max_tokens=256",
-    "lora.rank=4",
-    "lora.dropout=0.1",
-    'memory.method="chunked"',
-    "memory.chunk=64",
-    "memory.stash=2",
-    "evaluation.valid_tasks=3",
-    "evaluation.queries=2",
-    "evaluation.shots=[0,2]",
-)
+RECIPE = """
+model = "tiny"
+lora = { rank = 4, dropout = 0.1 }
+episodes = { max_tokens = 160 }
+memory = { method = "chunked", chunk = 64, stash = 2 }
+evaluation = { valid_tasks = 3, queries = 2, shots = [0, 2] }
+[train]
+steps = 11
+eval_every = 3
+patience = 3
+checkpoint_every = 2
+batch_size = 2
+grad_accumulation_steps = 2
+"""
+TASKS = ("colour", "taste", "place")
 # What a clock or the machine's other work has a say in.
 MEASURED = frozenset(
     "t seconds seconds_left tokens_per_s targets_per_s peak_gb memory_gb run_id".split()
@@ -61,7 +60,20 @@ MOMENTS = ("random", "step", "checkpoint", "evaluation")
 def begin(home: Path) -> Run:
     """Create a run without starting it."""
     os.environ["YOFO_HOME"] = str(home)
-    return launch.create_run(load_recipe(find_recipe("tiny"), SETTINGS), "kill")
+    return launch.create_run(load_recipe(write_recipe(home)), "kill")
+
+
+def write_recipe(home: Path) -> Path:
+    """Write a recipe with a few small tasks: a process begins to train in seconds."""
+    text = RECIPE
+    for task in TASKS:
+        rows = [{"input": f"{task} {i}", "output": task[i % len(task)]} for i in range(40)]
+        data = home / f"{task}.jsonl"
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        text += f"[[tasks]]\nsource = {str(data)!r}\n"
+    path = home / "kill.toml"
+    path.write_text(text)
+    return path
 
 
 def start(run: Run) -> "subprocess.Popen[bytes]":
@@ -88,7 +100,7 @@ def kill_at(run: Run, moment: str, draw: random.Random) -> str:
     while process.poll() is None:
         if moment == "random" and time.monotonic() - begun > wait:
             break
-        if moment == "step" and len(_lines(run)) > max(before, draw.randint(3, 12)):
+        if moment == "step" and len(_lines(run)) > max(before, draw.randint(3, 14)):
             time.sleep(draw.uniform(0, 0.05))
             break
         if moment == "checkpoint" and _half_written(run) and draw.random() < 0.3:

@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import termios
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import STEPS, short, start, training_run, wait_for  # noqa: F401
 
-from yofo_mlx import child, launch, runs
+from yofo_mlx import child, launch
 from yofo_mlx.death import explain, find_cause, first_words
 from yofo_mlx.events import EventWriter
 from yofo_mlx.recipe_file import find_recipe, load_recipe
@@ -88,35 +87,7 @@ def test_a_run_that_is_alive_or_ended_well_has_no_death() -> None:
     assert find_cause("step 12  loss 3.1") is None
 
 
-def start(*arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        child.command("yofo_mlx.cli", *arguments), env=child.environment(), **options
-    )
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 90) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("waited in vain")
-
-
-def training_run(steps: int = 1) -> Run | None:
-    found = runs.list_runs()
-    enough = found and sum(event["kind"] == "step" for event in found[0].events()) >= steps
-    return found[0] if enough else None
-
-
-SHORT = [
-    part
-    for setting in ("train.steps=40", "episodes.max_tokens=256", "evaluation.valid_tasks=1")
-    for part in ("--set", setting)
-]
-
-
-def test_a_run_goes_on_when_its_terminal_is_closed() -> None:
+def test_a_run_goes_on_when_its_terminal_is_closed(short: Path) -> None:  # noqa: F811
     master, slave = pty.openpty()
 
     def take_terminal() -> None:
@@ -124,7 +95,7 @@ def test_a_run_goes_on_when_its_terminal_is_closed() -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     process = start(
-        "train", "tiny", *SHORT, stdin=slave, stdout=slave, stderr=slave, preexec_fn=take_terminal
+        "train", short, stdin=slave, stdout=slave, stderr=slave, preexec_fn=take_terminal
     )
     os.close(slave)
     run = wait_for(training_run)
@@ -132,11 +103,11 @@ def test_a_run_goes_on_when_its_terminal_is_closed() -> None:
     assert process.wait(120) is not None
     assert run.status() == "finished", run.console_path.read_text()
     steps = [event["step"] for event in run.events() if event["kind"] == "step"]
-    assert steps == list(range(1, 41))
+    assert steps == list(range(1, STEPS + 1))
 
 
-def test_a_run_goes_on_when_the_reader_of_its_progress_leaves() -> None:
-    process = start("train", "tiny", *SHORT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def test_a_run_goes_on_when_the_reader_of_its_progress_leaves(short: Path) -> None:  # noqa: F811
+    process = start("train", short, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     run = wait_for(training_run)
     assert process.stderr is not None
     process.stderr.close()

@@ -2,47 +2,75 @@
 
 import json
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from yofo_mlx import launch, runs
+from yofo_mlx import child, paths, runs
 from yofo_mlx.checkpoints import list_checkpoints
-from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.runs import Run
 
-SMALL = (
-    "train.steps=4",
-    "train.checkpoint_every=1",
-    "train.keep_checkpoints=3",
-    "episodes.max_tokens=96",
-    "lora.rank=2",
-    "evaluation.valid_tasks=1",
-    "evaluation.queries=1",
-    "evaluation.shots=[0]",
-)
 ROWS = "".join(f'{{"input": "question {i}", "output": "yes"}}\n' for i in range(20))
-OWN = 'model = "tiny"\n[train]\nsteps = 4\n[[tasks]]\nsource = "{}"\n'
+RECIPE = """
+model = "tiny"
+lora = {{ rank = 2 }}
+episodes = {{ max_tokens = 96 }}
+evaluation = {{ valid_tasks = 1, queries = 1, shots = [0] }}
+train = {{ steps = 4, checkpoint_every = 1, keep_checkpoints = 3 }}
+[[tasks]]
+source = "{}"
+"""
 
 
-def begun(yofo: Any, recipe: str | Path = "tiny", *settings: str) -> Run:
-    """Train a short run and take its end back, so that it can go on from its third step."""
-    changes = [part for s in (*SMALL, *settings) for part in ("--set", s)]
-    assert yofo("train", recipe, *changes)[0] == 0
-    run = runs.list_runs()[0]
-    shutil.rmtree(run.checkpoint_path(4))
-    lines = run.events_path.read_text().splitlines(keepends=True)
-    run.events_path.write_text("".join(lines[:-1]))
-    return run
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with rows and a recipe that trains on them in a moment."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "rows.jsonl").write_text(ROWS)
+    (folder / "own.toml").write_text(RECIPE.format(folder / "rows.jsonl"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a run that is done, for copies of it to be taken back."""
+    home = tmp_path_factory.mktemp("finished")
+    subprocess.run(
+        child.command("yofo_mlx.cli", "train", str(data / "own.toml")),
+        env=child.environment() | {"YOFO_HOME": str(home)},
+        check=True,
+        capture_output=True,
+    )
+    return Run(next((home / "runs").iterdir()))
+
+
+@pytest.fixture
+def run(finished: Run) -> Run:
+    """Return a run that died after its third step."""
+    copy = Run(paths.runs() / finished.run_id)
+    shutil.copytree(finished.path, copy.path)
+    shutil.rmtree(copy.checkpoint_path(4))
+    lines = copy.events_path.read_text().splitlines(keepends=True)
+    copy.events_path.write_text("".join(lines[:-1]))
+    return copy
+
+
+@pytest.fixture
+def rows(data: Path) -> Iterator[Path]:
+    """Return the run's data, which is put right again."""
+    path = data / "rows.jsonl"
+    yield path
+    path.write_text(ROWS)
 
 
 def warnings(run: Run) -> list[str]:
     return [event["message"] for event in run.events() if event["kind"] == "warning"]
 
 
-def test_a_finished_run_has_nothing_left_to_do(yofo: Any) -> None:
-    run = begun(yofo)
+def test_a_finished_run_has_nothing_left_to_do(yofo: Any, run: Run) -> None:
     assert yofo("resume", "last")[0] == 0
     before = run.events_path.read_bytes()
     for how in ((), ("--detach",), ("--restarts", "2")):
@@ -51,8 +79,7 @@ def test_a_finished_run_has_nothing_left_to_do(yofo: Any) -> None:
     assert run.events_path.read_bytes() == before
 
 
-def test_what_a_resume_takes_back_is_kept_beside(yofo: Any) -> None:
-    run = begun(yofo)
+def test_what_a_resume_takes_back_is_kept_beside(yofo: Any, run: Run) -> None:
     with run.events_path.open("a") as file:
         file.write('{"v": 1, "t": 1, "kind": "step", "step": 99}\n{"v": 1, "t": 1, "ki')
     assert yofo("resume", "last")[0] == 0
@@ -68,32 +95,21 @@ def test_what_a_resume_takes_back_is_kept_beside(yofo: Any) -> None:
     assert (past[-1]["kind"], past[-1]["step"]) == ("resumed", 3)
 
 
-def test_data_that_changed_is_told(yofo: Any, tmp_path: Path) -> None:
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text(ROWS)
-    (tmp_path / "own.toml").write_text(OWN.format(rows))
-    run = begun(yofo, tmp_path / "own.toml")
+def test_data_that_changed_is_told(yofo: Any, run: Run, rows: Path) -> None:
     rows.write_text(ROWS.replace("yes", "maybe"))
     _, _, err = yofo("resume", "last")
     assert "the data of 1 tasks changed since the run began: rows" in err
     assert "the data of 1 tasks" in warnings(run)[-1]
 
 
-def test_data_that_did_not_change_is_not_mentioned(yofo: Any, tmp_path: Path) -> None:
-    (tmp_path / "rows.jsonl").write_text(ROWS)
-    (tmp_path / "own.toml").write_text(OWN.format(tmp_path / "rows.jsonl"))
-    run = begun(yofo, tmp_path / "own.toml")
+def test_data_that_did_not_change_is_not_mentioned(yofo: Any, run: Run) -> None:
     assert yofo("resume", "last")[0] == 0
     assert not warnings(run)
 
 
 def test_data_that_vanished_ends_a_resume_in_words_and_loses_nothing(
-    yofo: Any, tmp_path: Path
+    yofo: Any, run: Run, rows: Path
 ) -> None:
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text(ROWS)
-    (tmp_path / "own.toml").write_text(OWN.format(rows))
-    run = begun(yofo, tmp_path / "own.toml")
     rows.unlink()
     code, _, err = yofo("resume", "last")
     assert code == 3 and "rows.jsonl" in err and len(err.splitlines()) == 2
@@ -103,8 +119,7 @@ def test_data_that_vanished_ends_a_resume_in_words_and_loses_nothing(
     assert run.status() == "finished" and not warnings(run)
 
 
-def test_a_recipe_that_was_edited_does_not_change_the_run(yofo: Any) -> None:
-    run = begun(yofo)
+def test_a_recipe_that_was_edited_does_not_change_the_run(yofo: Any, run: Run) -> None:
     run.recipe_path.write_text(run.recipe_path.read_text().replace("steps = 4", "steps = 40"))
     assert yofo("resume", "last")[0] == 0
     events = list(run.events())
@@ -112,8 +127,7 @@ def test_a_recipe_that_was_edited_does_not_change_the_run(yofo: Any) -> None:
     assert "recipe.toml was edited" in warnings(run)[-1]
 
 
-def test_other_versions_and_another_model_are_told(yofo: Any) -> None:
-    run = begun(yofo)
+def test_other_versions_and_another_model_are_told(yofo: Any, run: Run) -> None:
     info = run.info()
     info["versions"]["mlx"] = "0.1"
     info["model"]["fingerprint"] = "another"
@@ -124,8 +138,7 @@ def test_other_versions_and_another_model_are_told(yofo: Any) -> None:
 
 
 @pytest.mark.parametrize("verb", ["resume", "stop", "eval", "watch", "chat"])
-def test_a_run_of_a_newer_version_is_refused_readably(yofo: Any, verb: str) -> None:
-    run = launch.create_run(load_recipe(find_recipe("tiny"), SMALL), "new")
+def test_a_run_of_a_newer_version_is_refused_readably(yofo: Any, run: Run, verb: str) -> None:
     runs.save_info(run, run.info() | {"format": 2})
     before = sorted(path.name for path in run.path.iterdir())
     code, _, err = yofo(verb, "last")
@@ -143,8 +156,9 @@ def damage(path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["adapters.safetensors", "optimizer_state.safetensors", "trainer_state.json"]
 )
-def test_a_corrupt_checkpoint_is_named_and_the_one_before_is_used(yofo: Any, name: str) -> None:
-    run = begun(yofo)
+def test_a_corrupt_checkpoint_is_named_and_the_one_before_is_used(
+    yofo: Any, run: Run, name: str
+) -> None:
     adapter = (run.adapter_path / "adapters.safetensors").read_bytes()
     newest = list_checkpoints(run)[0]
     damage(newest / name)
@@ -155,8 +169,7 @@ def test_a_corrupt_checkpoint_is_named_and_the_one_before_is_used(yofo: Any, nam
     assert (run.adapter_path / "adapters.safetensors").read_bytes() == adapter
 
 
-def test_when_no_checkpoint_can_be_read_the_run_says_so_and_keeps_them(yofo: Any) -> None:
-    run = begun(yofo)
+def test_when_no_checkpoint_can_be_read_the_run_says_so_and_keeps_them(yofo: Any, run: Run) -> None:
     for path in list_checkpoints(run):
         damage(path / "adapters.safetensors")
     code, _, err = yofo("resume", "last")
@@ -164,8 +177,7 @@ def test_when_no_checkpoint_can_be_read_the_run_says_so_and_keeps_them(yofo: Any
     assert len([path for path in run.checkpoints_path.iterdir() if "unreadable" in path.name]) == 2
 
 
-def test_a_half_written_checkpoint_is_not_taken_for_one_and_is_removed(yofo: Any) -> None:
-    run = begun(yofo)
+def test_a_half_written_checkpoint_is_not_taken_for_one_and_is_removed(yofo: Any, run: Run) -> None:
     half = run.checkpoints_path / ".part.0000009.abc"
     shutil.copytree(list_checkpoints(run)[0], half)
     assert yofo("resume", "last")[0] == 0
@@ -180,13 +192,13 @@ def test_a_half_written_checkpoint_is_not_taken_for_one_and_is_removed(yofo: Any
     ],
 )
 def test_what_mlx_raises_for_want_of_memory_is_two_lines_and_has_a_cause(
-    yofo: Any, monkeypatch: pytest.MonkeyPatch, message: str, cause: str
+    yofo: Any, data: Path, monkeypatch: pytest.MonkeyPatch, message: str, cause: str
 ) -> None:
     def fail(*arguments: Any) -> None:
         raise RuntimeError(message)
 
     monkeypatch.setattr("yofo_mlx.update.loss_and_gradients", fail)
-    code, _, err = yofo("train", "tiny", *[part for s in SMALL for part in ("--set", s)])
+    code, _, err = yofo("train", data / "own.toml")
     assert code == 1 and message in err and "yofo resume" in err and "Traceback" not in err
     last = runs.last_event(runs.list_runs()[0].events_path)
     assert last is not None and (last["kind"], last["cause"]) == ("failed", cause)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_death import MESSAGES, SHORT, start, training_run, wait_for
+from processes import endless, short, start, training_run, wait_for  # noqa: F401
+from test_death import MESSAGES
 
 from yofo_mlx import child, launch, restart, runs
 from yofo_mlx.commands.watch import follow
@@ -19,12 +20,13 @@ from yofo_mlx.events import EventWriter
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.runs import Run
 
-LONG = [*SHORT, "--set", "train.steps=10000"]
 PLAN = {"chunk": None, "stash": None, "model_gb": 1.0, "step_gb": 2.0, "limit_gb": 8.0}
 
 
-def test_watching_a_detached_run_shows_it_to_its_end_and_leaving_does_not_hurt_it() -> None:
-    assert start("train", "tiny", "--detach", *SHORT, stdout=subprocess.DEVNULL).wait() == 0
+def test_watching_a_detached_run_shows_it_to_its_end_and_leaving_does_not_hurt_it(
+    short: Path,  # noqa: F811
+) -> None:
+    assert start("train", short, "--detach", stdout=subprocess.DEVNULL).wait() == 0
     run = wait_for(lambda: runs.list_runs() and runs.list_runs()[0])
     leaver = start("watch", "last", stderr=subprocess.PIPE, text=True)
     wait_for(training_run)
@@ -37,8 +39,8 @@ def test_watching_a_detached_run_shows_it_to_its_end_and_leaving_does_not_hurt_i
     assert [json.loads(line) for line in out.splitlines()] == list(run.events())
 
 
-def test_watching_a_run_that_is_killed_says_what_became_of_it() -> None:
-    process = start("train", "tiny", "--detach", *LONG)
+def test_watching_a_run_that_is_killed_says_what_became_of_it(endless: Path) -> None:  # noqa: F811
+    process = start("train", endless, "--detach")
     assert process.wait() == 0
     run = wait_for(training_run)
     watcher = start("watch", "last", stderr=subprocess.PIPE, text=True)
@@ -72,9 +74,11 @@ def kill_once(run: Run) -> int:
     return int(pid)
 
 
-def test_a_run_with_restarts_goes_on_by_itself_after_a_kill_and_shows_it() -> None:
+def test_a_run_with_restarts_goes_on_by_itself_after_a_kill_and_shows_it(
+    short: Path,  # noqa: F811
+) -> None:
     process = start(
-        "train", "tiny", "--restarts", "2", *SHORT, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        "train", short, "--restarts", "2", stderr=subprocess.PIPE, stdout=subprocess.PIPE,
         text=True,
     )  # fmt: skip
     run = wait_for(training_run)
@@ -86,8 +90,8 @@ def test_a_run_with_restarts_goes_on_by_itself_after_a_kill_and_shows_it() -> No
     assert f"process {first}" in console and "started again (2 times left)" in console
 
 
-def test_ctrl_c_in_front_of_a_supervised_run_stops_it_for_good() -> None:
-    process = start("train", "tiny", "--restarts", "2", *LONG, stderr=subprocess.PIPE, text=True)
+def test_ctrl_c_in_front_of_a_supervised_run_stops_it_for_good(endless: Path) -> None:  # noqa: F811
+    process = start("train", endless, "--restarts", "2", stderr=subprocess.PIPE, text=True)
     run = wait_for(training_run)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -95,8 +99,8 @@ def test_ctrl_c_in_front_of_a_supervised_run_stops_it_for_good() -> None:
     assert run.status() == "stopped" and not run.is_locked()
 
 
-def test_a_killed_watcher_of_a_supervised_run_does_not_end_it() -> None:
-    process = start("train", "tiny", "--restarts", "1", *LONG, stderr=subprocess.DEVNULL)
+def test_a_killed_watcher_of_a_supervised_run_does_not_end_it(endless: Path) -> None:  # noqa: F811
+    process = start("train", endless, "--restarts", "1", stderr=subprocess.DEVNULL)
     run = wait_for(training_run)
     process.kill()
     process.wait()
@@ -175,9 +179,12 @@ def test_after_the_watchdog_chunks_are_smaller_and_after_a_kill_nothing_changes(
     assert fresh.info()["largest_chunk"] == 256 and "limit_gb" not in fresh.info()
 
 
-def test_a_run_that_ran_out_of_memory_goes_on_in_chunks_and_learns_the_same(yofo: Any) -> None:
+def test_a_run_that_ran_out_of_memory_goes_on_in_chunks_and_learns_the_same(
+    yofo: Any,
+    short: Path,  # noqa: F811
+) -> None:
     settings = ("train.steps=3", "train.checkpoint_every=1", "episodes.max_tokens=200")
-    assert yofo("train", "tiny", *[part for s in settings for part in ("--set", s)])[0] == 0
+    assert yofo("train", short, *[part for s in settings for part in ("--set", s)])[0] == 0
     run = runs.list_runs()[0]
     losses = [event["loss"] for event in run.events() if event["kind"] == "step"]
     shutil.rmtree(run.checkpoint_path(3))

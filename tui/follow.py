@@ -4,7 +4,6 @@ import json
 import sys
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tui.curve import Curve, Point

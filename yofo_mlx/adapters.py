@@ -101,13 +101,14 @@ def _check_settings(folder: Path) -> None:
         Lora.model_validate_json(json.dumps(known))
     except ValidationError as error:
         mistake = error.errors()[0]
-        raise ValueError(f"`{mistake['loc'][0]}` in {CONFIG_FILE}: {mistake['msg']}") from error
+        place = ".".join(map(str, mistake["loc"]))
+        raise ValueError(f"{CONFIG_FILE}: {place} {mistake['msg']}") from error
 
 
 def _check_weights(model: Any, weights: dict[str, mx.array]) -> None:
     """Refuse an adapter with gaps, which mlx-lm leaves at random, or with numbers that are none."""
-    names = [name for name, _ in tree_flatten(model.parameters())]
-    halves = [name for name in names if name.endswith((".lora_a", ".lora_b"))]
+    flat: Any = tree_flatten(model.parameters())
+    halves = [name for name, _ in flat if name.endswith((".lora_a", ".lora_b"))]
     if missing := [name for name in halves if name not in weights]:
         raise ValueError(f"{WEIGHTS_FILE} lacks {missing[0]}")
     for name, array in weights.items():

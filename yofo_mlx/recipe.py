@@ -36,7 +36,7 @@ class Lora(Section):
     """`lora`, or `dora` for weight-decomposed LoRA."""
     rank: Annotated[int, Field(gt=0, le=4096)] = 8
     """Rank of the update."""
-    scale: Factor = 20.0
+    scale: Annotated[float, Field(gt=0, le=1e6)] = 20.0
     """Factor on the update itself (not alpha / rank)."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout on the adapter's input."""

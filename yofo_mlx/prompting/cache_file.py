@@ -27,7 +27,7 @@ from yofo_mlx.files import sync_folder
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.tasks.task import Example
-from yofo_mlx.text import reason
+from yofo_mlx.text import reason, shorten
 
 VERSION = "1"
 SUFFIX = ".safetensors"
@@ -123,7 +123,9 @@ def _existing(path: Path) -> Path:
         with suppress(OSError):  # such as a name that is too long
             if candidate.is_file() and candidate.suffix == SUFFIX:
                 return candidate
-    raise RunError(f"there is no prompt cache {path}", f"prompt caches end in {SUFFIX}")
+    raise RunError(
+        f"there is no prompt cache {shorten(str(path), 500)}", f"prompt caches end in {SUFFIX}"
+    )
 
 
 def _read_metadata(path: Path, fingerprint: dict[str, str]) -> Saved:
@@ -142,7 +144,9 @@ def _read_metadata(path: Path, fingerprint: dict[str, str]) -> Saved:
                 f"{path} belongs to another {' and another '.join(different)}",
                 f"load what it was saved with, or {_AGAIN}",
             )
-        demonstrations = [Example(str(x), str(y)) for x, y in json.loads(metadata["demonstrations"])]
+        demonstrations = [
+            Example(str(x), str(y)) for x, y in json.loads(metadata["demonstrations"])
+        ]
         "".join(example.input + example.output for example in demonstrations).encode()
         return Saved(
             demonstrations,

@@ -10,6 +10,7 @@ from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models import Base, load_base, model_path
 from yofo_mlx.recipe import Template
 from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.text import reason
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,10 @@ class Loaded:
 
 def find_source(run: str | None, model: str | None, adapter: str | None) -> Source:
     """Return where to load from: a run's recipe, with `model` and `adapter` in their place."""
-    folder = Path(adapter).expanduser().absolute() if adapter else None
+    try:
+        folder = Path(adapter).expanduser().absolute() if adapter else None
+    except RuntimeError as error:  # the home of nobody
+        raise RunError(f"{adapter}: {reason(error)}", "check the path") from error
     if run is None:
         if model is None:
             raise RecipeError("neither a run nor a model is named", "give one of them")

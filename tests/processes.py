@@ -1,0 +1,67 @@
+"""Real trainers in processes of their own, on data that is read in a moment."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yofo_mlx import child, runs
+from yofo_mlx.runs import Run
+
+STEPS = 30
+RECIPE = """
+model = "tiny"
+lora = {{ rank = 4 }}
+episodes = {{ max_tokens = 400, draw = "full" }}
+evaluation = {{ valid_tasks = 1, queries = 1, shots = [0] }}
+train = {{ steps = {steps}, checkpoint_every = 10 }}
+[[tasks]]
+source = "{rows}"
+"""
+
+
+def write_recipe(folder: Path, steps: int) -> Path:
+    """Write a recipe and its data; a step takes some hundredths of a second."""
+    rows = folder / "rows.jsonl"
+    rows.write_text("".join(f'{{"input": "question {i}", "output": "yes"}}\n' for i in range(60)))
+    path = folder / f"{steps}.toml"
+    path.write_text(RECIPE.format(steps=steps, rows=rows))
+    return path
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """Return a recipe that takes a few seconds."""
+    return write_recipe(tmp_path, STEPS)
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """Return a recipe that takes hours."""
+    return write_recipe(tmp_path, 100_000)
+
+
+def start(*arguments: str | Path, **options: Any) -> "subprocess.Popen[Any]":
+    """Run the command line in a process of its own."""
+    command = child.command("yofo_mlx.cli", *map(str, arguments))
+    return subprocess.Popen(command, env=child.environment(), **options)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 90) -> Any:
+    """Return what a condition gives once it gives anything."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+def training_run(steps: int = 1) -> Run | None:
+    """Return the newest run once it has made some steps."""
+    found = runs.list_runs()
+    enough = found and sum(event["kind"] == "step" for event in found[0].events()) >= steps
+    return found[0] if enough else None
