@@ -1,7 +1,6 @@
 """How runs stand, read from their folders: no Textual in here, and no MLX."""
 
 import json
-import sys
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from tui.curve import Curve, Point
 from yofo_mlx import runs
 from yofo_mlx.death import Death, explain, last_words
-from yofo_mlx.events import FINAL_KINDS, Event
+from yofo_mlx.events import FINAL_KINDS, Event, figure
 from yofo_mlx.runs import Run, Status
 
 ENDED = frozenset({"finished", "stopped", "failed", "died"})
@@ -60,14 +59,6 @@ class RunView:
             return 1.0
         share = figure(self.step, "share")
         return None if share is None else min(max(share, 0.0), 1.0)
-
-
-def figure(event: Event | None, field: str) -> float | None:
-    """Return a field that is a finite number, None for anything else."""
-    value = None if event is None else event.get(field)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    return float(value) if -sys.float_info.max <= value <= sys.float_info.max else None
 
 
 class Follower:

@@ -24,6 +24,8 @@ recipes_app = typer.Typer(help="List, copy, check and explain recipes.", no_args
 app.add_typer(data_app, name="data")
 app.add_typer(recipes_app, name="recipes")
 
+MOST_WORDS = 4000  # characters of an error, whatever it quotes
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
 Overrides = Annotated[
     list[str] | None,
@@ -76,9 +78,9 @@ def _reader_left() -> ExitCode:
 
 
 def _complain(error: YofoError) -> ExitCode:
-    from yofo_mlx.text import printable
+    from yofo_mlx.text import clip, printable
 
-    print(f"error: {printable(error.message)}", file=sys.stderr)
+    print(f"error: {clip(printable(error.message), MOST_WORDS)}", file=sys.stderr)
     if error.hint:
         print(f"  {printable(error.hint)}", file=sys.stderr)
     return error.exit_code
@@ -96,7 +98,9 @@ def _usage(error: Exception) -> ExitCode:
     message = getattr(error, "format_message", None)
     if message is None:
         raise error
-    print(f"error: {message()}", file=sys.stderr)
+    from yofo_mlx.text import printable
+
+    print(f"error: {printable(message())}", file=sys.stderr)
     print("  `yofo --help` lists the verbs, `yofo VERB --help` their options", file=sys.stderr)
     return ExitCode.USAGE
 

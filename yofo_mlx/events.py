@@ -22,6 +22,7 @@ import errno
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,6 +155,14 @@ def parse(line: bytes) -> Event | None:
         return None
     known = isinstance(event, dict) and isinstance(event.get("kind"), str)
     return event if known and isinstance(event.get("t"), int | float) else None
+
+
+def figure(event: Event | None, field: str) -> float | None:
+    """Return a field that is a finite number, None for anything else."""
+    value = None if event is None else event.get(field)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if -sys.float_info.max <= value <= sys.float_info.max else None
 
 
 def end_torn_line(path: Path) -> None:

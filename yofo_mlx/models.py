@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.spm import check_tokenizer
+from yofo_mlx.text import shorten
 
 EMBEDDED = "tiny"
 T = TypeVar("T")
@@ -78,7 +79,14 @@ def model_config(path: Path) -> dict[str, Any]:
 
 def is_on_hub(name: str) -> bool:
     """Tell whether a model is named by its id on the hub."""
-    return name != EMBEDDED and not Path(name).expanduser().is_dir()
+    return name != EMBEDDED and not _is_folder(name)
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_dir()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
+        return False
 
 
 def model_path(name: str, revision: str | None = None, *, weights: bool = True) -> Path:
@@ -88,13 +96,13 @@ def model_path(name: str, revision: str | None = None, *, weights: bool = True) 
     """
     if name == EMBEDDED:
         return Path(__file__).parent / "tiny" / "model"
-    path = Path(name).expanduser()
     if not is_on_hub(name):
+        path = Path(name).expanduser()
         model_config(path)
         return path
-    if path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if name.count("/") != 1 or name.startswith((".", "/", "~")) or os.path.lexists(name):
         raise RecipeError(
-            f"there is no model {name!r}",
+            f"there is no model '{shorten(name, 200)}'",
             "give a hub id (owner/name), a model directory, or `tiny`",
         )
     return _download(name, revision, weights=weights)

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,9 @@ from yofo_mlx import paths
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import Event, EventReader, parse
 from yofo_mlx.files import disk_error, write_text
+from yofo_mlx.text import shorten
 
+FILES = "recipe.toml run.json events.jsonl past.jsonl console.log lock stop".split()
 FORMAT = 1  # of a run folder; a newer one is refused
 Status = Literal["created", "running", "stopping", "finished", "stopped", "failed", "died"]
 
@@ -151,7 +154,7 @@ def find(name: str) -> Run:
 
 
 def _find(name: str) -> Run:
-    if (Path(name) / "recipe.toml").is_file():
+    if _is_run(Path(name)):
         return Run(Path(name).absolute())
     everyone = list_runs()
     if name == "last" and everyone:
@@ -165,7 +168,8 @@ def _find(name: str) -> Run:
             f"{name!r} could be any of {len(matches)} runs",
             "write more of the id: " + ", ".join(run.run_id for run in matches[:5]),
         )
-    raise RecipeError(f"there is no run {name!r}", f"`yofo runs` lists the runs in {paths.runs()}")
+    shown = shorten(name, 200)
+    raise RecipeError(f"there is no run '{shown}'", f"`yofo runs` lists the runs in {paths.runs()}")
 
 
 def list_runs() -> list[Run]:
@@ -173,8 +177,21 @@ def list_runs() -> list[Run]:
     folder = paths.runs()
     if not folder.is_dir():
         return []
-    found = [Run(path) for path in folder.iterdir() if (path / "recipe.toml").is_file()]
+    found = [Run(path) for path in folder.iterdir() if _is_run(path)]
     return sorted(found, key=_age, reverse=True)
+
+
+def _is_run(path: Path) -> bool:
+    """Tell whether a folder is a run: no pipe to wait for, no link to write through."""
+    try:
+        modes = [(path / name).lstat().st_mode for name in FILES if os.path.lexists(path / name)]
+        return (path / "recipe.toml").is_file() and all(map(_is_own, modes))
+    except (OSError, ValueError):  # such as a name that is too long
+        return False
+
+
+def _is_own(mode: int) -> bool:
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def _age(run: Run) -> tuple[str, int]:

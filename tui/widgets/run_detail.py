@@ -9,11 +9,11 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.curve import smoothed
-from tui.follow import ENDED, TROUBLE, RunView, Shots, figure
+from tui.follow import ENDED, TROUBLE, RunView, Shots
 from tui.widgets.chart import Axes, Chart, Line
 from tui.widgets.meter import Meter
 from tui.words import MUTED, count, duration, lines, muted, number, percent, safe, status_word
-from yofo_mlx.events import Event
+from yofo_mlx.events import Event, figure
 
 LAST_WORDS = 5  # lines
 

@@ -8,9 +8,10 @@ from rich.text import Text
 from textual.binding import BindingType
 from textual.widgets import DataTable
 
-from tui.follow import RunView, figure
+from tui.follow import RunView
 from tui.widgets.keys import VIM
 from tui.words import MARKS, age, number
+from yofo_mlx.events import figure
 from yofo_mlx.text import printable
 
 # label, least width of the table at which the column is shown, cell

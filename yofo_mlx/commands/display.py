@@ -48,7 +48,7 @@ class _Steady:
                 self._display.show(event)
         except OSError:
             self._display = None
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
             return  # an event of another version, or a damaged one
 
     def close(self) -> None:
@@ -86,10 +86,10 @@ class LiveDisplay:
 
         self._console = Console(file=stream, highlight=False)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("{task.fields[numbers]}", markup=False),
             console=self._console,
             transient=True,
         )
@@ -103,11 +103,11 @@ class LiveDisplay:
             self._progress.update(
                 self._task,
                 completed=event["share"],
-                description=f"step {event['step']}",
-                numbers=numbers(event),
+                description=printable(f"step {event['step']}"),
+                numbers=printable(numbers(event)),
             )
         elif kind == "progress":
-            words = f"{event['phase']} {event['done']}/{event['total']}"
+            words = printable(f"{event['phase']} {event['done']}/{event['total']}")
             self._progress.update(self._task, description=words)
         elif line := describe(event):
             self._progress.console.print(line, markup=False)

@@ -9,9 +9,9 @@ from typing import Any
 from yofo_mlx import runs
 from yofo_mlx.death import explain
 from yofo_mlx.errors import ExitCode, RunError
-from yofo_mlx.events import Event, parse
+from yofo_mlx.events import Event, figure, parse
 from yofo_mlx.runs import Run
-from yofo_mlx.text import printable
+from yofo_mlx.text import printable, shorten
 
 COLUMNS = ("run_id", "status", "model", "step", "share", "loss", "tokens_per_s", "age")
 TROUBLE = frozenset({"failed", "died"})
@@ -44,7 +44,7 @@ def stop(name: str) -> ExitCode:
     if run.status() not in ("created", "running", "stopping"):
         raise RunError(f"run {run.run_id} is not running: {run.status()}", "nothing to stop")
     run.request_stop()
-    print(f"{run.run_id} will finish its step, save and exit", file=sys.stderr)
+    print(f"{printable(run.run_id)} will finish its step, save and exit", file=sys.stderr)
     return ExitCode.OK
 
 
@@ -56,12 +56,12 @@ def describe(run: Run) -> dict[str, Any]:
         "run_id": run.run_id,
         "status": run.status(),
         "path": str(run.path),
-        "model": started.get("model", ""),
-        "step": step.get("step", 0),
-        "share": step.get("share", 0.0),
-        "loss": step.get("loss"),
-        "tokens_per_s": step.get("tokens_per_s"),
-        "best_loss": _newest(run, "eval", best=True).get("loss"),
+        "model": shorten(str(started.get("model", "")), 200),
+        "step": int(figure(step, "step") or 0),
+        "share": figure(step, "share") or 0.0,
+        "loss": figure(step, "loss"),
+        "tokens_per_s": figure(step, "tokens_per_s"),
+        "best_loss": figure(_newest(run, "eval", best=True), "loss"),
         "created": _created(run),
         "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
     }
