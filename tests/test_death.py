@@ -3,17 +3,19 @@
 import fcntl
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import STEPS, short, start, training_run, wait_for  # noqa: F401
+from processes import STEPS, endless, short, start, training_run, wait_for  # noqa: F401
 
-from yofo_mlx import child, launch
+from yofo_mlx import child, launch, runs
 from yofo_mlx.death import explain, find_cause, first_words
 from yofo_mlx.events import EventWriter
 from yofo_mlx.recipe_file import find_recipe, load_recipe
@@ -62,6 +64,14 @@ def test_a_trainer_that_is_gone_without_a_known_word_was_killed() -> None:
 def test_the_words_of_an_earlier_trainer_explain_nothing() -> None:
     before = first_words("one") + MESSAGES["out of memory"] + "\n"
     death = explain(dead_run(before + first_words("two") + "step 8\n"))
+    assert death is not None and death.cause == "killed"
+
+
+def test_what_yofo_printed_itself_is_no_cause_whatever_it_quotes() -> None:
+    said = (
+        "the disk is full: checkpoint 2 waits for 1 s\nwarning: CUDA out of memory: 1 row dropped\n"
+    )
+    death = explain(dead_run(first_words("test") + said))
     assert death is not None and death.cause == "killed"
 
 
@@ -160,3 +170,29 @@ def test_on_a_mac_caffeinate_watches_the_trainer_and_its_absence_is_harmless(
     ]
     program.write_text("no program")
     keep_awake()
+
+
+def test_standard_streams_that_the_shell_closed_harm_nothing(short: Path) -> None:  # noqa: F811
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        command = child.command("yofo_mlx.cli", "recipes", "list")
+        done = subprocess.run(
+            f"{shlex.join(command)} {closed}", shell=True, env=child.environment(), timeout=60
+        )
+        assert done.returncode == 0
+    command = child.command("yofo_mlx.cli", "train", str(short), "--detach")
+    subprocess.run(f"{shlex.join(command)} <&- >&- 2>&-", shell=True, env=child.environment())
+    run = wait_for(training_run)
+    wait_for(lambda: not run.is_locked())
+    assert run.status() == "finished", run.console_path.read_text()
+
+
+def test_two_quick_interrupts_save_as_one_does(endless: Path) -> None:  # noqa: F811
+    process = start("train", endless, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    run = wait_for(lambda: training_run(3))
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    assert process.wait(60) == 130
+    last = runs.last_event(run.events_path)
+    assert last is not None and (run.status(), last["kind"]) == ("stopped", "stopped")
+    assert run.checkpoint_path(last["step"]).is_dir()

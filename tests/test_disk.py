@@ -116,7 +116,7 @@ def test_no_run_is_left_behind_where_there_is_no_room_for_one(disk: Disk, yofo: 
     assert not runs.list_runs() and not list(paths.runs().glob("*"))
 
 
-@pytest.mark.parametrize("verb", [("train", "tiny"), ("resume", "last"), ("stop", "last")])
+@pytest.mark.parametrize("verb", [("train", "tiny"), ("resume", "last")])
 def test_a_read_only_disk_is_named(disk: Disk, yofo: Any, verb: tuple[str, ...]) -> None:
     run = launch.create_run(small_recipe(), "read-only")
     disk.remount("ro")
@@ -182,6 +182,59 @@ def test_an_event_that_does_not_fit_leaves_no_torn_line(disk: Disk) -> None:
     ballast.unlink()
     writer.write("step", step=3)
     assert [event["step"] for event in EventReader(path)] == [1, 3]
+
+
+def test_a_stream_that_cannot_be_rolled_back_for_want_of_room_stays_as_it_was(disk: Disk) -> None:
+    path = disk.path / "events.jsonl"
+    writer = EventWriter(path)
+    position = writer.write("started") and writer.position
+    for step in range(200):
+        writer.write("step", step=step, filler="x" * 100)
+    whole = path.read_bytes()
+    ballast = disk.fill(4 * KB)
+    with pytest.raises(OSError, match="No space"):
+        writer.roll_back(position, 0)
+    assert path.read_bytes() == whole
+    ballast.unlink()
+    writer.roll_back(position, 0)
+    writer.write("step", step=1)
+    assert [event["kind"] for event in EventReader(path)] == ["started", "step"]
+    kept = EventReader(path.with_name("past.jsonl")).read()
+    assert [event.get("step") for event in kept] == [*range(200), 0]
+
+
+def test_a_disk_without_room_for_names_is_full_too(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    entries: list[TaskEntry],  # noqa: F811
+    disk: Disk,
+) -> None:
+    disk.remount("nr_inodes=14")
+    run = launch.create_run(small_recipe(), "names")
+    with pytest.raises(RunError, match="is full"):
+        run_it(small_recipe(), entries, run=run)
+    disk.remount("nr_inodes=1000")
+    run_it(small_recipe(), entries, run=run)
+    assert run.status() == "finished"
+
+
+def test_a_console_on_a_full_disk_does_not_end_the_wait_for_room(
+    disk: Disk, capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def write(self, text: str) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sys.stderr", Full())
+    tried = []
+
+    def write() -> None:
+        tried.append(1)
+        if len(tried) < 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    patiently(write, "a file")
+    assert len(tried) == 2
 
 
 def test_files_and_folders_on_a_full_disk_stay_what_they_were(disk: Disk) -> None:

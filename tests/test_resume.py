@@ -11,6 +11,8 @@ import pytest
 
 from yofo_mlx import child, paths, runs
 from yofo_mlx.checkpoints import list_checkpoints
+from yofo_mlx.death import explain
+from yofo_mlx.events import EventWriter
 from yofo_mlx.runs import Run
 
 ROWS = "".join(f'{{"input": "question {i}", "output": "yes"}}\n' for i in range(20))
@@ -172,9 +174,11 @@ def test_a_corrupt_checkpoint_is_named_and_the_one_before_is_used(
 def test_when_no_checkpoint_can_be_read_the_run_says_so_and_keeps_them(yofo: Any, run: Run) -> None:
     for path in list_checkpoints(run):
         damage(path / "adapters.safetensors")
-    code, _, err = yofo("resume", "last")
-    assert code == 1 and err.count("cannot be read") == 2 and "begin at step 0" in err
-    assert len([path for path in run.checkpoints_path.iterdir() if "unreadable" in path.name]) == 2
+    before = list_checkpoints(run)
+    for _ in range(2):
+        code, _, err = yofo("resume", "last")
+        assert code == 1 and err.count("cannot be read") == 2 and "begin at step 0" in err
+    assert list_checkpoints(run) == before
 
 
 def test_a_half_written_checkpoint_is_not_taken_for_one_and_is_removed(yofo: Any, run: Run) -> None:
@@ -202,3 +206,93 @@ def test_what_mlx_raises_for_want_of_memory_is_two_lines_and_has_a_cause(
     assert code == 1 and message in err and "yofo resume" in err and "Traceback" not in err
     last = runs.last_event(runs.list_runs()[0].events_path)
     assert last is not None and (last["kind"], last["cause"]) == ("failed", cause)
+
+
+def test_an_error_that_may_pass_sets_no_checkpoint_aside(
+    yofo: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = list_checkpoints(run)
+
+    def fail(path: Path) -> None:
+        raise RuntimeError("[malloc_or_wait] Unable to allocate 1 bytes.")
+
+    with monkeypatch.context() as context:
+        context.setattr("yofo_mlx.checkpoints.load_arrays", fail)
+        code, _, err = yofo("resume", "last")
+    assert code == 1 and "not enough memory" in err
+    assert list_checkpoints(run) == before
+    assert yofo("resume", "last")[0] == 0
+    assert [event["step"] for event in run.events() if event["kind"] == "step"] == [1, 2, 3, 4]
+
+
+def test_a_damaged_record_is_told_and_another_recipe_is_refused_with_nothing_moved(
+    yofo: Any, run: Run
+) -> None:
+    before = list_checkpoints(run)
+    (run.path / "run.json").write_text("{")
+    recipe = run.recipe_path.read_text()
+    run.recipe_path.write_text(recipe.replace("rank = 2", "rank = 3"))
+    code, _, err = yofo("resume", "last")
+    assert code == 1 and "is of another recipe" in err
+    assert list_checkpoints(run) == before
+    run.recipe_path.write_text(recipe)
+    (run.path / "run.json").write_text("{")
+    assert yofo("resume", "last")[0] == 0
+    assert "run.json is missing or damaged" in warnings(run)[-1]
+    assert run.info()["format"] == 1 and run.info()["recipe"]["lora"]["rank"] == 2
+
+
+def test_a_checkpoint_that_stepped_aside_for_one_that_never_came_is_put_back(
+    yofo: Any, run: Run
+) -> None:
+    newest = list_checkpoints(run)[0]
+    aside = newest.with_name(f".part.{newest.name}.abc")
+    aside.mkdir()
+    newest.rename(aside / newest.name)
+    assert yofo("resume", "last")[0] == 0
+    steps = [event["step"] for event in run.events() if event["kind"] == "step"]
+    assert steps == [1, 2, 3, 4] and not aside.exists()
+    past = (run.path / "past.jsonl").read_text().splitlines()
+    assert json.loads(past[-1])["step"] == 3
+
+
+def test_a_stream_that_is_lost_begins_again_and_says_so(yofo: Any, run: Run) -> None:
+    run.events_path.unlink()
+    assert yofo("resume", "last")[0] == 0
+    assert next(iter(run.events()))["kind"] == "started"
+    assert "the events before step 3 are lost" in warnings(run)
+    assert run.status() == "finished"
+
+
+def test_ctrl_c_while_a_run_loads_leaves_it_stopped(
+    yofo: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr("yofo_mlx.commands.train._load", interrupt)
+        code, _, err = yofo("resume", "last")
+    assert code == 130 and f"yofo resume {run.run_id}" in err
+    assert run.status() == "stopped"
+    assert yofo("resume", "last")[0] == 0 and run.status() == "finished"
+
+
+def test_a_run_that_died_while_it_was_loading_is_dead_whatever_it_was_before(run: Run) -> None:
+    writer = EventWriter(run.events_path)
+    for before in ("stopped", "failed"):
+        writer.write(before, step=3)
+        assert run.status() == before
+        writer.write("loading", process=1)
+        assert run.status() == "died"
+        death = explain(run)
+        assert death is not None and death.cause == "killed"
+
+
+def test_a_run_outside_the_home_is_called_by_its_quoted_path(
+    yofo: Any, run: Run, tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved run"
+    run.path.rename(moved)
+    assert yofo("resume", moved)[0] == 0
+    assert runs.word(Run(moved)) == f"'{moved}'"

@@ -72,14 +72,25 @@ def run_it(
     def should_stop() -> bool:
         return stop_after is not None and any(e.get("step") == stop_after for e in events)
 
+    hurries = False
+
     def listen(event: Event) -> None:
+        nonlocal hurries
         events.append(event)
-        if interrupt(event):
-            raise KeyboardInterrupt
+        hurries = hurries or interrupt(event)
 
     workload = make_workload(recipe, entries, base.tokenizer)
     planner = make_planner(recipe, base.path)
-    train(run, recipe, base, workload, planner=planner, should_stop=should_stop, on_event=listen)
+    train(
+        run,
+        recipe,
+        base,
+        workload,
+        planner=planner,
+        should_stop=should_stop,
+        should_leave=lambda: hurries,
+        on_event=listen,
+    )
     return run, events
 
 

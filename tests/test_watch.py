@@ -61,11 +61,14 @@ def test_a_watcher_of_a_run_that_is_resumed_hears_what_is_new_and_nothing_twice(
         writer.write("step", step=2)
         assert [next(heard)["step"] for _ in range(2)] == [1, 2]
         writer.roll_back(position, 1)
-        resumed = next(heard)
-        assert (resumed["kind"], resumed["step"]) == ("resumed", 1)
-        assert next(heard)["step"] == 1  # where its bar is to stand
-        writer.write("step", step=2)
-        assert next(heard)["step"] == 2
+        writer.write("step", step=2, loss=1.0)
+        writer.write("step", step=3)
+        found = [next(heard) for _ in range(3)]
+        assert [(event["kind"], event["step"]) for event in found] == [
+            ("resumed", 1),
+            ("step", 2),
+            ("step", 3),
+        ]
 
 
 def kill_once(run: Run) -> int:
@@ -118,7 +121,7 @@ def dying(run: Run, message: str) -> list[str]:
         f"EventWriter(pathlib.Path({str(run.events_path)!r})).write('plan', **{PLAN!r})\n"
         f"sys.stderr.write({first_words('test')!r} + {message!r})\n"
         "sys.stderr.flush()\n"
-        "os.abort()\n"
+        f"os.kill(os.getpid(), {int(signal.SIGABRT if message else signal.SIGKILL)})\n"
     )
     return [sys.executable, "-c", script]
 
@@ -130,7 +133,7 @@ def supervised(run: Run, deaths: list[str], restarts: int, monkeypatch: Any) -> 
     def command(module: str, *arguments: str) -> list[str]:
         message = deaths[len(started)] if len(started) < len(deaths) else ""
         started.append(message)
-        return dying(run, message) if message else [sys.executable, "-c", ""]
+        return dying(run, message) if len(started) <= len(deaths) else [sys.executable, "-c", ""]
 
     monkeypatch.setattr(child, "command", command)
     monkeypatch.setattr(restart, "PAUSE_S", 0)
@@ -149,6 +152,24 @@ def test_after_n_restarts_a_run_is_given_up(fresh: Run, monkeypatch: pytest.Monk
     deaths = list(MESSAGES.values())
     assert supervised(fresh, deaths, 2, monkeypatch) == (1, 3)
     assert supervised(fresh, deaths, 9, monkeypatch) == (0, len(deaths) + 1)
+
+
+def test_after_a_second_kill_in_a_row_the_chunks_get_smaller(
+    fresh: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert supervised(fresh, [""], 5, monkeypatch) == (0, 2)
+    assert "largest_chunk" not in fresh.info()
+    assert supervised(fresh, ["", ""], 5, monkeypatch) == (0, 3)
+    assert fresh.info()["largest_chunk"] == 1024
+
+
+def test_a_detached_run_is_known_by_the_process_that_trains_it(endless: Path) -> None:  # noqa: F811
+    run = launch.start(endless)
+    pid = runs.holder(run)
+    assert pid and pid != os.getpid()
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not run.is_locked())
+    assert run.status() == "died"
 
 
 def test_a_run_that_was_asked_to_stop_is_not_started_again(

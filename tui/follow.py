@@ -14,7 +14,7 @@ from yofo_mlx.runs import Run, Status
 ENDED = frozenset({"finished", "stopped", "failed", "died"})
 TROUBLE = frozenset({"failed", "died"})
 SILENT = TROUBLE | {"created"}  # what the console says is all there is
-KEPT = FINAL_KINDS | {"started", "progress", "step", "eval"}  # kinds whose last event is shown
+KEPT = frozenset({"started", "progress", "step", "eval"})  # kinds whose last event is shown
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ class Follower:
         self._losses, self._valid = Curve(), Curve()
         self._warnings: deque[Event] = deque(maxlen=20)
         self._last: dict[str, Event] = {}
+        self._end: Event | None = None
         self._busy = False
 
     def poll(self) -> RunView:
@@ -84,10 +85,11 @@ class Follower:
         if stamp == self._stamp and self._view.status in ENDED:
             return self._view
         status = self._run.status()
-        fresh = list(self._reader)
-        if self._reader.restarts != self._restarts:  # the run was resumed: its stream was replaced
-            self._forget()
-        for event in fresh:
+        fresh = False
+        for event in self._reader:
+            fresh = True
+            if self._reader.restarts != self._restarts:  # resumed: its stream was replaced
+                self._forget()
             self._absorb(event)
         if fresh or status != self._view.status or stamp != self._stamp:
             self._view = self._look(status)
@@ -98,6 +100,8 @@ class Follower:
         kind = event["kind"]
         if kind in KEPT:
             self._last[kind] = event
+        if kind in FINAL_KINDS:
+            self._end = event
         step, loss = figure(event, "step"), figure(event, "loss")
         if kind == "step" and step is not None and loss is not None:
             self._losses.add(step, loss)
@@ -110,7 +114,6 @@ class Follower:
 
     def _look(self, status: Status) -> RunView:
         started, evaluated = self._last.get("started"), self._last.get("eval")
-        ends = [self._last[kind] for kind in FINAL_KINDS if kind in self._last]
         eval_step = figure(evaluated, "step")
         report = read_report(self._run)
         return RunView(
@@ -121,7 +124,7 @@ class Follower:
             planned=_planned(started),
             step=self._last.get("step"),
             progress=self._last.get("progress") if self._busy and status not in ENDED else None,
-            end=ends[-1] if ends and status in ENDED else None,
+            end=self._end if status in ENDED else None,
             losses=self._losses.points(),
             valid_losses=self._valid.points(),
             base=by_shots(report, "base"),

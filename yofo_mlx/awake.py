@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 
+from yofo_mlx.talk import say
+
 
 def keep_awake() -> None:
     """Keep the system awake until this process ends; elsewhere than on a Mac do nothing.
@@ -24,4 +26,4 @@ def keep_awake() -> None:
             start_new_session=True,
         )
     except OSError as error:
-        sys.stderr.write(f"warning: the Mac may fall asleep: {error}\n")
+        say(f"warning: the Mac may fall asleep: {error}")

@@ -13,12 +13,21 @@ from mlx.utils import tree_flatten, tree_unflatten
 from yofo_mlx.adapters import WEIGHTS_FILE, adapter_weights, save_adapter
 from yofo_mlx.arrays import load_arrays, save_arrays
 from yofo_mlx.errors import RunError
-from yofo_mlx.files import digest, new_folder, patiently, remove_leftovers, replacing
+from yofo_mlx.files import (
+    digest,
+    new_folder,
+    patiently,
+    remove_leftovers,
+    replacing,
+    sync_folder,
+)
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.runs import Run
+from yofo_mlx.text import reason
 
 OPTIMIZER_FILE = "optimizer_state.safetensors"
 STATE_FILE = "trainer_state.json"
+STATE = "optimizer"  # first part of its arrays' names
 SET_ASIDE = "-unreadable"
 
 
@@ -46,10 +55,12 @@ def save_checkpoint(
     path = run.checkpoint_path(state.step)
 
     def write() -> None:
-        run.checkpoints_path.mkdir(exist_ok=True)
+        if not run.checkpoints_path.exists():
+            run.checkpoints_path.mkdir()
+            sync_folder(run.path)
         with new_folder(path) as folder:
             save_adapter(folder, model, recipe.lora, recipe.model)
-            arrays = dict(tree_flatten({"optimizer": optimizer.state}))
+            arrays = dict(tree_flatten({STATE: optimizer.state}))
             save_arrays(folder / OPTIMIZER_FILE, arrays)
             sums = {name: digest(folder / name) for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
             content = asdict(state) | {"sha256": sums}
@@ -66,43 +77,55 @@ def resume_newest(run: Run, model: Any, optimizer: Any) -> tuple[TrainerState | 
     """Put the newest readable checkpoint back; return where the run stood, and what was unreadable.
 
     Without any checkpoint there is no state; if there are some and none can be read, that is an
-    error. What cannot be read is set aside under another name.
+    error. What cannot be read is set aside under another name, once one before it was.
     """
     for folder in (run.path, run.checkpoints_path, run.adapter_path):
         remove_leftovers(folder)
-    unreadable: list[str] = []
+    unreadable: dict[Path, str] = {}
     for path in list_checkpoints(run):
         try:
-            return load_checkpoint(path, model, optimizer), unreadable
-        except RunError as error:
-            unreadable.append(error.message)
-            path.rename(_free_name(path))
+            state = load_checkpoint(path, model, optimizer)
+        except Damaged as error:
+            unreadable[path] = error.message
+            continue
+        for damaged in unreadable:
+            damaged.rename(_free_name(damaged))
+        return state, list(unreadable.values())
     if unreadable:
         raise RunError(
-            "; ".join(unreadable),
+            "; ".join(unreadable.values()),
             f"no other is left; remove {run.checkpoints_path} to begin at step 0",
         )
     return None, []
 
 
+class Damaged(RunError):
+    """A checkpoint that is not what was written."""
+
+
 def load_checkpoint(path: Path, model: Any, optimizer: Any) -> TrainerState:
-    """Put adapter and optimizer state back, and return where the run stood."""
+    """Put adapter and optimizer state back, and return where the run stood.
+
+    Raises Damaged for what will never be readable; any other error says nothing about the
+    checkpoint: the disk or the memory may be better another time.
+    """
     try:
         values = _read_state(path)
-        weights, arrays = load_arrays(path / WEIGHTS_FILE), load_arrays(path / OPTIMIZER_FILE)
         state = TrainerState(**{field.name: values[field.name] for field in fields(TrainerState)})
-        if _shapes(arrays) != _shapes(dict(tree_flatten({"optimizer": optimizer.state}))):
-            raise ValueError("its optimizer state is of another recipe")
-        if _shapes(weights) != _shapes(adapter_weights(model)):
-            raise ValueError("its adapter has another shape than the recipe's")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        reason = f"{error!r}" if isinstance(error, KeyError) else f"{error}"
-        raise RunError(
-            f"checkpoint {path} cannot be read: {reason}",
+    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Damaged(
+            f"checkpoint {path} cannot be read: {reason(error)}",
             "remove that folder to resume from the checkpoint before it",
         ) from error
+    weights, arrays = load_arrays(path / WEIGHTS_FILE), load_arrays(path / OPTIMIZER_FILE)
+    as_now = _shapes(adapter_weights(model)), _shapes(dict(tree_flatten({STATE: optimizer.state})))
+    if (_shapes(weights), _shapes(arrays)) != as_now:
+        raise RunError(
+            f"checkpoint {path} is of another recipe: its arrays have other shapes",
+            "restore the recipe.toml or run.json that the run began with",
+        )
     model.load_weights(list(weights.items()), strict=False)
-    optimizer.state = tree_unflatten(list(arrays.items()))["optimizer"]
+    optimizer.state = tree_unflatten(list(arrays.items()))[STATE]
     mx.eval(model.parameters(), optimizer.state)
     return state
 
@@ -136,7 +159,8 @@ def list_checkpoints(run: Run) -> list[Path]:
     if not run.checkpoints_path.is_dir():
         return []
     named = [path for path in run.checkpoints_path.iterdir() if path.name.isdecimal()]
-    return sorted((path for path in named if (path / STATE_FILE).is_file()), reverse=True)
+    whole = [path for path in named if (path / STATE_FILE).is_file()]
+    return sorted(whole, key=lambda path: int(path.name), reverse=True)
 
 
 def keep_best(run: Run, model: Any, recipe: Recipe) -> None:

@@ -50,6 +50,7 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id, a part of i
 
 def main() -> None:
     """Run the command line and exit; a user's mistake is two lines, never a traceback."""
+    _open_standard_streams()
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
@@ -71,18 +72,32 @@ def main() -> None:
     sys.exit(int(code or 0))
 
 
+def _open_standard_streams() -> None:
+    """Put the null device where the shell closed one, before a file of ours gets its number."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115
+
+
 def _reader_left() -> ExitCode:
     """Let nothing more be flushed to a reader of our output that is gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return ExitCode.OK
 
 
 def _complain(error: YofoError) -> ExitCode:
+    from yofo_mlx.talk import say
     from yofo_mlx.text import clip, printable
 
-    print(f"error: {clip(printable(error.message), MOST_WORDS)}", file=sys.stderr)
+    say(f"error: {clip(printable(error.message), MOST_WORDS)}")
     if error.hint:
-        print(f"  {printable(error.hint)}", file=sys.stderr)
+        say(f"  {printable(error.hint)}")
     return error.exit_code
 
 

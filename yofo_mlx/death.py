@@ -68,6 +68,10 @@ CAUSES: Final = (
         "`yofo resume` goes on from the last checkpoint; please report the lines above",
     ),
 )
+# What yofo prints itself speaks of no death, whatever it quotes.
+_OWN: Final = re.compile(
+    r"^(warning: |  |step +\d|plan: |run \S+: |going on from |the disk is full: )"
+)
 # A crash leaves words, since the trainer has Python's fault handler on; a kill leaves none.
 _SILENT: Final = Cause(
     KILLED,
@@ -101,7 +105,8 @@ def explain(run: Run) -> Death | None:
     if last is not None and last["kind"] == "failed":
         message, hint = str(last.get("message", "")), str(last.get("hint", ""))
         return Death(str(last.get("cause", "")), message, hint, words)
-    cause = find_cause("\n".join(words)) or (_FULL_NOW if _is_full(run.path) else _SILENT)
+    foreign = [line for line in words if not _OWN.search(line)]
+    cause = find_cause("\n".join(foreign)) or (_FULL_NOW if _is_full(run.path) else _SILENT)
     return Death(cause.name, cause.words, cause.hint, words)
 
 

@@ -48,9 +48,17 @@ class Query:
 
 
 def evaluate_entry(
-    base: Base, recipe: Recipe, entry: TaskEntry, *, valid: bool = False
+    base: Base,
+    recipe: Recipe,
+    entry: TaskEntry,
+    *,
+    valid: bool = False,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[Measure]:
-    """Measure a recipe's task with the model as it is; `valid` asks the validation queries."""
+    """Measure a recipe's task with the model as it is; `valid` asks the validation queries.
+
+    `check` is called before each number of shots, and may raise.
+    """
     task = entry.task
     return evaluate_task(
         base.model,
@@ -62,6 +70,7 @@ def evaluate_entry(
         metric=entry.metric,
         answer_after=entry.answer_after,
         separator=entry.separator,
+        check=check,
     )
 
 
@@ -76,6 +85,7 @@ def evaluate_task(
     metric: str = "exact",
     answer_after: str | None = None,
     separator: str | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[Measure]:
     """Measure a task at each number of shots that fits `max_tokens`."""
     judge = partial(metrics.score, metric=metric, answer_after=answer_after, separator=separator)
@@ -83,6 +93,7 @@ def evaluate_task(
     for draw in range(settings.draws):
         prompt = draw_prompt(segmenter, task, settings, seed=seed, draw=draw)
         for shots, cache in growing_prefix(model, prompt, settings.shots, max_tokens):
+            check()
             first = shots == 0
             if metric == "exact" and answer_after is None:
                 results = compare(model, cache, prompt.queries, first=first)

@@ -4,6 +4,7 @@ It tells the run as it counts: what was written after the checkpoint that a run 
 taken back, since it happens again. So a resumed run has the stream of one that never stopped.
 
 Kinds and their fields:
+    loading     process            of the trainer; taken back when it goes on
     started     run_id, model, steps|tokens (planned), train_tasks, held_out_tasks,
                 trainable_parameters
     plan        chunk, stash, model_gb, step_gb, limit_gb, native_attention
@@ -28,7 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from yofo_mlx.files import patiently, replacing, sync
+from yofo_mlx.files import patiently, replacing, sync, sync_folder
 
 VERSION: Final = 1
 FINAL_KINDS: Final = frozenset({"finished", "stopped", "failed"})
@@ -46,20 +47,24 @@ class EventWriter:
         self._open()
 
     def _open(self) -> None:
+        is_new = not self.path.exists()
         end_torn_line(self.path)
         self._file = self.path.open("ab", buffering=0)
+        if is_new:
+            sync_folder(self.path.parent)
         self.position = self._file.seek(0, os.SEEK_END)
 
     def write(self, kind: str, **fields: Any) -> Event:
         """Append one event and return it; raise OSError if the disk does not take it."""
         event = {"v": VERSION, "t": round(time.time(), 3), "kind": kind} | fields
         line = _line(event)
-        patiently(lambda: self._append(line), "the event stream")
+        patiently(lambda: self.append(line), "the event stream")
         if kind in FINAL_KINDS:
             self.sync()
         return event
 
-    def _append(self, line: bytes) -> None:
+    def append(self, line: bytes) -> None:
+        """Append a line, or several, as a whole; raise OSError and leave nothing of it."""
         try:
             if self._file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
@@ -78,23 +83,37 @@ class EventWriter:
         The lines are kept in `past.jsonl`, followed by a `resumed` event, which is returned. The
         stream is replaced, not shortened in place, so that a reader can tell.
         """
-        self.close()
-        whole = self.path.read_bytes()
         resumed = {"v": VERSION, "t": round(time.time(), 3), "kind": "resumed", "step": step}
-        past = self.path.with_name(PAST_FILE)
-        end_torn_line(past)
-        with past.open("ab") as file:
-            file.write(whole[position:] + _line(resumed))
-            file.flush()
-            sync(file.fileno())
-        with replacing(self.path) as temporary:
-            temporary.write_bytes(whole[:position])
+        whole = self.path.read_bytes()
+        position = min(position, _end_of_training(whole))
+        lost = [event for line in whole[position:].splitlines() if (event := parse(line))]
+        if any(event["kind"] != "loading" for event in lost):
+            past = EventWriter(self.path.with_name(PAST_FILE))
+            lines = whole[position:].rstrip(b"\n") + b"\n" + _line(resumed)
+            patiently(lambda: past.append(lines), PAST_FILE)
+            past.sync()
+            past.close()
+
+        def shorten() -> None:
+            with replacing(self.path) as temporary:
+                temporary.write_bytes(whole[:position])
+
+        patiently(shorten, "the event stream")
+        self.close()
         self._open()
         return resumed
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _end_of_training(stream: bytes) -> int:
+    """Return where a stream ends but for the words of trainers that were only loading."""
+    lines = stream.splitlines(keepends=True)
+    while lines and (event := parse(lines[-1])) and event["kind"] == "loading":
+        lines.pop()
+    return sum(map(len, lines))
 
 
 def _line(event: Event) -> bytes:

@@ -5,7 +5,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from yofo_mlx.errors import RunError
+from yofo_mlx.talk import say
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 PART = ".part."  # how temporary names begin
@@ -65,8 +65,14 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed writer left under temporary names; nobody else may be writing there."""
+    """Remove what a killed writer left under temporary names; nobody else may be writing there.
+
+    What had stepped aside for its replacement is put back if that never came.
+    """
     for path in folder.glob(f"{PART}*"):
+        for aside in [folder / name for name in _names(path) if _stepped_aside(path, name)]:
+            if not aside.exists():
+                os.replace(path / aside.name, aside)
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -92,7 +98,7 @@ def patiently(action: Callable[[], T], what: str) -> T:
         except OSError as error:
             if error.errno not in FULL:
                 raise
-        sys.stderr.write(f"the disk is full: {what} waits for {wait} s\n")
+        say(f"the disk is full: {what} waits for {wait} s")
         time.sleep(wait)
     return action()
 
@@ -121,7 +127,7 @@ def why_not_written(folder: Path, nbytes: int) -> OSError:
     number = errno.EIO
     if room.f_flag & os.ST_RDONLY:
         number = errno.EROFS
-    elif room.f_bavail * room.f_frsize < nbytes:
+    elif room.f_bavail * room.f_frsize < nbytes or (room.f_files and not room.f_favail):
         number = errno.ENOSPC
     return OSError(number, os.strerror(number), str(folder))
 
@@ -145,6 +151,14 @@ def sync(descriptor: int) -> None:
     os.fsync(descriptor)
 
 
+def _names(path: Path) -> list[str]:
+    return [entry.name for entry in path.iterdir()] if path.is_dir() else []
+
+
+def _stepped_aside(path: Path, name: str) -> bool:
+    return path.name.startswith(f"{PART}{name}.")
+
+
 def _replace_folder(source: Path, target: Path) -> None:
     """Rename `source` to `target`; a folder in the way steps aside first."""
     os.chmod(source, 0o755)
@@ -153,5 +167,10 @@ def _replace_folder(source: Path, target: Path) -> None:
         return
     aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{PART}{target.name}."))
     os.replace(target, aside / target.name)
-    os.replace(source, target)
-    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        os.replace(source, target)
+    except BaseException:
+        os.replace(aside / target.name, target)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

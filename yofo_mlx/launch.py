@@ -4,9 +4,10 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from yofo_mlx import child, runs
-from yofo_mlx.files import disk_error, write_text
+from yofo_mlx.files import disk_error, sync_folder, write_text
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import load_recipe, to_toml, validate
 from yofo_mlx.runs import Run
@@ -18,22 +19,33 @@ def create_run(recipe: Recipe, name: str) -> Run:
     run = runs.create(name)
     try:
         write_text(run.recipe_path, to_toml(recipe))
-        runs.save_info(run, {"format": runs.FORMAT, "recipe": recipe.model_dump(mode="json")})
+        runs.save_info(run, first_info(recipe))
+        sync_folder(run.path.parent)
     except OSError as error:
         shutil.rmtree(run.path, ignore_errors=True)
         raise disk_error(error, run.path.parent) from error
     return run
 
 
-def run_recipe(run: Run) -> tuple[Recipe, bool]:
-    """Return the recipe that a run began with, and whether `recipe.toml` still says the same."""
+def first_info(recipe: Recipe) -> dict[str, Any]:
+    """Return what run.json holds from the first."""
+    return {"format": runs.FORMAT, "recipe": recipe.model_dump(mode="json")}
+
+
+def run_recipe(run: Run) -> tuple[Recipe, list[tuple[str, str]]]:
+    """Return the recipe that a run began with, and warnings of what no longer says the same."""
     if (began := run.info().get("recipe")) is None:
-        return load_recipe(run.recipe_path), True
+        message = f"{run.path / 'run.json'} is missing or damaged"
+        hint = "the run goes on by its recipe.toml; what it was made with is not known any more"
+        return load_recipe(run.recipe_path), [(message, hint)]
     recipe = validate(began, str(run.path / "run.json"))
     try:
-        return recipe, run.recipe_path.read_text(encoding="utf-8") == to_toml(recipe)
+        if run.recipe_path.read_text(encoding="utf-8") == to_toml(recipe):
+            return recipe, []
     except (OSError, ValueError):
-        return recipe, False
+        pass
+    message = f"{run.recipe_path} was edited after the run began"
+    return recipe, [(message, "the run goes on as it began; start a new one for the new recipe")]
 
 
 def start(
@@ -59,9 +71,11 @@ def detach(run: Run, *, force: bool = False, restarts: int = 0) -> int:
     again after it died.
     """
     # The child inherits the lock: from its birth on, nobody else can take the run.
+    run.check_format()
     with runs.locked(run) as lock:
         run.stop_path.unlink(missing_ok=True)
         process = spawn(run, lock, force=force, restarts=restarts)
+        runs.sign(run, lock, process.pid)
     return process.pid
 
 

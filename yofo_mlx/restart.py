@@ -1,7 +1,6 @@
 """Start a trainer again after it died, in smaller pieces if that was why."""
 
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from yofo_mlx import launch, runs
 from yofo_mlx.death import CAUSES, DISK, KILLED, MEMORY, WATCHDOG, explain
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.runs import Run
+from yofo_mlx.talk import say
 
 SURVIVED: Final = frozenset({cause.name for cause in CAUSES} | {KILLED})
 PAUSE_S: Final = 2
@@ -23,9 +23,11 @@ LESS: Final = 0.8  # of the memory that a step was expected to need
 
 def supervise(run: Run, lock: int, restarts: int, *, force: bool = False) -> int:
     """Train in a child process, and again as often as it dies; return the last exit code."""
+    kills = 0
     with runs.locked(run, lock) as held:
         for left in range(restarts, -1, -1):
             process = launch.spawn(run, held, force=force)
+            runs.sign(run, held, process.pid)
             with _forwarding(process):
                 code = process.wait()
             runs.sign(run, held)
@@ -33,7 +35,10 @@ def supervise(run: Run, lock: int, restarts: int, *, force: bool = False) -> int
             ended = code in (ExitCode.OK, ExitCode.INTERRUPTED) or run.stop_path.exists()
             if ended or death is None or death.cause not in SURVIVED or not left:
                 break
-            _say(f"{death.message}; it is started again ({left} times left)")
+            say(f"{death.message}; it is started again ({left} times left)")
+            kills = kills + 1 if death.cause == KILLED else 0
+            if kills > 1:  # the system kills without a word what takes too much memory
+                _shrink(run, MEMORY)
             _pause(run, PAUSE_DISK_S if death.cause == DISK else PAUSE_S)
     return code if code >= 0 else int(ExitCode.FAILED)
 
@@ -43,17 +48,25 @@ def shrink(run: Run) -> tuple[str, str] | None:
     death = explain(run)
     if death is None or death.cause not in (MEMORY, WATCHDOG):
         return None
+    chunk = _shrink(run, death.cause)
+    if chunk is None:
+        return None
+    message = f"{death.message}: the run goes on in chunks of at most {chunk} tokens"
+    return message, "its gradients are the same but for rounding"
+
+
+def _shrink(run: Run, cause: str) -> int | None:
+    """Lower the chunk that run.json allows, after an out-of-memory the memory too."""
     plans = [event for event in run.events() if event["kind"] == "plan"]
     if not plans:
         return None
     plan, info = plans[-1], run.info()
     chunk = max(plan["chunk"] // 2, LEAST_CHUNK) if plan["chunk"] else FIRST_CHUNK
     change: dict[str, Any] = {"largest_chunk": chunk}
-    if death.cause == MEMORY:
+    if cause == MEMORY:
         change["limit_gb"] = round(plan["model_gb"] + LESS * plan["step_gb"], 4)
     runs.save_info(run, info | change)
-    message = f"{death.message}: the run goes on in chunks of at most {chunk} tokens"
-    return message, "its gradients are the same but for rounding"
+    return chunk
 
 
 @contextmanager
@@ -76,8 +89,3 @@ def _pause(run: Run, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end and not run.stop_path.exists():
         time.sleep(min(1.0, seconds))
-
-
-def _say(words: str) -> None:
-    sys.stderr.write(f"{words}\n")
-    sys.stderr.flush()

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import stat
 import time
 from collections.abc import Iterator
@@ -100,7 +101,7 @@ class Run:
     def check_format(self) -> None:
         """Refuse a folder that a newer version wrote."""
         found = self.info().get("format", FORMAT)
-        if found != FORMAT:
+        if not isinstance(found, int) or found > FORMAT:
             raise RunError(
                 f"run {self.run_id} was made by a newer yofo (run folders of format {found})",
                 f"update yofo: this version reads format {FORMAT}",
@@ -172,6 +173,12 @@ def _find(name: str) -> Run:
     raise RecipeError(f"there is no run '{shown}'", f"`yofo runs` lists the runs in {paths.runs()}")
 
 
+def word(run: Run) -> str:
+    """Return what to call a run on the command line."""
+    is_listed = run.path.parent == paths.runs()
+    return shlex.quote(run.run_id if is_listed else str(run.path))
+
+
 def list_runs() -> list[Run]:
     """Return all runs, newest first."""
     folder = paths.runs()
@@ -227,11 +234,11 @@ def locked(run: Run, descriptor: int | None = None) -> Iterator[int]:
         yield file.fileno()
 
 
-def sign(run: Run, descriptor: int) -> None:
-    """Write this process into the lock that it holds."""
+def sign(run: Run, descriptor: int, pid: int | None = None) -> None:
+    """Write the process that holds the lock into it; left out, this one."""
     try:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        os.pwrite(descriptor, str(pid or os.getpid()).encode(), 0)
     except OSError as error:
         raise disk_error(error, run.path) from error
 

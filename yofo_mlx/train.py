@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import mlx.core as mx
 import mlx.optimizers as optim
@@ -37,20 +39,32 @@ def train(
     workload: Workload,
     *,
     should_stop: Callable[[], bool],
+    should_leave: Callable[[], bool] = lambda: False,
     planner: Planner | None = None,
     on_event: Listener = lambda event: None,
     warnings: Sequence[tuple[str, str]] = (),
 ) -> Event:
     """Train until the end, a stop or an error; continue from the newest checkpoint if there is one.
 
-    Without a planner every step is taken by plain autograd. `warnings` (message and hint) are told
-    in the event stream.
+    `should_stop` is asked between steps and in a validation, `should_leave` between the pieces of a
+    step. Without a planner every step is taken by plain autograd. `warnings` (message and hint) are
+    told in the event stream.
     Returns the last event: finished or stopped. A failure is written as an event and raised.
     """
     writer = EventWriter(run.events_path)
     optimizer, state = _optimizer(recipe), TrainerState()
     trainer = Trainer(
-        run, recipe, base, workload, writer, on_event, should_stop, optimizer, planner, state
+        run,
+        recipe,
+        base,
+        workload,
+        writer,
+        on_event,
+        should_stop,
+        should_leave,
+        optimizer,
+        planner,
+        state,
     )
     cache_limit = mx.set_cache_limit(0)  # MLX tells its limit only when that is changed
     mx.set_cache_limit(cache_limit)
@@ -81,8 +95,6 @@ def _known(error: BaseException, run: Run) -> BaseException:
 def _fail(trainer: Trainer, error: BaseException) -> None:
     message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
     hint = getattr(error, "hint", "")
-    if isinstance(error, KeyboardInterrupt):
-        message, hint = "interrupted twice", "`yofo resume` goes on from the last checkpoint"
     cause = find_cause(message)
     try:
         trainer.emit(
@@ -92,7 +104,7 @@ def _fail(trainer: Trainer, error: BaseException) -> None:
             hint=hint,
             cause=cause.name if cause else None,
         )
-    except OSError:  # what is raised says more
+    except (OSError, ValueError):  # what is raised says more
         return
 
 
@@ -114,17 +126,20 @@ def _prepare(trainer: Trainer, warnings: Sequence[tuple[str, str]]) -> None:
     add_adapter(model, recipe.lora)
     trainer.optimizer.init(model.trainable_parameters())
     state, unreadable = resume_newest(trainer.run, model, trainer.optimizer)
-    if state is None:
-        if trainer.writer.position:  # what went before left no checkpoint
-            trainer.on_event(trainer.writer.roll_back(0, 0))
+    notes = [(message, "the checkpoint before it is used") for message in unreadable] + [*warnings]
+    if state is not None:
+        trainer.state, trainer.saved = state, replace(state)
+    began = any(event["kind"] == "started" for event in trainer.run.events())
+    resumed = trainer.writer.roll_back(trainer.state.events_bytes, trainer.state.step)
+    if began:
+        trainer.on_event(resumed)
+    if state is None or not began:
         _begin(trainer)
-    else:
-        trainer.state = state
-        trainer.on_event(trainer.writer.roll_back(state.events_bytes, state.step))
-        if _due(recipe.train.checkpoint_every, state.step):
-            _tell_checkpoint(trainer)
-    lost = [(message, "the checkpoint before it is used") for message in unreadable]
-    for message, hint in [*lost, *warnings]:
+    elif _due(recipe.train.checkpoint_every, state.step):
+        _tell_checkpoint(trainer)
+    if state is not None and not began:
+        notes.append((f"the events before step {state.step} are lost", ""))
+    for message, hint in notes:
         trainer.emit("warning", message=message, hint=hint)
     _plan(trainer)
 
@@ -144,7 +159,7 @@ def _begin(trainer: Trainer) -> None:
     )
     beyond = beyond_context(recipe.episodes.max_tokens, trainer.base.context)
     for message, hint in [*workload.warnings(recipe), *([beyond] if beyond else [])]:
-        trainer.emit("warning", message=message, hint=hint)
+        trainer.warn(message, hint)
 
 
 def _plan(trainer: Trainer) -> None:
@@ -191,7 +206,7 @@ def _loop(trainer: Trainer) -> Event:
             _checkpoint(trainer)
 
     stopped = stopping and (_validation_due(trainer) or not _is_over(trainer))
-    if not (_due(recipe.train.checkpoint_every, state.step) and state.step):
+    if not _due(recipe.train.checkpoint_every, state.step):
         _checkpoint(trainer)
     if state.best_loss is None:  # nothing was validated: the latest is the best
         keep_best(trainer.run, trainer.base.model, recipe)
@@ -247,11 +262,15 @@ def _validate(trainer: Trainer) -> None:
     entries = trainer.workload.valid_entries(recipe.evaluation.valid_tasks)
     model.eval()
     measures: list[Measure] = []
-    for done, entry in enumerate(entries):
-        if trainer.should_stop():  # a resumed run makes up for it
-            return
-        trainer.emit("progress", step=state.step, done=done, total=len(entries), phase="validation")
-        measures += evaluate_entry(trainer.base, recipe, entry, valid=True)
+    try:
+        for done, entry in enumerate(entries):
+            trainer.emit(
+                "progress", step=state.step, done=done, total=len(entries), phase="validation"
+            )
+            check = partial(_leave_if_asked, trainer)
+            measures += evaluate_entry(trainer.base, recipe, entry, valid=True, check=check)
+    except StepLeft:  # a resumed run makes up for it
+        return
     state.validated_step = state.step
     if not measures:
         return
@@ -266,12 +285,22 @@ def _validate(trainer: Trainer) -> None:
     trainer.emit("eval", step=state.step, loss=loss, by_shots=rows, best=is_best)
 
 
+def _leave_if_asked(trainer: Trainer) -> None:
+    if trainer.should_stop():
+        raise StepLeft
+
+
 def _checkpoint(trainer: Trainer) -> None:
-    trainer.writer.sync()
-    trainer.state.events_bytes = trainer.writer.position
-    save_checkpoint(
-        trainer.run, trainer.base.model, trainer.optimizer, trainer.state, trainer.recipe
-    )
+    """Save where the run stands, unless that was where it was resumed."""
+    state = trainer.state
+    if (
+        trainer.saved is None
+        or replace(state, events_bytes=trainer.saved.events_bytes) != trainer.saved
+    ):
+        trainer.writer.sync()
+        state.events_bytes = trainer.writer.position
+        save_checkpoint(trainer.run, trainer.base.model, trainer.optimizer, state, trainer.recipe)
+        trainer.saved = replace(state)
     _tell_checkpoint(trainer)
 
 

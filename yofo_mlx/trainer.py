@@ -26,9 +26,11 @@ class Trainer:
     writer: EventWriter
     on_event: Listener
     should_stop: Callable[[], bool]
+    should_leave: Callable[[], bool]  # the step at hand, too
     optimizer: Any
     planner: Planner | None
     state: TrainerState
+    saved: TrainerState | None = None
     chunks_tried: bool = False
 
     def emit(self, kind: str, **fields: Any) -> Event:
@@ -36,3 +38,9 @@ class Trainer:
         event = self.writer.write(kind, **fields)
         self.on_event(event)
         return event
+
+    def warn(self, message: str, hint: str) -> None:
+        """Write a warning, unless the stream has it from before a resume."""
+        said = (event.get("message") for event in self.run.events() if event["kind"] == "warning")
+        if message not in said:
+            self.emit("warning", message=message, hint=hint)

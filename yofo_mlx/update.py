@@ -56,7 +56,7 @@ def update(trainer: Trainer, batches: list[Batch], rate: float) -> tuple[float, 
 def _gradients(trainer: Trainer, batches: list[Batch]) -> tuple[mx.array, Any]:
     """Return the loss and gradients of all batches, summed; nothing else is changed.
 
-    A second Ctrl-C leaves the step here, and the model as it was.
+    Who is in a hurry leaves the step here, between its pieces, and the model as it was.
     """
     model = trainer.base.model
     dials = _dials(trainer, batches)
@@ -73,9 +73,9 @@ def _gradients(trainer: Trainer, batches: list[Batch]) -> tuple[mx.array, Any]:
             total = total + more
             gradients = added if gradients is None else tree_map(mx.add, gradients, added)
             mx.eval(total, gradients)
-    except KeyboardInterrupt as error:
+    except StepLeft:
         model.update(before)
-        raise StepLeft from error
+        raise
     return total, gradients
 
 
@@ -87,16 +87,18 @@ def _dials(trainer: Trainer, batches: list[Batch]) -> list[Dials | None]:
     if any(dials) and not trainer.chunks_tried:
         trainer.chunks_tried = True
         if warning := check_exactness(trainer.base.model, trainer.base.config, trainer.recipe.lora):
-            trainer.emit("warning", message=warning, hint="")
+            trainer.warn(warning, "")
     return dials
 
 
 def _progress(trainer: Trainer, place: int, batches: int) -> Progress:
-    """Return what tells of the pieces of a step, about once a second."""
+    """Return what tells of the pieces of a step, about once a second, and may leave it."""
     told = time.monotonic()
 
     def progress(done: int, total: int, phase: str) -> None:
         nonlocal told
+        if trainer.should_leave():
+            raise StepLeft
         if time.monotonic() - told >= PROGRESS_EVERY_S:
             told = time.monotonic()
             done, total = done + place * total, total * batches

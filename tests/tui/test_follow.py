@@ -68,6 +68,14 @@ def test_a_resumed_run_is_running_again_and_what_it_took_back_forgotten(run_fold
         assert view.losses[-1][1] == 1.0
 
 
+def test_the_last_end_of_several_counts(run_folder: Any) -> None:
+    folder = run_folder("ends").steps(2)
+    for kind in ("stopped", "failed", "stopped"):
+        folder.writer.write(kind, step=2, message="no", hint="", reason="asked")
+        view = Watcher().poll()[0]
+        assert view.end is not None and view.end["kind"] == view.status == kind
+
+
 def test_a_run_that_ended_is_not_read_again(run_folder: Any) -> None:
     folder = run_folder("over").steps(2)
     folder.writer.write("finished", step=2, best_step=2, seconds=1.0)

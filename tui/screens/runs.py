@@ -18,6 +18,7 @@ from tui.widgets.places import Places
 from tui.widgets.run_detail import RunDetail
 from tui.widgets.run_table import RunTable
 from tui.words import MUTED, safe
+from yofo_mlx.errors import YofoError
 from yofo_mlx.runs import Run, Status
 
 POLL_SECONDS = 1.0
@@ -195,7 +196,7 @@ class RunsScreen(Screen[None]):
     def _resume(self, run: Run) -> None:
         try:
             self.resumer(run)
-        except OSError as error:
+        except (OSError, YofoError) as error:
             words = f"cannot go on with the run: {error}"
             self.app.call_from_thread(self.notify, words, severity="error", markup=False)
 

@@ -1,6 +1,5 @@
 """Progress of a run on the terminal, drawn from its events."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -8,9 +7,10 @@ from typing import Any, Protocol, TextIO
 
 from yofo_mlx.death import Death
 from yofo_mlx.events import Event
+from yofo_mlx.files import FULL
 from yofo_mlx.text import printable, size
 
-STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible\n"
+STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible"
 
 
 class Display(Protocol):
@@ -46,8 +46,9 @@ class _Steady:
         try:
             if self._display is not None:
                 self._display.show(event)
-        except OSError:
-            self._display = None
+        except OSError as error:
+            if error.errno not in FULL:  # a console on a full disk may find room again
+                self._display = None
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
             return  # an event of another version, or a damaged one
 
@@ -131,12 +132,6 @@ def describe(event: Event) -> str:
     describer = _LINES.get(event["kind"])
     lines = describer(event).split("\n") if describer else []
     return "\n".join(printable(line) for line in lines)
-
-
-def say_now(words: str) -> None:
-    """Write to stderr from a signal's handler, which may have interrupted a print."""
-    with suppress(OSError):
-        os.write(2, words.encode())
 
 
 def complain(run_id: str, status: str, death: Death) -> None:

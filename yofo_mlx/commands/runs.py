@@ -41,7 +41,7 @@ def show(*, as_json: bool = False) -> ExitCode:
 def stop(name: str) -> ExitCode:
     """Ask a run to finish its step and save."""
     run = runs.find(name)
-    if run.status() not in ("created", "running", "stopping"):
+    if run.status() not in ("running", "stopping"):
         raise RunError(f"run {run.run_id} is not running: {run.status()}", "nothing to stop")
     run.request_stop()
     print(f"{printable(run.run_id)} will finish its step, save and exit", file=sys.stderr)

@@ -1,20 +1,21 @@
 """`yofo train`, `yofo resume`: run the loop in this process."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TextIO
 
 from yofo_mlx import launch, runs
 from yofo_mlx.adapters import check_adapter
 from yofo_mlx.awake import keep_awake
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands.background import find_planner, is_finished
-from yofo_mlx.commands.display import STOPPING, Display, say_now, shown_on
+from yofo_mlx.commands.display import STOPPING, shown_on
 from yofo_mlx.console import recorded
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import Event, EventWriter
@@ -25,6 +26,7 @@ from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.record import differences, make_record
 from yofo_mlx.restart import shrink
 from yofo_mlx.runs import Run
+from yofo_mlx.talk import say, say_now
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
 from yofo_mlx.workload import Workload, make_workload
@@ -56,8 +58,9 @@ def start(
         print("interrupted before the run began; nothing was written", file=sys.stderr)
         return ExitCode.FAILED
     run = launch.create_run(recipe, name or path.stem)
-    with runs.locked(run):
-        return _train(run, recipe, loaded, [], detached=False)
+    with runs.locked(run), recorded(run, detached=False) as terminal, stop_requests(run) as stop:
+        last = _train(run, recipe, loaded, [], stop, terminal)
+    return _end(run, loaded, last)
 
 
 def resume(name: str, lock: int | None = None, *, force: bool = False) -> ExitCode:
@@ -71,26 +74,42 @@ def resume(name: str, lock: int | None = None, *, force: bool = False) -> ExitCo
     with runs.locked(run, lock):
         if lock is None:  # a detached run may have been asked to stop already
             run.stop_path.unlink(missing_ok=True)
-        try:
-            recipe, notes = _recipe_of(run)
-            loaded = _load(recipe, force=force or bool(list_checkpoints(run)), info=run.info())
-        except YofoError as error:
-            writer = EventWriter(run.events_path)
+        recipe, notes = _recipe_of(run)  # before the console has new words
+        detached = lock is not None
+        with recorded(run, detached=detached) as terminal, stop_requests(run) as stop:
+            try:
+                loaded = _load_again(run, recipe, stop, force=force)
+            except KeyboardInterrupt:
+                return _interrupted(run)
+            last = _train(run, recipe, loaded, notes, stop, terminal)
+    return _end(run, loaded, last)
+
+
+def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -> Loaded:
+    """Load what a run needs; that it is at it, and what went wrong, is told in its events."""
+    info = run.info()
+    fitted = bool(list_checkpoints(run)) or "largest_chunk" in info
+    writer = EventWriter(run.events_path)
+    try:
+        writer.write("loading", process=os.getpid())
+        with stop.at_once():
+            return _load(recipe, force=force or fitted, info=info)
+    except KeyboardInterrupt:
+        writer.write("stopped", step=0, reason="interrupted while loading")
+        raise
+    except YofoError as error:
+        with suppress(OSError):  # what is raised says more
             writer.write("failed", step=0, message=error.message, hint=error.hint, cause=None)
-            raise
-        return _train(run, recipe, loaded, notes, detached=lock is not None)
+        raise
+    finally:
+        writer.close()
 
 
 def _recipe_of(run: Run) -> tuple[Recipe, list[Note]]:
     """Return the recipe that a run began with, and what the user should know of its going on."""
-    recipe, as_written = launch.run_recipe(run)
-    notes: list[Note] = []
-    if not as_written:
-        message = f"{run.recipe_path} was edited after the run began"
-        notes.append((message, "the run goes on as it began; start a new one with the new recipe"))
-    if warning := shrink(run):
-        notes.append(warning)
-    return recipe, notes
+    recipe, notes = launch.run_recipe(run)
+    warning = shrink(run)
+    return recipe, [*notes, *([warning] if warning else [])]
 
 
 def load(recipe: Recipe) -> tuple[Base, Workload]:
@@ -126,27 +145,16 @@ def _load_model(recipe: Recipe, entries: list[TaskEntry]) -> tuple[Base, Workloa
 
 
 def _train(
-    run: Run, recipe: Recipe, loaded: Loaded, notes: list[Note], *, detached: bool
-) -> ExitCode:
+    run: Run,
+    recipe: Recipe,
+    loaded: Loaded,
+    notes: list[Note],
+    stop: "StopRequest",
+    terminal: TextIO,
+) -> Event:
     notes = notes + _record(run, recipe, loaded)
     keep_awake()
-    try:
-        with recorded(run, detached=detached) as terminal, shown_on(terminal) as display:
-            last = _train_until_stopped(run, recipe, loaded, notes, display)
-    except KeyboardInterrupt:
-        return _interrupted(run)
-    print(run.path)
-    if last["kind"] == "stopped":
-        return _interrupted(run)
-    verb = "eval" if loaded.workload.held_out else "chat"
-    print(f"next: yofo {verb} {run.run_id}", file=sys.stderr)
-    return ExitCode.OK
-
-
-def _train_until_stopped(
-    run: Run, recipe: Recipe, loaded: Loaded, notes: list[Note], display: Display
-) -> Event:
-    with _stop_requests(run) as stop:
+    with shown_on(terminal) as display:
         return train(
             run,
             recipe,
@@ -154,9 +162,19 @@ def _train_until_stopped(
             loaded.workload,
             planner=loaded.planner,
             should_stop=stop.is_requested,
+            should_leave=stop.is_urgent,
             on_event=display.show,
             warnings=notes,
         )
+
+
+def _end(run: Run, loaded: Loaded, last: Event) -> ExitCode:
+    print(run.path)
+    if last["kind"] == "stopped":
+        return _interrupted(run)
+    verb = "eval" if loaded.workload.held_out else "chat"
+    say(f"next: yofo {verb} {runs.word(run)}")
+    return ExitCode.OK
 
 
 def _record(run: Run, recipe: Recipe, loaded: Loaded) -> list[Note]:
@@ -165,40 +183,56 @@ def _record(run: Run, recipe: Recipe, loaded: Loaded) -> list[Note]:
     if "data" in info:
         return list(differences(info, record))
     limit = {"limit_gb": loaded.planner.limit / 1e9 if loaded.planner else None}
-    runs.save_info(run, info | record | limit)
+    runs.save_info(run, launch.first_info(recipe) | info | record | limit)
     return []
 
 
 def _interrupted(run: Run) -> ExitCode:
     saved = list_checkpoints(run)
-    print(
-        f"go on with: yofo resume {run.run_id}" if saved else "nothing was saved yet",
-        file=sys.stderr,
-    )
+    say(f"go on with: yofo resume {runs.word(run)}" if saved else "nothing was saved yet")
     return ExitCode.INTERRUPTED if saved else ExitCode.FAILED
 
 
 class StopRequest:
-    """Ctrl-C, SIGTERM or the run's `stop` file: finish the step, save, exit. Twice: now."""
+    """Ctrl-C, SIGTERM or the run's `stop` file: finish the step, save, exit. Twice: leave the step.
+
+    While a model is loaded there is nothing to save: then a signal ends that at once.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._signalled = False
+        self._signals = 0
+        self._at_once = False
 
     def is_requested(self) -> bool:
         """Tell whether anybody asked."""
-        return self._signalled or self._run.stop_path.exists()
+        return self._signals > 0 or self._run.stop_path.exists()
+
+    def is_urgent(self) -> bool:
+        """Tell whether somebody asked twice."""
+        return self._signals > 1
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal interrupt what is done meanwhile."""
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
 
     def handle(self, number: int, frame: object) -> None:
-        """Take a signal: the first one asks, the second one interrupts."""
-        if self._signalled:
+        """Take a signal."""
+        if self._at_once:
             raise KeyboardInterrupt
-        self._signalled = True
-        say_now(STOPPING)
+        self._signals += 1
+        if self._signals == 1:
+            say_now(STOPPING)
 
 
 @contextmanager
-def _stop_requests(run: Run) -> Iterator[StopRequest]:
+def stop_requests(run: Run) -> Iterator[StopRequest]:
+    """Take the signals that ask a run to stop."""
     request = StopRequest(run)
     before = {s: signal.signal(s, request.handle) for s in (signal.SIGINT, signal.SIGTERM)}
     try:

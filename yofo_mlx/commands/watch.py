@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from yofo_mlx import runs
-from yofo_mlx.commands.display import STOPPING, complain, say_now, shown_on
+from yofo_mlx.commands.display import STOPPING, complain, shown_on
 from yofo_mlx.death import explain
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.events import Event, EventReader
+from yofo_mlx.events import VERSION, Event
 from yofo_mlx.runs import Run
+from yofo_mlx.talk import say_now
 
 POLL_S = 0.2
 CODES = {"finished": ExitCode.OK, "stopped": ExitCode.INTERRUPTED}
@@ -25,7 +26,7 @@ def watch(name: str, *, as_json: bool = False) -> ExitCode:
     try:
         _follow(run, as_json=as_json)
     except KeyboardInterrupt:
-        print(f"\n{run.run_id} goes on; `yofo stop {run.run_id}` ends it", file=sys.stderr)
+        print(f"\n{run.run_id} goes on; `yofo stop {runs.word(run)}` ends it", file=sys.stderr)
         return ExitCode.OK
     return _end(run)
 
@@ -35,10 +36,11 @@ def attend(run: Run) -> ExitCode:
 
     def ask(number: int, frame: object) -> None:
         say_now(STOPPING)
-        run.request_stop()
-        if pid := runs.holder(run):
-            with suppress(ProcessLookupError):
+        with suppress(OSError):  # nobody there, or a full disk
+            pid = runs.holder(run)
+            if pid and pid != os.getpid():
                 os.kill(pid, signal.SIGINT)
+            run.request_stop()
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -63,34 +65,43 @@ def _follow(run: Run, *, as_json: bool = False) -> None:
 def follow(run: Run) -> Iterator[Event]:
     """Yield events until nobody trains the run any more.
 
-    Where the run was resumed meanwhile, what is known of it is passed over.
+    Where the run was resumed meanwhile, that is told, and what is known of it is passed over.
     """
     reader, restarts = run.events(), 0
+    known: list[
+        tuple[int, int]
+    ] = []  # of each event in the stream: its hash, its step if it is one
+    place, resumed = 0, False
     while True:
         alive = run.is_locked()  # before the events: what is written last is read after that
-        fresh = list(reader)
-        if reader.restarts != restarts:
-            restarts, fresh = reader.restarts, _resumed(reader, fresh)
-        yield from fresh
+        for event in reader:
+            if reader.restarts != restarts:
+                restarts, place, resumed = reader.restarts, 0, True
+            key = hash(json.dumps(event, sort_keys=True))
+            if place < len(known) and known[place][0] == key:
+                place += 1
+                continue
+            del known[place:]
+            if resumed:
+                resumed = False
+                step = max((step for _, step in known), default=0)
+                yield {"v": VERSION, "t": event["t"], "kind": "resumed", "step": step}
+            is_step = event["kind"] == "step" and isinstance(event.get("step"), int)
+            known.append((key, event["step"] if is_step else 0))
+            place += 1
+            yield event
         if not alive:
             return
         time.sleep(POLL_S)
-
-
-def _resumed(reader: EventReader, known: list[Event]) -> list[Event]:
-    """Return what tells that a run goes on from the end of the events that are known."""
-    steps = [event for event in known if event["kind"] == "step"]
-    step = steps[-1]["step"] if steps else 0
-    return [{"v": 1, "t": time.time(), "kind": "resumed", "step": step}, *steps[-1:]]
 
 
 def _end(run: Run) -> ExitCode:
     """Say how a run stands that nobody trains."""
     status = run.status()
     if status == "created":
-        print(f"{run.run_id} was never started: `yofo resume {run.run_id}`", file=sys.stderr)
+        print(f"{run.run_id} was never started: `yofo resume {runs.word(run)}`", file=sys.stderr)
     elif death := explain(run):
         complain(run.run_id, status, death)
     elif status == "stopped":
-        print(f"go on with: yofo resume {run.run_id}", file=sys.stderr)
+        print(f"go on with: yofo resume {runs.word(run)}", file=sys.stderr)
     return CODES.get(status, ExitCode.FAILED)
