@@ -38,6 +38,7 @@ class Disk:
     def fill(self, leave: int) -> Path:
         """Fill the disk but for some bytes; return the file to remove for room."""
         ballast = self.path / "ballast"
+        assert self.path.is_mount()  # never the disk of whoever runs the tests
         room = shutil.disk_usage(self.path).free - leave
         ballast.write_bytes(b"x" * max(0, room))
         return ballast

@@ -243,6 +243,11 @@ def sign(run: Run, descriptor: int, pid: int | None = None) -> None:
         raise disk_error(error, run.path) from error
 
 
+def has_spoken(run: Run) -> bool:
+    """Tell whether whoever holds the lock wrote an event since: then it answers signals."""
+    return run.events_path.stat().st_mtime_ns >= run.lock_path.stat().st_mtime_ns
+
+
 def _open_lock(run: Run, descriptor: int | None) -> TextIO:
     try:
         if descriptor is None:

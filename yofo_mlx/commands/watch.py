@@ -37,10 +37,10 @@ def attend(run: Run) -> ExitCode:
     def ask(number: int, frame: object) -> None:
         say_now(STOPPING)
         with suppress(OSError):  # nobody there, or a full disk
-            pid = runs.holder(run)
-            if pid and pid != os.getpid():
-                os.kill(pid, signal.SIGINT)
             run.request_stop()
+            pid = runs.holder(run)
+            if pid and pid != os.getpid() and runs.has_spoken(run):
+                os.kill(pid, signal.SIGINT)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
