@@ -2,7 +2,6 @@
 
 import faulthandler
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import TextIO
 
 from yofo_mlx.death import first_words
 from yofo_mlx.runs import Run
+from yofo_mlx.signals import hang_up_ignored
 
 STDERR = 2
 
@@ -25,8 +25,7 @@ def recorded(run: Run, *, detached: bool) -> Iterator[TextIO]:
     with run.console_path.open("a", encoding="utf-8") as log:
         log.write(first_words(f"process {os.getpid()}"))
     with ExitStack() as stack:
-        hang_up = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        stack.callback(signal.signal, signal.SIGHUP, hang_up)
+        stack.enter_context(hang_up_ignored())
         if not faulthandler.is_enabled():
             faulthandler.enable(STDERR)
             stack.callback(faulthandler.disable)

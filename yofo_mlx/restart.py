@@ -1,6 +1,5 @@
 """Start a trainer again after it died, in smaller pieces if that was why."""
 
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from yofo_mlx import launch, runs
 from yofo_mlx.death import CAUSES, DISK, KILLED, MEMORY, WATCHDOG, explain
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.runs import Run
+from yofo_mlx.signals import answered, hang_up_ignored
 from yofo_mlx.talk import say
 
 SURVIVED: Final = frozenset({cause.name for cause in CAUSES} | {KILLED})
@@ -76,13 +76,8 @@ def _forwarding(process: "Popen[bytes]") -> Iterator[None]:
     def forward(number: int, frame: object) -> None:
         process.send_signal(number)
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with answered(forward), hang_up_ignored():
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _pause(run: Run, seconds: float) -> None:

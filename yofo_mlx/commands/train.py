@@ -1,7 +1,6 @@
 """`yofo train`, `yofo resume`: run the loop in this process."""
 
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.record import differences, make_record
 from yofo_mlx.restart import shrink
 from yofo_mlx.runs import Run
+from yofo_mlx.signals import answered
 from yofo_mlx.talk import say, say_now
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
@@ -234,9 +234,5 @@ class StopRequest:
 def stop_requests(run: Run) -> Iterator[StopRequest]:
     """Take the signals that ask a run to stop."""
     request = StopRequest(run)
-    before = {s: signal.signal(s, request.handle) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with answered(request.handle):
         yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -14,6 +14,7 @@ from yofo_mlx.death import explain
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.events import VERSION, Event
 from yofo_mlx.runs import Run
+from yofo_mlx.signals import answered
 from yofo_mlx.talk import say_now
 
 POLL_S = 0.2
@@ -42,12 +43,8 @@ def attend(run: Run) -> ExitCode:
             if pid and pid != os.getpid() and runs.has_spoken(run):
                 os.kill(pid, signal.SIGINT)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with answered(ask):
         _follow(run)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     return _end(run)
 
 

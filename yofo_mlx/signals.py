@@ -1,0 +1,28 @@
+"""Signals, answered differently for a while."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+ENDING = (signal.SIGINT, signal.SIGTERM)  # what asks a process to end
+
+
+@contextmanager
+def answered(answer: Callable[[int, object], None]) -> Iterator[None]:
+    """Let `answer` (signal number, frame) take what asks this process to end."""
+    before = {number: signal.signal(number, answer) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def hang_up_ignored() -> Iterator[None]:
+    """Outlive the terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
