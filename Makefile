@@ -1,10 +1,10 @@
 # From a fresh clone: `make demo` and `make test`. Both set up .venv by themselves.
 BIN := .venv/bin
 
-.PHONY: help demo test check lint types imports pytest lock clean
+.PHONY: help demo test check lint types imports pytest real-model lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/ready ## train the small built-in model, evaluate it, draw accuracy by shots
 	@sh scripts/demo.sh
@@ -27,6 +27,9 @@ imports: .venv/ready
 
 pytest: .venv/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+real-model: .venv/ready ## fetch SmolLM2-135M-Instruct (93 MB) as out/smollm2, to try things on
+	@$(BIN)/python scripts/real_model.py
 
 # Not by way of .venv/ready: the old pins may contradict what pyproject.toml now asks for.
 lock: ## write constraints.txt anew: the newest versions that pyproject.toml allows

@@ -68,10 +68,10 @@ def test_there_is_no_lock_file() -> None:
     assert not [name for name in names if re.search(LOCK_FILES, name)]
 
 
-def test_readme_names_every_make_target() -> None:
-    targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    readme = (ROOT / "README.md").read_text("utf-8")
-    assert not [target for target in targets if f"make {target}" not in readme]
+def test_the_docs_name_every_make_target() -> None:
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    docs = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "CONTRIBUTING.md"))
+    assert not [target for target in targets if f"make {target}" not in docs]
 
 
 def test_every_dependency_is_pinned() -> None:
