@@ -10,16 +10,26 @@ os.environ["TEXTUAL_ANIMATIONS"] = "none"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the workers share the cores already
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 from yofo_mlx import blas, cli
 
 blas.preload()
 
-# A first call may compile or load for seconds: examples are not timed.
-settings.register_profile("dev", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+# `make test` tries the same inputs everywhere; `make random` fresh ones, and keeps what it finds;
+# a mutant is killed by any failing input. A first call may load for seconds: none is timed.
+FINDINGS = DirectoryBasedExampleDatabase(Path(__file__).parent.parent / "findings" / "examples")
+settings.register_profile("fixed", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("random", deadline=None, print_blob=True, database=FINDINGS)
+settings.register_profile(
+    "mutants", settings.get_profile("fixed"), phases=[Phase.explicit, Phase.generate]
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how inputs are drawn, whatever the environment: `--hypothesis-profile` or fixed."""
+    settings.load_profile(config.getoption("--hypothesis-profile") or "fixed")
 
 
 @pytest.fixture(autouse=True)

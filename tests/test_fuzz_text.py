@@ -26,7 +26,7 @@ from fuzzing import (
     spoken,
     watched,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tui import words
@@ -399,6 +399,8 @@ _MOVES = re.compile(r"\x1b\[(\?25[lh]|1A|2K|[\d;]*m)|\r")  # how a bar is drawn
 
 @inputs("events", 0.3)
 @given(st.lists(any_event, min_size=1, max_size=3), st.booleans())
+@example([EVENTS[3] | {"share": []}], True)
+@example([EVENTS[3] | {"share": 10**400}], True)
 def test_any_event_is_displayed(events: list[Any], live: bool) -> None:
     stream = Terminal() if live else io.StringIO()
     with shown_on(stream) as display:

@@ -1,0 +1,244 @@
+"""Change the code a little, many times, and see whether the tests notice.
+
+    python scripts/mutate.py [MODULE ...]    # every module of TESTS unless told
+
+A seed draws 40 mutants of each module (`mutations.py`). Each is put into a copy of the tree and tried
+in a fork of this process, which has everything heavy imported already, against those of the module's
+tests that run the changed lines, the quickest first, up to the first failure. Outcomes are kept in
+out/mutants.jsonl, so that a second call goes on; `--again` forgets the survivors first. Exit 1 if
+less than 90 % are killed, or if one survives without a reason in tests/survivors.toml.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+os.environ |= {"HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"}
+os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "TEXTUAL_ANIMATIONS": "none"}
+
+from yofo_mlx import blas
+
+blas.preload()
+
+# Imported once, for all forks; no operation of MLX may run before them, for it starts threads.
+import hypothesis  # noqa: F401
+import mlx_lm  # noqa: F401
+import pyarrow.parquet  # noqa: F401
+import pydantic  # noqa: F401
+import pytest
+from mutation_tests import Chosen, Observer
+from mutations import Mutation, mutants
+
+for name in [name for name in sys.modules if name.split(".")[0] == "yofo_mlx"]:
+    del sys.modules[name]  # every fork imports its own
+
+TESTS = {
+    "episodes": ["episodes"],
+    "segments": ["segments", "models"],
+    "evaluate": ["evaluate", "train"],
+    "update": ["update", "objective", "train"],
+    "objective": ["objective"],
+    "plan": ["plan", "plan_command"],
+}
+COUNT, ENOUGH, SEED = 40, 0.9, 0
+RESULTS = ROOT / "out" / "mutants.jsonl"
+REASONS = ROOT / "tests" / "survivors.toml"
+COPIED = ["yofo_mlx", "tui", "recipes", "tests", "docs", "benchmarks", "experiments", "scripts"]
+PYTEST = ["-q", "-x", "--no-header", "--tb=no", "-n", "0", "-p", "no:cacheprovider"]
+PYTEST += ["--timeout", "0", "--hypothesis-profile", "mutants"]
+
+
+class Tree:
+    """A copy of the tree to run tests in, with one module changed or not."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder
+        self.pid = 0
+        self.deadline = 0.0
+        self.mutant: tuple[str, Mutation] | None = None
+        for name in COPIED:
+            shutil.copytree(ROOT / name, folder / name)
+        for path in [*ROOT.glob("*.md"), *ROOT.glob("*.toml"), *ROOT.glob("*.txt")]:
+            shutil.copy(path, folder)
+        compiling = [sys.executable, "-m", "compileall", "-q", folder / "yofo_mlx"]
+        subprocess.run(compiling, check=True)
+
+    def put(self, module: str, source: str) -> None:
+        """Give a module another source; no compiled form of the former one stays."""
+        path = self.root / "yofo_mlx" / f"{module}.py"
+        path.write_text(source, encoding="utf-8")
+        for compiled in (path.parent / "__pycache__").glob(f"{module}.*.pyc"):
+            compiled.unlink()
+
+    def start(self, files: list[str], plugin: Any, seconds: float) -> None:
+        """Run test files in a fork, for so long at most."""
+        self.deadline = time.monotonic() + seconds
+        if pid := os.fork():
+            self.pid = pid
+            return
+        code = 70
+        try:
+            os.setsid()
+            os.chdir(self.root)
+            sys.dont_write_bytecode = True
+            said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            os.dup2(said, 1)
+            os.dup2(said, 2)
+            code = int(pytest.main([*PYTEST, *files], plugins=[plugin]))
+        finally:
+            os._exit(code)
+
+    def ended(self) -> str:
+        """Return the outcome of what was started, empty if it is still running."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        late = not pid and time.monotonic() > self.deadline
+        if not pid and not late:
+            return ""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)  # and what the tests have left behind
+        except ProcessLookupError:
+            pass
+        if late:
+            os.waitpid(self.pid, 0)
+            return "timeout"
+        return "survived" if os.waitstatus_to_exitcode(status) == 0 else "killed"
+
+
+def main() -> None:
+    """Try all mutants that are not known yet, then tell."""
+    arguments = parse()
+    modules = arguments.modules or list(TESTS)
+    known = read_results(again=arguments.again)
+    with tempfile.TemporaryDirectory() as folder:
+        trees = [Tree(Path(folder) / str(number)) for number in range(arguments.jobs)]
+        for module in modules:
+            try_module(module, drawn(module), known, trees)
+    good = [tell(module, drawn(module), known) for module in modules]
+    sys.exit(not all(good))
+
+
+def parse() -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("modules", nargs="*", metavar="MODULE")
+    parser.add_argument("--jobs", type=int, default=2, help="mutants at once")
+    parser.add_argument("--again", action="store_true", help="try known survivors again")
+    return parser.parse_args()
+
+
+def drawn(module: str) -> list[Mutation]:
+    """Return a module's mutants."""
+    return mutants((ROOT / "yofo_mlx" / f"{module}.py").read_text("utf-8"), COUNT, SEED)
+
+
+def key(module: str, mutation: Mutation) -> str:
+    """Return what an outcome is kept under: it holds for this very source."""
+    return f"{module} {hashlib.sha256(mutation.source.encode()).hexdigest()[:16]}"
+
+
+def read_results(again: bool) -> dict[str, str]:
+    """Return the outcomes known so far."""
+    lines = RESULTS.read_text("utf-8").splitlines() if RESULTS.exists() else []
+    known = {row["key"]: row["outcome"] for row in map(json.loads, lines)}
+    return {k: outcome for k, outcome in known.items() if not (again and outcome == "survived")}
+
+
+def try_module(
+    module: str, mutations: list[Mutation], known: dict[str, str], trees: list[Tree]
+) -> None:
+    """Try the mutants of a module that are not known yet, as many at once as there are trees."""
+    waiting = [mutation for mutation in mutations if key(module, mutation) not in known]
+    if not waiting:
+        return
+    files = test_files(module)
+    original = (ROOT / "yofo_mlx" / f"{module}.py").read_text("utf-8")
+    tests = observe(trees[0], module, files)
+    print(f"{module}: {len(waiting)} mutants, {len(tests)} tests", flush=True)
+    running: dict[Tree, Mutation] = {}
+    while waiting or running:
+        for tree in trees:
+            if tree not in running and waiting:
+                mutation = waiting.pop(0)
+                start(tree, module, mutation, tests)
+                running[tree] = mutation
+            elif tree in running and (outcome := tree.ended()):
+                mutation = running.pop(tree)
+                known[key(module, mutation)] = outcome
+                keep(module, mutation, outcome)
+        time.sleep(0.02)
+    for tree in trees:
+        tree.put(module, original)
+
+
+def start(tree: Tree, module: str, mutation: Mutation, tests: dict[str, Any]) -> None:
+    """Start the tests that run what is changed; the quickest first."""
+    changed = set(range(mutation.lines[0], mutation.lines[1] + 1))
+    reached = [test for test, about in tests.items() if changed & set(about["lines"])]
+    chosen = sorted(reached, key=lambda test: tests[test]["seconds"])
+    seconds = sum(tests[test]["seconds"] for test in chosen)
+    tree.put(module, mutation.source)
+    files = sorted({test.split("::")[0] for test in chosen}) or ["tests/test_style.py"]
+    tree.start(files, Chosen(chosen), 30 + 4 * seconds)
+
+
+def observe(tree: Tree, module: str, files: list[str]) -> dict[str, Any]:
+    """Run a module's tests as it is; return their seconds and the lines of it that each runs."""
+    notes = tree.root / "notes.json"
+    path = tree.root / "yofo_mlx" / f"{module}.py"
+    tree.start(files, Observer(path, notes), 1800)
+    while not (outcome := tree.ended()):
+        time.sleep(0.1)
+    if outcome != "survived":
+        raise SystemExit(
+            f"{module}: its tests do not pass as it is\n{(tree.root / 'said').read_text()}"
+        )
+    tests: dict[str, Any] = json.loads(notes.read_text())
+    return tests
+
+
+def test_files(module: str) -> list[str]:
+    """Return the test files of a module that are there."""
+    paths = [f"tests/test_{name}.py" for name in TESTS[module]]
+    return [path for path in paths if (ROOT / path).is_file()]
+
+
+def keep(module: str, mutation: Mutation, outcome: str) -> None:
+    """Add an outcome to the file, and say it."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    row = {"key": key(module, mutation), "outcome": outcome, "line": mutation.lines[0]}
+    with RESULTS.open("a", encoding="utf-8") as results:
+        results.write(json.dumps(row | {"what": mutation.what}) + "\n")
+    print(f"  {outcome:8} {module}.py:{mutation.lines[0]}: {mutation.what}", flush=True)
+
+
+def tell(module: str, mutations: list[Mutation], known: dict[str, str]) -> bool:
+    """Print a module's outcome and its survivors; tell whether enough are killed or explained."""
+    listed = tomllib.loads(REASONS.read_text("utf-8")).get(module, []) if REASONS.exists() else []
+    reasons = {(entry["line"], entry["change"]): entry["reason"] for entry in listed}
+    outcomes = [known[key(module, mutation)] for mutation in mutations]
+    killed = sum(outcome != "survived" for outcome in outcomes)
+    print(f"{module}: {killed} of {len(mutations)} killed ({dict(Counter(outcomes))})")
+    explained = True
+    for mutation, outcome in zip(mutations, outcomes, strict=True):
+        if outcome == "survived":
+            reason = reasons.get((mutation.statement, mutation.what), "")
+            explained = explained and bool(reason)
+            print(f"  {module}.py:{mutation.lines[0]}: {mutation.statement}")
+            print(f"    {mutation.what}\n    {reason or 'NO REASON: kill it or give one'}")
+    return explained and killed >= ENOUGH * len(mutations)
+
+
+if __name__ == "__main__":
+    main()
