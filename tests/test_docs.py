@@ -1,0 +1,173 @@
+"""The examples of the docs: what can be run is run, all the rest is at least right in form.
+
+Rules, not lists: a line of a code block that calls `yofo` is run, in a folder with the files that
+the docs speak of, and with their own recipes on the embedded model; `yofo ...` within a sentence is
+parsed; a block of TOML is a recipe, or keys of a recipe or of a task, together or on each line.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from yofo_mlx import cli
+from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe_file import validate
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+NAMED = {str(path.relative_to(ROOT)): path for path in DOCS if path.name != "CHANGELOG.md"}
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Return the code blocks of a page: language and content; indented ones have no language."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    rest = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    indented = re.findall(r"(?:\A|\n\n)((?:    .*\n|\n(?=    ))+)", rest)
+    return [*fenced, *(("", re.sub(r"^    ", "", block, flags=re.MULTILINE)) for block in indented)]
+
+
+def recipes(text: str) -> list[str]:
+    """Return the blocks of a page that are TOML: those called so, and those with a table."""
+    return [
+        block
+        for language, block in blocks(text)
+        if language == "toml" or (not language and re.search(r"^\[\[?\w+\]", block, re.MULTILINE))
+    ]
+
+
+def commands(text: str) -> list[str]:
+    """Return the lines of a page's blocks that call yofo, without their remarks."""
+    lines = [line for _, block in blocks(text) for line in block.splitlines()]
+    return [
+        re.split(r"\s{2,}#|;", line)[0].strip()
+        for line in lines
+        if re.match(r"(yofo|.*\| yofo)( |$)", line)
+    ]
+
+
+def mentions(text: str) -> list[str]:
+    """Return the calls of yofo within sentences, each alternative of `a|b` a call of its own."""
+    found = []
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    for call in re.findall(r"`yofo ([^`]+)`", prose.replace("\\|", "|")):
+        heads = [[]]
+        for word in re.sub(r"\[([A-Z]+)\]|\.\.\.", r"\1", call).split():
+            heads = [[*head, choice] for head in heads for choice in word.split("|")]
+        found += [" ".join(head) for head in heads]
+    return found
+
+
+def parse(words: list[str]) -> None:
+    """Have the command line's own parser read a call; arguments may be left out."""
+    command: Any = typer.main.get_command(cli.app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    try:
+        command.make_context("yofo", words)
+    except Exception as error:
+        if type(error).__name__ != "MissingParameter":  # typer brings its own click
+            raise
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_call_in_the_docs_has_a_verb_and_options_that_there_are(name: str) -> None:
+    text = NAMED[name].read_text("utf-8")
+    for call in mentions(text):
+        parse(call.split())
+
+
+KEYS = set(Recipe.model_fields)
+
+
+def as_recipe(keys: dict[str, Any]) -> dict[str, Any]:
+    """Return keys of a page as a whole recipe: what is no key of a recipe is one of its task."""
+    task = {key: value for key, value in keys.items() if key not in KEYS}
+    tasks = keys.get("tasks", [{"source": "tiny:train"} | task])
+    rest = {key: value for key, value in keys.items() if key in KEYS and key != "tasks"}
+    return {"model": "tiny", "train": {"steps": 1}} | rest | {"tasks": tasks}
+
+
+@pytest.mark.parametrize("name", [n for n in NAMED if recipes(NAMED[n].read_text("utf-8"))])
+def test_every_toml_of_the_docs_is_valid(name: str) -> None:
+    for block in recipes(NAMED[name].read_text("utf-8")):
+        try:
+            parts = [tomllib.loads(block)]
+        except tomllib.TOMLDecodeError:  # alternatives, a line each
+            parts = [tomllib.loads(line) for line in block.splitlines()]
+        for part in parts:
+            validate(as_recipe(part), name)
+
+
+def rows(count: int, head: str = "", mark: str = ",") -> str:
+    lines = [f"message number {n}{mark}{'sales' if n % 2 else 'billing'}" for n in range(count)]
+    return "\n".join([*([head] if head else []), *lines, ""])
+
+
+FILES = {
+    "intents.csv": rows(40, "text,label"),
+    "tickets/train.csv": rows(40, "text,team"),
+    "tickets/test.csv": rows(60, "text,team").replace("message", "letter"),
+    "new-task.jsonl": '{"input": "good", "output": "yes"}\n{"input": "bad", "output": "no"}\n',
+    "examples.txt": "good -> yes\nbad -> no\n",
+    "train.tsv": "good\tyes\nbad\tno\n",
+    "test.tsv": "fine\tyes\n",
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a folder with the files that the docs speak of, and go there."""
+    for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    for name, page in (("mine", "README.md"), ("recipe", "docs/data.md")):
+        block = tomllib.loads(recipes(NAMED[page].read_text("utf-8"))[0])
+        small = {"model": "tiny", "train": {"steps": 2}, "episodes": {"max_tokens": 200}}
+        recipe = as_recipe(block) | small | {"template": {"style": "plain"}}
+        text = "\n".join(f"{key} = {toml(value)}" for key, value in recipe.items())
+        (tmp_path / f"{name}.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMED if commands(NAMED[n].read_text("utf-8"))])
+def test_the_commands_of_the_docs_run(world: Path, name: str) -> None:
+    lines = commands(NAMED[name].read_text("utf-8"))
+    yofo = f'yofo() {{ "{sys.executable}" -m yofo_mlx.cli "$@"; }}\nset -o pipefail\n'
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    first = [] if any("yofo train" in line for line in lines) else ["yofo train mine.toml"]
+    for line in [*first, *lines]:
+        done = subprocess.run(
+            ["bash", "-c", yofo + line],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        # A run of two steps is over before it can be stopped or gone on with.
+        over = re.search(r"is (not running: )?finished", done.stderr)
+        assert done.returncode == 0 or over, f"{line}\n{done.stderr}"
+
+
+def test_the_python_of_the_docs_runs(world: Path, yofo: Any) -> None:
+    assert yofo("train", "mine.toml")[0] == 0
+    for path in DOCS:
+        for language, block in blocks(path.read_text("utf-8")):
+            if language == "python":
+                exec(compile(block, str(path), "exec"), {})
