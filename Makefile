@@ -1,7 +1,10 @@
 # From a fresh clone: `make demo` and `make test`. Both set up .venv by themselves.
 BIN := .venv/bin
 
-.PHONY: help demo test check lint types imports pytest real-model lock clean
+.PHONY: help demo test check lint types imports pytest long random mutants real-model lock clean
+
+# How long `make random` searches.
+MINUTES ?= 10
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -28,6 +31,15 @@ imports: .venv/ready
 pytest: .venv/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
+# Not part of `test`, nor of what continuous integration runs: hours, not minutes.
+long: real-model random mutants ## what takes too long for `test`: real-model, random, mutants
+
+random: .venv/ready ## the tests with random inputs on fresh ones, MINUTES=10; findings are kept
+	@$(BIN)/python scripts/random_tests.py $(MINUTES)
+
+mutants: .venv/ready ## change the code a little, many times: do the tests notice? goes on when rerun
+	@$(BIN)/python scripts/mutate.py
+
 real-model: .venv/ready ## fetch SmolLM2-135M-Instruct (93 MB) as out/smollm2, to try things on
 	@$(BIN)/python scripts/real_model.py
 
@@ -38,7 +50,7 @@ lock: ## write constraints.txt anew: the newest versions that pyproject.toml all
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --upgrade --no-header --no-annotate \
 	    --extra dev --extra fast-cpu -o constraints.txt pyproject.toml
 
-clean: ## remove .venv and what tools leave behind; runs stay
+clean: ## remove .venv and what tools leave behind; runs and findings stay
 	rm -rf .venv build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

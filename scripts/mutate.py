@@ -2,11 +2,11 @@
 
     python scripts/mutate.py [MODULE ...]    # every module of TESTS unless told
 
-A seed draws 40 mutants of each module (`mutations.py`). Each is put into a copy of the tree and tried
-in a fork of this process, which has everything heavy imported already, against those of the module's
-tests that run the changed lines, the quickest first, up to the first failure. Outcomes are kept in
-out/mutants.jsonl, so that a second call goes on; `--again` forgets the survivors first. Exit 1 if
-less than 90 % are killed, or if one survives without a reason in tests/survivors.toml.
+A seed draws 40 mutants of each module (`mutations.py`). Each is put into a copy of the tree and
+tried in a fork of this process, which has everything heavy imported already, against those of the
+module's tests that run the changed lines, the quickest first, up to the first failure. Outcomes
+are kept in out/mutants.jsonl, so that a second call goes on; `--again` forgets the survivors first.
+Exit 1 if less than 90 % are killed, or if one survives without a reason in tests/survivors.toml.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +107,8 @@ class Tree:
         late = not pid and time.monotonic() > self.deadline
         if not pid and not late:
             return ""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)  # and what the tests have left behind
-        except ProcessLookupError:
-            pass
         if late:
             os.waitpid(self.pid, 0)
             return "timeout"

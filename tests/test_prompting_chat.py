@@ -329,6 +329,16 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
+    def interrupt(self, words: str) -> None:
+        """Press Ctrl-C and wait for words; just before the wait it goes unnoticed up to a key."""
+        self.type("\x03")
+        while words not in self._seen:
+            if select.select([self.master], [], [], 5.0)[0]:
+                self._seen += os.read(self.master, 65536).decode("utf-8", "replace")
+            else:
+                self.type(" ")
+        self.wait_for(words)
+
     def wait_for(self, words: str) -> str:
         """Return what is on the screen once these words are."""
         end = time.monotonic() + 120
@@ -352,9 +362,7 @@ def test_on_a_terminal_a_paste_is_not_cut_and_ctrl_c_stops_the_answer(tmp_path: 
     terminal.type("cow\r")
     terminal.wait_for("tokens, ")
     terminal.wait_for("[5 shots] > ")
-    time.sleep(0.5)  # a signal between prompt and wait goes unnoticed by Python until the next key
-    terminal.type("\x03")
-    terminal.wait_for("leaves")
+    terminal.interrupt("leaves")
     terminal.wait_for("[5 shots] > ")  # what is typed before the prompt stands may be dropped
     terminal.type("\x04")
     assert terminal.process.wait(60) == 0

@@ -1,7 +1,7 @@
 """The recipe: every knob of a run, declared once, with its help beside it.
 
-The field descriptions feed `yofo recipes explain`, the forms of the terminal app and
-`docs/recipe.md`. Names follow mlx-lm where it has one.
+The field descriptions feed `yofo recipes explain` and `docs/recipe.md`. Names follow mlx-lm where
+it has one.
 """
 
 from typing import Annotated, Literal, Self

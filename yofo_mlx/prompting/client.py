@@ -17,8 +17,9 @@ from yofo_mlx.prompting import protocol
 from yofo_mlx.prompting.protocol import Params, ProtocolError, Request, Response
 
 OnNote = Callable[[str, Params], None]
-SESSION = processes.command("yofo_mlx.prompting.session")
 """Called with a notification's method and params, in the thread that waits for the result."""
+
+SESSION = processes.command("yofo_mlx.prompting.session")
 
 _PATIENCE = 3.0  # seconds a session gets to end by itself
 _TAIL_BYTES = 4096

@@ -1,0 +1,149 @@
+"""One update: what it draws, what it refuses, what it says meanwhile."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import mlx.core as mx
+import mlx.optimizers as optim
+import pytest
+from fakes import random_llama
+from mlx.utils import tree_flatten, tree_map
+
+from yofo_mlx import launch, update
+from yofo_mlx.adapters import add_adapter
+from yofo_mlx.batches import Batch
+from yofo_mlx.checkpoints import TrainerState
+from yofo_mlx.episodes import Episode
+from yofo_mlx.errors import RunError
+from yofo_mlx.events import EventWriter
+from yofo_mlx.longcontext import Dials
+from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.trainer import Trainer
+
+
+class Numbers:
+    """A sampler whose episodes show what they were drawn for."""
+
+    def draw(self, step: int, micro_step: int, count: int) -> list[Episode]:
+        tokens = [step, micro_step, 7, 8]
+        return [Episode(f"task {9 - micro_step}", tokens, [(2, 4)]) for _ in range(count)]
+
+
+def recipe(*overrides: str) -> Recipe:
+    few = ["lora.rank=2", "train.batch_size=2", "train.grad_accumulation_steps=3"]
+    return load_recipe(find_recipe("tiny"), [*few, *overrides])
+
+
+@pytest.fixture
+def trainer() -> Trainer:
+    """Return a trainer of a small random model, before its first step."""
+    settings = recipe()
+    run = launch.create_run(settings, "update")
+    model = random_llama()
+    add_adapter(model, settings.lora)
+    return Trainer(
+        run=run,
+        recipe=settings,
+        base=SimpleNamespace(model=model, config={}),  # type: ignore[arg-type]
+        workload=SimpleNamespace(sampler=Numbers()),  # type: ignore[arg-type]
+        writer=EventWriter(run.events_path),
+        on_event=lambda event: None,
+        should_stop=lambda: False,
+        should_leave=lambda: False,
+        optimizer=optim.AdamW(learning_rate=1e-3),
+        planner=None,
+        state=TrainerState(),
+    )
+
+
+def differentiated(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
+    """Make one update, in which `act(dials, progress)` stands for the work on a batch."""
+
+    def stand_in(model: Any, batch: Batch, dials: Dials | None, progress: Any) -> Any:
+        filling = act(dials, progress) or 0.0
+        gradients = tree_map(lambda a: mx.full(a.shape, filling), model.trainable_parameters())
+        return mx.array(1.0), gradients
+
+    monkeypatch.setattr(update, "loss_and_gradients", stand_in)
+    update.update(trainer, update.draw(trainer), 1e-3)
+
+
+def test_every_micro_step_draws_episodes_of_its_own(trainer: Trainer) -> None:
+    trainer.state.step = 4
+    drawn = [batch.tokens[:, :2].tolist() for batch in update.draw(trainer)]
+    assert drawn == [[[4, micro_step]] * 2 for micro_step in range(3)]
+
+
+@pytest.mark.parametrize("broken", [math.inf, math.nan])
+def test_a_gradient_that_is_not_finite_is_refused_though_the_loss_is(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, broken: float
+) -> None:
+    before = [mx.array(array) for _, array in tree_flatten(trainer.base.model.parameters())]
+    with pytest.raises(RunError) as caught:
+        differentiated(trainer, monkeypatch, lambda *_: broken)
+    assert f"step 1: loss 0.5, gradient norm {broken}" in caught.value.message
+    assert "task 7, task 8, task 9" in caught.value.message
+    after = [array for _, array in tree_flatten(trainer.base.model.parameters())]
+    assert all(mx.array_equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_the_way_in_chunks_is_tried_once_and_what_is_amiss_is_told_once(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, taken = [], []
+    monkeypatch.setattr(update, "check_exactness", lambda *_: tried.append(1) or "nearly right")
+    last_in_chunks = lambda batch: Dials(64, 1) if batch.tokens[0, 1] == 2 else None  # noqa: E731
+    trainer.planner = SimpleNamespace(dials=last_in_chunks)  # type: ignore[assignment]
+    for _ in range(2):
+        differentiated(trainer, monkeypatch, lambda dials, _: taken.append(dials))
+    assert taken == [None, None, Dials(64, 1)] * 2
+    assert len(tried) == 1
+    warnings = [event for event in trainer.run.events() if event["kind"] == "warning"]
+    assert [(event["message"], event["hint"]) for event in warnings] == [("nearly right", "")]
+
+
+def test_what_is_never_taken_in_chunks_is_not_tried_in_chunks(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(update, "check_exactness", lambda *_: pytest.fail("tried"))
+    trainer.planner = SimpleNamespace(dials=lambda batch: None)  # type: ignore[assignment]
+    differentiated(trainer, monkeypatch, lambda *_: None)
+    assert not trainer.chunks_tried
+
+
+def test_progress_counts_over_all_batches_and_is_told_about_once_a_second(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(update, "time", SimpleNamespace(monotonic=lambda: now))
+
+    def work(_: Any, progress: Any) -> None:
+        nonlocal now
+        for done in (1, 2, 3, 4):
+            now += 0.6
+            progress(done, 4, "forward")
+
+    differentiated(trainer, monkeypatch, work)
+    told = [event for event in trainer.run.events() if event["kind"] == "progress"]
+    assert [(event["done"], event["total"]) for event in told] == [
+        (done, 12) for done in (2, 4, 6, 8, 10, 12)
+    ]
+    assert {(event["step"], event["phase"]) for event in told} == {(1, "forward")}
+
+
+def test_dropout_is_a_function_of_seed_and_step(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draws(seed: int, step: int) -> list[float]:
+        trainer.recipe, trainer.state.step = recipe(f"seed={seed}"), step
+        numbers: list[float] = []
+        differentiated(trainer, monkeypatch, lambda *_: numbers.append(mx.random.uniform().item()))
+        return numbers
+
+    once = draws(0, 5)
+    assert len(set(once)) == 3
+    mx.random.uniform()
+    assert draws(0, 5) == once
+    assert draws(0, 6) != once and draws(1, 5) != once
