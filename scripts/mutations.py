@@ -129,7 +129,7 @@ def _changes(node: ast.AST) -> Iterator[Callable[[], str]]:
             yield _put(node, "value", value + 1)
         case ast.Call():
             if isinstance(node.func, ast.Name) and node.func.id in NAMES:
-                yield _put(node.func, "id", NAMES[node.func.id])
+                yield _put(node, "func", ast.Name(NAMES[node.func.id], ast.Load()))
             if node.keywords:
                 yield _put(node, "keywords", node.keywords[:-1])
             if len(node.args) > 1:
