@@ -32,7 +32,8 @@ pytest: .venv/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Not part of `test`, nor of what continuous integration runs: hours, not minutes.
-long: real-model random mutants ## what takes too long for `test`: real-model, random, mutants
+long: real-model random mutants ## what takes too long for `test`: these three, and long tests
+	$(BIN)/python -m pytest -m long
 
 random: .venv/ready ## the tests with random inputs on fresh ones, MINUTES=10; findings are kept
 	@$(BIN)/python scripts/random_tests.py $(MINUTES)
