@@ -1,4 +1,4 @@
-"""From data to an answer on a real pretrained model; `make long` runs it, after `make real-model`."""
+"""From data to an answer on a real pretrained model: `make real-model`, then `make long`."""
 
 import json
 import math
