@@ -58,8 +58,13 @@ def trainer() -> Trainer:
     )
 
 
-def differentiated(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
-    """Make one update, in which `act(dials, progress)` stands for the work on a batch."""
+def differentiated(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, act: Any
+) -> tuple[float, float]:
+    """Make one update, in which `act(dials, progress)` stands for the work on a batch.
+
+    A batch's loss is 1; what `act` returns, or 0, is its gradient everywhere.
+    """
 
     def stand_in(model: Any, batch: Batch, dials: Dials | None, progress: Any) -> Any:
         filling = act(dials, progress) or 0.0
@@ -67,7 +72,27 @@ def differentiated(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, act: Any) 
         return mx.array(1.0), gradients
 
     monkeypatch.setattr(update, "loss_and_gradients", stand_in)
-    update.update(trainer, update.draw(trainer), 1e-3)
+    return update.update(trainer, update.draw(trainer), 1e-3)
+
+
+def test_loss_and_gradient_are_summed_over_the_passes_and_divided_once(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss, norm = differentiated(trainer, monkeypatch, lambda *_: 2.0)
+    trained = tree_flatten(trainer.base.model.trainable_parameters())
+    assert loss == pytest.approx(3 / 6)  # three passes over two answers each
+    assert norm == pytest.approx(2.0 * 3 / 6 * math.sqrt(sum(array.size for _, array in trained)))
+
+
+def test_a_long_gradient_is_clipped_and_taken_at_the_rate(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert differentiated(trainer, monkeypatch, lambda *_: 2.0)[1] > 1.0
+    moments = [a for name, a in tree_flatten(trainer.optimizer.state) if name.endswith(".m")]
+    length = math.sqrt(sum(mx.square(array).sum().item() for array in moments))
+    clipped = trainer.recipe.optimizer.grad_clip
+    assert length == pytest.approx((1 - trainer.optimizer.betas[0]) * clipped, rel=1e-3)
+    assert trainer.optimizer.learning_rate.item() == pytest.approx(1e-3)
 
 
 def test_every_micro_step_draws_episodes_of_its_own(trainer: Trainer) -> None:
