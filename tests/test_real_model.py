@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_the_whole_way_on_a_real_model(folder: Path, yofo: Any) -> None:
     code, out, err = yofo("runs", "--json")
     [run] = json.loads(out)
     assert (run["status"], run["step"]) == ("finished", 4) and math.isfinite(run["loss"])
-    code, out, err = yofo("eval", "last", "--json")
+    code, out, err = yofo("eval", "last")
     assert code == 0, err
-    by_shots = {row["shots"]: row for row in json.loads(out)["by_shots"]}
-    assert by_shots[8]["base"] >= 0.5  # it knows these words
+    base = re.search(r"^ +8 +([\d.]+)", out, re.MULTILINE)
+    assert base and float(base[1]) >= 50  # it knows these words

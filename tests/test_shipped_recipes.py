@@ -226,9 +226,8 @@ def test_a_shipped_recipe_trains_and_is_evaluated_to_its_end(
     code, _, err = yofo("train", path, "--name", path.stem, *keys)
     assert code == 0, err
     assert "finished after" in err
-    code, out, err = yofo("eval", "last", "--json", *keys[-6:])
+    code, out, err = yofo("eval", "last", *keys[-6:])
     assert code == 0, err
-    report = json.loads(out)
-    assert all(0 <= row["adapter"] <= 1 for row in report["by_shots"])
-    held_out = {task.name for task in recipe.tasks if task.role == "held_out"}
-    assert recipe.model == "tiny" or set(report["tasks"]) == held_out
+    assert "on held-out tasks, in percent" in out and "cannot be measured" not in out
+    if recipe.model != "tiny":
+        assert all(task.name in out for task in recipe.tasks if task.role == "held_out")
