@@ -44,7 +44,7 @@ def doctor(recipe_name: str | None, overrides: Sequence[str], *, as_json: bool) 
     limit_gb = None
     if recipe_name:
         recipe = load_recipe(find_recipe(recipe_name), overrides)
-        config = model_config(model_path(recipe.model, recipe.revision))
+        config = model_config(model_path(recipe.model, recipe.revision, weights=False))
         lora, limit_gb = recipe.lora, recipe.memory.limit_gb
     checks = [_device(), _memory(limit_gb), *_attention(config), *_exactness(config, lora)]
     wrong = [check for check in checks if check.ok is False]
