@@ -27,9 +27,9 @@ def find_markers(tokenizer: Any, rendered: str = "") -> dict[str, int]:
     }
     named = [*tokenizer.all_special_tokens, *(tokenizer.decode([index]) for index in ends)]
     for text in named:
-        tokens = tokenizer.encode(text, add_special_tokens=False) if text else []
-        if text not in found and len(tokens) == 1:
-            found[text] = tokens[0]
+        if text and text not in found:
+            tokens = tokenizer.encode(text, add_special_tokens=False)
+            found |= {text: tokens[0]} if len(tokens) == 1 else {}
     # Blanks are ordinary text, also where a run of them was added as a token.
     return {text: index for text, index in found.items() if text.strip() or index in ends}
 

@@ -10,11 +10,12 @@ never the control token, so that no row can end a turn or open one.
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal, Protocol
 
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.frames import chat_frame, plain_frame
+from yofo_mlx.frames import Frame, chat_frame, plain_frame
 from yofo_mlx.markers import begin_ids, end_ids, find_markers
 from yofo_mlx.recipe import Template
 
@@ -57,6 +58,8 @@ class Segmenter:
         self._adds_space = self._plain_encode("\na")[len(self._plain_encode("\n")) :] != (
             self._plain_encode("a")
         )
+        if self._adds_space:
+            self._frame = self._with_single_spaces(self._frame)
         frame = self._frame
         ends = self._controls_in(self._plain_encode(frame.answer_end))
         self.stops = end_ids(tokenizer) | frozenset(ends[:1])
@@ -124,6 +127,30 @@ class Segmenter:
         first, later = self.question("x", first=True), self.question("x")
         return {*self.opening, *first, *later, *self.answer("x")}
 
+    def _with_single_spaces(self, frame: Frame) -> Frame:
+        """Leave a space after a marker out where the tokenizer adds one by itself.
+
+        Mistral's own tokenizer has one there; old conversions of it would have two.
+        """
+        fixed = "".join([frame.opening, frame.before_input, frame.before_answer, frame.answer_end])
+        bare = self._plain_encode("a")
+        doubling = [m for m in self._markers if m in fixed and self._place("a", m) == bare]
+
+        def single(text: str, after: str = "") -> str:
+            for marker in doubling:
+                text = text.replace(f"{marker} ", marker)
+            return text.removeprefix(" ") if _ending(after, doubling) else text
+
+        opening = single(frame.opening)
+        return replace(
+            frame,
+            opening=opening,
+            before_first=single(frame.before_first, opening),
+            before_input=single(frame.before_input, frame.answer_end),
+            before_answer=single(frame.before_answer),
+            answer_lead=single(frame.answer_lead, frame.before_answer),
+        )
+
     def _clean(self, text: str) -> str:
         """Return data without blanks around it; a marker of one letter cannot be spelled."""
         for marker in self._letters:
@@ -186,11 +213,12 @@ class Segmenter:
     def _anchor(self, after: str) -> tuple[str, list[int]]:
         """Return the end of a text that matters to what follows, mostly nothing, and its tokens.
 
-        That is the marker it ends with, since markers may swallow spaces, or its last character.
+        That is the marker it ends with, which may swallow blanks, or else its last character.
         """
         if after not in self._anchors:
-            ends = (marker for marker in self._markers if after.endswith(marker))
-            anchor = max(ends, key=len, default=after[-1:] if self._adds_space else "")
+            marker = _ending(after.rstrip(), self._markers)
+            blanks = after[len(after.rstrip()) :]
+            anchor = marker + blanks if marker else after[-1:] if self._adds_space else ""
             self._anchors[after] = anchor, self._plain_encode(anchor)
         return self._anchors[after]
 
@@ -212,6 +240,11 @@ def style(tokenizer: Tokenizer, template: Template) -> Literal["chat", "plain"]:
             'set template.style = "plain" (base models), or take an instruct model',
         )
     return template.style
+
+
+def _ending(text: str, markers: Iterable[str]) -> str:
+    """Return the longest marker that a text ends with, mostly none."""
+    return max((marker for marker in markers if text.endswith(marker)), key=len, default="")
 
 
 def _split(text: str, cuts: set[int]) -> list[str]:
