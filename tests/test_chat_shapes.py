@@ -1,11 +1,13 @@
 """Segments of the chat models that people have: what is a target, and what data cannot do."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chat_shapes import SHAPES, Shape, build
+from transformers.utils import chat_template_utils
 
 from yofo_mlx.recipe import Template
 from yofo_mlx.segments import Segmenter
@@ -16,6 +18,14 @@ PAIRS = [("is it so", "yes"), ("and im so", "no, ye two\nlines"), ("last", "y")]
 @pytest.fixture(params=SHAPES)
 def shape(request: pytest.FixtureRequest) -> Shape:
     return SHAPES[request.param]
+
+
+class FirstOfMarch(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> "FirstOfMarch":
+        return cls(2027, 3, 1)
 
 
 def conversation(pairs: list[tuple[str, str]], system: str = "") -> list[dict[str, str]]:
@@ -40,10 +50,6 @@ def joined(segmenter: Segmenter, pairs: list[tuple[str, str]]) -> list[int]:
     return tokens
 
 
-def without_dates(shape: Shape) -> Shape:
-    return Shape(**{**vars(shape), "template": shape.template.replace("strftime_now", "")})
-
-
 def test_a_target_is_the_answer_and_what_ends_it(shape: Shape) -> None:
     tokenizer = build(shape)
     segmenter = Segmenter(tokenizer, Template())
@@ -56,22 +62,18 @@ def test_a_target_is_the_answer_and_what_ends_it(shape: Shape) -> None:
 
 @pytest.mark.parametrize("system", ["", "Be im."])
 def test_the_segments_join_to_the_tokens_of_the_whole_conversation(
-    shape: Shape, system: str
+    shape: Shape, system: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "strftime_now" in shape.template:  # the template's own clock is not at the recipe's date
-        pytest.skip("tested with the clock below")
     if system and "raise_exception" in shape.template:
         pytest.skip("has no system turn")
     tokenizer = build(shape)
-    segmenter = Segmenter(tokenizer, Template(), system)
+    segmenter = Segmenter(tokenizer, Template(date="2027-03-01"), system)
+    monkeypatch.setattr(chat_template_utils, "datetime", FirstOfMarch)
     expected = whole(tokenizer, conversation(PAIRS, system))
     tokens = joined(segmenter, PAIRS)
     assert expected[: len(tokens)] == tokens
-    assert len(expected) > len(tokens)
-    assert (
-        expected[len(tokens) :]
-        == segmenter.question("next") + expected[len(tokens) + len(segmenter.question("next")) :]
-    )
+    question = segmenter.question("next")
+    assert expected[len(tokens) :][: len(question)] == question
 
 
 @pytest.mark.parametrize("where", ["input", "answer", "instruction"])
@@ -121,9 +123,6 @@ def test_names_of_special_tokens_change_nothing(name: str) -> None:
     assert one.stops == other.stops
 
 
-MISTRAL_FILES = ["tokenizer.model.v1", "mistral_instruct_tokenizer_240323.model.v3"]
-
-
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_mistral_conversation_is_what_mistral_common_makes_of_it(
     tmp_path: Path, legacy: bool
@@ -136,7 +135,7 @@ def test_a_mistral_conversation_is_what_mistral_common_makes_of_it(
     from tokenizers import normalizers
     from transformers import AutoTokenizer
 
-    file = Path(common.__file__).parent / "data" / MISTRAL_FILES[1]
+    file = Path(common.__file__).parent / "data" / "mistral_instruct_tokenizer_240323.model.v3"
     (tmp_path / "tokenizer.model").write_bytes(file.read_bytes())
     settings = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>"}
     settings |= {"legacy": False, "chat_template": SHAPES["mistral 0.3"].template}
