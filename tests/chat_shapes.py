@@ -4,9 +4,14 @@ Letters stand for a vocabulary of hundreds of thousands. What is around it has t
 added tokens, which of them have a name, what ends everything, the template.
 """
 
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
+from fakes import random_llama
+from mlx.utils import tree_flatten
 from mlx_lm.tokenizer_utils import TokenizerWrapper
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -228,7 +233,9 @@ def build(shape: Shape, *, named: bool = True) -> Any:
     added = shape.added.split(" ") if shape.added else []
     tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in added])
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, chat_template=shape.template, **(shape.named if named else {})
+        tokenizer_object=tokenizer,
+        chat_template=shape.template or None,
+        **(shape.named if named else {}),
     )
     ends = [fast.convert_tokens_to_ids(text) for text in shape.ends.split(" ")]
     return TokenizerWrapper(fast, eos_token_ids=ends)
@@ -268,3 +275,16 @@ def _letters(pieces: str) -> Tokenizer:
 def _bpe(alphabet: list[str], words: list[str], **options: Any) -> models.BPE:
     vocabulary = {piece: index for index, piece in enumerate([*alphabet, *words])}
     return models.BPE(vocabulary, [(word[0], word[1]) for word in words], **options)
+
+
+def write_model(folder: Path, shape: Shape, *, table: int | None = None) -> Any:
+    """Write a small random llama with a shape's tokenizer; return that. `table`: its rows."""
+    tokenizer = build(shape)
+    folder.mkdir(parents=True)
+    tokenizer._tokenizer.save_pretrained(folder)
+    model = random_llama(vocab=table or len(tokenizer))
+    mx.save_safetensors(str(folder / "model.safetensors"), dict(tree_flatten(model.parameters())))
+    config = {k: v for k, v in vars(model.args).items() if v is not None}
+    config |= {"eos_token_id": sorted(tokenizer.eos_token_ids)}
+    (folder / "config.json").write_text(json.dumps(config))
+    return tokenizer
