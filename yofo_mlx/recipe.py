@@ -80,14 +80,12 @@ class Template(Section):
             raise ValueError("`output` has what ends an answer in front of it as well")
         return self
 
-    @field_validator("date", mode="before")
+    @field_validator("date")
     @classmethod
-    def _is_a_day(cls, value: object) -> object:
-        text = value.isoformat() if isinstance(value, date) else value  # TOML has days of its own
-        if isinstance(text, str):
-            if not fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-                raise ValueError("give a day as YYYY-MM-DD")
-            date.fromisoformat(text)
+    def _is_a_day(cls, text: str) -> str:
+        if not fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError("give a day as YYYY-MM-DD")
+        date.fromisoformat(text)
         return text
 
 
