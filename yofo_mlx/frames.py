@@ -13,9 +13,10 @@ from yofo_mlx.markers import find_markers
 from yofo_mlx.recipe import Template
 from yofo_mlx.text import reason, shorten
 
-# Letters only, so that no chat template and no tokenizer treats the marks in a special way.
-_SYSTEM = "YOFOSYSTEM"
-_MARKS = [f"YOFO{kind}{turn}" for turn in "ABC" for kind in ("INPUT", "OUTPUT")]
+# Letters only, so that no chat template and no tokenizer treats the marks in a special way; of both
+# cases, so that a template which changes the case of what is said is seen to do so.
+_SYSTEM = "YofoSystem"
+_MARKS = [f"Yofo{kind}{turn}" for turn in "ABC" for kind in ("Input", "Output")]
 _PLAIN = 'set template.style = "plain"'
 
 
@@ -167,8 +168,8 @@ def _render(tokenizer: Any, system: list[dict[str, str]], date: str) -> list[str
         piece, found, rest = text.partition(mark)
         if not found or mark in rest:
             raise RecipeError(
-                "the model's chat template does not write user and assistant turns in order,"
-                " each of them once",
+                "the model's chat template loses, repeats, moves or changes what users and"
+                " assistants say",
                 _PLAIN,
             )
         pieces.append(piece)
