@@ -21,7 +21,7 @@ class ByteTokenizer:
         self.vocab_size = 256 + len(self.all_special_tokens)
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        tokens = [256] if add_special_tokens else []
+        tokens = [256] if add_special_tokens and self.bos_token else []
         while text:
             special = next((s for s in self.all_special_tokens if text.startswith(s)), None)
             if special:

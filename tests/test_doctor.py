@@ -49,9 +49,10 @@ def test_this_machine_is_sound(yofo: Any) -> None:
     found = json.loads(out)
     assert (code, err, found["ok"]) == (0, "", True)
     names = [check["name"] for check in found["checks"]]
-    assert names[:2] == ["machine", "memory"]
+    assert names[:3] == ["machine", "memory", "type"]
     exact = [check for check in found["checks"] if check["name"].startswith("gradients")]
-    assert [check["ok"] for check in exact] == [True, True]
+    assert [check["name"].split(", ")[2] for check in exact] == ["float32", "bfloat16", "float16"]
+    assert [check["ok"] for check in exact] == [True, True, True]
     assert exact[0]["figures"]["gradients"] < 1e-5
 
 

@@ -151,8 +151,8 @@ def test_a_query_leaves_the_prefix_unchanged(model: Any) -> None:
     for query in ("input 9", "a long query " * 30):
         question = prefix.question(query)
         arguments = (prefix.context, prefix.segmenter)
-        generate(*arguments, Tokenizer(), question, max_tokens=40)
-        generate(*arguments, Tokenizer(), question, max_tokens=5, temperature=1.0)
+        generate(*arguments, question, max_tokens=40)
+        generate(*arguments, question, max_tokens=5, temperature=1.0)
         score(*arguments, question, ["answer 1", "a longer answer that goes on", "x"])
     after = contents(prefix.context)
     assert prefix.context.tokens == tokens
@@ -179,7 +179,6 @@ def test_a_cancelled_or_failed_query_leaves_the_prefix_unchanged(model: Any) -> 
         answer = generate(
             prefix.context,
             prefix.segmenter,
-            Tokenizer(),
             question,
             max_tokens=20,
             on_chunk=stop_after(calls),
@@ -191,7 +190,6 @@ def test_a_cancelled_or_failed_query_leaves_the_prefix_unchanged(model: Any) -> 
         generate(
             prefix.context,
             prefix.segmenter,
-            Tokenizer(),
             prefix.question("x"),
             max_tokens=20,
             on_chunk=lambda _: 1 // 0,
@@ -273,7 +271,7 @@ def test_a_pass_that_fails_empties_the_context_rather_than_spoil_it(query: str) 
     question = prefix.question(query)
     arguments = (prefix.context, prefix.segmenter)
     for ask in (
-        lambda: generate(*arguments, Tokenizer(), question, max_tokens=5),
+        lambda: generate(*arguments, question, max_tokens=5),
         lambda: score(*arguments, question, ["a", "b"]),
     ):
         model.fails = True
@@ -338,7 +336,7 @@ def test_a_query_or_instruction_that_does_not_fit_is_refused() -> None:
 
 def streamed(template: Template, text: str) -> tuple[list[str], str]:
     """Return the pieces of an answer that a model writes byte by byte, and the whole."""
-    answer = AnswerText(Segmenter(Tokenizer(), template), Tokenizer())
+    answer = AnswerText(Segmenter(Tokenizer(), template))
     pieces = []
     for token in text.encode():
         pieces.append(answer.add(token))
@@ -377,7 +375,7 @@ def test_the_beginning_of_the_answers_end_is_held_back() -> None:
 
 def test_the_special_token_that_ends_a_turn_is_not_shown() -> None:
     tokenizer = Tokenizer(chat=True)
-    answer = AnswerText(Segmenter(tokenizer, Template()), tokenizer)
+    answer = AnswerText(Segmenter(tokenizer, Template()))
     pieces = [answer.add(token) for token in b"yes < |end|>"]
     assert not answer.is_complete
     pieces.append(answer.add(tokenizer.encode("<|end|>", add_special_tokens=False)[0]))
@@ -391,7 +389,7 @@ def test_a_context_without_a_single_token_answers_and_stays_empty(model: Any) ->
     prefix = Prefix(Context(model), tokenizer, Template(), None)
     assert prefix.tokens == []
     question = prefix.question("x")
-    arguments = (prefix.context, prefix.segmenter, tokenizer, question)
+    arguments = (prefix.context, prefix.segmenter, question)
     first, again = (generate(*arguments, max_tokens=6).text for _ in range(2))
     assert first == again
     assert prefix.context.tokens == []
@@ -401,7 +399,7 @@ def test_a_context_without_a_single_token_answers_and_stays_empty(model: Any) ->
 
 
 def test_an_answer_cut_inside_a_character_ends_before_it() -> None:
-    answer = AnswerText(Segmenter(Tokenizer(), Template()), Tokenizer())
+    answer = AnswerText(Segmenter(Tokenizer(), Template()))
     pieces = [answer.add(token) for token in " ab🙂".encode()[:-1]]
     whole, rest = answer.finish()
     assert "".join([*pieces, rest]) == whole == "ab"

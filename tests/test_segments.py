@@ -1,8 +1,13 @@
 """Segments: stable places for answers, prefixes, chat templates."""
 
+from typing import Any
+
 import pytest
+from chat_shapes import Shape, build
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
+from transformers import PreTrainedTokenizerFast
 
 from tests.fakes import ByteTokenizer
 from yofo_mlx.errors import RecipeError
@@ -114,3 +119,116 @@ def test_tokens_of_k_shots_are_a_prefix_of_those_of_more(
     for count in range(len(pairs)):
         shorter = joined(segmenter, pairs[:count])
         assert longest[: len(shorter)] == shorter
+
+
+LOOP, END = "{% for m in messages %}", "{% endfor %}"
+
+
+def with_template(template: str, **more: object) -> Any:
+    shape = Shape(template, "</s>", "<s> </s>", named={"eos_token": "</s>"}, ends="</s>")
+    return build(Shape(**vars(shape) | more))
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        (LOOP + "{{ m.content }}" + END, "nothing in the model's chat template ends an answer"),
+        (LOOP + "{{ m.content }} \t" + END, "nothing in the model's chat template ends an answer"),
+        (LOOP + "{{ ' User: ' + m.content }}" + END, "nothing in the model's chat template ends"),
+        (LOOP + "{{ m.content * 2 }}</s>" + END, "loses, repeats, moves or changes"),
+        (LOOP + "{{ m.content | upper }}</s>" + END, "loses, repeats, moves or changes"),
+        ("{% for m in messages[::-1] %}{{ m.content }}</s>" + END, "loses, repeats, moves"),
+        ("{{ messages[0].content }}" + LOOP + "{{ m.content }}</s>" + END, "loses, repeats"),
+        (LOOP + "{% for p in m.content %}{{ p.text }}{% endfor %}</s>" + END, "loses, repeats"),
+        (LOOP + "{{ loop.index ~ m.content }}</s>" + END, "each turn in another way"),
+        ("{{ raise_exception('for tools only') }}", "fails .*: for tools only"),
+    ],
+)
+def test_a_template_that_cannot_hold_an_episode_is_refused(template: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words) as caught:
+        Segmenter(with_template(template), Template(), "Sort.")
+    assert caught.value.hint == 'set template.style = "plain"'
+
+
+@pytest.mark.parametrize(
+    ("template", "end"),
+    [
+        (LOOP + "{{ '### ' + m.role + ':\n' + m.content + '\n\n' }}" + END, "\n\n"),
+        (LOOP + "{{ '[' + m.role + ']' + m.content + '[/' + m.role + ']' }}" + END, "[/assistant]"),
+        (LOOP + "{{ '\n' if not loop.first }}{{ m.role + ': ' + m.content }}" + END, "\n"),
+        (
+            LOOP + "{{ m.role + ': ' + m.content + ('</s>' if loop.last else '\n\n') }}" + END,
+            "\n\n",
+        ),
+    ],
+)
+def test_a_template_without_markers_ends_an_answer_as_the_last_one_ends(
+    template: str, end: str
+) -> None:
+    tokenizer = with_template(template)
+    segmenter = Segmenter(tokenizer, Template())
+    assert tokenizer.decode(segmenter.answer("yes")).strip(" ") == "yes" + end
+    assert segmenter.is_complete(segmenter.answer("yes"))
+    answer = segmenter.answer(f"a{end}b{end}{end}c")
+    assert not any(segmenter.is_complete(answer[:place]) for place in range(len(answer)))
+    assert segmenter.alters(f"a{end}b") and not segmenter.alters("ab")
+
+
+@given(text=st.text("ab\n <", max_size=12), end=st.text("ab\n<", min_size=1, max_size=4))
+def test_an_answer_never_ends_early(text: str, end: str) -> None:
+    try:
+        template = Template(output=" {output}" + end)
+    except ValueError:
+        return
+    segmenter = Segmenter(ByteTokenizer(), template)
+    tokens = segmenter.answer(text)
+    ended = next(place for place in range(len(tokens) + 1) if segmenter.is_complete(tokens[:place]))
+    assert ended == len(tokens)
+    assert segmenter.alters(text) or segmenter.text(tokens) == text.strip()
+
+
+@pytest.mark.parametrize("output", ["{output}", "{output}  ", "\n{output}\n"])
+def test_an_output_that_ends_nothing_is_refused(output: str) -> None:
+    with pytest.raises(ValueError, match="ends an answer"):
+        Template(output=output)
+
+
+def test_a_marker_that_data_and_template_would_form_together_is_none() -> None:
+    tokenizer = ByteTokenizer()
+    segmenter = Segmenter(tokenizer, Template(input="<{input}>:", output="<{output}>\n"))
+    tokens = segmenter.question("s") + segmenter.answer("/s")
+    assert tokenizer.decode(tokens) == "<s>:</s>\n"
+    assert [token for token in tokens if token >= 256] == []
+
+
+def test_a_marker_in_the_template_of_a_recipe_stays_one() -> None:
+    tokenizer = ByteTokenizer()
+    segmenter = Segmenter(
+        tokenizer, Template(input="<|user|>{input}<|end|>", output="{output}</s>")
+    )
+    tokens = segmenter.question("a <|user|>") + segmenter.answer("b</s>")
+    assert [token for token in tokens if token >= 256] == [258, 260, 257]
+    assert segmenter.text(segmenter.answer("b</s>")) == "b</s>"
+
+
+def test_a_marker_that_only_a_normalisation_makes_is_text_too() -> None:
+    letters = [chr(code) for code in range(33, 127)]
+    inner = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
+    inner.normalizer, inner.decoder = normalizers.Lowercase(), decoders.Fuse()
+    inner.add_special_tokens([AddedToken("<end>", normalized=True)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<end>")
+    end = tokenizer.convert_tokens_to_ids("<end>")
+    assert end in tokenizer.encode("a<END>b", add_special_tokens=False)
+    assert end not in Segmenter(tokenizer, Template(output="{output}##")).answer("a<END>b")
+
+
+def test_only_the_tokenizer_decides_whether_a_text_begins_with_a_token() -> None:
+    assert Segmenter(ByteTokenizer(), Template()).opening == [256]
+    named = {"bos_token": "<s>", "eos_token": "</s>"}
+    tokenizer = with_template(LOOP + "{{ m.content }}</s>" + END, named=named)
+    assert tokenizer.bos_token == "<s>"
+    assert Segmenter(tokenizer, Template(style="plain")).opening == []
+    bos = [("<s>", tokenizer.convert_tokens_to_ids("<s>"))]
+    adding = processors.TemplateProcessing("<s> $A", special_tokens=bos)
+    tokenizer.backend_tokenizer.post_processor = adding
+    assert Segmenter(tokenizer, Template(style="plain")).opening == [bos[0][1]]

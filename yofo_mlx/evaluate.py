@@ -4,7 +4,7 @@ For one task the demonstrations are a growing prefix: their keys and values are 
 at each number of shots all queries start from a copy of them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -96,7 +96,7 @@ def evaluate_task(
             check()
             first = shots == 0
             if metric == "exact" and answer_after is None:
-                results = compare(model, cache, prompt.queries, first=first)
+                results = compare(model, cache, prompt.queries, first=first, stops=segmenter.stops)
             else:
                 results = [
                     answer(model, cache, query, segmenter, settings, judge, first=first)
@@ -165,23 +165,29 @@ def prefill(model: Any, cache: list[Any], tokens: list[int], start: int, end: in
 
 
 def compare(
-    model: Any, cache: list[Any], queries: Sequence[Query], *, first: bool
+    model: Any,
+    cache: list[Any],
+    queries: Sequence[Query],
+    *,
+    first: bool,
+    stops: Collection[int] = (),
 ) -> list[tuple[float, float]]:
     """Return (is the greedy answer the expected one, loss) of each query, several at a time.
 
     Feeding the expected answer and asking whether every one of its tokens, the end included, is
-    the most likely one gives what greedy decoding would give.
+    the most likely one gives what greedy decoding would give. Where a token of `stops` is expected
+    any other will do: each of them ends an answer.
     """
     results = []
     at_once = max(1, min(len(queries), COPIED_BYTES // max(1, size_in_bytes(cache))))
     for start in range(0, len(queries), at_once):
         group = queries[start : start + at_once]
-        results += _compare_group(model, clone(cache, len(group)), group, first=first)
+        results += _compare_group(model, clone(cache, len(group)), group, first, stops)
     return results
 
 
 def _compare_group(
-    model: Any, cache: list[Any], queries: Sequence[Query], *, first: bool
+    model: Any, cache: list[Any], queries: Sequence[Query], first: bool, stops: Collection[int]
 ) -> list[tuple[float, float]]:
     sequences, spans = [], []
     for query in queries:
@@ -191,10 +197,11 @@ def _compare_group(
     width = max(map(len, sequences))
     tokens = np.array([sequence + [0] * (width - len(sequence)) for sequence in sequences])
     rows = np.concatenate([np.arange(n) + s + i * width for i, (s, n) in enumerate(spans)])
-    expected = mx.array(np.concatenate([query.tokens.answer for query in queries]))
+    expected = np.concatenate([query.tokens.answer for query in queries])
     logits = row_logits(model, mx.array(tokens), mx.array(rows), cache)
-    losses = np.array(token_losses(logits, expected))
-    right = np.array(logits.argmax(axis=-1) == expected)
+    losses = np.array(token_losses(logits, mx.array(expected)))
+    found, enders = np.array(logits.argmax(axis=-1)), list(stops)
+    right = (found == expected) | (np.isin(found, enders) & np.isin(expected, enders))
     ends = np.cumsum([length for _, length in spans])
     parts = [slice(end - length, end) for end, (_, length) in zip(ends, spans, strict=True)]
     return [(float(right[part].all()), float(losses[part].mean())) for part in parts]

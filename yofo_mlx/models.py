@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.spm import check_tokenizer
-from yofo_mlx.text import shorten
+from yofo_mlx.text import reason, shorten
 
 EMBEDDED = "tiny"
+_POINTER = b"version https://git-lfs"
 T = TypeVar("T")
 
 
@@ -25,6 +26,7 @@ class Base:
     model: Any  # mlx.nn.Module
     tokenizer: Any  # mlx_lm TokenizerWrapper
     config: dict[str, Any]
+    positions: int | None = None  # rows of its table of learned positions
 
     @property
     def revision(self) -> str | None:
@@ -35,7 +37,7 @@ class Base:
     def context(self) -> int | None:
         """Trained context length in tokens, None if the configuration does not say."""
         text = self.config.get("text_config") or self.config
-        length = text.get("max_position_embeddings")
+        length = self.positions or text.get("max_position_embeddings")
         return int(length) if length else None
 
 
@@ -46,11 +48,16 @@ def load_base(name: str, *, revision: str | None = None, trust_remote_code: bool
     import mlx.core as mx
     from mlx_lm.utils import load_model
 
-    model, config = _asking(name, lambda: load_model(path, trust_remote_code=trust_remote_code))
+    from yofo_mlx.tables import model_tables
+
+    model, config = _asking(
+        path, lambda: load_model(path, trust_remote_code=trust_remote_code), name
+    )
     if mx.default_device() == mx.Device(mx.cpu):  # half precision is slow there
         model.set_dtype(mx.float32)
     tokenizer = load_tokenizer(path, config, trust_remote_code=trust_remote_code)
-    return Base(name, path, model, tokenizer, config)
+    tables = model_tables(config)
+    return Base(name, path, model, tokenizer, config, tables.positions if tables else None)
 
 
 def load_tokenizer(path: Path, config: dict[str, Any], *, trust_remote_code: bool = False) -> Any:
@@ -59,7 +66,7 @@ def load_tokenizer(path: Path, config: dict[str, Any], *, trust_remote_code: boo
 
     options = {"trust_remote_code": True} if trust_remote_code else None
     tokenizer = _asking(
-        str(path), lambda: mlx_lm_load(path, options, eos_token_ids=config.get("eos_token_id"))
+        path, lambda: mlx_lm_load(path, options, eos_token_ids=config.get("eos_token_id"))
     )
     check_tokenizer(tokenizer, path)
     return tokenizer
@@ -155,16 +162,36 @@ def is_out_of_reach(error: BaseException | None) -> bool:
     return isinstance(error, http | OSError | page | errors.CachedRepoTreeNotFoundError)
 
 
-def _asking(name: str, load: Callable[[], T]) -> T:
+def _asking(path: Path, load: Callable[[], T], name: str = "") -> T:
     """Turn a loader's errors into words for the user."""
     try:
         return load()
     except YofoError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0][:300] if str(error).strip() else repr(error)
+        name = name or str(path)
+        if pointers := [file.name for file in sorted(path.iterdir()) if _is_pointer(file)]:
+            raise RecipeError(
+                f"model {name!r} holds Git LFS pointers: {', '.join(pointers)[:200]}",
+                f"fetch the files themselves: `git lfs pull` in {path}",
+            ) from error
+        words = str(error)
         raise RecipeError(
-            f"model {name!r} cannot be loaded: {first}",
-            "mlx-lm must support its architecture; models with code of their own need"
-            " trust_remote_code = true",
+            f"model {name!r} cannot be loaded: {reason(error)}", _remedy(words)
         ) from error
+
+
+def _is_pointer(file: Path) -> bool:
+    """Tell whether a file only says where Git LFS keeps the file."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(len(_POINTER)) == _POINTER
+
+
+def _remedy(words: str) -> str:
+    if "trust_remote_code" in words or "custom module" in words:
+        return "it brings code of its own: read that, then set trust_remote_code = true"
+    if "not supported" in words:
+        return "mlx-lm must support its architecture; it may do so in a newer version"
+    return "its files are damaged or do not belong together: download the model again"

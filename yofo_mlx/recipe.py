@@ -4,9 +4,11 @@ The field descriptions feed `yofo recipes explain` and `docs/recipe.md`. Names f
 it has one.
 """
 
+from datetime import date
+from re import fullmatch
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from yofo_mlx.tasks.task import Family
 
@@ -63,15 +65,28 @@ class Template(Section):
     """Plain style: what comes before an answer."""
     output: str = " {output}\n\n"
     """Plain style: the answer with the characters that end it."""
+    date: str = "2026-01-01"
+    """Chat style: the day (YYYY-MM-DD) that a template which writes today's date is told."""
 
     @model_validator(mode="after")
     def _placeholders(self) -> Self:
         for name in ("instruction", "input", "output"):
             if getattr(self, name).count("{" + name + "}") != 1:
                 raise ValueError(f"`{name}` must contain the placeholder {{{name}}} once")
-        if self.output.split("{output}")[-1] in ("", " ", "\t"):
+        lead, end = self.output.split("{output}")
+        if not end.strip() and "\n" not in end:
             raise ValueError("`output` must end with what ends an answer, such as \\n")
+        if (lead + "\0" + end).find(end) <= len(lead):
+            raise ValueError("`output` has what ends an answer in front of it as well")
         return self
+
+    @field_validator("date")
+    @classmethod
+    def _is_a_day(cls, text: str) -> str:
+        if not fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError("give a day as YYYY-MM-DD")
+        date.fromisoformat(text)
+        return text
 
 
 class Episodes(Section):

@@ -5,6 +5,7 @@ import glob
 import json
 import tomllib
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -135,13 +136,20 @@ def _value(text: str) -> Any:
         return text.strip()
 
 
+def _day(value: object) -> str:
+    """Return TOML's own kind of day as text."""
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{value} is of a kind that no key has")
+
+
 def validate(data: dict[str, Any], place: str) -> Recipe:
     """Return the recipe in parsed TOML, or raise one error that lists every mistake."""
     try:
-        text = json.dumps(data)  # JSON, since strict mode takes its lists for tuples
+        text = json.dumps(data, default=_day)  # JSON, since strict mode takes its lists for tuples
     except (TypeError, ValueError, RecursionError) as error:
         raise RecipeError(
-            f"{place}: {error}", "recipes hold text, numbers and lists, no dates"
+            f"{place}: {error}", "recipes hold text, numbers, lists and days"
         ) from error
     try:
         return Recipe.model_validate_json(text)

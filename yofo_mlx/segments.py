@@ -3,23 +3,26 @@
 An episode is `opening + (question + answer) * n`, each piece tokenised on its own: where an answer
 begins is stable, and the tokens of k shots are a prefix of the tokens of k+1 shots. Training,
 evaluation and prompting all go through here.
+
+Data is text: what in it looks like one of the model's markers becomes the tokens of its letters,
+never the control token, so that no row can end a turn or open one.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Literal, Protocol
 
 from yofo_mlx.errors import RecipeError
+from yofo_mlx.frames import Frame, chat_frame, plain_frame
+from yofo_mlx.markers import begin_ids, end_ids, find_markers
 from yofo_mlx.recipe import Template
-
-# Letters only, so that no chat template and no tokenizer treats the marks in a special way.
-_MARKS = ("YOFOINPUTA", "YOFOOUTPUTA", "YOFOINPUTB", "YOFOOUTPUTB")
 
 
 class Tokenizer(Protocol):
     """What is asked of a tokenizer; mlx-lm's TokenizerWrapper and transformers' fit."""
 
-    bos_token: str | None
     all_special_tokens: list[str]
     chat_template: Any
 
@@ -33,41 +36,43 @@ class Tokenizer(Protocol):
         """Return the text of a conversation (with `tokenize=False`)."""
 
 
-@dataclass(frozen=True)
-class Frame:
-    """The fixed text of an episode, around its inputs and answers."""
-
-    opening: str
-    before_first: str  # the first input, after the opening
-    before_input: str  # every later input, after an answer's end
-    before_answer: str  # what stands between an input and the characters `answer_lead`
-    answer_lead: str  # belongs to the answer's segment, such as the space in " label"
-    answer_end: str  # ends an answer and is a target: the model must learn to stop
-
-
 class Segmenter:
     """Turns inputs and answers into tokens, for one model, template and instruction."""
 
     def __init__(self, tokenizer: Tokenizer, template: Template, instruction: str = "") -> None:
         self._tokenizer = tokenizer
-        self._specials = [text for text in tokenizer.all_special_tokens if text]
         self.style = style(tokenizer, template)
-        self._frame = (
-            _chat_frame(tokenizer, instruction, self._specials)
-            if self.style == "chat"
-            else _plain_frame(tokenizer, template, instruction)
-        )
-        self._tail = len(self._frame.answer_end.encode()) + 4
-        eos = getattr(tokenizer, "eos_token_ids", ())
-        self._eos = frozenset([eos] if isinstance(eos, int) else eos or ())
-        self.opening: list[int] = self._plain_encode(self._frame.opening)
+        instruction = instruction.strip()
+        begin: list[int] = []
+        if self.style == "chat":
+            self._frame, self._markers = chat_frame(tokenizer, instruction, template.date)
+        else:
+            self._frame, self._markers = plain_frame(template, instruction), find_markers(tokenizer)
+            begin = begin_ids(tokenizer)
+        self._controls = frozenset(self._markers.values())
+        self._first = re.compile("|".join(sorted({re.escape(m[0]) for m in self._markers})) or "$^")
+        self._lengths = sorted({len(marker) for marker in self._markers})
+        self._letters = [marker for marker in self._markers if len(marker) == 1]
+        self._known: dict[tuple[str, str, str], list[int]] = {}
+        self._anchors: dict[str, tuple[str, list[int]]] = {}
         self._adds_space = self._plain_encode("\na")[len(self._plain_encode("\n")) :] != (
             self._plain_encode("a")
         )
+        if self._adds_space:
+            self._frame = self._with_single_spaces(self._frame)
+        frame = self._frame
+        ends = self._controls_in(self._plain_encode(frame.answer_end))
+        self.stops = end_ids(tokenizer) | frozenset(ends[:1])
+        self.end_text = "" if ends else frame.answer_end
+        self._tail = len(frame.answer_end.encode()) + 4
+        self.opening: list[int] = begin + self._encode(
+            frame.opening, self._clean(instruction), frame.after_instruction, after=""
+        )
+        self._opening_text = frame.opening + frame.instruction + frame.after_instruction
 
         if not self.is_complete(self.answer("x")):
             raise RecipeError(
-                f"the tokenizer loses what ends an answer: {self._frame.answer_end!r}",
+                f"the tokenizer loses what ends an answer: {frame.answer_end!r}",
                 "choose others in template.output: without them the model never learns to stop",
             )
 
@@ -75,51 +80,150 @@ class Segmenter:
     def first_differs(self) -> bool:
         """Tell whether the first question has tokens of its own."""
         frame = self._frame
-        return self._adds_space or frame.before_first != frame.before_input
+        lead = frame.before_first
+        return self._anchor(self._opening_text)[0] != self._anchor(frame.answer_end)[0] or (
+            lead != frame.before_input
+        )
 
     def question(self, text: str, *, first: bool = False) -> list[int]:
         """Return the tokens of an input, up to where its answer begins."""
         frame = self._frame
         lead = frame.before_first if first else frame.before_input
-        after = frame.opening if first else frame.answer_end
-        return self._encode(lead + self._clean(text) + frame.before_answer, after=after)
+        after = self._opening_text if first else frame.answer_end
+        return self._encode(lead, self._clean(text), frame.before_answer, after=after)
 
     def answer(self, text: str) -> list[int]:
         """Return the tokens of an answer and of what ends it: all of them are targets."""
         frame = self._frame
-        text, end = self._clean(text), frame.answer_end
-        while end in text:  # a blank line inside an answer would end it early
-            text = text.replace(end, end[1:] or " ")
-        return self._encode(frame.answer_lead + text + end, after=frame.before_answer)
+        return self._encode(
+            frame.answer_lead, self._body(text), frame.answer_end, after=frame.before_answer
+        )
+
+    def holds_marker(self, text: str) -> bool:
+        """Tell whether data holds what would be a control token, were it not read as text."""
+        return next(self._places(text), None) is not None
+
+    def alters(self, answer: str) -> bool:
+        """Tell whether an answer has to be changed, since it holds what ends an answer."""
+        return self._body(answer) != answer.strip()
 
     def is_complete(self, tokens: list[int]) -> bool:
         """Tell whether generated tokens end an answer, or the model ended everything."""
-        if tokens and tokens[-1] in self._eos:
+        # The end has at most one token a byte; a whole long answer need not be looked at each time.
+        latest = tokens[-self._tail :]
+        if not self.stops.isdisjoint(latest):
             return True
-        # The end has at most one token a byte; a whole long answer need not be decoded each time.
-        return self._frame.answer_end in self._tokenizer.decode(tokens[-self._tail :])
+        return bool(self.end_text) and self.end_text in self._tokenizer.decode(latest)
 
     def text(self, tokens: list[int]) -> str:
         """Return the answer in generated tokens, without what ends it."""
-        if tokens and tokens[-1] in self._eos:
-            tokens = tokens[:-1]
-        return self._tokenizer.decode(tokens).partition(self._frame.answer_end)[0].strip()
+        stop = next((at for at, token in enumerate(tokens) if token in self.stops), len(tokens))
+        text = self._tokenizer.decode(tokens[:stop])
+        return (text.partition(self.end_text)[0] if self.end_text else text).strip()
+
+    @property
+    def fixed_ids(self) -> set[int]:
+        """Return the tokens that every episode holds, whatever its data."""
+        first, later = self.question("x", first=True), self.question("x")
+        return {*self.opening, *first, *later, *self.answer("x")}
+
+    def _with_single_spaces(self, frame: Frame) -> Frame:
+        """Leave a space after a marker out where the tokenizer adds one by itself.
+
+        Mistral's own tokenizer has one there; old conversions of it would have two.
+        """
+        fixed = "".join([frame.opening, frame.before_input, frame.before_answer, frame.answer_end])
+        bare = self._plain_encode("a")
+        doubling = [m for m in self._markers if m in fixed and self._place("a", m) == bare]
+
+        def single(text: str, after: str = "") -> str:
+            for marker in doubling:
+                text = text.replace(f"{marker} ", marker)
+            return text.removeprefix(" ") if _ending(after, doubling) else text
+
+        opening = single(frame.opening)
+        return replace(
+            frame,
+            opening=opening,
+            before_first=single(frame.before_first, opening),
+            before_input=single(frame.before_input, frame.answer_end),
+            before_answer=single(frame.before_answer),
+            answer_lead=single(frame.answer_lead, frame.before_answer),
+        )
 
     def _clean(self, text: str) -> str:
-        """Break up special tokens in data, so that a row cannot end a turn."""
-        text = text.strip()
-        for special in self._specials:
-            text = text.replace(special, special[:1] + " " + special[1:])
+        """Return data without blanks around it; a marker of one letter cannot be spelled."""
+        for marker in self._letters:
+            text = text.replace(marker, " ")
+        return text.strip()
+
+    def _body(self, text: str) -> str:
+        """Return an answer without what ends one, such as a blank line: it would end early."""
+        text, end = self._clean(text), self.end_text
+        while end and (place := (text + end).find(end)) < len(text):
+            # Shorter each time, or with fewer ends of one letter: this ends.
+            text = text[:place] + (" " if len(end) == 1 else "") + text[place + 1 :]
         return text
 
-    def _encode(self, text: str, after: str) -> list[int]:
-        """Encode a piece as it would be `after` a text: some tokenizers add a space at a start."""
-        if not self._adds_space:
-            return self._plain_encode(text)
-        anchor = _tail(after, self._specials)
-        tokens = self._plain_encode(anchor)
+    def _encode(self, before: str, text: str, behind: str, after: str) -> list[int]:
+        """Encode data with the fixed text around it; only that may give control tokens."""
+        tokens = self._place(before + text + behind, after)
+        expected = self._expected(before, behind, after)
+        if self._controls_in(tokens) == expected:
+            return tokens
+        whole, start = before + text + behind, len(before)
+        cuts = self._cuts(whole, start, start + len(text))
+        tokens = self._encode_parts(_split(whole, cuts), after)
+        if self._controls_in(tokens) != expected:  # markers that a normalisation makes
+            cuts = set(range(start, start + len(text) + 1))
+            tokens = self._encode_parts(_split(whole, cuts), after)
+        return tokens
+
+    def _expected(self, before: str, behind: str, after: str) -> list[int]:
+        """Return the control tokens that a piece has by its fixed text."""
+        key = before, behind, after
+        if key not in self._known:
+            self._known[key] = self._controls_in(self._place(before + "x" + behind, after))
+        return self._known[key]
+
+    def _cuts(self, whole: str, start: int, end: int) -> set[int]:
+        """Return places inside the data whole[start:end] that cut every marker in two."""
+        return {max(a + 1, start) for a, b in self._places(whole) if a < end and start < b}
+
+    def _places(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where markers begin and end in a text; they may overlap."""
+        for found in self._first.finditer(text):
+            for length in self._lengths:
+                if text[found.start() : found.start() + length] in self._markers:
+                    yield found.start(), found.start() + length
+
+    def _encode_parts(self, parts: Iterable[str], after: str) -> list[int]:
+        tokens: list[int] = []
+        for part in parts:
+            tokens += self._place(part, after)
+            after = "\n"  # what really stands before would make a marker of both
+        return tokens
+
+    def _place(self, text: str, after: str) -> list[int]:
+        """Encode a piece as it would be `after` a text, which may cost or earn it a space."""
+        anchor, tokens = self._anchor(after)
         both = self._plain_encode(anchor + text)
         return both[len(tokens) :] if both[: len(tokens)] == tokens else self._plain_encode(text)
+
+    def _anchor(self, after: str) -> tuple[str, list[int]]:
+        """Return the end of a text that matters to what follows, mostly nothing, and its tokens.
+
+        That is the marker it ends with, which may swallow blanks, or else its last character.
+        """
+        if after not in self._anchors:
+            marker = _ending(after.rstrip(), self._markers)
+            blanks = after[len(after.rstrip()) :]
+            anchor = marker + blanks if marker else after[-1:] if self._adds_space else ""
+            self._anchors[after] = anchor, self._plain_encode(anchor)
+        return self._anchors[after]
+
+    def _controls_in(self, tokens: list[int]) -> list[int]:
+        return [token for token in tokens if token in self._controls]
 
     def _plain_encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False)) if text else []
@@ -138,75 +242,12 @@ def style(tokenizer: Tokenizer, template: Template) -> Literal["chat", "plain"]:
     return template.style
 
 
-def _plain_frame(tokenizer: Tokenizer, template: Template, instruction: str) -> Frame:
-    before_input, _, before_answer = template.input.partition("{input}")
-    answer_lead, _, answer_end = template.output.partition("{output}")
-    opening = tokenizer.bos_token or ""
-    if instruction:
-        opening += template.instruction.replace("{instruction}", instruction.strip())
-    return Frame(opening, before_input, before_input, before_answer, answer_lead, answer_end)
+def _ending(text: str, markers: Iterable[str]) -> str:
+    """Return the longest marker that a text ends with, mostly none."""
+    return max((marker for marker in markers if text.endswith(marker)), key=len, default="")
 
 
-def _chat_frame(tokenizer: Tokenizer, instruction: str, specials: Iterable[str]) -> Frame:
-    """Find the fixed text of a chat template by rendering two turns of marks."""
-    turns = [
-        {"role": role, "content": mark}
-        for role, mark in zip(("user", "assistant") * 2, _MARKS, strict=True)
-    ]
-    bare = _render(tokenizer, turns)
-    if bare is None:
-        raise RecipeError(
-            "the model's chat template does not keep user and assistant turns in order",
-            'set template.style = "plain"',
-        )
-    opening, before_answer, between, _ = bare
-    answer_end = _leading_special(between, specials) or between
-    before_input = between.removeprefix(answer_end)
-    # A space before the answer belongs to its first word.
-    lead = before_answer[len(before_answer.rstrip(" ")) :]
-    before_answer = before_answer.removesuffix(lead)
-    if instruction:
-        opening = _instructed_opening(tokenizer, turns, instruction, opening)
-    if before_input and opening.endswith(before_input):
-        opening, before_first = opening.removesuffix(before_input), before_input
-    else:
-        before_first = ""
-    return Frame(opening, before_first, before_input, before_answer, lead, answer_end)
-
-
-def _instructed_opening(
-    tokenizer: Tokenizer, turns: list[dict[str, str]], instruction: str, bare: str
-) -> str:
-    """Return the opening with an instruction: a system turn, else text before the first input."""
-    system = {"role": "system", "content": instruction.strip()}
-    pieces = _render(tokenizer, [system, *turns])
-    if pieces is not None and instruction.strip() in pieces[0]:
-        return pieces[0]
-    return bare + instruction.strip() + "\n\n"
-
-
-def _render(tokenizer: Tokenizer, turns: list[dict[str, str]]) -> list[str] | None:
-    """Return the text before, between (3) and after the marks, None if a mark is lost or moved."""
-    try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=False)
-    except Exception:  # a template raises whatever its author chose
-        return None
-    pieces = []
-    for mark in _MARKS:
-        piece, found, text = text.partition(mark)
-        if not found:
-            return None
-        pieces.append(piece)
-    return pieces
-
-
-def _leading_special(text: str, specials: Iterable[str]) -> str:
-    """Return the special token a text begins with, and the blanks before it."""
-    blanks = text[: len(text) - len(text.lstrip())]
-    found = max((s for s in specials if text.startswith(blanks + s)), key=len, default="")
-    return blanks + found if found else ""
-
-
-def _tail(text: str, specials: Iterable[str]) -> str:
-    """Return the special token or the character a text ends with."""
-    return max((s for s in specials if text.endswith(s)), key=len, default=text[-1:])
+def _split(text: str, cuts: set[int]) -> list[str]:
+    """Return the parts of a text between the places where it is cut."""
+    edges = [0, *sorted(cuts), len(text)]
+    return [text[a:b] for a, b in pairwise(edges) if a < b]

@@ -6,7 +6,7 @@ from typing import Any
 import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
-from mlx.utils import tree_map
+from mlx.utils import tree_flatten, tree_map
 
 from yofo_mlx.adapters import adapter_weights
 from yofo_mlx.batches import Batch, make_batch
@@ -113,7 +113,11 @@ def _not_finite(trainer: Trainer, batches: list[Batch], what: str) -> None:
     tasks = sorted({task for batch in batches for task in batch.tasks})
     checkpoints = list_checkpoints(trainer.run)
     last = f"the last good one is {checkpoints[0]}" if checkpoints else "there is no checkpoint"
+    remedy = "lower optimizer.learning_rate or lora.scale"
+    weights: Any = tree_flatten(trainer.base.model.parameters())
+    if any(array.dtype == mx.float16 for _, array in weights):
+        remedy += ", or take a conversion in bfloat16: numbers of float16 end at 65504"
     raise RunError(
         f"step {trainer.state.step + 1}: {what}, in an episode of {', '.join(tasks)}",
-        f"lower optimizer.learning_rate or lora.scale; {last}",
+        f"{remedy}; {last}",
     )

@@ -9,6 +9,27 @@ from yofo_mlx.episodes import Pool, Sampler, make_pool
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Protected:
+    """How many examples needed care, so that a template stays what it is."""
+
+    spelled: int = 0  # hold a marker of the model, which is read as text
+    altered: int = 0  # hold what ends an answer, which was taken out
+
+    def __add__(self, other: "Protected") -> "Protected":
+        return Protected(self.spelled + other.spelled, self.altered + other.altered)
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        """Yield what was done, as message and hint."""
+        if self.spelled:
+            message = f"{self.spelled} examples hold markers of the model, such as <s> in HTML"
+            yield message, "they are read as the text they are; nothing of them is changed"
+        if self.altered:
+            message = f"{self.altered} answers hold what ends an answer, and are changed there"
+            yield message, "another end in template.output would leave them as they are"
 
 
 @dataclass(frozen=True)
@@ -18,6 +39,7 @@ class Workload:
     entries: list[TaskEntry]
     pools: list[Pool]
     sampler: Sampler
+    protected: Protected
 
     @property
     def held_out(self) -> list[TaskEntry]:
@@ -29,6 +51,7 @@ class Workload:
         for entry in self.entries:
             for note in entry.notes:
                 yield note, ""
+        yield from self.protected.warnings()
         if left_out := sum(pool.left_out for pool in self.pools):
             message = f"{left_out} examples are longer than an episode and are left out"
             yield message, f"episodes.max_tokens is {recipe.episodes.max_tokens}"
@@ -59,15 +82,22 @@ class Workload:
 
 def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) -> Workload:
     """Tokenise the training tasks and set the sampler up."""
-    pools = [
-        make_pool(
-            entry.task.name,
-            entry.task.train,
-            Segmenter(tokenizer, recipe.template, entry.task.instruction),
-            recipe.episodes.max_tokens,
-            entry.weight,
-        )
-        for entry in entries
-        if entry.role == "train"
-    ]
-    return Workload(list(entries), pools, Sampler(pools, recipe.episodes, recipe.seed))
+    pools, protected = [], Protected()
+    for entry in entries:
+        task = entry.task
+        segmenter = Segmenter(tokenizer, recipe.template, task.instruction)
+        if entry.role == "train":
+            limit = recipe.episodes.max_tokens
+            pools.append(make_pool(task.name, task.train, segmenter, limit, entry.weight))
+        protected += count_protected(segmenter, task)
+    sampler = Sampler(pools, recipe.episodes, recipe.seed)
+    return Workload(list(entries), pools, sampler, protected)
+
+
+def count_protected(segmenter: Segmenter, task: Task) -> Protected:
+    """Count the examples of a task that need care."""
+    examples = {*task.train, *task.valid, *task.test}
+    return Protected(
+        sum(any(map(segmenter.holds_marker, (e.input, e.output))) for e in examples),
+        sum(segmenter.alters(e.output) for e in examples),
+    )

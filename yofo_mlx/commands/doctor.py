@@ -20,7 +20,7 @@ from yofo_mlx.recipe import Lora
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 
 HEAD_DIMS = (64, 128)
-DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16}
+DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,10 @@ def doctor(recipe_name: str | None, overrides: Sequence[str], *, as_json: bool) 
     limit_gb = None
     if recipe_name:
         recipe = load_recipe(find_recipe(recipe_name), overrides)
-        config = model_config(model_path(recipe.model, recipe.revision))
+        config = model_config(model_path(recipe.model, recipe.revision, weights=False))
         lora, limit_gb = recipe.lora, recipe.memory.limit_gb
-    checks = [_device(), _memory(limit_gb), *_attention(config), *_exactness(config, lora)]
+    checks = [_device(), _memory(limit_gb), _type()]
+    checks += [*_attention(config), *_exactness(config, lora)]
     wrong = [check for check in checks if check.ok is False]
     sound = not wrong
     if as_json:
@@ -80,6 +81,14 @@ def _memory(limit_gb: float | None) -> Check:
     limit = memory_limit(limit_gb)
     words = f"a run may use {limit.nbytes / 1e9:.1f} GB ({limit.source})"
     return Check("memory", None, words, asdict(limit))
+
+
+def _type() -> Check:
+    """Tell which type a model is computed in."""
+    on_cpu = mx.default_device() == mx.Device(mx.cpu)
+    model = "float32, since this is a CPU" if on_cpu else "the type that its weights are stored in"
+    words = f"models compute in {model}; loss, adapter, its gradients and optimizer in float32"
+    return Check("type", None, words, {"as_stored": not on_cpu})
 
 
 def _attention(config: dict[str, Any]) -> list[Check]:

@@ -26,6 +26,7 @@ from yofo_mlx.plan import (
 from yofo_mlx.probe import Measurement, probe
 from yofo_mlx.recipe import Recipe, TaskSource
 from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.tables import check_tables
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.text import printable, size
@@ -124,6 +125,7 @@ def _draws(recipe: Recipe, model: Path, *, needed: bool) -> tuple[Workload | Non
             raise
         _warn(f"tokens are bounds only: {error.message}", error.hint)
         return None, []
+    check_tables(recipe, tokenizer, model_config(model))
     workload = make_workload(recipe, entries, tokenizer)
     for warning in workload.warnings(recipe):
         _warn(*warning)

@@ -16,6 +16,8 @@ from yofo_mlx.errors import ExitCode
 from yofo_mlx.models import load_tokenizer, model_config, model_path
 from yofo_mlx.recipe import Objective, Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.tables import check_tables
+from yofo_mlx.talk import say
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.text import printable
 from yofo_mlx.workload import Workload, make_workload
@@ -40,9 +42,13 @@ def show(recipe_name: str, overrides: Sequence[str], *, step: int, as_json: bool
     """Print one episode with its targets, and counts of everything."""
     recipe = load_recipe(find_recipe(recipe_name), overrides)
     entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd())
-    path = model_path(recipe.model, recipe.revision)
-    tokenizer = load_tokenizer(path, model_config(path), trust_remote_code=recipe.trust_remote_code)
+    path = model_path(recipe.model, recipe.revision, weights=False)
+    config = model_config(path)
+    tokenizer = load_tokenizer(path, config, trust_remote_code=recipe.trust_remote_code)
+    check_tables(recipe, tokenizer, config)
     workload = make_workload(recipe, entries, tokenizer)
+    for message, hint in workload.protected.warnings():
+        say(f"warning: {message}\n  {hint}")
     episode = workload.sampler.draw(step, 0, recipe.train.batch_size)[0]
     summary = summarize(workload, recipe)
     if as_json:

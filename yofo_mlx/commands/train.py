@@ -26,6 +26,7 @@ from yofo_mlx.record import differences, make_record
 from yofo_mlx.restart import shrink
 from yofo_mlx.runs import Run
 from yofo_mlx.signals import answered
+from yofo_mlx.tables import check_tables
 from yofo_mlx.talk import say, say_now
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
@@ -141,6 +142,7 @@ def _load_model(recipe: Recipe, entries: list[TaskEntry]) -> tuple[Base, Workloa
         recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
     )
     check_adapter(base.model, recipe.lora)
+    check_tables(recipe, base.tokenizer, base.config)
     return base, make_workload(recipe, entries, base.tokenizer)
 
 

@@ -32,9 +32,9 @@ class Answer:
 class AnswerText:
     """Text of growing tokens, handed out in pieces that later tokens cannot change."""
 
-    def __init__(self, segmenter: Segmenter, tokenizer: Any) -> None:
+    def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
-        self._end: str = tokenizer.decode(segmenter.answer("")).strip()
+        self._end = segmenter.end_text.strip()
         self._tokens: list[int] = []
         self._shown = ""
 
@@ -71,7 +71,6 @@ class AnswerText:
 def generate(
     context: Context,
     segmenter: Segmenter,
-    tokenizer: Any,
     question: Sequence[int],
     *,
     max_tokens: int,
@@ -80,7 +79,7 @@ def generate(
     on_chunk: OnChunk = ignore,
 ) -> Answer:
     """Answer a question; `on_chunk`, called between chunks and tokens, may raise Cancelled."""
-    text, ends = AnswerText(segmenter, tokenizer), set(tokenizer.eos_token_ids)
+    text = AnswerText(segmenter)
     finish: Finish = "cancelled"
     count, decoding = 0, (started := time.perf_counter())
     with suppress(Cancelled), context.aside():
@@ -88,9 +87,6 @@ def generate(
         decoding = time.perf_counter()
         for token in _tokens(context, question[-1], max_tokens, temperature):
             count += 1
-            if token in ends:
-                finish = "end"
-                break
             if piece := text.add(token):
                 on_text(piece)
             if text.is_complete:

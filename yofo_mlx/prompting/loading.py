@@ -10,6 +10,7 @@ from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models import Base, load_base, model_path
 from yofo_mlx.recipe import Template
 from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.tables import check_ids
 from yofo_mlx.text import reason
 
 
@@ -45,8 +46,8 @@ class Loaded:
     @property
     def limit(self) -> int | None:
         """Most tokens a prompt may have: the model's context, or more if it trained on more."""
-        if self.base.context is None:
-            return None
+        if self.base.context is None or self.base.positions:
+            return self.base.context
         return max(self.base.context, self.source.trained_context or 0)
 
     def switch(self, source: Source, use_adapter: bool) -> bool:
@@ -125,6 +126,7 @@ def load(source: Source, use_adapter: bool) -> Loaded:
     base = load_base(
         source.model, revision=source.revision, trust_remote_code=source.trust_remote_code
     )
+    check_ids(source.template, base.tokenizer, base.config)
     loaded = Loaded(source, base)
     loaded.switch(source, use_adapter)
     return loaded

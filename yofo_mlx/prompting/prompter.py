@@ -69,14 +69,13 @@ class Prompter:
 
     def generate(self, wanted: parameters.Generate, work: Work) -> Result:
         """Answer a query."""
-        loaded, prefix = self._ready()
+        _, prefix = self._ready()
         question = prefix.question(wanted.input)
         prefix.fill(_progress(prefix, work))
         free = prefix.free(question)
         answer = generate(
             prefix.context,
             prefix.segmenter,
-            loaded.base.tokenizer,
             question,
             max_tokens=wanted.max_tokens if free is None else min(wanted.max_tokens, free),
             temperature=wanted.temperature,

@@ -8,7 +8,7 @@ encoded on their own and joined decode to the joined text.
 import json
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 from yofo_mlx.tiny.words import CLINGING_SIGNS, SPACED_SIGNS, vocabulary
 
@@ -33,6 +33,8 @@ def build_tokenizer() -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([PAD, BOS, EOS])
+    begin = [(BOS, tokenizer.token_to_id(BOS))]  # as the documents of its training begin
+    tokenizer.post_processor = processors.TemplateProcessing(f"{BOS} $A", special_tokens=begin)
     return tokenizer
 
 
