@@ -134,7 +134,9 @@ def _unused(items: Iterable[Item]) -> list[Problem]:
             first.setdefault(what, item.place)
     hint = "`input` and `output` can name it, where it belongs to the question or the answer"
     return [
-        Problem(first[what], f"not used: {what} ({count:,} row{'s' * (count > 1)})", hint, "warning")
+        Problem(
+            first[what], f"not used: {what} ({count:,} row{'s' * (count > 1)})", hint, "warning"
+        )
         for what, count in counts.items()
     ]
 
