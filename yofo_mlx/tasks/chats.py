@@ -77,7 +77,7 @@ def _unused(read: list[_Turn], said: list[_Turn], learned: list[int]) -> tuple[s
 
 def earlier_turns(history: Any) -> str:
     """Return pairs of question and answer as the turns before an input."""
-    pairs = history if isinstance(history, list) else []
+    pairs = history if isinstance(history, list) else [history]
     if not all(isinstance(p, list) and [type(t) for t in p] == [str, str] for p in pairs):
         raise RowError("`history` is not a list of pairs of texts", "give question and answer each")
     return "".join(f"User: {question}\nAssistant: {answer}\n" for question, answer in pairs)
@@ -94,7 +94,8 @@ def _turn(turn: Any, number: int) -> _Turn:
         hint = 'roles are system, user, assistant; bad_rows = "drop" leaves such rows out'
         raise RowError(f"message {number}: unknown role {role!r}", hint)
     if not isinstance(content, str):
-        raise RowError(f"message {number}: `content` is {kind(content)}, not text")
+        hint = 'bad_rows = "drop" leaves such rows out'
+        raise RowError(f"message {number}: `content` is {kind(content)}, not text", hint)
     weight = turn.get("weight")
     if not isinstance(weight, int | float | None):
         raise RowError(f"message {number}: `weight` is {kind(weight)}, not a number")

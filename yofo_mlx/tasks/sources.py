@@ -132,12 +132,17 @@ def _unused(items: Iterable[Item]) -> list[Problem]:
         counts.update(item.unused)
         for what in item.unused:
             first.setdefault(what, item.place)
-    hint = "`input` and `output` can name it, where it belongs to the question or the answer"
+    hint = "name it in `input` or `output` if it belongs there"
+    told = {what: f"{count:,} row{'s' * (count > 1)}" for what, count in counts.items()}
     return [
         Problem(
-            first[what], f"not used: {what} ({count:,} row{'s' * (count > 1)})", hint, "warning"
+            first[what],
+            f"not used: {what} ({rows})",
+            hint if what.endswith("`") else "",
+            "warning",
+            f"not used: {what}",
         )
-        for what, count in counts.items()
+        for what, rows in told.items()
     ]
 
 
