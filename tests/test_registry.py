@@ -254,6 +254,9 @@ def test_the_family_is_guessed_where_the_recipe_gives_none(tmp_path: Path) -> No
     found = entry(tmp_path, source="a.jsonl")
     assert (found.task.family, found.metric, found.guessed) == ("multilabel", "f1", True)
     assert found.separator == ", " and found.task.labels == ("x", "y", "z")
+    write(tmp_path / "few.jsonl", [("a", "x"), ("b", "y")])
+    assert entry(tmp_path, source="few.jsonl").task.family == "other"
+    assert entry(tmp_path, source="few.jsonl", labels=("x", "y")).task.family == "classification"
     given_one = entry(tmp_path, source="a.jsonl", family="other")
     assert (given_one.task.family, given_one.metric, given_one.guessed) == ("other", "exact", False)
     assert given_one.fingerprint != found.fingerprint
@@ -280,6 +283,7 @@ def test_the_embedded_suite_gives_many_tasks(tmp_path: Path) -> None:
     )
     assert len(entries) > 4 and {found.role for found in entries} == {"train", "held_out"}
     assert "tiny:train" in refusal(tmp_path, {"source": "tiny:other"}).hint
+    assert "`where`" in refusal(tmp_path, {"source": "tiny:train", "where": {"a": "b"}}).message
 
 
 @given(st.builds(Task, st.text(), st.sampled_from(FAMILIES), examples, examples, examples))

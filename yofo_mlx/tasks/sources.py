@@ -103,7 +103,9 @@ def _settle(loaded: Loaded) -> None:
     shared, loaded.items = place_systems(loaded.items)
     parts = dict.fromkeys(part for part in (shared, source.instruction) if part)
     loaded.instruction = "\n\n".join(parts)
-    loaded.family = source.family or guess_family(list(loaded.all_items()))
+    loaded.family = source.family or guess_family(
+        list(loaded.all_items()), labelled=source.labels is not None
+    )
 
 
 def place_systems(items: dict[Split, list[Item]]) -> tuple[str, dict[Split, list[Item]]]:
