@@ -78,6 +78,13 @@ def test_single_labels_of_lists_are_counted(tmp_path: Path) -> None:
     assert (problem.line, problem.message) == (3, "label 'z' has one example only")
 
 
+def test_a_label_that_holds_the_separator_is_told(tmp_path: Path) -> None:
+    rows: Rows = [(f"{n}", ["a, b", "c"]) for n in range(4)]
+    [problem] = found_in(tmp_path, {"train": rows})
+    assert problem.message == "label 'a, b' holds the separator of labels"
+    assert found_in(tmp_path, {"train": rows}, separator=" | ") == []
+
+
 def test_an_answer_outside_the_given_labels_is_an_error(tmp_path: Path) -> None:
     rows = many("yes") + many("no")
     problems = found_in(tmp_path, {"train": rows}, family="classification", labels=("yes", "nope"))

@@ -95,6 +95,7 @@ def _leaks(loaded: Loaded) -> Iterator[Problem]:
 def _labels(loaded: Loaded) -> Iterator[Problem]:
     items = list(loaded.all_items())
     counts = Counter(answer for item in items for answer in item.answers)
+    mark = loaded.source.separator.strip() or loaded.source.separator
     first: dict[str, str] = {}
     trained = {answer for item in loaded.items.get("train", ()) for answer in item.answers}
     told: set[str] = set()
@@ -114,7 +115,7 @@ def _labels(loaded: Loaded) -> Iterator[Problem]:
             if twin != answer:
                 message = f"label {spelled(answer, twin)} is also spelled {spelled(twin, answer)}"
                 yield _warning(item, message, "spell a label in one way")
-            if item.is_list and loaded.source.separator.strip() in answer:
+            if item.is_list and mark in answer:
                 message = f"label {name!r} holds the separator of labels"
                 yield _warning(item, message, "give another `separator`")
 
