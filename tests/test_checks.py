@@ -56,6 +56,12 @@ def test_inputs_in_two_splits_are_found(tmp_path: Path, split: str) -> None:
     assert problem.path.endswith(f"{split}.jsonl") and problem.line == 1
 
 
+def test_an_input_in_valid_and_test_stays_in_both(tmp_path: Path) -> None:
+    splits = {"train": many("yes") + many("no"), "valid": [("q", "no")], "test": [("q", "no")]}
+    [problem] = found_in(tmp_path, splits)
+    assert "also in valid" in problem.message and "left out" not in problem.hint
+
+
 def test_labels_with_one_example_are_found(tmp_path: Path) -> None:
     [problem] = found_in(tmp_path, {"train": [*many("yes"), *many("no"), ("odd", "maybe")]})
     assert (problem.line, problem.message) == (9, "label 'maybe' has one example only")

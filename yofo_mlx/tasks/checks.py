@@ -87,7 +87,9 @@ def _leaks(loaded: Loaded) -> Iterator[Problem]:
             other = seen.get(key)
             if other:
                 message = f"{split} input that is also in {other[0]}: {other[1].place}"
-                yield _warning(item, message, f"the row in {other[0]} is left out of it")
+                left_out = "the row in train is left out of it"
+                hint = left_out if other[0] == "train" else "queries of both; neither is trained on"
+                yield _warning(item, message, hint)
         for key, item in keys:
             seen.setdefault(key, (split, item))
 
