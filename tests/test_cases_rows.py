@@ -1,5 +1,6 @@
 """Rows that once went wrong without a word: each case is read right now, or told."""
 
+import csv
 import json
 import os
 from collections.abc import Iterable
@@ -170,6 +171,14 @@ def test_a_prompt_and_its_completion_may_be_messages(tmp_path: Path) -> None:
     first, second = chat("q", "a", "Be brief.")["messages"][:-1], chat("q", "a")["messages"][-1:]
     loaded = read(jsonl(tmp_path / "a.jsonl", [{"prompt": first, "completion": second}]))
     assert pairs(loaded) == [("q", "a")] and loaded.instruction == "Be brief."
+
+
+@pytest.mark.parametrize("write", [json.dumps, repr])
+def test_a_conversation_that_a_table_holds_as_text_is_read(tmp_path: Path, write: Any) -> None:
+    """label-list-as-text: the same kind, in the column of messages."""
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["messages"], [write(chat("it's", "a\n")["messages"])]])
+    assert pairs(read(tmp_path / "a.csv")) == [("it's", "a")]
 
 
 def test_a_history_that_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:

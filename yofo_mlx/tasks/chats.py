@@ -1,5 +1,8 @@
 """Conversations: which answer is learned, what stands before it, what of it has no use here."""
 
+import ast
+import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +38,18 @@ class _Turn:
 
 def chat_of(fields: dict[str, Any]) -> tuple[str, ...]:
     """Return the names of the fields that hold a conversation; none if there is none."""
-    found = (names for names in CHATS if all(isinstance(fields.get(n), list) for n in names))
+    found = (names for names in CHATS if all(turns_in(fields.get(n)) is not None for n in names))
     return next(found, ())
+
+
+def turns_in(value: Any) -> list[Any] | None:
+    """Return a list of turns, also where a table holds it as text; None if it is none."""
+    if isinstance(value, str) and value.lstrip().startswith("[{"):
+        for read in (json.loads, ast.literal_eval):
+            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                value = read(value.strip())
+                break
+    return value if isinstance(value, list) else None
 
 
 def conversation(turns: Any) -> Dialogue:

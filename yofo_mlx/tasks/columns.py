@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns
+from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns, turns_in
 from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in
 from yofo_mlx.tasks.parquet import ClassNames
 from yofo_mlx.tasks.problems import Place, RowError
@@ -61,8 +61,8 @@ class Columns:
         return item
 
     def _chat(self, row: Row) -> Item:
-        parts = [row.fields.get(name) for name in self.chat]
-        lists = [part for part in parts if isinstance(part, list)]
+        parts = [turns_in(row.fields.get(name)) for name in self.chat]
+        lists = [part for part in parts if part is not None]
         _check_weight(row.fields)
         dialogue = conversation(list(chain(*lists)) if len(lists) == len(parts) else None)
         example = Example(
