@@ -57,7 +57,6 @@ def load(source: TaskSource, base: Path) -> list[Loaded]:
     if not paths:
         missing = Problem(Place(source.source), "no file matches", "check the pattern")
         return [Loaded(source, source.name or source.source, problems=[missing])]
-    prefix = f"{source.name}/" if source.name else ""
     names = _names(paths)
     prefix = f"{source.name}/" if source.name else ""
     return [
@@ -204,6 +203,9 @@ def _chosen(
     rows: Iterator[Row], loaded: Loaded, names: ClassNames, problems: list[Problem]
 ) -> Iterator[Row]:
     """Yield the rows that are data, and that `where` takes."""
+    source = loaded.source
+    if source.output and source.labels:
+        names = {**names, source.output: source.labels}
     for row in rows:
         again = header_again(row)
         if again:
