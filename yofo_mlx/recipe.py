@@ -182,15 +182,16 @@ class Evaluation(Section):
     """Accuracy and loss by number of shots."""
 
     shots: tuple[Count, ...] = (0, 1, 2, 4, 8, 16, 32)
-    """Numbers of demonstrations to measure at; those that do not fit a task are left out."""
+    """Numbers of demonstrations to measure at; a task's end where few of its queries still fit."""
     queries: PositiveInt = 16
-    """Queries of each task at each number of shots."""
+    """Queries of each task, the same at every number of shots; those too long are passed over."""
     draws: PositiveInt = 1
     """Independent draws of the demonstrations."""
     max_tokens: PositiveInt | None = None
     """Longest prompt; left out: the episodes' `max_tokens`."""
-    max_answer_tokens: PositiveInt = 128
-    """Longest generated answer, for metrics that need generation."""
+    max_answer_tokens: PositiveInt | None = None
+    """Longest generated answer, for metrics that need generation; left out: half as long again as
+    the longest expected answer of the task's queries, and 16 more."""
     valid_tasks: PositiveInt = 8
     """Tasks used by validations during training, spread over the training tasks."""
 
@@ -240,8 +241,8 @@ class TaskSource(Section):
     with a `test` split keeps all."""
     bad_rows: Literal["refuse", "drop"] = "refuse"
     """Rows that cannot be read, such as unlabelled ones: `refuse` the source, or `drop` them."""
-    metric: Literal["auto", "exact", "f1", "rouge"] = "auto"
-    """Metric; `auto` follows the family."""
+    metric: Literal["auto", "exact", "number", "f1", "rouge"] = "auto"
+    """Metric; `auto` follows the family. `number` compares the last number of each answer."""
     answer_after: str | None = None
     """Only what follows this mark is compared, such as `####` for worked solutions."""
     weight: Factor = 1.0

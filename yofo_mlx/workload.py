@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from yofo_mlx.episodes import Pool, Sampler, make_pool
+from yofo_mlx.limits import notes
+from yofo_mlx.prompts import asked_of, prompts_of
 from yofo_mlx.recipe import Recipe
+from yofo_mlx.scores import TaskScores
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
 
@@ -18,6 +21,7 @@ class Workload:
     entries: list[TaskEntry]
     pools: list[Pool]
     sampler: Sampler
+    tokenizer: Any
 
     @property
     def held_out(self) -> list[TaskEntry]:
@@ -40,6 +44,21 @@ class Workload:
             message = "no training task has queries to validate with: the last adapter is kept"
             yield message, "give a task `valid` rows, or a valid_share above 0"
         yield from self._leaks()
+        yield from self.unmeasured(recipe)
+
+    def unmeasured(self, recipe: Recipe) -> Iterator[tuple[str, str]]:
+        """Yield what validations and the evaluation will leave out, as message and hint."""
+        chosen = self.valid_entries(recipe.evaluation.valid_tasks)
+        validated = [self._asked(recipe, entry, valid=True) for entry in chosen]
+        yield from notes(validated, "validations")
+        if validated and all(one.reason for one in validated):
+            yield "no validation can be measured: the last adapter is kept", "patience is not used"
+        held_out = [self._asked(recipe, entry, valid=False) for entry in self.held_out]
+        yield from notes(held_out, "held-out tasks")
+
+    def _asked(self, recipe: Recipe, entry: TaskEntry, *, valid: bool) -> TaskScores:
+        _, prompts = prompts_of(recipe, entry, self.tokenizer, valid=valid)
+        return asked_of(recipe, entry, prompts)
 
     def _leaks(self) -> Iterator[tuple[str, str]]:
         """Yield held-out tasks most of whose queries are trained on."""
@@ -70,4 +89,4 @@ def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) 
         for entry in entries
         if entry.role == "train"
     ]
-    return Workload(list(entries), pools, Sampler(pools, recipe.episodes, recipe.seed))
+    return Workload(list(entries), pools, Sampler(pools, recipe.episodes, recipe.seed), tokenizer)
