@@ -7,6 +7,7 @@ from typing import Any
 from tui.curve import Curve, Point
 from yofo_mlx import evaluations, runs
 from yofo_mlx.death import Death, explain, last_words
+from yofo_mlx.evaluations import objects, points
 from yofo_mlx.events import FINAL_KINDS, Event, figure
 from yofo_mlx.runs import Run, Status
 
@@ -155,45 +156,35 @@ Metrics = list[tuple[str, list[ShotCurve]]]
 
 def metrics_of(evaluation: dict[str, Any]) -> Metrics:
     """Return the curves of an evaluation, metric by metric, as its table has them."""
-    blocks = _blocks(evaluation.get("metrics"))
+    blocks = objects(evaluation.get("metrics"))
     blocks.sort(key=lambda one: -(figure(one, "tasks") or 0))
     found: Metrics = []
     for rank, block in enumerate(blocks):
         metric = str(block.get("metric", ""))
         also = f" {metric}" if len(blocks) > 1 else ""
         curves = []
-        for other in _blocks(block.get("others")):
+        for other in objects(block.get("others")):
             words = f"{_whole(other, 'tasks')} of {_whole(block, 'of')} tasks{also}"
             for name in ("base", "adapter"):
-                points = _points(other.get("by_shots"), name)[-2:]
-                curves.append(ShotCurve(f"{name}, {words}", points, rank, name == "base", True))
+                two = points(other.get("by_shots"), name)[-2:]
+                curves.append(ShotCurve(f"{name}, {words}", two, rank, name == "base", True))
         for name in ("base", "adapter"):
-            points = _points(block.get("by_shots"), name)
-            curves.append(ShotCurve(f"{name}{also}", points, rank, name == "base"))
+            whole = points(block.get("by_shots"), name)
+            curves.append(ShotCurve(f"{name}{also}", whole, rank, name == "base"))
         found.append((metric, curves))
     return found
 
 
 def metrics_of_event(event: Event | None) -> Metrics:
     """Return the curves of a validation, metric by metric."""
-    rows, step = _blocks((event or {}).get("by_shots")), _whole(event or {}, "step")
+    rows, step = objects((event or {}).get("by_shots")), _whole(event or {}, "step")
     metrics = dict.fromkeys(str(row.get("metric", "")) for row in rows)
     found: Metrics = []
     for rank, metric in enumerate(metrics):
         own = [row for row in rows if str(row.get("metric", "")) == metric]
         also = f" {metric}" if len(metrics) > 1 else ""
-        found.append((metric, [ShotCurve(f"step {step}{also}", _points(own, "accuracy"), rank)]))
+        found.append((metric, [ShotCurve(f"step {step}{also}", points(own, "accuracy"), rank)]))
     return found
-
-
-def _blocks(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _points(rows: Any, name: str) -> tuple[tuple[int, float], ...]:
-    """Return the figures of that name, fewest shots first."""
-    pairs = ((figure(row, "shots"), figure(row, name)) for row in _blocks(rows))
-    return tuple(sorted((int(x), y) for x, y in pairs if x is not None and y is not None))
 
 
 def _whole(values: dict[str, Any], name: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.events import finite
+from yofo_mlx.events import figure, finite
 from yofo_mlx.files import disk_error, write_text
 from yofo_mlx.limits import notes
 from yofo_mlx.runs import Run, slug
@@ -110,6 +110,17 @@ def stamp(run: Run) -> tuple[int, int]:
     except OSError:
         found = None
     return (found.st_size, found.st_mtime_ns) if found else (0, 0)
+
+
+def objects(value: Any) -> list[Content]:
+    """Return the objects in a list of a file that may be damaged."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def points(rows: Any, name: str) -> tuple[tuple[int, float], ...]:
+    """Return the figures of that name by shots, fewest first, from such a file."""
+    pairs = ((figure(row, "shots"), figure(row, name)) for row in objects(rows))
+    return tuple(sorted((int(x), y) for x, y in pairs if x is not None and y is not None))
 
 
 def task_scores(content: Content) -> list[TaskScores]:

@@ -153,7 +153,8 @@ def _check_places(run: Run, picture: Path | None) -> None:
     folders = [picture.parent] if picture else []
     folders.append(run.evaluations_path if os.path.lexists(run.evaluations_path) else run.path)
     for folder in folders:
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
+        leads_away = folder == run.evaluations_path and folder.is_symlink()
+        if leads_away or not folder.is_dir() or not os.access(folder, os.W_OK):
             raise RecipeError(f"{folder} is not a folder to write to", "choose another place")
 
 

@@ -74,10 +74,10 @@ def describe(run: Run) -> dict[str, Any]:
 def _evaluated(run: Run) -> str | None:
     """Return the adapter's scores in the latest full evaluation, such as `exact 52% at 32`."""
     words = []
-    for metric in evaluations.latest(run).get("metrics", ()):
-        if metric["by_shots"]:
-            last = metric["by_shots"][-1]
-            words.append(f"{metric['metric']} {100 * last['adapter']:.0f}% at {last['shots']}")
+    for metric in evaluations.objects(evaluations.latest(run).get("metrics")):
+        if points := evaluations.points(metric.get("by_shots"), "adapter"):
+            shots, score = points[-1]
+            words.append(f"{shorten(str(metric.get('metric')), 20)} {100 * score:.0f}% at {shots}")
     return ", ".join(words) or None
 
 
