@@ -264,8 +264,7 @@ def test_validation_asks_the_valid_split_and_leaves_the_test_split_alone(
     task = entries[0].task
     entry = replace(entries[0], task=replace(task, valid=task.train[:3], test=task.test[:5]))
     asked = {
-        valid: evaluate_entry(base, recipe, entry, valid=valid).queries
-        for valid in (True, False)
+        valid: evaluate_entry(base, recipe, entry, valid=valid).queries for valid in (True, False)
     }
     assert asked == {True: 3, False: 5}
 

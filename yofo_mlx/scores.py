@@ -125,11 +125,12 @@ def mean_rows(tasks: Sequence[Scored], reach: int) -> list[Row]:
 def margin(scores: Sequence[float], queries: Sequence[int]) -> float:
     """Return half a 95 % interval of the mean over tasks, from the queries drawn in each.
 
-    Agresti and Coull's for shares of right answers; for scores between 0 and 1 it is a bound. The
-    choice of tasks and of demonstrations is not in it.
+    Agresti and Coull's (two right and two wrong answers more, spread over the tasks) for shares of
+    right answers; a bound for other scores between 0 and 1. Which tasks and which demonstrations
+    were chosen is not in it.
     """
-    variances = []
+    more, variances = 4 / len(scores), []
     for score, count in zip(scores, queries, strict=True):
-        share = (score * count + 2) / (count + 4)
-        variances.append(share * (1 - share) / (count + 4))
-    return WIDTH * sqrt(sum(variances)) / len(variances)
+        share = (score * count + more / 2) / (count + more)
+        variances.append(share * (1 - share) / (count + more))
+    return WIDTH * sqrt(sum(variances)) / len(scores)
