@@ -149,8 +149,7 @@ def _fitting(
         if len(found) == most or total > max_tokens:
             break
         shot = tokenize(segmenter, example)
-        alone = max(len(shot.first), len(shot.later)) + len(shot.answer)
-        if len(segmenter.opening) + alone <= max_tokens:
+        if len(segmenter.opening) + shot.alone <= max_tokens:
             found.append(shot)
             total += len(shot)
         else:
@@ -182,7 +181,7 @@ def prompts_of(
         segmenter,
         entry,
         recipe.evaluation,
-        max_tokens=recipe.evaluation.max_tokens or recipe.episodes.max_tokens,
+        max_tokens=recipe.longest_prompt,
         seed=recipe.seed,
     )
     return segmenter, prompts

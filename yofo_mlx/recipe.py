@@ -273,6 +273,11 @@ class Recipe(Section):
     tasks: Annotated[tuple[TaskSource, ...], Field(min_length=1)]
     """Data sets, as `[[tasks]]` tables."""
 
+    @property
+    def longest_prompt(self) -> int:
+        """Return the most tokens that an evaluation asks with."""
+        return self.evaluation.max_tokens or self.episodes.max_tokens
+
     @model_validator(mode="after")
     def _some_task_trains(self) -> Self:
         if all(task.role == "held_out" for task in self.tasks):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from yofo_mlx.episodes import Pool, Sampler, make_pool
+from yofo_mlx.episodes import Pool, Sampler, make_pool, tokenize
 from yofo_mlx.limits import notes
 from yofo_mlx.prompts import asked_of, prompts_of
 from yofo_mlx.recipe import Recipe
@@ -55,6 +55,13 @@ class Workload:
             yield "no validation can be measured: the last adapter is kept", "patience is not used"
         held_out = [self._asked(recipe, entry, valid=False) for entry in self.held_out]
         yield from notes(held_out, "held-out tasks")
+
+    def too_long(self, recipe: Recipe, entry: TaskEntry) -> int:
+        """Return how many of a held-out task's demonstrations fit no prompt."""
+        segmenter = Segmenter(self.tokenizer, recipe.template, entry.task.instruction)
+        room = recipe.longest_prompt - len(segmenter.opening)
+        shots = (tokenize(segmenter, example) for example in dict.fromkeys(entry.task.train))
+        return sum(shot.alone > room for shot in shots)
 
     def _asked(self, recipe: Recipe, entry: TaskEntry, *, valid: bool) -> TaskScores:
         _, prompts = prompts_of(recipe, entry, self.tokenizer, valid=valid)

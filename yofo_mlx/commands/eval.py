@@ -106,7 +106,7 @@ def _asked(
 ) -> Content:
     """Return all that the figures depend on."""
     evaluation = recipe.evaluation
-    limit = evaluation.max_tokens or recipe.episodes.max_tokens
+    limit = recipe.longest_prompt
     if base.context and limit > max(base.context, recipe.episodes.max_tokens):
         say(f"warning: prompts may have {limit} tokens; the model knows at most {base.context}")
     return {

@@ -43,6 +43,8 @@ def show(recipe_name: str, overrides: Sequence[str], *, step: int, as_json: bool
     path = model_path(recipe.model, recipe.revision)
     tokenizer = load_tokenizer(path, model_config(path), trust_remote_code=recipe.trust_remote_code)
     workload = make_workload(recipe, entries, tokenizer)
+    for message, hint in workload.unmeasured(recipe):
+        print(f"warning: {printable(message)}\n  {printable(hint)}", file=sys.stderr)
     episode = workload.sampler.draw(step, 0, recipe.train.batch_size)[0]
     summary = summarize(workload, recipe)
     if as_json:
@@ -110,7 +112,7 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
         f" ({100 * summary.target_share:.1f}% of the tokens); longest {summary.longest}",
         "",
     ]
-    rows = _task_rows(workload)
+    rows = _task_rows(workload, recipe)
     width = max(len(printable(row["task"])) for row in rows[:MOST_TASKS]) + 2
     lines.append(
         f"{'task':<{width}}{'role':<10}{'family':<16}{'train':>7}{'query':>7}{'left out':>10}"
@@ -125,8 +127,9 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
     return "\n".join(lines)
 
 
-def _task_rows(workload: Workload) -> list[dict[str, Any]]:
+def _task_rows(workload: Workload, recipe: Recipe) -> list[dict[str, Any]]:
     left_out = {pool.task: pool.left_out for pool in workload.pools}
+    left_out |= {entry.task.name: workload.too_long(recipe, entry) for entry in workload.held_out}
     return [
         {
             "task": entry.task.name,
@@ -134,7 +137,7 @@ def _task_rows(workload: Workload) -> list[dict[str, Any]]:
             "family": entry.task.family,
             "train": len(entry.task.train),
             "queries": len(entry.task.test or entry.task.valid),
-            "left_out": left_out.get(entry.task.name, 0),
+            "left_out": left_out[entry.task.name],
         }
         for entry in workload.entries
     ]
@@ -151,5 +154,5 @@ def _as_dict(
             "shots": episode.shots,
         },
         "mean": asdict(summary),
-        "tasks": _task_rows(workload),
+        "tasks": _task_rows(workload, recipe),
     }
