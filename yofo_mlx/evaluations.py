@@ -80,7 +80,8 @@ def begin(run: Run, asked: Content, *, full: bool) -> Evaluation:
     asked = json.loads(json.dumps(asked))
     for path in _paths(run):
         content = _read(path)
-        if content and not content.get("complete") and content.get("asked") == asked:
+        same = (content.get("asked"), content.get("full")) == (asked, full)
+        if same and not content.get("complete"):
             return Evaluation(run, content, path)
     return Evaluation(
         run,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from yofo_mlx import __version__, evaluations, runs
-from yofo_mlx.adapters import WEIGHTS_FILE, load_adapter
+from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, load_adapter
 from yofo_mlx.commands.train import load
 from yofo_mlx.errors import ExitCode, RecipeError, RunError
 from yofo_mlx.evaluate import evaluate_entry
@@ -56,7 +56,7 @@ def evaluate_run(
         adapter = _copy_adapter(run, Path(folder))  # a trainer may put a better one in its place
         asked = _asked(run, recipe, base, entries, adapter)
         kept = evaluations.begin(run, asked, full=not only and not overrides)
-        _measure(kept, base, recipe, entries, adapter)
+        _measure(kept, run, base, recipe, entries, adapter)
     path = picture or kept.path.with_suffix(PICTURES[0])
     draw(kept.content, path)
     print(json.dumps(finite(kept.content)) if as_json else table(kept.content))
@@ -65,13 +65,18 @@ def evaluate_run(
 
 
 def _measure(
-    kept: Evaluation, base: Base, recipe: Recipe, entries: list[TaskEntry], adapter: Path
+    kept: Evaluation,
+    run: Run,
+    base: Base,
+    recipe: Recipe,
+    entries: list[TaskEntry],
+    adapter: Path,
 ) -> None:
     """Measure what is not kept yet, without and then with the adapter."""
     try:
         for model in evaluations.MODELS:
             if model == "adapter":
-                load_adapter(base.model, adapter)
+                _mount(base, run, adapter)
             left = [entry for entry in entries if not kept.has(model, entry.task.name)]
             if len(left) < len(entries):
                 say(f"{model}: {len(entries) - len(left)} of {len(entries)} tasks are kept already")
@@ -139,11 +144,23 @@ def _best_step(run: Run) -> int | None:
     return None if step is None else int(step)
 
 
+def _mount(base: Base, run: Run, adapter: Path) -> None:
+    """Put the copied adapter on; what is wrong with it is told of the run's own."""
+    try:
+        load_adapter(base.model, adapter)
+    except RunError as error:
+        message = error.message.replace(str(adapter), str(run.adapter_path))
+        raise RunError(message, error.hint) from error
+
+
 def _copy_adapter(run: Run, folder: Path) -> Path:
     try:
-        return Path(shutil.copytree(run.adapter_path, folder / "adapter"))
-    except (OSError, shutil.Error) as error:
-        raise RunError(f"{run.adapter_path} cannot be read: {reason(error)}") from error
+        for name in (WEIGHTS_FILE, CONFIG_FILE):
+            shutil.copyfile(run.adapter_path / name, folder / name)
+    except OSError as error:
+        hint = f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}"
+        raise RunError(f"{run.adapter_path} cannot be read: {reason(error)}", hint) from error
+    return folder
 
 
 def _check_places(run: Run, picture: Path | None) -> None:
@@ -177,7 +194,7 @@ def _choose(entries: list[TaskEntry], only: Sequence[str]) -> list[TaskEntry]:
     if not entries:
         raise RecipeError(
             "the run's recipe has no held-out task",
-            'add a [[tasks]] table with role = "held_out", or --set tasks.N.role=held_out',
+            'give the next run a [[tasks]] table with role = "held_out"; or try it: yofo chat',
         )
     known = {name for entry in entries for name in (entry.task.name, entry.task.kind) if name}
     if unknown := sorted(set(only) - known):
