@@ -60,6 +60,9 @@ def test_every_held_out_task_is_in_table_and_file_and_partial_ones_replace_nothi
 ) -> None:
     code, out, err = yofo("eval", "last")
     assert code == 0 and "0001-full.json" in err
+    _, shown, _ = yofo("show", "mine.toml", "--json")
+    long = next(row for row in json.loads(shown)["tasks"] if row["task"] == "long")
+    assert long["left_out"] == long["train"] > 0
     lines = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
     assert lines["banking77"][2:5] == ["exact", "1", "1"]
     assert lines["news_500"][2] == "rouge"

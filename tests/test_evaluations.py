@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from yofo_mlx import evaluations, runs
-from yofo_mlx.evaluations import Evaluation
+from yofo_mlx.evaluations import EvaluationFile
 from yofo_mlx.runs import Run
 from yofo_mlx.scores import Point, TaskScores
 
@@ -24,7 +24,9 @@ def asked(*names: str, queries: int = 4) -> dict[str, Any]:
     return {"tasks": {name: {} for name in names}, "evaluation": {"queries": queries}}
 
 
-def whole(run: Run, *names: str, full: bool = True, score: float = 0.5, **more: Any) -> Evaluation:
+def whole(
+    run: Run, *names: str, full: bool = True, score: float = 0.5, **more: Any
+) -> EvaluationFile:
     kept = evaluations.begin(run, asked(*names, **more), full=full)
     for model in evaluations.MODELS:
         for name in names:

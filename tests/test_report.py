@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tui.follow import metrics_of
 from yofo_mlx import evaluations, runs
 from yofo_mlx.evaluations import Content
 from yofo_mlx.report import draw, table
@@ -87,6 +88,21 @@ def test_the_picture_joins_points_of_the_same_tasks_only(content: Content, tmp_p
     drawn = [list(map(round, line.get_ydata())) for line in axes.get_lines()]
     pyplot.close(figure)
     assert drawn == [[0, 0], [0, 0], [20, 80], [0, 20]]
+
+
+def test_table_app_and_file_say_the_same(content: Content) -> None:
+    text = table(content).split("ROUGE-L")[0]
+    found = re.findall(r"^ +(\d+) +(\S+) ±\S+ +(\S+) ±\S+ +\d of 5$", text, re.MULTILINE)
+    exact = content["metrics"][0]
+    rows = [*exact["by_shots"], *exact["others"][0]["by_shots"][-2:]]
+    assert [(int(shots), base, adapter) for shots, base, adapter in found] == [
+        (row["shots"], f"{100 * row['base']:.1f}", f"{100 * row['adapter']:.1f}") for row in rows
+    ]
+    name, curves = metrics_of(content)[0]
+    drawn = {curve.name: curve.points for curve in curves}
+    assert name == "exact"
+    assert drawn["adapter"] == tuple((row["shots"], row["adapter"]) for row in rows[:2])
+    assert drawn["adapter, 2 of 5 tasks"] == tuple((r["shots"], r["adapter"]) for r in rows[2:])
 
 
 @pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml")])

@@ -56,6 +56,16 @@ def test_a_loss_that_is_no_number_is_never_the_best_and_is_told(
     assert sum("the validation loss is" in message for message in told) == 2
 
 
+def test_without_any_number_the_last_adapter_is_kept_and_that_is_told(
+    entries: list[TaskEntry], losses: list[float]
+) -> None:
+    losses += [math.nan] * 4
+    run, events = run_it(small_recipe(*EVERY_STEP), entries)
+    assert (events[-1]["best_step"], run.adapter_path.is_dir()) == (0, True)
+    words = "no validation gave a number: the last adapter is kept"
+    assert list(warnings_of(run)).count(words) == 1
+
+
 def test_patience_counts_validations_without_a_number(
     entries: list[TaskEntry], losses: list[float]
 ) -> None:

@@ -25,7 +25,7 @@ _NAME = re.compile(r"(\d{4,})-[a-z0-9-]+\.json")
 Content = dict[str, Any]
 
 
-class Evaluation:
+class EvaluationFile:
     """One evaluation, written as it grows."""
 
     def __init__(self, run: Run, content: Content, path: Path | None = None) -> None:
@@ -72,7 +72,7 @@ class Evaluation:
             raise disk_error(error, self._run.path) from error
 
 
-def begin(run: Run, asked: Content, *, full: bool) -> Evaluation:
+def begin(run: Run, asked: Content, *, full: bool) -> EvaluationFile:
     """Return a new evaluation, or go on with the newest one of the same that was cut off.
 
     `asked` is all that the figures depend on; `full`: every held-out task, as the recipe has it.
@@ -82,8 +82,8 @@ def begin(run: Run, asked: Content, *, full: bool) -> Evaluation:
         content = _read(path)
         same = (content.get("asked"), content.get("full")) == (asked, full)
         if same and not content.get("complete"):
-            return Evaluation(run, content, path)
-    return Evaluation(
+            return EvaluationFile(run, content, path)
+    return EvaluationFile(
         run,
         {
             "format": FORMAT,

@@ -212,6 +212,8 @@ def _loop(trainer: Trainer) -> Event:
         _checkpoint(trainer)
     if state.best_loss is None:  # nothing was validated: the latest is the best
         keep_best(trainer.run, trainer.base.model, recipe)
+        if state.bad_evals:
+            trainer.warn("no validation gave a number: the last adapter is kept", "")
     if stopped:
         return trainer.emit("stopped", step=state.step, reason="asked to stop")
     return trainer.emit(

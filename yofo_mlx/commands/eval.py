@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from yofo_mlx import __version__, evaluations, runs
+from yofo_mlx import evaluations, runs
 from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, load_adapter
 from yofo_mlx.commands.train import load
+from yofo_mlx.environment import describe
 from yofo_mlx.errors import ExitCode, RecipeError, RunError
 from yofo_mlx.evaluate import evaluate_entry
-from yofo_mlx.evaluations import Content, Evaluation
+from yofo_mlx.evaluations import Content, EvaluationFile
 from yofo_mlx.events import figure, finite
 from yofo_mlx.files import digest
 from yofo_mlx.models import Base
@@ -65,7 +66,7 @@ def evaluate_run(
 
 
 def _measure(
-    kept: Evaluation,
+    kept: EvaluationFile,
     run: Run,
     base: Base,
     recipe: Recipe,
@@ -115,7 +116,7 @@ def _asked(
     if base.context and limit > max(base.context, recipe.episodes.max_tokens):
         say(f"warning: prompts may have {limit} tokens; the model knows at most {base.context}")
     return {
-        "yofo": __version__,
+        "versions": describe()["versions"],
         "model": {
             "name": recipe.model,
             "revision": base.revision,
