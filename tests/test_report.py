@@ -101,8 +101,10 @@ def test_table_app_and_file_say_the_same(content: Content) -> None:
     name, curves = metrics_of(content)[0]
     drawn = {curve.name: curve.points for curve in curves}
     assert name == "exact"
-    assert drawn["adapter"] == tuple((row["shots"], row["adapter"]) for row in rows[:2])
-    assert drawn["adapter, 2 of 5 tasks"] == tuple((r["shots"], r["adapter"]) for r in rows[2:])
+    assert drawn["adapter exact"] == tuple((row["shots"], row["adapter"]) for row in rows[:2])
+    assert drawn["adapter, 2 of 5 tasks exact"] == tuple(
+        (r["shots"], r["adapter"]) for r in rows[2:]
+    )
 
 
 @pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml")])

@@ -1,6 +1,7 @@
 """Validations: which one is the best, and what is said when none can be measured."""
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from fakes import letters_task
 from test_train import kinds, run_it, small_recipe
 
 from yofo_mlx import train as training
+from yofo_mlx.commands.display import describe, shots_line
 from yofo_mlx.events import Event
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.runs import Run
@@ -127,3 +129,7 @@ def test_metrics_are_apart_in_a_validation(entries: list[TaskEntry]) -> None:
         ("rouge", 1, 0),
         ("rouge", 1, 2),
     ]
+    line = describe(found)
+    assert re.search(r"by shots: exact  0:\d+%  2:\d+%  rouge  0:\d+%  2:\d+%$", line)
+    some = {"shots": 0, "accuracy": 0.5, "metric": "f1", "tasks": 18, "of": 40}
+    assert shots_line([some]) == "f1 (18 of 40 tasks)  0:50%"

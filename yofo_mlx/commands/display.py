@@ -158,8 +158,9 @@ def shots_line(rows: list[dict[str, Any]]) -> str:
     parts = []
     for metric in dict.fromkeys(row.get("metric", "") for row in rows):
         own = [row for row in rows if row.get("metric", "") == metric]
-        tasks, of = own[0].get("tasks"), own[0].get("of")
-        parts.append(f"{metric} (of {tasks} of {of} tasks)" if tasks != of else f"{metric}")
+        tasks = own[0].get("tasks")
+        of = own[0].get("of", tasks)
+        parts.append(f"{metric} ({tasks} of {of} tasks)" if tasks != of else f"{metric}")
         parts += [f"{row['shots']}:{100 * row['accuracy']:.0f}%" for row in own]
     return "  ".join(part for part in parts if part)
 
