@@ -46,7 +46,8 @@ def content() -> Content:
 
 
 def line_of(text: str, name: str) -> list[str]:
-    return next(line.split() for line in text.splitlines() if line.startswith(name + " "))
+    line = next(line for line in text.splitlines() if line.startswith(name + " "))
+    return [word for word in line.split() if not word.startswith("±")]
 
 
 def test_names_keep_their_digits_and_only_declared_kinds_share_a_line(content: Content) -> None:
@@ -54,7 +55,7 @@ def test_names_keep_their_digits_and_only_declared_kinds_share_a_line(content: C
     head = ["classification", "exact"]
     assert line_of(text, "topic") == ["topic", *head, "2", "8", "8", "0.0", "80.0"]
     assert line_of(text, "banking77") == ["banking77", *head, "1", "4", "2", "0.0", "20.0"]
-    assert line_of(text, "banking")[-3:] == ["2", "0.0", "20.0"]
+    assert text.count("±") > 20 and line_of(text, "banking")[-3:] == ["2", "0.0", "20.0"]
     assert line_of(text, "xlsum_test_500")[1:3] == ["summarization", "rouge"]
 
 

@@ -65,17 +65,16 @@ def _task_lines(content: Content) -> Iterator[str]:
     width = max(len(printable(line.name)) for line in lines) + 2
     yield (
         f"{'task':<{width}}{'family':<16}{'metric':<8}{'tasks':>5}{'queries':>9}"
-        f"{'shots':>7}{'base':>8}{'adapter':>9}"
+        f"{'shots':>7}{'base':>14}{'adapter':>14}"
     )
     for line in lines:
         first, queries = line.tasks[0], sum(one.queries for one in line.tasks)
-        shots, base, adapter = "-", "-", "-"
+        shots, figures = "-", f"{'-':>14}{'-':>14}"
         if line.row:
-            shots = f"{line.row['shots']}"
-            base, adapter = _percent(line.row["base"]), _percent(line.row["adapter"])
+            shots, figures = f"{line.row['shots']}", _figures(line.row)
         yield (
             f"{printable(line.name):<{width}}{first.family:<16}{first.metric:<8}"
-            f"{len(line.tasks):>5}{queries:>9}{shots:>7}{base:>8}{adapter:>9}"
+            f"{len(line.tasks):>5}{queries:>9}{shots:>7}{figures}"
         )
 
 
