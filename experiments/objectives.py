@@ -24,10 +24,10 @@ from yofo_mlx.commands.display import shots_line
 from yofo_mlx.commands.eval import measure
 from yofo_mlx.commands.train import load
 from yofo_mlx.environment import describe
-from yofo_mlx.evaluate import mean_by_shots
 from yofo_mlx.files import write_text
 from yofo_mlx.recipe_file import find_recipe, load_recipe, to_toml
 from yofo_mlx.runs import Run
+from yofo_mlx.scores import TaskScores, of_model, summarize
 from yofo_mlx.train import train
 
 SETTINGS = {
@@ -66,14 +66,16 @@ def base_row(overrides: Sequence[str]) -> dict:
     """Measure the base model, which no setting changes."""
     recipe = load_recipe(find_recipe("tiny"), overrides)
     base, workload = load(recipe)
-    measures = measure(base, recipe, workload.held_out, "base")
-    return {
-        "name": "base",
-        "seed": 0,
-        "seconds": 0,
-        "tokens": 0,
-        "by_shots": mean_by_shots(measures),
-    }
+    rows = by_shots(measure(base, recipe, workload.held_out, "base"))
+    return {"name": "base", "seed": 0, "seconds": 0, "tokens": 0, "by_shots": rows}
+
+
+def by_shots(scores: Sequence[TaskScores]) -> list[dict]:
+    """Return the curve over the same tasks, then the last point of those that reach further."""
+    (metric,) = summarize(of_model(scores))  # exact match throughout: see the recipe
+    rows = [row | {"tasks": metric["tasks"]} for row in metric["by_shots"]]
+    further = [one for one in metric["others"] if one["tasks"] < metric["tasks"]]
+    return rows + [one["by_shots"][-1] | {"tasks": one["tasks"]} for one in further]
 
 
 def adapter_rows(name: str, seed: int, overrides: Sequence[str]) -> list[dict]:
@@ -93,17 +95,16 @@ def adapter_rows(name: str, seed: int, overrides: Sequence[str]) -> list[dict]:
         train(run, recipe, base, workload, should_stop=lambda: False, on_event=count)
     seconds = time.perf_counter() - started
     base.model.eval()
-    measures = measure(base, recipe, workload.held_out, name)
-    by_shots = mean_by_shots(measures)
-    return [
-        {"name": name, "seed": seed, "seconds": seconds, "tokens": tokens[0], "by_shots": by_shots}
-    ]
+    rows = by_shots(measure(base, recipe, workload.held_out, name))
+    return [{"name": name, "seed": seed, "seconds": seconds, "tokens": tokens[0], "by_shots": rows}]
 
 
 def table(rows: list[dict]) -> str:
     """Return accuracy by shots in percent as a Markdown table: each seed, and means over seeds."""
-    shots = [entry["shots"] for entry in rows[0]["by_shots"]]
-    lines = ["| trained on | seed | " + " | ".join(map(str, shots)) + " |"]
+    points = rows[0]["by_shots"]
+    apart = [one for one in points if one["tasks"] < points[0]["tasks"]]
+    shots = [f"{one['shots']}" + f" ({one['tasks']} tasks)" * (one in apart) for one in points]
+    lines = ["| trained on | seed | " + " | ".join(shots) + " |"]
     lines.append("|---|---|" + "---|" * len(shots))
     for name in dict.fromkeys(row["name"] for row in rows):
         group = [row for row in rows if row["name"] == name]
@@ -125,10 +126,12 @@ def write_csv(rows: list[dict], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["trained_on", "seed", "shots", "accuracy", "loss", "tokens", "seconds"])
+        names = "trained_on seed shots held_out_tasks accuracy loss tokens seconds"
+        writer.writerow(names.split())
         for row in rows:
             for entry in row["by_shots"]:
-                measured = (entry["shots"], round(entry["accuracy"], 4), round(entry["loss"], 4))
+                figures = (round(entry["accuracy"], 4), round(entry["loss"], 4))
+                measured = (entry["shots"], entry["tasks"], *figures)
                 run = (row["tokens"], round(row["seconds"], 1))
                 writer.writerow([row["name"], row["seed"], *measured, *run])
 

@@ -103,7 +103,8 @@ def test_the_main_job_from_train_to_eval(yofo: Any, tmp_path: Path) -> None:
     assert code == 2 and "not a folder to write to" in err
 
     code, _, err = yofo("eval", "last", "--set", "evaluation.shots=[500]")
-    assert code == 2 and "none of evaluation.shots can be measured" in err
+    assert code == 2 and "evaluation.shots begins with 500" in err
+    assert not run.evaluations_path.exists()
 
     picture = tmp_path / "picture.svg"
     names = [task.name for task in suite.tasks("held_out")[:3]]
@@ -112,11 +113,14 @@ def test_the_main_job_from_train_to_eval(yofo: Any, tmp_path: Path) -> None:
     code, out, err = yofo("eval", "last", "--json", "--picture", picture, *few)
     report = json.loads(out)
     assert code == 0 and str(picture) in err
-    assert [row["shots"] for row in report["by_shots"]] == [0, 1]
-    assert {"shots", "base", "adapter"} <= report["by_shots"][0].keys()
+    (metric,) = report["metrics"]
+    assert metric["metric"] == "exact" and metric["tasks"] == metric["of"] == 3
+    assert [row["shots"] for row in metric["by_shots"]] == [0, 1]
+    assert {"shots", "base", "adapter", "base_margin"} <= metric["by_shots"][0].keys()
     assert list(report["tasks"]) == names
     assert picture.read_text().lstrip().startswith("<?xml")
-    assert json.loads((run.path / "eval.json").read_text()) == report
+    (path,) = run.evaluations_path.iterdir()
+    assert path.name == "0001-3-tasks.json" and json.loads(path.read_text()) == report
 
 
 def test_show_marks_the_targets_and_counts_the_tasks(yofo: Any) -> None:

@@ -42,7 +42,9 @@ EVENTS = b"".join(
     for step, kind in enumerate(KINDS)
 )
 INFO = b'{"format": 1, "limit_gb": 3.5, "data": {"a": "b"}, "model": {"name": "tiny"}}'
-REPORT = b'{"run_id": "x", "by_shots": [{"shots": 0, "base": 0.5, "adapter": 1.0}], "tasks": {}}'
+ROWS = b'[{"shots": 0, "base": 0.5, "adapter": 1.0}]'
+METRIC = b'{"metric": "exact", "of": 2, "tasks": 1, "by_shots": %s, "others": [{"by_shots": %s}]}'
+EVALUATION = b'{"full": true, "complete": true, "metrics": [%s]}' % (METRIC % (ROWS, ROWS))
 STATE = b'{"step": 1, "tokens": 2, "seconds": 0.5, "best_loss": null}'
 FILES = {
     "recipe.toml": RECIPE,
@@ -50,14 +52,14 @@ FILES = {
     "events.jsonl": EVENTS,
     "past.jsonl": EVENTS,
     "console.log": b"=== yofo\nlast words \x1b[31m\r\n",
-    "eval.json": REPORT,
+    "evaluations/0001-full.json": EVALUATION,
     "lock": b"1234",
     "stop": b"",
     "checkpoints/0000001/trainer_state.json": STATE,
     "adapter/adapters.safetensors": struct.pack("<Q", 2) + b"{}",
     "adapter/adapter_config.json": b"{}",
 }
-PLACES = sorted({*FILES, "checkpoints", "checkpoints/0000001", "adapter"})
+PLACES = sorted({*FILES, "evaluations", "checkpoints", "checkpoints/0000001", "adapter"})
 FORMS = ["damaged", "gone", "folder", "link", "dangling", "loop"]
 
 

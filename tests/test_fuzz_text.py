@@ -381,10 +381,11 @@ def test_numbers_past_all_bounds_are_no_figures(run: Run) -> None:
     assert (view.steps_done, view.share) == (0, None)
 
 
-def test_a_pipe_in_the_place_of_a_report_is_not_waited_for(run: Run) -> None:
-    os.mkfifo(run.report_path)
+def test_a_pipe_in_the_place_of_an_evaluation_is_not_waited_for(run: Run) -> None:
+    run.evaluations_path.mkdir()
+    os.mkfifo(run.evaluations_path / "0001-full.json")
     with watched(run.path):
-        assert Follower(run).poll().base == ()
+        assert Follower(run).poll().curves == ()
 
 
 class Terminal(io.StringIO):

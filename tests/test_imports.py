@@ -11,6 +11,7 @@ LIGHT = [
     "yofo_mlx.blas",
     "yofo_mlx.cli",
     "yofo_mlx.errors",
+    "yofo_mlx.evaluations",
     "yofo_mlx.events",
     "yofo_mlx.launch",
     "yofo_mlx.paths",

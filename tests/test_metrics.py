@@ -10,8 +10,24 @@ from yofo_mlx.metrics import METRICS, score
 @pytest.mark.parametrize(
     ("metric", "answer", "expected", "value"),
     [
-        ("exact", " Card  Arrival", "card arrival", 1.0),
+        ("exact", " card arrival\n", "card arrival", 1.0),
+        ("exact", "Card Arrival", "card arrival", 0.0),
         ("exact", "card", "cards", 0.0),
+        ("number", "so it makes 1,000.", "1000", 1.0),
+        ("number", "It is $18.00", "18", 1.0),
+        ("number", "1,234,567 apples", "1234567.0", 1.0),
+        ("number", "1,000, and no more", "1000", 1.0),
+        ("number", "minus: \u22123", "-3", 1.0),
+        ("number", "10-3", "3", 1.0),
+        ("number", "x = -4", "4", 0.0),
+        ("number", "first 7, then 8", "7", 0.0),
+        ("number", "1/2", "3/2", 0.0),
+        ("number", "0.5", "1/2", 1.0),
+        ("number", "2.5e3", "2500", 1.0),
+        ("number", "none at all", "7", 0.0),
+        ("number", "x^y", "x^y", 1.0),
+        ("number", "9" * 5000, "9" * 5000, 1.0),
+        ("number", "1/0", "1/0", 1.0),
         ("f1", "very good idea", "a good idea", 2 / 3),
         ("f1", "Paris, the capital", "Paris", 1 / 2),
         ("f1", "", "a", 0.0),
@@ -42,6 +58,12 @@ def test_labels_are_compared_as_sets(
 ) -> None:
     found = score(answer, expected, metric="f1", separator=separator)
     assert found == pytest.approx(value)
+
+
+def test_a_worked_solution_is_scored_by_the_number_after_the_mark_or_by_its_last_one() -> None:
+    expected = "Five and three make 8.\n#### 1,008"
+    for answer, value in (("#### 1008", 1.0), ("it makes 1008 in all.", 1.0), ("1008 #### 8", 0.0)):
+        assert score(answer, expected, metric="number", answer_after="####") == value
 
 
 def test_only_what_follows_the_mark_is_compared() -> None:

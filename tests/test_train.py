@@ -19,10 +19,11 @@ from yofo_mlx.adapters import load_adapter
 from yofo_mlx.caches import clone
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.evaluate import draw_prompt, evaluate_entry, evaluate_task, generate
+from yofo_mlx.evaluate import evaluate_entry, generate, measure
 from yofo_mlx.events import Event
 from yofo_mlx.models import Base, load_base
 from yofo_mlx.plan import make_planner
+from yofo_mlx.prompts import draw_prompts
 from yofo_mlx.recipe import Evaluation, Optimizer, Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe, to_toml
 from yofo_mlx.runs import Run
@@ -263,8 +264,7 @@ def test_validation_asks_the_valid_split_and_leaves_the_test_split_alone(
     task = entries[0].task
     entry = replace(entries[0], task=replace(task, valid=task.train[:3], test=task.test[:5]))
     asked = {
-        valid: next(iter(evaluate_entry(base, recipe, entry, valid=valid))).queries
-        for valid in (True, False)
+        valid: evaluate_entry(base, recipe, entry, valid=valid).queries for valid in (True, False)
     }
     assert asked == {True: 3, False: 5}
 
@@ -356,15 +356,12 @@ def test_evaluation_by_shots_equals_scoring_every_prompt_from_scratch(
     recipe = small_recipe()
     segmenter = Segmenter(base.tokenizer, recipe.template)
     settings = Evaluation(shots=(0, 1, 5), queries=3)
-    task = entries[0].task
-    found = {
-        m.shots: m
-        for m in evaluate_task(base.model, segmenter, task, settings, max_tokens=256, seed=3)
-    }
-    prompt = draw_prompt(segmenter, task, settings, seed=3)
+    prompt = draw_prompts(segmenter, entries[0], settings, max_tokens=256, seed=3)
+    found = {point.shots: point for point in measure(base.model, segmenter, entries[0], prompt)}
+    assert tuple(found) == settings.shots
     for shots in settings.shots:
         tokens = list(prompt.opening)
-        for index, shot in enumerate(prompt.demonstrations[:shots]):
+        for index, shot in enumerate(prompt.draws[0][:shots]):
             tokens += (shot.later if index else shot.first) + shot.answer
         losses, right = [], []
         for query in prompt.queries:
@@ -377,26 +374,7 @@ def test_evaluation_by_shots_equals_scoring_every_prompt_from_scratch(
             losses.append(-picked.mean())
             right.append((logs.argmax(axis=-1) == query.tokens.answer).all())
         assert found[shots].loss == pytest.approx(np.mean(losses), rel=1e-4)
-        assert found[shots].accuracy == np.mean(right)
-
-
-def test_no_query_is_among_its_demonstrations(entries: list[TaskEntry]) -> None:
-    base = load_base("tiny")
-    segmenter = Segmenter(base.tokenizer, small_recipe().template)
-    task = entries[0].task
-    leaky = replace(task, train=task.train[:4] + task.test[:4], test=task.test[:4])
-    prompt = draw_prompt(segmenter, leaky, Evaluation(shots=(8,), queries=4), seed=0)
-    assert len(prompt.demonstrations) == 4
-
-
-def test_shots_that_do_not_fit_are_left_out(entries: list[TaskEntry]) -> None:
-    base = load_base("tiny")
-    segmenter = Segmenter(base.tokenizer, small_recipe().template)
-    settings = Evaluation(shots=(0, 2, 60), queries=2)
-    measures = evaluate_task(
-        base.model, segmenter, entries[0].task, settings, max_tokens=64, seed=0
-    )
-    assert [measure.shots for measure in measures] == [0, 2]
+        assert found[shots].score == np.mean(right)
 
 
 def test_a_copied_cache_leaves_the_original_alone() -> None:

@@ -1,13 +1,13 @@
 """How runs stand, read from their folders: no Textual in here, and no MLX."""
 
-import json
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 from tui.curve import Curve, Point
-from yofo_mlx import runs
+from yofo_mlx import evaluations, runs
 from yofo_mlx.death import Death, explain, last_words
+from yofo_mlx.evaluations import objects, points
 from yofo_mlx.events import FINAL_KINDS, Event, figure
 from yofo_mlx.runs import Run, Status
 
@@ -18,12 +18,14 @@ KEPT = frozenset({"started", "progress", "step", "eval"})  # kinds whose last ev
 
 
 @dataclass(frozen=True)
-class Shots:
-    """Accuracy and loss at one number of demonstrations."""
+class ShotCurve:
+    """Scores by number of demonstrations, all over the same tasks."""
 
-    shots: int
-    accuracy: float | None
-    loss: float | None
+    name: str  # such as "adapter", or "adapter rouge" where there are several metrics
+    points: tuple[tuple[int, float], ...]
+    rank: int = 0  # of the metric, most tasks first
+    is_base: bool = False
+    aside: bool = False  # over other tasks than the curve of its metric
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,8 @@ class RunView:
     end: Event | None = None
     losses: tuple[Point, ...] = ()
     valid_losses: tuple[Point, ...] = ()
-    base: tuple[Shots, ...] = ()  # on held-out tasks, where `yofo eval` measured them
-    adapter: tuple[Shots, ...] = ()
-    eval_step: int | None = None
+    metric: str = ""  # of the curves, where they have one in common
+    curves: tuple[ShotCurve, ...] = ()  # on held-out tasks, where `yofo eval` measured them
     warnings: tuple[Event, ...] = ()
     death: Death | None = None
     console: tuple[str, ...] = ()  # last lines, for a run that cannot speak for itself
@@ -114,8 +115,8 @@ class Follower:
 
     def _look(self, status: Status) -> RunView:
         started, evaluated = self._last.get("started"), self._last.get("eval")
-        eval_step = figure(evaluated, "step")
-        report = read_report(self._run)
+        evaluation = evaluations.latest(self._run)
+        metrics = metrics_of(evaluation) if evaluation else metrics_of_event(evaluated)
         return RunView(
             run=self._run,
             status=status,
@@ -127,9 +128,8 @@ class Follower:
             end=self._end if status in ENDED else None,
             losses=self._losses.points(),
             valid_losses=self._valid.points(),
-            base=by_shots(report, "base"),
-            adapter=by_shots(report, "adapter") if report else by_shots(evaluated),
-            eval_step=None if eval_step is None else int(eval_step),
+            metric=metrics[0][0] if len(metrics) == 1 else "",
+            curves=tuple(curve for _, curves in metrics for curve in curves),
             warnings=tuple(self._warnings),
             death=explain(self._run) if status in TROUBLE else None,
             console=last_words(self._run) if status in SILENT else (),
@@ -151,28 +151,45 @@ class Watcher:
         return [follower.poll() for follower in self._followers.values()]
 
 
-def read_report(run: Run) -> dict[str, Any]:
-    """Return what `yofo eval` measured last, empty if there is nothing readable."""
-    if not run.report_path.is_file():  # a pipe would be waited for
-        return {}
-    try:
-        report = json.loads(run.report_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return report if isinstance(report, dict) else {}
+Metrics = list[tuple[str, list[ShotCurve]]]
 
 
-def by_shots(event: Event | None, what: str = "accuracy") -> tuple[Shots, ...]:
-    """Return the measurements of an `eval` event or a report, fewest shots first."""
-    rows: Any = (event or {}).get("by_shots")
-    if not isinstance(rows, list):
-        return ()
-    found = [
-        Shots(int(shots), figure(row, what), figure(row, "loss"))
-        for row in rows
-        if isinstance(row, dict) and (shots := figure(row, "shots")) is not None
-    ]
-    return tuple(sorted(found, key=lambda row: row.shots))
+def metrics_of(evaluation: dict[str, Any]) -> Metrics:
+    """Return the curves of an evaluation, metric by metric, as its table has them."""
+    blocks = objects(evaluation.get("metrics"))
+    blocks.sort(key=lambda one: -(figure(one, "tasks") or 0))
+    found: Metrics = []
+    for rank, block in enumerate(blocks):
+        metric = str(block.get("metric", ""))
+        also = f" {metric}" if len(blocks) > 1 else ""
+        curves = []
+        for other in objects(block.get("others")):
+            words = f"{_whole(other, 'tasks')} of {_whole(block, 'of')} tasks{also}"
+            for name in ("base", "adapter"):
+                two = points(other.get("by_shots"), name)[-2:]
+                curves.append(ShotCurve(f"{name}, {words}", two, rank, name == "base", True))
+        for name in ("base", "adapter"):
+            whole = points(block.get("by_shots"), name)
+            curves.append(ShotCurve(f"{name}{also}", whole, rank, name == "base"))
+        found.append((metric, curves))
+    return found
+
+
+def metrics_of_event(event: Event | None) -> Metrics:
+    """Return the curves of a validation, metric by metric."""
+    rows, step = objects((event or {}).get("by_shots")), _whole(event or {}, "step")
+    metrics = dict.fromkeys(str(row.get("metric", "")) for row in rows)
+    found: Metrics = []
+    for rank, metric in enumerate(metrics):
+        own = [row for row in rows if str(row.get("metric", "")) == metric]
+        also = f" {metric}" if len(metrics) > 1 else ""
+        found.append((metric, [ShotCurve(f"step {step}{also}", points(own, "accuracy"), rank)]))
+    return found
+
+
+def _whole(values: dict[str, Any], name: str) -> str:
+    value = figure(values, name)
+    return "–" if value is None else f"{value:.0f}"
 
 
 def _planned(started: Event | None) -> str:
@@ -192,11 +209,11 @@ def _born(run: Run) -> float:
 def _stamp(run: Run) -> tuple[int, ...]:
     """Return what changes when a run is resumed or writes: cheap to compare."""
     stamp: list[int] = []
-    for path in (run.events_path, run.lock_path, run.console_path, run.report_path):
+    for path in (run.events_path, run.lock_path, run.console_path):
         try:
             found = path.stat()
         except OSError:
             stamp += (0, 0)
         else:
             stamp += (found.st_size, found.st_mtime_ns)
-    return tuple(stamp)
+    return (*stamp, *evaluations.stamp(run))

@@ -230,13 +230,15 @@ def doctor(
 def evaluate(
     run: RunName,
     overrides: Overrides = None,
-    task: Annotated[list[str] | None, typer.Option(help="Held-out task; repeatable.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Held-out task or kind; repeatable.")
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="Picture to write (PNG, SVG, PDF).")] = None,
     as_json: Json = False,
 ) -> int:
-    """Measure accuracy by shots on held-out tasks.
+    """Measure scores by shots on held-out tasks, base against adapter.
 
-    Base and adapter answer the same queries; the result is kept with the run.
+    Each result is kept with the run; one that was interrupted goes on when it is asked again.
     """
     from yofo_mlx.commands import eval as command
 

@@ -33,6 +33,11 @@ class Demonstration:
     later: list[int]
     answer: list[int]
 
+    @property
+    def alone(self) -> int:
+        """Return the most tokens it takes, first or later."""
+        return max(len(self.first), len(self.later)) + len(self.answer)
+
     def __len__(self) -> int:
         return len(self.later) + len(self.answer)
 
@@ -66,7 +71,7 @@ def make_pool(
     opening = segmenter.opening
     everything = [tokenize(segmenter, example) for example in dict.fromkeys(examples)]
     room = max_tokens - len(opening)
-    fitting = [d for d in everything if max(len(d.first), len(d.later)) + len(d.answer) <= room]
+    fitting = [d for d in everything if d.alone <= room]
     if not fitting:
         shortest = min((len(d) for d in everything), default=0) + len(opening)
         raise DataError(

@@ -1,11 +1,11 @@
-"""Accuracy and loss by number of shots.
+"""Scores and losses by number of shots.
 
 For one task the demonstrations are a growing prefix: their keys and values are computed once, and
 at each number of shots all queries start from a copy of them.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,36 +15,17 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx import metrics
 from yofo_mlx.caches import clone, size_in_bytes
-from yofo_mlx.episodes import Demonstration, tokenize
 from yofo_mlx.models import Base
 from yofo_mlx.objective import token_losses
-from yofo_mlx.recipe import Evaluation, Recipe
+from yofo_mlx.prompts import Prompts, Query, asked_of, prompts_of
+from yofo_mlx.recipe import Recipe
 from yofo_mlx.rows import row_logits
+from yofo_mlx.scores import Point, TaskScores
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
-from yofo_mlx.tasks.task import Example, Task
 
 PREFILL_TOKENS = 1024
 COPIED_BYTES = 2_000_000_000  # copies of a prefix that may exist at once
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What one task scored at one number of shots."""
-
-    task: str
-    shots: int
-    accuracy: float  # mean of the task's metric
-    loss: float  # nats, mean over answers of each answer's mean
-    queries: int
-
-
-@dataclass(frozen=True)
-class Query:
-    """A query with its expected answer, as text and as tokens."""
-
-    example: Example
-    tokens: Demonstration
 
 
 def evaluate_entry(
@@ -54,105 +35,55 @@ def evaluate_entry(
     *,
     valid: bool = False,
     check: Callable[[], None] = lambda: None,
-) -> Iterator[Measure]:
+) -> TaskScores:
     """Measure a recipe's task with the model as it is; `valid` asks the validation queries.
 
     `check` is called before each number of shots, and may raise.
     """
-    task = entry.task
-    return evaluate_task(
-        base.model,
-        Segmenter(base.tokenizer, recipe.template, task.instruction),
-        replace(task, test=task.valid or task.test) if valid else task,
-        recipe.evaluation,
-        max_tokens=recipe.evaluation.max_tokens or recipe.episodes.max_tokens,
-        seed=recipe.seed,
+    segmenter, prompts = prompts_of(recipe, entry, base.tokenizer, valid=valid)
+    points = tuple(measure(base.model, segmenter, entry, prompts, check))
+    return replace(asked_of(recipe, entry, prompts), points=points)
+
+
+def measure(
+    model: Any,
+    segmenter: Segmenter,
+    entry: TaskEntry,
+    prompts: Prompts,
+    check: Callable[[], None] = lambda: None,
+) -> Iterator[Point]:
+    """Yield a task's means at each number of shots; every query weighs the same."""
+    judge = partial(
+        metrics.score,
         metric=entry.metric,
         answer_after=entry.answer_after,
         separator=entry.separator,
-        check=check,
     )
-
-
-def evaluate_task(
-    model: Any,
-    segmenter: Segmenter,
-    task: Task,
-    settings: Evaluation,
-    *,
-    max_tokens: int,
-    seed: int,
-    metric: str = "exact",
-    answer_after: str | None = None,
-    separator: str | None = None,
-    check: Callable[[], None] = lambda: None,
-) -> Iterator[Measure]:
-    """Measure a task at each number of shots that fits `max_tokens`."""
-    judge = partial(metrics.score, metric=metric, answer_after=answer_after, separator=separator)
-    scores: dict[int, list[tuple[float, float]]] = {}
-    for draw in range(settings.draws):
-        prompt = draw_prompt(segmenter, task, settings, seed=seed, draw=draw)
-        for shots, cache in growing_prefix(model, prompt, settings.shots, max_tokens):
+    found: dict[int, list[tuple[float, float]]] = {shots: [] for shots in prompts.shots}
+    for draw in range(len(prompts.draws)):
+        for shots, length, cache in growing_prefix(model, prompts, draw):
             check()
-            first = shots == 0
-            if metric == "exact" and answer_after is None:
-                results = compare(model, cache, prompt.queries, first=first, stops=segmenter.stops)
-            else:
-                results = [
-                    answer(model, cache, query, segmenter, settings, judge, first=first)
-                    for query in prompt.queries
-                ]
-            scores.setdefault(shots, []).extend(results)
-    for shots, results in scores.items():
-        accuracy, loss = (float(np.mean(column)) for column in zip(*results, strict=True))
-        yield Measure(task.name, shots, accuracy, loss, len(results))
+            results = compare(
+                model, cache, prompts.queries, first=shots == 0, stops=segmenter.stops
+            )
+            if prompts.answer_limit is not None:
+                room = prompts.max_tokens - length
+                answers = _answers(model, cache, segmenter, prompts, room, first=shots == 0)
+                scores = map(judge, answers, (query.example.output for query in prompts.queries))
+                results = [(score, loss) for score, (_, loss) in zip(scores, results, strict=True)]
+            found[shots] += results
+    for shots, results in found.items():
+        score, loss = (float(np.mean(column)) for column in zip(*results, strict=True))
+        yield Point(shots, score, loss)
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """Demonstrations in the order of their appearance, and the queries that follow them."""
-
-    opening: list[int]
-    demonstrations: list[Demonstration]
-    queries: list[Query]
-
-
-def draw_prompt(
-    segmenter: Segmenter, task: Task, settings: Evaluation, *, seed: int, draw: int = 0
-) -> Prompt:
-    """Draw queries (the same in every draw) and shuffled demonstrations, no input in both."""
-    asked = list(dict.fromkeys(task.test or task.valid))
-    order = _generator(seed, task.name).permutation(len(asked))[: settings.queries]
-    queries = [asked[index] for index in order]
-    inputs = {query.input for query in queries}
-    shown = [example for example in dict.fromkeys(task.train) if example.input not in inputs]
-    shuffled = _generator(seed, task.name, draw + 1).permutation(len(shown))
-    demonstrations = [shown[index] for index in shuffled[: max(settings.shots)]]
-    return Prompt(
-        opening=segmenter.opening,
-        demonstrations=[tokenize(segmenter, example) for example in demonstrations],
-        queries=[Query(example, tokenize(segmenter, example)) for example in queries],
-    )
-
-
-def growing_prefix(
-    model: Any, prompt: Prompt, shots: Sequence[int], max_tokens: int
-) -> Iterator[tuple[int, list[Any]]]:
-    """Yield each number of shots that fits with the cache of its demonstrations."""
-    room = max_tokens - max(
-        max(len(q.tokens.first), len(q.tokens.later)) + len(q.tokens.answer) for q in prompt.queries
-    )
-    pieces = [prompt.opening]
-    for index, shot in enumerate(prompt.demonstrations):
-        pieces.append((shot.later if index else shot.first) + shot.answer)
-    lengths = np.cumsum([len(piece) for piece in pieces])
-    tokens = [token for piece in pieces for token in piece]
+def growing_prefix(model: Any, prompts: Prompts, draw: int) -> Iterator[tuple[int, int, list[Any]]]:
+    """Yield each number of shots with its tokens and the cache of its demonstrations."""
+    tokens, lengths = prompts.prefix(draw)
     cache, done = make_prompt_cache(model), 0
-    for count in shots:
-        if count >= len(pieces) or lengths[count] > room:
-            return
-        done = prefill(model, cache, tokens, done, int(lengths[count]))
-        yield count, cache
+    for shots, length in zip(prompts.shots, lengths, strict=True):
+        done = prefill(model, cache, tokens, done, length)
+        yield shots, length, cache
 
 
 def prefill(model: Any, cache: list[Any], tokens: list[int], start: int, end: int) -> int:
@@ -207,21 +138,21 @@ def _compare_group(
     return [(float(right[part].all()), float(losses[part].mean())) for part in parts]
 
 
-def answer(
+def _answers(
     model: Any,
     cache: list[Any],
-    query: Query,
     segmenter: Segmenter,
-    settings: Evaluation,
-    judge: Callable[[str, str], float],
+    prompts: Prompts,
+    room: int,
     *,
     first: bool,
-) -> tuple[float, float]:
-    """Return (score of the generated answer, loss of the expected one) of one query."""
-    ((_, loss),) = compare(model, cache, [query], first=first)
-    question = query.tokens.first if first else query.tokens.later
-    text = generate(model, clone(cache), question, segmenter, settings.max_answer_tokens)
-    return judge(text, query.example.output), loss
+) -> Iterator[str]:
+    """Generate an answer to each query; none goes past the longest prompt."""
+    assert prompts.answer_limit is not None
+    for query in prompts.queries:
+        question = query.tokens.first if first else query.tokens.later
+        limit = min(prompts.answer_limit, room - len(question))
+        yield generate(model, clone(cache), question, segmenter, limit)
 
 
 def generate(
@@ -235,25 +166,3 @@ def generate(
         piece = np.array(logits.argmax(axis=-1)).tolist()
         found += piece
     return segmenter.text(found)
-
-
-def mean_by_shots(measures: Sequence[Measure]) -> list[dict[str, Any]]:
-    """Average tasks at each number of shots."""
-    rows = []
-    for shots in sorted({measure.shots for measure in measures}):
-        group = [measure for measure in measures if measure.shots == shots]
-        rows.append(
-            {
-                "shots": shots,
-                "accuracy": float(np.mean([measure.accuracy for measure in group])),
-                "loss": float(np.mean([measure.loss for measure in group])),
-                "tasks": len(group),
-            }
-        )
-    return rows
-
-
-def _generator(seed: int, *key: str | int) -> np.random.Generator:
-    """Return a generator that depends on the seed and the key alone."""
-    words = [byte for part in key for byte in str(part).encode()]
-    return np.random.default_rng([seed, *words])

@@ -3,11 +3,28 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+_NUMBER = re.compile(
+    r"((?<![\w).])[-\u2212])?"  # a minus between two numbers is no sign
+    r"((?:\d{1,3}(?:,\d{3})+(?!\d|,\d)|\d+)(?:\.\d+)?|\.\d+)"
+    r"(?:[eE]([-+]?\d{1,3})(?!\w))?"
+    r"(?:\s*/\s*(\d+))?"
+)
 
 
 def exact(answer: str, expected: str, separator: str | None = None) -> float:
-    """Compare whole answers, blanks and letter case aside."""
-    return float(_normal(answer) == _normal(expected))
+    """Compare whole answers letter for letter, blanks at their ends aside."""
+    return float(answer.strip() == expected.strip())
+
+
+def number(answer: str, expected: str, separator: str | None = None) -> float:
+    """Compare the last numbers by value; an expected answer without any is compared as text."""
+    wanted = last_number(expected)
+    if wanted is None:
+        return exact(answer, expected)
+    return float(last_number(answer) == wanted)
 
 
 def f1(answer: str, expected: str, separator: str | None = None) -> float:
@@ -24,9 +41,16 @@ def rouge(answer: str, expected: str, separator: str | None = None) -> float:
 
 METRICS: dict[str, Callable[[str, str, str | None], float]] = {
     "exact": exact,
+    "number": number,
     "f1": f1,
     "rouge": rouge,
 }
+TITLES = {"exact": "Exact match", "number": "Right number", "f1": "F1", "rouge": "ROUGE-L"}
+
+
+def needs_text(metric: str, answer_after: str | None) -> bool:
+    """Tell whether an answer must be generated; else its tokens are compared as they are."""
+    return metric != "exact" or answer_after is not None
 
 
 def score(
@@ -37,10 +61,25 @@ def score(
     answer_after: str | None = None,
     separator: str | None = None,
 ) -> float:
-    """Score an answer; with `answer_after`, only what follows the last such mark counts."""
+    """Score an answer; with `answer_after`, only what follows the last such mark counts.
+
+    A text without the mark counts whole.
+    """
     if answer_after:
         answer, expected = (text.rpartition(answer_after)[2] for text in (answer, expected))
     return METRICS[metric](answer, expected, separator)
+
+
+def last_number(text: str) -> Fraction | None:
+    """Return the last number of a text (-2, 1,000, 3.50, 2e3, 1/2), None if there is none."""
+    found = _NUMBER.findall(text)
+    if not found:
+        return None
+    sign, digits, exponent, divisor = found[-1]
+    value = Fraction(Decimal(digits.replace(",", ""))) * Fraction(10) ** int(exponent or 0)
+    if divisor and (by := Fraction(Decimal(divisor))):
+        value /= by
+    return -value if sign else value
 
 
 def _normal(text: str) -> str:

@@ -198,15 +198,16 @@ class Evaluation(Section):
     """Accuracy and loss by number of shots."""
 
     shots: tuple[Count, ...] = (0, 1, 2, 4, 8, 16, 32)
-    """Numbers of demonstrations to measure at; those that do not fit a task are left out."""
+    """Numbers of demonstrations to measure at; a task's end where few of its queries still fit."""
     queries: PositiveInt = 16
-    """Queries of each task at each number of shots."""
+    """Queries of each task, the same at every number of shots; those too long are passed over."""
     draws: PositiveInt = 1
     """Independent draws of the demonstrations."""
     max_tokens: PositiveInt | None = None
     """Longest prompt; left out: the episodes' `max_tokens`."""
-    max_answer_tokens: PositiveInt = 128
-    """Longest generated answer, for metrics that need generation."""
+    max_answer_tokens: PositiveInt | None = None
+    """Longest generated answer, for metrics that need generation; left out: half as long again as
+    the longest expected answer of the task's queries, and 16 more."""
     valid_tasks: PositiveInt = 8
     """Tasks used by validations during training, spread over the training tasks."""
 
@@ -303,8 +304,8 @@ class TaskSource(Section):
     bad_rows: Literal["refuse", "drop"] = "refuse"
     """Rows that cannot be read, or whose answer is not in `labels`: `refuse` the source, or `drop`
     them."""
-    metric: Literal["auto", "exact", "f1", "rouge"] = "auto"
-    """Metric; `auto` follows the family."""
+    metric: Literal["auto", "exact", "number", "f1", "rouge"] = "auto"
+    """Metric; `auto` follows the family. `number` compares the last number of each answer."""
     answer_after: str | None = None
     """Only what follows this mark is compared, such as `####` for worked solutions."""
     weight: Factor = 1.0
@@ -334,6 +335,11 @@ class Recipe(Section):
     evaluation: Evaluation = Evaluation()
     tasks: Annotated[tuple[TaskSource, ...], Field(min_length=1)]
     """Data sets, as `[[tasks]]` tables."""
+
+    @property
+    def longest_prompt(self) -> int:
+        """Return the most tokens that an evaluation asks with."""
+        return self.evaluation.max_tokens or self.episodes.max_tokens
 
     @model_validator(mode="after")
     def _some_task_trains(self) -> Self:

@@ -1,118 +1,177 @@
-"""Accuracy by number of shots, base against adapter: as an object, a table and a picture."""
+"""An evaluation, base against adapter, as a table and a picture."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.evaluate import Measure, mean_by_shots
+from yofo_mlx.evaluations import Content, task_scores
+from yofo_mlx.metrics import TITLES
+from yofo_mlx.scores import Row, Scored, TaskScores, mean_rows
 from yofo_mlx.text import printable
 
-Rows = list[dict[str, Any]]
+BASE, ADAPTER = "#8a8f98", "#d9480f"
 
 
 @dataclass(frozen=True)
-class Report:
-    """Means over the held-out tasks, and the figures of each task."""
+class Line:
+    """Tasks that share a line of the table: those of one kind, or a single one."""
 
-    run_id: str
-    by_shots: Rows  # {shots, base, adapter, base_loss, adapter_loss, tasks}
-    tasks: dict[str, Rows]
-
-    @classmethod
-    def join(cls, run_id: str, base: Sequence[Measure], adapter: Sequence[Measure]) -> "Report":
-        """Put what base and adapter scored on the same queries side by side."""
-        names = list(dict.fromkeys(measure.task for measure in base))
-        by_task = {
-            name: _side_by_side(
-                [measure for measure in base if measure.task == name],
-                [measure for measure in adapter if measure.task == name],
-            )
-            for name in names
-        }
-        return cls(run_id, _side_by_side(base, adapter), by_task)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what `yofo eval --json` prints."""
-        return {"run_id": self.run_id, "by_shots": self.by_shots, "tasks": self.tasks}
+    name: str
+    tasks: list[TaskScores]
+    row: Row | None  # their means at the most shots that all of them reach
 
 
-def _side_by_side(base: Sequence[Measure], adapter: Sequence[Measure]) -> Rows:
-    pairs = zip(mean_by_shots(base), mean_by_shots(adapter), strict=True)
-    return [
-        {
-            "shots": one["shots"],
-            "base": round(one["accuracy"], 4),
-            "adapter": round(two["accuracy"], 4),
-            "base_loss": round(one["loss"], 4),
-            "adapter_loss": round(two["loss"], 4),
-            "tasks": one["tasks"],
-        }
-        for one, two in pairs
-    ]
+def table(content: Content) -> str:
+    """Return the curve of each metric, then every task, then what was left out."""
+    parts = [_curve_lines(one) for one in content["metrics"]]
+    parts += [list(_task_lines(content)), list(_note_lines(content))]
+    return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def table(report: Report) -> str:
-    """Return the means, and accuracy at the most shots by task, as lines of text."""
-    lines = ["Accuracy on held-out tasks, in percent", ""]
-    lines.append(f"{'shots':>8}{'base':>8}{'adapter':>9}{'tasks':>7}")
-    lines += [
-        f"{row['shots']:>8}{_percent(row['base']):>8}{_percent(row['adapter']):>9}{row['tasks']:>7}"
-        for row in report.by_shots
-    ]
-    groups = _groups(report)
-    width = max(len(printable(name)) for name in groups) + 2
-    lines += ["", f"{'task':<{width}}{'tasks':>5}{'shots':>7}{'base':>8}{'adapter':>9}"]
-    for name, rows in groups.items():
-        shots = {row["shots"] for row in rows}
-        shown = f"{shots.pop()}" if len(shots) == 1 else "most"
-        figures = [sum(row[which] for row in rows) / len(rows) for which in ("base", "adapter")]
-        lines.append(
-            f"{printable(name):<{width}}{len(rows):>5}{shown:>7}"
-            f"{_percent(figures[0]):>8}{_percent(figures[1]):>9}"
+def _curve_lines(metric: dict[str, Any]) -> list[str]:
+    title = TITLES.get(metric["metric"], metric["metric"])
+    lines = [f"{title} on held-out tasks, in percent"]
+    if not metric["by_shots"]:
+        return [*lines, "not one of its tasks could be measured"]
+    lines += ["", f"{'shots':>8}{'base':>14}{'adapter':>14}{'tasks':>12}"]
+    lines += [_curve_line(row, metric["tasks"], metric["of"]) for row in metric["by_shots"]]
+    for other in metric["others"]:
+        reach = other["by_shots"][-1]["shots"]
+        lines += ["", f"the {other['tasks']} tasks that were measured up to {reach} shots"]
+        lines += [_curve_line(row, other["tasks"], metric["of"]) for row in other["by_shots"][-2:]]
+    if len(metric["families"]) > 1:
+        last = metric["by_shots"][-1]["shots"]
+        lines += ["", f"by family, at {last} shots"]
+        lines += [
+            f"{one['family']:<16}{_figures(one['by_shots'][-1])}{one['tasks']:>12}"
+            for one in metric["families"]
+        ]
+    return lines
+
+
+def _curve_line(row: Row, tasks: int, of: int) -> str:
+    among = f"{tasks}" if tasks == of else f"{tasks} of {of}"
+    return f"{row['shots']:>8}{_figures(row)}{among:>12}"
+
+
+def _figures(row: Row) -> str:
+    cells = [f"{_percent(row[k])} ±{_percent(row[f'{k}_margin'])}" for k in ("base", "adapter")]
+    return "".join(f"{cell:>14}" for cell in cells)
+
+
+def _task_lines(content: Content) -> Iterator[str]:
+    lines = _lines(content)
+    width = max(len(printable(line.name)) for line in lines) + 2
+    yield (
+        f"{'task':<{width}}{'family':<16}{'metric':<8}{'tasks':>5}{'queries':>9}"
+        f"{'shots':>7}{'base':>14}{'adapter':>14}"
+    )
+    for line in lines:
+        first, queries = line.tasks[0], sum(one.queries for one in line.tasks)
+        shots, figures = "-", f"{'-':>14}{'-':>14}"
+        if line.row:
+            shots, figures = f"{line.row['shots']}", _figures(line.row)
+        yield (
+            f"{printable(line.name):<{width}}{first.family:<16}{first.metric:<8}"
+            f"{len(line.tasks):>5}{queries:>9}{shots:>7}{figures}"
         )
-    return "\n".join(lines)
 
 
-def _groups(report: Report) -> dict[str, Rows]:
-    """Return each task's row of the most shots; tasks told apart by a number share a group."""
-    groups: dict[str, Rows] = {}
-    for name, rows in report.tasks.items():
-        if rows:
-            groups.setdefault(re.sub(r"[-_ ]?\d+$", "", name) or name, []).append(rows[-1])
-    return groups
+def _lines(content: Content) -> list[Line]:
+    """Return the lines of the tasks; those of one kind that all were measured share one."""
+    groups: dict[tuple[str, str, bool], list[TaskScores]] = {}
+    for one in task_scores(content):
+        key = (one.kind or one.task, one.metric, bool(one.reason))
+        groups.setdefault(key, []).append(one)
+    lines = []
+    for (name, _, silent), group in groups.items():
+        scored = [
+            Scored(one.task, one.family, one.metric, one.queries, content["tasks"][one.task])
+            for one in group
+        ]
+        reach = min(one.reach for one in scored)
+        lines.append(Line(name, group, None if silent else mean_rows(scored, reach)[-1]))
+    return lines
 
 
-def draw(report: Report, path: Path) -> None:
-    """Write the picture as PNG, SVG or PDF, as the file's name says."""
+def _note_lines(content: Content) -> Iterator[str]:
+    asked, tasks = content["asked"], task_scores(content)
+    queries = sorted({one.queries for one in tasks if not one.reason})
+    if queries:
+        number = f"{queries[0]}" if len(queries) == 1 else f"{queries[0]} to {queries[-1]}"
+        yield (
+            f"{number} queries a task, draws of demonstrations: {asked['evaluation']['draws']},"
+            f" seed {asked['seed']}; ± is half a 95 % interval over the queries"
+        )
+    yield from map(printable, content["notes"])
+
+
+def draw(content: Content, path: Path) -> None:
+    """Write the picture as PNG, SVG or PDF, as the file's name says: one chart for each metric."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(6.4, 4.0), layout="constrained")
-    places = range(len(report.by_shots))
-    for name, color in (("base", "#8a8f98"), ("adapter", "#d9480f")):
-        heights = [100 * row[name] for row in report.by_shots]
-        axes.plot(places, heights, marker="o", color=color, linewidth=2)
-        axes.annotate(
-            name,
-            (len(heights) - 1, heights[-1]),
-            xytext=(8, 0),
-            textcoords="offset points",
-            color=color,
-            verticalalignment="center",
-        )
-    axes.set_xticks(places, [str(row["shots"]) for row in report.by_shots])
-    axes.set_ylim(0, 100)
-    axes.set_xlim(-0.3, len(report.by_shots) - 0.2)
-    axes.set_xlabel("demonstrations in the context (shots)")
-    axes.set_ylabel("accuracy on held-out tasks, %")
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+    metrics = [one for one in content["metrics"] if one["by_shots"]]
+    count = len(metrics)
+    figure, charts = pyplot.subplots(
+        count, figsize=(6.4, 4.0 * count), layout="constrained", squeeze=False
+    )
+    for (axes,), metric in zip(charts, metrics, strict=True):
+        _draw_metric(axes, metric)
     figure.savefig(path, dpi=160)
     pyplot.close(figure)
+
+
+def _draw_metric(axes: Any, metric: dict[str, Any]) -> None:
+    """Draw the curve; points are joined only within one set of tasks."""
+    curves = [metric, *metric["others"]]
+    shots = sorted({row["shots"] for one in curves for row in one["by_shots"]})
+    places = {count: place for place, count in enumerate(shots)}
+    for name, color in (("base", BASE), ("adapter", ADAPTER)):
+        for one in metric["others"]:
+            _plot(axes, places, one["by_shots"][-2:], name, color=color, linestyle=":", mfc="white")
+        _plot(axes, places, metric["by_shots"], name, color=color, linewidth=2)
+        last = metric["by_shots"][-1]
+        _label(axes, name, places[last["shots"]], last[name], color)
+    for one in metric["others"]:
+        last = one["by_shots"][-1]
+        words = f"{one['tasks']} of {metric['of']} tasks"
+        _label(axes, words, places[last["shots"]], last["adapter"], ADAPTER)
+    title = TITLES.get(metric["metric"], metric["metric"])
+    axes.set_title(f"{title}, {metric['tasks']} of {metric['of']} held-out tasks", fontsize=10)
+    axes.set_xticks(range(len(shots)), [str(count) for count in shots])
+    axes.set_ylim(0, 100)
+    axes.set_xlim(-0.3, len(shots) - 0.2)
+    axes.set_xlabel("demonstrations in the context (shots)")
+    axes.set_ylabel(f"{title}, %")
+    axes.grid(axis="y", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _plot(axes: Any, places: dict[int, int], rows: Sequence[Row], name: str, **style: Any) -> None:
+    axes.errorbar(
+        [places[row["shots"]] for row in rows],
+        [100 * row[name] for row in rows],
+        [100 * row[f"{name}_margin"] for row in rows],
+        marker="o",
+        elinewidth=1,
+        **style,
+    )
+
+
+def _label(axes: Any, words: str, place: int, height: float, color: str) -> None:
+    axes.annotate(
+        words,
+        (place, 100 * height),
+        xytext=(8, 0),
+        textcoords="offset points",
+        color=color,
+        verticalalignment="center",
+        fontsize=9,
+    )
 
 
 def _percent(value: float) -> str:

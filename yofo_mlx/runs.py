@@ -5,6 +5,7 @@ run.json      versions, machine      past.jsonl     what a resume took back
 lock          held while it trains   console.log    what the trainer printed
 checkpoints/<step>/                  stop           present: finish the step, save, exit
 adapter/      best so far, for mlx-lm's --adapter-path
+evaluations/  what `yofo eval` measured, a file each
 """
 
 import fcntl
@@ -73,9 +74,9 @@ class Run:
         return self.path / "adapter"
 
     @property
-    def report_path(self) -> Path:
-        """What `yofo eval` measured last."""
-        return self.path / "eval.json"
+    def evaluations_path(self) -> Path:
+        """What `yofo eval` measured, a file each."""
+        return self.path / "evaluations"
 
     @property
     def checkpoints_path(self) -> Path:

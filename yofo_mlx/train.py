@@ -1,5 +1,6 @@
 """The training loop, from a fresh adapter to the best one."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from yofo_mlx.checkpoints import (
 )
 from yofo_mlx.death import find_cause
 from yofo_mlx.errors import RunError, YofoError
-from yofo_mlx.evaluate import Measure, evaluate_entry, mean_by_shots
+from yofo_mlx.evaluate import evaluate_entry
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.files import disk_error
 from yofo_mlx.models import Base
@@ -27,6 +28,7 @@ from yofo_mlx.plan import Planner, beyond_context, describe_plan
 from yofo_mlx.recipe import Recipe, Training
 from yofo_mlx.runs import Run
 from yofo_mlx.schedule import learning_rate
+from yofo_mlx.scores import TaskScores, of_model, summarize
 from yofo_mlx.trainer import Listener, Trainer
 from yofo_mlx.update import StepLeft, draw, update
 from yofo_mlx.workload import Workload
@@ -210,6 +212,8 @@ def _loop(trainer: Trainer) -> Event:
         _checkpoint(trainer)
     if state.best_loss is None:  # nothing was validated: the latest is the best
         keep_best(trainer.run, trainer.base.model, recipe)
+        if state.bad_evals:
+            trainer.warn("no validation gave a number: the last adapter is kept", "")
     if stopped:
         return trainer.emit("stopped", step=state.step, reason="asked to stop")
     return trainer.emit(
@@ -261,28 +265,38 @@ def _validate(trainer: Trainer) -> None:
     recipe, state, model = trainer.recipe, trainer.state, trainer.base.model
     entries = trainer.workload.valid_entries(recipe.evaluation.valid_tasks)
     model.eval()
-    measures: list[Measure] = []
+    scores: list[TaskScores] = []
     try:
         for done, entry in enumerate(entries):
             trainer.emit(
                 "progress", step=state.step, done=done, total=len(entries), phase="validation"
             )
             check = partial(_leave_if_asked, trainer)
-            measures += evaluate_entry(trainer.base, recipe, entry, valid=True, check=check)
+            scores.append(evaluate_entry(trainer.base, recipe, entry, valid=True, check=check))
     except StepLeft:  # a resumed run makes up for it
         return
     state.validated_step = state.step
-    if not measures:
+    losses = [np.mean([point.loss for point in one.points]) for one in scores if one.points]
+    if not losses:  # told when the run began
         return
-    rows = mean_by_shots(measures)
-    loss = float(np.mean([row["loss"] for row in rows]))
-    is_best = state.best_loss is None or loss < state.best_loss
+    loss = float(np.mean(losses))  # every task weighs the same
+    is_best = math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss)
     if is_best:
         state.best_loss, state.best_step, state.bad_evals = loss, state.step, 0
         keep_best(trainer.run, model, recipe)
     else:
         state.bad_evals += 1
+    rows = [
+        {"metric": one["metric"], "tasks": one["tasks"], "of": one["of"]} | row
+        for one in summarize(of_model(scores))
+        for row in one["by_shots"]
+    ]
     trainer.emit("eval", step=state.step, loss=loss, by_shots=rows, best=is_best)
+    if not math.isfinite(loss):
+        trainer.warn(
+            f"step {state.step}: the validation loss is {loss}, so this adapter is not the best",
+            "lower optimizer.learning_rate, or look for what overflows: yofo doctor",
+        )
 
 
 def _leave_if_asked(trainer: Trainer) -> None:

@@ -5,8 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from yofo_mlx.episodes import Pool, Sampler, make_pool
+from yofo_mlx.episodes import Pool, Sampler, make_pool, tokenize
+from yofo_mlx.limits import notes
+from yofo_mlx.prompts import asked_of, prompts_of
 from yofo_mlx.recipe import Recipe
+from yofo_mlx.scores import TaskScores
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.spelling import text_key
@@ -40,6 +43,7 @@ class Workload:
     entries: list[TaskEntry]
     pools: list[Pool]
     sampler: Sampler
+    tokenizer: Any
     protected: Protected
 
     @property
@@ -64,6 +68,28 @@ class Workload:
             message = "no training task has queries to validate with: the last adapter is kept"
             yield message, "give a task `valid` rows, or a valid_share above 0"
         yield from self._leaks()
+        yield from self.unmeasured(recipe)
+
+    def unmeasured(self, recipe: Recipe) -> Iterator[tuple[str, str]]:
+        """Yield what validations and the evaluation will leave out, as message and hint."""
+        chosen = self.valid_entries(recipe.evaluation.valid_tasks)
+        validated = [self._asked(recipe, entry, valid=True) for entry in chosen]
+        yield from notes(validated, "validations")
+        if validated and all(one.reason for one in validated):
+            yield "no validation can be measured: the last adapter is kept", "patience is not used"
+        held_out = [self._asked(recipe, entry, valid=False) for entry in self.held_out]
+        yield from notes(held_out, "held-out tasks")
+
+    def too_long(self, recipe: Recipe, entry: TaskEntry) -> int:
+        """Return how many of a held-out task's demonstrations fit no prompt."""
+        segmenter = Segmenter(self.tokenizer, recipe.template, entry.task.instruction)
+        room = recipe.longest_prompt - len(segmenter.opening)
+        shots = (tokenize(segmenter, example) for example in dict.fromkeys(entry.task.train))
+        return sum(shot.alone > room for shot in shots)
+
+    def _asked(self, recipe: Recipe, entry: TaskEntry, *, valid: bool) -> TaskScores:
+        _, prompts = prompts_of(recipe, entry, self.tokenizer, valid=valid)
+        return asked_of(recipe, entry, prompts)
 
     def _leaks(self) -> Iterator[tuple[str, str]]:
         """Yield held-out tasks most of whose queries are trained on."""
@@ -97,7 +123,7 @@ def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) 
             pools.append(make_pool(task.name, task.train, segmenter, limit, entry.weight))
         protected += count_protected(segmenter, task)
     sampler = Sampler(pools, recipe.episodes, recipe.seed)
-    return Workload(list(entries), pools, sampler, protected)
+    return Workload(list(entries), pools, sampler, tokenizer, protected)
 
 
 def count_protected(segmenter: Segmenter, task: Task) -> Protected:

@@ -5,6 +5,7 @@ import fcntl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -15,12 +16,14 @@ from textual.screen import Screen
 
 from tui.app import YofoApp
 from tui.screens.prompt import PromptScreen
-from yofo_mlx import runs
+from yofo_mlx import evaluations, runs
 from yofo_mlx.errors import RunError
 from yofo_mlx.events import EventWriter
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs import Run
+from yofo_mlx.scores import Point, TaskScores
 
+TASK = TaskScores("", "other", "", "exact", 8, 0, 0, 99, 1, None, 0, "")
 RECIPE = 'model = "tiny"\n[train]\nsteps = 100\n[[tasks]]\nsource = "tiny:train"\n'
 
 
@@ -34,6 +37,7 @@ class RunFolder:
         self.writer = EventWriter(self.run.events_path)
         self.writer.write("started", run_id=self.run.run_id, model=model, steps=steps, tokens=None)
         self.planned = steps
+        self.evaluations = 0
 
     def step(self, step: int, loss: float, **more: Any) -> None:
         usual = {"tokens_per_s": 812.0, "peak_gb": 1.25, "memory_gb": 1.0, "shots": [4], "lr": 1e-4}
@@ -48,6 +52,29 @@ class RunFolder:
     def validate(self, step: int, accuracies: dict[int, float]) -> None:
         rows = [{"shots": k, "accuracy": a, "loss": 1.0} for k, a in accuracies.items()]
         self.writer.write("eval", step=step, loss=1.5, by_shots=rows, best=True)
+
+    def evaluate(
+        self,
+        tasks: int,
+        accuracies: dict[int, float],
+        *,
+        further: dict[int, float] | None = None,
+        full: bool = True,
+        finish: bool = True,
+    ) -> None:
+        """Keep an evaluation of so many tasks, and of one more that reaches further."""
+        scores = {f"task{n}": accuracies for n in range(tasks)}
+        scores |= {"further": further} if further else {}
+        asked = {"tasks": {name: {} for name in scores}, "number": self.evaluations}
+        self.evaluations += 1
+        kept = evaluations.begin(self.run, asked, full=full)
+        for model in evaluations.MODELS:
+            for name, found in scores.items():
+                pairs = [(k, a if model == "adapter" else 0.1) for k, a in found.items()]
+                points = tuple(Point(shots, score, 1.0) for shots, score in pairs)
+                kept.add(model, replace(TASK, task=name, points=points))
+        if finish:
+            kept.finish()
 
     def adapter(self) -> "RunFolder":
         self.run.adapter_path.mkdir()

@@ -1,6 +1,5 @@
 """Runs: the list, the curves, stopping and starting."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +49,51 @@ async def test_a_validation_and_then_a_report_show_accuracy_by_shots(
     async with pilots.open() as pilot:
         await until(pilot, lambda: curve(pilot, "#shots", "step 3"))
         assert curve(pilot, "#shots", "step 3")[-1] == (2.0, 0.9)
-        measured = ((0, 0.1, 0.2), (8, 0.1, 0.7))
-        rows = [{"shots": s, "base": base, "adapter": adapter} for s, base, adapter in measured]
-        folder.run.report_path.write_text(json.dumps({"by_shots": rows}))
+        folder.evaluate(2, {0: 0.2, 8: 0.7})
         await until(pilot, lambda: curve(pilot, "#shots", "base"))
         assert curve(pilot, "#shots", "base") == ((0.0, 0.1), (1.0, 0.1))
         assert curve(pilot, "#shots", "adapter") == ((0.0, 0.2), (1.0, 0.7))
+
+
+async def test_points_over_other_tasks_are_lines_of_their_own(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    folder = run_folder("measured").steps(3)
+    folder.evaluate(3, {0: 0.2, 8: 0.7}, further={0: 0.3, 8: 0.9, 64: 0.8})
+    async with pilots.open(size=(160, 40)) as pilot:
+        await until(pilot, lambda: curve(pilot, "#shots", "adapter"))
+        assert "exact by shots" in shown(pilot)
+        whole = curve(pilot, "#shots", "adapter")
+        assert whole == ((0.0, pytest.approx(0.225)), (1.0, pytest.approx(0.75)))
+        further = curve(pilot, "#shots", "adapter, 1 of 4 tasks")
+        assert further == ((1.0, 0.9), (2.0, 0.8))
+
+
+async def test_a_partial_or_unfinished_evaluation_is_not_the_runs_result(
+    pilots: Any, run_folder: Any, until: Any
+) -> None:
+    folder = run_folder("measured").steps(3)
+    folder.evaluate(2, {0: 0.25, 8: 0.75})
+    folder.evaluate(1, {0: 0.0, 8: 0.0}, full=False)
+    folder.evaluate(2, {0: 0.0, 8: 0.0}, finish=False)
+    async with pilots.open() as pilot:
+        await until(pilot, lambda: curve(pilot, "#shots", "adapter"))
+        assert curve(pilot, "#shots", "adapter") == ((0.0, 0.25), (1.0, 0.75))
+
+
+async def test_metrics_of_a_validation_are_curves_of_their_own(
+    pilots: Any, run_folder: Any, until: Any
+) -> None:
+    folder = run_folder("measured").steps(3)
+    rows = [
+        {"metric": metric, "shots": shots, "accuracy": score, "loss": 1.0, "tasks": 2, "of": 2}
+        for metric, shots, score in (("exact", 0, 0.5), ("exact", 4, 0.75), ("rouge", 0, 0.25))
+    ]
+    folder.writer.write("eval", step=3, loss=1.5, by_shots=rows, best=True)
+    async with pilots.open() as pilot:
+        await until(pilot, lambda: curve(pilot, "#shots", "step 3 exact"))
+        assert curve(pilot, "#shots", "step 3 exact") == ((0.0, 0.5), (1.0, 0.75))
+        assert curve(pilot, "#shots", "step 3 rouge") == ((0.0, 0.25),)
 
 
 async def test_the_table_says_the_status_in_words_newest_first(

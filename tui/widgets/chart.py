@@ -52,7 +52,7 @@ class Chart(Widget):
 
     def __init__(self, heading: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._heading, self._empty = heading, ""
+        self.heading, self._empty = heading, ""
         self._lines: tuple[Line, ...] = ()
         self._axes = Axes("{:g}".format)
 
@@ -86,7 +86,7 @@ class Chart(Widget):
         return Content("\n").join([*drawn, *self._x_axis(columns, window)])
 
     def _legend(self) -> Content:
-        parts: list[Content | tuple[str, str]] = [(self._heading, "bold")]
+        parts: list[Content | tuple[str, str]] = [(self.heading, "bold")]
         for line in self._lines:
             mark = "◆" if line.marked else ("━" if line.joined else "∙")
             parts.append((f"  {mark} {line.name}", line.style))

@@ -9,13 +9,14 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.curve import smoothed
-from tui.follow import ENDED, TROUBLE, RunView, Shots
+from tui.follow import ENDED, TROUBLE, RunView
 from tui.widgets.chart import Axes, Chart, Line
 from tui.widgets.meter import Meter
 from tui.words import MUTED, count, duration, lines, muted, number, percent, safe, status_word
 from yofo_mlx.events import Event, figure
 
 LAST_WORDS = 5  # lines
+STYLES = ("$text-success", "$text-primary", "$text-warning", "$text-accent")  # of metrics
 
 
 class RunDetail(Vertical):
@@ -44,7 +45,7 @@ class RunDetail(Vertical):
             yield Meter(id="inside")
         with Horizontal(id="charts"):
             yield Chart("loss", id="loss")
-            yield Chart("accuracy by shots", id="shots")
+            yield Chart("by shots", id="shots")
         with VerticalScroll(id="notes", can_focus=False):
             yield Static(id="words")
 
@@ -64,7 +65,9 @@ class RunDetail(Vertical):
         self.set_class(not view.losses and view.status in ENDED, "-bare")
         self.query_one("#loss", Chart).show(*_loss_chart(view), "no step yet")
         waiting = "no validation" if view.status in ENDED else "measured at the next validation"
-        self.query_one("#shots", Chart).show(*_shots_chart(view), waiting)
+        shots = self.query_one("#shots", Chart)
+        shots.heading = f"{safe(view.metric or 'scores', 20).plain} by shots"
+        shots.show(*_shots_chart(view), waiting)
         notes = _notes(view)
         self.query_one("#words", Static).update(notes)
         self.query_one("#notes").display = bool(notes.plain)
@@ -141,19 +144,20 @@ def _step_label(x: float) -> str:
 
 
 def _shots_chart(view: RunView) -> tuple[list[Line], Axes]:
-    places = sorted({row.shots for row in (*view.base, *view.adapter)})
+    """Draw the curves; each is over tasks of its own, so none is joined with another."""
+    places = sorted({shots for curve in view.curves for shots, _ in curve.points})
     at = {shots: float(i) for i, shots in enumerate(places)}
-    name = "adapter" if view.base else f"step {view.eval_step}"
     drawn = [
-        Line("base", _accuracies(view.base, at), MUTED, marked=True),
-        Line(name, _accuracies(view.adapter, at), "$text-success", marked=True),
+        Line(
+            safe(curve.name, 40).plain,
+            tuple((at[shots], score) for shots, score in curve.points),
+            MUTED if curve.is_base else STYLES[curve.rank % len(STYLES)],
+            marked=not curve.aside,
+        )
+        for curve in view.curves
     ]
     ticks = tuple((at[shots], str(shots)) for shots in places)
     return drawn, Axes(percent, y_range=(0.0, 1.0), ticks=ticks)
-
-
-def _accuracies(rows: tuple[Shots, ...], at: dict[int, float]) -> tuple[tuple[float, float], ...]:
-    return tuple((at[row.shots], row.accuracy) for row in rows if row.accuracy is not None)
 
 
 def _notes(view: RunView) -> Content:

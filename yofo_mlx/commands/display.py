@@ -154,8 +154,15 @@ def duration(seconds: float) -> str:
 
 
 def shots_line(rows: list[dict[str, Any]]) -> str:
-    """Return accuracies by shots on one line."""
-    return "  ".join(f"{row['shots']}:{100 * row['accuracy']:.0f}%" for row in rows)
+    """Return scores by shots on one line, each metric's apart."""
+    parts = []
+    for metric in dict.fromkeys(row.get("metric", "") for row in rows):
+        own = [row for row in rows if row.get("metric", "") == metric]
+        tasks = own[0].get("tasks")
+        of = own[0].get("of", tasks)
+        parts.append(f"{metric} ({tasks} of {of} tasks)" if tasks != of else f"{metric}")
+        parts += [f"{row['shots']}:{100 * row['accuracy']:.0f}%" for row in own]
+    return "  ".join(part for part in parts if part)
 
 
 def _started(event: Event) -> str:
@@ -178,7 +185,7 @@ def _step(event: Event) -> str:
 def _eval(event: Event) -> str:
     best = "  (best)" if event["best"] else ""
     rows = shots_line(event["by_shots"])
-    return f"step {event['step']:>5}  valid loss {_float(event['loss'])}{best}  by shots {rows}"
+    return f"step {event['step']:>5}  valid loss {_float(event['loss'])}{best}  by shots: {rows}"
 
 
 def _best(event: Event) -> str:

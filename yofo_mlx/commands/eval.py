@@ -1,24 +1,36 @@
-"""`yofo eval`: accuracy by number of shots on held-out tasks, base against adapter."""
+"""`yofo eval`: scores by number of shots on held-out tasks, base against adapter."""
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from yofo_mlx import runs
-from yofo_mlx.adapters import load_adapter
+from yofo_mlx import evaluations, runs
+from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, load_adapter
 from yofo_mlx.commands.train import load
+from yofo_mlx.environment import describe
 from yofo_mlx.errors import ExitCode, RecipeError, RunError
-from yofo_mlx.evaluate import Measure, evaluate_entry
-from yofo_mlx.files import write_text
+from yofo_mlx.evaluate import evaluate_entry
+from yofo_mlx.evaluations import Content, EvaluationFile
+from yofo_mlx.events import figure, finite
+from yofo_mlx.files import digest
 from yofo_mlx.models import Base
+from yofo_mlx.prompting.fingerprint import model_fingerprint
+from yofo_mlx.prompts import prompts_of
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import load_recipe
-from yofo_mlx.report import Report, draw, table
+from yofo_mlx.report import draw, table
+from yofo_mlx.runs import Run
+from yofo_mlx.scores import TaskScores
+from yofo_mlx.talk import say
 from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.text import printable, reason
 
-PICTURE = "accuracy-by-shots.png"
+PICTURES = (".png", ".svg", ".pdf")
+SHOWN = 60  # names of tasks in an error
 
 
 def evaluate_run(
@@ -31,8 +43,7 @@ def evaluate_run(
 ) -> ExitCode:
     """Measure a run's held-out tasks without and with its adapter; keep the result with the run."""
     run = runs.find(name)
-    path = _picture_path(picture or run.path / PICTURE)
-    _picture_path(run.path / PICTURE)  # the figures go there in any case
+    _check_places(run, picture)
     if not run.adapter_path.is_dir():
         raise RunError(
             f"run {run.run_id} has no adapter yet (it is {run.status()})",
@@ -41,66 +52,157 @@ def evaluate_run(
     recipe = load_recipe(run.recipe_path, overrides)
     base, workload = load(recipe)
     entries = _choose(workload.held_out, only)
-    without = measure(base, recipe, entries, "base")
-    _check_measured(without)
-    load_adapter(base.model, run.adapter_path)
-    report = Report.join(run.run_id, without, measure(base, recipe, entries, "adapter"))
-    write_text(run.report_path, json.dumps(report.as_dict(), indent=2) + "\n")
-    draw(report, path)
-    print(json.dumps(report.as_dict()) if as_json else table(report))
-    print(f"picture: {path}", file=sys.stderr)
+    _check_measurable(base, recipe, entries)
+    with tempfile.TemporaryDirectory() as folder:
+        adapter = _copy_adapter(run, Path(folder))  # a trainer may put a better one in its place
+        asked = _asked(run, recipe, base, entries, adapter)
+        kept = evaluations.begin(run, asked, full=not only and not overrides)
+        _measure(kept, run, base, recipe, entries, adapter)
+    path = picture or kept.path.with_suffix(PICTURES[0])
+    draw(kept.content, path)
+    print(json.dumps(finite(kept.content)) if as_json else table(kept.content))
+    say(f"kept in {printable(str(kept.path))}\npicture: {printable(str(path))}")
     return ExitCode.OK
 
 
-def _picture_path(path: Path) -> Path:
-    """Refuse a picture that could not be written, before minutes of measuring."""
-    if path.suffix.lower() not in (".png", ".svg", ".pdf") or path.is_dir():
-        raise RecipeError(f"{path}: pictures are .png, .svg or .pdf", "give it such a name")
-    if not os.access(path.parent, os.W_OK):
-        raise RecipeError(f"{path.parent} is not a folder to write to", "choose another place")
-    return path
+def _measure(
+    kept: EvaluationFile,
+    run: Run,
+    base: Base,
+    recipe: Recipe,
+    entries: list[TaskEntry],
+    adapter: Path,
+) -> None:
+    """Measure what is not kept yet, without and then with the adapter."""
+    try:
+        for model in evaluations.MODELS:
+            if model == "adapter":
+                _mount(base, run, adapter)
+            left = [entry for entry in entries if not kept.has(model, entry.task.name)]
+            if len(left) < len(entries):
+                say(f"{model}: {len(entries) - len(left)} of {len(entries)} tasks are kept already")
+            for scores in _each(base, recipe, left, model):
+                kept.add(model, scores)
+        kept.finish()
+    except KeyboardInterrupt:
+        say("\nwhat was measured is kept; the same command goes on")
+        raise
 
 
-def _check_measured(measures: list[Measure]) -> None:
-    if not measures:
-        raise RecipeError(
-            "none of evaluation.shots can be measured: too many for the tasks' examples, or a query"
-            " does not fit the longest prompt",
-            "give fewer shots, or raise evaluation.max_tokens",
-        )
-
-
-def _choose(entries: list[TaskEntry], only: Sequence[str]) -> list[TaskEntry]:
-    names = [entry.task.name for entry in entries]
-    if not entries:
-        raise RecipeError(
-            "the run's recipe has no held-out task",
-            'add a [[tasks]] table with role = "held_out", or --set tasks.N.role=held_out',
-        )
-    if unknown := sorted(set(only) - set(names)):
-        raise RecipeError(
-            f"no held-out task is called {', '.join(unknown)}", "there are: " + ", ".join(names)
-        )
-    chosen = [entry for entry in entries if not only or entry.task.name in only]
-    if silent := [e.task.name for e in chosen if not (e.task.test or e.task.valid)]:
-        raise RecipeError(
-            f"held-out task {silent[0]} has no query: its source has neither test nor valid rows",
-            "give it a `test` split, or a `valid_share` above 0",
-        )
-    return chosen
-
-
-def measure(base: Base, recipe: Recipe, entries: list[TaskEntry], what: str) -> list[Measure]:
+def measure(base: Base, recipe: Recipe, entries: list[TaskEntry], what: str) -> list[TaskScores]:
     """Measure every task with the model as it is."""
+    return list(_each(base, recipe, entries, what))
+
+
+def _each(base: Base, recipe: Recipe, entries: list[TaskEntry], what: str) -> Iterator[TaskScores]:
     base.model.eval()
-    measures: list[Measure] = []
     for number, entry in enumerate(entries, 1):
         _talk(f"\r{what}: task {number} of {len(entries)}")
-        measures += evaluate_entry(base, recipe, entry)
+        yield evaluate_entry(base, recipe, entry)
     _talk("\n")
-    return measures
 
 
 def _talk(text: str) -> None:
     if sys.stderr.isatty():
         print(text, end="", file=sys.stderr, flush=True)
+
+
+def _asked(
+    run: Run, recipe: Recipe, base: Base, entries: list[TaskEntry], adapter: Path
+) -> Content:
+    """Return all that the figures depend on."""
+    evaluation = recipe.evaluation
+    limit = recipe.longest_prompt
+    if base.context and limit > max(base.context, recipe.episodes.max_tokens):
+        say(f"warning: prompts may have {limit} tokens; the model knows at most {base.context}")
+    return {
+        "versions": describe()["versions"],
+        "model": {
+            "name": recipe.model,
+            "revision": base.revision,
+            "fingerprint": model_fingerprint(base.path),
+        },
+        "adapter": {"step": _best_step(run), "sha256": digest(adapter / WEIGHTS_FILE)},
+        "seed": recipe.seed,
+        "template": recipe.template.model_dump(mode="json"),
+        "evaluation": evaluation.model_dump(mode="json") | {"max_tokens": limit},
+        "tasks": {
+            entry.task.name: {
+                "fingerprint": entry.fingerprint,
+                "metric": entry.metric,
+                "answer_after": entry.answer_after,
+                "separator": entry.separator,
+            }
+            for entry in entries
+        },
+    }
+
+
+def _best_step(run: Run) -> int | None:
+    """Return the step that the adapter is of, None if the run was never validated."""
+    best = [event for event in run.events() if event["kind"] == "eval" and event.get("best")]
+    step = figure(best[-1], "step") if best else None
+    return None if step is None else int(step)
+
+
+def _mount(base: Base, run: Run, adapter: Path) -> None:
+    """Put the copied adapter on; what is wrong with it is told of the run's own."""
+    try:
+        load_adapter(base.model, adapter)
+    except RunError as error:
+        message = error.message.replace(str(adapter), str(run.adapter_path))
+        raise RunError(message, error.hint) from error
+
+
+def _copy_adapter(run: Run, folder: Path) -> Path:
+    try:
+        for name in (WEIGHTS_FILE, CONFIG_FILE):
+            shutil.copyfile(run.adapter_path / name, folder / name)
+    except OSError as error:
+        hint = f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}"
+        raise RunError(f"{run.adapter_path} cannot be read: {reason(error)}", hint) from error
+    return folder
+
+
+def _check_places(run: Run, picture: Path | None) -> None:
+    """Refuse what could not be written, before minutes of measuring."""
+    if picture and (picture.suffix.lower() not in PICTURES or picture.is_dir()):
+        raise RecipeError(f"{picture}: pictures are .png, .svg or .pdf", "give it such a name")
+    folders = [picture.parent] if picture else []
+    folders.append(run.evaluations_path if os.path.lexists(run.evaluations_path) else run.path)
+    for folder in folders:
+        leads_away = folder == run.evaluations_path and folder.is_symlink()
+        if leads_away or not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise RecipeError(f"{folder} is not a folder to write to", "choose another place")
+
+
+def _check_measurable(base: Base, recipe: Recipe, entries: list[TaskEntry]) -> None:
+    reasons: list[str] = []
+    for entry in entries:
+        _, prompts = prompts_of(recipe, entry, base.tokenizer)
+        if not prompts.reason:
+            return
+        reasons.append(f"{entry.task.name}: {prompts.reason}")
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    raise RecipeError(
+        f"no held-out task can be measured; {reasons[0]}{more}",
+        "change evaluation.shots, raise evaluation.max_tokens, or give the tasks other rows",
+    )
+
+
+def _choose(entries: list[TaskEntry], only: Sequence[str]) -> list[TaskEntry]:
+    """Return the tasks of these names or kinds, all without any."""
+    if not entries:
+        raise RecipeError(
+            "the run's recipe has no held-out task",
+            'give the next run a [[tasks]] table with role = "held_out"; or try it: yofo chat',
+        )
+    known = {name for entry in entries for name in (entry.task.name, entry.task.kind) if name}
+    if unknown := sorted(set(only) - known):
+        names = sorted(known)
+        more = ", ..." if len(names) > SHOWN else ""
+        raise RecipeError(
+            f"no held-out task is called {', '.join(unknown)}",
+            "there are: " + ", ".join(names[:SHOWN]) + more,
+        )
+    return [entry for entry in entries if not only or {entry.task.name, entry.task.kind} & {*only}]

@@ -6,14 +6,14 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from yofo_mlx import runs
+from yofo_mlx import evaluations, runs
 from yofo_mlx.death import explain
 from yofo_mlx.errors import ExitCode, RunError
 from yofo_mlx.events import Event, figure, parse
 from yofo_mlx.runs import Run
 from yofo_mlx.text import printable, shorten
 
-COLUMNS = ("run_id", "status", "model", "step", "share", "loss", "tokens_per_s", "age")
+COLUMNS = ("run_id", "status", "model", "step", "share", "loss", "tokens_per_s", "eval", "age")
 TROUBLE = frozenset({"failed", "died"})
 EXPLAINED = 3  # runs, the newest
 SHOWN_WORDS = 3  # lines
@@ -64,10 +64,21 @@ def describe(run: Run) -> dict[str, Any]:
         "best_loss": figure(_newest(run, "eval", best=True), "loss"),
         "created": _created(run),
         "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
+        "eval": _evaluated(run),
     }
     if row["status"] in TROUBLE and (death := explain(run)):
         row |= asdict(death)
     return row
+
+
+def _evaluated(run: Run) -> str | None:
+    """Return the adapter's scores in the latest full evaluation, such as `exact 52% at 32`."""
+    words = []
+    for metric in evaluations.objects(evaluations.latest(run).get("metrics")):
+        if points := evaluations.points(metric.get("by_shots"), "adapter"):
+            shots, score = points[-1]
+            words.append(f"{shorten(str(metric.get('metric')), 20)} {100 * score:.0f}% at {shots}")
+    return ", ".join(words) or None
 
 
 def _explain(row: dict[str, Any]) -> None:

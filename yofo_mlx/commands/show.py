@@ -47,8 +47,8 @@ def show(recipe_name: str, overrides: Sequence[str], *, step: int, as_json: bool
     tokenizer = load_tokenizer(path, config, trust_remote_code=recipe.trust_remote_code)
     check_tables(recipe, tokenizer, config)
     workload = make_workload(recipe, entries, tokenizer)
-    for message, hint in workload.protected.warnings():
-        say(f"warning: {message}\n  {hint}")
+    for message, hint in [*workload.protected.warnings(), *workload.unmeasured(recipe)]:
+        say(f"warning: {printable(message)}\n  {printable(hint)}")
     episode = workload.sampler.draw(step, 0, recipe.train.batch_size)[0]
     summary = summarize(workload, recipe)
     if as_json:
@@ -116,7 +116,7 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
         f" ({100 * summary.target_share:.1f}% of the tokens); longest {summary.longest}",
         "",
     ]
-    rows = _task_rows(workload)
+    rows = _task_rows(workload, recipe)
     width = max(len(printable(row["task"])) for row in rows[:MOST_TASKS]) + 2
     lines.append(
         f"{'task':<{width}}{'role':<10}{'family':<25}{'train':>7}{'query':>7}{'left out':>10}"
@@ -136,8 +136,9 @@ def _family(row: dict[str, Any]) -> str:
     return f"{row['family']} (guessed)" if row["guessed"] else str(row["family"])
 
 
-def _task_rows(workload: Workload) -> list[dict[str, Any]]:
+def _task_rows(workload: Workload, recipe: Recipe) -> list[dict[str, Any]]:
     left_out = {pool.task: pool.left_out for pool in workload.pools}
+    left_out |= {entry.task.name: workload.too_long(recipe, entry) for entry in workload.held_out}
     return [
         {
             "task": entry.task.name,
@@ -146,7 +147,7 @@ def _task_rows(workload: Workload) -> list[dict[str, Any]]:
             "guessed": entry.guessed,
             "train": len(entry.task.train),
             "queries": len(entry.task.test or entry.task.valid),
-            "left_out": left_out.get(entry.task.name, 0),
+            "left_out": left_out[entry.task.name],
         }
         for entry in workload.entries
     ]
@@ -163,5 +164,5 @@ def _as_dict(
             "shots": episode.shots,
         },
         "mean": asdict(summary),
-        "tasks": _task_rows(workload),
+        "tasks": _task_rows(workload, recipe),
     }

@@ -22,7 +22,7 @@ from yofo_mlx.text import clip
 METRICS: dict[Family, str] = {
     "classification": "exact",
     "nli": "exact",
-    "math": "exact",
+    "math": "number",
     "multilabel": "f1",
     "qa": "f1",
     "summarization": "rouge",

@@ -30,3 +30,4 @@ class Task:
     test: tuple[Example, ...] = ()
     instruction: str = ""
     labels: tuple[str, ...] = field(default=())
+    kind: str = ""  # tasks of one kind share a line of a report; left empty: a line of its own

@@ -70,6 +70,7 @@ def make_task(role: Role, kind: str, number: int, seed: int) -> Task:
         family=FAMILY_OF[kind],
         train=tuple(examples[queries : queries + DEMONSTRATIONS]),
         test=tuple(examples[:queries]),
+        kind=f"{prefix}{kind}",
     )
 
 

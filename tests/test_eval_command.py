@@ -1,0 +1,132 @@
+"""`yofo eval`: what is measured again and what is kept, partial evaluations, names of tasks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yofo_mlx import evaluations, runs
+from yofo_mlx.commands import eval as command
+from yofo_mlx.runs import Run
+
+RECIPE = """
+model = "tiny"
+[episodes]
+max_tokens = 64
+[lora]
+rank = 2
+[train]
+steps = 1
+[evaluation]
+shots = [0, 1]
+queries = 2
+valid_tasks = 1
+[[tasks]]
+source = "tiny:train"
+[[tasks]]
+source = "banking77.jsonl"
+role = "held_out"
+family = "classification"
+[[tasks]]
+name = "news_500"
+source = "banking77.jsonl"
+role = "held_out"
+metric = "rouge"
+[[tasks]]
+name = "long"
+source = "long.jsonl"
+role = "held_out"
+"""
+TWO = ("--task", "banking77", "--task", "news_500")
+
+
+@pytest.fixture
+def run(yofo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"input": f"fork {n}", "output": "ab"[n % 2]} for n in range(12)]
+    long = [{"input": "fork " * 90 + str(n), "output": "a"} for n in range(12)]
+    for name, some in (("banking77", rows), ("long", long)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in some))
+    (tmp_path / "mine.toml").write_text(RECIPE)
+    code, _, err = yofo("train", "mine.toml")
+    assert code == 0, err
+    assert "held-out tasks: 1 of 3 cannot be measured (long: none of its" in err
+    return runs.list_runs()[0]
+
+
+def test_every_held_out_task_is_in_table_and_file_and_partial_ones_replace_nothing(
+    yofo: Any, run: Run
+) -> None:
+    code, out, err = yofo("eval", "last")
+    assert code == 0 and "0001-full.json" in err
+    _, shown, _ = yofo("show", "mine.toml", "--json")
+    long = next(row for row in json.loads(shown)["tasks"] if row["task"] == "long")
+    assert long["left_out"] == long["train"] > 0
+    lines = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
+    assert lines["banking77"][2:5] == ["exact", "1", "1"]
+    assert lines["news_500"][2] == "rouge"
+    assert lines["long"][-3:] == ["-", "-", "-"]
+    assert "1 of 3 cannot be measured (long: none of its" in out
+    assert (run.evaluations_path / "0001-full.png").is_file()
+    whole = evaluations.latest(run)
+    assert whole["asked"]["seed"] == 0 and whole["asked"]["model"]["name"] == "tiny"
+    assert whole["asked"]["evaluation"]["queries"] == 2 and whole["asked"]["adapter"]["step"] == 1
+
+    assert yofo("eval", "last", "--task", "banking77")[0] == 0
+    assert yofo("eval", "last", "--set", "evaluation.queries=1", "--task", "news_500")[0] == 0
+    assert evaluations.latest(run) == whole
+    names = sorted(path.name for path in run.evaluations_path.glob("*.json"))
+    assert names == ["0001-full.json", "0002-banking77.json", "0003-news-500.json"]
+    _, out, _ = yofo("runs", "--json")
+    row = json.loads(out)[0]
+    last = whole["metrics"][0]["by_shots"][-1]
+    assert row["eval"].startswith(f"exact {100 * last['adapter']:.0f}% at {last['shots']}, rouge ")
+
+
+def test_an_interrupted_evaluation_keeps_what_it_measured_and_goes_on(
+    yofo: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+    evaluate = command.evaluate_entry
+
+    def interrupted(base: Any, recipe: Any, entry: Any) -> Any:
+        if len(measured) == 3:
+            raise KeyboardInterrupt
+        measured.append(entry.task.name)
+        return evaluate(base, recipe, entry)
+
+    monkeypatch.setattr(command, "evaluate_entry", interrupted)
+    code, _, err = yofo("eval", "last", *TWO)
+    assert code == 130 and "what was measured is kept" in err
+    assert evaluations.latest(run) == {}
+
+    def counted(base: Any, recipe: Any, entry: Any) -> Any:
+        measured.append(entry.task.name)
+        return evaluate(base, recipe, entry)
+
+    monkeypatch.setattr(command, "evaluate_entry", counted)
+    code, out, err = yofo("eval", "last", "--json", *TWO)
+    assert code == 0 and "adapter: 1 of 2 tasks are kept already" in err
+    assert measured == ["banking77", "news_500", "banking77", "news_500"]
+    found = json.loads(out)
+    assert found["complete"] and len(list(run.evaluations_path.glob("*.json"))) == 1
+
+    yofo("eval", "last", *TWO)
+    again = json.loads((run.evaluations_path / "0002-2-tasks.json").read_text())
+    assert (again["tasks"], again["metrics"]) == (found["tasks"], found["metrics"])
+
+
+def test_the_names_that_are_shown_are_taken_by_task(yofo: Any) -> None:
+    settings = ("train.steps=1", "episodes.max_tokens=64", "evaluation.valid_tasks=1")
+    few = ("evaluation.shots=[0]", "evaluation.queries=1")
+    every = [part for one in (*settings, *few) for part in ("--set", one)]
+    assert yofo("train", "tiny", *every)[0] == 0
+    code, out, _ = yofo("eval", "last", "--task", "new-topic", "--task", "new-spot-01")
+    assert code == 0
+    shown = [line.split()[0] for line in out.splitlines() if line.startswith("new-")]
+    assert shown == ["new-topic", "new-spot"]
+    for name in shown:
+        assert yofo("eval", "last", "--task", name)[0] == 0
+    code, _, err = yofo("eval", "last", "--task", "new")
+    assert code == 2 and "new-topic" in err

@@ -1,0 +1,107 @@
+"""Measuring with a model: what counts as right, and how far an answer may go."""
+
+from dataclasses import replace
+from typing import Any
+
+import mlx.core as mx
+import pytest
+from fakes import ByteTokenizer, letters_task, random_llama
+from mlx_lm.models.cache import make_prompt_cache
+
+from yofo_mlx import evaluate
+from yofo_mlx.episodes import Demonstration
+from yofo_mlx.evaluate import compare, measure
+from yofo_mlx.prompts import Prompts, Query, draw_prompts
+from yofo_mlx.recipe import Evaluation, Template
+from yofo_mlx.segments import Segmenter
+from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.tasks.task import Example
+
+SEGMENTER = Segmenter(
+    ByteTokenizer(), Template(style="plain", input="{input}=", output="{output}\n")
+)
+ENTRY = TaskEntry(letters_task(), "held_out", "exact", None, 1.0, "")
+
+
+def greedy(model: Any, question: list[int], count: int) -> list[int]:
+    tokens = list(question)
+    for _ in range(count):
+        tokens.append(int(model(mx.array([tokens]))[0, -1].argmax()))
+    return tokens[len(question) :]
+
+
+def test_an_answer_is_right_only_with_its_end() -> None:
+    model, question = random_llama(), [104, 105, 61]
+    likely = greedy(model, question, 4)
+    other = (likely[3] + 1) % 256
+
+    def is_right(answer: list[int]) -> float:
+        query = Query(Example("hi", "?"), Demonstration(question, question, answer))
+        ((right, _),) = compare(model, make_prompt_cache(model), [query], first=True)
+        return right
+
+    assert is_right(likely) == is_right(likely[:3]) == 1.0
+    assert is_right([*likely[:3], other]) == 0.0
+    assert is_right([other, *likely[1:]]) == 0.0
+
+
+def prompts_of(entry: TaskEntry, max_tokens: int, **settings: Any) -> Prompts:
+    evaluation = Evaluation.model_validate({"shots": (0, 2), "queries": 3} | settings)
+    return draw_prompts(SEGMENTER, entry, evaluation, max_tokens=max_tokens, seed=0)
+
+
+@pytest.mark.parametrize("max_tokens", [40, 400])
+def test_no_generated_answer_goes_past_its_limit_or_the_longest_prompt(
+    monkeypatch: pytest.MonkeyPatch, max_tokens: int
+) -> None:
+    entry, seen = replace(ENTRY, metric="rouge"), []
+    generate = evaluate.generate
+
+    def watched(model: Any, cache: Any, question: Any, segmenter: Any, limit: int) -> str:
+        seen.append((cache[0].offset + len(question), limit))
+        return generate(model, cache, question, segmenter, limit)
+
+    monkeypatch.setattr(evaluate, "generate", watched)
+    prompts = prompts_of(entry, max_tokens, max_answer_tokens=30)
+    points = list(measure(random_llama(), SEGMENTER, entry, prompts))
+    assert [point.shots for point in points] == [0, 2] and len(seen) == 6
+    assert all(2 <= limit <= 30 and start + limit <= max_tokens for start, limit in seen)
+    assert (min(limit for _, limit in seen) == 30) == (max_tokens == 400)
+
+
+def test_the_loss_is_the_same_whether_answers_are_generated_or_compared() -> None:
+    model, losses = random_llama(), []
+    for metric in ("exact", "rouge"):
+        entry = replace(ENTRY, metric=metric)
+        points = measure(model, SEGMENTER, entry, prompts_of(entry, 200))
+        losses.append([point.loss for point in points])
+    assert losses[0] == losses[1]
+
+
+def test_a_query_that_is_generated_for_copies_its_context_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copies: list[int] = []
+    clone = evaluate.clone
+
+    def counted(cache: Any, count: int = 1) -> Any:
+        copies.append(count)
+        return clone(cache, count)
+
+    monkeypatch.setattr(evaluate, "clone", counted)
+    entry = replace(ENTRY, metric="rouge")
+    prompts = prompts_of(entry, 200, shots=(2,), max_answer_tokens=2)
+    assert len(list(measure(random_llama(), SEGMENTER, entry, prompts))) == 1
+    assert copies == [3, 1, 1, 1]  # one for the losses of all, then one for each answer
+
+
+def test_draws_are_averaged_over_the_same_queries() -> None:
+    model = random_llama()
+    entry, seen = ENTRY, []
+    for draws in (1, 2):
+        prompts = prompts_of(entry, 200, draws=draws, shots=(2,))
+        (point,) = measure(model, SEGMENTER, entry, prompts)
+        seen.append(point.loss)
+    other = replace(prompts, draws=prompts.draws[1:])
+    (second,) = measure(model, SEGMENTER, entry, other)
+    assert seen[1] == pytest.approx((seen[0] + second.loss) / 2)

@@ -1,0 +1,99 @@
+"""Evaluations in a run's folder: one file each, kept task by task, never overwritten."""
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from yofo_mlx import evaluations, runs
+from yofo_mlx.evaluations import EvaluationFile
+from yofo_mlx.runs import Run
+from yofo_mlx.scores import Point, TaskScores
+
+TASK = TaskScores("a", "other", "", "exact", 4, 0, 0, 99, 1, None, 0, "", (Point(0, 0.5, 1.0),))
+
+
+@pytest.fixture
+def run() -> Run:
+    return runs.create("measured")
+
+
+def asked(*names: str, queries: int = 4) -> dict[str, Any]:
+    return {"tasks": {name: {} for name in names}, "evaluation": {"queries": queries}}
+
+
+def whole(
+    run: Run, *names: str, full: bool = True, score: float = 0.5, **more: Any
+) -> EvaluationFile:
+    kept = evaluations.begin(run, asked(*names, **more), full=full)
+    for model in evaluations.MODELS:
+        for name in names:
+            kept.add(model, replace(TASK, task=name, points=(Point(0, score, 1.0),)))
+    kept.finish()
+    return kept
+
+
+def files(run: Run) -> list[str]:
+    return sorted(path.name for path in run.evaluations_path.iterdir())
+
+
+def test_every_evaluation_is_a_file_of_its_own(run: Run) -> None:
+    first = whole(run, "banking77", "b")
+    before = first.path.read_bytes()
+    whole(run, "banking77", full=False)
+    whole(run, "banking77", "b")
+    whole(run, "banking77", "b", full=False, queries=2)
+    assert files(run) == [
+        "0001-full.json",
+        "0002-banking77.json",
+        "0003-full.json",
+        "0004-2-tasks.json",
+    ]
+    assert first.path.read_bytes() == before
+    content = json.loads(before)
+    assert content["asked"] == asked("banking77", "b") and content["date"]
+    assert content["tasks"]["b"][0]["adapter"] == 0.5
+
+
+def test_a_partial_evaluation_never_replaces_a_full_one(run: Run) -> None:
+    assert evaluations.latest(run) == {}
+    whole(run, "a", "b", score=0.25)
+    whole(run, "a", full=False, score=0.75)
+    evaluations.begin(run, asked("a", "b", queries=9), full=True).add("base", TASK)
+    (metric,) = evaluations.latest(run)["metrics"]
+    assert metric["by_shots"][0]["adapter"] == 0.25
+    assert len(files(run)) == 3
+
+
+def test_what_was_cut_off_goes_on_when_the_same_is_asked_again(run: Run) -> None:
+    kept = evaluations.begin(run, asked("a", "b"), full=True)
+    kept.add("base", replace(TASK, points=(Point(0, 1.0, math.nan),)))
+    assert not evaluations.begin(run, asked("a", "b", queries=5), full=True).has("base", "a")
+    again = evaluations.begin(run, asked("a", "b"), full=True)
+    assert again.path == kept.path
+    assert again.has("base", "a") and not again.has("base", "b") and not again.has("adapter", "a")
+    for model, name in (("base", "b"), ("adapter", "a"), ("adapter", "b")):
+        again.add(model, replace(TASK, task=name))
+    again.finish()
+    assert files(run) == ["0001-full.json"]
+    row = json.loads(again.path.read_text())["tasks"]["a"][0]
+    assert (row["base"], row["base_loss"]) == (1.0, "nan")
+
+
+def test_the_tenthousandth_evaluation_is_the_newest(run: Run) -> None:
+    first = whole(run, "a")
+    first.path.rename(first.path.with_name("9999-full.json"))
+    assert whole(run, "a", score=0.0).path.name == "10000-full.json"
+    assert evaluations.latest(run)["metrics"][0]["by_shots"][0]["adapter"] == 0.0
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"full": true}', "\xff"])
+def test_a_damaged_file_is_passed_over_and_kept(run: Run, text: str) -> None:
+    whole(run, "a")
+    path = run.evaluations_path / "0007-full.json"
+    path.write_text(text, encoding="latin-1")
+    assert evaluations.latest(run)["complete"]
+    assert whole(run, "a").path.name == "0008-full.json"
+    assert path.read_text(encoding="latin-1") == text

@@ -1,0 +1,205 @@
+"""What an evaluation asks of a task: queries, and the demonstrations that grow before them.
+
+The same queries are asked at every number of shots, in every draw of the demonstrations, of the
+base model and of the adapter. What is too long is passed over and counted.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from yofo_mlx.episodes import Demonstration, tokenize
+from yofo_mlx.metrics import needs_text
+from yofo_mlx.recipe import Evaluation, Recipe
+from yofo_mlx.scores import TaskScores
+from yofo_mlx.segments import Segmenter
+from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.tasks.task import Example
+
+MARGIN = 16  # tokens that a generated answer may have beyond half as many again as the longest
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query with its expected answer, as text and as tokens."""
+
+    example: Example
+    tokens: Demonstration
+
+    def length(self, shots: int) -> int:
+        """Return the tokens of query and answer behind so many demonstrations."""
+        return len(self.tokens.later if shots else self.tokens.first) + len(self.tokens.answer)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Demonstrations in the order of their appearance, draw by draw, and the queries after them."""
+
+    opening: list[int]
+    draws: list[list[Demonstration]]
+    queries: list[Query]
+    shots: tuple[int, ...]  # the numbers of shots at which every query fits
+    max_tokens: int
+    too_long: int = 0  # demonstrations that no prompt holds
+    passed_over: int = 0  # queries that do not fit
+    answer_limit: int | None = None  # of generated tokens; None where nothing is generated
+    cut: int = 0  # expected answers that are longer than the limit
+    reason: str = ""  # why nothing can be asked
+
+    def prefix(self, draw: int) -> tuple[list[int], list[int]]:
+        """Return a draw's tokens, and how many of them each number of shots takes."""
+        pieces = [self.opening, *_pieces(self.draws[draw])]
+        lengths = list(accumulate(map(len, pieces)))
+        return [token for piece in pieces for token in piece], [lengths[k] for k in self.shots]
+
+
+def draw_prompts(
+    segmenter: Segmenter, entry: TaskEntry, settings: Evaluation, *, max_tokens: int, seed: int
+) -> Prompts:
+    """Draw queries and, for each draw, shuffled demonstrations; no input is in both."""
+    task = entry.task
+    asked = list(dict.fromkeys(task.test or task.valid))
+    inputs = {example.input for example in asked}
+    shown = [example for example in dict.fromkeys(task.train) if example.input not in inputs]
+    opening, most = segmenter.opening, max(settings.shots)
+    drawn = [
+        _fitting(segmenter, _shuffled(shown, seed, task.name, draw + 1), most, max_tokens)
+        for draw in range(settings.draws)
+    ]
+    draws, too_long = [found for found, _ in drawn], max(count for _, count in drawn)
+    taken = [list(accumulate(map(len, _pieces(draw)), initial=len(opening))) for draw in draws]
+    rooms = {  # tokens left for a query and its answer, whatever was drawn
+        shots: max_tokens - max(lengths[shots] for lengths in taken)
+        for shots in settings.shots
+        if all(shots < len(lengths) for lengths in taken)
+    }
+    fewest = settings.shots[0]
+    nothing = Prompts(opening, draws, [], (), max_tokens, too_long)
+    if not asked or fewest not in rooms:
+        return replace(nothing, reason=_why_not(len(asked), len(shown), fewest, max_tokens))
+    order = _shuffled(asked, seed, task.name)
+    tokenized = (Query(example, tokenize(segmenter, example)) for example in order)
+    queries, passed_over = _first(tokenized, settings.queries, fewest, rooms[fewest])
+    if not queries:
+        behind = f" behind {fewest} demonstrations" if fewest else ""
+        reason = f"none of its {len(asked):,} queries fits {max_tokens:,} tokens{behind}"
+        return replace(nothing, passed_over=passed_over, reason=reason)
+    shots, kept = _common(queries, rooms)
+    passed_over += len(queries) - len(kept)
+    limit, cut = _answer_limit(segmenter, entry, kept, settings.max_answer_tokens)
+    return Prompts(opening, draws, kept, shots, max_tokens, too_long, passed_over, limit, cut)
+
+
+def _first(queries: Iterable[Query], count: int, shots: int, room: int) -> tuple[list[Query], int]:
+    """Return the first so many queries that fit the room, and how many were passed over."""
+    found: list[Query] = []
+    passed_over = 0
+    for query in queries:
+        if query.length(shots) > room:
+            passed_over += 1
+            continue
+        found.append(query)
+        if len(found) == count:
+            break
+    return found, passed_over
+
+
+def _common(queries: list[Query], rooms: dict[int, int]) -> tuple[tuple[int, ...], list[Query]]:
+    """Return the numbers of shots that at least half of the queries fit, and those queries."""
+    fitting = {
+        shots: [query for query in queries if query.length(shots) <= room]
+        for shots, room in rooms.items()
+    }
+    most = max(shots for shots, some in fitting.items() if 2 * len(some) >= len(queries))
+    return tuple(shots for shots in rooms if shots <= most), fitting[most]
+
+
+def _answer_limit(
+    segmenter: Segmenter, entry: TaskEntry, queries: list[Query], given: int | None
+) -> tuple[int | None, int]:
+    """Return the most tokens an answer may have, and how many expected answers it cuts."""
+    if not needs_text(entry.metric, entry.answer_after):
+        return None, 0
+    answers = [query.tokens.answer for query in queries]
+    longest = max(map(len, answers))
+    if given is None:
+        return longest + longest // 2 + MARGIN, 0
+    long = [answer for answer in answers if len(answer) > given]
+    return given, sum(segmenter.text(a[:given]) != segmenter.text(a) for a in long)
+
+
+def _why_not(queries: int, examples: int, fewest: int, max_tokens: int) -> str:
+    if not queries:
+        return "it has no query: its source has neither test nor valid rows"
+    if examples < fewest:
+        return f"it has {examples:,} demonstrations, and evaluation.shots begins with {fewest:,}"
+    return f"not even {fewest:,} demonstrations fit {max_tokens:,} tokens"
+
+
+def _fitting(
+    segmenter: Segmenter, examples: Iterable[Example], most: int, max_tokens: int
+) -> tuple[list[Demonstration], int]:
+    """Return as many demonstrations as are shown, and how many fit no prompt."""
+    found: list[Demonstration] = []
+    total, too_long = len(segmenter.opening), 0
+    for example in examples:
+        if len(found) == most or total > max_tokens:
+            break
+        shot = tokenize(segmenter, example)
+        if len(segmenter.opening) + shot.alone <= max_tokens:
+            found.append(shot)
+            total += len(shot)
+        else:
+            too_long += 1
+    return found, too_long
+
+
+def _pieces(demonstrations: Sequence[Demonstration]) -> Iterator[list[int]]:
+    for index, shot in enumerate(demonstrations):
+        yield (shot.later if index else shot.first) + shot.answer
+
+
+def _shuffled(examples: Sequence[Example], seed: int, *key: str | int) -> Iterator[Example]:
+    """Yield examples in an order that depends on the seed and the key alone."""
+    words = [byte for part in key for byte in str(part).encode("utf-8", "surrogatepass")]
+    order = np.random.default_rng([seed, *words]).permutation(len(examples))
+    return (examples[index] for index in order)
+
+
+def prompts_of(
+    recipe: Recipe, entry: TaskEntry, tokenizer: Any, *, valid: bool = False
+) -> tuple[Segmenter, Prompts]:
+    """Draw what a recipe asks of a task; `valid` asks the validation queries."""
+    task = entry.task
+    if valid:
+        entry = replace(entry, task=replace(task, test=task.valid or task.test))
+    segmenter = Segmenter(tokenizer, recipe.template, task.instruction)
+    prompts = draw_prompts(
+        segmenter,
+        entry,
+        recipe.evaluation,
+        max_tokens=recipe.longest_prompt,
+        seed=recipe.seed,
+    )
+    return segmenter, prompts
+
+
+def asked_of(recipe: Recipe, entry: TaskEntry, prompts: Prompts) -> TaskScores:
+    """Return what is asked of a task, before it has any score."""
+    return TaskScores(
+        task=entry.task.name,
+        family=entry.task.family,
+        kind=entry.task.kind,
+        metric=entry.metric,
+        queries=len(prompts.queries),
+        passed_over=prompts.passed_over,
+        too_long=prompts.too_long,
+        max_tokens=prompts.max_tokens,
+        draws=recipe.evaluation.draws,
+        answer_limit=prompts.answer_limit,
+        cut=prompts.cut,
+        reason=prompts.reason,
+    )
