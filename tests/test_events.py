@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yofo_mlx.events import MAX_READ, EventReader, EventWriter, parse
-from yofo_mlx.runs import last_event
+from yofo_mlx.events import MAX_READ, EventReader, EventWriter, last_event, parse
 
 
 @pytest.fixture

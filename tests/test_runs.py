@@ -80,8 +80,7 @@ def test_a_second_trainer_is_refused_by_the_name_of_the_first(run: Run) -> None:
 
 
 def test_runs_are_listed_newest_first_and_found_by_part(run: Run) -> None:
-    later = Run(run.path.with_name("29990101-000000-other"))
-    later.path.mkdir()
+    later = runs.create("other")
     later.recipe_path.write_text("")
     assert [found.run_id for found in runs.list_runs()] == [later.run_id, run.run_id]
     assert runs.find("last") == later

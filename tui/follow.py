@@ -1,9 +1,12 @@
 """How runs stand, read from their folders: no Textual in here, and no MLX."""
 
 import json
+import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from tui.curve import Curve, Point
 from yofo_mlx import runs
@@ -14,6 +17,7 @@ from yofo_mlx.runs import Run, Status
 ENDED = frozenset({"finished", "stopped", "failed", "died"})
 TROUBLE = frozenset({"failed", "died"})
 SILENT = TROUBLE | {"created"}  # what the console says is all there is
+SHOWN_EVERY_S: Final = 0.3  # while many runs are read for the first time
 KEPT = frozenset({"started", "progress", "step", "eval"})  # kinds whose last event is shown
 
 
@@ -68,7 +72,7 @@ class Follower:
         self._run = run
         self._reader = run.events()
         self._stamp: tuple[int, ...] | None = None
-        self._view = RunView(run, "created", _born(run))
+        self._view = RunView(run, run.status(), runs.born(run))
         self._forget()
 
     def _forget(self) -> None:
@@ -78,6 +82,11 @@ class Follower:
         self._last: dict[str, Event] = {}
         self._end: Event | None = None
         self._busy = False
+
+    @property
+    def view(self) -> RunView:
+        """Return the run as it was last read."""
+        return self._view
 
     def poll(self) -> RunView:
         """Read what is new and return the run as it stands."""
@@ -119,7 +128,7 @@ class Follower:
         return RunView(
             run=self._run,
             status=status,
-            started=_born(self._run),
+            started=runs.born(self._run),
             model=str(started.get("model", "")) if started else "",
             planned=_planned(started),
             step=self._last.get("step"),
@@ -140,15 +149,36 @@ class Watcher:
     """Follows every run there is."""
 
     def __init__(self) -> None:
-        self._followers: dict[str, Follower] = {}
+        self._followers: dict[Path, Follower] = {}
 
-    def poll(self) -> list[RunView]:
-        """Return all runs as they stand, newest first."""
+    def look(self) -> Iterator[list[RunView]]:
+        """Yield all runs, newest first: at once as they are known, then with what is read of them.
+
+        A run that cannot be read does not keep the others from being shown; why is raised last.
+        """
         found = runs.list_runs()
-        self._followers = {
-            run.run_id: self._followers.get(run.run_id) or Follower(run) for run in found
-        }
-        return [follower.poll() for follower in self._followers.values()]
+        known = self._followers
+        self._followers = {run.path: known.get(run.path) or Follower(run) for run in found}
+        if self._followers.keys() - known.keys():
+            yield self._views()
+        wrong: Exception | None = None
+        shown = time.monotonic()
+        for follower in self._followers.values():
+            try:
+                follower.poll()
+            except OSError:  # a folder that vanished while it was read
+                continue
+            except Exception as error:
+                wrong = wrong or error
+            if time.monotonic() - shown > SHOWN_EVERY_S:
+                shown = time.monotonic()
+                yield self._views()
+        yield self._views()
+        if wrong is not None:
+            raise wrong
+
+    def _views(self) -> list[RunView]:
+        return [follower.view for follower in self._followers.values()]
 
 
 def read_report(run: Run) -> dict[str, Any]:
@@ -180,13 +210,6 @@ def _planned(started: Event | None) -> str:
     if steps is not None:
         return f"{steps:.0f}"
     return "" if tokens is None else f"{tokens / 1000:,.0f}k tok"
-
-
-def _born(run: Run) -> float:
-    try:
-        return run.recipe_path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _stamp(run: Run) -> tuple[int, ...]:

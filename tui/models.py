@@ -3,8 +3,8 @@
 from tui.conversation import Target
 from yofo_mlx import paths, runs
 from yofo_mlx.errors import YofoError
-from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.text import shorten
+from yofo_mlx.trained import trained
 
 
 def choices() -> dict[str, str]:
@@ -39,6 +39,6 @@ def _stamp(run: runs.Run) -> float:
 
 def _model(run: runs.Run) -> str | None:
     try:
-        return load_recipe(run.recipe_path).model
-    except YofoError:
+        return trained(run).recipe.model
+    except (YofoError, OSError):
         return None

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from yofo_mlx import __version__, runs
+from yofo_mlx import __version__
+from yofo_mlx.events import last_event
 from yofo_mlx.runs import Run
 from yofo_mlx.text import shorten
 
@@ -98,7 +99,7 @@ def explain(run: Run) -> Death | None:
 
     Says nothing about a run that is still alive: its last words are not its last.
     """
-    last = runs.last_event(run.events_path)
+    last = last_event(run.events_path)
     if last is not None and last["kind"] in ("finished", "stopped"):
         return None
     words = last_words(run)

@@ -78,11 +78,17 @@ def model_config(path: Path) -> dict[str, Any]:
 
 
 def is_on_hub(name: str) -> bool:
-    """Tell whether a model is named by its id on the hub."""
-    return name != EMBEDDED and not _is_folder(name)
+    """Tell whether a model is named by its id on the hub, whatever lies in the current folder."""
+    return name != EMBEDDED and not is_path(name)
 
 
-def _is_folder(name: str) -> bool:
+def is_path(name: str) -> bool:
+    """Tell whether a name is a path by its looks."""
+    return name.startswith((".", "~", os.sep))
+
+
+def is_folder(name: str) -> bool:
+    """Tell whether there is a folder of this name."""
     try:
         return Path(name).expanduser().is_dir()
     except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
@@ -96,11 +102,11 @@ def model_path(name: str, revision: str | None = None, *, weights: bool = True) 
     """
     if name == EMBEDDED:
         return Path(__file__).parent / "tiny" / "model"
-    if not is_on_hub(name):
+    if is_path(name) and is_folder(name):
         path = Path(name).expanduser()
         model_config(path)
         return path
-    if name.count("/") != 1 or name.startswith((".", "/", "~")) or os.path.lexists(name):
+    if is_path(name) or name.count("/") != 1:
         raise RecipeError(
             f"there is no model '{shorten(name, 200)}'",
             "give a hub id (owner/name), a model directory, or `tiny`",

@@ -59,6 +59,8 @@ class Room:
         adapter = f" with the adapter {loaded['adapter']}" if loaded["adapter"] else ", no adapter"
         context = f", trained on up to {loaded['context']} tokens" if loaded["context"] else ""
         talk(f"{loaded['model']}{adapter}; {loaded['style']} template{context}")
+        for note in loaded.get("notes", ()):
+            talk(f"warning: {note}")
 
     def show(self, examples: Sequence[Example]) -> None:
         """Put these demonstrations into the context."""

@@ -14,9 +14,10 @@ from yofo_mlx.evaluate import Measure, evaluate_entry
 from yofo_mlx.files import write_text
 from yofo_mlx.models import Base
 from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.report import Report, draw, table
+from yofo_mlx.talk import say
 from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.trained import trained
 
 PICTURE = "accuracy-by-shots.png"
 
@@ -38,7 +39,9 @@ def evaluate_run(
             f"run {run.run_id} has no adapter yet (it is {run.status()})",
             "wait for its first validation or its end",
         )
-    recipe = load_recipe(run.recipe_path, overrides)
+    recipe, notes = trained(run, overrides)
+    for message, hint in notes:
+        say(f"warning: {message}\n  {hint}")
     base, workload = load(recipe)
     entries = _choose(workload.held_out, only)
     without = measure(base, recipe, entries, "base")

@@ -1,5 +1,6 @@
 """The model of a session: base, adapter and template, as a run or a user names them."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, load_adapter
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models import Base, load_base, model_path
 from yofo_mlx.recipe import Template
-from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.recipe_file import model_here
 from yofo_mlx.text import reason
+from yofo_mlx.trained import Note, trained
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Source:
     template: Template = field(default_factory=Template)
     run_id: str | None = None
     trained_context: int | None = None
+    notes: tuple[Note, ...] = field(default=(), compare=False)  # what is no longer as it was
 
 
 @dataclass
@@ -86,17 +89,18 @@ def find_source(run: str | None, model: str | None, adapter: str | None) -> Sour
     if run is None:
         if model is None:
             raise RecipeError("neither a run nor a model is named", "give one of them")
-        return Source(model, adapter=folder)
+        return Source(model_here(model), adapter=folder)
     found = runs.find(run)
-    recipe = load_recipe(found.recipe_path)
+    recipe, notes = trained(found, [f"model={json.dumps(model)}"] if model else [])
     return Source(
-        model or recipe.model,
-        None if model else recipe.revision,
+        recipe.model,
+        recipe.revision,
         recipe.trust_remote_code,
         folder or found.adapter_path,
         recipe.template,
         found.run_id,
         recipe.episodes.max_tokens,
+        tuple(notes),
     )
 
 

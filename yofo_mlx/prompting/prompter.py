@@ -54,6 +54,7 @@ class Prompter:
             "run_id": source.run_id,
             "style": self._prefix.segmenter.style,
             "context": loaded.context,
+            "notes": [f"{message}: {hint}" for message, hint in source.notes],
         }
 
     def prefill(self, wanted: parameters.Prefill, work: Work) -> Result:
