@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yofo_mlx.events import MAX_READ, EventReader, EventWriter, last_event, parse
+from yofo_mlx.events import (
+    BLOCK,
+    MAX_READ,
+    EventReader,
+    EventWriter,
+    backwards,
+    last_event,
+    parse,
+)
 
 
 @pytest.fixture
@@ -77,3 +85,33 @@ def test_damaged_lines_hide_no_event(
     assert [event for event in EventReader(path) if event["kind"] == "finished"]
     last = last_event(path)
     assert last is not None and last["kind"] == "finished"
+
+
+def test_the_last_step_is_found_after_hours_of_progress(path: Path) -> None:
+    writer = EventWriter(path)
+    writer.write("eval", step=1, loss=0.5, best=True)
+    writer.write("step", step=1, loss=0.25)
+    line = b'{"v": 1, "t": 1.5, "kind": "progress", "step": 2, "phase": "a \\"step\\""}\n'
+    writer.append(line * 30_000)
+    assert path.stat().st_size > 8 * BLOCK
+    found = backwards(path, ("step", "eval"))
+    assert [(event["kind"], event["step"]) for event in found] == [("step", 1), ("eval", 1)]
+    last = last_event(path)
+    assert last is not None and last["kind"] == "progress"
+
+
+@given(
+    lines=st.lists(st.integers(0, 400).map(lambda n: b"x" * n) | st.just(b'{"t":1,"kind":"a"}')),
+    is_torn=st.booleans(),
+)
+def test_a_stream_read_backwards_is_the_one_read_forwards(
+    lines: list[bytes], is_torn: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("events") / "events.jsonl"
+    numbered = [line.replace(b"1", b"%d" % place) for place, line in enumerate(lines)]
+    path.write_bytes(b"\n".join(numbered) + (b"" if is_torn else b"\n"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("yofo_mlx.events.BLOCK", 64)
+        backward = list(backwards(path))
+    whole = [event for line in numbered if (event := parse(line))]
+    assert backward[::-1] == whole

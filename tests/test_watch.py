@@ -222,3 +222,10 @@ def test_a_run_that_ran_out_of_memory_goes_on_in_chunks_and_learns_the_same(
     assert plans[0] is None and 0 < plans[1] <= 1024
     assert any("in chunks of at most" in e.get("message", "") for e in events)
     assert Path(run.path / "past.jsonl").exists()
+
+
+def test_a_fresh_detached_run_does_not_go_on_from_anything(short: Path) -> None:  # noqa: F811
+    assert start("train", short, "--detach", stdout=subprocess.DEVNULL).wait() == 0
+    watcher = start("watch", "last", stderr=subprocess.PIPE, text=True)
+    _, err = watcher.communicate(timeout=120)
+    assert "finished after" in err and "going on from" not in err

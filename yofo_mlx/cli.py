@@ -114,13 +114,11 @@ def _complain(error: YofoError) -> ExitCode:
 
 def _complain_of_disk(error: OSError) -> ExitCode:
     from yofo_mlx import paths
-    from yofo_mlx.files import disk_error
+    from yofo_mlx.files import FULL, disk_error, is_full
 
-    try:
-        sys.stdout.flush()
-    except OSError as stuck:  # it was the output that could not be written
+    if error.errno in FULL and error.filename is None and not is_full(paths.runs()):
         _forget_output()
-        wrong = f"standard output cannot be written: {stuck.strerror}"
+        wrong = f"standard output cannot be written: {error.strerror}"
         return _complain(YofoError(wrong, "send it elsewhere, or make room there"))
     return _complain(disk_error(error, paths.runs()))
 

@@ -115,13 +115,13 @@ def model_path(name: str, revision: str | None = None, *, weights: bool = True) 
 
 
 def _download(name: str, revision: str | None, *, weights: bool) -> Path:
+    from huggingface_hub import snapshot_download  # mlx-lm's would take a folder of this name
     from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS
-    from mlx_lm.utils import _download as mlx_lm_download
 
     small = [pattern for pattern in DEFAULT_ALLOW_PATTERNS if not pattern.endswith(".safetensors")]
     patterns = DEFAULT_ALLOW_PATTERNS if weights else small
     with asking_hub(name, revision):
-        return mlx_lm_download(name, revision=revision, allow_patterns=patterns)
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
 
 
 @contextmanager

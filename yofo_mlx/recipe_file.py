@@ -111,7 +111,7 @@ def _absolute(name: str, starts: Sequence[Path]) -> str:
         (path := str(found.absolute())).encode()
     except UnicodeEncodeError:
         raise RecipeError(
-            f"{found.absolute()}: the path is not UTF-8, so no recipe can hold it",
+            f"{found.absolute()}: no recipe can hold a path that is not UTF-8",
             "rename its folder",
         ) from None
     return path

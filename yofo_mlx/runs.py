@@ -10,6 +10,7 @@ adapter/      best so far, for mlx-lm's --adapter-path
 import fcntl
 import os
 import shlex
+import shutil
 import stat
 import time
 import unicodedata
@@ -23,7 +24,7 @@ from typing import Any, Literal, TextIO
 from yofo_mlx import paths, runinfo
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import EventReader, first_event, last_event
-from yofo_mlx.files import disk_error
+from yofo_mlx.files import FULL, disk_error
 from yofo_mlx.runinfo import FORMAT, RunInfo
 from yofo_mlx.text import shorten
 
@@ -139,13 +140,23 @@ def create(name: str) -> Run:
         with _one_at_a_time(folder):
             number = 1 + max((_number(path) for path in folder.iterdir()), default=0)
             run = Run(_new_folder(folder, stem))
-            run.note(number=number, created=time.time())
+            _begin(run, number)
     except OSError as error:
+        if error.errno in FULL:
+            raise disk_error(error, folder) from error
         raise RunError(
-            f"cannot create a run folder in {folder}: {error.strerror}",
+            f"cannot create the run folder {folder / stem}: {error.strerror}",
             "set YOFO_HOME to a folder you can write to",
         ) from error
     return run
+
+
+def _begin(run: Run, number: int) -> None:
+    try:
+        run.note(number=number, created=time.time())
+    except BaseException:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
 
 
 def _new_folder(folder: Path, stem: str) -> Path:
