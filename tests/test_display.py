@@ -124,12 +124,8 @@ def test_a_strangers_description_is_printed_as_toml_that_is_harmless(
 def test_what_the_encoding_of_the_output_lacks_is_shown_by_its_number(
     tmp_path: Path, encoding: str
 ) -> None:
-    (tmp_path / "rows.csv").write_text("input,output\n" + "großes 日本\nzwei,ja\n" * 4)
-    (tmp_path / "rows.csv").write_text(
-        "input,output\n" + "".join(f"großes 日本 {n}\ud83d,ja\n" for n in range(4)),
-        "utf-8",
-        "replace",
-    )
+    rows = "".join(f"großes 日本 {n},ja\n" for n in range(4))
+    (tmp_path / "rows.csv").write_text("input,output\n" + rows, "utf-8")
     done = subprocess.run(
         child.command("yofo_mlx.cli", "data", "preview", str(tmp_path / "rows.csv")),
         env=child.environment() | {"PYTHONIOENCODING": encoding},

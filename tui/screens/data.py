@@ -233,6 +233,6 @@ def _keys(found: list[Collection]) -> set[str]:
 def _option(one: Collection) -> Content:
     if one.error is not None:
         return Content.assemble(one_line(one.title, 40), ("\n  ✗ cannot be read", "$text-error"))
-    facts = [count(len(one.sources), "source"), one.place]
+    facts = [one.place, count(len(one.sources), "source")]
     about = " · ".join(filter(None, facts))
     return Content.assemble(one_line(one.title, 40), (f"\n  {about}", MUTED))
