@@ -224,8 +224,76 @@ def test_a_run_that_ran_out_of_memory_goes_on_in_chunks_and_learns_the_same(
     assert Path(run.path / "past.jsonl").exists()
 
 
-def test_a_fresh_detached_run_does_not_go_on_from_anything(short: Path) -> None:  # noqa: F811
-    assert start("train", short, "--detach", stdout=subprocess.DEVNULL).wait() == 0
-    watcher = start("watch", "last", stderr=subprocess.PIPE, text=True)
-    _, err = watcher.communicate(timeout=120)
-    assert "finished after" in err and "going on from" not in err
+def test_a_run_that_has_only_loaded_does_not_go_on_from_anything() -> None:
+    run = launch.create_run(load_recipe(find_recipe("tiny")), "detached")
+    with runs.locked(run):
+        writer = EventWriter(run.events_path)
+        heard = follow(run)
+        writer.write("loading", process=1)
+        assert next(heard)["kind"] == "loading"
+        writer.roll_back(0, 0)
+        writer.write("started", run_id=run.run_id)
+        assert next(heard)["kind"] == "started"
+        writer.roll_back(0, 0)  # as after a kill before the first checkpoint
+        writer.write("started", run_id="again")
+        assert [next(heard)["kind"] for _ in range(2)] == ["resumed", "started"]
+
+
+def test_a_run_taken_to_a_smaller_machine_is_planned_for_that(
+    yofo: Any,
+    short: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert (
+        yofo("train", short, "--set", "train.steps=2", "--set", "train.checkpoint_every=1")[0] == 0
+    )
+    run = runs.list_runs()[0]
+    planned = run.info().limit_gb
+    assert planned and run.info().plan
+    shutil.rmtree(run.checkpoint_path(2))
+    lines = run.events_path.read_text().splitlines(keepends=True)
+    run.events_path.write_text("".join(lines[:-1]))  # it has not finished
+    run.note(limit_gb=1e6)
+    with monkeypatch.context() as patched:
+        patched.setattr("yofo_mlx.machine.main_memory", lambda: 1_000_000)
+        code, _, err = yofo("resume", "last")
+    assert code == 4 and "of memory; there are" in err
+    assert yofo("resume", "last")[0] == 0
+    told = [event["message"] for event in run.events() if event["kind"] == "warning"]
+    assert any(
+        "planned for 1000000.0 GB of memory, this machine has less" in words for words in told
+    )
+    assert run.info().limit_gb == planned
+
+
+def test_ctrl_c_while_a_run_is_born_leaves_one_that_goes_on(
+    yofo: Any,
+    short: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create = launch.create_run
+
+    def interrupted(*arguments: Any) -> Run:
+        run = create(*arguments)
+        os.kill(os.getpid(), signal.SIGINT)
+        return run
+
+    with monkeypatch.context() as patched:
+        patched.setattr(launch, "create_run", interrupted)
+        code, _, err = yofo("train", short, "--set", "train.steps=1")
+    run = runs.list_runs()[0]
+    assert code == 130 and run.status() == "stopped" and f"yofo resume {run.run_id}" in err
+    assert yofo("resume", "last")[0] == 0 and run.status() == "finished"
+
+
+def test_a_run_whose_folder_could_not_be_written_whole_is_no_run(
+    yofo: Any,
+    short: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*arguments: Any) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, "to_toml", interrupt)
+    assert yofo("train", short)[0] == 130
+    assert not list(runs.paths.runs().iterdir())

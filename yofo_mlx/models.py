@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from yofo_mlx.errors import RecipeError, YofoError
+from yofo_mlx.modelnames import EMBEDDED, is_folder, is_path
 from yofo_mlx.spm import check_tokenizer
 from yofo_mlx.text import shorten
 
-EMBEDDED = "tiny"
 T = TypeVar("T")
 
 
@@ -75,24 +75,6 @@ def model_config(path: Path) -> dict[str, Any]:
             "give a hub id, or a directory with config.json and *.safetensors",
         ) from error
     return config if isinstance(config, dict) else {}
-
-
-def is_on_hub(name: str) -> bool:
-    """Tell whether a model is named by its id on the hub, whatever lies in the current folder."""
-    return name != EMBEDDED and not is_path(name)
-
-
-def is_path(name: str) -> bool:
-    """Tell whether a name is a path by its looks."""
-    return name.startswith((".", "~", os.sep))
-
-
-def is_folder(name: str) -> bool:
-    """Tell whether there is a folder of this name."""
-    try:
-        return Path(name).expanduser().is_dir()
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
-        return False
 
 
 def model_path(name: str, revision: str | None = None, *, weights: bool = True) -> Path:

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from yofo_mlx import paths
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.models import EMBEDDED, is_path
+from yofo_mlx.modelnames import EMBEDDED, is_path
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.text import escaped, shorten
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yofo_mlx.errors import RunError, YofoError
-from yofo_mlx.models import EMBEDDED, is_folder, is_on_hub
+from yofo_mlx.modelnames import EMBEDDED, is_folder, is_on_hub
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import read_toml, resolve, validate
 from yofo_mlx.runinfo import FILE, ModelInfo, RunInfo

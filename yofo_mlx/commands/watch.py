@@ -69,7 +69,7 @@ def follow(run: Run) -> Iterator[Event]:
     known: list[
         tuple[int, int]
     ] = []  # of each event in the stream: its hash, its step if it is one
-    place, resumed = 0, False
+    place, resumed, began = 0, False, False
     while True:
         alive = run.is_locked()  # before the events: what is written last is read after that
         for event in reader:
@@ -80,13 +80,14 @@ def follow(run: Run) -> Iterator[Event]:
                 place += 1
                 continue
             del known[place:]
-            if resumed and known:  # else it has only loaded until now
-                step = max(step for _, step in known)
+            if resumed and began:  # else it has only loaded until now
+                step = max((step for _, step in known), default=0)
                 yield new_event("resumed", step=step)
             resumed = False
             is_step = event["kind"] == "step" and isinstance(event.get("step"), int)
             known.append((key, event["step"] if is_step else 0))
             place += 1
+            began = began or event["kind"] != "loading"
             yield event
         if not alive:
             return
