@@ -11,9 +11,10 @@ from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 
 from tui import models as tui_models
 from yofo_mlx import launch, paths, runs
-from yofo_mlx.commands.train import load
+from yofo_mlx.commands.train import load, load_trained
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models import model_path
+from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.prompting.loading import find_source
 from yofo_mlx.prompting.prompter import Prompter
 from yofo_mlx.recipe_file import load_recipe, resolve
@@ -251,3 +252,19 @@ def test_a_folder_whose_name_is_not_utf_8_is_told_in_words(
         assert code == 2 and "a path that is not UTF-8" in err and len(err.splitlines()) == 2
         assert "\x1b" not in err and "\udcff" not in err
     assert not list(paths.runs().glob("*"))
+
+
+def test_model_files_that_changed_are_told_to_whoever_uses_the_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = made(folder)
+    model = str(folder / "models" / "mine")
+    run.note(model=ModelInfo(name=model, path=model, fingerprint=model_fingerprint(Path(model))))
+    _, base, _ = load_trained(run, [])
+    assert changed_model(run, base) == [] and capsys.readouterr().err == ""
+    with (folder / "models" / "mine" / "config.json").open("a") as file:
+        file.write("\n")
+    load_trained(run, [])
+    assert f"the files of model {model} changed since the run began" in capsys.readouterr().err
+    load_trained(run, ["model=tiny"])  # meant to be another one
+    assert capsys.readouterr().err == ""

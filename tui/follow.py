@@ -13,6 +13,7 @@ from yofo_mlx import runs
 from yofo_mlx.death import Death, explain, last_words
 from yofo_mlx.events import FINAL_KINDS, Event, figure
 from yofo_mlx.runs import Run, Status
+from yofo_mlx.trained import is_edited
 
 ENDED = frozenset({"finished", "stopped", "failed", "died"})
 TROUBLE = frozenset({"failed", "died"})
@@ -49,6 +50,7 @@ class RunView:
     eval_step: int | None = None
     warnings: tuple[Event, ...] = ()
     death: Death | None = None
+    is_edited: bool = False  # its recipe.toml, which then does not say what was trained
     console: tuple[str, ...] = ()  # last lines, for a run that cannot speak for itself
 
     @property
@@ -141,6 +143,7 @@ class Follower:
             eval_step=None if eval_step is None else int(eval_step),
             warnings=tuple(self._warnings),
             death=explain(self._run) if status in TROUBLE else None,
+            is_edited=is_edited(self._run, self._run.info()),
             console=last_words(self._run) if status in SILENT else (),
         )
 
@@ -215,7 +218,13 @@ def _planned(started: Event | None) -> str:
 def _stamp(run: Run) -> tuple[int, ...]:
     """Return what changes when a run is resumed or writes: cheap to compare."""
     stamp: list[int] = []
-    for path in (run.events_path, run.lock_path, run.console_path, run.report_path):
+    for path in (
+        run.events_path,
+        run.lock_path,
+        run.console_path,
+        run.report_path,
+        run.recipe_path,
+    ):
         try:
             found = path.stat()
         except OSError:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from yofo_mlx.files import write_text
 
@@ -31,8 +31,8 @@ class PlanInfo(_Kept):
     """How the longest step is taken; a run that dies of it goes on in smaller pieces."""
 
     chunk: int | None = None
-    model_gb: float
-    step_gb: float
+    model_gb: FiniteFloat
+    step_gb: FiniteFloat
 
 
 class RunInfo(_Kept):
@@ -40,7 +40,7 @@ class RunInfo(_Kept):
 
     format: Any = FORMAT
     number: int = 0  # in the order of creation, from 1; runs from before there were numbers have 0
-    created: float | None = None  # Unix time
+    created: FiniteFloat | None = None  # Unix time
     recipe: dict[str, Any] | None = None  # as resolved when the run began
     model: ModelInfo | None = None  # from here on: once it was loaded
     data: dict[str, str] | None = None  # fingerprint by task
@@ -52,7 +52,7 @@ class RunInfo(_Kept):
     git_commit: str | None = None
     command: list[str] = []
     plan: PlanInfo | None = None
-    limit_gb: float | None = None  # memory that its steps are planned for
+    limit_gb: FiniteFloat | None = None  # memory that its steps are planned for
     largest_chunk: int | None = None  # more ran out of memory
 
     def with_(self, **fields: Any) -> "RunInfo":

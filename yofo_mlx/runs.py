@@ -23,7 +23,7 @@ from typing import Any, Literal, TextIO
 
 from yofo_mlx import paths, runinfo
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.events import EventReader, first_event, last_event
+from yofo_mlx.events import EventReader, figure, first_event, last_event
 from yofo_mlx.files import FULL, disk_error
 from yofo_mlx.runinfo import FORMAT, RunInfo
 from yofo_mlx.text import shorten
@@ -264,8 +264,8 @@ def _origin(folder: Path, stamp: object, has_events: bool) -> tuple[int, float]:
     info, run = runinfo.read(folder), Run(folder)
     if info.created is not None:
         return info.number, info.created
-    if first := first_event(run.events_path):
-        return info.number, float(first["t"])
+    if (began := figure(first_event(run.events_path), "t")) is not None:
+        return info.number, began
     try:
         return info.number, run.recipe_path.stat().st_mtime
     except OSError:

@@ -57,11 +57,17 @@ def _edited(run: Run, info: RunInfo) -> list[Note]:
     if info.recipe is None:
         message = f"{run.path / FILE} is missing or damaged"
         return [(message, "its recipe.toml counts; what the run was made with is not known")]
-    try:
-        written = read_toml(run.recipe_path)
-        if validate(written, "") == validate(info.recipe, ""):
-            return []
-    except (YofoError, OSError):
-        pass
+    if not is_edited(run, info):
+        return []
     message = f"{run.recipe_path} was edited after the run began"
     return [(message, "what was trained counts; start a new run for the new recipe")]
+
+
+def is_edited(run: Run, info: RunInfo) -> bool:
+    """Tell whether a run's recipe.toml says something else than its run.json."""
+    if info.recipe is None:
+        return False
+    try:
+        return validate(read_toml(run.recipe_path), "") != validate(info.recipe, "")
+    except YofoError:
+        return True

@@ -13,8 +13,9 @@ from tui.recipes import find_recipes, start_detached
 from tui.screens.prompt import PromptScreen
 from tui.widgets.run_table import RunTable
 from tui.widgets.text_field import QueryField
-from yofo_mlx import paths, runs
+from yofo_mlx import launch, paths, runs
 from yofo_mlx.errors import RunError
+from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.runs import Run
 
 pytestmark = pytest.mark.asyncio
@@ -186,3 +187,16 @@ async def test_the_cursor_may_be_on_a_run_that_is_not_read_yet(
         await until(pilot, lambda: pilot.app.screen.query_one(RunTable).row_count == 1)
         await pilot.press("p", "s", "c")
         assert "odd" in shown(pilot)
+
+
+async def test_a_recipe_that_was_edited_is_told_beside_its_run(
+    pilots: Any, until: Any, shown: Any, empty_folder: Path
+) -> None:
+    path = empty_folder / "mine.toml"
+    path.write_text(RECIPE.format("tiny", "a"))
+    run = launch.create_run(load_recipe(path), "mine")
+    async with pilots.open() as pilot:
+        await until(pilot, lambda: "mine" in shown(pilot))
+        assert "was edited" not in shown(pilot)
+        run.recipe_path.write_text(run.recipe_path.read_text().replace("steps = 5", "steps = 6"))
+        await until(pilot, lambda: "its recipe.toml was edited since" in shown(pilot))

@@ -8,16 +8,14 @@ from pathlib import Path
 
 from yofo_mlx import runs
 from yofo_mlx.adapters import load_adapter
-from yofo_mlx.commands.train import load
+from yofo_mlx.commands.train import load_trained
 from yofo_mlx.errors import ExitCode, RecipeError, RunError
 from yofo_mlx.evaluate import Measure, evaluate_entry
 from yofo_mlx.files import write_text
 from yofo_mlx.models import Base
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.report import Report, draw, table
-from yofo_mlx.talk import say
 from yofo_mlx.tasks.registry import TaskEntry
-from yofo_mlx.trained import trained
 
 PICTURE = "accuracy-by-shots.png"
 
@@ -39,10 +37,7 @@ def evaluate_run(
             f"run {run.run_id} has no adapter yet (it is {run.status()})",
             "wait for its first validation or its end",
         )
-    recipe, notes = trained(run, overrides)
-    for message, hint in notes:
-        say(f"warning: {message}\n  {hint}")
-    base, workload = load(recipe)
+    recipe, base, workload = load_trained(run, overrides)
     entries = _choose(workload.held_out, only)
     without = measure(base, recipe, entries, "base")
     _check_measured(without)

@@ -24,7 +24,7 @@ class Source:
     trust_remote_code: bool = False
     adapter: Path | None = None
     template: Template = field(default_factory=Template)
-    run_id: str | None = None
+    run: runs.Run | None = None
     trained_context: int | None = None
     notes: tuple[Note, ...] = field(default=(), compare=False)  # what is no longer as it was
 
@@ -98,7 +98,7 @@ def find_source(run: str | None, model: str | None, adapter: str | None) -> Sour
         recipe.trust_remote_code,
         folder or found.adapter_path,
         recipe.template,
-        found.run_id,
+        found,
         recipe.episodes.max_tokens,
         tuple(notes),
     )
@@ -113,9 +113,9 @@ def check(source: Source, use_adapter: bool) -> None:
 
 def _check_adapter(source: Source) -> None:
     if source.adapter and not (source.adapter / WEIGHTS_FILE).is_file():
-        if source.run_id and source.adapter.name == "adapter":
+        if source.run and source.adapter == source.run.adapter_path:
             raise RunError(
-                f"run {source.run_id} has no adapter yet",
+                f"run {source.run.run_id} has no adapter yet",
                 "wait for its first validation, or prompt the base model (`--base`)",
             )
         raise RunError(
