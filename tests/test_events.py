@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from yofo_mlx.checkpoints import TrainerState
 from yofo_mlx.events import (
     BLOCK,
     MAX_READ,
@@ -16,6 +18,8 @@ from yofo_mlx.events import (
     last_event,
     parse,
 )
+from yofo_mlx.trainer import Trainer
+from yofo_mlx.update import _progress
 
 
 @pytest.fixture
@@ -115,3 +119,22 @@ def test_a_stream_read_backwards_is_the_one_read_forwards(
         backward = list(backwards(path))
     whole = [event for line in numbered if (event := parse(line))]
     assert backward[::-1] == whole
+
+
+def test_progress_inside_a_long_step_is_shown_each_second_and_written_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, shown, writer = [0.0], [], EventWriter(tmp_path / "events.jsonl")
+    monkeypatch.setattr("yofo_mlx.update.time.monotonic", lambda: clock[0])
+    nothing: Any = None
+    trainer = Trainer(
+        nothing, nothing, nothing, nothing, writer, shown.append, bool, bool, nothing, nothing,
+        TrainerState(),
+    )  # fmt: skip
+    progress = _progress(trainer, 0, 1)
+    for second in range(3600):
+        clock[0] = float(second)
+        progress(second, 3600, "forward")
+    kept = [event["done"] for event in EventReader(tmp_path / "events.jsonl")]
+    assert len(shown) == 3599 and len(kept) == 360 and kept[:3] == [1, 11, 21]
+    assert {event["kind"] for event in shown} == {"progress"}

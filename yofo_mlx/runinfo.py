@@ -55,7 +55,7 @@ class RunInfo(_Kept):
     limit_gb: FiniteFloat | None = None  # memory that its steps are planned for
     largest_chunk: int | None = None  # more ran out of memory
 
-    def with_(self, **fields: Any) -> "RunInfo":
+    def updated(self, **fields: Any) -> "RunInfo":
         """Return it with other fields, checked as those of a file are."""
         return RunInfo.model_validate(self.model_dump(exclude_unset=True) | fields)
 

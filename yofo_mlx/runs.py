@@ -97,7 +97,7 @@ class Run:
 
     def note(self, **fields: Any) -> RunInfo:
         """Put fields into run.json and return it as it is then."""
-        info = self.info().with_(**fields)
+        info = self.info().updated(**fields)
         runinfo.write(self.path, info)
         return info
 
