@@ -215,6 +215,8 @@ def test_one_more_task_can_be_given_on_top_of_a_run(folder: Path) -> None:
     new = ["tasks.1.source=rows.jsonl", "tasks.1.role=held_out", "tasks.1.name=new"]
     recipe = trained(run, new).recipe
     assert recipe.tasks[1].source == str(folder / "rows.jsonl")
+    whole = trained(run, ['tasks=[{source = "rows.jsonl"}]']).recipe
+    assert whole.tasks[0].source == str(folder / "rows.jsonl")
     with pytest.raises(RecipeError, match=r"`tasks\.1\.source` is missing"):
         trained(run, ["tasks.1.role=held_out"])
 

@@ -86,7 +86,8 @@ def resolve(
 
     def find(name: str, key: str) -> str:
         starts = [folder, Path.cwd()] if folder else []
-        return _absolute(name, [Path.cwd(), *starts] if key in given else starts)
+        is_given = any(f"{key}.".startswith(f"{one}.") for one in given)
+        return _absolute(name, [Path.cwd(), *starts] if is_given else starts)
 
     tasks = tuple(
         task.model_copy(update={"source": find(task.source, f"tasks.{index}.source")})

@@ -200,3 +200,25 @@ async def test_a_recipe_that_was_edited_is_told_beside_its_run(
         assert "was edited" not in shown(pilot)
         run.recipe_path.write_text(run.recipe_path.read_text().replace("steps = 5", "steps = 6"))
         await until(pilot, lambda: "its recipe.toml was edited since" in shown(pilot))
+
+
+ODD = {"most": 1e308, "least": -1e308, "1e9": 1e9, "minus": -5, "integer": 10**400}
+NONE = {"text": "x", "list": [], "null": None, "bool": True}
+
+
+@pytest.mark.parametrize("odd", (ODD | NONE).values(), ids=ODD | NONE)
+async def test_figures_out_of_all_measure_are_drawn_in_no_time(
+    pilots: Any, run_folder: Any, until: Any, shown: Any, odd: Any
+) -> None:
+    folder = run_folder("wild").steps(3)
+    for step in (4, odd):
+        rows = [{"shots": 0, "accuracy": odd, "loss": odd}, {"shots": 4, "accuracy": 0.5}]
+        folder.writer.write("eval", step=step, loss=odd, by_shots=rows, best=True)
+        folder.writer.write("progress", step=step, done=odd, total=odd, phase=odd)
+    figures = {"seconds_left": odd, "tokens_per_s": odd, "peak_gb": odd, "shots": odd}
+    for step, loss in ((4, -1e308), (5, odd), (odd, 1e308)):
+        folder.writer.write("step", step=step, loss=loss, share=odd, **figures)
+    async with pilots.open() as pilot:
+        await until(pilot, lambda: "by shots" in shown(pilot) and "wild" in shown(pilot))
+        await pilot.press("p")
+        assert pilot.app.return_code in (None, 0) and not told(pilot)[:-1]
