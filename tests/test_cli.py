@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from yofo_mlx import paths, runs
+from yofo_mlx.events import last_event
 from yofo_mlx.tiny import suite
 
 SMALL = (
@@ -90,7 +91,7 @@ def test_the_main_job_from_train_to_eval(yofo: Any, tmp_path: Path) -> None:
     run = runs.list_runs()[0]
     assert out.strip() == str(run.path)
     info = run.info()
-    assert info["versions"]["mlx"] and info["data"] and info["seed"] == 0
+    assert info.versions["mlx"] and info.data and info.seed == 0
 
     code, out, _ = yofo("runs", "--json")
     rows = json.loads(out)
@@ -163,7 +164,7 @@ def test_ctrl_c_finishes_the_step_and_saves_and_the_run_goes_on_from_there(yofo:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"yofo resume {run.run_id}" in err
-    last = runs.last_event(run.events_path)
+    last = last_event(run.events_path)
     assert run.status() == "stopped" and last is not None
     process = start("resume", run.run_id)
     wait_for_steps(last["step"] + 1)

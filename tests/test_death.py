@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from processes import STEPS, endless, short, start, training_run, wait_for  # noqa: F401
 
-from yofo_mlx import child, launch, runs
+from yofo_mlx import child, launch
 from yofo_mlx.death import explain, find_cause, first_words
-from yofo_mlx.events import EventWriter
+from yofo_mlx.events import EventWriter, last_event
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.runs import Run
 
@@ -193,6 +193,6 @@ def test_two_quick_interrupts_save_as_one_does(endless: Path) -> None:  # noqa: 
         process.send_signal(signal.SIGINT)
         time.sleep(0.02)
     assert process.wait(60) == 130
-    last = runs.last_event(run.events_path)
+    last = last_event(run.events_path)
     assert last is not None and (run.status(), last["kind"]) == ("stopped", "stopped")
     assert run.checkpoint_path(last["step"]).is_dir()

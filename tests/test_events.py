@@ -2,13 +2,24 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yofo_mlx.events import MAX_READ, EventReader, EventWriter, parse
-from yofo_mlx.runs import last_event
+from yofo_mlx.checkpoints import TrainerState
+from yofo_mlx.events import (
+    BLOCK,
+    MAX_READ,
+    EventReader,
+    EventWriter,
+    backwards,
+    last_event,
+    parse,
+)
+from yofo_mlx.trainer import Trainer
+from yofo_mlx.update import _progress
 
 
 @pytest.fixture
@@ -78,3 +89,52 @@ def test_damaged_lines_hide_no_event(
     assert [event for event in EventReader(path) if event["kind"] == "finished"]
     last = last_event(path)
     assert last is not None and last["kind"] == "finished"
+
+
+def test_the_last_step_is_found_after_hours_of_progress(path: Path) -> None:
+    writer = EventWriter(path)
+    writer.write("eval", step=1, loss=0.5, best=True)
+    writer.write("step", step=1, loss=0.25)
+    line = b'{"v": 1, "t": 1.5, "kind": "progress", "step": 2, "phase": "a \\"step\\""}\n'
+    writer.append(line * 30_000)
+    assert path.stat().st_size > 8 * BLOCK
+    found = backwards(path, ("step", "eval"))
+    assert [(event["kind"], event["step"]) for event in found] == [("step", 1), ("eval", 1)]
+    last = last_event(path)
+    assert last is not None and last["kind"] == "progress"
+
+
+@given(
+    lines=st.lists(st.integers(0, 400).map(lambda n: b"x" * n) | st.just(b'{"t":1,"kind":"a"}')),
+    is_torn=st.booleans(),
+)
+def test_a_stream_read_backwards_is_the_one_read_forwards(
+    lines: list[bytes], is_torn: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("events") / "events.jsonl"
+    numbered = [line.replace(b"1", b"%d" % place) for place, line in enumerate(lines)]
+    path.write_bytes(b"\n".join(numbered) + (b"" if is_torn else b"\n"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("yofo_mlx.events.BLOCK", 64)
+        backward = list(backwards(path))
+    whole = [event for line in numbered if (event := parse(line))]
+    assert backward[::-1] == whole
+
+
+def test_progress_inside_a_long_step_is_shown_each_second_and_written_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, shown, writer = [0.0], [], EventWriter(tmp_path / "events.jsonl")
+    monkeypatch.setattr("yofo_mlx.update.time.monotonic", lambda: clock[0])
+    nothing: Any = None
+    trainer = Trainer(
+        nothing, nothing, nothing, nothing, writer, shown.append, bool, bool, nothing, nothing,
+        TrainerState(),
+    )  # fmt: skip
+    progress = _progress(trainer, 0, 1)
+    for second in range(3600):
+        clock[0] = float(second)
+        progress(second, 3600, "forward")
+    kept = [event["done"] for event in EventReader(tmp_path / "events.jsonl")]
+    assert len(shown) == 3599 and len(kept) == 360 and kept[:3] == [1, 11, 21]
+    assert {event["kind"] for event in shown} == {"progress"}

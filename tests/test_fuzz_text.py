@@ -35,7 +35,7 @@ from yofo_mlx import runs
 from yofo_mlx.commands import data as data_command
 from yofo_mlx.commands import runs as runs_command
 from yofo_mlx.commands.display import shown_on
-from yofo_mlx.events import parse
+from yofo_mlx.events import last_event, parse
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.recipe_file import find_recipe, load_recipe, to_toml
@@ -331,7 +331,7 @@ def follow(run: Run) -> None:
     """See a run's events as the app does."""
     with watched(run.path):
         assert all(isinstance(event["kind"], str) for event in run.events())
-        runs.last_event(run.events_path)
+        last_event(run.events_path)
         view = Follower(run).poll()
         assert isinstance(view.steps_done, int)
         for figure in (view.share, view.started, *(y for _, y in view.losses)):

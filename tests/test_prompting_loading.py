@@ -28,7 +28,7 @@ def run() -> runs.Run:
 
 def test_a_run_brings_its_model_template_adapter_and_context(run: runs.Run) -> None:
     source = find_source("last", None, None)
-    assert (source.model, source.run_id, source.trained_context) == ("tiny", run.run_id, 3000)
+    assert (source.model, source.run, source.trained_context) == ("tiny", run, 3000)
     assert source.template.input == "{input} ->"
     assert source.adapter == run.adapter_path
 
@@ -36,7 +36,7 @@ def test_a_run_brings_its_model_template_adapter_and_context(run: runs.Run) -> N
 def test_a_model_or_adapter_by_name_takes_the_place_of_the_runs(run: runs.Run) -> None:
     source = find_source(run.run_id, "elsewhere/tiny", "adapters")
     assert (source.model, source.adapter) == ("elsewhere/tiny", Path("adapters").absolute())
-    assert source.run_id == run.run_id
+    assert source.run == run
 
 
 def test_a_run_without_an_adapter_can_only_be_prompted_without(run: runs.Run) -> None:

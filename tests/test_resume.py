@@ -12,7 +12,7 @@ import pytest
 from yofo_mlx import child, paths, runs
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.death import explain
-from yofo_mlx.events import EventWriter
+from yofo_mlx.events import EventWriter, last_event
 from yofo_mlx.runs import Run
 
 ROWS = "".join(f'{{"input": "question {i}", "output": "yes"}}\n' for i in range(20))
@@ -131,9 +131,9 @@ def test_a_recipe_that_was_edited_does_not_change_the_run(yofo: Any, run: Run) -
 
 def test_other_versions_and_another_model_are_told(yofo: Any, run: Run) -> None:
     info = run.info()
-    info["versions"]["mlx"] = "0.1"
-    info["model"]["fingerprint"] = "another"
-    runs.save_info(run, info)
+    assert info.model is not None
+    other = info.model.model_copy(update={"fingerprint": "another"})
+    run.note(versions=info.versions | {"mlx": "0.1"}, model=other)
     assert yofo("resume", "last")[0] == 0
     told = " / ".join(warnings(run))
     assert "mlx 0.1 is now" in told and "files of model tiny changed" in told
@@ -141,7 +141,7 @@ def test_other_versions_and_another_model_are_told(yofo: Any, run: Run) -> None:
 
 @pytest.mark.parametrize("verb", ["resume", "stop", "eval", "watch", "chat"])
 def test_a_run_of_a_newer_version_is_refused_readably(yofo: Any, run: Run, verb: str) -> None:
-    runs.save_info(run, run.info() | {"format": 2})
+    run.note(format=2)
     before = sorted(path.name for path in run.path.iterdir())
     code, _, err = yofo(verb, "last")
     assert code == 1 and "made by a newer yofo" in err and "update yofo" in err
@@ -204,7 +204,7 @@ def test_what_mlx_raises_for_want_of_memory_is_two_lines_and_has_a_cause(
     monkeypatch.setattr("yofo_mlx.update.loss_and_gradients", fail)
     code, _, err = yofo("train", data / "own.toml")
     assert code == 1 and message in err and "yofo resume" in err and "Traceback" not in err
-    last = runs.last_event(runs.list_runs()[0].events_path)
+    last = last_event(runs.list_runs()[0].events_path)
     assert last is not None and (last["kind"], last["cause"]) == ("failed", cause)
 
 
@@ -239,7 +239,8 @@ def test_a_damaged_record_is_told_and_another_recipe_is_refused_with_nothing_mov
     (run.path / "run.json").write_text("{")
     assert yofo("resume", "last")[0] == 0
     assert "run.json is missing or damaged" in warnings(run)[-1]
-    assert run.info()["format"] == 1 and run.info()["recipe"]["lora"]["rank"] == 2
+    info = run.info()
+    assert info.format == 1 and info.recipe and info.recipe["lora"]["rank"] == 2
 
 
 def test_a_checkpoint_that_stepped_aside_for_one_that_never_came_is_put_back(

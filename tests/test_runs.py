@@ -1,12 +1,18 @@
 """Run folders: status from lock and events, two writers, finding, whole files."""
 
+import os
+import shutil
 import subprocess
 import sys
+import time
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from yofo_mlx import runs
+from yofo_mlx import files, runs
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import EventWriter
 from yofo_mlx.files import new_folder, write_text
@@ -80,8 +86,7 @@ def test_a_second_trainer_is_refused_by_the_name_of_the_first(run: Run) -> None:
 
 
 def test_runs_are_listed_newest_first_and_found_by_part(run: Run) -> None:
-    later = Run(run.path.with_name("29990101-000000-other"))
-    later.path.mkdir()
+    later = runs.create("other")
     later.recipe_path.write_text("")
     assert [found.run_id for found in runs.list_runs()] == [later.run_id, run.run_id]
     assert runs.find("last") == later
@@ -126,3 +131,96 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         raise ValueError("boom")
     assert (path / "file").read_text() == "two"
     assert [left.name for left in tmp_path.iterdir()] == ["folder"]
+
+
+def test_last_and_the_order_of_runs_follow_neither_clocks_nor_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+    for clock, zone in ((2e9, "UTC-14"), (1e9, "UTC"), (1e9, "UTC+11"), (1e9, "UTC+11")):
+        with monkeypatch.context() as patched:
+            patched.setattr("yofo_mlx.runs.time.time", lambda clock=clock: clock)
+            patched.setenv("TZ", zone)
+            time.tzset()
+            made.append(runs.create("clock"))
+        made[-1].recipe_path.write_text("")
+    time.tzset()
+    for place, name in ((0, "zebra"), (3, "0000")):
+        made[place] = Run(made[place].path.rename(made[place].path.with_name(name)))
+    assert runs.list_runs() == made[::-1]
+    assert runs.find("last") == made[3]
+    EventWriter(made[0].events_path).write("started")
+    made[1].recipe_path.touch()
+    assert runs.list_runs() == made[::-1]
+
+
+def test_runs_without_a_number_come_before_by_their_beginning(run: Run) -> None:
+    old = []
+    for name, began in (("20990101-000000-a", 5.0), ("20200101-000000-b", 7.0)):
+        old.append(Run(run.path.with_name(name)))
+        old[-1].path.mkdir()
+        old[-1].recipe_path.write_text("")
+        line = f'{{"v": 1, "t": {began}, "kind": "started"}}\n'
+        old[-1].events_path.write_text(line)
+    assert runs.list_runs() == [run, old[1], old[0]]
+
+
+def test_a_run_that_came_from_elsewhere_does_not_stay_the_last(run: Run) -> None:
+    foreign = Run(run.path.with_name("foreign"))
+    foreign.path.mkdir()
+    foreign.recipe_path.write_text("")
+    foreign.note(number=57)
+    assert runs.find("last") == foreign
+    newer = runs.create("newer")
+    newer.recipe_path.write_text("")
+    assert runs.find("last") == newer
+
+
+def test_runs_created_at_the_same_time_have_numbers_of_their_own() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(runs.create, ["same"] * 24))
+    assert sorted(run.info().number for run in made) == list(range(1, 25))
+
+
+def test_the_age_of_a_run_is_that_of_its_beginning(run: Run, yofo: Any) -> None:
+    run.note(created=time.time() - 7200)
+    (run.path / "eval.json").write_text("{}")
+    run.recipe_path.write_text("")
+    assert yofo("runs")[1].splitlines()[1].split()[-1] == "2h"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("größe 日本", "größe-日本"),
+        ("xlsum_test_500", "xlsum-test-500"),
+        ("Banking77", "banking77"),
+        ("हिन्दी 3", "हिन्दी-3"),
+        ("a/../b\x1b]0;x\x07\u200b\udcff", "a-b-0-x"),
+        ("...", "run"),
+    ],
+)
+def test_a_name_keeps_its_letters_and_digits(name: str, words: str) -> None:
+    run = runs.create(name)
+    run.recipe_path.write_text("")
+    assert run.run_id.split("-", 2)[2] == words
+    assert len(os.fsencode(runs.create("語" * 99).run_id)) < 250
+
+
+def test_a_run_is_found_by_the_name_it_was_given(run: Run) -> None:
+    for name in ("Größe", unicodedata.normalize("NFD", "größe"), "GRÖSSE"):
+        made = runs.create("Größe")
+        made.recipe_path.write_text("")
+        assert runs.find(name) == made
+        shutil.rmtree(made.path)
+
+
+def test_what_replaces_a_file_is_on_the_disk_before_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, replace = files.sync, os.replace
+    monkeypatch.setattr(files, "sync", lambda fd: (done.append("sync"), sync(fd)))
+    monkeypatch.setattr(os, "replace", lambda *a: (done.append("replace"), replace(*a)))
+    write_text(tmp_path / "file", "content")
+    assert done == ["sync", "replace", "sync"]  # the file, its name, the folder

@@ -118,7 +118,7 @@ def dying(run: Run, message: str) -> list[str]:
     script = (
         "import os, sys, pathlib\n"
         "from yofo_mlx.events import EventWriter\n"
-        f"EventWriter(pathlib.Path({str(run.events_path)!r})).write('plan', **{PLAN!r})\n"
+        f"EventWriter(pathlib.Path({str(run.events_path)!r})).write('step', step=1)\n"
         f"sys.stderr.write({first_words('test')!r} + {message!r})\n"
         "sys.stderr.flush()\n"
         f"os.kill(os.getpid(), {int(signal.SIGABRT if message else signal.SIGKILL)})\n"
@@ -145,7 +145,9 @@ def supervised(run: Run, deaths: list[str], restarts: int, monkeypatch: Any) -> 
 
 @pytest.fixture
 def fresh() -> Run:
-    return launch.create_run(load_recipe(find_recipe("tiny")), "fresh")
+    run = launch.create_run(load_recipe(find_recipe("tiny")), "fresh")
+    run.note(plan=PLAN)
+    return run
 
 
 def test_after_n_restarts_a_run_is_given_up(fresh: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,13 +160,13 @@ def test_after_a_second_kill_in_a_row_the_chunks_get_smaller(
     fresh: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert supervised(fresh, [""], 5, monkeypatch) == (0, 2)
-    assert "largest_chunk" not in fresh.info()
+    assert fresh.info().largest_chunk is None
     assert supervised(fresh, ["", ""], 5, monkeypatch) == (0, 3)
-    assert fresh.info()["largest_chunk"] == 1024
+    assert fresh.info().largest_chunk == 1024
 
 
 def test_a_detached_run_is_known_by_the_process_that_trains_it(endless: Path) -> None:  # noqa: F811
-    run = launch.start(endless)
+    run = launch.start(load_recipe(endless), "endless")
     pid = runs.holder(run)
     assert pid and pid != os.getpid()
     os.kill(pid, signal.SIGKILL)
@@ -182,22 +184,22 @@ def test_a_run_that_was_asked_to_stop_is_not_started_again(
 def test_after_an_out_of_memory_the_chunks_get_smaller_each_time(fresh: Run) -> None:
     chunks = []
     for chunk in (None, 1024, 40, 32):
-        EventWriter(fresh.events_path).write("plan", **PLAN | {"chunk": chunk})
+        fresh.note(plan=PLAN | {"chunk": chunk})
         fresh.console_path.write_text(first_words("test") + MESSAGES["out of memory"])
         warning = restart.shrink(fresh)
         assert warning is not None and "there was not enough memory" in warning[0]
-        chunks.append(fresh.info()["largest_chunk"])
-        assert fresh.info()["limit_gb"] == pytest.approx(2.6)
+        chunks.append(fresh.info().largest_chunk)
+        assert fresh.info().limit_gb == pytest.approx(2.6)
     assert chunks == [1024, 512, 32, 32]
 
 
 def test_after_the_watchdog_chunks_are_smaller_and_after_a_kill_nothing_changes(fresh: Run) -> None:
-    EventWriter(fresh.events_path).write("plan", **PLAN | {"chunk": 512})
+    fresh.note(plan=PLAN | {"chunk": 512})
     fresh.console_path.write_text(first_words("test"))
     assert restart.shrink(fresh) is None
     fresh.console_path.write_text(first_words("test") + MESSAGES["GPU watchdog"])
     assert restart.shrink(fresh) is not None
-    assert fresh.info()["largest_chunk"] == 256 and "limit_gb" not in fresh.info()
+    assert fresh.info().largest_chunk == 256 and fresh.info().limit_gb is None
 
 
 def test_a_run_that_ran_out_of_memory_goes_on_in_chunks_and_learns_the_same(
@@ -220,3 +222,78 @@ def test_a_run_that_ran_out_of_memory_goes_on_in_chunks_and_learns_the_same(
     assert plans[0] is None and 0 < plans[1] <= 1024
     assert any("in chunks of at most" in e.get("message", "") for e in events)
     assert Path(run.path / "past.jsonl").exists()
+
+
+def test_a_run_that_has_only_loaded_does_not_go_on_from_anything() -> None:
+    run = launch.create_run(load_recipe(find_recipe("tiny")), "detached")
+    with runs.locked(run):
+        writer = EventWriter(run.events_path)
+        heard = follow(run)
+        writer.write("loading", process=1)
+        assert next(heard)["kind"] == "loading"
+        writer.roll_back(0, 0)
+        writer.write("started", run_id=run.run_id)
+        assert next(heard)["kind"] == "started"
+        writer.roll_back(0, 0)  # as after a kill before the first checkpoint
+        writer.write("started", run_id="again")
+        assert [next(heard)["kind"] for _ in range(2)] == ["resumed", "started"]
+
+
+def test_a_run_taken_to_a_smaller_machine_is_planned_for_that(
+    yofo: Any,
+    short: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert (
+        yofo("train", short, "--set", "train.steps=2", "--set", "train.checkpoint_every=1")[0] == 0
+    )
+    run = runs.list_runs()[0]
+    planned = run.info().limit_gb
+    assert planned and run.info().plan
+    shutil.rmtree(run.checkpoint_path(2))
+    lines = run.events_path.read_text().splitlines(keepends=True)
+    run.events_path.write_text("".join(lines[:-1]))  # it has not finished
+    run.note(limit_gb=1e6)
+    with monkeypatch.context() as patched:
+        patched.setattr("yofo_mlx.machine.main_memory", lambda: 1_000_000)
+        code, _, err = yofo("resume", "last")
+    assert code == 4 and "of memory; there are" in err
+    assert yofo("resume", "last")[0] == 0
+    told = [event["message"] for event in run.events() if event["kind"] == "warning"]
+    assert any(
+        "planned for 1000000.0 GB of memory, this machine has less" in words for words in told
+    )
+    assert run.info().limit_gb == planned
+
+
+def test_ctrl_c_while_a_run_is_born_leaves_one_that_goes_on(
+    yofo: Any,
+    short: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create = launch.create_run
+
+    def interrupted(*arguments: Any) -> Run:
+        run = create(*arguments)
+        os.kill(os.getpid(), signal.SIGINT)
+        return run
+
+    with monkeypatch.context() as patched:
+        patched.setattr(launch, "create_run", interrupted)
+        code, _, err = yofo("train", short, "--set", "train.steps=1")
+    run = runs.list_runs()[0]
+    assert code == 130 and run.status() == "stopped" and f"yofo resume {run.run_id}" in err
+    assert yofo("resume", "last")[0] == 0 and run.status() == "finished"
+
+
+def test_a_run_whose_folder_could_not_be_written_whole_is_no_run(
+    yofo: Any,
+    short: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(*arguments: Any) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, "to_toml", interrupt)
+    assert yofo("train", short)[0] == 130
+    assert not list(runs.paths.runs().iterdir())

@@ -88,7 +88,9 @@ class Conversation:
         if target != self._target:
             self._target = self._context = None
             on_note("stage", {"words": "loading the model"})
-            session.call("load", target.params(), on_note)
+            loaded = session.call("load", target.params(), on_note)
+            for words in loaded.get("notes", ()):
+                on_note("warning", {"words": words})
             self._target = target
             self._check()
         if context != self._context:

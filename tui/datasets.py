@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui.recipes import find_recipes
+from tui.recipes import find_recipes, place
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.recipe_file import load_recipe
@@ -27,6 +27,8 @@ class Collection:
     """A recipe's task sources, or one path the user typed."""
 
     title: str
+    key: str  # no two have the same
+    place: str = ""
     sources: tuple[TaskSource, ...] = ()
     error: YofoError | None = None  # why the recipe cannot be read
 
@@ -57,8 +59,8 @@ def of_recipe(path: Path) -> Collection:
     try:
         recipe = load_recipe(path)
     except YofoError as error:
-        return Collection(path.stem, error=error)
-    return Collection(path.stem, recipe.tasks)
+        return Collection(path.stem, str(path), place(path), error=error)
+    return Collection(path.stem, str(path), place(path), recipe.tasks)
 
 
 def of_path(text: str) -> Collection:
@@ -66,7 +68,7 @@ def of_path(text: str) -> Collection:
     path = Path(text).expanduser()
     if path.suffix == ".toml" and path.is_file():
         return of_recipe(path.absolute())
-    return Collection(text, (TaskSource(source=text),))
+    return Collection(text, text, sources=(TaskSource(source=text),))
 
 
 def is_remote(source: TaskSource) -> bool:

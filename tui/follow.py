@@ -1,8 +1,11 @@
 """How runs stand, read from their folders: no Textual in here, and no MLX."""
 
+import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from tui.curve import Curve, Point
 from yofo_mlx import evaluations, runs
@@ -10,10 +13,12 @@ from yofo_mlx.death import Death, explain, last_words
 from yofo_mlx.evaluations import objects, points
 from yofo_mlx.events import FINAL_KINDS, Event, figure
 from yofo_mlx.runs import Run, Status
+from yofo_mlx.trained import is_edited
 
 ENDED = frozenset({"finished", "stopped", "failed", "died"})
 TROUBLE = frozenset({"failed", "died"})
 SILENT = TROUBLE | {"created"}  # what the console says is all there is
+SHOWN_EVERY_S: Final = 0.3  # while many runs are read for the first time
 KEPT = frozenset({"started", "progress", "step", "eval"})  # kinds whose last event is shown
 
 
@@ -46,6 +51,7 @@ class RunView:
     curves: tuple[ShotCurve, ...] = ()  # on held-out tasks, where `yofo eval` measured them
     warnings: tuple[Event, ...] = ()
     death: Death | None = None
+    is_edited: bool = False  # its recipe.toml, which then does not say what was trained
     console: tuple[str, ...] = ()  # last lines, for a run that cannot speak for itself
 
     @property
@@ -69,7 +75,7 @@ class Follower:
         self._run = run
         self._reader = run.events()
         self._stamp: tuple[int, ...] | None = None
-        self._view = RunView(run, "created", _born(run))
+        self._view = RunView(run, run.status(), runs.born(run))
         self._forget()
 
     def _forget(self) -> None:
@@ -79,6 +85,11 @@ class Follower:
         self._last: dict[str, Event] = {}
         self._end: Event | None = None
         self._busy = False
+
+    @property
+    def view(self) -> RunView:
+        """Return the run as it was last read."""
+        return self._view
 
     def poll(self) -> RunView:
         """Read what is new and return the run as it stands."""
@@ -120,7 +131,7 @@ class Follower:
         return RunView(
             run=self._run,
             status=status,
-            started=_born(self._run),
+            started=runs.born(self._run),
             model=str(started.get("model", "")) if started else "",
             planned=_planned(started),
             step=self._last.get("step"),
@@ -132,6 +143,7 @@ class Follower:
             curves=tuple(curve for _, curves in metrics for curve in curves),
             warnings=tuple(self._warnings),
             death=explain(self._run) if status in TROUBLE else None,
+            is_edited=is_edited(self._run, self._run.info()),
             console=last_words(self._run) if status in SILENT else (),
         )
 
@@ -140,15 +152,36 @@ class Watcher:
     """Follows every run there is."""
 
     def __init__(self) -> None:
-        self._followers: dict[str, Follower] = {}
+        self._followers: dict[Path, Follower] = {}
 
-    def poll(self) -> list[RunView]:
-        """Return all runs as they stand, newest first."""
+    def look(self) -> Iterator[list[RunView]]:
+        """Yield all runs, newest first: at once as they are known, then with what is read of them.
+
+        A run that cannot be read does not keep the others from being shown; why is raised last.
+        """
         found = runs.list_runs()
-        self._followers = {
-            run.run_id: self._followers.get(run.run_id) or Follower(run) for run in found
-        }
-        return [follower.poll() for follower in self._followers.values()]
+        known = self._followers
+        self._followers = {run.path: known.get(run.path) or Follower(run) for run in found}
+        if self._followers.keys() - known.keys():
+            yield self._views()
+        wrong: Exception | None = None
+        shown = time.monotonic()
+        for follower in self._followers.values():
+            try:
+                follower.poll()
+            except OSError:  # a folder that vanished while it was read
+                continue
+            except Exception as error:
+                wrong = wrong or error
+            if time.monotonic() - shown > SHOWN_EVERY_S:
+                shown = time.monotonic()
+                yield self._views()
+        yield self._views()
+        if wrong is not None:
+            raise wrong
+
+    def _views(self) -> list[RunView]:
+        return [follower.view for follower in self._followers.values()]
 
 
 Metrics = list[tuple[str, list[ShotCurve]]]
@@ -199,17 +232,10 @@ def _planned(started: Event | None) -> str:
     return "" if tokens is None else f"{tokens / 1000:,.0f}k tok"
 
 
-def _born(run: Run) -> float:
-    try:
-        return run.recipe_path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
 def _stamp(run: Run) -> tuple[int, ...]:
     """Return what changes when a run is resumed or writes: cheap to compare."""
     stamp: list[int] = []
-    for path in (run.events_path, run.lock_path, run.console_path):
+    for path in (run.events_path, run.lock_path, run.console_path, run.recipe_path):
         try:
             found = path.stat()
         except OSError:

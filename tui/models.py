@@ -3,16 +3,23 @@
 from tui.conversation import Target
 from yofo_mlx import paths, runs
 from yofo_mlx.errors import YofoError
-from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.text import shorten
+from yofo_mlx.trained import trained
 
 
 def choices() -> dict[str, str]:
     """Return what to offer: a value, and the words for it; runs with an adapter first."""
-    usable = [run for run in runs.list_runs() if run.adapter_path.is_dir()]
+    usable = _usable()
     offered = {value_of(run): shorten(run.run_id, 60) for run in usable}
     models = dict.fromkeys(["tiny", *filter(None, map(_model, usable))])
     return offered | {f"model:{model}": f"{shorten(model, 50)} (base)" for model in models}
+
+
+def _usable() -> list[runs.Run]:
+    try:
+        return [run for run in runs.list_runs() if run.adapter_path.is_dir()]
+    except OSError:  # a folder that cannot be read; Runs says so
+        return []
 
 
 def value_of(run: runs.Run) -> str:
@@ -39,6 +46,6 @@ def _stamp(run: runs.Run) -> float:
 
 def _model(run: runs.Run) -> str | None:
     try:
-        return load_recipe(run.recipe_path).model
-    except YofoError:
+        return trained(run).recipe.model
+    except (YofoError, OSError):
         return None

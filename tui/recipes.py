@@ -1,10 +1,12 @@
 """The recipes a user has: the shipped ones, and those in the folder the app was opened in."""
 
-import tomllib
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from yofo_mlx.recipe_file import shipped_recipes
+from yofo_mlx import child
+from yofo_mlx.errors import RunError, YofoError
+from yofo_mlx.recipe_file import read_toml, shipped_recipes
 from yofo_mlx.runs import Run
 
 Starter = Callable[[Path, list[str]], Run]
@@ -12,26 +14,31 @@ Starter = Callable[[Path, list[str]], Run]
 
 def find_recipes(folder: Path | None = None) -> list[Path]:
     """Return the user's own recipes, then the shipped ones, first the one that needs nothing."""
-    own = [path for path in sorted((folder or Path.cwd()).glob("*.toml")) if is_recipe(path)]
-    return own + sorted(shipped_recipes(), key=lambda path: path.stem != "tiny")
+    shipped = sorted(shipped_recipes(), key=lambda path: path.stem != "tiny")
+    found = sorted((folder or Path.cwd()).glob("*.toml"))
+    return [path for path in found if path not in shipped and is_recipe(path)] + shipped
 
 
 def is_recipe(path: Path) -> bool:
     """Tell whether a TOML file looks like a recipe; a broken one still does if it names tasks."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return False
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return "[[tasks]]" in path.read_text(encoding="utf-8")
-    return "tasks" in data
+        return "tasks" in read_toml(path)
+    except YofoError:
+        return "[[tasks]]" in _text(path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def describe(path: Path) -> str:
     """Return a recipe's own line about itself."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        data = read_toml(path)
+    except YofoError:
         return "cannot be read as it is; starting it shows why"
     return str(data.get("description") or data.get("model", ""))
 
@@ -49,7 +56,18 @@ def resume_detached(run: Run) -> None:
 
 
 def start_detached(recipe: Path, changes: list[str]) -> Run:
-    """Start a run that outlives the app."""
-    from yofo_mlx import launch
-
-    return launch.start(recipe, changes)
+    """Start a run that outlives the app; the command line checks all that it checks for anybody."""
+    options = [f"--set={change}" for change in changes]
+    done = subprocess.run(
+        child.command("yofo_mlx.cli", "train", str(recipe), "--detach", *options),
+        env=child.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode == 0:
+        return Run(Path(done.stdout.rstrip("\n")))
+    _, found, said = done.stderr.rpartition("error: ")
+    message, _, hint = said.strip().partition("\n")
+    raise RunError(message if found else f"no run was started: {message}", hint.strip())

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -77,7 +78,10 @@ def main() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Put the null device where the shell closed one, before a file of ours gets its number."""
+    """Make the standard streams take any text; closed ones become the null device.
+
+    That is before a file of ours gets the number of a closed one.
+    """
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(descriptor)
@@ -87,12 +91,19 @@ def _open_standard_streams() -> None:
                 os.dup2(null, descriptor)
                 os.close(null)
             setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):  # what its encoding lacks is shown by its number
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _reader_left() -> ExitCode:
     """Let nothing more be flushed to a reader of our output that is gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _forget_output()
     return ExitCode.OK
+
+
+def _forget_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _complain(error: YofoError) -> ExitCode:
@@ -107,8 +118,12 @@ def _complain(error: YofoError) -> ExitCode:
 
 def _complain_of_disk(error: OSError) -> ExitCode:
     from yofo_mlx import paths
-    from yofo_mlx.files import disk_error
+    from yofo_mlx.files import FULL, disk_error, is_full
 
+    if error.errno in FULL and error.filename is None and not is_full(paths.runs()):
+        _forget_output()
+        wrong = f"standard output cannot be written: {error.strerror}"
+        return _complain(YofoError(wrong, "send it elsewhere, or make room there"))
     return _complain(disk_error(error, paths.runs()))
 
 

@@ -5,13 +5,13 @@ An abort in Metal or a kill is past any `except`; what is left is what was print
 
 import os
 import re
-import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from yofo_mlx import __version__, runs
+from yofo_mlx import __version__
+from yofo_mlx.events import last_event
+from yofo_mlx.files import is_full
 from yofo_mlx.runs import Run
 from yofo_mlx.text import shorten
 
@@ -20,7 +20,6 @@ WATCHDOG: Final = "GPU watchdog"
 DISK: Final = "disk full"
 KILLED: Final = "killed"
 SHOWN: Final = 12  # lines
-_LITTLE: Final = 2**20  # bytes: a disk with less is full
 _BEGIN: Final = "=== yofo"
 
 
@@ -98,7 +97,7 @@ def explain(run: Run) -> Death | None:
 
     Says nothing about a run that is still alive: its last words are not its last.
     """
-    last = runs.last_event(run.events_path)
+    last = last_event(run.events_path)
     if last is not None and last["kind"] in ("finished", "stopped"):
         return None
     words = last_words(run)
@@ -106,15 +105,8 @@ def explain(run: Run) -> Death | None:
         message, hint = str(last.get("message", "")), str(last.get("hint", ""))
         return Death(str(last.get("cause", "")), message, hint, words)
     foreign = [line for line in words if not _OWN.search(line)]
-    cause = find_cause("\n".join(foreign)) or (_FULL_NOW if _is_full(run.path) else _SILENT)
+    cause = find_cause("\n".join(foreign)) or (_FULL_NOW if is_full(run.path) else _SILENT)
     return Death(cause.name, cause.words, cause.hint, words)
-
-
-def _is_full(path: Path) -> bool:
-    try:
-        return shutil.disk_usage(path).free < _LITTLE
-    except OSError:
-        return False
 
 
 def find_cause(text: str) -> Cause | None:

@@ -25,7 +25,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,9 +34,15 @@ from yofo_mlx.files import patiently, replacing, sync, sync_folder
 VERSION: Final = 1
 FINAL_KINDS: Final = frozenset({"finished", "stopped", "failed"})
 MAX_READ: Final = 4 * 1024 * 1024
+BLOCK: Final = 256 * 1024
 PAST_FILE: Final = "past.jsonl"
 
 Event = dict[str, Any]
+
+
+def new_event(kind: str, **fields: Any) -> Event:
+    """Return an event of now."""
+    return {"v": VERSION, "t": round(time.time(), 3), "kind": kind} | fields
 
 
 class EventWriter:
@@ -56,7 +62,7 @@ class EventWriter:
 
     def write(self, kind: str, **fields: Any) -> Event:
         """Append one event and return it; raise OSError if the disk does not take it."""
-        event = {"v": VERSION, "t": round(time.time(), 3), "kind": kind} | fields
+        event = new_event(kind, **fields)
         line = _line(event)
         patiently(lambda: self.append(line), "the event stream")
         if kind in FINAL_KINDS:
@@ -83,7 +89,7 @@ class EventWriter:
         The lines are kept in `past.jsonl`, followed by a `resumed` event, which is returned. The
         stream is replaced, not shortened in place, so that a reader can tell.
         """
-        resumed = {"v": VERSION, "t": round(time.time(), 3), "kind": "resumed", "step": step}
+        resumed = new_event("resumed", step=step)
         whole = self.path.read_bytes()
         position = min(position, _end_of_training(whole))
         lost = [event for line in whole[position:].splitlines() if (event := parse(line))]
@@ -174,6 +180,49 @@ def parse(line: bytes) -> Event | None:
         return None
     known = isinstance(event, dict) and isinstance(event.get("kind"), str)
     return event if known and isinstance(event.get("t"), int | float) else None
+
+
+def first_event(path: Path) -> Event | None:
+    """Return the event on the first line of a stream."""
+    try:
+        with path.open("rb") as file:
+            return parse(file.readline(1 << 20))
+    except OSError:
+        return None
+
+
+def last_event(path: Path) -> Event | None:
+    """Return the last whole event of a stream."""
+    return next(backwards(path), None)
+
+
+def backwards(path: Path, kinds: Collection[str] = ()) -> Iterator[Event]:
+    """Yield the events of a stream, or those of some kinds, the last one first."""
+    marks = [json.dumps(kind).encode() for kind in kinds]
+    for line in _lines_backwards(path):
+        if marks and not any(mark in line for mark in marks):  # spares most lines the parsing
+            continue
+        event = parse(line)
+        if event is not None and (not kinds or event["kind"] in kinds):
+            yield event
+
+
+def _lines_backwards(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, the last one first, none if it is missing."""
+    try:
+        with path.open("rb") as file:
+            end, rest = file.seek(0, os.SEEK_END), b""
+            while end > 0:
+                start = max(0, end - BLOCK)
+                file.seek(start)
+                rest, *lines = (file.read(end - start) + rest).split(b"\n")
+                yield from reversed(lines)
+                if len(rest) > MAX_READ:  # a line longer than a bite is no event
+                    rest = b""
+                end = start
+            yield rest
+    except OSError:
+        return
 
 
 def figure(event: Event | None, field: str) -> float | None:

@@ -16,6 +16,7 @@ from yofo_mlx.errors import RunError
 from yofo_mlx.talk import say
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+LITTLE = 2**20  # bytes: a disk with less is full
 PART = ".part."  # how temporary names begin
 WAITS_S = (1, 4, 15, 40)  # between attempts at a full disk: somebody may be making room
 _FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: past the drive's own cache
@@ -116,6 +117,14 @@ def disk_error(error: OSError, path: Path) -> RunError:
     if not path.exists():
         return RunError(f"{path} has gone: {words}", "is its volume still connected?")
     return RunError(f"{place}: {words}", "check the disk; then `yofo resume` goes on")
+
+
+def is_full(path: Path) -> bool:
+    """Tell whether the disk of a folder has next to no room."""
+    try:
+        return shutil.disk_usage(path).free < LITTLE
+    except OSError:
+        return False
 
 
 def why_not_written(folder: Path, nbytes: int) -> OSError:

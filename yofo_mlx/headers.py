@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.models import asking_hub, is_on_hub
+from yofo_mlx.modelnames import is_on_hub
+from yofo_mlx.models import asking_hub
 
 WEIGHTS = "model*.safetensors"  # what mlx-lm loads
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}

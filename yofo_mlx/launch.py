@@ -2,16 +2,12 @@
 
 import shutil
 import subprocess
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from yofo_mlx import child, runs
 from yofo_mlx.files import disk_error, sync_folder, write_text
 from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import load_recipe, to_toml, validate
+from yofo_mlx.recipe_file import to_toml
 from yofo_mlx.runs import Run
-from yofo_mlx.tasks.registry import load_tasks
 
 
 def create_run(recipe: Recipe, name: str) -> Run:
@@ -19,47 +15,19 @@ def create_run(recipe: Recipe, name: str) -> Run:
     run = runs.create(name)
     try:
         write_text(run.recipe_path, to_toml(recipe))
-        runs.save_info(run, first_info(recipe))
+        run.note(recipe=recipe.model_dump(mode="json"))
         sync_folder(run.path.parent)
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(run.path, ignore_errors=True)
-        raise disk_error(error, run.path.parent) from error
+        if isinstance(error, OSError):
+            raise disk_error(error, run.path.parent) from error
+        raise
     return run
 
 
-def first_info(recipe: Recipe) -> dict[str, Any]:
-    """Return what run.json holds from the first."""
-    return {"format": runs.FORMAT, "recipe": recipe.model_dump(mode="json")}
-
-
-def run_recipe(run: Run) -> tuple[Recipe, list[tuple[str, str]]]:
-    """Return the recipe that a run began with, and warnings of what no longer says the same."""
-    if (began := run.info().get("recipe")) is None:
-        message = f"{run.path / 'run.json'} is missing or damaged"
-        hint = "the run goes on by its recipe.toml; what it was made with is not known any more"
-        return load_recipe(run.recipe_path), [(message, hint)]
-    recipe = validate(began, str(run.path / "run.json"))
-    try:
-        if run.recipe_path.read_text(encoding="utf-8") == to_toml(recipe):
-            return recipe, []
-    except (OSError, ValueError):
-        pass
-    message = f"{run.recipe_path} was edited after the run began"
-    return recipe, [(message, "the run goes on as it began; start a new one for the new recipe")]
-
-
-def start(
-    recipe_path: Path,
-    overrides: Sequence[str] = (),
-    name: str | None = None,
-    *,
-    force: bool = False,
-    restarts: int = 0,
-) -> Run:
-    """Check a recipe and its data, create its run and train it detached."""
-    recipe = load_recipe(recipe_path, overrides)
-    load_tasks(recipe.tasks, recipe.seed, Path.cwd(), str(recipe_path))
-    run = create_run(recipe, name or recipe_path.stem)
+def start(recipe: Recipe, name: str, *, force: bool = False, restarts: int = 0) -> Run:
+    """Create a run of a recipe and train it detached."""
+    run = create_run(recipe, name)
     detach(run, force=force, restarts=restarts)
     return run
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from yofo_mlx.errors import RecipeError, YofoError
+from yofo_mlx.modelnames import EMBEDDED, is_folder, is_path
 from yofo_mlx.spm import check_tokenizer
 from yofo_mlx.text import reason, shorten
 
-EMBEDDED = "tiny"
 _POINTER = b"version https://git-lfs"
 T = TypeVar("T")
 
@@ -84,18 +84,6 @@ def model_config(path: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def is_on_hub(name: str) -> bool:
-    """Tell whether a model is named by its id on the hub."""
-    return name != EMBEDDED and not _is_folder(name)
-
-
-def _is_folder(name: str) -> bool:
-    try:
-        return Path(name).expanduser().is_dir()
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
-        return False
-
-
 def model_path(name: str, revision: str | None = None, *, weights: bool = True) -> Path:
     """Return the directory of a model, downloading it from the hub where needed.
 
@@ -103,11 +91,11 @@ def model_path(name: str, revision: str | None = None, *, weights: bool = True) 
     """
     if name == EMBEDDED:
         return Path(__file__).parent / "tiny" / "model"
-    if not is_on_hub(name):
+    if is_path(name) and is_folder(name):
         path = Path(name).expanduser()
         model_config(path)
         return path
-    if name.count("/") != 1 or name.startswith((".", "/", "~")) or os.path.lexists(name):
+    if is_path(name) or name.count("/") != 1:
         raise RecipeError(
             f"there is no model '{shorten(name, 200)}'",
             "give a hub id (owner/name), a model directory, or `tiny`",
@@ -116,13 +104,13 @@ def model_path(name: str, revision: str | None = None, *, weights: bool = True) 
 
 
 def _download(name: str, revision: str | None, *, weights: bool) -> Path:
+    from huggingface_hub import snapshot_download  # mlx-lm's would take a folder of this name
     from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS
-    from mlx_lm.utils import _download as mlx_lm_download
 
     small = [pattern for pattern in DEFAULT_ALLOW_PATTERNS if not pattern.endswith(".safetensors")]
     patterns = DEFAULT_ALLOW_PATTERNS if weights else small
     with asking_hub(name, revision):
-        return mlx_lm_download(name, revision=revision, allow_patterns=patterns)
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
 
 
 @contextmanager

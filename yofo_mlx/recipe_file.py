@@ -3,6 +3,7 @@
 import difflib
 import glob
 import json
+import os
 import tomllib
 from collections.abc import Sequence
 from datetime import date
@@ -14,8 +15,9 @@ from pydantic_core import ErrorDetails
 
 from yofo_mlx import paths
 from yofo_mlx.errors import RecipeError
+from yofo_mlx.modelnames import EMBEDDED, is_path
 from yofo_mlx.recipe import Recipe
-from yofo_mlx.text import shorten
+from yofo_mlx.text import escaped, shorten
 
 # A recipe gives one of these; setting it takes the other one back.
 _EITHER = {"train.steps": "tokens", "train.tokens": "steps"}
@@ -48,49 +50,89 @@ def shipped_recipes() -> list[Path]:
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read and validate a recipe file with `section.key=value` overrides on top."""
+    return resolve(read_toml(path), str(path), path.parent, overrides)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a recipe file holds, with or without a byte order mark."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        if "\0" not in text:  # there are some in UTF-16
+            return tomllib.loads(text)
     except OSError as error:
         raise RecipeError(
             f"{path}: {error.strerror}", "check the path and its permissions"
         ) from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
+    except UnicodeDecodeError:
+        pass
     except (ValueError, RecursionError) as error:
         raise RecipeError(
             f"{path} is not valid TOML: {shorten(str(error), 200)}", "mend the line it names"
         ) from error
-    for override in overrides:
-        apply_override(data, override)
-    return _absolute(validate(data, str(path)), path.parent)
+    raise RecipeError(f"{path} is not UTF-8 text", "save it as UTF-8")
 
 
-def _absolute(recipe: Recipe, folder: Path) -> Recipe:
-    """Make paths absolute that are relative to the recipe's folder or to the current one."""
+def resolve(
+    data: dict[str, Any], place: str, folder: Path | None, overrides: Sequence[str] = ()
+) -> Recipe:
+    """Validate parsed TOML with overrides on top, and write down once what its names stand for.
 
-    def find(name: str) -> str:
-        for start in (folder, Path.cwd()):
-            if found := _found(name, start):
-                return str(found.absolute())
+    Paths are relative to the recipe's folder, else to the current one; an override's the other way
+    round. A folder that is there is a model before an id on the hub is. What is relative afterwards
+    is an id, wherever the recipe is used: without `folder` this was done before, and only what the
+    overrides name is looked up.
+    """
+    given = [apply_override(data, override) for override in overrides]
+    recipe = validate(data, place)
+
+    def find(name: str, key: str) -> str:
+        starts = [folder, Path.cwd()] if folder else []
+        is_given = any(f"{key}.".startswith(f"{one}.") for one in given)
+        return _absolute(name, [Path.cwd(), *starts] if is_given else starts)
+
+    tasks = tuple(
+        task.model_copy(update={"source": find(task.source, f"tasks.{index}.source")})
+        for index, task in enumerate(recipe.tasks)
+    )
+    return recipe.model_copy(update={"tasks": tasks, "model": find(recipe.model, "model")})
+
+
+def model_here(name: str) -> str:
+    """Return what a model's name stands for in the current folder."""
+    return _absolute(name, [Path.cwd()])
+
+
+def _absolute(name: str, starts: Sequence[Path]) -> str:
+    """Return what a name stands for: an absolute path, or the name of something that is no path."""
+    found = next((there for start in starts if (there := _found(name, start))), None)
+    if found is None and is_path(name) and not name.startswith("~") and starts:
+        found = starts[0] / name
+    if found is None or name == EMBEDDED:
         return name
-
-    tasks = tuple(task.model_copy(update={"source": find(task.source)}) for task in recipe.tasks)
-    is_path = recipe.model.startswith((".", "~", "/"))
-    model = find(recipe.model) if is_path else recipe.model
-    return recipe.model_copy(update={"tasks": tasks, "model": model})
+    try:
+        (path := str(found.absolute())).encode()
+    except UnicodeEncodeError:
+        raise RecipeError(
+            f"{found.absolute()}: no recipe can hold a path that is not UTF-8",
+            "rename its folder",
+        ) from None
+    return path
 
 
 def _found(name: str, start: Path = Path()) -> Path | None:
     """Return the path of what is there, or of a pattern that something matches."""
     try:
         path = start / Path(name).expanduser()
-        return path if path.exists() or any(glob.iglob(str(path))) else None  # noqa: PTH207 - any
+        return path if os.path.lexists(path) or any(glob.iglob(str(path))) else None  # noqa: PTH207 - any
     except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
         return None
 
 
-def apply_override(data: dict[str, Any], override: str) -> None:
-    """Set one dotted key, such as `optimizer.learning_rate=2e-4` or `tasks.0.limit=100`."""
+def apply_override(data: dict[str, Any], override: str) -> str:
+    """Set one dotted key, such as `optimizer.learning_rate=2e-4` or `tasks.0.limit=100`; return it.
+
+    An index one past the last adds a table.
+    """
     key, found, text = override.partition("=")
     shown = f"--set '{shorten(override, 100)}'"
     if not found or not all(parts := key.strip().split(".")):
@@ -111,10 +153,13 @@ def apply_override(data: dict[str, Any], override: str) -> None:
             table.pop(other, None)
     else:
         raise RecipeError(f"{shown}: the key is inside a plain value", "check the key")
+    return key.strip()
 
 
 def _step(table: Any, part: str, shown: str) -> Any:
     if isinstance(table, list):
+        if part == str(len(table)):  # one more of them
+            table.append({})
         return table[_index(table, part, shown)]
     if isinstance(table, dict):
         return table.setdefault(part, {})
@@ -203,7 +248,11 @@ def _section_type(section: type[BaseModel], name: str) -> Any:
 
 
 def to_toml(recipe: Recipe) -> str:
-    """Write a recipe as TOML; defaults are spelled out, so that it stays what it was."""
+    """Write a recipe as TOML; defaults are spelled out, so that it stays what it was.
+
+    What a terminal would obey is written as TOML's own escapes.
+    """
     import tomlkit
 
-    return tomlkit.dumps(recipe.model_dump(mode="json", exclude_none=True))
+    text = tomlkit.dumps(recipe.model_dump(mode="json", exclude_none=True))
+    return escaped(text, keep="\n")

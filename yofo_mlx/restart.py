@@ -57,15 +57,13 @@ def shrink(run: Run) -> tuple[str, str] | None:
 
 def _shrink(run: Run, cause: str) -> int | None:
     """Lower the chunk that run.json allows, after an out-of-memory the memory too."""
-    plans = [event for event in run.events() if event["kind"] == "plan"]
-    if not plans:
+    if (plan := run.info().plan) is None:
         return None
-    plan, info = plans[-1], run.info()
-    chunk = max(plan["chunk"] // 2, LEAST_CHUNK) if plan["chunk"] else FIRST_CHUNK
+    chunk = max(plan.chunk // 2, LEAST_CHUNK) if plan.chunk else FIRST_CHUNK
     change: dict[str, Any] = {"largest_chunk": chunk}
     if cause == MEMORY:
-        change["limit_gb"] = round(plan["model_gb"] + LESS * plan["step_gb"], 4)
-    runs.save_info(run, info | change)
+        change["limit_gb"] = round(plan.model_gb + LESS * plan.step_gb, 4)
+    run.note(**change)
     return chunk
 
 

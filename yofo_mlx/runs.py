@@ -9,26 +9,27 @@ evaluations/  what `yofo eval` measured, a file each
 """
 
 import fcntl
-import json
 import os
-import re
 import shlex
+import shutil
 import stat
 import time
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from yofo_mlx import paths
+from yofo_mlx import paths, runinfo
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.events import Event, EventReader, parse
-from yofo_mlx.files import disk_error, write_text
+from yofo_mlx.events import EventReader, figure, first_event, last_event
+from yofo_mlx.files import FULL, disk_error
+from yofo_mlx.runinfo import FORMAT, RunInfo
 from yofo_mlx.text import shorten
 
 FILES = "recipe.toml run.json events.jsonl past.jsonl console.log lock stop".split()
-FORMAT = 1  # of a run folder; a newer one is refused
 Status = Literal["created", "running", "stopping", "finished", "stopped", "failed", "died"]
 
 
@@ -91,17 +92,19 @@ class Run:
         """Return a reader of the event stream, at its start."""
         return EventReader(self.events_path)
 
-    def info(self) -> dict[str, Any]:
-        """Return run.json, empty if it is missing or damaged."""
-        try:
-            info = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return info if isinstance(info, dict) else {}
+    def info(self) -> RunInfo:
+        """Return run.json, with defaults for what is missing or damaged."""
+        return runinfo.read(self.path)
+
+    def note(self, **fields: Any) -> RunInfo:
+        """Put fields into run.json and return it as it is then."""
+        info = self.info().updated(**fields)
+        runinfo.write(self.path, info)
+        return info
 
     def check_format(self) -> None:
         """Refuse a folder that a newer version wrote."""
-        found = self.info().get("format", FORMAT)
+        found = self.info().format
         if not isinstance(found, int) or found > FORMAT:
             raise RunError(
                 f"run {self.run_id} was made by a newer yofo (run folders of format {found})",
@@ -131,21 +134,52 @@ class Run:
 
 
 def create(name: str) -> Run:
-    """Create a new run folder named after the time and `name`."""
-    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug(name)}"
+    """Create a new run folder named after the time and `name`, numbered after all there are."""
+    folder, stem = paths.runs(), f"{time.strftime('%Y%m%d-%H%M%S')}-{slug(name)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _one_at_a_time(folder):
+            number = 1 + max((_number(path) for path in folder.iterdir()), default=0)
+            run = Run(_new_folder(folder, stem))
+            _begin(run, number)
+    except OSError as error:
+        if error.errno in FULL:
+            raise disk_error(error, folder) from error
+        raise RunError(
+            f"cannot create the run folder {folder / stem}: {error.strerror}",
+            "set YOFO_HOME to a folder you can write to",
+        ) from error
+    return run
+
+
+def _begin(run: Run, number: int) -> None:
+    try:
+        run.note(number=number, created=time.time())
+    except BaseException:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
+def _new_folder(folder: Path, stem: str) -> Path:
     for number in range(1000):
-        path = paths.runs() / (stem if number == 0 else f"{stem}-{number}")
+        path = folder / (stem if number == 0 else f"{stem}-{number}")
         try:
-            path.mkdir(parents=True)
+            path.mkdir()
         except FileExistsError:
             continue
-        except OSError as error:
-            raise RunError(
-                f"cannot create the run folder {path}: {error.strerror}",
-                "set YOFO_HOME to a folder you can write to",
-            ) from error
-        return Run(path)
+        return path
     raise RunError(f"no free name for a run folder like {stem}", "remove old runs")
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let nobody else number a run meanwhile."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def find(name: str) -> Run:
@@ -162,7 +196,8 @@ def _find(name: str) -> Run:
     if name == "last" and everyone:
         return everyone[0]
     exact = [run for run in everyone if run.run_id == name]
-    matches = exact or [run for run in everyone if name in run.run_id]
+    part = _folded(name)
+    matches = exact or [run for run in everyone if part in _folded(run.run_id)]
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -186,25 +221,65 @@ def list_runs() -> list[Run]:
     if not folder.is_dir():
         return []
     found = [Run(path) for path in folder.iterdir() if _is_run(path)]
-    return sorted(found, key=_age, reverse=True)
+    return sorted(found, key=_place, reverse=True)
 
 
 def _is_run(path: Path) -> bool:
-    """Tell whether a folder is a run: no pipe to wait for, no link to write through."""
+    """Tell whether a folder is a run: it has a recipe, and nothing to stumble over."""
     try:
-        modes = [(path / name).lstat().st_mode for name in FILES if os.path.lexists(path / name)]
-        return (path / "recipe.toml").is_file() and all(map(_is_own, modes))
+        return (path / "recipe.toml").is_file() and _is_sound(path)
     except (OSError, ValueError):  # such as a name that is too long
         return False
 
 
-def _is_own(mode: int) -> bool:
-    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+def _is_sound(path: Path) -> bool:
+    """Tell whether a run's files are files: no pipe to wait for, no link to write through."""
+    modes = [(path / name).lstat().st_mode for name in FILES if os.path.lexists(path / name)]
+    return all(stat.S_ISREG(mode) or stat.S_ISDIR(mode) for mode in modes)
 
 
-def _age(run: Run) -> tuple[str, int]:
-    """Order by the time in the id, then, within a second, by the recipe's time."""
-    return run.run_id[: len("20260101-000000")], run.recipe_path.stat().st_mtime_ns
+def _place(run: Run) -> tuple[int, float, str]:
+    """Order by the number that a run got when it was created; older ones by their beginning.
+
+    The name of a folder may be changed, and a clock may be set back or be of another zone.
+    """
+    return *_origin_of(run), run.run_id
+
+
+def _number(path: Path) -> int:
+    return runinfo.read(path).number if path.is_dir() and _is_sound(path) else 0
+
+
+def born(run: Run) -> float:
+    """Return when a run was created or, if that is not known, began; seconds since the epoch."""
+    return _origin_of(run)[1]
+
+
+def _origin_of(run: Run) -> tuple[int, float]:
+    return _origin(run.path, _stamp(run.path / runinfo.FILE), run.events_path.exists())
+
+
+@lru_cache(maxsize=4096)
+def _origin(folder: Path, stamp: object, has_events: bool) -> tuple[int, float]:
+    """Return a run's number and its birth; they change at most when the other arguments do."""
+    info, run = runinfo.read(folder), Run(folder)
+    if info.created is not None:
+        return info.number, info.created
+    if (began := figure(first_event(run.events_path), "t")) is not None:
+        return info.number, began
+    try:
+        return info.number, run.recipe_path.stat().st_mtime
+    except OSError:
+        return info.number, 0.0
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file does."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def holder(run: Run) -> int | None:
@@ -269,27 +344,12 @@ def _take(file: TextIO) -> bool:
     return False
 
 
-def last_event(path: Path) -> Event | None:
-    """Return the last whole event of a stream."""
-    events = (parse(line) for line in reversed(tail(path)))
-    return next((event for event in events if event is not None), None)
-
-
-def tail(path: Path, size: int = 256 * 1024) -> list[bytes]:
-    """Return the lines in the last bytes of a file, none if it is missing."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
-            return file.read().splitlines()
-    except OSError:
-        return []
-
-
-def save_info(run: Run, info: dict[str, Any]) -> None:
-    """Write run.json."""
-    write_text(run.path / "run.json", json.dumps(info, indent=2, ensure_ascii=False) + "\n")
-
-
 def slug(name: str) -> str:
-    """Reduce a name to what is safe in a folder name."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "run"
+    """Reduce a name to letters and digits, of any script, and dashes between them."""
+    folded = unicodedata.normalize("NFC", name.lower())
+    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in folded)
+    return "-".join("".join(kept).split())[:40].strip("-") or "run"
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

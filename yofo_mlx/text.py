@@ -1,6 +1,8 @@
 """Text that comes from data, made safe to print."""
 
+import json
 import re
+from typing import Any
 
 # C0 and C1 controls, bidirectional overrides, invisible separators and stray surrogates: what a
 # terminal would obey, or what would make a line look other than it is.
@@ -14,6 +16,16 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 def printable(text: str, keep: str = "") -> str:
     """Return `text` with control characters escaped visibly, except those in `keep`."""
     return _UNSAFE.sub(lambda found: _escape(found[0], keep), text)
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """Return `text` with control characters escaped as JSON and TOML do it in strings."""
+    return _UNSAFE.sub(lambda found: found[0] if found[0] in keep else _unicode(found[0]), text)
+
+
+def json_line(value: Any) -> str:
+    """Return a value as JSON on one line of ASCII without control characters."""
+    return escaped(json.dumps(value))
 
 
 def shorten(text: str, width: int = 80) -> str:
@@ -35,7 +47,11 @@ def _escape(character: str, keep: str) -> str:
     if character in keep:
         return character
     code = ord(character)
-    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else _unicode(character))
+
+
+def _unicode(character: str) -> str:
+    return f"\\u{ord(character):04x}"
 
 
 def size(nbytes: float) -> str:

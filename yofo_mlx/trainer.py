@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yofo_mlx.checkpoints import TrainerState
-from yofo_mlx.events import Event, EventWriter
+from yofo_mlx.events import Event, EventWriter, new_event
 from yofo_mlx.models import Base
 from yofo_mlx.plan import Planner
 from yofo_mlx.recipe import Recipe
@@ -38,6 +38,14 @@ class Trainer:
         event = self.writer.write(kind, **fields)
         self.on_event(event)
         return event
+
+    def emit_progress(self, step: int, done: int, total: int, phase: str, *, is_kept: bool) -> None:
+        """Show how far something is; write it only if it `is_kept`."""
+        fields = {"step": step, "done": done, "total": total, "phase": phase}
+        if is_kept:
+            self.emit("progress", **fields)
+        else:
+            self.on_event(new_event("progress", **fields))
 
     def warn(self, message: str, hint: str) -> None:
         """Write a warning, unless the stream has it from before a resume."""

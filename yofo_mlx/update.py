@@ -16,7 +16,8 @@ from yofo_mlx.exactness import check_exactness
 from yofo_mlx.longcontext import Dials, Progress, loss_and_gradients
 from yofo_mlx.trainer import Trainer
 
-PROGRESS_EVERY_S = 1.0
+PROGRESS_EVERY_S = 1.0  # shown
+KEPT_EVERY_S = 10.0  # written: a long step must not bury what came before it
 
 
 class StepLeft(Exception):
@@ -92,19 +93,21 @@ def _dials(trainer: Trainer, batches: list[Batch]) -> list[Dials | None]:
 
 
 def _progress(trainer: Trainer, place: int, batches: int) -> Progress:
-    """Return what tells of the pieces of a step, about once a second, and may leave it."""
-    told = time.monotonic()
+    """Return what tells of the pieces of a step now and then, and may leave it."""
+    began = told = time.monotonic()
+    kept = began - KEPT_EVERY_S
 
     def progress(done: int, total: int, phase: str) -> None:
-        nonlocal told
+        nonlocal told, kept
         if trainer.should_leave():
             raise StepLeft
-        if time.monotonic() - told >= PROGRESS_EVERY_S:
-            told = time.monotonic()
-            done, total = done + place * total, total * batches
-            trainer.emit(
-                "progress", step=trainer.state.step + 1, done=done, total=total, phase=phase
-            )
+        now = time.monotonic()
+        if now - told < PROGRESS_EVERY_S:
+            return
+        told, is_kept = now, now - kept >= KEPT_EVERY_S
+        kept = now if is_kept else kept
+        done, total = done + place * total, total * batches
+        trainer.emit_progress(trainer.state.step + 1, done, total, phase, is_kept=is_kept)
 
     return progress
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tui.conversation import Context, Conversation, Target
 from tui.curve import Curve, smoothed
-from tui.follow import Watcher
+from tui.follow import RunView, Watcher
 from tui.widgets.braille import Canvas
 from tui.widgets.text_field import neutralised
 from tui.words import age, duration, number, one_line, safe
@@ -49,6 +49,11 @@ def test_a_line_outside_the_canvas_draws_nothing_wrong(x0: int, y0: int, x1: int
     assert all(sum(len(text) for text, _ in row) == 5 for row in canvas.rows())
 
 
+def look(watcher: Watcher) -> list[RunView]:
+    """Return what a watcher has found out in the end."""
+    return list(watcher.look())[-1]
+
+
 def test_a_resumed_run_is_running_again_and_what_it_took_back_forgotten(run_folder: Any) -> None:
     folder = run_folder("twice").steps(2)
     position = folder.writer.position
@@ -56,12 +61,12 @@ def test_a_resumed_run_is_running_again_and_what_it_took_back_forgotten(run_fold
     folder.step(4, 9.0)
     folder.writer.write("failed", step=4, message="no", hint="")
     watcher = Watcher()
-    assert watcher.poll()[0].status == "failed"
+    assert look(watcher)[0].status == "failed"
     with folder.trained():
         folder.writer.roll_back(position, 2)
-        assert watcher.poll()[0].steps_done == 2
+        assert look(watcher)[0].steps_done == 2
         folder.step(3, 1.0)
-        view = watcher.poll()[0]
+        view = look(watcher)[0]
         assert view.status == "running"
         assert view.end is None
         assert [x for x, _ in view.losses] == [1, 2, 3]
@@ -72,7 +77,7 @@ def test_the_last_end_of_several_counts(run_folder: Any) -> None:
     folder = run_folder("ends").steps(2)
     for kind in ("stopped", "failed", "stopped"):
         folder.writer.write(kind, step=2, message="no", hint="", reason="asked")
-        view = Watcher().poll()[0]
+        view = look(Watcher())[0]
         assert view.end is not None and view.end["kind"] == view.status == kind
 
 
@@ -80,16 +85,16 @@ def test_a_run_that_ended_is_not_read_again(run_folder: Any) -> None:
     folder = run_folder("over").steps(2)
     folder.writer.write("finished", step=2, best_step=2, seconds=1.0)
     watcher = Watcher()
-    first = watcher.poll()[0]
-    assert watcher.poll()[0] is first
+    first = look(watcher)[0]
+    assert look(watcher)[0] is first
 
 
 def test_a_removed_run_is_forgotten(run_folder: Any) -> None:
     folder = run_folder("gone")
     watcher = Watcher()
-    assert len(watcher.poll()) == 1
+    assert len(look(watcher)) == 1
     folder.run.recipe_path.unlink()
-    assert watcher.poll() == []
+    assert look(watcher) == []
 
 
 def test_the_console_is_read_as_a_terminal_would_have_left_it(run_folder: Any) -> None:

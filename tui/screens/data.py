@@ -8,12 +8,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, OptionList
 from textual.widgets.option_list import Option
 from textual.worker import get_current_worker
 
 from tui.datasets import Collection, DataSet, collections, is_remote, of_path, read
+from tui.screens.recovery import Recovering
 from tui.widgets.data_detail import DataDetail
 from tui.widgets.data_table import DataTableOfSets, Row
 from tui.widgets.places import Places
@@ -27,7 +27,7 @@ EMPTY = Content.assemble(
 )  # fmt: skip
 
 
-class DataScreen(Screen[None]):
+class DataScreen(Recovering):
     """Recipes and paths on the left, their data sets on the right, the selected one below."""
 
     CSS_PATH = "data.tcss"
@@ -49,9 +49,9 @@ class DataScreen(Screen[None]):
     class Done(Message):
         """A source of a collection was read."""
 
-        def __init__(self, title: str, index: int, sets: list[DataSet]) -> None:
+        def __init__(self, key: str, index: int, sets: list[DataSet]) -> None:
             super().__init__()
-            self.title, self.index, self.sets = title, index, sets
+            self.key, self.index, self.sets = key, index, sets
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,18 +80,18 @@ class DataScreen(Screen[None]):
 
     @on(Found)
     def _found(self, message: Found) -> None:
-        typed = [known for known in self._collections if known.title not in _titles(message.found)]
+        typed = [known for known in self._collections if known.key not in _keys(message.found)]
         self._list(message.found + [known for known in typed if known.sources])
 
     def _list(self, found: list[Collection], highlight: str | None = None) -> None:
         self._collections = found
         options = self.query_one(OptionList)
-        chosen = highlight or (self._chosen.title if self._chosen else None)
+        chosen = highlight or (self._chosen.key if self._chosen else None)
         options.clear_options()
-        options.add_options([Option(_option(one), id=one.title) for one in found])
-        titles = [one.title for one in found]
+        options.add_options([Option(_option(one), id=one.key) for one in found])
+        keys = [one.key for one in found]
         if found:
-            options.highlighted = titles.index(chosen) if chosen in titles else 0
+            options.highlighted = keys.index(chosen) if chosen in keys else 0
         self.query_one("#lists").display = bool(found)
         self._show()
 
@@ -113,8 +113,8 @@ class DataScreen(Screen[None]):
     def _read_missing(self) -> None:
         chosen = self._chosen
         if chosen is not None:
-            done = {index for title, index in self._sets if title == chosen.title}
-            asked = {index for title, index in self._asked if title == chosen.title}
+            done = {index for key, index in self._sets if key == chosen.key}
+            asked = {index for key, index in self._asked if key == chosen.key}
             self._read(chosen, done, asked)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="read")
@@ -124,12 +124,12 @@ class DataScreen(Screen[None]):
             if worker.is_cancelled:
                 return
             if index not in done and (index in asked or not is_remote(source)):
-                self.post_message(self.Done(chosen.title, index, read(source)))
+                self.post_message(self.Done(chosen.key, index, read(source)))
 
     @on(Done)
     def _done(self, message: Done) -> None:
-        self._sets[message.title, message.index] = message.sets
-        if self._chosen is not None and self._chosen.title == message.title:
+        self._sets[message.key, message.index] = message.sets
+        if self._chosen is not None and self._chosen.key == message.key:
             self._show()
 
     def _rows(self) -> list[Row]:
@@ -138,7 +138,7 @@ class DataScreen(Screen[None]):
             return []
         rows: list[Row] = []
         for index, source in enumerate(chosen.sources):
-            found = self._sets.get((chosen.title, index))
+            found = self._sets.get((chosen.key, index))
             rows += [Row(source, None)] if found is None else [Row(source, data) for data in found]
         return rows
 
@@ -171,7 +171,7 @@ class DataScreen(Screen[None]):
 
     def _asked_for(self, row: Row) -> bool:
         one = self._chosen
-        return one is not None and (one.title, one.sources.index(row.source)) in self._asked
+        return one is not None and (one.key, one.sources.index(row.source)) in self._asked
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer loading only for what lies on the hub."""
@@ -192,27 +192,27 @@ class DataScreen(Screen[None]):
         if not (text := event.value.strip()):
             return
         added = of_path(text)
-        self._forget(added.title)
-        others = [known for known in self._collections if known.title != added.title]
-        self._list([*others, added], highlight=added.title)
+        self._forget(added.key)
+        others = [known for known in self._collections if known.key != added.key]
+        self._list([*others, added], highlight=added.key)
         self.action_leave()
 
     def action_load(self) -> None:
         """Fetch the selected source from the hub."""
         row, chosen = self.query_one(DataTableOfSets).selected, self._chosen
         if row is not None and chosen is not None:
-            self._asked.add((chosen.title, chosen.sources.index(row.source)))
+            self._asked.add((chosen.key, chosen.sources.index(row.source)))
             self._show()
             self._read_missing()
 
     def action_again(self) -> None:
         """Read recipes and data anew, since files change."""
         if self._chosen is not None:
-            self._forget(self._chosen.title)
+            self._forget(self._chosen.key)
         self._find()
 
-    def _forget(self, title: str) -> None:
-        self._sets = {key: sets for key, sets in self._sets.items() if key[0] != title}
+    def _forget(self, key: str) -> None:
+        self._sets = {place: sets for place, sets in self._sets.items() if place[0] != key}
 
     def action_leave(self) -> None:
         """Put the line for paths away."""
@@ -226,13 +226,13 @@ class DataScreen(Screen[None]):
         self._show()
 
 
-def _titles(found: list[Collection]) -> set[str]:
-    return {one.title for one in found}
+def _keys(found: list[Collection]) -> set[str]:
+    return {one.key for one in found}
 
 
 def _option(one: Collection) -> Content:
     if one.error is not None:
         return Content.assemble(one_line(one.title, 40), ("\n  ✗ cannot be read", "$text-error"))
-    return Content.assemble(
-        one_line(one.title, 40), (f"\n  {count(len(one.sources), 'source')}", MUTED)
-    )
+    facts = [one.place, count(len(one.sources), "source")]
+    about = " · ".join(filter(None, facts))
+    return Content.assemble(one_line(one.title, 40), (f"\n  {about}", MUTED))

@@ -15,6 +15,7 @@ from textual.widgets import Button, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.recipes import Starter, describe, find_recipes, place
+from tui.screens.recovery import Recovering
 from tui.words import MUTED, muted, one_line, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs import Run
@@ -22,7 +23,7 @@ from yofo_mlx.runs import Run
 EMPTY = "No recipes found. `yofo recipes copy <name>` puts one into this folder."
 
 
-class NewRunScreen(ModalScreen[Run | None]):
+class NewRunScreen(Recovering, ModalScreen[Run | None]):
     """Choose, adjust, start; gives the run back once its folder exists."""
 
     CSS_PATH = "new_run.tcss"
@@ -89,7 +90,7 @@ class NewRunScreen(ModalScreen[Run | None]):
         self.query_one("#problem", Static).update(muted("Starting …"))
         self._start(self._recipes[chosen], changes)
 
-    @work(thread=True, exclusive=True, exit_on_error=False)
+    @work(thread=True, exclusive=True, exit_on_error=False, group="start")
     def _start(self, recipe: Path, changes: list[str]) -> None:
         try:
             run = self._starter(recipe, changes)
@@ -104,6 +105,10 @@ class NewRunScreen(ModalScreen[Run | None]):
     def _failed(self, message: Failed) -> None:
         self._starting = False
         self._say(message.error.message, message.error.hint)
+
+    def recover(self, group: str, words: str) -> None:
+        """Let it be tried again."""
+        self.post_message(self.Failed(YofoError(words)))
 
     @on(Started)
     def _started(self, message: Started) -> None:
@@ -121,4 +126,5 @@ class NewRunScreen(ModalScreen[Run | None]):
 
 def _option(path: Path) -> Content:
     about = one_line(describe(path), 64)
-    return Content.assemble((path.stem, "bold"), "  ", (place(path), MUTED), "\n  ", about)
+    name = one_line(path.stem, 60).stylize("bold")
+    return Content.assemble(name, "  ", (place(path), MUTED), "\n  ", about)

@@ -9,12 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer, Select, Static, TextArea
 
 from tui.conversation import Context, Conversation, Session, Target, session_process
 from tui.models import choices, target_of, value_of
+from tui.screens.recovery import Recovering
 from tui.widgets.meter import Meter
 from tui.widgets.places import Places
 from tui.widgets.text_field import QueryField, TextField
@@ -42,7 +42,7 @@ NOTHING_ASKED = Content.assemble(
 )  # fmt: skip
 
 
-class PromptScreen(Screen[None]):
+class PromptScreen(Recovering):
     """Demonstrations on the left, questions and answers on the right."""
 
     CSS_PATH = "prompt.tcss"
@@ -125,7 +125,7 @@ class PromptScreen(Screen[None]):
         select = self.query_one(Select)
         chosen = select.value
         offered = choices()
-        select.set_options([(words, value) for value, words in offered.items()])
+        select.set_options([(Content(words), value) for value, words in offered.items()])
         if isinstance(chosen, str) and chosen in offered:
             select.value = chosen
         elif offered:
@@ -229,6 +229,8 @@ class PromptScreen(Screen[None]):
             state.show(done / total, "reading", f"{done}/{total}")
         elif message.method == "stage":
             state.show(None, f"{params['words']} …")
+        elif message.method == "warning":
+            self.notify(safe(params["words"]).plain, severity="warning", markup=False)
 
     @on(Answered)
     def _answered(self, message: Answered) -> None:
@@ -249,6 +251,11 @@ class PromptScreen(Screen[None]):
             said = [safe(error.message).stylize("$text-error"), safe(again + error.hint)]
             exchange.fail(Content("\n").join(part for part in said if part.plain))
         self._end()
+
+    def recover(self, group: str, words: str) -> None:
+        """Let the next question be asked."""
+        if group == "answer":
+            self.post_message(self.Failed(YofoError(words, "ask again")))
 
     def _end(self) -> None:
         self._current = None

@@ -7,17 +7,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
 
 from tui.follow import ENDED, RunView, Watcher
 from tui.recipes import resume_detached, start_detached
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.new_run import NewRunScreen
+from tui.screens.recovery import Recovering
 from tui.widgets.places import Places
 from tui.widgets.run_detail import RunDetail
 from tui.widgets.run_table import RunTable
-from tui.words import MUTED, safe
+from tui.words import MUTED, muted, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs import Run, Status
 
@@ -32,7 +32,7 @@ NO_RUNS = Content.assemble(
 )  # fmt: skip
 
 
-class RunsScreen(Screen[None]):
+class RunsScreen(Recovering):
     """The list, the curves, and the keys that start and stop."""
 
     CSS_PATH = "runs.tcss"
@@ -63,14 +63,13 @@ class RunsScreen(Screen[None]):
         self.resumer = resume_detached
         self._watcher = Watcher()
         self._views: list[RunView] = []
-        self._polling = False
         self._offered: Status | None = None  # what the footer's keys go by
         self._wanted: str | None = None  # a run just started, to be selected once it is listed
 
     def compose(self) -> ComposeResult:
         """Lay the list out over the selected run."""
         yield Places("runs")
-        yield Static(NO_RUNS, id="empty")
+        yield Static(muted("looking for runs …"), id="empty")
         yield RunTable()
         yield Input(placeholder="part of an id, a model or a status", id="filter", compact=True)
         yield RunDetail()
@@ -84,23 +83,20 @@ class RunsScreen(Screen[None]):
         self.set_interval(POLL_SECONDS, self._look)
 
     def _look(self) -> None:
-        if not self._polling:
-            self._polling = True
+        looks = [worker for worker in self.workers if worker.group == "poll"]
+        if all(worker.is_finished for worker in looks):
             self._poll()
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="poll")
     def _poll(self) -> None:
-        try:
-            views = self._watcher.poll()
-        except OSError:  # a folder that vanished while it was read; the next look is a second away
-            views = self._views
-        self.post_message(self.Polled(views))
+        for views in self._watcher.look():
+            self.post_message(self.Polled(views))
 
     @on(Polled)
     def _polled(self, message: Polled) -> None:
-        self._polling = False
         before = {view.run.run_id: view.status for view in self._views}
         self._views = message.views
+        self.query_one("#empty", Static).update(NO_RUNS)
         for view in message.views:
             if before.get(view.run.run_id, view.status) not in ENDED and view.status in ENDED:
                 self._announce(view)

@@ -4,6 +4,7 @@ Drawn here in about a hundred lines: plotext keeps one global figure, styles out
 has no charts whose x axis is a handful of named places.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -135,12 +136,20 @@ class Window:
 
     def place(self, x: float, columns: int) -> int:
         """Return the column of x among so many."""
-        span = self.right - self.left
-        return round((x - self.left) / span * (columns - 1)) if span else columns // 2
+        return _cell(x, self.left, self.right, columns)
 
     def level(self, y: float, rows: int) -> int:
         """Return the row of y, counted from the bottom."""
-        return round((y - self.low) / (self.high - self.low) * (rows - 1))
+        return _cell(y, self.low, self.high, rows)
+
+
+def _cell(value: float, first: float, last: float, count: int) -> int:
+    """Return which of `count` cells a value is in; whatever is far outside is just outside."""
+    span = last / 2 - first / 2  # halves: the largest floats must not overflow
+    if not span:
+        return count // 2
+    share = (value / 2 - first / 2) / span
+    return round(min(max(share, -1.0), 2.0) * (count - 1)) if math.isfinite(share) else -1
 
 
 def _draw(canvas: Canvas, line: Line, window: Window) -> None:

@@ -171,6 +171,8 @@ def _notes(view: RunView) -> Content:
     if view.console:
         said.append(muted("last words of the console:"))
         said += [Content("  ") + safe(line, 400) for line in view.console[-LAST_WORDS:]]
+    if view.is_edited:
+        said.append(muted("its recipe.toml was edited since: what was trained counts"))
     shown = view.warnings[-2:]
     if len(view.warnings) > len(shown):
         said.append(muted(f"{count(len(view.warnings), 'warning')}, the last:"))

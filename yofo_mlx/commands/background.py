@@ -1,16 +1,21 @@
 """`--detach` and `--restarts`: runs that outlive this terminal; no model is loaded here."""
 
-import sys
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from yofo_mlx import launch, runs
 from yofo_mlx.commands import watch
 from yofo_mlx.errors import ExitCode, RecipeError
+from yofo_mlx.events import last_event
 from yofo_mlx.recipe import Memory, Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.runinfo import RunInfo
 from yofo_mlx.runs import Run
+from yofo_mlx.signals import answered
+from yofo_mlx.talk import print_path, say
+from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.trained import Note
 
 if TYPE_CHECKING:
     from yofo_mlx.plan import Planner
@@ -33,9 +38,15 @@ def start(
     recipe = load_recipe(path, overrides)
     if not force and (planner := find_planner(recipe)):
         planner.check(recipe)
-    run = launch.start(path, overrides, name, force=force, restarts=restarts)
-    print(run.path, flush=True)
+    load_tasks(recipe.tasks, recipe.seed, Path.cwd())  # its mistakes are told here, not in a log
+    with answered(_wait):
+        run = launch.start(recipe, name or path.stem, force=force, restarts=restarts)
+    print_path(run.path)
     return watch.attend(run) if attend else ExitCode.OK
+
+
+def _wait(number: int, frame: object) -> None:
+    """Let a run be born, or there would be half of one."""
 
 
 def resume(name: str, *, force: bool = False, restarts: int = 0, attend: bool = False) -> ExitCode:
@@ -44,7 +55,7 @@ def resume(name: str, *, force: bool = False, restarts: int = 0, attend: bool = 
     if is_finished(run):
         return ExitCode.OK
     launch.detach(run, force=force, restarts=restarts)
-    print(run.path, flush=True)
+    print_path(run.path)
     return watch.attend(run) if attend else ExitCode.OK
 
 
@@ -57,30 +68,46 @@ def supervise(name: str, lock: int, restarts: int, *, force: bool = False) -> in
 
 def is_finished(run: Run) -> bool:
     """Tell whether nothing is left to do, and say so."""
-    last = runs.last_event(run.events_path)
+    last = last_event(run.events_path)
     if last is None or last["kind"] != "finished":
         return False
-    print(f"{run.run_id} is finished, after {last.get('step')} steps", file=sys.stderr)
-    print(run.path)
+    say(f"{run.run_id} is finished, after {last.get('step')} steps")
+    print_path(run.path)
     return True
 
 
-def find_planner(
-    recipe: Recipe, info: Mapping[str, Any] = MappingProxyType({})
-) -> "Planner | None":
+def find_planner(recipe: Recipe, info: RunInfo | None = None) -> "Planner | None":
     """Return the planner of a recipe, None where the model's sizes cannot be read.
 
-    `info`: what run.json says of a run that goes on, which takes its steps as before.
+    `info`: what run.json says of a run that goes on, which takes its steps as before; on a smaller
+    machine, as that can.
     """
     from yofo_mlx.models import model_path
     from yofo_mlx.plan import make_planner
 
+    info = info or RunInfo()
     model_path(recipe.model, recipe.revision, weights=False)  # is there one at all?
-    limits = {name: info.get(name) for name in ("limit_gb", "largest_chunk")}
+    limit_gb = None if is_smaller(recipe, info) else info.limit_gb
     try:
-        return make_planner(recipe, **limits)
+        return make_planner(recipe, limit_gb=limit_gb, largest_chunk=info.largest_chunk)
     except RecipeError as error:
         if recipe.memory != Memory():
             raise
-        print(f"warning: {error.message}; whole episodes at once", file=sys.stderr)
+        say(f"warning: {error.message}; whole episodes at once")
         return None
+
+
+def is_smaller(recipe: Recipe, info: RunInfo) -> bool:
+    """Tell whether this machine has less memory than the run was planned for."""
+    from yofo_mlx.machine import memory_limit
+
+    limit = memory_limit(recipe.memory.limit_gb)
+    return info.limit_gb is not None and limit.nbytes < int(info.limit_gb * 1e9)
+
+
+def smaller_machine(recipe: Recipe, info: RunInfo) -> Note | None:
+    """Return a warning of a run that is taken to a machine with less memory."""
+    if not is_smaller(recipe, info):
+        return None
+    message = f"the run was planned for {info.limit_gb:.1f} GB of memory, this machine has less"
+    return message, "its steps may be taken in smaller pieces: the same but for rounding"

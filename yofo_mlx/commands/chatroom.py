@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from yofo_mlx.commands.display import can_draw
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.client import OnNote, SessionClient
@@ -59,6 +60,8 @@ class Room:
         adapter = f" with the adapter {loaded['adapter']}" if loaded["adapter"] else ", no adapter"
         context = f", trained on up to {loaded['context']} tokens" if loaded["context"] else ""
         talk(f"{loaded['model']}{adapter}; {loaded['style']} template{context}")
+        for note in loaded.get("notes", ()):
+            talk(f"warning: {note}")
 
     def show(self, examples: Sequence[Example]) -> None:
         """Put these demonstrations into the context."""
@@ -185,7 +188,7 @@ def interrupt_cancels(client: SessionClient) -> Iterator[None]:
 
 def show_progress(method: str, params: Params) -> None:
     """Draw how far the demonstrations are read, where somebody watches."""
-    if method == "progress" and sys.stderr.isatty():
+    if method == "progress" and can_draw(sys.stderr):
         done, total = params["done"], params["total"]
         line = f"reading demonstrations: {done} of {total} tokens" if done < total else ""
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)

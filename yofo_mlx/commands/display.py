@@ -1,16 +1,21 @@
 """Progress of a run on the terminal, drawn from its events."""
 
-import sys
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
 
 from yofo_mlx.death import Death
-from yofo_mlx.events import Event
+from yofo_mlx.events import Event, figure
 from yofo_mlx.files import FULL
+from yofo_mlx.talk import say
 from yofo_mlx.text import printable, size
 
 STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible"
+
+
+# What an event of another version, or a damaged one, may raise where it is put into words.
+_ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class Display(Protocol):
@@ -29,11 +34,21 @@ def shown_on(stream: TextIO) -> Iterator[Display]:
 
     A terminal that is closed, or a reader that leaves, ends what is shown and nothing else.
     """
-    display = _Steady(LiveDisplay(stream) if stream.isatty() else PlainDisplay(stream))
+    display = _Steady(LiveDisplay(stream) if can_draw(stream) else PlainDisplay(stream))
     try:
         yield display
     finally:
         display.close()
+
+
+def can_draw(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal that moves its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal with colours, and its user wants them (no-color.org)."""
+    return can_draw(stream) and not os.environ.get("NO_COLOR")
 
 
 class _Steady:
@@ -49,8 +64,8 @@ class _Steady:
         except OSError as error:
             if error.errno not in FULL:  # a console on a full disk may find room again
                 self._display = None
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
-            return  # an event of another version, or a damaged one
+        except _ODD:
+            return
 
     def close(self) -> None:
         with suppress(OSError):
@@ -67,10 +82,11 @@ class PlainDisplay:
 
     def show(self, event: Event) -> None:
         """Print the event if it is worth a line."""
-        if event["kind"] == "step" and event["share"] < self._next_share:
-            return
         if event["kind"] == "step":
-            self._next_share = event["share"] + 0.05
+            share = _share(event)
+            if share < self._next_share:
+                return
+            self._next_share = share + 0.05
         if line := describe(event):
             print(line, file=self._stream, flush=True)
 
@@ -103,7 +119,7 @@ class LiveDisplay:
         if kind == "step":
             self._progress.update(
                 self._task,
-                completed=event["share"],
+                completed=_share(event),
                 description=printable(f"step {event['step']}"),
                 numbers=printable(numbers(event)),
             )
@@ -118,11 +134,20 @@ class LiveDisplay:
         self._progress.stop()
 
 
+def _share(event: Event) -> float:
+    """Return the share of the run that is done; ValueError where that is not told."""
+    share = figure(event, "share")
+    if share is None:
+        raise ValueError("no share")
+    return min(max(share, 0.0), 1.0)
+
+
 def numbers(event: Event) -> str:
     """Return the figures of a step."""
     return (
         f"loss {_float(event['loss'])}  {event['tokens_per_s']:,.0f} tok/s"
-        f"  {event['targets_per_s']:,.0f} targets/s  {event['memory_gb']:.2f} GB"
+        f"  {event['targets_per_s']:,.0f} targets/s"
+        f"  peak {event['peak_gb']:.2f} GB, held {event['memory_gb']:.2f}"
         f"  {duration(event['seconds_left'])} left"
     )
 
@@ -136,13 +161,13 @@ def describe(event: Event) -> str:
 
 def complain(run_id: str, status: str, death: Death) -> None:
     """Say on stderr how a run ended that did not end well, with its last words."""
-    print(f"{printable(run_id)} {status}: {printable(death.message)}", file=sys.stderr)
+    say(f"{run_id} {status}: {death.message}")
     if death.hint:
-        print(f"  {printable(death.hint)}", file=sys.stderr)
+        say(f"  {death.hint}")
     if death.last_words and status == "died":
-        print("  last words of the console:", file=sys.stderr)
+        say("  last words of the console:")
         for line in death.last_words:
-            print(f"    {line}", file=sys.stderr)
+            say(f"    {line}")
 
 
 def duration(seconds: float) -> str:

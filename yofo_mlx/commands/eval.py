@@ -10,7 +10,7 @@ from pathlib import Path
 
 from yofo_mlx import evaluations, runs
 from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, load_adapter
-from yofo_mlx.commands.train import load
+from yofo_mlx.commands.train import load_trained
 from yofo_mlx.environment import describe
 from yofo_mlx.errors import ExitCode, RecipeError, RunError
 from yofo_mlx.evaluate import evaluate_entry
@@ -21,7 +21,6 @@ from yofo_mlx.models import Base
 from yofo_mlx.prompting.fingerprint import model_fingerprint
 from yofo_mlx.prompts import prompts_of
 from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.report import draw, table
 from yofo_mlx.runs import Run
 from yofo_mlx.scores import TaskScores
@@ -49,8 +48,7 @@ def evaluate_run(
             f"run {run.run_id} has no adapter yet (it is {run.status()})",
             "wait for its first validation or its end",
         )
-    recipe = load_recipe(run.recipe_path, overrides)
-    base, workload = load(recipe)
+    recipe, base, workload = load_trained(run, overrides)
     entries = _choose(workload.held_out, only)
     _check_measurable(base, recipe, entries)
     with tempfile.TemporaryDirectory() as folder:

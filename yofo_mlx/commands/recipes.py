@@ -1,7 +1,6 @@
 """`yofo recipes`: list, copy, check, explain."""
 
 import json
-import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic.fields import FieldInfo
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe, shipped_recipes, to_toml
+from yofo_mlx.talk import print_path, say
 
 
 def show(*, as_json: bool = False) -> ExitCode:
@@ -45,7 +45,7 @@ def copy(name: str, target: Path | None) -> ExitCode:
         raise RecipeError(
             f"cannot write {target}: {error.strerror}", "choose another place"
         ) from error
-    print(target)
+    print_path(target)
     return ExitCode.OK
 
 
@@ -53,7 +53,7 @@ def check(name: str, overrides: Sequence[str]) -> ExitCode:
     """Validate a recipe and print it with every default spelled out."""
     path = find_recipe(name)
     print(to_toml(load_recipe(path, overrides)), end="")
-    print(f"{path} is valid", file=sys.stderr)
+    say(f"{path} is valid")
     return ExitCode.OK
 
 

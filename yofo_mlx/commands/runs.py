@@ -1,7 +1,5 @@
 """`yofo runs` and `yofo stop`."""
 
-import json
-import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -9,9 +7,10 @@ from typing import Any
 from yofo_mlx import evaluations, runs
 from yofo_mlx.death import explain
 from yofo_mlx.errors import ExitCode, RunError
-from yofo_mlx.events import Event, figure, parse
+from yofo_mlx.events import Event, backwards, figure, first_event
 from yofo_mlx.runs import Run
-from yofo_mlx.text import printable, shorten
+from yofo_mlx.talk import say
+from yofo_mlx.text import json_line, printable, shorten
 
 COLUMNS = ("run_id", "status", "model", "step", "share", "loss", "tokens_per_s", "eval", "age")
 TROUBLE = frozenset({"failed", "died"})
@@ -23,10 +22,10 @@ def show(*, as_json: bool = False) -> ExitCode:
     """List runs, newest first."""
     rows = [describe(run) for run in runs.list_runs()]
     if as_json:
-        print(json.dumps(rows))
+        print(json_line(rows))
         return ExitCode.OK
     if not rows:
-        print("no runs yet: `yofo train tiny` makes one", file=sys.stderr)
+        say("no runs yet: `yofo train tiny` makes one")
         return ExitCode.OK
     lines = [list(COLUMNS), *[[_cell(row, name) for name in COLUMNS] for row in rows]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
@@ -44,14 +43,14 @@ def stop(name: str) -> ExitCode:
     if run.status() not in ("running", "stopping"):
         raise RunError(f"run {run.run_id} is not running: {run.status()}", "nothing to stop")
     run.request_stop()
-    print(f"{printable(run.run_id)} will finish its step, save and exit", file=sys.stderr)
+    say(f"{run.run_id} will finish its step, save and exit")
     return ExitCode.OK
 
 
 def describe(run: Run) -> dict[str, Any]:
     """Return what a list of runs shows, from the start and the end of the event stream."""
-    step = _newest(run, "step")
-    started = _first(run)
+    step, best = _newest(run)
+    started = first_event(run.events_path) or {}
     row: dict[str, Any] = {
         "run_id": run.run_id,
         "status": run.status(),
@@ -61,8 +60,8 @@ def describe(run: Run) -> dict[str, Any]:
         "share": figure(step, "share") or 0.0,
         "loss": figure(step, "loss"),
         "tokens_per_s": figure(step, "tokens_per_s"),
-        "best_loss": figure(_newest(run, "eval", best=True), "loss"),
-        "created": _created(run),
+        "best_loss": figure(best, "loss"),
+        "created": runs.born(run),
         "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
         "eval": _evaluated(run),
     }
@@ -91,25 +90,17 @@ def _explain(row: dict[str, Any]) -> None:
             print(f"  | {line}")
 
 
-def _newest(run: Run, kind: str, **fields: Any) -> Event:
-    """Return the last event of a kind, with these fields, in the stream's tail; or an empty one."""
-    for line in reversed(runs.tail(run.events_path)):
-        event = parse(line)
-        if event and event["kind"] == kind and fields.items() <= event.items():
-            return event
-    return {}
-
-
-def _first(run: Run) -> Event:
-    try:
-        with run.events_path.open("rb") as file:
-            return parse(file.readline(1 << 20)) or {}
-    except OSError:
-        return {}
-
-
-def _created(run: Run) -> float:
-    return run.recipe_path.stat().st_mtime
+def _newest(run: Run) -> tuple[Event | None, Event | None]:
+    """Return the last step of a run, and the validation that was the best."""
+    step = best = None
+    for event in backwards(run.events_path, ("step", "eval")):
+        if event["kind"] == "step":
+            step = step or event
+        elif event.get("best") is True:
+            best = best or event
+        if step and best:
+            break
+    return step, best
 
 
 def _cell(row: dict[str, Any], name: str) -> str:

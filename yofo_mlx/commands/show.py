@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from yofo_mlx.batches import target_spans
+from yofo_mlx.commands.display import has_colour
 from yofo_mlx.episodes import Episode
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models import load_tokenizer, model_config, model_path
@@ -54,7 +55,7 @@ def show(recipe_name: str, overrides: Sequence[str], *, step: int, as_json: bool
     if as_json:
         print(json.dumps(_as_dict(workload, recipe, episode, summary)))
         return ExitCode.OK
-    print(colored(episode, recipe.objective, tokenizer, color=sys.stdout.isatty()))
+    print(colored(episode, recipe.objective, tokenizer, color=has_colour(sys.stdout)))
     print(_facts(workload, recipe, episode, summary))
     return ExitCode.OK
 

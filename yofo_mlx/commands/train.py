@@ -1,38 +1,42 @@
 """`yofo train`, `yofo resume`: run the loop in this process."""
 
 import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TextIO
+from typing import TextIO
 
 from yofo_mlx import launch, runs
 from yofo_mlx.adapters import check_adapter
 from yofo_mlx.awake import keep_awake
 from yofo_mlx.checkpoints import list_checkpoints
-from yofo_mlx.commands.background import find_planner, is_finished
+from yofo_mlx.commands.background import (
+    find_planner,
+    is_finished,
+    is_smaller,
+    smaller_machine,
+)
 from yofo_mlx.commands.display import STOPPING, shown_on
 from yofo_mlx.console import recorded
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.models import Base, load_base
-from yofo_mlx.plan import Planner
+from yofo_mlx.plan import Planner, describe_plan
+from yofo_mlx.prompting.fingerprint import changed_model
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.record import differences, make_record
 from yofo_mlx.restart import shrink
+from yofo_mlx.runinfo import RunInfo
 from yofo_mlx.runs import Run
 from yofo_mlx.signals import answered
 from yofo_mlx.tables import check_tables
-from yofo_mlx.talk import say, say_now
+from yofo_mlx.talk import print_path, say, say_now
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
+from yofo_mlx.trained import Note, trained
 from yofo_mlx.workload import Workload, make_workload
-
-Note = tuple[str, str]  # message and hint of a warning
 
 
 @dataclass(frozen=True)
@@ -53,14 +57,17 @@ def start(
     """
     path = find_recipe(recipe_name)
     recipe = load_recipe(path, overrides)
-    try:
-        loaded = _load(recipe, force=force, named=recipe_name)
-    except KeyboardInterrupt:
-        print("interrupted before the run began; nothing was written", file=sys.stderr)
-        return ExitCode.FAILED
-    run = launch.create_run(recipe, name or path.stem)
-    with runs.locked(run), recorded(run, detached=False) as terminal, stop_requests(run) as stop:
-        last = _train(run, recipe, loaded, [], stop, terminal)
+    with stop_requests() as stop:
+        try:
+            with stop.at_once():
+                loaded = _load(recipe, force=force, named=recipe_name)
+        except KeyboardInterrupt:
+            say("interrupted before the run began; nothing was written")
+            return ExitCode.FAILED
+        run = launch.create_run(recipe, name or path.stem)
+        stop.of(run)
+        with runs.locked(run), recorded(run, detached=False) as terminal:
+            last = _train(run, recipe, loaded, [], stop, terminal)
     return _end(run, loaded, last)
 
 
@@ -77,7 +84,8 @@ def resume(name: str, lock: int | None = None, *, force: bool = False) -> ExitCo
             run.stop_path.unlink(missing_ok=True)
         recipe, notes = _recipe_of(run)  # before the console has new words
         detached = lock is not None
-        with recorded(run, detached=detached) as terminal, stop_requests(run) as stop:
+        with recorded(run, detached=detached) as terminal, stop_requests() as stop:
+            stop.of(run)
             try:
                 loaded = _load_again(run, recipe, stop, force=force)
             except KeyboardInterrupt:
@@ -89,7 +97,8 @@ def resume(name: str, lock: int | None = None, *, force: bool = False) -> ExitCo
 def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -> Loaded:
     """Load what a run needs; that it is at it, and what went wrong, is told in its events."""
     info = run.info()
-    fitted = bool(list_checkpoints(run)) or "largest_chunk" in info
+    began = bool(list_checkpoints(run)) or info.largest_chunk is not None
+    fitted = began and not is_smaller(recipe, info)
     writer = EventWriter(run.events_path)
     try:
         writer.write("loading", process=os.getpid())
@@ -108,40 +117,43 @@ def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -
 
 def _recipe_of(run: Run) -> tuple[Recipe, list[Note]]:
     """Return the recipe that a run began with, and what the user should know of its going on."""
-    recipe, notes = launch.run_recipe(run)
-    warning = shrink(run)
-    return recipe, [*notes, *([warning] if warning else [])]
+    recipe, notes = trained(run)
+    warnings = [shrink(run), smaller_machine(recipe, run.info())]
+    return recipe, [*notes, *filter(None, warnings)]
 
 
 def load(recipe: Recipe) -> tuple[Base, Workload]:
     """Load a recipe's data, model and tokenizer; data first, since it fails sooner."""
-    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd())
-    return _load_model(recipe, entries)
+    return _load_model(recipe, _entries(recipe))
+
+
+def load_trained(run: Run, overrides: Sequence[str]) -> tuple[Recipe, Base, Workload]:
+    """Load what a run was trained with, overrides on top; say what is no longer as it was."""
+    recipe, notes = trained(run, overrides)
+    base, workload = load(recipe)
+    for message, hint in [*notes, *changed_model(run, base)]:
+        say(f"warning: {message}\n  {hint}")
+    return recipe, base, workload
 
 
 def _load(
-    recipe: Recipe,
-    *,
-    force: bool,
-    info: Mapping[str, Any] = MappingProxyType({}),
-    named: str = "RECIPE.toml",
+    recipe: Recipe, *, force: bool, info: RunInfo | None = None, named: str = "RECIPE.toml"
 ) -> Loaded:
     """Load what a run needs; refuse, before the weights are loaded, what cannot fit.
 
     `info`: what run.json says of a run that goes on, which takes its steps as before. `named`: the
     recipe's file, for messages.
     """
-    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), named)
-    recipe = recipe.model_copy(update={"revision": _revision(info) or recipe.revision})
+    entries = _entries(recipe, named)
     planner = find_planner(recipe, info)
     if planner and not force:
         planner.check(recipe)
     return Loaded(*_load_model(recipe, entries), planner)
 
 
-def _revision(info: Mapping[str, Any]) -> str | None:
-    model = info.get("model")
-    return model.get("revision") if isinstance(model, dict) else None
+def _entries(recipe: Recipe, named: str = "RECIPE.toml") -> list[TaskEntry]:
+    """Read a recipe's data; what is no absolute path in it is an id, whatever lies here."""
+    return load_tasks(recipe.tasks, recipe.seed, Path(os.devnull), named)
 
 
 def _load_model(recipe: Recipe, entries: list[TaskEntry]) -> tuple[Base, Workload]:
@@ -178,7 +190,7 @@ def _train(
 
 
 def _end(run: Run, loaded: Loaded, last: Event) -> ExitCode:
-    print(run.path)
+    print_path(run.path)
     if last["kind"] == "stopped":
         return _interrupted(run)
     verb = "eval" if loaded.workload.held_out else "chat"
@@ -187,12 +199,15 @@ def _end(run: Run, loaded: Loaded, last: Event) -> ExitCode:
 
 
 def _record(run: Run, recipe: Recipe, loaded: Loaded) -> list[Note]:
-    """Write run.json; a run that goes on keeps its first one, and is told what differs."""
+    """Write run.json; a run that goes on keeps its first record, and is told what differs."""
     info, record = run.info(), make_record(recipe, loaded.base, loaded.workload)
-    if "data" in info:
-        return list(differences(info, record))
-    limit = {"limit_gb": loaded.planner.limit / 1e9 if loaded.planner else None}
-    runs.save_info(run, launch.first_info(recipe) | info | record | limit)
+    if planner := loaded.planner:
+        plan = describe_plan(planner, planner.longest_step(recipe))
+        info = run.note(plan=plan, limit_gb=planner.limit / 1e9)
+    if info.data is not None:
+        return list(differences(info, RunInfo(**record)))
+    began = {} if info.recipe else {"recipe": recipe.model_dump(mode="json")}
+    run.note(**record, **began)
     return []
 
 
@@ -208,14 +223,18 @@ class StopRequest:
     While a model is loaded there is nothing to save: then a signal ends that at once.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self) -> None:
+        self._run: Run | None = None
         self._signals = 0
         self._at_once = False
 
+    def of(self, run: Run) -> None:
+        """Look at the `stop` file of a run as well."""
+        self._run = run
+
     def is_requested(self) -> bool:
         """Tell whether anybody asked."""
-        return self._signals > 0 or self._run.stop_path.exists()
+        return self._signals > 0 or (self._run is not None and self._run.stop_path.exists())
 
     def is_urgent(self) -> bool:
         """Tell whether somebody asked twice."""
@@ -240,8 +259,8 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests(run: Run) -> Iterator[StopRequest]:
+def stop_requests() -> Iterator[StopRequest]:
     """Take the signals that ask a run to stop."""
-    request = StopRequest(run)
+    request = StopRequest()
     with answered(request.handle):
         yield request

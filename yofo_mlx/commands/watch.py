@@ -12,10 +12,11 @@ from yofo_mlx import runs
 from yofo_mlx.commands.display import STOPPING, complain, shown_on
 from yofo_mlx.death import explain
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.events import VERSION, Event
+from yofo_mlx.events import Event, new_event
 from yofo_mlx.runs import Run
 from yofo_mlx.signals import answered
-from yofo_mlx.talk import say_now
+from yofo_mlx.talk import say, say_now
+from yofo_mlx.text import json_line
 
 POLL_S = 0.2
 CODES = {"finished": ExitCode.OK, "stopped": ExitCode.INTERRUPTED}
@@ -27,7 +28,7 @@ def watch(name: str, *, as_json: bool = False) -> ExitCode:
     try:
         _follow(run, as_json=as_json)
     except KeyboardInterrupt:
-        print(f"\n{run.run_id} goes on; `yofo stop {runs.word(run)}` ends it", file=sys.stderr)
+        say(f"\n{run.run_id} goes on; `yofo stop {runs.word(run)}` ends it")
         return ExitCode.OK
     return _end(run)
 
@@ -52,7 +53,7 @@ def _follow(run: Run, *, as_json: bool = False) -> None:
     """Show events until nobody trains the run any more."""
     if as_json:
         for event in follow(run):
-            print(json.dumps(event, ensure_ascii=False), flush=True)
+            print(json_line(event), flush=True)
         return
     with shown_on(sys.stderr) as display:
         for event in follow(run):
@@ -68,7 +69,7 @@ def follow(run: Run) -> Iterator[Event]:
     known: list[
         tuple[int, int]
     ] = []  # of each event in the stream: its hash, its step if it is one
-    place, resumed = 0, False
+    place, resumed, began = 0, False, False
     while True:
         alive = run.is_locked()  # before the events: what is written last is read after that
         for event in reader:
@@ -79,13 +80,14 @@ def follow(run: Run) -> Iterator[Event]:
                 place += 1
                 continue
             del known[place:]
-            if resumed:
-                resumed = False
+            if resumed and began:  # else it has only loaded until now
                 step = max((step for _, step in known), default=0)
-                yield {"v": VERSION, "t": event["t"], "kind": "resumed", "step": step}
+                yield new_event("resumed", step=step)
+            resumed = False
             is_step = event["kind"] == "step" and isinstance(event.get("step"), int)
             known.append((key, event["step"] if is_step else 0))
             place += 1
+            began = began or event["kind"] != "loading"
             yield event
         if not alive:
             return
@@ -96,9 +98,9 @@ def _end(run: Run) -> ExitCode:
     """Say how a run stands that nobody trains."""
     status = run.status()
     if status == "created":
-        print(f"{run.run_id} was never started: `yofo resume {runs.word(run)}`", file=sys.stderr)
+        say(f"{run.run_id} was never started: `yofo resume {runs.word(run)}`")
     elif death := explain(run):
         complain(run.run_id, status, death)
     elif status == "stopped":
-        print(f"go on with: yofo resume {runs.word(run)}", file=sys.stderr)
+        say(f"go on with: yofo resume {runs.word(run)}")
     return CODES.get(status, ExitCode.FAILED)

@@ -8,7 +8,10 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from mlx_lm.models.cache import make_prompt_cache
 
+from yofo_mlx.models import Base
 from yofo_mlx.prompting.loading import Loaded
+from yofo_mlx.runs import Run
+from yofo_mlx.trained import Note
 
 _SAMPLE = 65536  # bytes read at three places of a weights file: gigabytes are not hashed whole
 _SMALL = ("config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json")
@@ -34,6 +37,20 @@ def model_fingerprint(folder: Path) -> str:
     for path in sorted(folder.glob("*.safetensors")):
         pieces += [path.name.encode(), *_samples(path)]
     return _hash(*pieces)
+
+
+def changed_model(run: Run, base: Base) -> list[Note]:
+    """Return a warning if the files of a run's model are not those that it was trained on."""
+    kept = run.info().model
+    known = kept is not None and kept.name == base.name and kept.fingerprint
+    if not known or known == model_fingerprint(base.path):
+        return []
+    return [
+        (
+            f"the files of model {base.name} changed since the run began",
+            "the adapter belongs to what was there before",
+        )
+    ]
 
 
 def _adapter(folder: Path) -> str:

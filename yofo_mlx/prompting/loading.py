@@ -1,5 +1,6 @@
 """The model of a session: base, adapter and template, as a run or a user names them."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, load_adapter
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models import Base, load_base, model_path
 from yofo_mlx.recipe import Template
-from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.recipe_file import model_here
 from yofo_mlx.tables import check_ids
 from yofo_mlx.text import reason
+from yofo_mlx.trained import Note, trained
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class Source:
     trust_remote_code: bool = False
     adapter: Path | None = None
     template: Template = field(default_factory=Template)
-    run_id: str | None = None
+    run: runs.Run | None = None
     trained_context: int | None = None
+    notes: tuple[Note, ...] = field(default=(), compare=False)  # what is no longer as it was
 
 
 @dataclass
@@ -87,17 +90,18 @@ def find_source(run: str | None, model: str | None, adapter: str | None) -> Sour
     if run is None:
         if model is None:
             raise RecipeError("neither a run nor a model is named", "give one of them")
-        return Source(model, adapter=folder)
+        return Source(model_here(model), adapter=folder)
     found = runs.find(run)
-    recipe = load_recipe(found.recipe_path)
+    recipe, notes = trained(found, [f"model={json.dumps(model)}"] if model else [])
     return Source(
-        model or recipe.model,
-        None if model else recipe.revision,
+        recipe.model,
+        recipe.revision,
         recipe.trust_remote_code,
         folder or found.adapter_path,
         recipe.template,
-        found.run_id,
+        found,
         recipe.episodes.max_tokens,
+        tuple(notes),
     )
 
 
@@ -110,9 +114,9 @@ def check(source: Source, use_adapter: bool) -> None:
 
 def _check_adapter(source: Source) -> None:
     if source.adapter and not (source.adapter / WEIGHTS_FILE).is_file():
-        if source.run_id and source.adapter.name == "adapter":
+        if source.run and source.adapter == source.run.adapter_path:
             raise RunError(
-                f"run {source.run_id} has no adapter yet",
+                f"run {source.run.run_id} has no adapter yet",
                 "wait for its first validation, or prompt the base model (`--base`)",
             )
         raise RunError(

@@ -11,7 +11,7 @@ import mlx.core as mx
 from yofo_mlx.errors import RunError
 from yofo_mlx.prompting import cache_file, loading, parameters
 from yofo_mlx.prompting.context import Context, OnChunk
-from yofo_mlx.prompting.fingerprint import fingerprint
+from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.loading import Loaded
 from yofo_mlx.prompting.prefix import Prefix, Reuse
@@ -48,12 +48,14 @@ class Prompter:
             mx.clear_cache()
             loaded = loading.load(source, wanted.use_adapter)
         self._prefix, self._loaded = _new_prefix(loaded), loaded
+        notes = [*source.notes, *(changed_model(source.run, loaded.base) if source.run else [])]
         return {
             "model": source.model,
             "adapter": str(source.adapter) if source.adapter and wanted.use_adapter else None,
-            "run_id": source.run_id,
+            "run_id": source.run.run_id if source.run else None,
             "style": self._prefix.segmenter.style,
             "context": loaded.context,
+            "notes": [f"{message}: {hint}" for message, hint in notes],
         }
 
     def prefill(self, wanted: parameters.Prefill, work: Work) -> Result:

@@ -1,0 +1,32 @@
+"""What becomes of a screen whose thread failed in a way that nobody expected."""
+
+from typing import Any
+
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+
+from tui.words import safe
+from yofo_mlx.text import reason
+
+
+class Recovering(Screen[Any]):
+    """A screen that tells once what went wrong in a thread, and goes on."""
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Tell of a failure, the first time."""
+        worker = event.worker
+        if event.state is not WorkerState.ERROR or worker.error is None:
+            return
+        words = f"{type(worker.error).__name__}: {reason(worker.error)}"
+        if (worker.group, words) not in self._told:
+            self._told.add((worker.group, words))
+            title = f"Failed: {worker.group}"
+            self.notify(safe(words).plain, title=title, severity="error", markup=False)
+        self.recover(worker.group, words)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[tuple[str, str]] = set()
+
+    def recover(self, group: str, words: str) -> None:
+        """Be ready again for what the failed thread was to do."""

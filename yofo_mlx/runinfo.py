@@ -1,0 +1,81 @@
+"""run.json: what a run was made with. One writer, one set of typed fields, unknown ones kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+
+from yofo_mlx.files import write_text
+
+FILE = "run.json"
+FORMAT = 1  # of a run folder; a newer one is refused
+
+
+class _Kept(BaseModel):
+    """A table of run.json; what another version added stays in it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+
+class ModelInfo(_Kept):
+    """The base model as it was loaded."""
+
+    name: str
+    path: str
+    revision: str | None = None  # commit, of a model from the hub
+    fingerprint: str = ""
+
+
+class PlanInfo(_Kept):
+    """How the longest step is taken; a run that dies of it goes on in smaller pieces."""
+
+    chunk: int | None = None
+    model_gb: FiniteFloat
+    step_gb: FiniteFloat
+
+
+class RunInfo(_Kept):
+    """Everything that run.json holds."""
+
+    format: Any = FORMAT
+    number: int = 0  # in the order of creation, from 1; runs from before there were numbers have 0
+    created: FiniteFloat | None = None  # Unix time
+    recipe: dict[str, Any] | None = None  # as resolved when the run began
+    model: ModelInfo | None = None  # from here on: once it was loaded
+    data: dict[str, str] | None = None  # fingerprint by task
+    seed: int | None = None
+    versions: dict[str, str] = {}
+    python: str | None = None
+    system: str | None = None
+    device: str | None = None
+    git_commit: str | None = None
+    command: list[str] = []
+    plan: PlanInfo | None = None
+    limit_gb: FiniteFloat | None = None  # memory that its steps are planned for
+    largest_chunk: int | None = None  # more ran out of memory
+
+    def updated(self, **fields: Any) -> "RunInfo":
+        """Return it with other fields, checked as those of a file are."""
+        return RunInfo.model_validate(self.model_dump(exclude_unset=True) | fields)
+
+
+def read(folder: Path) -> RunInfo:
+    """Return a run's run.json; what is missing or damaged in it has its default."""
+    try:
+        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return RunInfo()
+    if not isinstance(found, dict):
+        return RunInfo()
+    try:
+        return RunInfo.model_validate(found)
+    except ValidationError as error:
+        damaged = {detail["loc"][0] for detail in error.errors()}
+        return RunInfo.model_validate({k: v for k, v in found.items() if k not in damaged})
+
+
+def write(folder: Path, info: RunInfo) -> None:
+    """Write run.json, in ASCII: a path may be text that UTF-8 cannot hold."""
+    content = {"format": info.format} | info.model_dump(exclude_unset=True)
+    write_text(folder / FILE, json.dumps(content, indent=2) + "\n")

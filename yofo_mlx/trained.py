@@ -1,0 +1,73 @@
+"""What a run trained: the one place that every later use of the run asks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from yofo_mlx.errors import RunError, YofoError
+from yofo_mlx.modelnames import EMBEDDED, is_folder, is_on_hub
+from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe_file import read_toml, resolve, validate
+from yofo_mlx.runinfo import FILE, ModelInfo, RunInfo
+from yofo_mlx.runs import Run
+
+Note = tuple[str, str]  # message and hint of a warning
+
+
+class Trained(NamedTuple):
+    """A run's recipe as it began, its model pinned; and what no longer says the same."""
+
+    recipe: Recipe
+    notes: list[Note]
+
+
+def trained(run: Run, overrides: Sequence[str] = ()) -> Trained:
+    """Return what a run was (or is to be) trained with, with `section.key=value` on top.
+
+    That is in run.json, and the same wherever and whenever it is asked; recipe.toml is for people.
+    """
+    info = run.info()
+    data = dict(read_toml(run.recipe_path) if info.recipe is None else info.recipe)
+    given = {override.partition("=")[0].strip() for override in overrides}
+    if "model" not in given:
+        data |= _pinned(run, str(data.get("model")), info.model)
+    elif "revision" not in given:  # it was the other model's
+        data.pop("revision", None)
+    recipe = resolve(data, str(run.path / FILE), None, overrides)
+    return Trained(recipe, _edited(run, info))
+
+
+def _pinned(run: Run, name: str, loaded: ModelInfo | None) -> dict[str, str | None]:
+    """Return the keys that name the very model that was loaded: a commit, or a directory."""
+    if name == EMBEDDED:
+        return {}
+    if is_on_hub(name) and (loaded is None or loaded.revision):
+        return {"revision": loaded.revision} if loaded else {}
+    # Runs of earlier versions may have kept a relative path as it was written.
+    path = Path(loaded.path if loaded and is_on_hub(name) else name)
+    if path.is_absolute() and is_folder(str(path)):
+        return {"model": str(path)}
+    raise RunError(
+        f"run {run.run_id} was trained on the model in {path}, which is not there",
+        "put it back there, or name its place: `chat --model PLACE`, `eval --set model=PLACE`",
+    )
+
+
+def _edited(run: Run, info: RunInfo) -> list[Note]:
+    if info.recipe is None:
+        message = f"{run.path / FILE} is missing or damaged"
+        return [(message, "its recipe.toml counts; what the run was made with is not known")]
+    if not is_edited(run, info):
+        return []
+    message = f"{run.recipe_path} was edited after the run began"
+    return [(message, "what was trained counts; start a new run for the new recipe")]
+
+
+def is_edited(run: Run, info: RunInfo) -> bool:
+    """Tell whether a run's recipe.toml says something else than its run.json."""
+    if info.recipe is None:
+        return False
+    try:
+        return validate(read_toml(run.recipe_path), "") != validate(info.recipe, "")
+    except YofoError:
+        return True
