@@ -37,9 +37,7 @@ def read_arrow(path: Path, shown: str, problems: list[Problem]) -> Iterator[Row]
     yield from _rows(batches(), "Arrow", shown, problems)
 
 
-def _rows(
-    batches: Iterator[Any], form: str, shown: str, problems: list[Problem]
-) -> Iterator[Row]:
+def _rows(batches: Iterator[Any], form: str, shown: str, problems: list[Problem]) -> Iterator[Row]:
     import pyarrow
 
     number = 0
@@ -72,21 +70,32 @@ def _batches(reader: Any) -> Iterator[Any]:
 
 def class_names(path: Path) -> ClassNames:
     """Return the label names kept with a file, by column; empty where there are none."""
+    if path.suffix not in (".parquet", ".arrow"):
+        return {}
+    return names_of(_in_schema(path)) or names_of(_beside(path))
+
+
+def _in_schema(path: Path) -> Any:
     import pyarrow
     import pyarrow.parquet
 
     try:
         if path.suffix == ".parquet":
             metadata = pyarrow.parquet.read_schema(path).metadata or {}
-        elif path.suffix == ".arrow":
+        else:
             with pyarrow.OSFile(str(path)) as source, _reader(source) as reader:
                 metadata = reader.schema.metadata or {}
-        else:
-            return {}
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError):
-        return {}
-    return names_of(features)
+        return None
+
+
+def _beside(path: Path) -> Any:
+    """Return the features that `save_to_disk` writes beside its files."""
+    try:
+        return json.loads((path.parent / "dataset_info.json").read_bytes())["features"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def names_of(features: Any) -> ClassNames:

@@ -95,8 +95,7 @@ def _items(pieces: list[Piece], loaded: Loaded, names: ClassNames) -> Iterator[I
 def _items_of(
     piece: Piece, loaded: Loaded, names: ClassNames, problems: list[Problem]
 ) -> Iterator[Item]:
-    path = piece.file.path
-    known = {**names, **(class_names(path) if path.suffix == ".parquet" else {})}
+    known = {**names, **class_names(piece.file.path)}
     rows = read_rows(piece.file, problems, piece.records)
     if loaded.columns is None:
         head = list(islice(rows, _HEAD))

@@ -11,16 +11,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
-from yofo_mlx.tasks.problems import Place, Problem
+from yofo_mlx.tasks.problems import Place, Problem, Severity
 
 Record = tuple[int, list[str]]
 """Cells with the line they start on."""
 
+Quoting = Literal[0, 3]
+"""`csv.QUOTE_MINIMAL` or `csv.QUOTE_NONE`."""
+
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _HEAD = 20  # records that tell what separates columns
 _QUOTED = re.compile(r'"(?:[^"]|"")*"', re.DOTALL)
+_EDGE = '"0123456789'  # what a row begins and ends with whose texts are all quoted
 _SHORT, _KNOWN = 60, 10_000  # characters of a label; labels that are kept
 
 
@@ -31,20 +35,22 @@ class Table:
     open: Callable[[], TextIO]
     shown: str
     delimiter: str
-    quoting: int = csv.QUOTE_MINIMAL
+    quoting: Quoting = csv.QUOTE_MINIMAL
 
     def records(self, problems: list[Problem]) -> Iterator[Record]:
         """Yield the records of the table, the header first; those glued together are problems."""
-        width, habits = 0, None
+        habits: _Habits | None = None
         with self.open() as stream:
             lines = _Kept(stream)
             for line, cells in _strict(csv.reader(lines, **self._dialect), lines, self, problems):
-                width = width or len(cells)
                 raw = [text for text in lines.taken if text.strip()]
                 if len(raw) > 1:
                     habits = habits or self._habits()
-                    if habits.shows_rows(raw, width, self.delimiter):
-                        problems.append(_glued(Place(self.shown, line), line + len(lines.taken)))
+                    glue = habits.glue(raw)
+                    if glue:
+                        place = Place(self.shown, line)
+                        problems.append(_glued(place, line + len(lines.taken) - 1, glue))
+                    if glue == "error":
                         continue
                 yield line, cells
 
@@ -52,7 +58,7 @@ class Table:
     def _dialect(self) -> dict[str, Any]:
         return {"delimiter": self.delimiter, "quoting": self.quoting, "strict": True}
 
-    def rough(self, quoting: int = csv.QUOTE_MINIMAL) -> Iterator[list[str]]:
+    def rough(self, quoting: Quoting = csv.QUOTE_MINIMAL) -> Iterator[list[str]]:
         """Yield cells without a look at what is wrong with them."""
         with self.open() as stream:
             try:
@@ -74,31 +80,50 @@ class Table:
                 for counts, cell in ((firsts, cells[0]), (lasts, cells[-1])):
                     if cell and len(cell) <= _SHORT and (cell in counts or len(counts) < _KNOWN):
                         counts[cell] += 1
-        spaced = any(name.startswith(" ") for name in header[1:])
-        return _Habits(_repeated(firsts), _repeated(lasts), spaced)
+        named = next(_lines(self), (0, [""]))[1]
+        return _Habits(
+            self.delimiter,
+            len(header),
+            all(_QUOTED.fullmatch(name) for name in named),
+            any(name.startswith(" ") for name in named[1:]),
+            _repeated(firsts),
+            _repeated(lasts),
+        )
 
 
 @dataclass(frozen=True)
 class _Habits:
-    """Labels at either end of a row, and whether a blank follows a separator."""
+    """How the rows of a table look, from which those can be told that run together."""
 
+    delimiter: str
+    width: int
+    quoted: bool
+    """Whether every text is in quotes."""
+    spaced: bool
+    """Whether a blank follows a separator."""
     firsts: frozenset[str]
     lasts: frozenset[str]
-    spaced: bool
 
-    def shows_rows(self, raw: Sequence[str], width: int, delimiter: str) -> bool:
-        """Tell whether the lines of one record look like rows of their own."""
-        rows = [line.rstrip("\r\n").split(delimiter) for line in raw]
-        if width < 2 or all(len(cells) == 1 for cells in rows[:-1]):
-            return False
-        if any(len(cells) > 1 and cells[-1] in self.lasts for cells in rows[:-1]):
-            return True
-        if any(len(cells) > 1 and cells[0] in self.firsts for cells in rows[1:]):
-            return True
-        return all(
-            len(cells) == width and (self.spaced or not any(c.startswith(" ") for c in cells[1:]))
-            for cells in rows
-        )
+    def glue(self, raw: Sequence[str]) -> Severity | None:
+        """Tell whether the lines of one record are rows of their own (error) or may be (warning).
+
+        Labels are the sign: a line inside a text does not end in the separator and a label.
+        """
+        whole = "".join(raw).strip()
+        if self.quoted and whole[0] in _EDGE and whole[-1] in _EDGE:
+            return None
+        rows = [line.rstrip("\r\n").split(self.delimiter) for line in raw]
+        if self.width < 2 or any(len(cells) == 1 for cells in (rows[0], rows[-1])):
+            return None
+        ends = [len(cells) > 1 and cells[-1] in self.lasts for cells in rows[:-1]]
+        begins = [len(cells) > 1 and cells[0] in self.firsts for cells in rows[1:]]
+        if all(ends) or all(begins):
+            return "error"
+        return "warning" if any(ends + begins) or all(map(self._is_row, rows)) else None
+
+    def _is_row(self, cells: list[str]) -> bool:
+        blank = not self.spaced and any(cell.startswith(" ") for cell in cells[1:])
+        return len(cells) == self.width and not blank
 
 
 @dataclass
@@ -116,9 +141,7 @@ class _Kept:
         return self.taken[-1]
 
 
-def look(
-    open: Callable[[], TextIO], shown: str, usual: str, problems: list[Problem]
-) -> Table:
+def look(open: Callable[[], TextIO], shown: str, usual: str, problems: list[Problem]) -> Table:
     """Return a table with what separates its columns and whether quotes quote, both told if odd."""
     csv.field_size_limit(sys.maxsize)  # one for the whole process; by default 128 KiB a cell
     table = Table(open, shown, _delimiter(open, shown, usual))
@@ -139,7 +162,7 @@ def _delimiter(open: Callable[[], TextIO], shown: str, usual: str) -> str:
     """Return the separator that makes rows as wide as the header, the usual one if it can be."""
     possible = ""
     for mark in (usual, *(mark for mark in _NAMES if mark != usual)):
-        quoting = csv.QUOTE_NONE if mark == "\t" else csv.QUOTE_MINIMAL
+        quoting: Quoting = csv.QUOTE_NONE if mark == "\t" else csv.QUOTE_MINIMAL
         widths = [len(cells) for cells in islice(Table(open, shown, mark).rough(quoting), _HEAD)]
         if widths and widths[0] > 1:
             if min(widths) == max(widths):
@@ -166,10 +189,10 @@ def _first_text_quote(table: Table) -> int:
             lone = lone or not _QUOTED.fullmatch(cell)
             doubled = doubled or '""' in cell[1:-1]
             commas = commas and "," in cell
-    if not first or not even and _is_quoted(table, width):
+    if not first or (not even and _is_quoted(table, width)):
         return 0
     # Excel quotes what holds a quote or a comma, and nothing else.
-    return 0 if even and not lone and (doubled or commas and not bare) else first
+    return 0 if even and not lone and (doubled or (commas and not bare)) else first
 
 
 def _lines(table: Table) -> Iterator[Record]:
@@ -187,9 +210,7 @@ def _is_quoted(table: Table, width: int) -> bool:
     return same and not problems
 
 
-def _strict(
-    reader: Any, lines: _Kept, table: Table, problems: list[Problem]
-) -> Iterator[Record]:
+def _strict(reader: Any, lines: _Kept, table: Table, problems: list[Problem]) -> Iterator[Record]:
     """Yield each record; what is not CSV is a problem of the line it starts on."""
     while True:
         line = reader.line_num + 1
@@ -208,9 +229,11 @@ def _strict(
             yield line, cells
 
 
-def _glued(place: Place, end: int) -> Problem:
-    message = f"a quote that opens here and closes on line {end - 1} makes one row of several"
-    return Problem(place, message, 'close it, or write a quote that is part of a text twice: ""')
+def _glued(place: Place, end: int, severity: Severity) -> Problem:
+    what = "makes one row of several" if severity == "error" else "may make one row of several"
+    message = f"a quote that opens here and closes on line {end} {what}"
+    hint = 'close it, or write a quote that is part of a text twice: ""'
+    return Problem(place, message, hint, severity)
 
 
 def _repeated(counts: Counter[str]) -> frozenset[str]:
