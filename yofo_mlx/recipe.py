@@ -4,7 +4,8 @@ The field descriptions feed `yofo recipes explain`, the forms of the terminal ap
 `docs/recipe.md`. Names follow mlx-lm where it has one.
 """
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,6 +16,7 @@ Count = Annotated[int, Field(ge=0, lt=2**40)]
 Factor = Annotated[float, Field(gt=0, le=1e38)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
+Value = str | bool | int | float
 
 
 class Section(BaseModel):
@@ -201,6 +203,49 @@ class Evaluation(Section):
         return self
 
 
+class Condition(Section):
+    """Which values of a column a row must have; a list-valued column must hold one of them."""
+
+    one_of: tuple[Value, ...] | None = None
+    """Values to take."""
+    not_in: tuple[Value, ...] | None = None
+    """Values to leave out."""
+    matches: str | None = None
+    """Regular expression that is found in the value; `^` and `$` make it the whole."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, given: Any) -> Any:
+        """Take `"x"` and `["x", "y"]` for `{one_of = ["x", "y"]}`."""
+        table = dict(given) if isinstance(given, dict) else {"one_of": given}
+        if "in" in table:
+            table["one_of"] = table.pop("in")
+        for name in table.keys() - cls.model_fields.keys():
+            known = "known here: in, not_in, matches; a dotted path is one key in quotes"
+            raise ValueError(f"unknown key `{name}`; {known}")
+        for name in ("one_of", "not_in"):
+            if table.get(name) is not None:
+                table[name] = _values(table[name])
+        if all(value is None for value in table.values()):
+            raise ValueError("give a value, a list of them, `not_in` or `matches`")
+        return table
+
+    @model_validator(mode="after")
+    def _expression(self) -> Self:
+        try:
+            re.compile(self.matches or "")
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"`matches` is no regular expression: {error}") from None
+        return self
+
+
+def _values(given: Any) -> tuple[Any, ...]:
+    several = tuple(given) if isinstance(given, list | tuple) else (given,)
+    if not several or not all(isinstance(value, str | int | float) for value in several):
+        raise ValueError("give a text, a number or true/false, or a list of them")
+    return several
+
+
 class TaskSource(Section):
     """One data set (or one of the embedded suite's roles) and how its rows become examples."""
 
@@ -211,8 +256,8 @@ class TaskSource(Section):
     `tiny:train`, `tiny:held_out`."""
     role: Literal["train", "held_out"] = "train"
     """`train`, or `held_out`: never trained on, only evaluated."""
-    family: Family = "other"
-    """Kind of the task; picks the default metric."""
+    family: Family | None = None
+    """Kind of the task; picks the default metric. Left out: guessed from the answers."""
     instruction: str = ""
     """Sentence put before the demonstrations."""
     input: str | None = None
@@ -225,6 +270,9 @@ class TaskSource(Section):
     """Label names, where the column holds their numbers; also the allowed answers."""
     records: str | None = None
     """JSON: dotted path to the list of rows, or `{split}` in it for one list per split."""
+    where: Annotated[dict[str, Condition], Field(min_length=1)] | None = None
+    """Rows to use, by columns as they are in the file: `{label = "x"}`, `{label = ["x", "y"]}`,
+    `{label = {not_in = ["-"]}}`, `{label = {matches = "a regular expression"}}`."""
     files: dict[Literal["train", "valid", "test"], str] | None = None
     """File of each split, relative to `source`, where the names do not tell."""
     splits: dict[Literal["train", "valid", "test"], str] | None = None
@@ -239,7 +287,8 @@ class TaskSource(Section):
     """Share of the training split set aside as `valid` where the source has none; a held-out task
     with a `test` split keeps all."""
     bad_rows: Literal["refuse", "drop"] = "refuse"
-    """Rows that cannot be read, such as unlabelled ones: `refuse` the source, or `drop` them."""
+    """Rows that cannot be read, or whose answer is not in `labels`: `refuse` the source, or `drop`
+    them."""
     metric: Literal["auto", "exact", "f1", "rouge"] = "auto"
     """Metric; `auto` follows the family."""
     answer_after: str | None = None

@@ -2,47 +2,47 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from yofo_mlx.tasks.columns import Item
-from yofo_mlx.tasks.problems import Problem, errors
+from yofo_mlx.tasks.families import LABELLED
+from yofo_mlx.tasks.problems import Place, Problem
 from yofo_mlx.tasks.sources import Loaded
+from yofo_mlx.tasks.spelling import label_key, list_in_text, spelled, text_key
 from yofo_mlx.tasks.splits import SPLITS
-from yofo_mlx.tasks.task import Family
 from yofo_mlx.text import shorten
 
 LONG_TEXT = 100_000
 
-_LABELLED = ("classification", "multilabel", "nli")
-_ENTAILMENT = {"entailment", "neutral", "contradiction", "not_entailment"}
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
-_NUMBER = re.compile(r"(.*####\s*)?-?[\d,.]+", re.DOTALL)
 
 
 def check(loaded: Loaded) -> list[Problem]:
     """Return every problem of a source: those met while reading, then the suspicious ones."""
-    family = loaded.source.family
-    if family == "other":
-        family = guess_family(list(loaded.all_items()))
-    found = list(loaded.problems)
+    found = [*loaded.problems, *loaded.remarks]
     found += _duplicates(loaded)
     found += _leaks(loaded)
-    if family in _LABELLED:
+    if loaded.family in LABELLED:
         found += _labels(loaded)
-    found += _unlisted(loaded)
+    found += _list_texts(loaded)
     found += _odd_text(loaded)
     return found
 
 
-def find_errors(loaded: Loaded) -> list[Problem]:
-    """Return the problems that stop an import; the quick part of `check`."""
-    return errors([*loaded.problems, *_unlisted(loaded)])
+def check_names(names: Sequence[str]) -> list[Problem]:
+    """Return an error for every name that several tasks have."""
+    hint = 'tell them apart: name = "..."'
+    return [
+        Problem(Place(f"task {name}"), f"{count} tasks have this name", hint)
+        for name, count in Counter(names).items()
+        if count > 1
+    ]
 
 
 def check_held_out(sources: list[Loaded]) -> list[Problem]:
     """Return a warning for every held-out source whose rows are also trained on."""
     owners = {
-        item.example.input: loaded.name
+        text_key(item.example.input): loaded.name
         for loaded in sources
         if loaded.source.role == "train"
         for item in loaded.all_items()
@@ -50,9 +50,10 @@ def check_held_out(sources: list[Loaded]) -> list[Problem]:
     found: list[Problem] = []
     for loaded in sources:
         if loaded.source.role == "held_out":
-            shared = [item for item in loaded.all_items() if item.example.input in owners]
+            items = list(loaded.all_items())
+            shared = [item for item in items if text_key(item.example.input) in owners]
             if shared:
-                owner = owners[shared[0].example.input]
+                owner = owners[text_key(shared[0].example.input)]
                 message = (
                     f"held-out input that task {owner!r} trains on ({len(shared):,} such rows)"
                 )
@@ -60,65 +61,40 @@ def check_held_out(sources: list[Loaded]) -> list[Problem]:
     return found
 
 
-def guess_family(items: list[Item]) -> Family:
-    """Guess the kind of task from its examples."""
-    if not items:
-        return "other"
-    if any(item.is_list for item in items):
-        return "multilabel"
-    answers = Counter(item.example.output for item in items)
-    if len(_ENTAILMENT & set(map(str.lower, answers))) > 1:
-        return "nli"
-    if all(_NUMBER.fullmatch(answer) for answer in answers) and len(answers) > len(items) // 4:
-        return "math"
-    if _are_labels(answers):
-        return "classification"
-    read = sum(len(item.example.input) for item in items)
-    written = sum(len(item.example.output) for item in items)
-    if written > 60 * len(items) and read > 4 * written:
-        return "summarization"
-    return "qa" if any("?" in item.example.input[-200:] for item in items[:20]) else "other"
-
-
-def _are_labels(answers: Counter[str]) -> bool:
-    """Few, short and repeated answers are taken for labels."""
-    total = answers.total()
-    few = len(answers) <= max(2, total // 2) and len(answers) < total
-    return few and max(map(len, answers)) <= 60
-
-
 def _duplicates(loaded: Loaded) -> Iterator[Problem]:
     for split in SPLITS:
         first: dict[str, Item] = {}
         for item in loaded.items.get(split, ()):
-            twin = first.setdefault(item.example.input, item)
+            twin = first.setdefault(text_key(item.example.input), item)
             if twin is item:
                 continue
-            if twin.example.output == item.example.output:
-                message, hint = f"the same row as {twin.place}", "repeated rows are used once"
+            if text_key(twin.example.output) == text_key(item.example.output):
+                kind, hint = "a row that is there twice", "repeated rows are used once"
+                message = f"the same row as {twin.place}"
             else:
                 here, there = shorten(item.example.output, 40), shorten(twin.example.output, 40)
+                kind, hint = "same input, other answer", "keep one of them; both stay until then"
                 message = f"same input as {twin.place}, other answer: {here!r}, there {there!r}"
-                hint = "keep one of them; both stay in use until then"
-            yield _warning(item, message, hint)
+            yield _warning(item, message, hint, kind)
 
 
 def _leaks(loaded: Loaded) -> Iterator[Problem]:
     seen: dict[str, tuple[str, Item]] = {}
     for split in SPLITS:
-        for item in loaded.items.get(split, ()):
-            other = seen.get(item.example.input)
-            if other and other[0] != split:
+        keys = [(text_key(item.example.input), item) for item in loaded.items.get(split, ())]
+        for key, item in keys:
+            other = seen.get(key)
+            if other:
                 message = f"{split} input that is also in {other[0]}: {other[1].place}"
                 yield _warning(item, message, f"the row in {other[0]} is left out of it")
-        for item in loaded.items.get(split, ()):
-            seen.setdefault(item.example.input, (split, item))
+        for key, item in keys:
+            seen.setdefault(key, (split, item))
 
 
 def _labels(loaded: Loaded) -> Iterator[Problem]:
     items = list(loaded.all_items())
     counts = Counter(answer for item in items for answer in item.answers)
-    spelled: dict[str, str] = {}
+    first: dict[str, str] = {}
     trained = {answer for item in loaded.items.get("train", ()) for answer in item.answers}
     told: set[str] = set()
     for item in items:
@@ -133,22 +109,30 @@ def _labels(loaded: Loaded) -> Iterator[Problem]:
             elif answer not in trained:
                 hint = "no demonstration can show it"
                 yield _warning(item, f"label {name!r} never occurs in train", hint)
-            twin = spelled.setdefault(" ".join(answer.lower().split()), answer)
+            twin = first.setdefault(label_key(answer), answer)
             if twin != answer:
-                message = f"label {name!r} is also spelled {shorten(twin, 40)!r}"
+                message = f"label {spelled(answer, twin)} is also spelled {spelled(twin, answer)}"
                 yield _warning(item, message, "spell a label in one way")
+            if item.is_list and loaded.source.separator.strip() in answer:
+                message = f"label {name!r} holds the separator of labels"
+                yield _warning(item, message, "give another `separator`")
 
 
-def _unlisted(loaded: Loaded) -> Iterator[Problem]:
-    labels = loaded.source.labels
-    if not labels:
+def _list_texts(loaded: Loaded) -> Iterator[Problem]:
+    """Tell once of lists that were written as text and are one label each."""
+    labelled = loaded.family in LABELLED
+    if loaded.source.family is not None and not labelled:
         return
-    known = ", ".join(labels[:12]) + (", ..." if len(labels) > 12 else "")
-    for item in loaded.all_items():
-        wrong = next((answer for answer in item.answers if answer not in labels), None)
-        if wrong is not None:
-            message = f"answer {shorten(wrong, 40)!r} is not one of `labels`"
-            yield Problem(item.place, message, f"labels: {known}")
+    items = [
+        item
+        for item in loaded.all_items()
+        if list_in_text(item.example.output) and (labelled or re.search("['\"]", item.example.output))
+    ]
+    if items:
+        answer = shorten(items[0].example.output, 40)
+        message = f"{len(items):,} answers are lists written as text, such as {answer}"
+        hint = 'family = "multilabel" reads them as several labels'
+        yield _warning(items[0], message, hint, "answers that are lists written as text")
 
 
 def _odd_text(loaded: Loaded) -> Iterator[Problem]:
@@ -160,8 +144,9 @@ def _odd_text(loaded: Loaded) -> Iterator[Problem]:
             control = _CONTROL.search(text)
             if control:
                 hint = "remove it, or check how the file was written"
-                yield _warning(item, f"control character 0x{ord(control[0]):02x} in the text", hint)
+                message = f"control character 0x{ord(control[0]):02x} in the text"
+                yield _warning(item, message, hint, "control character in the text")
 
 
-def _warning(item: Item, message: str, hint: str) -> Problem:
-    return Problem(item.place, message, hint, "warning")
+def _warning(item: Item, message: str, hint: str, kind: str = "") -> Problem:
+    return Problem(item.place, message, hint, "warning", kind)

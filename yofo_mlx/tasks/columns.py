@@ -5,10 +5,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns
+from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in
 from yofo_mlx.tasks.parquet import ClassNames
 from yofo_mlx.tasks.problems import Place, RowError
 from yofo_mlx.tasks.rows import Row, kind
-from yofo_mlx.tasks.shapes import chat_of, conversation, shape_of
+from yofo_mlx.tasks.shapes import HISTORY, SYSTEM, Shape, shape_of, unused_fields
+from yofo_mlx.tasks.spelling import label_key, list_in_text, spelled, text_key, unify_lines
 from yofo_mlx.tasks.task import Example
 
 # `{{` and `}}` stand for the braces themselves, as in Python's format strings.
@@ -27,6 +30,8 @@ class Item:
     """The single labels of a list-valued answer, else the answer itself."""
     is_list: bool = False
     system: str = ""
+    unused: tuple[str, ...] = ()
+    """What of the row has no part in the example, where nobody chose so."""
 
 
 @dataclass(frozen=True)
@@ -38,30 +43,84 @@ class Columns:
     separator: str = ", "
     labels: tuple[str, ...] = ()
     class_names: ClassNames = field(default_factory=dict)
-    chat: str = ""
-    """Field that holds a conversation, in place of `input` and `output`."""
+    multilabel: bool = False
+    """Lists that were written as text are read as the lists they are."""
+    chat: tuple[str, ...] = ()
+    """Fields that hold a conversation, in place of `input` and `output`."""
+    shape: Shape | None = None
+    """The known form that both columns were taken from."""
 
     def item(self, row: Row) -> Item:
         """Return the example a row holds, or raise RowError."""
-        if self.chat:
-            system, question, answer = conversation(row.fields.get(self.chat))
-            values: list[str] = [answer]
-            is_list = False
-        else:
-            system, question = "", self._fill(self.input, row.fields)
-            values, is_list = self._answers(row.fields)
-            answer = self.separator.join(values)
-        example = Example(_checked(question, self.input), _checked(answer, self.output))
-        answers = tuple(values) if is_list else (example.output,)
-        return Item(example, row.place, answers, is_list, system.strip())
+        try:
+            item = self._chat(row) if self.chat else self._pair(row)
+        except Missing as error:
+            raise self._missing(row.fields) or error from None
+        self._check_labels(item.answers)
+        return item
+
+    def _chat(self, row: Row) -> Item:
+        parts = [row.fields.get(name) for name in self.chat]
+        lists = [part for part in parts if isinstance(part, list)]
+        dialogue = conversation(sum(lists, []) if lists == parts else None)
+        example = Example(
+            _checked(dialogue.input, self.input), _checked(dialogue.answer, self.output)
+        )
+        unused = unused_fields(row.fields, {*self.chat, *SYSTEM})
+        system = _join(_system(row.fields), dialogue.system)
+        return Item(
+            example, row.place, (example.output,), False, system, unused + dialogue.unused
+        )
+
+    def _pair(self, row: Row) -> Item:
+        question = self._fill(self.input, row.fields)
+        values, is_list = self._answers(row.fields)
+        answer = _checked(self.separator.join(values), self.output)
+        unused = self.shape.unused(row.fields) if self.shape else ()
+        system = ""
+        if self.shape and self.shape.instructs:
+            system = _system(row.fields)
+            earlier = earlier_turns(row.fields.get(HISTORY) or [])
+            question = f"{earlier}User: {question.strip()}" if earlier else question
+        example = Example(_checked(question, self.input), answer)
+        answers = tuple(values) if is_list else (answer,)
+        return Item(example, row.place, answers, is_list, system, unused)
+
+    def _missing(self, fields: dict[str, Any]) -> Missing | None:
+        """Return all columns that are not there in one error, where they are plain names."""
+        names = [name for name in (*_names(self.input), *_names(self.output)) if "." not in name]
+        wrong = [name for name in dict.fromkeys(names) if name_in(fields, name) is None]
+        wrong = [name for name in wrong if not name.endswith("?")]
+        return Missing(wrong, list(fields)) if wrong else None
+
+    def _check_labels(self, answers: tuple[str, ...]) -> None:
+        wrong = next((answer for answer in answers if answer not in self.labels), None)
+        if not self.labels or wrong is None:
+            return
+        alike = next((name for name in self.labels if label_key(name) == label_key(wrong)), None)
+        known = ", ".join(self.labels[:12]) + (", ..." if len(self.labels) > 12 else "")
+        hint = f"labels: {known}"
+        if alike is not None:
+            hint = f"it is spelled {spelled(alike, wrong)} there"
+        message = f"answer {spelled(wrong, alike or '')} is not one of `labels`"
+        raise RowError(message, hint)
 
     def _answers(self, fields: dict[str, Any]) -> tuple[list[str], bool]:
         if _is_template(self.output):
             return [self._fill(self.output, fields)], False
-        value = _look_up(fields, self.output)
-        names = self.labels or self.class_names.get(self.output, ())
+        value = look_up(fields, self.output)
+        if self.multilabel and isinstance(value, str):
+            entries = list_in_text(value.strip())
+            value = value if entries is None else entries
+        names = self.labels or self._classes(self.output)
         several = value if isinstance(value, list) else [value]
-        return [_label(one, self.output, names) for one in several], isinstance(value, list)
+        labels = [unify_lines(_label(one, self.output, names)).strip() for one in several]
+        if "" in labels and len(labels) > 1:
+            raise RowError(f"`{self.output}` holds an empty label")
+        return labels, isinstance(value, list)
+
+    def _classes(self, column: str) -> tuple[str, ...]:
+        return self.class_names.get(name_in(self.class_names, column) or column, ())
 
     def _fill(self, template: str, fields: dict[str, Any]) -> str:
         if not _is_template(template):
@@ -69,13 +128,24 @@ class Columns:
 
         def replace(found: re.Match[str]) -> str:
             name = found[1]
-            return self._text(name, fields, numbers=True) if name else found[0][0]
+            if not name:
+                return found[0][0]
+            if name.endswith("?") and name_in(fields, name) is None:
+                return self._optional(name[:-1], fields)
+            return self._text(name, fields, numbers=True)
 
         return _PLACEHOLDER.sub(replace, template)
 
+    def _optional(self, name: str, fields: dict[str, Any]) -> str:
+        """Return the text of a field that rows may lack; nothing where it is missing or null."""
+        there = name_in(fields, name.split(".")[0])
+        if there is None or is_blank(fields[there]):
+            return ""
+        return self._text(name, fields, numbers=True)
+
     def _text(self, name: str, fields: dict[str, Any], numbers: bool) -> str:
-        value = _look_up(fields, name)
-        names = self.class_names.get(name, ())
+        value = look_up(fields, name)
+        names = self._classes(name)
         if isinstance(value, list):
             return self.separator.join(_label(one, name, names) for one in value)
         if isinstance(value, str):
@@ -96,18 +166,22 @@ def choose_columns(
     separator: str = ", ",
     labels: tuple[str, ...] = (),
     class_names: ClassNames | None = None,
+    multilabel: bool = False,
 ) -> Columns:
     """Return the columns as given, those left out taken from the row's shape; or raise RowError."""
+    known = None
     names = class_names or {}
-    chat = chat_of(row.fields)
-    if chat and not (input or output):
-        return Columns(f"{chat}: user", f"{chat}: assistant", chat=chat)
-    shape = shape_of(row.fields)
+    if not (input or output):
+        if chat := chat_of(row.fields):
+            field = " + ".join(chat)
+            return Columns(f"{field}: user", f"{field}: assistant", labels=labels, chat=chat)
+        known = shape_of(row.fields)
+    shape = known or shape_of(row.fields)
     if shape:
         input, output = input or shape.input, output or shape.output
     if not input or not output:
         raise _no_shape(row.fields)
-    return Columns(input, output, separator, labels, names)
+    return Columns(input, output, separator, labels, names, multilabel, shape=known)
 
 
 def _no_shape(fields: dict[str, Any]) -> RowError:
@@ -125,37 +199,21 @@ def _is_template(text: str) -> bool:
     return "{" in text
 
 
-def _look_up(fields: Any, path: str) -> Any:
-    """Return what lies at a dotted path; a list of objects is followed into each of them."""
-    if isinstance(fields, dict) and path in fields:
-        value = fields[path]
-    else:
-        value = _follow(fields, path.split("."), path)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        raise RowError(f"`{path}` is {'null' if value is None else 'NaN'}")
-    return value
+def _names(text: str) -> list[str]:
+    """Return the columns that a template, or a plain column name, speaks of."""
+    return [name for name in _PLACEHOLDER.findall(text) if name] if _is_template(text) else [text]
 
 
-def _follow(value: Any, steps: list[str], path: str) -> Any:
-    for index, step in enumerate(steps):
-        if isinstance(value, dict):
-            if step not in value:
-                raise _missing(value, path)
-            value = value[step]
-        elif isinstance(value, list) and step.isascii() and step.isdigit():
-            if int(step) >= len(value):
-                raise RowError(f"`{path}`: the list has {len(value)} entries")
-            value = value[int(step)]
-        elif isinstance(value, list):
-            return [_follow(entry, steps[index:], path) for entry in value]
-        else:
-            raise RowError(f"`{path}`: there is {kind(value)} where an object was expected")
-    return value
+def _system(fields: dict[str, Any]) -> str:
+    """Return the system text that a row keeps in a field of its own."""
+    found = (name_in(fields, name) for name in SYSTEM)
+    texts = [fields[name] for name in found if name is not None]
+    return _join(*(text for text in texts if isinstance(text, str)))
 
 
-def _missing(fields: dict[str, Any], path: str) -> RowError:
-    known = ", ".join(f"`{name}`" for name in list(fields)[:12]) or "none"
-    return RowError(f"no field `{path}`", f"fields there: {known}")
+def _join(*texts: str) -> str:
+    clean = (unify_lines(text).strip() for text in texts)
+    return "\n\n".join(dict.fromkeys(text for text in clean if text))
 
 
 def _label(value: Any, name: str, names: tuple[str, ...]) -> str:
@@ -174,7 +232,8 @@ def _label(value: Any, name: str, names: tuple[str, ...]) -> str:
         return names[value]
     if isinstance(value, float) and math.isfinite(value):
         return _label(int(value), name, names) if names and value.is_integer() else str(value)
-    raise RowError(f"`{name}` holds {'NaN' if value != value else kind(value)}, not text")
+    hint = f"reach into it by a dotted path, such as `{name}.{next(iter(value), 0)}`" if isinstance(value, dict) else ""
+    raise RowError(f"`{name}` holds {'NaN' if value != value else kind(value)}, not text", hint)
 
 
 def _name_of(value: str, names: tuple[str, ...]) -> str:
@@ -186,8 +245,8 @@ def _name_of(value: str, names: tuple[str, ...]) -> str:
 
 
 def _checked(text: str, name: str) -> str:
-    stripped = text.strip()
-    if not stripped:
+    stripped = unify_lines(text).strip()
+    if not text_key(stripped):
         raise RowError(f"{name!r} gives no text" if _is_template(name) else f"`{name}` is empty")
     if not stripped.isascii() and _SURROGATE.search(stripped):
         reason = f"`{name}` holds half of a character (a lone surrogate)"

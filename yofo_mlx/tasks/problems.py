@@ -1,5 +1,6 @@
 """What is wrong with a data set, and where."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,6 +8,7 @@ from yofo_mlx.text import clip
 
 Unit = Literal["line", "record"]
 Severity = Literal["error", "warning"]
+_QUOTED_OR_NUMBER = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d,]*")
 _MOST = 500  # characters shown of what may quote the data, or be a path of any length
 
 
@@ -34,8 +36,14 @@ class Problem:
     message: str
     hint: str = ""
     severity: Severity = "error"
+    kind: str = ""
+    """What problems of one sort share; left out: the message without what it quotes."""
+    is_remark: bool = False
+    """Whether it costs no row: how something was read that is not plain."""
 
     def __post_init__(self) -> None:
+        kind = self.kind or _QUOTED_OR_NUMBER.sub("…", self.message).split(": ")[0]
+        object.__setattr__(self, "kind", clip(kind, _MOST))
         object.__setattr__(self, "message", clip(self.message, _MOST))
         object.__setattr__(self, "hint", clip(self.hint, _MOST))
 
@@ -53,13 +61,26 @@ class Problem:
         return f"{self.place}: {self.message}"
 
 
-class RowError(Exception):
-    """A row that cannot become an example; the caller knows its place."""
+def remark(place: Place, message: str, hint: str) -> Problem:
+    """Return a warning that costs no row."""
+    return Problem(place, message, hint, "warning", is_remark=True)
 
-    def __init__(self, message: str, hint: str = "") -> None:
+
+class RowError(Exception):
+    """A row that becomes no example; the caller knows its place.
+
+    A warning where the row itself says so, such as an answer of weight 0.
+    """
+
+    def __init__(self, message: str, hint: str = "", severity: Severity = "error") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.severity = severity
+
+    def at(self, place: Place) -> Problem:
+        """Return the problem it is, now that the place is known."""
+        return Problem(place, self.message, self.hint, self.severity)
 
 
 def errors(problems: list[Problem]) -> list[Problem]:

@@ -15,7 +15,7 @@ from typing import IO, TextIO, cast
 
 from yofo_mlx.tasks import jsontext, sniff, tables
 from yofo_mlx.tasks.parquet import read_arrow, read_parquet
-from yofo_mlx.tasks.problems import Place, Problem
+from yofo_mlx.tasks.problems import Place, Problem, remark
 from yofo_mlx.tasks.rows import Row, as_row
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
@@ -97,7 +97,7 @@ def _is_what_it_says(file: DataFile, suffix: str, problems: list[Problem]) -> bo
         what, end = ("", "end in .gz") if file.is_packed() else ("not ", "not end in .gz")
         hint = f"it is read all the same; the name should {end}"
         message = f"{what}compressed with gzip, which its name does not say"
-        problems.append(Problem(Place(file.shown), message, hint, "warning"))
+        problems.append(remark(Place(file.shown), message, hint))
     return found is None
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe import TaskSource
-from yofo_mlx.tasks.checks import find_errors
+from yofo_mlx.tasks.checks import check_names
 from yofo_mlx.tasks.columns import Item
-from yofo_mlx.tasks.problems import Place, Problem
+from yofo_mlx.tasks.families import LABELLED
+from yofo_mlx.tasks.problems import Place, Problem, errors
 from yofo_mlx.tasks.sources import Loaded, load
+from yofo_mlx.tasks.spelling import text_key
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.task import Example, Family, Task
 from yofo_mlx.text import clip
@@ -28,6 +30,7 @@ METRICS: dict[Family, str] = {
 }
 
 _MOST_LABELS = 1000
+_MOST_KINDS = 4
 
 
 @dataclass(frozen=True)
@@ -44,27 +47,35 @@ class TaskEntry:
     """What joins the labels of a multi-label answer."""
     notes: tuple[str, ...] = ()
     """What was left out or set aside on import."""
+    guessed: bool = False
+    """The family is not the recipe's, but guessed from the answers."""
 
 
-def load_tasks(sources: Sequence[TaskSource], seed: int, base: Path) -> list[TaskEntry]:
-    """Read every source; all problems of all of them are raised as one DataError."""
+def load_tasks(
+    sources: Sequence[TaskSource], seed: int, base: Path, recipe: str = "RECIPE.toml"
+) -> list[TaskEntry]:
+    """Read every source; all problems of all of them are raised as one DataError.
+
+    `recipe` is the file that messages name.
+    """
     entries: list[TaskEntry] = []
-    problems: list[tuple[TaskSource, Problem]] = []
+    problems: list[Problem] = []
     for source in sources:
         if source.source.startswith("tiny:"):
             entries += _tiny(source)
             continue
         for loaded in load(source, base):
-            wrong = find_errors(loaded)
+            wrong = errors(loaded.problems)
             task, notes = (None, ()) if wrong else _task(loaded, seed)
             if task and not task.train:
-                wrong = [Problem(Place(source.source), "no examples to train on", "see `splits`")]
-            problems += [(source, problem) for problem in wrong]
+                hint = "see `where`" if source.where else "see `splits`"
+                wrong = [Problem(Place(source.source), "no examples to train on", hint)]
+            problems += wrong
             if task and not wrong:
                 entries.append(_entry(task, source, notes))
-    problems += _same_names(entries, sources)
+    problems += check_names([entry.task.name for entry in entries])
     if problems:
-        raise _report(problems)
+        raise _report(problems, recipe)
     return entries
 
 
@@ -94,25 +105,26 @@ def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskE
         mark,
         separator,
         notes,
+        guessed=source.family is None and not source.source.startswith("tiny:"),
     )
 
 
 def _task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
     source = loaded.source
     train, valid, test = (_once(loaded.items.get(split, [])) for split in SPLITS)
-    shown = {example.input for example in valid + test}
-    clean = [example for example in train if example.input not in shown]
+    shown = {text_key(example.input) for example in valid + test}
+    clean = [example for example in train if text_key(example.input) not in shown]
     draw = random.Random(f"{seed}/{loaded.name}")
     kept = _limited(clean, source.limit, draw)
     if not valid and not (source.role == "held_out" and test):
         kept, valid = _set_aside(kept, source.valid_share, draw)
     task = Task(
         name=loaded.name,
-        family=source.family,
+        family=loaded.family,
         train=tuple(kept),
         valid=tuple(valid),
         test=tuple(test),
-        instruction=source.instruction or _common_system(loaded.all_items()),
+        instruction=loaded.instruction,
         labels=source.labels or _labels(loaded),
     )
     return task, tuple(_notes(loaded, len(train) - len(clean)))
@@ -121,8 +133,15 @@ def _task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
 def _notes(loaded: Loaded, leaking: int) -> Iterator[str]:
     items = sum(1 for _ in loaded.all_items())
     unique = sum(len(_once(of_split)) for of_split in loaded.items.values())
-    if loaded.problems:
-        yield f"{loaded.name}: {len(loaded.problems):,} rows dropped that could not be read"
+    if loaded.selection:
+        yield f"{loaded.name}: {loaded.selection}"
+    dropped = Counter(problem.kind for problem in loaded.problems)
+    for kind, count in dropped.most_common(_MOST_KINDS):
+        yield f"{loaded.name}: {count:,} rows left out: {kind}"
+    if more := dropped.total() - sum(count for _, count in dropped.most_common(_MOST_KINDS)):
+        yield f"{loaded.name}: {more:,} more rows left out for other reasons"
+    for remark in loaded.remarks:
+        yield f"{loaded.name}: {remark.message}"
     if items > unique:
         yield f"{loaded.name}: {items - unique:,} repeated rows used once"
     if leaking:
@@ -137,31 +156,31 @@ def _limited(examples: list[Example], limit: int | None, draw: random.Random) ->
 
 def _once(items: Iterable[Item]) -> list[Example]:
     """Return the examples, each once, the first of its kind kept."""
-    return list(dict.fromkeys(item.example for item in items))
+    once: dict[tuple[str, str], Example] = {}
+    for item in items:
+        example = item.example
+        once.setdefault((text_key(example.input), text_key(example.output)), example)
+    return list(once.values())
 
 
 def _set_aside(
     examples: list[Example], share: float, draw: random.Random
 ) -> tuple[list[Example], list[Example]]:
     """Part examples in two; rows with the same input stay together."""
-    inputs = list(dict.fromkeys(example.input for example in examples))
+    keys = [text_key(example.input) for example in examples]
+    inputs = list(dict.fromkeys(keys))
     if not share or len(inputs) < 2:
         return examples, []
     count = min(max(1, round(share * len(inputs))), len(inputs) - 1)
     aside = set(draw.sample(inputs, count))
-    kept = [example for example in examples if example.input not in aside]
-    return kept, [example for example in examples if example.input in aside]
-
-
-def _common_system(items: Iterable[Item]) -> str:
-    """Return the system text that all conversations share."""
-    systems = {item.system for item in items}
-    return systems.pop() if len(systems) == 1 else ""
+    pairs = list(zip(keys, examples, strict=True))
+    kept = [example for key, example in pairs if key not in aside]
+    return kept, [example for key, example in pairs if key in aside]
 
 
 def _labels(loaded: Loaded) -> tuple[str, ...]:
     """Return the labels of the data, in the order of their names' numbers or by name."""
-    if loaded.source.family not in ("classification", "multilabel", "nli"):
+    if loaded.family not in LABELLED:
         return ()
     found = {answer for item in loaded.all_items() for answer in item.answers}
     columns = loaded.columns
@@ -190,21 +209,8 @@ def _feed(digest: "hashlib._Hash", text: str) -> None:
     digest.update(data)
 
 
-def _same_names(
-    entries: list[TaskEntry], sources: Sequence[TaskSource]
-) -> list[tuple[TaskSource, Problem]]:
-    counts = Counter(entry.task.name for entry in entries)
-    hint = 'tell them apart: name = "..."'
-    return [
-        (sources[0], Problem(Place(f"task {name}"), f"{count} tasks have this name", hint))
-        for name, count in counts.items()
-        if count > 1
-    ]
-
-
-def _report(problems: list[tuple[TaskSource, Problem]]) -> DataError:
-    source, first = problems[0]
+def _report(problems: list[Problem], recipe: str) -> DataError:
+    first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     hint = f"{first.hint}; all of them: yofo data check" if first.hint else "see: yofo data check"
-    target = source.source if not source.input and not source.output else "RECIPE.toml"
-    return DataError(f"{first}{more}", f"{hint} {clip(target, 500)}")
+    return DataError(f"{first}{more}", f"{hint} {clip(recipe, 500)}")

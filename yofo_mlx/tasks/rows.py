@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from yofo_mlx.tasks.problems import Place, Problem
+from yofo_mlx.tasks.spelling import name_key, text_key
+
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,27 @@ def as_row(value: Any, place: Place, problems: list[Problem]) -> Iterator[Row]:
     else:
         hint = 'a row is an object such as {"input": ..., "output": ...}'
         problems.append(Problem(place, f"the row is {kind(value)}", hint))
+
+
+def header_again(row: Row) -> Problem | None:
+    """Return what is wrong with a row that only repeats the names of its columns."""
+    names = [name_key(name) for name in row.fields]
+    if len(names) < 2 or all(map(str.isdigit, names)):  # rows that are lists have no names
+        return None
+    values = []
+    for value in row.fields.values():
+        if not isinstance(value, str) or len(value) > _LONGEST_NAME:
+            return None
+        values.append(text_key(value).casefold())
+        if values[-1] not in names:
+            return None
+    if names == values:
+        message, hint = "the names of the columns again", "the row is left out; tables were joined"
+        return Problem(row.place, message, hint, "warning")
+    if sorted(names) == sorted(values):
+        message = "the names of the columns again, in another order"
+        return Problem(row.place, message, "join tables of the same columns only")
+    return None
 
 
 def kind(value: Any) -> str:

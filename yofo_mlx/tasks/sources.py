@@ -1,7 +1,8 @@
 """From a `[[tasks]]` table to the examples of its splits, with every problem on the way."""
 
+import os.path
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -10,12 +11,15 @@ from yofo_mlx.errors import DataError
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.columns import Columns, Item, choose_columns
+from yofo_mlx.tasks.families import guess_family
 from yofo_mlx.tasks.locate import Piece
 from yofo_mlx.tasks.parquet import ClassNames, class_names
-from yofo_mlx.tasks.problems import Place, Problem, RowError
+from yofo_mlx.tasks.problems import Place, Problem, RowError, errors
 from yofo_mlx.tasks.readers import format_of, read_rows
-from yofo_mlx.tasks.rows import Row
+from yofo_mlx.tasks.rows import Row, header_again
 from yofo_mlx.tasks.splits import SPLITS, Split
+from yofo_mlx.tasks.task import Example, Family
+from yofo_mlx.tasks.where import Selection
 
 # Rows that are looked at to find out which columns there are.
 _HEAD = 100
@@ -31,6 +35,13 @@ class Loaded:
     items: dict[Split, list[Item]] = field(default_factory=dict)
     files: dict[Split, list[str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    """Rows that became no example: errors, and warnings where they are left out."""
+    remarks: list[Problem] = field(default_factory=list)
+    """How files were read where that is not plain, and what of their rows is not used."""
+    selection: Selection | None = None
+    instruction: str = ""
+    """The recipe's instruction, with the system text that all rows share."""
+    family: Family = "other"
 
     def all_items(self) -> Iterator[Item]:
         """Yield the examples of all splits."""
@@ -47,41 +58,115 @@ def load(source: TaskSource, base: Path) -> list[Loaded]:
         missing = Problem(Place(source.source), "no file matches", "check the pattern")
         return [Loaded(source, source.name or source.source, problems=[missing])]
     prefix = f"{source.name}/" if source.name else ""
-    parts = [
-        source.model_copy(update={"source": str(path), "name": prefix + path.name.split(".")[0]})
-        for path in paths
+    names = _names(paths)
+    prefix = f"{source.name}/" if source.name else ""
+    return [
+        _load_one(source.model_copy(update={"source": str(path), "name": prefix + name}), base)
+        for path, name in zip(paths, names, strict=True)
     ]
-    return [_load_one(part, base) for part in parts]
 
 
 def _load_one(source: TaskSource, base: Path) -> Loaded:
-    loaded = Loaded(source, source.name or default_name(source))
-    names: ClassNames = {}
     try:
         pieces, names = locate.pieces(source, base)
     except DataError as error:
         message = error.message.removeprefix(f"{source.source}: ")
-        loaded.problems.append(Problem(Place(source.source), message, error.hint))
-        return loaded
+        found = Problem(Place(source.source), message, error.hint)
+        return Loaded(source, source.name or default_name(source), problems=[found])
+    return read_pieces(source, pieces, names)
+
+
+def read_pieces(source: TaskSource, pieces: dict[Split, list[Piece]], names: ClassNames) -> Loaded:
+    """Read files as a source says; `names` are the label names that go with them."""
+    loaded = Loaded(source, source.name or default_name(source))
+    if source.where:
+        loaded.selection = Selection(source.where)
     for split in SPLITS:
         if split in pieces:
             loaded.files[split] = [piece.file.shown for piece in pieces[split]]
             loaded.items[split] = list(_items(pieces[split], loaded, names))
-    if not any(loaded.items.values()) and not loaded.problems:
-        hint = "the files were read, but hold no rows"
-        loaded.problems.append(Problem(Place(source.source), "no examples", hint))
-    if source.bad_rows == "drop" and any(loaded.items.values()):
-        loaded.problems = [replace(problem, severity="warning") for problem in loaded.problems]
+    _settle(loaded)
     return loaded
+
+
+def _settle(loaded: Loaded) -> None:
+    """Decide what takes all rows to decide."""
+    source, place = loaded.source, Place(loaded.source.source)
+    loaded.remarks = [problem for problem in loaded.problems if problem.is_remark]
+    loaded.problems = [problem for problem in loaded.problems if not problem.is_remark]
+    there = any(loaded.items.values())
+    if source.bad_rows == "drop" and there:
+        loaded.problems = [replace(problem, severity="warning") for problem in loaded.problems]
+    mistake = loaded.selection.mistake() if loaded.selection else None
+    if mistake:
+        loaded.problems.append(mistake.at(place))
+    elif not there and not errors(loaded.problems):
+        hint = "the files were read, but hold no rows" + (" to learn" if loaded.problems else "")
+        loaded.problems.append(Problem(place, "no examples", hint))
+    loaded.remarks += _unused(loaded.all_items())
+    shared, loaded.items = place_systems(loaded.items)
+    parts = dict.fromkeys(part for part in (shared, source.instruction) if part)
+    loaded.instruction = "\n\n".join(parts)
+    loaded.family = source.family or guess_family(list(loaded.all_items()))
+
+
+def place_systems(items: dict[Split, list[Item]]) -> tuple[str, dict[Split, list[Item]]]:
+    """Return the system text that all rows share, and the examples.
+
+    Where rows have system texts of their own, each stands before its row's input.
+    """
+    systems = {item.system for of_split in items.values() for item in of_split}
+    if len(systems) < 2:
+        return next(iter(systems), ""), items
+    return "", {split: list(map(_with_system, of_split)) for split, of_split in items.items()}
+
+
+def _with_system(item: Item) -> Item:
+    if not item.system:
+        return item
+    question = f"{item.system}\n\n{item.example.input}"
+    return replace(item, example=Example(question, item.example.output))
+
+
+def _unused(items: Iterable[Item]) -> list[Problem]:
+    """Tell once what of the rows becomes no part of the examples."""
+    counts: Counter[str] = Counter()
+    first: dict[str, Place] = {}
+    for item in items:
+        counts.update(item.unused)
+        for what in item.unused:
+            first.setdefault(what, item.place)
+    hint = "`input` and `output` can name it, where it belongs to the question or the answer"
+    return [
+        Problem(first[what], f"{what} is not used ({count:,} rows)", hint, "warning")
+        for what, count in counts.items()
+    ]
 
 
 def default_name(source: TaskSource) -> str:
     """Return a task's name where the recipe gives none."""
-    path = source.source.rstrip("/")
-    name = path.rsplit("/", 1)[-1]
-    if format_of(name):
-        name = name.split(".")[0]
+    name = _stem(source.source.rstrip("/").rsplit("/", 1)[-1])
     return f"{name}/{source.config}" if source.config else name or "task"
+
+
+def _stem(name: str) -> str:
+    """Return a file's name without what tells its format."""
+    if format_of(name) is None:
+        return name
+    plain = name[:-3] if name.lower().endswith(".gz") else name
+    return plain[: plain.rindex(".")]
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """Name files by their stems, or by their folders too where stems are the same."""
+    stems = [_stem(path.name) for path in paths]
+    if len(set(stems)) == len(stems):
+        return stems
+    shared = os.path.commonpath([path.parent for path in paths])
+    inside = [path.parent.relative_to(shared) for path in paths]
+    named = [str(folder / stem) for folder, stem in zip(inside, stems, strict=True)]
+    whole = [str(folder / path.name) for folder, path in zip(inside, paths, strict=True)]
+    return named if len(set(named)) == len(named) else whole
 
 
 def _items(pieces: list[Piece], loaded: Loaded, names: ClassNames) -> Iterator[Item]:
@@ -96,7 +181,7 @@ def _items_of(
     piece: Piece, loaded: Loaded, names: ClassNames, problems: list[Problem]
 ) -> Iterator[Item]:
     known = {**names, **class_names(piece.file.path)}
-    rows = read_rows(piece.file, problems, piece.records)
+    rows = _chosen(read_rows(piece.file, problems, piece.records), loaded, known, problems)
     if loaded.columns is None:
         head = list(islice(rows, _HEAD))
         loaded.columns = _choose(loaded.source, head, known, problems)
@@ -106,20 +191,34 @@ def _items_of(
             if loaded.columns:
                 yield loaded.columns.item(row)
         except RowError as error:
-            problems.append(Problem(row.place, error.message, error.hint))
+            problems.append(error.at(row.place))
+
+
+def _chosen(
+    rows: Iterator[Row], loaded: Loaded, names: ClassNames, problems: list[Problem]
+) -> Iterator[Row]:
+    """Yield the rows that are data, and that `where` takes."""
+    for row in rows:
+        again = header_again(row)
+        if again:
+            problems.append(again)
+        elif loaded.selection is None or loaded.selection.takes(row.fields, names):
+            yield row
 
 
 def _choose(
     source: TaskSource, rows: list[Row], names: ClassNames, problems: list[Problem]
 ) -> Columns | None:
     """Return the columns of the first row that shows them; a broken one does not decide."""
-    labels = source.labels or ()
+    labels, lists = source.labels or (), source.family == "multilabel"
     first: Problem | None = None
     for row in rows:
         try:
-            return choose_columns(row, source.input, source.output, source.separator, labels, names)
+            return choose_columns(
+                row, source.input, source.output, source.separator, labels, names, lists
+            )
         except RowError as error:
-            first = first or Problem(row.place, error.message, error.hint)
+            first = first or error.at(row.place)
     problems += [first] if first else []
     return None
 

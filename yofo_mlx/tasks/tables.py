@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal, TextIO
 
-from yofo_mlx.tasks.problems import Place, Problem, Severity
+from yofo_mlx.tasks.problems import Place, Problem, Severity, remark
 
 Record = tuple[int, list[str]]
 """Cells with the line they start on."""
@@ -147,14 +147,14 @@ def look(open: Callable[[], TextIO], shown: str, usual: str, problems: list[Prob
     table = Table(open, shown, _delimiter(open, shown, usual))
     if table.delimiter != usual:
         message = f"columns are separated by {_NAMES[table.delimiter]}, not by {_NAMES[usual]}"
-        problems.append(Problem(Place(shown, 1), message, "they are read so", "warning"))
+        problems.append(remark(Place(shown, 1), message, "they are read so"))
     if table.delimiter == "\t":
         first = _first_text_quote(table)
         if first:
             table.quoting = csv.QUOTE_NONE
             message = "quotes are read as text, as usual between tabs"
             hint = "to quote cells, quote the names in the first line too"
-            problems.append(Problem(Place(shown, first), message, hint, "warning"))
+            problems.append(remark(Place(shown, first), message, hint))
     return table
 
 
@@ -233,7 +233,7 @@ def _glued(place: Place, end: int, severity: Severity) -> Problem:
     what = "makes one row of several" if severity == "error" else "may make one row of several"
     message = f"a quote that opens here and closes on line {end} {what}"
     hint = 'close it, or write a quote that is part of a text twice: ""'
-    return Problem(place, message, hint, severity)
+    return Problem(place, message, hint, severity, is_remark=severity == "warning")
 
 
 def _repeated(counts: Counter[str]) -> frozenset[str]:

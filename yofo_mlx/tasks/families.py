@@ -1,0 +1,40 @@
+"""Which family a data set is of, where its recipe does not say."""
+
+import re
+from collections import Counter
+
+from yofo_mlx.tasks.columns import Item
+from yofo_mlx.tasks.task import Family
+
+LABELLED: tuple[Family, ...] = ("classification", "multilabel", "nli")
+
+_ENTAILMENT = {"entailment", "neutral", "contradiction", "not_entailment"}
+_NUMBER = re.compile(r"(.*####\s*)?-?[\d,.]+", re.DOTALL)
+
+
+def guess_family(items: list[Item]) -> Family:
+    """Guess the kind of task from its examples."""
+    if not items:
+        return "other"
+    if 2 * sum(item.is_list for item in items) > len(items):
+        return "multilabel"
+    answers = Counter(item.example.output for item in items)
+    if len(_ENTAILMENT & set(map(str.lower, answers))) > 1:
+        return "nli"
+    if all(_NUMBER.fullmatch(answer) for answer in answers) and len(answers) > len(items) // 4:
+        return "math"
+    if _are_labels(answers):
+        return "classification"
+    read = sum(len(item.example.input) for item in items)
+    written = sum(len(item.example.output) for item in items)
+    if written > 60 * len(items) and read > 4 * written:
+        return "summarization"
+    asking = sum("?" in item.example.input[-200:] for item in items)
+    return "qa" if 2 * asking > len(items) else "other"
+
+
+def _are_labels(answers: Counter[str]) -> bool:
+    """Few, short and repeated answers are taken for labels."""
+    total = answers.total()
+    few = len(answers) <= max(2, total // 2) and len(answers) < total
+    return few and max(map(len, answers)) <= 60
