@@ -24,6 +24,7 @@ from yofo_mlx.tasks.task import Example
 from yofo_mlx.text import reason, shorten
 
 _HEAD = 20  # rows that show whether a task's columns are there
+_ONE_ROW = ""  # in place of a suffix: one JSON object, on however many lines
 _TEXT = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 
 
@@ -82,8 +83,9 @@ def parse(text: str, style: Style | None = None) -> Parsed:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         return Parsed((), (), "nothing")
-    if form := _form_of_rows(text, style or Style()):
-        return _pasted_rows(text, *form, style or Style())
+    style = style or Style()
+    if form := _form_of_rows(text, style):
+        return _pasted_rows(text, *form, style)
     form_of_text, read = _form_of_text(text)
     pieces = sorted(read(text), key=lambda piece: piece[0])
     return Parsed(
@@ -261,7 +263,7 @@ def _form_of_rows(text: str, style: Style) -> tuple[str, str] | None:
             is_lines = _most(line.lstrip().startswith(("{", '["')) for line in lines)
             return ("JSON lines", ".jsonl") if is_lines else None
         if isinstance(whole, dict) and (_is_row(whole, style) or not jsontext.lists(text)):
-            return "JSON lines", ".json"
+            return "JSON lines", _ONE_ROW
         return "a JSON list", ".json"
     if forms.block_names(text):
         return None
@@ -291,6 +293,8 @@ def _is_row(fields: dict[str, object], style: Style) -> bool:
 
 
 def _pasted_rows(text: str, form: str, suffix: str, style: Style) -> Parsed:
+    if suffix == _ONE_ROW:
+        text, suffix = f"[{text}]", ".json"
     file = DataFile(Path(f"pasted{suffix}"), "", text.encode("utf-8", "surrogatepass"))
     source = TaskSource(
         source="pasted", input=style.input, output=style.output, records=style.records
