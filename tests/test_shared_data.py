@@ -25,7 +25,7 @@ SETS = {
         source = "banking77"
         family = "classification"
         """,
-        (8994, 999, 3079),
+        (8993, 999, 3079),
         "card_arrival",
     ),
     "clinc150": (

@@ -10,7 +10,8 @@ from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.tasks import locate
-from yofo_mlx.tasks.checks import check, guess_family
+from yofo_mlx.tasks.checks import check
+from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Place, Problem
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import Loaded, load
@@ -93,7 +94,7 @@ def read(source: TaskSource) -> list[DataSet]:
 
 def _failed(source: TaskSource, problem: Problem) -> DataSet:
     name = source.name or source.source
-    return DataSet(name, source, source.family, (0, 0, 0), problems=(problem,), errors=1)
+    return DataSet(name, source, source.family or "other", (0, 0, 0), problems=(problem,), errors=1)
 
 
 def _of_task(task: Task, source: TaskSource) -> DataSet:
@@ -109,14 +110,13 @@ def _of_loaded(loaded: Loaded) -> DataSet:
     source, items = loaded.source, list(loaded.all_items())
     problems = check(loaded)
     errors = sum(problem.severity == "error" for problem in problems)
-    family = guess_family(items) if source.family == "other" else source.family
-    labelled = family in ("classification", "multilabel", "nli")
+    labelled = loaded.family in LABELLED
     train, valid, test = (len(loaded.items.get(split, ())) for split in SPLITS)
     columns = loaded.columns
     return DataSet(
         name=loaded.name,
         source=source,
-        family=family,
+        family=loaded.family,
         counts=(train, valid, test),
         columns=f"{columns.input} → {columns.output}" if columns else "",
         labels=_counted(answer for item in items for answer in item.answers) if labelled else (),

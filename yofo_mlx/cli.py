@@ -40,6 +40,14 @@ Paths = Annotated[
 Input = Annotated[str | None, typer.Option(help="Column or template of the input.")]
 Output = Annotated[str | None, typer.Option(help="Column or template of the answer.")]
 Records = Annotated[str | None, typer.Option(help="JSON: dotted path to the list of rows.")]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any key of [[tasks]], or one of the recipe given; repeatable.",
+    ),
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Train in the background.")]
 Restarts = Annotated[
     int, typer.Option(min=0, metavar="N", help="Go on by itself after it died, N times at most.")
@@ -319,14 +327,23 @@ def data_check(
     input: Input = None,
     output: Output = None,
     records: Records = None,
+    keys: Keys = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every line, however many.")] = False,
     as_json: Json = False,
 ) -> int:
     """Report every problem of data files, folders, hub ids, or a recipe's data sets."""
     from yofo_mlx.commands import data as command
 
     return command.check(
-        paths, input=input, output=output, records=records, strict=strict, as_json=as_json
+        paths,
+        input=input,
+        output=output,
+        records=records,
+        overrides=keys or [],
+        strict=strict,
+        every=every,
+        as_json=as_json,
     )
 
 
@@ -336,12 +353,20 @@ def data_preview(
     input: Input = None,
     output: Output = None,
     records: Records = None,
+    keys: Keys = None,
     as_json: Json = False,
 ) -> int:
     """Show what yofo reads: columns, counts, labels, examples."""
     from yofo_mlx.commands import data as command
 
-    return command.preview(*paths, input=input, output=output, records=records, as_json=as_json)
+    return command.preview(
+        *paths,
+        input=input,
+        output=output,
+        records=records,
+        overrides=keys or [],
+        as_json=as_json,
+    )
 
 
 @recipes_app.command("list")

@@ -58,7 +58,7 @@ def start(
 ) -> Run:
     """Check a recipe and its data, create its run and train it detached."""
     recipe = load_recipe(recipe_path, overrides)
-    load_tasks(recipe.tasks, recipe.seed, Path.cwd())
+    load_tasks(recipe.tasks, recipe.seed, Path.cwd(), str(recipe_path))
     run = create_run(recipe, name or recipe_path.stem)
     detach(run, force=force, restarts=restarts)
     return run

@@ -9,6 +9,7 @@ from yofo_mlx.episodes import Pool, Sampler, make_pool
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.tasks.spelling import text_key
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,15 @@ class Workload:
 
     def _leaks(self) -> Iterator[tuple[str, str]]:
         """Yield held-out tasks most of whose queries are trained on."""
-        trained = {e for entry in self.entries if entry.role == "train" for e in entry.task.train}
+        trained = {
+            (text_key(example.input), text_key(example.output))
+            for entry in self.entries
+            if entry.role == "train"
+            for example in entry.task.train
+        }
         for entry in self.held_out:
             queries = entry.task.test or entry.task.valid
-            known = sum(query in trained for query in queries)
+            known = sum((text_key(q.input), text_key(q.output)) in trained for q in queries)
             if 2 * known > len(queries):
                 message = f"{known} of {len(queries)} queries of held-out task {entry.task.name}"
                 yield f"{message} are trained on", "its accuracy will say nothing about new tasks"

@@ -56,7 +56,7 @@ class DataTableOfSets(DataTable[Text]):
     def _cells(self, row: Row, width: int) -> list[Text]:
         name = row.data.name if row.data else row.source.name or row.source.source
         wide = width >= 100
-        family = row.data.family if row.data else row.source.family
+        family = row.data.family if row.data else row.source.family or ""
         counts = row.data.counts if row.data else ()
         numbers = [f"{n:,}" if wide else number(n) for n in counts] or ["…"] * 3
         return [

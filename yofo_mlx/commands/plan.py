@@ -66,7 +66,7 @@ def plan(recipe_name: str, overrides: Sequence[str], *, probed: bool, as_json: b
     planner = make_planner(recipe, model)
     _warn_of_sizes(recipe, planner)
     way = planner.longest_step(recipe)
-    workload, draws = _draws(recipe, model, needed=probed)
+    workload, draws = _draws(recipe, model, recipe_name, needed=probed)
     measured = None
     if probed and planner.fits(way):
         assert workload is not None  # what is needed is there, or was an error
@@ -107,13 +107,15 @@ def _warn_of_sizes(recipe: Recipe, planner: Planner) -> None:
 # ---------------------------------------------------------------------- what the run will draw
 
 
-def _draws(recipe: Recipe, model: Path, *, needed: bool) -> tuple[Workload | None, list[Draw]]:
+def _draws(
+    recipe: Recipe, model: Path, named: str, *, needed: bool
+) -> tuple[Workload | None, list[Draw]]:
     """Return a recipe's workload and batches; none, with a warning, if data cannot be had.
 
-    `needed`: then that is an error.
+    `needed`: then that is an error. `named`: the recipe's file, for messages.
     """
     try:
-        entries = _entries(recipe)
+        entries = _entries(recipe, named)
         tokenizer = load_tokenizer(
             model, model_config(model), trust_remote_code=recipe.trust_remote_code
         )
@@ -130,17 +132,17 @@ def _draws(recipe: Recipe, model: Path, *, needed: bool) -> tuple[Workload | Non
     return workload, draw(recipe, workload)
 
 
-def _entries(recipe: Recipe) -> list[TaskEntry]:
+def _entries(recipe: Recipe, named: str) -> list[TaskEntry]:
     """Read the data; YofoError if only the hub is out of reach, DataError if anything is wrong."""
     base = Path.cwd()
     try:
-        return load_tasks(recipe.tasks, recipe.seed, base)
+        return load_tasks(recipe.tasks, recipe.seed, base, named)
     except DataError as error:
         away = [source for source in recipe.tasks if _is_away(source, base)]
         if not away:
             raise
         here = [source for source in recipe.tasks if source not in away]
-        load_tasks(here, recipe.seed, base)
+        load_tasks(here, recipe.seed, base, named)
         more = f" and {len(away) - 1} more" if len(away) > 1 else ""
         raise YofoError(
             f"data set {away[0].source}{more} not on this machine and the hub cannot be reached",

@@ -102,6 +102,8 @@ def _type(annotation: Any) -> str:
     inner = [part for part in get_args(annotation) if part not in (type(None), Ellipsis)]
     if getattr(annotation, "__origin__", None) is tuple:
         return "list"
+    if getattr(annotation, "__origin__", None) is dict and inner[0] is str:
+        return "inline table"
     if inner:
         return _type(inner[0])
     return names.get(getattr(annotation, "__name__", ""), "table")

@@ -39,7 +39,7 @@ class Summary:
 def show(recipe_name: str, overrides: Sequence[str], *, step: int, as_json: bool) -> ExitCode:
     """Print one episode with its targets, and counts of everything."""
     recipe = load_recipe(find_recipe(recipe_name), overrides)
-    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd())
+    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), recipe_name)
     path = model_path(recipe.model, recipe.revision)
     tokenizer = load_tokenizer(path, model_config(path), trust_remote_code=recipe.trust_remote_code)
     workload = make_workload(recipe, entries, tokenizer)
@@ -113,16 +113,20 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
     rows = _task_rows(workload)
     width = max(len(printable(row["task"])) for row in rows[:MOST_TASKS]) + 2
     lines.append(
-        f"{'task':<{width}}{'role':<10}{'family':<16}{'train':>7}{'query':>7}{'left out':>10}"
+        f"{'task':<{width}}{'role':<10}{'family':<25}{'train':>7}{'query':>7}{'left out':>10}"
     )
     lines += [
-        f"{printable(row['task']):<{width}}{row['role']:<10}{row['family']:<16}"
+        f"{printable(row['task']):<{width}}{row['role']:<10}{_family(row):<25}"
         f"{row['train']:>7}{row['queries']:>7}{row['left_out']:>10}"
         for row in rows[:MOST_TASKS]
     ]
     if len(rows) > MOST_TASKS:
         lines.append(f"and {len(rows) - MOST_TASKS} more tasks (all of them with --json)")
     return "\n".join(lines)
+
+
+def _family(row: dict[str, Any]) -> str:
+    return f"{row['family']} (guessed)" if row["guessed"] else str(row["family"])
 
 
 def _task_rows(workload: Workload) -> list[dict[str, Any]]:
@@ -132,6 +136,7 @@ def _task_rows(workload: Workload) -> list[dict[str, Any]]:
             "task": entry.task.name,
             "role": entry.role,
             "family": entry.task.family,
+            "guessed": entry.guessed,
             "train": len(entry.task.train),
             "queries": len(entry.task.test or entry.task.valid),
             "left_out": left_out.get(entry.task.name, 0),

@@ -53,7 +53,7 @@ def start(
     path = find_recipe(recipe_name)
     recipe = load_recipe(path, overrides)
     try:
-        loaded = _load(recipe, force=force)
+        loaded = _load(recipe, force=force, named=recipe_name)
     except KeyboardInterrupt:
         print("interrupted before the run began; nothing was written", file=sys.stderr)
         return ExitCode.FAILED
@@ -118,12 +118,19 @@ def load(recipe: Recipe) -> tuple[Base, Workload]:
     return _load_model(recipe, entries)
 
 
-def _load(recipe: Recipe, *, force: bool, info: Mapping[str, Any] = MappingProxyType({})) -> Loaded:
+def _load(
+    recipe: Recipe,
+    *,
+    force: bool,
+    info: Mapping[str, Any] = MappingProxyType({}),
+    named: str = "RECIPE.toml",
+) -> Loaded:
     """Load what a run needs; refuse, before the weights are loaded, what cannot fit.
 
-    `info`: what run.json says of a run that goes on, which takes its steps as before.
+    `info`: what run.json says of a run that goes on, which takes its steps as before. `named`: the
+    recipe's file, for messages.
     """
-    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd())
+    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), named)
     recipe = recipe.model_copy(update={"revision": _revision(info) or recipe.revision})
     planner = find_planner(recipe, info)
     if planner and not force:

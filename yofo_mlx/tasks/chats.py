@@ -52,9 +52,8 @@ def conversation(turns: Any) -> Dialogue:
         raise RowError("the last message is not the assistant's", "its content is the answer")
     learned = [at for at, turn in enumerate(said) if turn.role == "assistant" and turn.weight != 0]
     if not learned:
-        raise RowError(
-            "every answer has `weight` 0", "such rows are left out, as nothing is to learn", "warning"
-        )
+        hint = "the row is left out: there is nothing to learn from it"
+        raise RowError("every answer has `weight` zero", hint, "warning")
     answer = said[learned[-1]]
     before = said[: learned[-1]]
     if not before or before[-1].role != "user":

@@ -14,6 +14,7 @@ from yofo_mlx.text import shorten
 
 LONG_TEXT = 100_000
 
+_QUOTE = re.compile("['\"]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 
 
@@ -126,7 +127,7 @@ def _list_texts(loaded: Loaded) -> Iterator[Problem]:
     items = [
         item
         for item in loaded.all_items()
-        if list_in_text(item.example.output) and (labelled or re.search("['\"]", item.example.output))
+        if list_in_text(item.example.output) and (labelled or _QUOTE.search(item.example.output))
     ]
     if items:
         answer = shorten(items[0].example.output, 40)

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns
@@ -62,15 +63,13 @@ class Columns:
     def _chat(self, row: Row) -> Item:
         parts = [row.fields.get(name) for name in self.chat]
         lists = [part for part in parts if isinstance(part, list)]
-        dialogue = conversation(sum(lists, []) if lists == parts else None)
+        dialogue = conversation(list(chain(*lists)) if len(lists) == len(parts) else None)
         example = Example(
             _checked(dialogue.input, self.input), _checked(dialogue.answer, self.output)
         )
         unused = unused_fields(row.fields, {*self.chat, *SYSTEM})
         system = _join(_system(row.fields), dialogue.system)
-        return Item(
-            example, row.place, (example.output,), False, system, unused + dialogue.unused
-        )
+        return Item(example, row.place, (example.output,), False, system, unused + dialogue.unused)
 
     def _pair(self, row: Row) -> Item:
         question = self._fill(self.input, row.fields)
@@ -232,7 +231,9 @@ def _label(value: Any, name: str, names: tuple[str, ...]) -> str:
         return names[value]
     if isinstance(value, float) and math.isfinite(value):
         return _label(int(value), name, names) if names and value.is_integer() else str(value)
-    hint = f"reach into it by a dotted path, such as `{name}.{next(iter(value), 0)}`" if isinstance(value, dict) else ""
+    hint = ""
+    if isinstance(value, dict) and value:
+        hint = f"reach into it by a dotted path, such as `{name}.{next(iter(value))}`"
     raise RowError(f"`{name}` holds {'NaN' if value != value else kind(value)}, not text", hint)
 
 

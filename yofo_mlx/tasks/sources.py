@@ -103,6 +103,9 @@ def _settle(loaded: Loaded) -> None:
     elif not there and not errors(loaded.problems):
         hint = "the files were read, but hold no rows" + (" to learn" if loaded.problems else "")
         loaded.problems.append(Problem(place, "no examples", hint))
+    elif loaded.selection and (idle := loaded.selection.idle()):
+        hint = "check how the value is written"
+        loaded.remarks.append(Problem(place, idle, hint, "warning"))
     loaded.remarks += _unused(loaded.all_items())
     shared, loaded.items = place_systems(loaded.items)
     parts = dict.fromkeys(part for part in (shared, source.instruction) if part)
@@ -138,7 +141,9 @@ def _unused(items: Iterable[Item]) -> list[Problem]:
             first.setdefault(what, item.place)
     hint = "`input` and `output` can name it, where it belongs to the question or the answer"
     return [
-        Problem(first[what], f"{what} is not used ({count:,} rows)", hint, "warning")
+        Problem(
+            first[what], f"not used: {what} ({count:,} row{'s' * (count > 1)})", hint, "warning"
+        )
         for what, count in counts.items()
     ]
 

@@ -27,13 +27,15 @@ class Selection:
     met: dict[str, set[str]] = field(default_factory=dict)
     """Values met, by the columns of `where` that were met at all."""
 
+    named: dict[str, set[Value]] = field(default_factory=dict)
+    """Values of `where` itself that were met."""
+
     def takes(self, fields: dict[str, Any], names: ClassNames) -> bool:
         """Tell whether a row fits, and count it."""
         self.seen += 1
-        # A list, so that every column is looked at and known.
-        fits = all([self._fits(fields, column, names) for column in self.where])
-        self.kept += fits
-        return fits
+        fits = [self._fits(fields, column, names) for column in self.where]
+        self.kept += all(fits)
+        return all(fits)
 
     def _fits(self, fields: dict[str, Any], column: str, names: ClassNames) -> bool:
         values = list(self._values(fields, column))
@@ -43,9 +45,15 @@ class Selection:
         if met is not None and len(met) <= _SHOWN:
             met.update(shorten(text[-1], 40) for text in texts)
         condition = self.where[column]
-        if condition.one_of is not None and not _any_equal(values, texts, condition.one_of):
+        named = {
+            one
+            for one in (*(condition.one_of or ()), *(condition.not_in or ()))
+            if any(_equal(*pair, one) for pair in zip(values, texts, strict=True))
+        }
+        self.named.setdefault(column, set()).update(named)
+        if condition.one_of is not None and named.isdisjoint(condition.one_of):
             return False
-        if condition.not_in is not None and _any_equal(values, texts, condition.not_in):
+        if condition.not_in is not None and not named.isdisjoint(condition.not_in):
             return False
         expression = condition.matches
         return expression is None or any(
@@ -81,6 +89,16 @@ class Selection:
         )
         return RowError(f"none of {self.seen:,} rows fits `where`", held)
 
+    def idle(self) -> str:
+        """Return what `where` names and no row holds; nothing if there is no such value."""
+        idle = [
+            f"`{column}` {value!r}"
+            for column, condition in self.where.items()
+            for value in (*(condition.one_of or ()), *(condition.not_in or ()))
+            if value not in self.named.get(column, set())
+        ]
+        return f"`where` names what no row holds: {', '.join(idle)}" if idle else ""
+
     def __str__(self) -> str:
         return f"{self.kept:,} of {self.seen:,} rows fit `where`"
 
@@ -92,16 +110,6 @@ def _texts(value: Any, names: tuple[str, ...]) -> tuple[str, ...]:
     plain = value if isinstance(value, str) else str(value)
     number = int(plain) if plain.isascii() and plain.isdigit() and len(plain) < 9 else len(names)
     return (plain, names[number]) if number < len(names) else (plain,)
-
-
-def _any_equal(
-    values: list[Any], texts: list[tuple[str, ...]], wanted: tuple[Value, ...]
-) -> bool:
-    return any(
-        _equal(value, spelled, one)
-        for value, spelled in zip(values, texts, strict=True)
-        for one in wanted
-    )
 
 
 def _equal(value: Any, texts: tuple[str, ...], wanted: Value) -> bool:
