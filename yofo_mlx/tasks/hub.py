@@ -101,8 +101,11 @@ def _look_at_converted(id: str) -> tuple[str, list[str]]:
 @contextmanager
 def _friendly(id: str, revision: str | None) -> Iterator[None]:
     """Turn what the hub's client raises into two helpful lines."""
-    from huggingface_hub import constants, errors
+    from huggingface_hub import constants, errors, get_session
 
+    hooks = get_session().event_hooks["request"]
+    if _wait_no_longer not in hooks:
+        hooks.append(_wait_no_longer)
     page = f"https://huggingface.co/datasets/{id}"
     login = "then: hf auth login"
     local = "there is no file or folder of this name either"
@@ -121,7 +124,7 @@ def _friendly(id: str, revision: str | None) -> Iterator[None]:
         (errors.LocalEntryNotFoundError, away, f"{_network()}; {local}"),
         (errors.CachedRepoTreeNotFoundError, away, f"{_network()}; {local}"),
         (errors.OfflineModeIsEnabled, away, f"{_network()}; {local}"),
-        (errors.HfHubHTTPError, "the hub refused the request", "try again later"),
+        (errors.HfHubHTTPError, "the hub refused the request", ""),
         (errors.HfHubHTTPError.__bases__[0], "the download broke off", _network()),
         (OSError, "the download failed", _network()),
         (ValueError, "the hub's answer makes no sense", f"open {constants.ENDPOINT} in a browser"),
@@ -131,8 +134,28 @@ def _friendly(id: str, revision: str | None) -> Iterator[None]:
     except DataError:
         raise
     except tuple(kind for kind, _, _ in told) as error:
-        what, hint = next((what, hint) for kind, what, hint in told if isinstance(error, kind))
-        raise DataError(f"{id}: {what}{_detail(error)}", hint) from error
+        # What is not in the cache either is told as that; the answer of the hub is its cause.
+        cause = error.__cause__ if isinstance(error.__cause__, errors.HfHubHTTPError) else error
+        what, hint = next((what, hint) for kind, what, hint in told if isinstance(cause, kind))
+        raise DataError(f"{id}: {what}{_detail(cause)}", hint or _refused(cause)) from error
+
+
+def _wait_no_longer(request: Any) -> None:
+    """Bound the requests that the hub's client would wait for without an end."""
+    from huggingface_hub import constants
+
+    waits = request.extensions.get("timeout", {})
+    waits.update({k: constants.HF_HUB_DOWNLOAD_TIMEOUT for k, v in waits.items() if v is None})
+
+
+def _refused(error: Exception) -> str:
+    """Return what to do about a refusal, by the hub's answer."""
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    known = {
+        403: "check the rights of your token (hf auth whoami), or ask whoever keeps the proxy",
+        429: "too many requests: wait some minutes, or log in: hf auth login",
+    }
+    return known.get(status, "the fault is the hub's: try again later")
 
 
 def _network() -> str:
