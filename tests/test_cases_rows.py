@@ -1,5 +1,6 @@
 """Rows that once went wrong without a word: each case is read right now, or told."""
 
+import csv
 import json
 import os
 from collections.abc import Iterable
@@ -166,6 +167,26 @@ def test_a_conversation_with_a_tools_answer_is_refused_or_dropped(tmp_path: Path
     assert len(pairs(read(path, bad_rows="drop"))) == 2
 
 
+def test_a_prompt_and_its_completion_may_be_messages(tmp_path: Path) -> None:
+    first, second = chat("q", "a", "Be brief.")["messages"][:-1], chat("q", "a")["messages"][-1:]
+    loaded = read(jsonl(tmp_path / "a.jsonl", [{"prompt": first, "completion": second}]))
+    assert pairs(loaded) == [("q", "a")] and loaded.instruction == "Be brief."
+
+
+@pytest.mark.parametrize("write", [json.dumps, repr])
+def test_a_conversation_that_a_table_holds_as_text_is_read(tmp_path: Path, write: Any) -> None:
+    """label-list-as-text: the same kind, in the column of messages."""
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["messages"], [write(chat("it's", "a\n")["messages"])]])
+    assert pairs(read(tmp_path / "a.csv")) == [("it's", "a")]
+
+
+def test_a_history_that_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
+    row = {"instruction": "q", "output": "a", "history": "One? 1"}
+    [problem, *_] = read(jsonl(tmp_path / "a.jsonl", [row])).problems
+    assert "`history` is not a list of pairs" in problem.message
+
+
 # ---- weight-zero ---------------------------------------------------------------------------------
 
 
@@ -188,6 +209,18 @@ def test_the_last_answer_that_counts_is_the_one_to_learn(tmp_path: Path) -> None
     loaded = read(path)
     assert pairs(loaded) == [("q0", "a0"), ("User: q1\nAssistant: wrong\nUser: q2", "a2")]
     assert told(loaded) == [(1, "not used: messages after the last answer to learn (1 row)")]
+
+
+def test_a_row_may_have_the_weight_itself(tmp_path: Path) -> None:
+    """weight-zero: zero leaves it out, one is nothing special, others are told."""
+    rows = [{"prompt": f"q{n}", "completion": "a", "weight": n / 2} for n in range(3)]
+    loaded = read(jsonl(tmp_path / "a.jsonl", rows))
+    assert [question for question, _ in pairs(loaded)] == ["q1", "q2"]
+    assert told(loaded) == [
+        (1, "the `weight` of the row is zero"),
+        (2, "not used: `weight` (1 row)"),
+    ]
+    assert len(pairs(read(tmp_path / "a.jsonl", input="prompt", output="completion"))) == 3
 
 
 def test_only_rows_of_weight_zero_are_no_examples(tmp_path: Path) -> None:

@@ -56,6 +56,12 @@ def test_inputs_in_two_splits_are_found(tmp_path: Path, split: str) -> None:
     assert problem.path.endswith(f"{split}.jsonl") and problem.line == 1
 
 
+def test_an_input_in_valid_and_test_stays_in_both(tmp_path: Path) -> None:
+    splits = {"train": many("yes") + many("no"), "valid": [("q", "no")], "test": [("q", "no")]}
+    [problem] = found_in(tmp_path, splits)
+    assert "also in valid" in problem.message and "left out" not in problem.hint
+
+
 def test_labels_with_one_example_are_found(tmp_path: Path) -> None:
     [problem] = found_in(tmp_path, {"train": [*many("yes"), *many("no"), ("odd", "maybe")]})
     assert (problem.line, problem.message) == (9, "label 'maybe' has one example only")
@@ -76,6 +82,13 @@ def test_single_labels_of_lists_are_counted(tmp_path: Path) -> None:
     rows: Rows = [("a", ["x", "y"]), ("b", ["x"]), ("c", ["y", "z"])]
     [problem] = found_in(tmp_path, {"train": rows})
     assert (problem.line, problem.message) == (3, "label 'z' has one example only")
+
+
+def test_a_label_that_holds_the_separator_is_told(tmp_path: Path) -> None:
+    rows: Rows = [(f"{n}", ["a, b", "c"]) for n in range(4)]
+    [problem] = found_in(tmp_path, {"train": rows})
+    assert problem.message == "label 'a, b' holds the separator of labels"
+    assert found_in(tmp_path, {"train": rows}, separator=" | ") == []
 
 
 def test_an_answer_outside_the_given_labels_is_an_error(tmp_path: Path) -> None:

@@ -89,6 +89,60 @@ def test_held_out_rows_that_are_trained_on_are_found(tmp_path: Path, capsys: Out
     )
 
 
+def test_problems_of_a_kind_are_counted_and_the_first_shown(tmp_path: Path, capsys: Output) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"input": f"q{n}", "output": ""}) + "\n" for n in range(99)))
+    path.write_text(path.read_text() + GOOD + "nope\n")
+    assert data.check([str(path)]) == ExitCode.DATA
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 21 and "nope" not in out and "not JSON" in out
+    assert "99 errors: `output` is empty" in err and "1 error: not JSON" in err and "--all" in err
+    data.check([str(path)], every=True)
+    assert len(capsys.readouterr().out.splitlines()) == 100
+    data.check([str(path)], as_json=True)
+    assert len(json.loads(capsys.readouterr().out)) == 100
+
+
+def test_a_check_takes_every_key_of_a_recipe(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "a.csv").write_text("text,label\na,x\nb,y\nc,-\nd,x\ne,y\n")
+    path = str(tmp_path / "a.csv")
+    keys = ['labels=["x", "y"]']
+    assert data.check([path], overrides=keys) == ExitCode.DATA
+    assert "answer '-' is not one of `labels`" in capsys.readouterr().out
+    assert data.check([path], overrides=[*keys, "bad_rows=drop"]) == ExitCode.OK
+    assert data.check([path], overrides=[*keys, "where.label.not_in=-"], strict=True) == ExitCode.OK
+    assert "(4 of 5 rows fit `where`)" in capsys.readouterr().err
+    data.preview(path, overrides=["family=qa", "where.label=x"])
+    out = capsys.readouterr().out
+    assert "family  qa\n" in out and "where   2 of 5 rows" in out
+    with pytest.raises(RecipeError, match="did you mean `family`"):
+        data.check([path], overrides=["famly=qa"])
+
+
+def test_shipped_recipes_and_the_embedded_suite_can_be_checked(capsys: Output) -> None:
+    assert data.check(["tiny"], strict=True) == ExitCode.OK
+    assert data.check(["tiny:train"], strict=True) == ExitCode.OK
+    assert data.preview("tiny:held_out") == ExitCode.OK
+    assert "no problems" in capsys.readouterr().err
+
+
+def test_two_tasks_of_one_name_are_found(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "a.jsonl").write_text(GOOD)
+    recipe = tmp_path / "mine.toml"
+    tasks = '[[tasks]]\nsource = "a.jsonl"\n' * 2
+    recipe.write_text(f'model = "tiny"\n[train]\nsteps = 1\n{tasks}')
+    assert data.check([str(recipe)]) == ExitCode.DATA
+    assert "task a: error: 2 tasks have this name" in capsys.readouterr().out
+
+
+def test_all_wrong_columns_are_named_with_a_guess(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "a.csv").write_text("text,team\na,x\n")
+    data.check([str(tmp_path / "a.csv")], input="texxt", output="tem")
+    out = capsys.readouterr().out
+    assert "no field `texxt` and no field `tem`" in out
+    assert "did you mean `text` and `team`?" in out
+
+
 def test_columns_can_be_given(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"rows": [{"q": "a", "r": 1}, {"q": "b", "r": 2}]}))
     path = str(tmp_path / "a.json")

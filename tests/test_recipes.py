@@ -95,6 +95,19 @@ def test_overrides_beat_the_file_and_lists_can_be_reached(path: Path) -> None:
     assert (recipe.train.tokens, recipe.train.steps) == (99, None)
 
 
+def test_a_value_that_is_set_is_all_of_the_text(path: Path) -> None:
+    keys = ["tasks.0.separator=, ", "tasks.0.name=a\nb = 2", "lora.rank = 4", "model = tiny"]
+    recipe = load_recipe(path, keys)
+    assert (recipe.tasks[0].separator, recipe.tasks[0].name) == (", ", "a\nb = 2")
+    assert (recipe.lora.rank, recipe.model) == (4, "tiny")
+
+
+def test_one_mistake_in_a_task_is_one_mistake(path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, ["tasks.0.family=cls"])
+    assert "mistakes" not in caught.value.message and "tasks.0.family" in caught.value.message
+
+
 def test_paths_are_kept_relative_to_the_recipe(path: Path) -> None:
     (path.parent / "rows.jsonl").write_text("")
     path.write_text(MINIMAL.replace("tiny:train", "rows.jsonl"))

@@ -236,6 +236,39 @@ def test_train_within_test_leaves_nothing_to_train_on(tmp_path: Path) -> None:
     assert "no examples to train on" in refusal(tmp_path, {"source": "."}).message
 
 
+def test_dropping_leaves_out_what_labels_refuse_and_counts_it(tmp_path: Path) -> None:
+    pairs = [(f"in {n}", "-" if n % 3 == 0 else "x") for n in range(9)] + [("", "x")]
+    write(tmp_path / "a.jsonl", pairs)
+    keys: dict[str, Any] = {"source": "a.jsonl", "labels": ("x",)}
+    assert "answer '-' is not one of `labels`" in refusal(tmp_path, keys).message
+    found = entry(tmp_path, **keys, bad_rows="drop")
+    assert {example.output for example in found.task.train + found.task.valid} == {"x"}
+    assert found.notes == (
+        "a: 3 rows left out: answer … is not one of `labels`",
+        "a: 1 rows left out: `input` is empty",
+    )
+
+
+def test_the_family_is_guessed_where_the_recipe_gives_none(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", [(f"in {n}", ["x", "z"] if n % 2 else ["y"]) for n in range(9)])
+    found = entry(tmp_path, source="a.jsonl")
+    assert (found.task.family, found.metric, found.guessed) == ("multilabel", "f1", True)
+    assert found.separator == ", " and found.task.labels == ("x", "y", "z")
+    write(tmp_path / "few.jsonl", [("a", "x"), ("b", "y")])
+    assert entry(tmp_path, source="few.jsonl").task.family == "other"
+    assert entry(tmp_path, source="few.jsonl", labels=("x", "y")).task.family == "classification"
+    given_one = entry(tmp_path, source="a.jsonl", family="other")
+    assert (given_one.task.family, given_one.metric, given_one.guessed) == ("other", "exact", False)
+    assert given_one.fingerprint != found.fingerprint
+
+
+def test_the_message_names_the_recipe(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", [("", "x")])
+    with pytest.raises(DataError) as caught:
+        load_tasks([TaskSource(source="a.jsonl")], 0, tmp_path, "mine.toml")
+    assert caught.value.hint.endswith("yofo data check mine.toml")
+
+
 def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", numbered(9))
     error = refusal(tmp_path, {"source": "a.jsonl"}, {"source": "a.jsonl"})
@@ -250,6 +283,7 @@ def test_the_embedded_suite_gives_many_tasks(tmp_path: Path) -> None:
     )
     assert len(entries) > 4 and {found.role for found in entries} == {"train", "held_out"}
     assert "tiny:train" in refusal(tmp_path, {"source": "tiny:other"}).hint
+    assert "`where`" in refusal(tmp_path, {"source": "tiny:train", "where": {"a": "b"}}).message
 
 
 @given(st.builds(Task, st.text(), st.sampled_from(FAMILIES), examples, examples, examples))

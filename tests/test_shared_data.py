@@ -1,14 +1,17 @@
 """The real data sets import with a few lines of TOML each."""
 
+import json
+import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.problems import errors
-from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.tasks.registry import METRICS, TaskEntry, load_tasks
 from yofo_mlx.tasks.sources import load
 from yofo_mlx.tasks.task import Task
 
@@ -133,3 +136,55 @@ def test_the_checks_find_what_is_wrong_with_real_data() -> None:
     assert "test input that is also in train" in found
     [loaded] = load(table(SETS["nli"][0]), DATA)
     assert "label '-' never occurs in train" in [problem.message for problem in check(loaded)]
+
+
+def documented() -> dict[str, dict[str, Any]]:
+    """Return the tables of docs/data.md that are ready to use, by source; each is short."""
+    text = (Path(__file__).parent.parent / "docs" / "data.md").read_text("utf-8")
+    block = re.search(r"### Ready to use\n.*?```toml\n(.*?)```", text, re.DOTALL)
+    assert block
+    assert all(len(part.strip().splitlines()) <= 6 for part in block[1].split("\n\n"))
+    return {task["source"]: task for task in tomllib.loads(block[1])["tasks"]}
+
+
+def loaded_from_docs(source: str) -> list[TaskEntry]:
+    keys = TaskSource.model_validate_json(json.dumps(documented()[source]))
+    return load_tasks([keys], 0, DATA)
+
+
+def test_a_domain_of_clinc150_is_one_table() -> None:
+    [found] = loaded_from_docs("clinc150/data_full.json")
+    domains = json.loads((DATA / "clinc150" / "domains.json").read_text("utf-8"))
+    answers = {example.output for example in found.task.train}
+    assert answers == set(domains["banking"]) and found.task.family == "classification"
+    assert sum(sizes(found.task)) == 15 * 150
+    assert f"{found.task.name}: 2,250 of 22,500 rows fit `where`" in found.notes[0]
+
+
+def test_multinli_goes_without_its_unlabelled_rows() -> None:
+    [found] = loaded_from_docs("nli")
+    assert found.task.labels == ("contradiction", "entailment", "neutral")
+    assert sum(sizes(found.task)) == 2492
+
+
+def test_big_bench_hard_is_a_task_for_each_file() -> None:
+    names = {found.task.name for found in loaded_from_docs("bbh/*.json")}
+    assert len(names) == 18 and "bbh/snarks" in names
+
+
+def test_gsm8k_is_scored_by_its_last_number() -> None:
+    [found] = loaded_from_docs("gsm8k")
+    assert (found.task.family, found.answer_after, found.metric) == ("math", "####", "exact")
+    assert all("####" in example.output for example in found.task.test)
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [("gsm8k", "math"), ("banking77", "classification"), ("summarization", "summarization")],
+)
+def test_the_family_that_is_guessed_is_the_one_a_run_uses(name: str, family: str) -> None:
+    splits = {"train": "test"} if name == "summarization" else None
+    source = TaskSource(source=name, splits=splits)
+    [entry], [loaded] = load_tasks([source], 0, DATA), load(source, DATA)
+    assert entry.task.family == loaded.family == family and entry.guessed
+    assert entry.metric == METRICS[loaded.family]

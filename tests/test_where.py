@@ -83,6 +83,12 @@ def test_classes_are_chosen_by_name_or_number(tmp_path: Path) -> None:
         assert texts(loaded) == "b"
 
 
+def test_classes_that_the_recipe_names_are_chosen_by_name(tmp_path: Path) -> None:
+    rows = [{"text": "ab"[n], "label": n} for n in range(2)]
+    loaded = chosen(tmp_path, {"label": "yes"}, rows, labels=("no", "yes"))
+    assert texts(loaded) == "b" and loaded.problems == []
+
+
 def test_rows_that_are_not_chosen_cannot_be_wrong(tmp_path: Path) -> None:
     rows = [*ROWS, {"text": None, "label": "z"}]
     assert chosen(tmp_path, {"label": "x"}, rows).problems == []

@@ -42,11 +42,7 @@ Output = Annotated[str | None, typer.Option(help="Column or template of the answ
 Records = Annotated[str | None, typer.Option(help="JSON: dotted path to the list of rows.")]
 Keys = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Any key of [[tasks]], or one of the recipe given; repeatable.",
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="Any key of [[tasks]]; repeatable."),
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Train in the background.")]
 Restarts = Annotated[
@@ -359,13 +355,9 @@ def data_preview(
     """Show what yofo reads: columns, counts, labels, examples."""
     from yofo_mlx.commands import data as command
 
+    keys = keys or []
     return command.preview(
-        *paths,
-        input=input,
-        output=output,
-        records=records,
-        overrides=keys or [],
-        as_json=as_json,
+        *paths, input=input, output=output, records=records, overrides=keys, as_json=as_json
     )
 
 

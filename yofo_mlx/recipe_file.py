@@ -97,6 +97,8 @@ def apply_override(data: dict[str, Any], override: str) -> None:
             f"{shown} is not of the form section.key=value",
             "for example --set optimizer.learning_rate=2e-4",
         )
+    if key.endswith(" "):  # written as `key = value`
+        text = text.removeprefix(" ")
     table: Any = data
     for part in parts[:-1]:
         table = _step(table, part, shown)
@@ -128,11 +130,12 @@ def _index(table: list[Any], part: str, shown: str) -> int:
 
 
 def _value(text: str) -> Any:
-    """Read a value as TOML; anything else is a bare string."""
+    """Read a value as TOML; anything else is a bare string, as it was written."""
     try:
-        return tomllib.loads(f"value = {text.strip()}")["value"]
+        found = tomllib.loads(f"value = {text.strip()}")
     except (ValueError, RecursionError):
-        return text.strip()
+        return text
+    return found["value"] if found.keys() == {"value"} else text
 
 
 def validate(data: dict[str, Any], place: str) -> Recipe:
@@ -146,13 +149,19 @@ def validate(data: dict[str, Any], place: str) -> Recipe:
     try:
         return Recipe.model_validate_json(text)
     except ValidationError as error:
-        mistakes = [_describe(detail) for detail in error.errors()]
+        mistakes = [_describe(detail) for detail in _causes(error.errors())]
         count = f"{len(mistakes)} mistakes: " if len(mistakes) > 1 else ""
         more = "; ..." if len(mistakes) > _MOST_MISTAKES else ""
         raise RecipeError(
             f"{place}: {count}" + "; ".join(mistakes[:_MOST_MISTAKES]) + more,
             "`yofo recipes explain` lists every key with its meaning",
         ) from None
+
+
+def _causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out that a list is too short where its entries are what is wrong."""
+    inside = {detail["loc"][:1] for detail in details if len(detail["loc"]) > 1}
+    return [d for d in details if d["type"] != "too_short" or d["loc"] not in inside]
 
 
 def _describe(detail: ErrorDetails) -> str:

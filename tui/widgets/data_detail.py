@@ -78,7 +78,7 @@ def _problems(data: DataSet) -> list[Content]:
         said += _problem(problem, hint)
         hint = problem.hint
     if (more := data.errors + data.warnings - len(data.problems)) > 0:
-        said.append(muted(f"and {more:,} more: `yofo data check` lists all"))
+        said.append(muted(f"and {more:,} more: `yofo data check --all` lists all"))
     return said
 
 

@@ -107,7 +107,9 @@ def preview(
     failed = sum(bool(summary["errors"]) for summary in shown)
     if failed:
         again = " ".join(shlex.quote(printable(path)) for path in paths)
-        print(f"errors in {_plural(failed, 'data set')}: yofo data check {again}", file=sys.stderr)
+        options = " with the same options" if overrides or _keys(input, output, records) else ""
+        what = f"errors in {_plural(failed, 'data set')}"
+        print(f"{what}: yofo data check {again}{options}", file=sys.stderr)
     return ExitCode.DATA if failed else ExitCode.OK
 
 

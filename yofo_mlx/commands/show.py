@@ -122,6 +122,7 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
     ]
     if len(rows) > MOST_TASKS:
         lines.append(f"and {len(rows) - MOST_TASKS} more tasks (all of them with --json)")
+    lines += [printable(note) for entry in workload.entries for note in entry.notes]
     return "\n".join(lines)
 
 

@@ -1,5 +1,8 @@
 """Conversations: which answer is learned, what stands before it, what of it has no use here."""
 
+import ast
+import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +38,18 @@ class _Turn:
 
 def chat_of(fields: dict[str, Any]) -> tuple[str, ...]:
     """Return the names of the fields that hold a conversation; none if there is none."""
-    found = (names for names in CHATS if all(isinstance(fields.get(n), list) for n in names))
+    found = (names for names in CHATS if all(turns_in(fields.get(n)) is not None for n in names))
     return next(found, ())
+
+
+def turns_in(value: Any) -> list[Any] | None:
+    """Return a list of turns, also where a table holds it as text; None if it is none."""
+    if isinstance(value, str) and value.lstrip().startswith("[{"):
+        for read in (json.loads, ast.literal_eval):
+            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                value = read(value.strip())
+                break
+    return value if isinstance(value, list) else None
 
 
 def conversation(turns: Any) -> Dialogue:
@@ -77,7 +90,7 @@ def _unused(read: list[_Turn], said: list[_Turn], learned: list[int]) -> tuple[s
 
 def earlier_turns(history: Any) -> str:
     """Return pairs of question and answer as the turns before an input."""
-    pairs = history if isinstance(history, list) else []
+    pairs = history if isinstance(history, list) else [history]
     if not all(isinstance(p, list) and [type(t) for t in p] == [str, str] for p in pairs):
         raise RowError("`history` is not a list of pairs of texts", "give question and answer each")
     return "".join(f"User: {question}\nAssistant: {answer}\n" for question, answer in pairs)
@@ -94,7 +107,8 @@ def _turn(turn: Any, number: int) -> _Turn:
         hint = 'roles are system, user, assistant; bad_rows = "drop" leaves such rows out'
         raise RowError(f"message {number}: unknown role {role!r}", hint)
     if not isinstance(content, str):
-        raise RowError(f"message {number}: `content` is {kind(content)}, not text")
+        hint = 'bad_rows = "drop" leaves such rows out'
+        raise RowError(f"message {number}: `content` is {kind(content)}, not text", hint)
     weight = turn.get("weight")
     if not isinstance(weight, int | float | None):
         raise RowError(f"message {number}: `weight` is {kind(weight)}, not a number")

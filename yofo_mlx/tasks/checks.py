@@ -87,7 +87,9 @@ def _leaks(loaded: Loaded) -> Iterator[Problem]:
             other = seen.get(key)
             if other:
                 message = f"{split} input that is also in {other[0]}: {other[1].place}"
-                yield _warning(item, message, f"the row in {other[0]} is left out of it")
+                left_out = "the row in train is left out of it"
+                hint = left_out if other[0] == "train" else "queries of both; neither is trained on"
+                yield _warning(item, message, hint)
         for key, item in keys:
             seen.setdefault(key, (split, item))
 
@@ -95,6 +97,7 @@ def _leaks(loaded: Loaded) -> Iterator[Problem]:
 def _labels(loaded: Loaded) -> Iterator[Problem]:
     items = list(loaded.all_items())
     counts = Counter(answer for item in items for answer in item.answers)
+    mark = loaded.source.separator.strip() or loaded.source.separator
     first: dict[str, str] = {}
     trained = {answer for item in loaded.items.get("train", ()) for answer in item.answers}
     told: set[str] = set()
@@ -114,7 +117,7 @@ def _labels(loaded: Loaded) -> Iterator[Problem]:
             if twin != answer:
                 message = f"label {spelled(answer, twin)} is also spelled {spelled(twin, answer)}"
                 yield _warning(item, message, "spell a label in one way")
-            if item.is_list and loaded.source.separator.strip() in answer:
+            if item.is_list and mark in answer:
                 message = f"label {name!r} holds the separator of labels"
                 yield _warning(item, message, "give another `separator`")
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns
+from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns, turns_in
 from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in
 from yofo_mlx.tasks.parquet import ClassNames
 from yofo_mlx.tasks.problems import Place, RowError
 from yofo_mlx.tasks.rows import Row, kind
-from yofo_mlx.tasks.shapes import HISTORY, SYSTEM, Shape, shape_of, unused_fields
+from yofo_mlx.tasks.shapes import HISTORY, SYSTEM, WEIGHT, Shape, shape_of, unused_fields
 from yofo_mlx.tasks.spelling import label_key, list_in_text, spelled, text_key, unify_lines
 from yofo_mlx.tasks.task import Example
 
@@ -61,8 +61,9 @@ class Columns:
         return item
 
     def _chat(self, row: Row) -> Item:
-        parts = [row.fields.get(name) for name in self.chat]
-        lists = [part for part in parts if isinstance(part, list)]
+        parts = [turns_in(row.fields.get(name)) for name in self.chat]
+        lists = [part for part in parts if part is not None]
+        _check_weight(row.fields)
         dialogue = conversation(list(chain(*lists)) if len(lists) == len(parts) else None)
         example = Example(
             _checked(dialogue.input, self.input), _checked(dialogue.answer, self.output)
@@ -78,6 +79,7 @@ class Columns:
         unused = self.shape.unused(row.fields) if self.shape else ()
         system = ""
         if self.shape and self.shape.instructs:
+            _check_weight(row.fields)
             system = _system(row.fields)
             earlier = earlier_turns(row.fields.get(HISTORY) or [])
             question = f"{earlier}User: {question.strip()}" if earlier else question
@@ -208,6 +210,13 @@ def _system(fields: dict[str, Any]) -> str:
     found = (name_in(fields, name) for name in SYSTEM)
     texts = [fields[name] for name in found if name is not None]
     return _join(*(text for text in texts if isinstance(text, str)))
+
+
+def _check_weight(fields: dict[str, Any]) -> None:
+    name = name_in(fields, WEIGHT)
+    if name is not None and fields[name] in (0, "0"):
+        hint = "the row is left out: there is nothing to learn from it"
+        raise RowError("the `weight` of the row is zero", hint, "warning")
 
 
 def _join(*texts: str) -> str:

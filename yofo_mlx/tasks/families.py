@@ -12,8 +12,8 @@ _ENTAILMENT = {"entailment", "neutral", "contradiction", "not_entailment"}
 _NUMBER = re.compile(r"(.*####\s*)?-?[\d,.]+", re.DOTALL)
 
 
-def guess_family(items: list[Item]) -> Family:
-    """Guess the kind of task from its examples."""
+def guess_family(items: list[Item], *, labelled: bool = False) -> Family:
+    """Guess the kind of task; `labelled`: the answers are known to be labels."""
     if not items:
         return "other"
     if 2 * sum(item.is_list for item in items) > len(items):
@@ -21,6 +21,8 @@ def guess_family(items: list[Item]) -> Family:
     answers = Counter(item.example.output for item in items)
     if len(_ENTAILMENT & set(map(str.lower, answers))) > 1:
         return "nli"
+    if labelled:
+        return "classification"
     if all(_NUMBER.fullmatch(answer) for answer in answers) and len(answers) > len(items) // 4:
         return "math"
     if _are_labels(answers):

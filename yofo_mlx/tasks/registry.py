@@ -82,6 +82,8 @@ def load_tasks(
 def _tiny(source: TaskSource) -> list[TaskEntry]:
     from yofo_mlx.tiny import suite
 
+    if source.where:
+        raise DataError(f"{source.source} has no columns for `where`", "leave `where` out")
     if source.source == "tiny:train":
         tasks = suite.tasks("train", seed=0)
     elif source.source == "tiny:held_out":

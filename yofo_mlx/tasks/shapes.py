@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from yofo_mlx.tasks.fields import is_blank, name_in
 from yofo_mlx.tasks.spelling import name_key
 
 SYSTEM = ("system", "system_prompt")
+WEIGHT = "weight"
 HISTORY = "history"
 
 # A number, a key, the index that pandas writes: they name a row and say nothing in it.
@@ -35,13 +37,21 @@ class Shape:
 
 def unused_fields(fields: dict[str, Any], used: set[str] | frozenset[str]) -> tuple[str, ...]:
     """Return fields that are not among the used ones, hold something, and name more than a row."""
-    return tuple(
-        f"`{name}`"
-        for name, value in fields.items()
-        if (key := name_key(name)) not in used
-        and not _ROW_NAME.fullmatch(key)
-        and not is_blank(value)
+    return _quoted(
+        tuple(
+            name
+            for name, value in fields.items()
+            if (key := name_key(name)) not in used
+            and not _ROW_NAME.fullmatch(key)
+            and not is_blank(value)
+            and not (key == WEIGHT and value in (1, "1"))  # as every row has without it
+        )
     )
+
+
+@lru_cache(maxsize=256)  # most rows have the same ones: one tuple for all of them
+def _quoted(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"`{name}`" for name in names)
 
 
 def _shape(fields: str, input: str, output: str, instructs: bool = False) -> Shape:

@@ -57,7 +57,6 @@ def load(source: TaskSource, base: Path) -> list[Loaded]:
     if not paths:
         missing = Problem(Place(source.source), "no file matches", "check the pattern")
         return [Loaded(source, source.name or source.source, problems=[missing])]
-    prefix = f"{source.name}/" if source.name else ""
     names = _names(paths)
     prefix = f"{source.name}/" if source.name else ""
     return [
@@ -110,7 +109,9 @@ def _settle(loaded: Loaded) -> None:
     shared, loaded.items = place_systems(loaded.items)
     parts = dict.fromkeys(part for part in (shared, source.instruction) if part)
     loaded.instruction = "\n\n".join(parts)
-    loaded.family = source.family or guess_family(list(loaded.all_items()))
+    loaded.family = source.family or guess_family(
+        list(loaded.all_items()), labelled=source.labels is not None
+    )
 
 
 def place_systems(items: dict[Split, list[Item]]) -> tuple[str, dict[Split, list[Item]]]:
@@ -139,12 +140,17 @@ def _unused(items: Iterable[Item]) -> list[Problem]:
         counts.update(item.unused)
         for what in item.unused:
             first.setdefault(what, item.place)
-    hint = "`input` and `output` can name it, where it belongs to the question or the answer"
+    hint = "name it in `input` or `output` if it belongs there"
+    told = {what: f"{count:,} row{'s' * (count > 1)}" for what, count in counts.items()}
     return [
         Problem(
-            first[what], f"not used: {what} ({count:,} row{'s' * (count > 1)})", hint, "warning"
+            first[what],
+            f"not used: {what} ({rows})",
+            hint if what.endswith("`") else "",
+            "warning",
+            f"not used: {what}",
         )
-        for what, count in counts.items()
+        for what, rows in told.items()
     ]
 
 
@@ -203,6 +209,9 @@ def _chosen(
     rows: Iterator[Row], loaded: Loaded, names: ClassNames, problems: list[Problem]
 ) -> Iterator[Row]:
     """Yield the rows that are data, and that `where` takes."""
+    source = loaded.source
+    if source.output and source.labels:
+        names = {**names, source.output: source.labels}
     for row in rows:
         again = header_again(row)
         if again:

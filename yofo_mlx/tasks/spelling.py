@@ -7,6 +7,7 @@ import ast
 import json
 import re
 import unicodedata
+from contextlib import suppress
 from functools import lru_cache
 
 from yofo_mlx.text import clip, shorten
@@ -72,7 +73,9 @@ def list_in_text(text: str) -> list[str] | None:
 
 
 def _unquoted(entry: str) -> str:
-    try:
-        return str(json.loads(entry) if entry[0] == '"' else ast.literal_eval(entry))
-    except (ValueError, SyntaxError):
-        return entry.strip("'\"")
+    if entry[0] not in "'\"":
+        return entry
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError):
+            return str(read(entry))
+    return entry[1:-1]
