@@ -47,7 +47,9 @@ class HubServer:
         self.repos: dict[str, Repo] = {}
         self.log: list[str] = []
         self.ailment = ""
-        """How the hub fails: `error` (HTTP 500), `html` (a captive portal), `cut` (broken off)."""
+        """How the hub fails: a status such as `500`, `html` (a captive portal), `cut` (broken off),
+        `silent` (it never answers)."""
+        self.closing = threading.Event()
         hub = self
 
         class Handler(_Handler):
@@ -82,6 +84,7 @@ class HubServer:
         from huggingface_hub import close_session
 
         close_session()
+        self.closing.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -102,8 +105,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
-        if self.server_hub.ailment == "error":
-            self._refuse(500, "", "Internal error")
+        if self.server_hub.ailment.isdigit():
+            self._refuse(int(self.server_hub.ailment), "", "Not now")
+        elif self.server_hub.ailment == "silent":
+            self.server_hub.closing.wait(60)
         elif self.server_hub.ailment == "html":
             self._send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
         elif parts[0] == "api":

@@ -214,7 +214,7 @@ def test_a_hub_out_of_reach_is_told(hub: HubServer) -> None:
     assert "cannot be reached" in error.message and hub.endpoint in error.hint
 
 
-@pytest.mark.parametrize("ailment", ["error", "html", "cut"])
+@pytest.mark.parametrize("ailment", ["500", "html", "cut"])
 def test_a_failing_hub_is_told(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch, ailment: str
 ) -> None:
@@ -223,6 +223,28 @@ def test_a_failing_hub_is_told(
     hub.ailment = ailment
     error = refusal(source="owner/name")
     assert error.message.startswith("owner/name") and "\n" not in error.message
+
+
+@pytest.mark.parametrize(("status", "hint"), [("403", "token"), ("429", "wait"), ("503", "later")])
+def test_a_refusal_of_the_hub_is_told_as_one(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, status: str, hint: str
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    hub.add("dataset", "owner/name", {"train.jsonl": jsonl(2)})
+    hub.ailment = status
+    error = refusal(source="owner/name")
+    assert "refused the request" in error.message and status in error.message
+    assert hint in error.hint and "network" not in error.hint
+
+
+def test_a_hub_that_never_answers_is_given_up(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    hub.ailment = "silent"
+    began = time.monotonic()
+    assert "cannot be reached" in refusal(source="owner/name").message
+    assert time.monotonic() - began < 30
 
 
 def test_an_unknown_id_and_a_gated_set_say_what_to_do(hub: HubServer) -> None:

@@ -161,9 +161,43 @@ def test_demonstrations_are_dropped_listed_and_replaced(
     room = enter("a -> b\nc -> d", f"/demos {tmp_path}/d.csv", "/shots", "/demos nowhere")
     assert room.examples == [Example("x\x1b[31m", "y")]
     shown = capsys.readouterr().err
-    assert "line 3: 1 cells" in shown
+    assert "d.csv:3: 1 field" in shown
     assert "\x1b" not in shown
     assert enter("a -> b\nc -> d", "/drop all").examples == []
+
+
+def test_the_prompt_says_how_many_demonstrations_are_in_the_context(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts: list[str] = []
+
+    class Watched(Typed):
+        def read(self, prompt: str) -> str:
+            prompts.append(prompt)
+            return super().read(prompt)
+
+    def fits_two(params: Params, _: Any) -> Any:
+        shots = min(2, len(params["demonstrations"]))
+        left = len(params["demonstrations"]) - shots
+        return {"shots": shots, "tokens": 9, "reused_tokens": 0, "seconds": 0.0, "note": ""} | {
+            "left_out": left
+        }
+
+    monkeypatch.setattr(client, "_prefill", fits_two)
+    room = Room(client, Model(run="last"))  # type: ignore[arg-type]
+    room.open()
+    typed = Watched("a -> b\nc -> d", "/add e -> f", "/drop 1")
+    Conversation(room, typed).run()  # type: ignore[arg-type]
+    shown = ["[0 shots] > ", "[2 shots] > ", "[2 of 3 shots] > ", "[2 shots] > "]
+    assert prompts == shown
+
+
+def test_a_query_that_is_not_text_is_told_at_the_keyboard(
+    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter("sch\udcf6n", "fine")
+    assert "not UTF-8 (byte 0xf6)" in capsys.readouterr().err
+    assert client.asked("generate") == [{"input": "fine"}]
 
 
 def test_labels_rank_answers(
@@ -260,8 +294,11 @@ def test_ctrl_c_cancels_the_call_and_is_itself_again_afterwards() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def run_chat(monkeypatch: pytest.MonkeyPatch, piped: str = "", **options: Any) -> ExitCode:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(piped))
+def run_chat(
+    monkeypatch: pytest.MonkeyPatch, piped: bytes = b"", encoding: str = "utf-8", **options: Any
+) -> ExitCode:
+    stream = io.TextIOWrapper(io.BytesIO(piped), encoding=encoding, errors="strict")
+    monkeypatch.setattr(sys, "stdin", stream)
     return command.chat(model="tiny", **options)
 
 
@@ -270,7 +307,7 @@ def test_queries_are_answered_one_line_each(
 ) -> None:
     (tmp_path / "d.txt").write_text("horse cow -> Anna\nplum pear -> Tom\n")
     queries = ["cow", "pear " * 2000, "plum"]
-    code = run_chat(monkeypatch, demos=tmp_path / "d.txt", queries=queries, as_json=True)
+    code = run_chat(monkeypatch, demos=str(tmp_path / "d.txt"), queries=queries, as_json=True)
     captured = capsys.readouterr()
     answers = [json.loads(line) for line in captured.out.splitlines()]
     assert [answer["input"] for answer in answers] == queries
@@ -284,8 +321,49 @@ def test_piped_lines_are_queries(
     client: FakeClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command, "SessionClient", lambda echo: nullcontext(client))
-    assert run_chat(monkeypatch, "cow\n\n/paste\n") == ExitCode.OK
-    assert capsys.readouterr().out == "answer to cow\\x1b[2J\nanswer to /paste\\x1b[2J\n"
+    assert run_chat(monkeypatch, b"cow\n\n/paste\n") == ExitCode.OK
+    assert capsys.readouterr().out == "answer to cow\\x1b[2J\n\nanswer to /paste\\x1b[2J\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_batch_of_lines_gives_as_many_lines_whatever_is_in_them(
+    client: FakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    encoding: str,
+    end: bytes,
+) -> None:
+    monkeypatch.setattr(command, "SessionClient", lambda echo: nullcontext(client))
+    lines = [
+        b"\xef\xbb\xbfone",
+        b"caf\xe9",
+        b"",
+        b" \t",
+        b"a\x0bb\xe2\x80\xa8c",
+        "café".encode(),
+        b"\0",
+    ]
+    code = run_chat(monkeypatch, end.join(lines), encoding)
+    captured = capsys.readouterr()
+    answers = captured.out.split("\n")[:-1]
+    assert len(answers) == len(lines) and code == ExitCode.DATA
+    assert [bool(answer) for answer in answers] == [True, False, False, False, True, True, True]
+    assert "query 2: the query is not UTF-8 (byte 0xe9)" in captured.err
+    asked = [params["input"] for params in client.asked("generate")]
+    assert asked == ["one", "a\x0bb\u2028c", "café", "\0"]
+
+
+def test_a_batch_as_json_says_of_each_line_what_became_of_it(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "SessionClient", lambda echo: nullcontext(client))
+    client.fails["generate"] = FitError("too long", "shorten")
+    code = run_chat(monkeypatch, b"long\n\xff\n\nlast", as_json=True)
+    long, odd, empty, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (long["error"], odd["error"]) == ("too long", "the query is not UTF-8 (byte 0xff)")
+    assert (empty["text"], empty["finish"]) == ("", "empty")
+    assert last["text"].startswith("answer to last") and code == ExitCode.DATA
 
 
 def test_a_cancelled_answer_ends_a_pipe(
@@ -293,7 +371,7 @@ def test_a_cancelled_answer_ends_a_pipe(
 ) -> None:
     monkeypatch.setattr(command, "SessionClient", lambda echo: nullcontext(client))
     client.fails["generate"] = Cancelled("stopped")
-    assert run_chat(monkeypatch, "cow\npig\n") == ExitCode.INTERRUPTED
+    assert run_chat(monkeypatch, b"cow\npig\n") == ExitCode.INTERRUPTED
     assert capsys.readouterr().out == ""
 
 
@@ -303,7 +381,7 @@ def test_mistakes_are_told_before_a_model_is_loaded(
     monkeypatch.delattr(command, "SessionClient")
     (tmp_path / "d.txt").write_text("no arrows here\n")
     with pytest.raises(DataError, match="no demonstrations"):
-        run_chat(monkeypatch, demos=tmp_path / "d.txt", queries=["x"])
+        run_chat(monkeypatch, demos=str(tmp_path / "d.txt"), queries=["x"])
     with pytest.raises(RecipeError, match="no run"):
         command.chat(queries=["x"])
 

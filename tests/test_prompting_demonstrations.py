@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yofo_mlx.errors import DataError
-from yofo_mlx.prompting.demonstrations import parse, read_file
+from yofo_mlx.prompting.demonstrations import parse, read
 from yofo_mlx.tasks.task import Example
 
 TWO = (Example("good film", "yes"), Example("bad, film", "no"))
@@ -26,9 +26,18 @@ TWO = (Example("good film", "yes"), Example("bad, film", "no"))
         ("CSV with semicolons with a header", "Input;Output\ngood film;yes\nbad, film;no"),
         (
             "JSON lines",
-            '{"input": "good film", "output": "yes"}\n{"prompt": "bad, film", "completion": "no"}',
+            '{"input": "good film", "output": "yes"}\n{"input": "bad, film", "output": "no"}',
         ),
-        ("a JSON list", '[{"text": "good film", "label": "yes"},\n ["bad, film", "no"]]'),
+        (
+            "a JSON list",
+            '[{"text": "good film", "label": "yes"},\n {"text": "bad, film", "label": "no"}]',
+        ),
+        (
+            "a JSON list",
+            '{"about": "films", "rows": [["good film", "yes"],\n ["bad, film", "no"]]}',
+        ),
+        ("JSON lines", '["good film", "yes"]\n["bad, film", "no"]'),
+        ("CSV with a header", 'Text,Label\r\ngood film,yes\r\n"bad, film",no\r\n'),
         (
             "Input: / Output: blocks",
             "Input: good film\nOutput: yes\n\nInput: bad, film\nOutput: no",
@@ -98,4 +107,4 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"caf\xe9 -> x")
     for name in ("latin", "missing", "."):
         with pytest.raises(DataError):
-            read_file(tmp_path / name)
+            read(str(tmp_path / name))

@@ -306,7 +306,12 @@ def show(
 def chat(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id or `last`.")] = None,
     model: Annotated[str | None, typer.Option(help="Base model, where there is no run.")] = None,
-    demos: Annotated[Path | None, typer.Option(help="File of demonstrations.")] = None,
+    demos: Annotated[
+        str | None, typer.Option(help="Demonstrations: a file, a folder, or a hub id.")
+    ] = None,
+    input: Input = None,
+    output: Output = None,
+    records: Records = None,
     instruction: Annotated[str, typer.Option(help="Sentence before the demonstrations.")] = "",
     base: Annotated[bool, typer.Option("--base", help="Leave the adapter out.")] = False,
     query: Annotated[list[str] | None, typer.Option(help="Answer and leave; repeatable.")] = None,
@@ -319,6 +324,9 @@ def chat(
         run,
         model=model,
         demos=demos,
+        input=input,
+        output=output,
+        records=records,
         instruction=instruction,
         base=base,
         queries=query or [],

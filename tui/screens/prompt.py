@@ -150,6 +150,7 @@ class PromptScreen(Recovering):
     @on(Select.Changed)
     def _chosen(self) -> None:
         self._show_who()
+        self._parse_soon()
 
     @on(TextArea.Changed, "#demonstrations")
     def _changed(self) -> None:
@@ -158,11 +159,13 @@ class PromptScreen(Recovering):
         self._parse_timer = self.set_timer(PARSE_AFTER, self._parse_soon)
 
     def _parse_soon(self) -> None:
-        self._parse(self.query_one("#demonstrations", TextField).text)
+        target = target_of(self.query_one(Select).value, self._use_adapter)
+        text = self.query_one("#demonstrations", TextField).text
+        self._parse(text, target.run if target else None)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="parse")
-    def _parse(self, text: str) -> None:
-        self.post_message(self.Understood(demonstrations.parse(text)))
+    def _parse(self, text: str, run: str | None) -> None:
+        self.post_message(self.Understood(_parsed(text, run)))
 
     @on(Understood)
     def _understood(self, message: Understood) -> None:
@@ -174,10 +177,11 @@ class PromptScreen(Recovering):
         field.border_title = found if parsed.examples else "Demonstrations"
         field.border_subtitle = parsed.format if parsed.examples else ""
         problems = self.query_one("#problems", Static)
-        problems.display = bool(parsed.problems)
+        problems.display = bool(parsed.problems or parsed.notes)
         shown = [safe(problem, 300) for problem in parsed.problems[:3]]
         if len(parsed.problems) > len(shown):
             shown.append(Content(f"and {len(parsed.problems) - len(shown)} more"))
+        shown += [safe(note, 300) for note in parsed.notes]
         problems.update(Content("\n").join(shown))
 
     @on(QueryField.Asked)
@@ -205,10 +209,9 @@ class PromptScreen(Recovering):
             self.post_message(self.Heard(method, params))
 
         try:
-            shown = tuple(demonstrations.parse(pasted).examples)
-            result = self._conversation.ask(
-                target, Context(shown, instruction), query, MAX_TOKENS, hear
-            )
+            parsed = _parsed(pasted, target.run)
+            context = Context(parsed.examples, instruction or parsed.instruction)
+            result = self._conversation.ask(target, context, query, MAX_TOKENS, hear)
         except YofoError as error:
             self.post_message(self.Failed(error))
         except OSError as error:
@@ -301,6 +304,15 @@ class PromptScreen(Recovering):
 
     def _is_adapter(self, target: Target) -> bool:
         return target.run is not None and target.use_adapter
+
+
+def _parsed(text: str, run: str | None) -> Parsed:
+    """Read pasted demonstrations as the run was trained; as they look where that is not known."""
+    try:
+        style = demonstrations.style_of(run)
+    except YofoError:
+        style = None
+    return demonstrations.parse(text, style)
 
 
 def _facts(facts: dict[str, Any]) -> str:

@@ -3,23 +3,31 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from yofo_mlx import runs
 from yofo_mlx.commands.chatroom import CACHE_SUFFIX, Model, Room, talk
 from yofo_mlx.errors import DataError, ExitCode, YofoError
+from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.client import SessionClient
-from yofo_mlx.prompting.demonstrations import Parsed, read_file
+from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.text import printable
+
+_NO_QUERY = {"text": "", "finish": "empty"}
+"""What an empty line gives, so that lines stay side by side."""
 
 
 def chat(
     run: str | None = None,
     *,
     model: str | None = None,
-    demos: Path | None = None,
+    demos: str | None = None,
+    input: str | None = None,
+    output: str | None = None,
+    records: str | None = None,
     instruction: str = "",
     base: bool = False,
     queries: Sequence[str] = (),
@@ -29,14 +37,16 @@ def chat(
     wanted = Model(run if run or model else "last", model, use_adapter=not base)
     if wanted.run:
         runs.find(wanted.run)  # mistakes are told before anything is loaded
-    parsed = _parsed(demos) if demos and demos.suffix != CACHE_SUFFIX else None
+    known = demonstrations.style_of(wanted.run)
+    style = replace(known, input=input, output=output, records=records)
+    parsed = _parsed(demos, style) if demos and not demos.endswith(CACHE_SUFFIX) else None
     with SessionClient(echo=_echo if sys.stderr.isatty() else None) as client:
-        room = Room(client, wanted, instruction.strip())
+        room = Room(client, wanted, instruction.strip(), style=style)
         room.open()
         if parsed:
             room.take(parsed)
         elif demos:
-            room.take_cache(demos)
+            room.take_cache(Path(demos))
         if queries or not sys.stdin.isatty():
             return _answer_all(room, queries or _lines(), as_json)
         from yofo_mlx.commands.conversation import Conversation
@@ -46,23 +56,25 @@ def chat(
     return ExitCode.OK
 
 
-def _parsed(path: Path) -> Parsed:
-    parsed = read_file(path)
+def _parsed(name: str, style: Style) -> Parsed:
+    parsed = demonstrations.read(name, style)
     if not parsed.examples:
-        raise DataError(f"{path} holds no demonstrations", "write lines such as `input -> output`")
+        why = f": {parsed.problems[0]}" if parsed.problems else ""
+        hint = "write lines such as `input -> output`, or say --input and --output"
+        raise DataError(f"{name} holds no demonstrations{why}", hint)
     return parsed
 
 
 def _answer_all(room: Room, queries: Iterable[str], as_json: bool) -> ExitCode:
     """Print one line for each query, whatever happens to it, so that lines stay side by side."""
     code = ExitCode.OK
-    for query in queries:
+    for number, query in enumerate(queries, start=1):
         try:
-            answer: dict[str, Any] = room.answer(query, lambda _: None)
+            answer: dict[str, Any] = room.answer(query, lambda _: None) if query else _NO_QUERY
         except Cancelled:
             return ExitCode.INTERRUPTED
         except YofoError as error:
-            talk(f"error: {error.message}\n  {error.hint}")
+            talk(f"error: query {number}: {error.message}\n  {error.hint}")
             answer, code = {"text": "", "error": error.message}, error.exit_code
         if answer.get("finish") == "cancelled":
             return ExitCode.INTERRUPTED
@@ -72,10 +84,12 @@ def _answer_all(room: Room, queries: Iterable[str], as_json: bool) -> ExitCode:
 
 
 def _lines() -> Iterable[str]:
-    """Yield the lines of a pipe that are not empty."""
-    for line in sys.stdin:
-        if line.strip():
-            yield line.strip()
+    """Yield the lines of a pipe, which are UTF-8 whatever the terminal's encoding is.
+
+    A byte that is not becomes half a character, which the query is then refused for.
+    """
+    for line in sys.stdin.buffer:
+        yield line.decode("utf-8", "surrogateescape").removeprefix("\ufeff").strip()
 
 
 def _echo(text: str) -> None:

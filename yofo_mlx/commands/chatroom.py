@@ -14,7 +14,7 @@ from yofo_mlx.commands.display import can_draw
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.client import OnNote, SessionClient
-from yofo_mlx.prompting.demonstrations import Parsed
+from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Params
 from yofo_mlx.tasks.task import Example
 from yofo_mlx.text import printable, reason, shorten
@@ -47,6 +47,9 @@ class Room:
     model: Model
     instruction: str = ""
     examples: list[Example] = field(default_factory=list)
+    style: Style = field(default_factory=Style)
+    shots: int = 0
+    """Demonstrations that are in the context."""
     _is_loaded: bool = False
     _is_read: bool = True
 
@@ -56,7 +59,7 @@ class Room:
         self._is_loaded = False
         loaded = self._call("load", asdict(self.model))
         self._is_loaded = True
-        self._is_read = not (self.examples or self.instruction)
+        self._is_read, self.shots = not (self.examples or self.instruction), 0
         adapter = f" with the adapter {loaded['adapter']}" if loaded["adapter"] else ", no adapter"
         context = f", trained on up to {loaded['context']} tokens" if loaded["context"] else ""
         talk(f"{loaded['model']}{adapter}; {loaded['style']} template{context}")
@@ -65,7 +68,7 @@ class Room:
 
     def show(self, examples: Sequence[Example]) -> None:
         """Put these demonstrations into the context."""
-        self.examples, self._is_read = list(examples), False
+        self.examples, self._is_read, self.shots = list(examples), False, 0
         self._get_ready()
 
     def take(self, parsed: Parsed, instead: bool = False) -> None:
@@ -78,6 +81,11 @@ class Room:
             talk("no demonstrations found")
             return
         talk(f"{count(len(parsed.examples), 'demonstration')} read as {parsed.format}")
+        for note in parsed.notes:
+            talk(f"  {note}")
+        if parsed.instruction and not self.instruction:
+            self.instruction = parsed.instruction
+            talk(f"  before them: {shorten(parsed.instruction, 90)}")
         self.show([*([] if instead else self.examples), *parsed.examples])
 
     def take_file(self, path: Path) -> None:
@@ -85,7 +93,7 @@ class Room:
         if path.suffix == CACHE_SUFFIX:
             self.take_cache(path)
         else:
-            self.take(demonstrations.read_file(path), instead=True)
+            self.take(demonstrations.read(str(path), self.style), instead=True)
 
     def take_cache(self, path: Path) -> None:
         """Put the demonstrations of a prompt cache file into the context, K and V included."""
@@ -97,6 +105,7 @@ class Room:
 
     def answer(self, query: str, on_text: Callable[[str], None]) -> Result:
         """Answer a query; the text comes in pieces on the way."""
+        check_query(query)
 
         def note(method: str, params: Params) -> None:
             if method == "token":
@@ -107,6 +116,7 @@ class Room:
 
     def scores(self, query: str, labels: Sequence[str]) -> list[Result]:
         """Return labels with their log-probabilities, best first."""
+        check_query(query)
         self._get_ready()
         return list(self._call("score", {"input": query, "labels": list(labels)})["scores"])
 
@@ -135,6 +145,7 @@ class Room:
             self.open()
 
     def _report(self, result: Result) -> None:
+        self.shots = result["shots"]
         talk(
             f"{count(result['shots'], 'demonstration')} in the context, {result['tokens']} tokens"
             f" ({result['reused_tokens']} reused), {result['seconds']:.1f} s"
@@ -153,6 +164,16 @@ class Room:
             except YofoError:
                 self._is_loaded = self._is_loaded and self.client.is_alive
                 raise
+
+
+def check_query(query: str) -> None:
+    """Refuse a query that is not text: bytes that are not UTF-8 stand in it as half characters."""
+    broken = next((mark for mark in query if "\ud800" <= mark <= "\udfff"), None)
+    if broken is not None:
+        code = ord(broken)
+        byte = f" (byte 0x{code - 0xDC00:02x})" if 0xDC80 <= code <= 0xDCFF else ""
+        hint = "convert it: iconv -f WINDOWS-1252 -t UTF-8"
+        raise DataError(f"the query is not UTF-8{byte}", hint)
 
 
 def _written(path: Path) -> str:

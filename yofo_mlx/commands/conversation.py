@@ -8,7 +8,7 @@ from yofo_mlx import paths
 from yofo_mlx.commands.chatroom import Room, count, talk
 from yofo_mlx.commands.keyboard import Keyboard
 from yofo_mlx.errors import YofoError
-from yofo_mlx.prompting.demonstrations import parse
+from yofo_mlx.prompting.demonstrations import Parsed, parse
 from yofo_mlx.text import printable, shorten
 
 HELP = """\
@@ -59,7 +59,7 @@ class Conversation:
         was_interrupted = False
         while True:
             try:
-                entered = self.keyboard.read(f"[{count(len(self.room.examples), 'shot')}] > ")
+                entered = self.keyboard.read(f"[{self._shots_there()}] > ")
                 was_interrupted = False
                 self.take(entered)
             except KeyboardInterrupt:
@@ -69,6 +69,11 @@ class Conversation:
                 talk("\nCtrl-C again (or Ctrl-D) leaves")
             except (EOFError, Leave):
                 break
+
+    def _shots_there(self) -> str:
+        """Return how many demonstrations are in the context, and of how many."""
+        there, known = self.room.shots, len(self.room.examples)
+        return count(there, "shot") if there == known else f"{there} of {count(known, 'shot')}"
 
     def take(self, entered: str) -> None:
         """Do what was entered; a mistake is told and changes nothing."""
@@ -88,13 +93,16 @@ class Conversation:
     def _take_paste(self, text: str) -> bool:
         """Take several lines as demonstrations if that is what they look like."""
         if text.startswith("/paste\n"):  # typed ahead, and so taken for one piece
-            self.room.take(parse(text.removeprefix("/paste\n").removesuffix("\n/end")))
+            self.room.take(self._parse(text.removeprefix("/paste\n").removesuffix("\n/end")))
             return True
-        parsed = parse(text)
+        parsed = self._parse(text)
         if len(parsed.examples) < 2 or len(parsed.problems) > len(parsed.examples):
             return False
         self.room.take(parsed)
         return True
+
+    def _parse(self, text: str) -> Parsed:
+        return parse(text, self.room.style)
 
     def _ask(self, query: str) -> None:
         self._last_query = query
@@ -109,7 +117,7 @@ class Conversation:
 
     def _paste(self, _: str) -> None:
         talk("paste the demonstrations, then /end on a line of its own")
-        self.room.take(parse(self.keyboard.read_until("/end", "")))
+        self.room.take(self._parse(self.keyboard.read_until("/end", "")))
 
     def _demos(self, name: str) -> None:
         if name:
@@ -118,7 +126,7 @@ class Conversation:
             talk("name a file: /demos FILE")
 
     def _add(self, text: str) -> None:
-        self.room.take(parse(text))
+        self.room.take(self._parse(text))
 
     def _drop(self, number: str) -> None:
         examples = self.room.examples

@@ -1,33 +1,31 @@
-"""Demonstrations from text that was pasted or read from a file: the form is found out and told."""
+"""Demonstrations from pasted text, whose form is found out, or from all that is a task's source.
 
-import csv
-import io
-import re
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+Rows with fields are read as a recipe's tasks are, so that a prompt shows what was trained.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
+from yofo_mlx import launch, runs
 from yofo_mlx.errors import DataError
-from yofo_mlx.tasks import jsontext
+from yofo_mlx.prompting import forms
+from yofo_mlx.recipe import TaskSource
+from yofo_mlx.tasks import jsontext, locate, sniff, sources
 from yofo_mlx.tasks.columns import choose_columns
+from yofo_mlx.tasks.locate import Piece
+from yofo_mlx.tasks.parquet import ClassNames, class_names
 from yofo_mlx.tasks.problems import Place, RowError
-from yofo_mlx.tasks.rows import Row
-from yofo_mlx.tasks.shapes import shape_of
+from yofo_mlx.tasks.readers import DataFile, format_of, read_rows
+from yofo_mlx.tasks.rows import Row, as_row
+from yofo_mlx.tasks.sources import Loaded
 from yofo_mlx.tasks.task import Example
 from yofo_mlx.text import reason, shorten
 
-SEPARATORS = ("\t", "=>", "->", "→")
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-# What stands before an input and before its answer; the first pair met rules the whole text.
-_BLOCKS = (
-    ("input", "output"),
-    ("question|q", "answer|a"),
-    ("text|sentence", "label|summary|output"),
-    ("user", "assistant"),
-)
+_HEAD = 20  # rows that show whether a task's columns are there
+_ONE_ROW = ""  # in place of a suffix: one JSON object, on however many lines
+_TEXT = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +34,12 @@ class Problem:
 
     line: int
     message: str
+    path: str = ""
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.message}"
+        if not self.path:
+            return f"line {self.line}: {self.message}"
+        return f"{self.path}{f':{self.line}' if self.line else ''}: {self.message}"
 
 
 @dataclass(frozen=True)
@@ -48,208 +49,278 @@ class Parsed:
     examples: tuple[Example, ...]
     problems: tuple[Problem, ...]
     format: str
+    instruction: str = ""
+    """What the rows themselves, or the task they belong to, say before all of them."""
+    notes: tuple[str, ...] = ()
+    """How they were read, where that is not plain."""
 
 
-class Unreadable(Exception):
-    """A piece of text that is no demonstration."""
+@dataclass(frozen=True)
+class Style:
+    """How rows become demonstrations: by columns that are given, or as a run's tasks have them."""
+
+    tasks: tuple[TaskSource, ...] = ()
+    input: str | None = None
+    output: str | None = None
+    records: str | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Tell whether a column is given."""
+        return bool(self.input or self.output)
 
 
-Piece = tuple[int, Example | str]
-"""A line number with the demonstration that begins there, or with why there is none."""
+def style_of(run: str | None) -> Style:
+    """Return how the tasks that a run was trained on become demonstrations."""
+    if run is None:
+        return Style()
+    recipe, _ = launch.run_recipe(runs.find(run))
+    return Style(tuple(task for task in recipe.tasks if not task.source.startswith("tiny:")))
 
 
-def parse(text: str) -> Parsed:
+def parse(text: str, style: Style | None = None) -> Parsed:
     """Return the demonstrations in a text; every line that gave none is a problem."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         return Parsed((), (), "nothing")
-    form, read = _choose(text)
+    style = style or Style()
+    if form := _form_of_rows(text, style):
+        return _pasted_rows(text, *form, style)
+    form_of_text, read = _form_of_text(text)
     pieces = sorted(read(text), key=lambda piece: piece[0])
-    pieces = pieces or [(1, f"{form}, but nothing in it")]
     return Parsed(
         tuple(found for _, found in pieces if isinstance(found, Example)),
         tuple(Problem(line, found) for line, found in pieces if isinstance(found, str)),
-        form,
+        form_of_text,
     )
 
 
-def read_file(path: Path) -> Parsed:
-    """Return the demonstrations in a text file."""
+def read(name: str, style: Style | None = None, base: Path | None = None) -> Parsed:
+    """Return the demonstrations of a file of any text, or of all that a task's `source` may name.
+
+    Those are the training examples of a file, a folder, files by `*`, or a data set on the hub.
+    """
+    style, base = style or Style(), base or Path.cwd()
+    if locate.is_pattern(name) and not (base / name).exists():
+        paths = locate.matches(name, base)
+        if not paths:
+            raise DataError(f"no file matches {name}", "check the pattern")
+        return _joined([read(str(path), style, base) for path in paths])
+    path = locate.find(name, base)
+    if path is not None and path.is_file() and format_of(path.name) is None:
+        return parse(_text(path), style)
+    parsed = _read_source(name, path, style, base)
+    plain = path is not None and path.is_file() and format_of(path.name) in _TEXT
+    if parsed.examples or style.is_given or style.records or path is None or not plain:
+        return parsed
+    by_looks = parse(_text(path), style)  # such as a table without a header
+    return by_looks if by_looks.examples else parsed
+
+
+def _read_source(name: str, path: Path | None, style: Style, base: Path) -> Parsed:
+    own = [task for task in style.tasks if _is_same(task, name, path, base)]
+    asked = TaskSource(source=name, input=style.input, output=style.output, records=style.records)
+    source = asked if style.is_given or style.records or not own else _at(own[0], name)
+    pieces, names = locate.pieces(source, base)
+    tasks = own or [task for task in style.tasks if path and _holds(task, path, base)]
+    within = [_at(task, name, "files", "splits", "config", "records") for task in tasks]
+    return _parsed(pieces["train"], names, source, replace(style, tasks=style.tasks), within)
+
+
+def _parsed(
+    pieces: list[Piece],
+    names: ClassNames,
+    source: TaskSource,
+    style: Style,
+    own: Sequence[TaskSource] = (),
+) -> Parsed:
+    """Read rows as the task whose columns fit them, or as their shape says."""
+    notes: list[str] = []
+    if not style.is_given:
+        fitting = _fitting(own, pieces, names) or _fitting(_foreign(style.tasks), pieces, names)
+        if fitting:
+            notes.append(_told(fitting))
+            chosen = fitting[0][0]
+            keep = {"source": source.source, "records": source.records, "bad_rows": "drop"}
+            source = chosen.model_copy(update=keep)
+    loaded = sources.read_pieces(source, {"train": pieces}, names)
+    notes += [f"{remark}; {remark.hint}".lstrip(":") for remark in loaded.remarks]
+    return Parsed(
+        tuple(item.example for item in loaded.all_items()),
+        tuple(Problem(one.line, one.message, one.path) for one in loaded.problems),
+        _columns(loaded),
+        loaded.instruction,
+        tuple(notes),
+    )
+
+
+def _fitting(
+    tasks: Iterable[TaskSource], pieces: list[Piece], names: ClassNames
+) -> list[tuple[TaskSource, list[Example]]]:
+    """Return tasks whose columns most of the first rows have, each that shows them differently."""
+    head: list[Row] = []
+    for piece in pieces[:1]:
+        names = {**names, **class_names(piece.file.path)}
+        head = list(islice(read_rows(piece.file, [], piece.records), _HEAD))
+    found: list[tuple[TaskSource, list[Example]]] = []
+    for task in tasks:
+        shown = list(_examples(task, head, names))
+        if 2 * len(shown) > len(head) and shown not in [other for _, other in found]:
+            found.append((task, shown))
+    return found
+
+
+def _examples(task: TaskSource, rows: list[Row], names: ClassNames) -> Iterator[Example]:
+    columns = None
+    for row in rows:
+        try:
+            columns = columns or choose_columns(
+                row,
+                task.input,
+                task.output,
+                task.separator,
+                task.labels or (),
+                names,
+                task.family == "multilabel",
+            )
+            yield columns.item(row).example
+        except RowError:
+            continue
+
+
+def _foreign(tasks: Iterable[TaskSource]) -> Iterator[TaskSource]:
+    """Yield how tasks read rows, without which rows they read; plain ones say nothing of others."""
+    for task in tasks:
+        if task.input or task.output or task.labels:
+            keys = ("name", "input", "output", "separator", "labels", "family")
+            known = {key: getattr(task, key) for key in keys}
+            yield TaskSource(source=task.source, **known)
+
+
+def _told(fitting: list[tuple[TaskSource, list[Example]]]) -> str:
+    names = [task.name or sources.default_name(task) for task, _ in fitting]
+    told = f"shown as task {shorten(names[0], 60)} was trained"
+    if len(names) == 1:
+        return told
+    others = ", ".join(shorten(name, 60) for name in names[1:6])
+    return f"{told}; the columns of {others} fit too: `--input` and `--output` decide"
+
+
+def _is_same(task: TaskSource, name: str, path: Path | None, base: Path) -> bool:
+    """Tell whether a name is a task's own source."""
+    if path is None:
+        return task.source == name
+    return path.resolve() == (base / Path(task.source).expanduser()).resolve()
+
+
+def _holds(task: TaskSource, path: Path, base: Path) -> bool:
+    """Tell whether a file is one of a task's."""
+    if locate.is_pattern(task.source):
+        return path.resolve() in [one.resolve() for one in locate.matches(task.source, base)]
+    return (base / Path(task.source).expanduser()).resolve() in path.resolve().parents
+
+
+def _at(task: TaskSource, name: str, *left_out: str) -> TaskSource:
+    return task.model_copy(update={"source": name, **dict.fromkeys(left_out)})
+
+
+def _columns(loaded: Loaded) -> str:
+    columns = loaded.columns
+    return f"rows: {columns.input!r} -> {columns.output!r}" if columns else "rows"
+
+
+def _joined(parts: list[Parsed]) -> Parsed:
+    return Parsed(
+        tuple(example for part in parts for example in part.examples),
+        tuple(problem for part in parts for problem in part.problems),
+        f"{parts[0].format}, from {len(parts)} files",
+        parts[0].instruction if len({part.instruction for part in parts}) == 1 else "",
+        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
+
+
+def _text(path: Path) -> str:
+    """Return the text of a file, unpacked."""
     try:
-        return parse(path.expanduser().read_text(encoding="utf-8-sig"))
+        data = DataFile(path, str(path)).read()
+        if strange := sniff.stranger(data[: sniff.ENOUGH], ""):
+            raise DataError(f"{path} is {strange[0]}", strange[1])
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text", "save it as UTF-8") from error
-    except (OSError, ValueError, RuntimeError) as error:  # or a NUL, or the home of nobody
+    except (OSError, EOFError, ValueError) as error:
         words = getattr(error, "strerror", None) or reason(error)
         raise DataError(f"{shorten(str(path), 500)}: {words}", "check the path") from error
 
 
-def _choose(text: str) -> tuple[str, Callable[[str], Iterator[Piece]]]:
-    """Return the name of a text's form and its reader."""
+def _form_of_rows(text: str, style: Style) -> tuple[str, str] | None:
+    """Return the name of a text's form and the end of a file's name that stands for it."""
     lines = [line for line in text.split("\n") if line.strip()]
-    if _most(line.lstrip().startswith("{") for line in lines):
-        return "JSON lines", _read_json_lines
-    if _is_json_list(text):
-        return "a JSON list", _read_json_list
-    if pair := _block_names(text):
-        return f"{pair[0]}: / {pair[1]}: blocks", lambda text: _read_blocks(text, pair)
+    if text.lstrip()[0] in "[{":
+        try:
+            whole = jsontext.parse(text)
+        except jsontext.JsonError:
+            is_lines = _most(line.lstrip().startswith(("{", '["')) for line in lines)
+            return ("JSON lines", ".jsonl") if is_lines else None
+        if isinstance(whole, dict) and (_is_row(whole, style) or not jsontext.lists(text)):
+            return "JSON lines", _ONE_ROW
+        return "a JSON list", ".json"
+    if forms.block_names(text):
+        return None
     for delimiter, name in (("\t", "TSV"), (",", "CSV"), (";", "CSV with semicolons")):
-        if _has_header(text, delimiter):
-            return f"{name} with a header", lambda text, d=delimiter: _read_table(text, d)
-    counts = [sum(separator in line for line in lines) for separator in SEPARATORS]
-    separator = SEPARATORS[counts.index(max(counts))]
+        header = text.lstrip("\n").split("\n")[0]
+        if delimiter in header and _is_header(header.split(delimiter), style):
+            return f"{name} with a header", ".tsv" if delimiter == "\t" else ".csv"
+    return None
+
+
+def _is_header(cells: list[str], style: Style) -> bool:
+    names = [cell.strip().strip('"') for cell in cells]
+    return len(names) > 1 and _is_row(dict.fromkeys(names, "0"), style)
+
+
+def _is_row(fields: dict[str, object], style: Style) -> bool:
+    """Tell whether fields are those of a known shape, of given columns or of a run's tasks."""
+    given = [(style.input, style.output)] if style.is_given else [(None, None)]
+    [row] = as_row(fields, Place(""), [])
+    for input, output in [*given, *((task.input, task.output) for task in style.tasks)]:
+        try:
+            choose_columns(row, input, output).item(row)
+        except RowError:
+            continue
+        return True
+    return False
+
+
+def _pasted_rows(text: str, form: str, suffix: str, style: Style) -> Parsed:
+    if suffix == _ONE_ROW:
+        text, suffix = f"[{text}]", ".json"
+    file = DataFile(Path(f"pasted{suffix}"), "", text.encode("utf-8", "surrogatepass"))
+    source = TaskSource(
+        source="pasted", input=style.input, output=style.output, records=style.records
+    )
+    parsed = _parsed([Piece(file, style.records)], {}, source, style)
+    problems = tuple(problem for problem in parsed.problems if problem.line)
+    if not parsed.examples and not problems:
+        problems = (Problem(1, f"{form}, but nothing in it"),)
+    return replace(parsed, format=form, problems=problems)
+
+
+def _form_of_text(text: str) -> tuple[str, Callable[[str], Iterator[forms.Piece]]]:
+    """Return the name of a text's form and its reader."""
+    if pair := forms.block_names(text):
+        return f"{pair[0]}: / {pair[1]}: blocks", lambda text: forms.read_blocks(text, pair)
+    lines = [line for line in text.split("\n") if line.strip()]
+    counts = [sum(separator in line for line in lines) for separator in forms.SEPARATORS]
+    separator = forms.SEPARATORS[counts.index(max(counts))]
     if 2 * max(counts) >= len(lines):
         name = "tab" if separator == "\t" else f"`{separator}`"
-        return f"lines with {name}", lambda text: _read_lines(text, separator)
-    if _most(len(cells) == 2 for _, cells in _cells(text, ",")):
-        return "CSV of two columns", lambda text: _read_pairs(text, ",")
-    return "nothing", lambda text: _read_lines(text, "->")
+        return f"lines with {name}", lambda text: forms.read_lines(text, separator)
+    if _most(len(cells) == 2 for cells in forms.table(text, []).rough()):
+        return "CSV of two columns", forms.read_pairs
+    return "nothing", lambda text: forms.read_lines(text, "->")
 
 
 def _most(hits: Iterator[bool]) -> bool:
     results = list(hits)
     return 2 * sum(results) > len(results)
-
-
-def _is_json_list(text: str) -> bool:
-    if not text.lstrip().startswith(("[", "{")):
-        return False
-    try:
-        return bool(jsontext.lists(text))
-    except jsontext.JsonError:
-        return False
-
-
-def _read_json_lines(text: str) -> Iterator[Piece]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                yield number, _from_json(jsontext.parse(line))
-            except jsontext.JsonError as error:
-                yield number, f"not JSON: {error.reason}"
-            except Unreadable as error:
-                yield number, str(error)
-
-
-def _read_json_list(text: str) -> Iterator[Piece]:
-    try:
-        for number, value in jsontext.records(text, None):
-            try:
-                yield number, _from_json(value)
-            except Unreadable as error:
-                yield number, str(error)
-    except jsontext.JsonError as error:
-        yield error.line, error.reason
-
-
-def _from_json(value: object) -> Example:
-    if isinstance(value, list):
-        value = {str(index): cell for index, cell in enumerate(value)}
-    if not isinstance(value, dict):
-        raise Unreadable("neither an object nor a list")
-    return _from_fields(value)
-
-
-def _from_fields(fields: dict[str, object]) -> Example:
-    row = Row(Place("demonstrations"), fields)
-    try:
-        return choose_columns(row, None, None).item(row).example
-    except RowError as error:
-        raise Unreadable(error.message) from error
-
-
-def _block_names(text: str) -> tuple[str, str] | None:
-    """Return the first pair of names in use, as they are written."""
-    found = []
-    for given, wanted in _BLOCKS:
-        first, answer = _mark(given).search(text), _mark(wanted).search(text)
-        if first and answer and first.start() < answer.start():
-            found.append((first.start(), (first[1], answer[1])))
-    return min(found)[1] if found else None
-
-
-def _mark(names: str) -> re.Pattern[str]:
-    return re.compile(rf"^[ \t]*({names})[ \t]*:", re.IGNORECASE | re.MULTILINE)
-
-
-def _read_blocks(text: str, pair: tuple[str, str]) -> Iterator[Piece]:
-    """Read what follows each name up to the next; values may have many lines."""
-    given, wanted = next(
-        names for names in _BLOCKS if re.fullmatch(names[0], pair[0], re.IGNORECASE)
-    )
-    marks = list(_mark(f"{given}|{wanted}").finditer(text))
-    for number, line in enumerate(text[: marks[0].start()].split("\n"), start=1):
-        if line.strip():
-            yield number, f"stands before the first `{pair[0]}:`"
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    question: tuple[int, str] | None = None
-    number, seen = 1, 0
-    for mark, end in zip(marks, ends, strict=True):
-        number, seen = number + text.count("\n", seen, mark.start(1)), mark.start(1)
-        value = text[mark.end() : end]
-        is_input = re.fullmatch(given, mark[1], re.IGNORECASE) is not None
-        if question is None and not is_input:
-            yield number, f"an answer without `{pair[0]}:` before it"
-        elif question is not None and is_input:
-            yield question[0], f"no `{pair[1]}:` follows"
-        elif question is not None:
-            yield question[0], _example(question[1], value)
-        question = (number, value) if is_input else None
-    if question is not None:
-        yield question[0], f"no `{pair[1]}:` follows"
-
-
-def _has_header(text: str, delimiter: str) -> bool:
-    _, names = next(_cells(text, delimiter), (0, []))
-    return len(names) > 1 and shape_of(dict.fromkeys(map(str.lower, names))) is not None
-
-
-def _read_table(text: str, delimiter: str) -> Iterator[Piece]:
-    rows = _cells(text, delimiter)
-    names = [name.lower() for name in next(rows)[1]]
-    for number, cells in rows:
-        if len(cells) != len(names):
-            yield number, f"{len(cells)} cells, but the header has {len(names)}"
-            continue
-        try:
-            yield number, _from_fields(dict(zip(names, cells, strict=True)))
-        except Unreadable as error:
-            yield number, str(error)
-
-
-def _read_pairs(text: str, delimiter: str) -> Iterator[Piece]:
-    for number, cells in _cells(text, delimiter):
-        if len(cells) == 2:
-            yield number, _example(*cells)
-        else:
-            yield number, f"{len(cells)} cells instead of 2"
-
-
-def _cells(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a table with the line that each begins on."""
-    csv.field_size_limit(sys.maxsize)
-    reader, number = csv.reader(io.StringIO(text), delimiter=delimiter), 1
-    for cells in reader:
-        if any(cell.strip() for cell in cells):
-            yield number, [cell.strip() for cell in cells]
-        number = reader.line_num + 1
-
-
-def _read_lines(text: str, separator: str) -> Iterator[Piece]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        # The last one: answers are short, inputs may hold anything.
-        given, found, answer = line.rpartition(separator)
-        if found:
-            yield number, _example(given, answer)
-        elif line.strip():
-            name = "tab" if separator == "\t" else f"`{separator}`"
-            yield number, f"no {name} between an input and an answer"
-
-
-def _example(given: str, answer: str) -> Example | str:
-    given, answer = given.strip(), answer.strip()
-    if not given or not answer:
-        return "the answer is empty" if given else "the input is empty"
-    if _SURROGATE.search(given + answer):
-        return "half of a character (a lone surrogate)"
-    return Example(given, answer)

@@ -5,72 +5,62 @@ the copy that the hub converts to Parquet.
 """
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import DataError
-from yofo_mlx.tasks import hubcard
-from yofo_mlx.tasks.parquet import ClassNames
-from yofo_mlx.tasks.readers import DataFile, format_of
-from yofo_mlx.tasks.splits import by_name, meaning
+from yofo_mlx.tasks import hubcard, layout
+from yofo_mlx.tasks.layout import Listing
+from yofo_mlx.tasks.readers import DataFile
 
 CONVERTED = "refs/convert/parquet"
-
-_NOT_DATA = ("dataset_infos.json", "dataset_info.json", "config.json", "metadata.json")
-
-
-@dataclass
-class Listing:
-    """Files of one configuration, by the split names of the data set."""
-
-    id: str
-    commit: str
-    splits: dict[str, list[str]]
-    class_names: ClassNames = field(default_factory=dict)
 
 
 def list_files(id: str, config: str | None = None, revision: str | None = None) -> Listing:
     """Find the data files of a data set; nothing but its card is fetched."""
     with _friendly(id, revision):
         commit, files, card = _look(id, revision)
-        chosen = _choose(id, config, files, card)
+        chosen = layout.choose(id, config, files, card)
         if chosen is None and revision is None:
             commit, files = _look_at_converted(id)
-            chosen = _choose(id, config, files, hubcard.Card())
+            chosen = layout.choose(id, config, files, hubcard.Card())
     if chosen is None:
         hint = "readable are Parquet, JSONL, JSON and CSV files; fetch others and convert them"
         raise DataError(f"{id}: no data files that can be read", hint)
-    return Listing(id, commit, chosen, card.class_names(config))
+    return Listing(chosen.splits, _from(id, commit), card.class_names(config or chosen.config))
 
 
-def list_named(id: str, names: list[str], revision: str | None = None) -> Listing:
+def list_named(id: str, names: Sequence[str], revision: str | None = None) -> Listing:
     """Find data files by their names in a data set's repository."""
     with _friendly(id, revision):
         commit, files, card = _look(id, revision)
     missing = next((name for name in names if name not in files), None)
     if missing is not None:
-        data = [name for name in files if _is_data(name)]
+        data = [name for name in files if layout.is_data(name)]
         known = ", ".join(data[:8]) + (", ..." if len(data) > 8 else "")
         raise DataError(f"{id}: no file `{missing}`", f"there are: {known or 'none'}")
-    return Listing(id, commit, {name: [name] for name in names}, card.class_names(None))
+    splits = {name: [name] for name in names}
+    return Listing(splits, _from(id, commit), card.class_names(None))
 
 
-def fetch(listing: Listing, names: list[str]) -> list[DataFile]:
-    """Download files of a listing, or find them in the cache."""
-    from huggingface_hub import snapshot_download
+def _from(id: str, commit: str) -> layout.Fetch:
+    """Return what downloads files of a commit, or finds them in the cache."""
 
-    with _friendly(listing.id, None):
-        folder = snapshot_download(
-            listing.id,
-            repo_type="dataset",
-            revision=listing.commit,
-            allow_patterns=[glob.escape(name) for name in names],
-        )
-    return [DataFile(Path(folder, name), f"{listing.id}/{name}") for name in names]
+    def fetch(names: Sequence[str]) -> list[DataFile]:
+        from huggingface_hub import snapshot_download
+
+        with _friendly(id, None):
+            folder = snapshot_download(
+                id,
+                repo_type="dataset",
+                revision=commit,
+                allow_patterns=[glob.escape(name) for name in names],
+            )
+        return [DataFile(Path(folder, name), f"{id}/{name}") for name in names]
+
+    return fetch
 
 
 def _look(id: str, revision: str | None) -> tuple[str, list[str], hubcard.Card]:
@@ -89,13 +79,13 @@ def _look(id: str, revision: str | None) -> tuple[str, list[str], hubcard.Card]:
             id,
             repo_type="dataset",
             revision=revision,
-            allow_patterns=["README.md"],
+            allow_patterns=list(hubcard.NAMES),
             tqdm_class=NoBar,
         )
     )
     commit = folder.name
     tree = get_cached_repo_tree(id, repo_type="dataset", revision=commit)
-    return commit, sorted(entry.path for entry in tree), hubcard.read(folder / "README.md")
+    return commit, sorted(entry.path for entry in tree), hubcard.read(folder)
 
 
 def _look_at_converted(id: str) -> tuple[str, list[str]]:
@@ -108,81 +98,14 @@ def _look_at_converted(id: str) -> tuple[str, list[str]]:
     return commit, files
 
 
-def _choose(
-    id: str, config: str | None, files: list[str], card: hubcard.Card
-) -> dict[str, list[str]] | None:
-    """Return the files of one configuration by split name, None if there are none at all."""
-    data = [name for name in files if _is_data(name)]
-    if card.configs:
-        picked = _pick(id, config, list(card.configs), card.default)
-        return _match(card.configs[picked], data) or None
-    folders = _config_folders(data)
-    if not data or (config is not None and config not in folders):
-        # A configuration the files do not show may be one of a script's.
-        return None if not data or not folders else _unknown(id, config, folders)
-    loose = [name for name in data if _config_of(name) is None]
-    if loose and config is None:
-        return by_name((name, name) for name in loose)
-    picked = _pick(id, config, folders, "default")
-    return by_name((name, name) for name in data if _config_of(name) == picked)
-
-
-def _unknown(id: str, config: str | None, known: list[str]) -> dict[str, list[str]]:
-    raise DataError(f"{id}: no configuration `{config}`", f"there are: {', '.join(known)}")
-
-
-def _pick(id: str, config: str | None, known: list[str], default: str | None) -> str:
-    if config is not None:
-        if config not in known:
-            _unknown(id, config, known)
-        return config
-    if len(known) == 1 or default in known:
-        return default if default in known and default else known[0]
-    listed = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
-    raise DataError(
-        f"{id} has several configurations: {listed}", f'name one, such as config = "{known[0]}"'
-    )
-
-
-def _match(patterns: dict[str, list[str]], files: list[str]) -> dict[str, list[str]]:
-    found = {
-        split: [name for name in files if any(_fits(name, pattern) for pattern in wanted)]
-        for split, wanted in patterns.items()
-    }
-    if list(found) == [""]:  # the card names files, but no splits
-        return by_name((name, name) for name in found[""])
-    return {split: names for split, names in found.items() if names}
-
-
-def _fits(name: str, pattern: str) -> bool:
-    return fnmatchcase(name, pattern) or fnmatchcase(name, pattern.replace("**/", ""))
-
-
-def _is_data(name: str) -> bool:
-    path = PurePosixPath(name)
-    hidden = any(part.startswith(".") for part in path.parts)
-    return format_of(name) is not None and path.name not in _NOT_DATA and not hidden
-
-
-def _config_of(name: str) -> str | None:
-    """Return the folder that names a configuration: the first that is no split and not `data`."""
-    folders = PurePosixPath(name).parts[:-1]
-    return next((part for part in folders if part != "data" and not _is_split_folder(part)), None)
-
-
-def _is_split_folder(part: str) -> bool:
-    return meaning(part.removeprefix("partial-")) is not None
-
-
-def _config_folders(files: list[str]) -> list[str]:
-    return sorted({config for name in files if (config := _config_of(name)) is not None})
-
-
 @contextmanager
 def _friendly(id: str, revision: str | None) -> Iterator[None]:
     """Turn what the hub's client raises into two helpful lines."""
-    from huggingface_hub import constants, errors
+    from huggingface_hub import constants, errors, get_session
 
+    hooks = get_session().event_hooks["request"]
+    if _wait_no_longer not in hooks:
+        hooks.append(_wait_no_longer)
     page = f"https://huggingface.co/datasets/{id}"
     login = "then: hf auth login"
     local = "there is no file or folder of this name either"
@@ -201,7 +124,7 @@ def _friendly(id: str, revision: str | None) -> Iterator[None]:
         (errors.LocalEntryNotFoundError, away, f"{_network()}; {local}"),
         (errors.CachedRepoTreeNotFoundError, away, f"{_network()}; {local}"),
         (errors.OfflineModeIsEnabled, away, f"{_network()}; {local}"),
-        (errors.HfHubHTTPError, "the hub refused the request", "try again later"),
+        (errors.HfHubHTTPError, "the hub refused the request", ""),
         (errors.HfHubHTTPError.__bases__[0], "the download broke off", _network()),
         (OSError, "the download failed", _network()),
         (ValueError, "the hub's answer makes no sense", f"open {constants.ENDPOINT} in a browser"),
@@ -211,8 +134,28 @@ def _friendly(id: str, revision: str | None) -> Iterator[None]:
     except DataError:
         raise
     except tuple(kind for kind, _, _ in told) as error:
-        what, hint = next((what, hint) for kind, what, hint in told if isinstance(error, kind))
-        raise DataError(f"{id}: {what}{_detail(error)}", hint) from error
+        # What is not in the cache either is told as that; the answer of the hub is its cause.
+        cause = error.__cause__ if isinstance(error.__cause__, errors.HfHubHTTPError) else error
+        what, hint = next((what, hint) for kind, what, hint in told if isinstance(cause, kind))
+        raise DataError(f"{id}: {what}{_detail(cause)}", hint or _refused(cause)) from error
+
+
+def _wait_no_longer(request: Any) -> None:
+    """Bound the requests that the hub's client would wait for without an end."""
+    from huggingface_hub import constants
+
+    waits = request.extensions.get("timeout", {})
+    waits.update({k: constants.HF_HUB_DOWNLOAD_TIMEOUT for k, v in waits.items() if v is None})
+
+
+def _refused(error: Exception) -> str:
+    """Return what to do about a refusal, by the hub's answer."""
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    known = {
+        403: "check the rights of your token (hf auth whoami), or ask whoever keeps the proxy",
+        429: "too many requests: wait some minutes, or log in: hf auth login",
+    }
+    return known.get(status, "the fault is the hub's: try again later")
 
 
 def _network() -> str:

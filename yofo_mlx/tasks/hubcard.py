@@ -1,10 +1,15 @@
-"""The card of a data set on the hub: which files make up which configuration."""
+"""The card of a data set: which files make up which configuration, and how labels are named."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.tasks.parquet import ClassNames
+from yofo_mlx.tasks.parquet import ClassNames, names_of
+
+INFOS = "dataset_infos.json"
+NAMES = ("README.md", INFOS)
+"""Files that say something about a data set."""
 
 Patterns = dict[str, list[str]]
 
@@ -25,14 +30,37 @@ class Card:
         return next(iter(self.features.values())) if len(self.features) == 1 else {}
 
 
-def read(path: Path) -> Card:
-    """Read a card; what is missing or malformed counts as left out."""
-    from huggingface_hub import metadata_load
+def read(folder: Path) -> Card:
+    """Read the card of a data set; what is missing or malformed counts as left out."""
+    card = _card(_head(folder / "README.md"))
+    for config, info in _older(folder / INFOS).items():
+        if isinstance(info, dict):
+            card.features.setdefault(config, names_of(info.get("features")))
+    return card
 
+
+def _head(path: Path) -> dict[str, Any]:
     try:
-        head = metadata_load(path) or {}
+        with path.open("rb") as stream:
+            if not stream.read(8).removeprefix(b"\xef\xbb\xbf").startswith(b"---"):
+                return {}
+        from huggingface_hub import metadata_load
+
+        return metadata_load(path) or {}
     except Exception:  # a stranger's text: missing, not UTF-8, not YAML
-        return Card()
+        return {}
+
+
+def _older(path: Path) -> dict[str, Any]:
+    """Return what older data sets say about their configurations in a file of its own."""
+    try:
+        infos = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return infos if isinstance(infos, dict) else {}
+
+
+def _card(head: dict[str, Any]) -> Card:
     card = Card()
     for entry in _dicts(head.get("configs")):
         patterns = _patterns(entry.get("data_files"), str(entry.get("data_dir") or ""))

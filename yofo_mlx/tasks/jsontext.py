@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from yofo_mlx.tasks.splits import candidates
+
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -63,21 +65,28 @@ def records(text: str, path: str | None) -> Iterator[tuple[int, Any]]:
 
 
 def lists(text: str) -> list[str]:
-    """Return the dotted paths of all lists of records in `text`; the outermost list is ``""``."""
+    """Return the dotted paths of all lists of rows in `text`; the outermost list is ``""``."""
     return [".".join(steps) for steps in _lists(parse(text))]
 
 
 def _lists(value: Any, depth: int = 3) -> list[list[str]]:
+    """Return the ways to lists that are empty or hold objects or lists."""
     if isinstance(value, list):
-        return [[]]
+        return [[]] if not value or isinstance(value[0], dict | list) else []
     if not isinstance(value, dict) or not depth:
         return []
     return [[key, *steps] for key, item in value.items() for steps in _lists(item, depth - 1)]
 
 
 def _only_list(whole: Any) -> list[str]:
-    found = _lists(whole, depth=1)
-    return found[0] if len(found) == 1 else []
+    """Return the way to the one list that holds rows near the top, or else anywhere."""
+    for depth in (1, 3):
+        ways = _lists(whole, depth)
+        filled = [steps for steps in ways if _at(whole, steps)]
+        if filled or (depth == 3 and ways):
+            found = filled or ways
+            return found[0] if len(found) == 1 else []
+    return []
 
 
 def _at(value: Any, steps: list[str]) -> Any:
@@ -87,7 +96,8 @@ def _at(value: Any, steps: list[str]) -> Any:
 
 
 def _no_list(whole: Any, path: str | None) -> JsonError:
-    found = [".".join(steps) for steps in _lists(whole)]
+    ways = _lists(whole)
+    found = [".".join(steps) for steps in ways]
     known = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
     if path:
         hint = f"lists in this file: {known or 'none'}"
@@ -95,8 +105,9 @@ def _no_list(whole: Any, path: str | None) -> JsonError:
     if not found:
         hint = 'expected is [{"input": ..., "output": ...}, ...]'
         return JsonError("no list of rows in this file", 1, hint)
-    reason = f"several lists of rows: {known}"
-    return JsonError(reason, 1, f'name one, such as records = "{found[0]}"')
+    way = next((steps for steps in ways if steps and steps[-1] in candidates("train")), None)
+    shown = ".".join([*way[:-1], "{split}"] if way else found[0])
+    return JsonError(f"several lists of rows: {known}", 1, f'name one, such as records = "{shown}"')
 
 
 def _members(text: str, start: int) -> Iterator[tuple[str, int]]:

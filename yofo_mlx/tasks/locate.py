@@ -1,18 +1,22 @@
 """Finding the files of a source: which make up which split, and where in them the rows are."""
 
 import re
+import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe import TaskSource
-from yofo_mlx.tasks import hub, jsontext, splits
+from yofo_mlx.tasks import folders, hub, jsontext, splits
+from yofo_mlx.tasks.layout import Listing
 from yofo_mlx.tasks.parquet import ClassNames
 from yofo_mlx.tasks.readers import DataFile, format_of
 from yofo_mlx.tasks.splits import SPLITS, Split
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _GLOB = re.compile(r"[*?]")
+SPLIT = "{split}"
+"""Stands for the name of a split in `records`."""
 
 
 @dataclass
@@ -45,19 +49,41 @@ def matches(pattern: str, base: Path) -> list[Path]:
 def pieces(source: TaskSource, base: Path) -> tuple[dict[Split, list[Piece]], ClassNames]:
     """Return the files of each split, and the label names that go with them; or raise DataError."""
     path = find(source.source, base)
-    if path is None:
-        return _hub_pieces(source)
+    listing = _listing(source, path)
+    if source.records and SPLIT in source.records:
+        return _record_pieces(source, listing), listing.class_names
     if source.files:
-        return {
-            split: [Piece(_inside(path, name), source.records)]
-            for split, name in source.files.items()
-        }, {}
+        assigned = {split: listing.splits[name] for split, name in source.files.items()}
+    elif len(listing.splits) == 1 and not source.splits and not _meant(listing, path):
+        assigned = {"train": next(iter(listing.splits.values()))}
+    else:
+        assigned = _assigned(source, listing.splits, is_here=path is not None)
+    wanted = sorted({name for names in assigned.values() for name in names})
+    fetched = dict(zip(wanted, listing.fetch(wanted), strict=True))
+    found = {
+        split: [Piece(fetched[name], source.records) for name in names]
+        for split, names in assigned.items()
+    }
+    return found, listing.class_names
+
+
+def _listing(source: TaskSource, path: Path | None) -> Listing:
+    named = list(source.files.values()) if source.files else None
+    if path is None:
+        if named:
+            return hub.list_named(source.source, named, source.revision)
+        return hub.list_files(source.source, source.config, source.revision)
+    if named:
+        return folders.list_named(path if path.is_dir() else path.parent, named)
     if path.is_dir():
-        return _folder_pieces(source, path), {}
-    file = DataFile(path, source.source)
-    if source.records and "{split}" in source.records:
-        return _record_pieces(source, file), {}
-    return {"train": [Piece(file, source.records)]}, {}
+        return folders.list_files(path, source.source, source.config, source.revision)
+    return Listing({path.name: [path.name]}, lambda names: [DataFile(path, source.source)])
+
+
+def _meant(listing: Listing, path: Path | None) -> Split | None:
+    """Return what the one split of a listing is; a file that is named itself is no split."""
+    is_file = path is not None and path.is_file()
+    return None if is_file else splits.meaning(next(iter(listing.splits)))
 
 
 def find(name: str, base: Path) -> Path | None:
@@ -82,98 +108,79 @@ def find(name: str, base: Path) -> Path | None:
     raise DataError(f"no such file or folder: {name}", hint)
 
 
-def _inside(path: Path, name: str) -> DataFile:
-    folder = path if path.is_dir() else path.parent
-    if not (folder / name).is_file():
-        raise DataError(f"no such file: {folder / name}", "check `files` of this source")
-    return DataFile(folder / name, str(folder / name))
-
-
-def _folder_pieces(source: TaskSource, folder: Path) -> dict[Split, list[Piece]]:
-    found = [path for path in _data_files(folder) if path.is_file()]
-    if not found:
-        raise DataError(f"no data files in {source.source}", "expected are such as train.jsonl")
-    groups = splits.by_name(
-        (str(path.relative_to(folder)), Piece(DataFile(path, str(path)), source.records))
-        for path in found
-    )
-    if len(found) == 1 and not source.splits and not splits.meaning(next(iter(groups))):
-        return {"train": next(iter(groups.values()))}
-    return _assigned(source, groups)
-
-
-def _data_files(folder: Path) -> list[Path]:
-    """Return data files in a folder, or one level below where it has none itself."""
-
-    def here(place: Path) -> list[Path]:
-        try:
-            entries = sorted(place.iterdir())
-        except OSError as error:
-            reason = f"cannot read {place}: {error.strerror}"
-            raise DataError(reason, "check its permissions") from error
-        return [path for path in entries if not path.name.startswith(".")]
-
-    top = here(folder)
-    found = [path for path in top if format_of(path.name)]
-    below = [path for place in top if place.is_dir() for path in here(place)]
-    return found or [path for path in below if format_of(path.name)]
-
-
-def _assigned(source: TaskSource, groups: dict[str, list[Piece]]) -> dict[Split, list[Piece]]:
-    known = ", ".join(groups)
+def _assigned(
+    source: TaskSource, groups: dict[str, list[str]], is_here: bool
+) -> dict[Split, list[str]]:
+    known = ", ".join(list(groups)[:12]) + (", ..." if len(groups) > 12 else "")
     try:
         assigned = splits.assign(groups, source.splits)
     except KeyError as error:
         reason = f"{source.source}: no split `{error.args[0]}`"
         raise DataError(reason, f"there are: {known}") from None
     if "train" not in assigned:
-        hint = f'say which it is, such as splits = {{ train = "{next(iter(groups))}" }}'
+        hint = f'say which it is: splits = {{ train = "{next(iter(groups))}" }}'
+        if len(groups) > 1 and not any(map(splits.meaning, groups)):
+            each = _pattern(source.source, groups) if is_here else ""
+            hint = f'{each}{hint}; all in one: splits = {{ train = "*" }}'
         raise DataError(f"{source.source}: no split `train` among: {known}", hint)
     return assigned
 
 
-def _record_pieces(source: TaskSource, file: DataFile) -> dict[Split, list[Piece]]:
-    pattern = source.records or ""
+def _pattern(source: str, groups: dict[str, list[str]]) -> str:
+    """Propose a task for each file, where the files have a pattern."""
+    names = [PurePosixPath(name) for files in groups.values() for name in files]
+    if len({(name.parent, name.suffix) for name in names}) > 1:
+        return ""
+    pattern = PurePosixPath(source, names[0].parent, f"*{names[0].suffix}")
+    return f'a task for each: source = "{pattern}"; '
+
+
+def _record_pieces(source: TaskSource, listing: Listing) -> dict[Split, list[Piece]]:
+    """Return the lists for each split in the one JSON file that has them."""
+    names = [name for files in listing.splits.values() for name in files]
+    files = listing.fetch([name for name in names if format_of(name) == ".json"] or names)
+    known = [_lists(file) for file in files]
+    chosen = [
+        (file, found)
+        for file, lists in zip(files, known, strict=True)
+        if (found := _lists_of_splits(source, lists))
+    ]
+    if len(chosen) == 1:
+        file, found = chosen[0]
+        return {split: [Piece(file, path)] for split, path in found.items()}
+    if len(chosen) > 1:
+        several = ", ".join(file.shown for file, _ in chosen[:8])
+        raise DataError(f"{source.source}: several files have such lists", f"name one: {several}")
+    if len(files) == 1 and known[0] is None:
+        return {"train": [Piece(files[0], source.records)]}  # the reader meets and reports it
+    lists = [path for found in known for path in found or ()]
+    wanted = (source.splits or {}).get("train", "train")
+    hint = f"lists in {'this file' if len(files) == 1 else 'these files'}: "
+    reason = f"{source.source}: no list of rows for `{wanted}`"
+    raise DataError(reason, hint + (", ".join(lists[:12]) or "none"))
+
+
+def _lists(file: DataFile) -> list[str] | None:
+    """Return the ways to the lists in a JSON file, None if it is not one."""
     try:
-        known = jsontext.lists(file.path.read_text("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, jsontext.JsonError):
-        return {"train": [Piece(file, pattern)]}  # the reader meets and reports it
-    chosen: dict[Split, list[Piece]] = {}
+        return jsontext.lists(file.read().decode("utf-8-sig"))
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, jsontext.JsonError):
+        return None
+
+
+def _lists_of_splits(source: TaskSource, known: list[str] | None) -> dict[Split, str]:
+    """Return the list for each split; none without one to train on."""
+    found: dict[Split, str] = {}
     for split in SPLITS:
         named = [source.splits[split]] if source.splits and split in source.splits else []
         options = named or ([] if source.splits else splits.candidates(split))
-        paths = [pattern.replace("{split}", name) for name in options]
-        there = [path for path in paths if path in known]
+        paths = [(source.records or "").replace(SPLIT, name) for name in options]
+        there = [path for path in paths if path in (known or ())]
         if there:
-            chosen[split] = [Piece(file, there[0])]
+            found[split] = there[0]
         elif named or split == "train":
-            hint = f"lists in this file: {', '.join(known) or 'none'}"
-            raise DataError(f"{source.source}: no list of rows for `{split}`", hint)
-    return chosen
-
-
-def _hub_pieces(source: TaskSource) -> tuple[dict[Split, list[Piece]], ClassNames]:
-    if source.files:
-        listing = hub.list_named(source.source, list(source.files.values()), source.revision)
-    else:
-        listing = hub.list_files(source.source, source.config, source.revision)
-    groups = {
-        name: [Piece(DataFile(Path(file), file), source.records) for file in files]
-        for name, files in listing.splits.items()
-    }
-    if source.files:
-        assigned = {split: groups[name] for split, name in source.files.items()}
-    elif not source.splits and not any(map(splits.meaning, groups)):
-        assigned = {"train": [piece for pieces in groups.values() for piece in pieces]}
-    else:
-        assigned = _assigned(source, groups)
-    wanted = sorted({piece.file.shown for pieces in assigned.values() for piece in pieces})
-    fetched = dict(zip(wanted, hub.fetch(listing, wanted), strict=True))
-    here = {
-        split: [Piece(fetched[piece.file.shown], piece.records) for piece in pieces]
-        for split, pieces in assigned.items()
-    }
-    return here, listing.class_names
+            return {}
+    return found
 
 
 def _tried(name: str, base: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Parquet files: rows, and the class names that the hub's writer leaves in the schema."""
+"""Parquet and Arrow files: rows, and the class names that the hub's writers leave with them."""
 
 import json
 from collections.abc import Iterator
@@ -15,34 +15,94 @@ _BATCH = 1024
 
 def read_parquet(path: Path, shown: str, problems: list[Problem]) -> Iterator[Row]:
     """Yield the rows of a Parquet file, numbered from 1."""
-    import pyarrow
     import pyarrow.parquet
+
+    def batches() -> Iterator[Any]:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            yield from file.iter_batches(batch_size=_BATCH)
+
+    yield from _rows(batches(), "Parquet", shown, problems)
+
+
+def read_arrow(path: Path, shown: str, problems: list[Problem]) -> Iterator[Row]:
+    """Yield the rows of an Arrow stream or file, such as `save_to_disk` writes."""
+    import pyarrow
+
+    def batches() -> Iterator[Any]:
+        with pyarrow.OSFile(str(path)) as source, _reader(source) as reader:
+            for batch in _batches(reader):
+                for start in range(0, batch.num_rows, _BATCH):
+                    yield batch.slice(start, _BATCH)
+
+    yield from _rows(batches(), "Arrow", shown, problems)
+
+
+def _rows(batches: Iterator[Any], form: str, shown: str, problems: list[Problem]) -> Iterator[Row]:
+    import pyarrow
 
     number = 0
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for fields in batch.to_pylist():
-                    number += 1
-                    yield Row(Place(shown, number, "record"), fields)
+        for batch in batches:
+            for fields in batch.to_pylist():
+                number += 1
+                yield Row(Place(shown, number, "record"), fields)
     except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         place = Place(shown, number + 1 if number else 0, "record")
-        message = f"not readable as Parquet: {reason}"
+        message = f"not readable as {form}: {reason}"
         problems.append(Problem(place, message, "fetch or write it again"))
 
 
+def _reader(source: Any) -> Any:
+    """Open an Arrow file, which can be read at any place, or a stream."""
+    import pyarrow
+
+    is_file = source.read(6) == b"ARROW1"
+    source.seek(0)
+    return pyarrow.ipc.open_file(source) if is_file else pyarrow.ipc.open_stream(source)
+
+
+def _batches(reader: Any) -> Iterator[Any]:
+    if hasattr(reader, "num_record_batches"):
+        return (reader.get_batch(index) for index in range(reader.num_record_batches))
+    return iter(reader)
+
+
 def class_names(path: Path) -> ClassNames:
-    """Return the label names kept in a file's schema, by column; empty where there are none."""
+    """Return the label names kept with a file, by column; empty where there are none."""
+    if path.suffix not in (".parquet", ".arrow"):
+        return {}
+    return names_of(_in_schema(path)) or names_of(_beside(path))
+
+
+def _in_schema(path: Path) -> Any:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        metadata = pyarrow.parquet.read_schema(path).metadata or {}
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        if path.suffix == ".parquet":
+            metadata = pyarrow.parquet.read_schema(path).metadata or {}
+        else:
+            with pyarrow.OSFile(str(path)) as source, _reader(source) as reader:
+                metadata = reader.schema.metadata or {}
+        return json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _beside(path: Path) -> Any:
+    """Return the features that `save_to_disk` writes beside its files."""
+    try:
+        return json.loads((path.parent / "dataset_info.json").read_bytes())["features"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def names_of(features: Any) -> ClassNames:
+    """Return the names of class labels among the features of a data set."""
+    if not isinstance(features, dict):
         return {}
-    found = {column: _names(feature) for column, feature in features.items()}
+    found = {str(column): _names(feature) for column, feature in features.items()}
     return {column: names for column, names in found.items() if names}
 
 
@@ -53,5 +113,5 @@ def _names(feature: Any) -> tuple[str, ...]:
     if not isinstance(feature, dict):
         return ()
     if feature.get("_type") == "ClassLabel":
-        return tuple(map(str, feature.get("names", ())))
+        return tuple(map(str, feature.get("names") or ()))
     return _names(feature.get("feature"))

@@ -38,6 +38,8 @@ class Problem:
     severity: Severity = "error"
     kind: str = ""
     """What problems of one sort share; left out: the message without what it quotes."""
+    is_remark: bool = False
+    """Whether it costs no row: how something was read that is not plain."""
 
     def __post_init__(self) -> None:
         kind = self.kind or _QUOTED_OR_NUMBER.sub("…", self.message).split(": ")[0]
@@ -57,6 +59,11 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"
+
+
+def remark(place: Place, message: str, hint: str) -> Problem:
+    """Return a warning that costs no row."""
+    return Problem(place, message, hint, "warning", is_remark=True)
 
 
 class RowError(Exception):

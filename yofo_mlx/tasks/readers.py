@@ -4,42 +4,61 @@ A row is what the file says, not yet an example. What cannot be read is added to
 and the reader goes on, so that one pass finds everything.
 """
 
-import csv
 import gzip
 import io
 import re
-import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, TextIO, cast
 
-from yofo_mlx.tasks import jsontext
-from yofo_mlx.tasks.parquet import read_parquet
-from yofo_mlx.tasks.problems import Place, Problem
+from yofo_mlx.tasks import jsontext, sniff, tables
+from yofo_mlx.tasks.parquet import read_arrow, read_parquet
+from yofo_mlx.tasks.problems import Place, Problem, remark
 from yofo_mlx.tasks.rows import Row, as_row
 
-FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 
 # `surrogateescape` turns each undecodable byte into one of these, which valid UTF-8 never holds.
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_COLUMNAR = (".parquet", ".arrow")
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file on disk, and the name it goes by in messages."""
+    """A file on disk, or text in place of one, and the name it goes by in messages."""
 
     path: Path
     shown: str
+    pasted: bytes | None = None
+
+    def open(self) -> IO[bytes]:
+        """Open it, unpacked if it is compressed, whatever its name says."""
+        if self.pasted is not None:
+            return io.BytesIO(self.pasted)
+        if self.is_packed():
+            return cast(IO[bytes], gzip.open(self.path, "rb"))
+        return self.path.open("rb")
+
+    def is_packed(self) -> bool:
+        """Tell whether it is compressed with gzip."""
+        if self.pasted is not None or self.path.suffix.lower() in _COLUMNAR:
+            return False
+        with self.path.open("rb") as stream:
+            return sniff.is_gzip(stream.read(2))
+
+    def read(self) -> bytes:
+        """Return all of it, unpacked."""
+        with self.open() as stream:
+            return stream.read()
 
 
 def format_of(name: str) -> str | None:
     """Return the format a file name stands for (`.csv`, ...), or None."""
     lower = name.lower().removesuffix(".gz")
     suffix = next((known for known in FORMATS if lower.endswith(known)), None)
-    return None if suffix == ".parquet" and name.lower().endswith(".gz") else suffix
+    return None if suffix in _COLUMNAR and name.lower().endswith(".gz") else suffix
 
 
 def read_rows(file: DataFile, problems: list[Problem], records: str | None = None) -> Iterator[Row]:
@@ -49,9 +68,10 @@ def read_rows(file: DataFile, problems: list[Problem], records: str | None = Non
         ".jsonl": lambda: _read_jsonl(file, problems),
         ".ndjson": lambda: _read_jsonl(file, problems),
         ".json": lambda: _read_json(file, problems, records),
-        ".csv": lambda: _read_csv(file, problems, ","),
-        ".tsv": lambda: _read_csv(file, problems, "\t"),
+        ".csv": lambda: _read_table(file, problems, ","),
+        ".tsv": lambda: _read_table(file, problems, "\t"),
         ".parquet": lambda: read_parquet(file.path, file.shown, problems),
+        ".arrow": lambda: read_arrow(file.path, file.shown, problems),
     }
     if suffix is None:
         known = ", ".join(FORMATS)
@@ -59,17 +79,30 @@ def read_rows(file: DataFile, problems: list[Problem], records: str | None = Non
             Problem(Place(file.shown), "unknown kind of file", f"readable are {known}, text as .gz")
         )
         return
-    if suffix != ".parquet" and _is_utf16(file, problems):
-        return
     try:
-        yield from readers[suffix]()
+        if _is_what_it_says(file, suffix, problems):
+            yield from readers[suffix]()
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         problems.append(Problem(Place(file.shown), f"cannot be read: {reason}", "check the file"))
 
 
+def _is_what_it_says(file: DataFile, suffix: str, problems: list[Problem]) -> bool:
+    """Tell whether a file may be of this format; what it is instead is a problem."""
+    with file.open() as stream:
+        found = sniff.stranger(stream.read(sniff.ENOUGH), suffix)
+    if found:
+        problems.append(Problem(Place(file.shown), *found))
+    elif file.pasted is None and file.is_packed() != file.path.name.lower().endswith(".gz"):
+        what, end = ("", "end in .gz") if file.is_packed() else ("not ", "not end in .gz")
+        hint = f"it is read all the same; the name should {end}"
+        message = f"{what}compressed with gzip, which its name does not say"
+        problems.append(remark(Place(file.shown), message, hint))
+    return found is None
+
+
 def _read_jsonl(file: DataFile, problems: list[Problem]) -> Iterator[Row]:
-    with _open(file.path, newline="\n") as stream:
+    with _open(file, newline=None) as stream:  # a line may end in \r alone, text never holds one
         yield from _parse_lines(enumerate(stream, start=1), file.shown, problems)
 
 
@@ -94,13 +127,14 @@ def _parse_lines(
 
 
 def _read_json(file: DataFile, problems: list[Problem], records: str | None) -> Iterator[Row]:
-    data = _bytes(file.path)
+    data = file.read()
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         place = Place(file.shown, data.count(b"\n", 0, error.start) + 1)
         problems.append(_not_utf8(place, data[error.start]))
         return
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         return
     if records is None and jsontext.is_lines(text):
@@ -118,59 +152,32 @@ def _read_json(file: DataFile, problems: list[Problem], records: str | None) -> 
             problems.append(Problem(place, f"not JSON: {error.reason}", hint))
 
 
-def _read_csv(file: DataFile, problems: list[Problem], delimiter: str) -> Iterator[Row]:
-    # The limit is one for the whole process; its default refuses cells over 128 KiB.
-    csv.field_size_limit(sys.maxsize)
-    with _open(file.path, newline="") as stream:
-        reader = csv.reader(stream, delimiter=delimiter, strict=True)
-        header: list[str] | None = None
-        for line, cells in _csv_records(reader, file.shown, problems):
-            place = Place(file.shown, line)
-            bad = next((found for cell in cells if (found := _bad_byte(cell, place))), None)
-            if bad:
-                problems.append(bad)
-            elif header is None:
-                header = [cell.strip() for cell in cells]
-                wrong = _bad_header(header, place, delimiter)
-                if wrong:
-                    problems.append(wrong)
-                    return
-            elif len(cells) != len(header):
-                problems.append(_wrong_width(place, len(cells), header))
-            else:
-                yield Row(place, dict(zip(header, cells, strict=True)))
+def _read_table(file: DataFile, problems: list[Problem], usual: str) -> Iterator[Row]:
+    table = tables.look(lambda: _open(file, newline=""), file.shown, usual, problems)
+    header: list[str] | None = None
+    for line, cells in table.records(problems):
+        place = Place(file.shown, line)
+        bad = next((found for cell in cells if (found := _bad_byte(cell, place))), None)
+        if bad:
+            problems.append(bad)
+        elif header is None:
+            header = [cell.strip() for cell in cells]
+            wrong = _bad_header(header, place)
+            if wrong:
+                problems.append(wrong)
+                return
+        elif len(cells) != len(header):
+            problems.append(_wrong_width(place, len(cells), header))
+        else:
+            yield Row(place, dict(zip(header, cells, strict=True)))
 
 
-def _csv_records(
-    reader: Any, shown: str, problems: list[Problem]
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record with the line it starts on."""
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            unclosed = "unexpected end of data" in str(error)
-            message = "a quoted field never ends" if unclosed else f"not CSV: {error}"
-            hint = 'a quote inside a quoted field is written twice: ""'
-            problems.append(Problem(Place(shown, line), message, hint))
-            continue
-        if cells:
-            yield line, cells
-
-
-def _bad_header(header: list[str], place: Place, delimiter: str) -> Problem | None:
+def _bad_header(header: list[str], place: Place) -> Problem | None:
     twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        what = f"two columns are named `{twice}`" if twice else "two columns have no name"
-        return Problem(place, what, "the first line names the columns, each once")
-    other = {",": ("\t", ";"), "\t": (",", ";")}[delimiter]
-    if len(header) == 1 and any(mark in header[0] for mark in other):
-        hint = "use commas in .csv files and tabs in .tsv files"
-        return Problem(place, f"one column only: {header[0]!r}", hint)
-    return None
+    if twice is None:
+        return None
+    what = f"two columns are named `{twice}`" if twice else "two columns have no name"
+    return Problem(place, what, "the first line names the columns, each once")
 
 
 def _wrong_width(place: Place, found: int, header: list[str]) -> Problem:
@@ -200,27 +207,5 @@ def _not_utf8(place: Place, byte: int) -> Problem:
     )
 
 
-def _is_utf16(file: DataFile, problems: list[Problem]) -> bool:
-    try:
-        with _open_bytes(file.path) as stream:
-            start = stream.read(2)
-    except (OSError, EOFError, zlib.error):
-        return False  # the reader itself meets and reports it
-    if start in _UTF16:
-        hint = "convert it: iconv -f UTF-16 -t UTF-8 FILE"
-        problems.append(Problem(Place(file.shown, 1), "UTF-16, not UTF-8", hint))
-    return start in _UTF16
-
-
-def _open(path: Path, newline: str) -> TextIO:
-    return io.TextIOWrapper(_open_bytes(path), "utf-8-sig", "surrogateescape", newline)
-
-
-def _open_bytes(path: Path) -> Any:
-    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
-
-
-def _bytes(path: Path) -> bytes:
-    with _open_bytes(path) as stream:
-        data: bytes = stream.read()
-    return data
+def _open(file: DataFile, newline: str | None) -> TextIO:
+    return io.TextIOWrapper(file.open(), "utf-8-sig", "surrogateescape", newline)

@@ -37,7 +37,7 @@ class Loaded:
     problems: list[Problem] = field(default_factory=list)
     """Rows that became no example: errors, and warnings where they are left out."""
     remarks: list[Problem] = field(default_factory=list)
-    """What of the rows is not used, once for all rows."""
+    """How files were read where that is not plain, and what of their rows is not used."""
     selection: Selection | None = None
     instruction: str = ""
     """The recipe's instruction, with the system text that all rows share."""
@@ -66,15 +66,20 @@ def load(source: TaskSource, base: Path) -> list[Loaded]:
 
 
 def _load_one(source: TaskSource, base: Path) -> Loaded:
-    loaded = Loaded(source, source.name or default_name(source))
-    if source.where:
-        loaded.selection = Selection(source.where)
     try:
         pieces, names = locate.pieces(source, base)
     except DataError as error:
         message = error.message.removeprefix(f"{source.source}: ")
-        loaded.problems.append(Problem(Place(source.source), message, error.hint))
-        return loaded
+        found = Problem(Place(source.source), message, error.hint)
+        return Loaded(source, source.name or default_name(source), problems=[found])
+    return read_pieces(source, pieces, names)
+
+
+def read_pieces(source: TaskSource, pieces: dict[Split, list[Piece]], names: ClassNames) -> Loaded:
+    """Read files as a source says; `names` are the label names that go with them."""
+    loaded = Loaded(source, source.name or default_name(source))
+    if source.where:
+        loaded.selection = Selection(source.where)
     for split in SPLITS:
         if split in pieces:
             loaded.files[split] = [piece.file.shown for piece in pieces[split]]
@@ -86,6 +91,8 @@ def _load_one(source: TaskSource, base: Path) -> Loaded:
 def _settle(loaded: Loaded) -> None:
     """Decide what takes all rows to decide."""
     source, place = loaded.source, Place(loaded.source.source)
+    loaded.remarks = [problem for problem in loaded.problems if problem.is_remark]
+    loaded.problems = [problem for problem in loaded.problems if not problem.is_remark]
     there = any(loaded.items.values())
     if source.bad_rows == "drop" and there:
         loaded.problems = [replace(problem, severity="warning") for problem in loaded.problems]
@@ -184,8 +191,7 @@ def _items(pieces: list[Piece], loaded: Loaded, names: ClassNames) -> Iterator[I
 def _items_of(
     piece: Piece, loaded: Loaded, names: ClassNames, problems: list[Problem]
 ) -> Iterator[Item]:
-    path = piece.file.path
-    known = {**names, **(class_names(path) if path.suffix == ".parquet" else {})}
+    known = {**names, **class_names(piece.file.path)}
     rows = _chosen(read_rows(piece.file, problems, piece.records), loaded, known, problems)
     if loaded.columns is None:
         head = list(islice(rows, _HEAD))

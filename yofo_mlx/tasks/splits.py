@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import PurePath
 from typing import Literal, TypeVar
 
@@ -70,6 +71,10 @@ def assign(
 def _named(groups: Mapping[str, list[Thing]], name: str) -> list[Thing]:
     if name in groups:
         return groups[name]
+    if "*" in name:
+        fitting = [things for known, things in groups.items() if fnmatchcase(known, name)]
+        if fitting:
+            return [thing for things in fitting for thing in things]
     split = _ALIASES.get(name)
     loose = [things for known, things in groups.items() if split and meaning(known) == split]
     if not loose:

@@ -1,0 +1,104 @@
+"""Pairs in plain text: lines with an arrow, named blocks, a table of two columns without names."""
+
+import io
+import re
+from collections.abc import Iterator
+
+from yofo_mlx.tasks import tables
+from yofo_mlx.tasks.problems import Problem
+from yofo_mlx.tasks.task import Example
+
+SEPARATORS = ("\t", "=>", "->", "→")
+
+Piece = tuple[int, Example | str]
+"""A line number with the demonstration that begins there, or with why there is none."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# What stands before an input and before its answer; the first pair met rules the whole text.
+_BLOCKS = (
+    ("input", "output"),
+    ("question|q", "answer|a"),
+    ("text|sentence", "label|summary|output"),
+    ("user", "assistant"),
+)
+
+
+def block_names(text: str) -> tuple[str, str] | None:
+    """Return the first pair of names in use, as they are written."""
+    found = []
+    for given, wanted in _BLOCKS:
+        first, answer = _mark(given).search(text), _mark(wanted).search(text)
+        if first and answer and first.start() < answer.start():
+            found.append((first.start(), (first[1], answer[1])))
+    return min(found)[1] if found else None
+
+
+def _mark(names: str) -> re.Pattern[str]:
+    return re.compile(rf"^[ \t]*({names})[ \t]*:", re.IGNORECASE | re.MULTILINE)
+
+
+def read_blocks(text: str, pair: tuple[str, str]) -> Iterator[Piece]:
+    """Read what follows each name up to the next; values may have many lines."""
+    given, wanted = next(
+        names for names in _BLOCKS if re.fullmatch(names[0], pair[0], re.IGNORECASE)
+    )
+    marks = list(_mark(f"{given}|{wanted}").finditer(text))
+    for number, line in enumerate(text[: marks[0].start()].split("\n"), start=1):
+        if line.strip():
+            yield number, f"stands before the first `{pair[0]}:`"
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    question: tuple[int, str] | None = None
+    number, seen = 1, 0
+    for mark, end in zip(marks, ends, strict=True):
+        number, seen = number + text.count("\n", seen, mark.start(1)), mark.start(1)
+        value = text[mark.end() : end]
+        is_input = re.fullmatch(given, mark[1], re.IGNORECASE) is not None
+        if question is None and not is_input:
+            yield number, f"an answer without `{pair[0]}:` before it"
+        elif question is not None and is_input:
+            yield question[0], f"no `{pair[1]}:` follows"
+        elif question is not None:
+            yield question[0], _example(question[1], value)
+        question = (number, value) if is_input else None
+    if question is not None:
+        yield question[0], f"no `{pair[1]}:` follows"
+
+
+def table(text: str, problems: list[Problem]) -> tables.Table:
+    """Return pasted text as a table."""
+    return tables.look(lambda: io.StringIO(text, newline=""), "", ",", problems)
+
+
+def read_pairs(text: str) -> Iterator[Piece]:
+    """Read rows of two cells."""
+    problems: list[Problem] = []
+    for number, cells in table(text, problems).records(problems):
+        if len(cells) == 2:
+            yield number, _example(*cells)
+        elif any(cell.strip() for cell in cells):
+            yield number, f"{len(cells)} cells instead of 2"
+    for problem in problems:
+        if not problem.is_remark:
+            yield problem.line, problem.message
+
+
+def read_lines(text: str, separator: str) -> Iterator[Piece]:
+    """Read a pair a line."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        # The last one: answers are short, inputs may hold anything.
+        given, found, answer = line.rpartition(separator)
+        if found:
+            yield number, _example(given, answer)
+        elif line.strip():
+            name = "tab" if separator == "\t" else f"`{separator}`"
+            yield number, f"no {name} between an input and an answer"
+
+
+def _example(given: str, answer: str) -> Example | str:
+    given, answer = given.strip(), answer.strip()
+    if not given or not answer:
+        return "the answer is empty" if given else "the input is empty"
+    if _SURROGATE.search(given + answer):
+        return "half of a character (a lone surrogate)"
+    return Example(given, answer)
