@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yofo_mlx.episodes import Pool, Sampler, make_pool
+from yofo_mlx.progress import Progress
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
@@ -59,15 +60,18 @@ class Workload:
 
 def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) -> Workload:
     """Tokenise the training tasks and set the sampler up."""
-    pools = [
-        make_pool(
-            entry.task.name,
-            entry.task.train,
-            Segmenter(tokenizer, recipe.template, entry.task.instruction),
-            recipe.episodes.max_tokens,
-            entry.weight,
-        )
-        for entry in entries
-        if entry.role == "train"
-    ]
+    trained = [entry for entry in entries if entry.role == "train"]
+    total = sum(len(entry.task.train) for entry in trained)
+    with Progress("tokenising, examples", total) as progress:
+        pools = [
+            make_pool(
+                entry.task.name,
+                entry.task.train,
+                Segmenter(tokenizer, recipe.template, entry.task.instruction),
+                recipe.episodes.max_tokens,
+                entry.weight,
+                progress.tick,
+            )
+            for entry in trained
+        ]
     return Workload(list(entries), pools, Sampler(pools, recipe.episodes, recipe.seed))
