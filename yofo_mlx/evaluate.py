@@ -16,6 +16,7 @@ from mlx_lm.models.cache import make_prompt_cache
 from yofo_mlx import metrics
 from yofo_mlx.caches import clone, size_in_bytes
 from yofo_mlx.episodes import Demonstration, tokenize
+from yofo_mlx.machine import memory_limit
 from yofo_mlx.models import Base
 from yofo_mlx.objective import token_losses
 from yofo_mlx.recipe import Evaluation, Recipe
@@ -25,7 +26,6 @@ from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example, Task
 
 PREFILL_TOKENS = 1024
-COPIED_BYTES = 2_000_000_000  # copies of a prefix that may exist at once
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,18 @@ def evaluate_entry(
     *,
     valid: bool = False,
     check: Callable[[], None] = lambda: None,
+    at_once: int | None = None,
 ) -> Iterator[Measure]:
     """Measure a recipe's task with the model as it is; `valid` asks the validation queries.
 
-    `check` is called before each number of shots, and may raise.
+    `check` is called before each number of shots, and may raise. `at_once` queries are asked at
+    most, each after a copy of the prompt; left out, as many as there is memory for.
     """
     task = entry.task
     return evaluate_task(
         base.model,
         Segmenter(base.tokenizer, recipe.template, task.instruction),
-        replace(task, test=task.valid or task.test) if valid else task,
+        with_queries(task, valid=valid),
         recipe.evaluation,
         max_tokens=recipe.evaluation.max_tokens or recipe.episodes.max_tokens,
         seed=recipe.seed,
@@ -71,7 +73,13 @@ def evaluate_entry(
         answer_after=entry.answer_after,
         separator=entry.separator,
         check=check,
+        at_once=at_once,
     )
+
+
+def with_queries(task: Task, *, valid: bool) -> Task:
+    """Return the task with the queries that are asked: those of a validation, or of the test."""
+    return replace(task, test=task.valid or task.test) if valid else task
 
 
 def evaluate_task(
@@ -86,6 +94,7 @@ def evaluate_task(
     answer_after: str | None = None,
     separator: str | None = None,
     check: Callable[[], None] = lambda: None,
+    at_once: int | None = None,
 ) -> Iterator[Measure]:
     """Measure a task at each number of shots that fits `max_tokens`."""
     judge = partial(metrics.score, metric=metric, answer_after=answer_after, separator=separator)
@@ -96,7 +105,7 @@ def evaluate_task(
             check()
             first = shots == 0
             if metric == "exact" and answer_after is None:
-                results = compare(model, cache, prompt.queries, first=first)
+                results = compare(model, cache, prompt.queries, first=first, at_once=at_once)
             else:
                 results = [
                     answer(model, cache, query, segmenter, settings, judge, first=first)
@@ -165,7 +174,12 @@ def prefill(model: Any, cache: list[Any], tokens: list[int], start: int, end: in
 
 
 def compare(
-    model: Any, cache: list[Any], queries: Sequence[Query], *, first: bool
+    model: Any,
+    cache: list[Any],
+    queries: Sequence[Query],
+    *,
+    first: bool,
+    at_once: int | None = None,
 ) -> list[tuple[float, float]]:
     """Return (is the greedy answer the expected one, loss) of each query, several at a time.
 
@@ -173,11 +187,17 @@ def compare(
     the most likely one gives what greedy decoding would give.
     """
     results = []
-    at_once = max(1, min(len(queries), COPIED_BYTES // max(1, size_in_bytes(cache))))
+    at_once = at_once or _copies_that_fit(cache)
     for start in range(0, len(queries), at_once):
         group = queries[start : start + at_once]
         results += _compare_group(model, clone(cache, len(group)), group, first=first)
     return results
+
+
+def _copies_that_fit(cache: list[Any]) -> int:
+    """Return how many copies of a cache there is memory for, each with as much to work with."""
+    free = memory_limit().nbytes - mx.get_active_memory()
+    return max(1, free // max(1, 2 * size_in_bytes(cache)))
 
 
 def _compare_group(

@@ -20,6 +20,14 @@ from yofo_mlx.checkpoints import (
 from yofo_mlx.death import find_cause
 from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.evaluate import Measure, evaluate_entry, mean_by_shots
+from yofo_mlx.evaluation_plan import (
+    Asked,
+    as_planned,
+    asked_of,
+    describe_validation,
+    plan_validation,
+    shortening,
+)
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.files import disk_error
 from yofo_mlx.models import Base
@@ -168,10 +176,20 @@ def _plan(trainer: Trainer) -> None:
         return
     way = trainer.planner.longest_step(trainer.recipe)
     plan = describe_plan(trainer.planner, way)
+    if asked := _asked(trainer):
+        trainer.validation = plan_validation(trainer.planner, asked)
+        plan |= describe_validation(trainer.validation)
+        if warning := shortening(trainer.validation):
+            trainer.warn(*warning)
     told = [event for event in trainer.run.events() if event["kind"] == "plan"]
     if not told or plan.items() - told[-1].items():
         trainer.emit("plan", **plan)
     mx.set_cache_limit(trainer.planner.cache_bytes(way))
+
+
+def _asked(trainer: Trainer) -> Asked | None:
+    entries = trainer.workload.valid_entries(trainer.recipe.evaluation.valid_tasks)
+    return asked_of(trainer.recipe, entries, trainer.base.tokenizer, valid=True)
 
 
 def _loop(trainer: Trainer) -> Event:
@@ -258,8 +276,10 @@ def _report(
 
 def _validate(trainer: Trainer) -> None:
     """Measure the adapter by shots on queries of training tasks, and keep it if it is the best."""
-    recipe, state, model = trainer.recipe, trainer.state, trainer.base.model
+    planned, state, model = trainer.validation, trainer.state, trainer.base.model
+    recipe = as_planned(trainer.recipe, planned)
     entries = trainer.workload.valid_entries(recipe.evaluation.valid_tasks)
+    mx.reset_peak_memory()
     model.eval()
     measures: list[Measure] = []
     try:
@@ -268,7 +288,14 @@ def _validate(trainer: Trainer) -> None:
                 "progress", step=state.step, done=done, total=len(entries), phase="validation"
             )
             check = partial(_leave_if_asked, trainer)
-            measures += evaluate_entry(trainer.base, recipe, entry, valid=True, check=check)
+            measures += evaluate_entry(
+                trainer.base,
+                recipe,
+                entry,
+                valid=True,
+                check=check,
+                at_once=planned.copies if planned else None,
+            )
     except StepLeft:  # a resumed run makes up for it
         return
     state.validated_step = state.step
@@ -279,10 +306,11 @@ def _validate(trainer: Trainer) -> None:
     is_best = state.best_loss is None or loss < state.best_loss
     if is_best:
         state.best_loss, state.best_step, state.bad_evals = loss, state.step, 0
-        keep_best(trainer.run, model, recipe)
+        keep_best(trainer.run, model, trainer.recipe)
     else:
         state.bad_evals += 1
-    trainer.emit("eval", step=state.step, loss=loss, by_shots=rows, best=is_best)
+    peak_gb = round(mx.get_peak_memory() / 1e9, 4)
+    trainer.emit("eval", step=state.step, loss=loss, by_shots=rows, best=is_best, peak_gb=peak_gb)
 
 
 def _leave_if_asked(trainer: Trainer) -> None:

@@ -6,13 +6,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import mlx.core as mx
+
 from yofo_mlx import runs
 from yofo_mlx.adapters import load_adapter
+from yofo_mlx.commands.background import find_planner
 from yofo_mlx.commands.train import load
 from yofo_mlx.errors import ExitCode, RecipeError, RunError
 from yofo_mlx.evaluate import Measure, evaluate_entry
+from yofo_mlx.evaluation_plan import asked_of, check_evaluation, plan_evaluation
 from yofo_mlx.files import write_text
 from yofo_mlx.models import Base
+from yofo_mlx.plan import LEAST_CACHE
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.report import Report, draw, table
@@ -41,10 +46,11 @@ def evaluate_run(
     recipe = load_recipe(run.recipe_path, overrides)
     base, workload = load(recipe)
     entries = _choose(workload.held_out, only)
-    without = measure(base, recipe, entries, "base")
+    at_once = _copies(recipe, base, entries)
+    without = measure(base, recipe, entries, "base", at_once)
     _check_measured(without)
     load_adapter(base.model, run.adapter_path)
-    report = Report.join(run.run_id, without, measure(base, recipe, entries, "adapter"))
+    report = Report.join(run.run_id, without, measure(base, recipe, entries, "adapter", at_once))
     write_text(run.report_path, json.dumps(report.as_dict(), indent=2) + "\n")
     draw(report, path)
     print(json.dumps(report.as_dict()) if as_json else table(report))
@@ -90,13 +96,34 @@ def _choose(entries: list[TaskEntry], only: Sequence[str]) -> list[TaskEntry]:
     return chosen
 
 
-def measure(base: Base, recipe: Recipe, entries: list[TaskEntry], what: str) -> list[Measure]:
+def _copies(recipe: Recipe, base: Base, entries: list[TaskEntry]) -> int | None:
+    """Return how many queries there is memory for at once; refuse what has none for a single one.
+
+    None where the model's sizes are not known.
+    """
+    planner = find_planner(recipe)
+    asked = asked_of(recipe, entries, base.tokenizer, valid=False)
+    if planner is None or asked is None:
+        return None
+    plan = plan_evaluation(planner, asked)
+    check_evaluation(plan, planner.limit)
+    mx.set_cache_limit(max(plan.work, LEAST_CACHE))  # what one group frees, the next one takes
+    return plan.copies
+
+
+def measure(
+    base: Base,
+    recipe: Recipe,
+    entries: list[TaskEntry],
+    what: str,
+    at_once: int | None = None,
+) -> list[Measure]:
     """Measure every task with the model as it is."""
     base.model.eval()
     measures: list[Measure] = []
     for number, entry in enumerate(entries, 1):
         _talk(f"\r{what}: task {number} of {len(entries)}")
-        measures += evaluate_entry(base, recipe, entry)
+        measures += evaluate_entry(base, recipe, entry, at_once=at_once)
     _talk("\n")
     return measures
 

@@ -1,0 +1,279 @@
+"""How much memory a validation or an evaluation needs, and how many queries it asks at once.
+
+Its demonstrations are held as keys and values of all layers, and every query that is asked at once
+starts from a copy of them: as many as the memory allows.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from yofo_mlx.errors import FitError
+from yofo_mlx.evaluate import PREFILL_TOKENS, Prompt, draw_prompt, with_queries
+from yofo_mlx.plan import (
+    CARE_PIECE,
+    FLOAT,
+    MARGIN,
+    SMALLER,
+    Planner,
+    as_gb,
+    resident_bytes,
+    weighted,
+)
+from yofo_mlx.recipe import Evaluation, Recipe
+from yofo_mlx.segments import Segmenter
+from yofo_mlx.shape import Shape
+from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.text import size
+
+CACHE_STEP = 256  # tokens by which mlx-lm's caches grow
+USUAL_QUERY = 256  # tokens of a query, where the data are not known
+# Arrays alive in a forward pass, as multiples of (B, L, width), of the scores and of the logits;
+# `benchmarks/forecast.py --validation` prints what they are fitted to.
+FORWARD = {"hidden": 6.0, "units": 1.9, "attention": 7.0}
+SCORES, LOGITS = 1.05, 1.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The most that is asked of the model, in tokens."""
+
+    prompt: int  # demonstrations
+    queries: int  # after one prompt
+    query: int  # with its answer
+    answer: int
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """Bytes that an evaluation needs at its worst moment, and the way that it is taken."""
+
+    asked: Asked
+    wanted: int  # tokens of the longest prompt, were there memory for it
+    copies: int
+    resident: int  # of the loaded model
+    cache: int
+    copied: int
+    work: int
+
+    @property
+    def total(self) -> int:
+        """All of it, above the loaded model."""
+        return self.cache + self.copied + self.work
+
+    @property
+    def peak(self) -> int:
+        """All of it."""
+        return self.resident + self.total
+
+    @property
+    def needed(self) -> int:
+        """The bytes that have to be there."""
+        return int(self.resident + MARGIN * self.total)
+
+    @property
+    def is_shortened(self) -> bool:
+        """Tell whether prompts are shorter than the recipe's, for want of memory."""
+        return self.asked.prompt < self.wanted
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest prompt with its query, in tokens."""
+        return self.asked.prompt + self.asked.query
+
+
+def plan_validation(planner: Planner, asked: Asked) -> EvaluationPlan:
+    """Return how a training run validates; prompts that do not fit beside it are shortened."""
+    return _plan(planner, asked, resident_bytes(planner.shape))
+
+
+def plan_evaluation(planner: Planner, asked: Asked) -> EvaluationPlan:
+    """Return how the finished adapter is evaluated, without an optimizer beside it."""
+    shape = planner.shape
+    return _plan(planner, asked, shape.weight_bytes + FLOAT * shape.adapter_parameters)
+
+
+def check_evaluation(plan: EvaluationPlan, limit: int) -> None:
+    """Refuse an evaluation that would have to leave out what it was asked to measure."""
+    if not plan.is_shortened and plan.needed <= limit:
+        return
+    fits = plan.asked.prompt > 0
+    raise FitError(
+        f"prompts of {plan.wanted + plan.asked.query} tokens do not fit {size(limit)} of memory",
+        f"evaluation.max_tokens = {plan.max_tokens} would fit" if fits else SMALLER,
+    )
+
+
+def as_planned(recipe: Recipe, plan: EvaluationPlan | None) -> Recipe:
+    """Return the recipe with the longest prompt that is planned for."""
+    if plan is None or not plan.is_shortened:
+        return recipe
+    shorter = recipe.evaluation.model_copy(update={"max_tokens": plan.max_tokens})
+    return recipe.model_copy(update={"evaluation": shorter})
+
+
+def shortening(plan: EvaluationPlan) -> tuple[str, str] | None:
+    """Return a warning, as message and hint, if a validation is shorter than the recipe's."""
+    if not plan.is_shortened:
+        return None
+    return (
+        f"validation prompts are at most {plan.max_tokens} tokens long:"
+        f" {plan.wanted + plan.asked.query} do not fit beside the training",
+        "numbers of shots beyond that are left out; a higher memory.limit_gb has room for them",
+    )
+
+
+def _plan(planner: Planner, asked: Asked, resident: int) -> EvaluationPlan:
+    """Take as many copies as fit; shorten the prompt where not even one does."""
+    room = int((planner.limit - resident) / MARGIN)
+
+    def one(prompt: int) -> EvaluationPlan:
+        short = replace(asked, prompt=prompt)
+        return _with_copies(planner, short, asked.prompt, resident, 1)
+
+    prompt = asked.prompt
+    if one(prompt).total > room:
+        low, high = 0, prompt
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if one(middle).total <= room else (low, middle - 1)
+        prompt = low
+    first, second = one(prompt), _with_copies(planner, one(prompt).asked, asked.prompt, resident, 2)
+    each = max(1, second.copied - first.copied + _group(planner, first.asked, 1))
+    copies = max(1, min(asked.queries, (room - first.cache) // each))
+    return _with_copies(planner, first.asked, asked.prompt, resident, copies)
+
+
+def _with_copies(
+    planner: Planner, asked: Asked, wanted: int, resident: int, copies: int
+) -> EvaluationPlan:
+    """Return the worse of two moments: the last piece of the prompt is read, or queries are."""
+    shape = planner.shape
+    cache = keys_values(shape, _rounded(asked.prompt))
+    copied = copies * keys_values(shape, _copy_tokens(asked))
+    group = copies * _group(planner, asked, 1)
+    piece = min(PREFILL_TOKENS, asked.prompt)
+    reading = _forward(planner, piece, piece * asked.prompt, 1)
+    if reading > copied + group:
+        return EvaluationPlan(asked, wanted, copies, resident, cache, 0, reading)
+    return EvaluationPlan(asked, wanted, copies, resident, cache, copied, group)
+
+
+def keys_values(shape: Shape, tokens: int) -> int:
+    """Return the bytes that keys and values of so many tokens take in all layers."""
+    return tokens * 2 * shape.kv_heads * shape.head_dim * shape.item * shape.layers
+
+
+def _rounded(tokens: int) -> int:
+    return -(-tokens // CACHE_STEP) * CACHE_STEP
+
+
+def _copy_tokens(asked: Asked) -> int:
+    """Return the tokens that a copy has room for when a query was added."""
+    held = _rounded(asked.prompt)
+    return held if asked.prompt + asked.query <= held else asked.prompt + _rounded(asked.query)
+
+
+def _group(planner: Planner, asked: Asked, copies: int) -> int:
+    scores = asked.query * (asked.prompt + asked.query)
+    return copies * _forward(planner, asked.query, scores, asked.answer)
+
+
+def _forward(planner: Planner, tokens: int, scores: int, rows: int) -> int:
+    """Return what one sequence needs in a forward pass, keys and values not counted."""
+    shape = planner.shape
+    work = tokens * shape.item * weighted(shape, FORWARD) + LOGITS * rows * shape.vocabulary * FLOAT
+    if not planner.native or shape.own_attention:
+        work += SCORES * scores * shape.heads * shape.item
+    return int(work if shape.fitted else CARE_PIECE * work)
+
+
+# ---------------------------------------------------------------------- what will be asked
+
+
+def asked_of(
+    recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any, *, valid: bool
+) -> Asked | None:
+    """Return the most that an evaluation of these tasks asks, from the very prompts it will draw.
+
+    None if nothing can be asked. `valid`: it is a validation.
+    """
+    found = [
+        asked
+        for entry in entries
+        for prompt in _prompts(recipe, entry, tokenizer, valid=valid)
+        if (asked := _asked_in(recipe, entry, prompt))
+    ]
+    if not found:
+        return None
+    columns = zip(*((one.prompt, one.queries, one.query, one.answer) for one in found), strict=True)
+    return Asked(*map(max, columns))
+
+
+def asked_at_most(recipe: Recipe) -> Asked:
+    """Return bounds, where prompts cannot be drawn."""
+    longest = _longest(recipe)
+    query = min(USUAL_QUERY, longest)
+    return Asked(longest - query, recipe.evaluation.queries, query, query // 2)
+
+
+def _longest(recipe: Recipe) -> int:
+    return recipe.evaluation.max_tokens or recipe.episodes.max_tokens
+
+
+def _prompts(recipe: Recipe, entry: TaskEntry, tokenizer: Any, *, valid: bool) -> Iterator[Prompt]:
+    segmenter = Segmenter(tokenizer, recipe.template, entry.task.instruction)
+    task = with_queries(entry.task, valid=valid)
+    for draw in range(recipe.evaluation.draws):
+        yield draw_prompt(segmenter, task, recipe.evaluation, seed=recipe.seed, draw=draw)
+
+
+def _asked_in(recipe: Recipe, entry: TaskEntry, prompt: Prompt) -> Asked | None:
+    if not prompt.queries:
+        return None
+    settings: Evaluation = recipe.evaluation
+    questions = [max(len(q.tokens.first), len(q.tokens.later)) for q in prompt.queries]
+    answers = [len(q.tokens.answer) for q in prompt.queries]
+    lengths = [question + answer for question, answer in zip(questions, answers, strict=True)]
+    ends = len(prompt.opening) + np.cumsum(
+        [0, *(max(len(d.first), len(d.later)) + len(d.answer) for d in prompt.demonstrations)]
+    )
+    reached = [int(ends[shots]) for shots in settings.shots if shots < len(ends)]
+    fitting = [end for end in reached if end + min(lengths) <= _longest(recipe)]
+    if not fitting:
+        return None
+    # An answer that is generated may be as long as it is let.
+    generated = entry.metric != "exact" or entry.answer_after is not None
+    longest = max(questions) + settings.max_answer_tokens if generated else 0
+    queries = 1 if generated else len(prompt.queries)
+    return Asked(max(fitting), queries, max(*lengths, longest), max(answers))
+
+
+# ---------------------------------------------------------------------- in words and figures
+
+
+def describe_validation(plan: EvaluationPlan) -> dict[str, Any]:
+    """Return a validation's forecast as fields of the plan event."""
+    return {
+        "validation_gb": as_gb(plan.total),
+        "validation_tokens": plan.max_tokens,
+        "validation_at_once": plan.copies,
+    }
+
+
+def describe_evaluation(plan: EvaluationPlan) -> dict[str, Any]:
+    """Return a forecast as a part of what `yofo plan --json` prints."""
+    return {
+        "prompt_tokens": plan.asked.prompt,
+        "wanted_prompt_tokens": plan.wanted,
+        "query_tokens": plan.asked.query,
+        "queries": plan.asked.queries,
+        "at_once": plan.copies,
+        "model_gb": as_gb(plan.resident),
+        "cache_gb": as_gb(plan.cache),
+        "copies_gb": as_gb(plan.copied),
+        "work_gb": as_gb(plan.work),
+        "peak_gb": as_gb(plan.peak),
+    }
