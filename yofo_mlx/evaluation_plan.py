@@ -95,12 +95,12 @@ def plan_evaluation(planner: Planner, asked: Asked) -> EvaluationPlan:
     return _plan(planner, asked, shape.weight_bytes + FLOAT * shape.adapter_parameters)
 
 
-def check_evaluation(plan: EvaluationPlan, limit: int) -> None:
-    """Refuse an evaluation that would have to leave out what it was asked to measure."""
+def refused(plan: EvaluationPlan, limit: int) -> FitError | None:
+    """Return why an evaluation is refused: it would leave out what it was asked to measure."""
     if not plan.is_shortened and plan.needed <= limit:
-        return
-    fits = plan.asked.prompt > 0
-    raise FitError(
+        return None
+    fits = plan.asked.prompt > 0 and plan.needed <= limit
+    return FitError(
         f"prompts of {plan.wanted + plan.asked.query} tokens do not fit {size(limit)} of memory",
         f"evaluation.max_tokens = {plan.max_tokens} would fit" if fits else SMALLER,
     )
@@ -126,39 +126,39 @@ def shortening(plan: EvaluationPlan) -> tuple[str, str] | None:
 
 
 def _plan(planner: Planner, asked: Asked, resident: int) -> EvaluationPlan:
-    """Take as many copies as fit; shorten the prompt where not even one does."""
+    """Ask as many queries at once as fit; shorten the prompt where not even one does."""
     room = int((planner.limit - resident) / MARGIN)
-
-    def one(prompt: int) -> EvaluationPlan:
-        short = replace(asked, prompt=prompt)
-        return _with_copies(planner, short, asked.prompt, resident, 1)
-
-    prompt = asked.prompt
-    if one(prompt).total > room:
-        low, high = 0, prompt
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if one(middle).total <= room else (low, middle - 1)
-        prompt = low
-    first, second = one(prompt), _with_copies(planner, one(prompt).asked, asked.prompt, resident, 2)
-    each = max(1, second.copied - first.copied + _group(planner, first.asked, 1))
-    copies = max(1, min(asked.queries, (room - first.cache) // each))
-    return _with_copies(planner, first.asked, asked.prompt, resident, copies)
+    low, high = 0, asked.prompt
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = _needs(planner, replace(asked, prompt=middle), 1)[3] <= room
+        low, high = (middle, high) if fits else (low, middle - 1)
+    taken = replace(asked, prompt=low)
+    cache = keys_values(planner.shape, _rounded(low))
+    copies = max(1, min(asked.queries, (room - cache) // sum(_one_query(planner, taken))))
+    cache, copied, work, _ = _needs(planner, taken, copies)
+    return EvaluationPlan(taken, asked.prompt, copies, resident, cache, copied, work)
 
 
-def _with_copies(
-    planner: Planner, asked: Asked, wanted: int, resident: int, copies: int
-) -> EvaluationPlan:
-    """Return the worse of two moments: the last piece of the prompt is read, or queries are."""
-    shape = planner.shape
-    cache = keys_values(shape, _rounded(asked.prompt))
-    copied = copies * keys_values(shape, _copy_tokens(asked))
-    group = copies * _group(planner, asked, 1)
+def _needs(planner: Planner, asked: Asked, copies: int) -> tuple[int, int, int, int]:
+    """Return the bytes of the cache, of its copies, of what is at work, and of all of it.
+
+    The worse of two moments: the last piece of the prompt is read, or queries are asked.
+    """
+    cache = keys_values(planner.shape, _rounded(asked.prompt))
+    copied, work = (copies * part for part in _one_query(planner, asked))
     piece = min(PREFILL_TOKENS, asked.prompt)
     reading = _forward(planner, piece, piece * asked.prompt, 1)
-    if reading > copied + group:
-        return EvaluationPlan(asked, wanted, copies, resident, cache, 0, reading)
-    return EvaluationPlan(asked, wanted, copies, resident, cache, copied, group)
+    if reading > copied + work:
+        copied, work = 0, reading
+    return cache, copied, work, cache + copied + work
+
+
+def _one_query(planner: Planner, asked: Asked) -> tuple[int, int]:
+    """Return the bytes of a copy of the cache, and of the query's pass after it."""
+    scores = asked.query * (asked.prompt + asked.query)
+    work = _forward(planner, asked.query, scores, asked.answer)
+    return keys_values(planner.shape, _copy_tokens(asked)), work
 
 
 def keys_values(shape: Shape, tokens: int) -> int:
@@ -174,11 +174,6 @@ def _copy_tokens(asked: Asked) -> int:
     """Return the tokens that a copy has room for when a query was added."""
     held = _rounded(asked.prompt)
     return held if asked.prompt + asked.query <= held else asked.prompt + _rounded(asked.query)
-
-
-def _group(planner: Planner, asked: Asked, copies: int) -> int:
-    scores = asked.query * (asked.prompt + asked.query)
-    return copies * _forward(planner, asked.query, scores, asked.answer)
 
 
 def _forward(planner: Planner, tokens: int, scores: int, rows: int) -> int:

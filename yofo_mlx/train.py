@@ -31,6 +31,7 @@ from yofo_mlx.evaluation_plan import (
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.files import disk_error
 from yofo_mlx.models import Base
+from yofo_mlx.peak import peak, reset_peak
 from yofo_mlx.plan import Planner, beyond_context, describe_plan
 from yofo_mlx.recipe import Recipe, Training
 from yofo_mlx.runs import Run
@@ -205,7 +206,7 @@ def _loop(trainer: Trainer) -> Event:
 
         # ------------------------------------------------------------ one update
         started = time.perf_counter()
-        mx.reset_peak_memory()
+        reset_peak()
         batches = draw(trainer)
         rate = learning_rate(recipe.optimizer, _share(recipe.train, state, ahead=batches))
         try:
@@ -266,7 +267,7 @@ def _report(
         shots=[shots for batch in batches for shots in batch.shots],
         tokens_per_s=round(tokens / seconds, 1),
         targets_per_s=round(targets / seconds, 1),
-        peak_gb=round(mx.get_peak_memory() / 1e9, 4),
+        peak_gb=round(peak() / 1e9, 4),
         memory_gb=round((mx.get_active_memory() + mx.get_cache_memory()) / 1e9, 4),
         total_tokens=state.tokens,
         share=round(share, 6),
@@ -279,7 +280,7 @@ def _validate(trainer: Trainer) -> None:
     planned, state, model = trainer.validation, trainer.state, trainer.base.model
     recipe = as_planned(trainer.recipe, planned)
     entries = trainer.workload.valid_entries(recipe.evaluation.valid_tasks)
-    mx.reset_peak_memory()
+    reset_peak()
     model.eval()
     measures: list[Measure] = []
     try:
@@ -309,7 +310,7 @@ def _validate(trainer: Trainer) -> None:
         keep_best(trainer.run, model, trainer.recipe)
     else:
         state.bad_evals += 1
-    peak_gb = round(mx.get_peak_memory() / 1e9, 4)
+    peak_gb = round(peak() / 1e9, 4)
     trainer.emit("eval", step=state.step, loss=loss, by_shots=rows, best=is_best, peak_gb=peak_gb)
 
 

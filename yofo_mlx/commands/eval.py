@@ -14,7 +14,7 @@ from yofo_mlx.commands.background import find_planner
 from yofo_mlx.commands.train import load
 from yofo_mlx.errors import ExitCode, RecipeError, RunError
 from yofo_mlx.evaluate import Measure, evaluate_entry
-from yofo_mlx.evaluation_plan import asked_of, check_evaluation, plan_evaluation
+from yofo_mlx.evaluation_plan import asked_of, plan_evaluation, refused
 from yofo_mlx.files import write_text
 from yofo_mlx.models import Base
 from yofo_mlx.plan import LEAST_CACHE
@@ -106,7 +106,8 @@ def _copies(recipe: Recipe, base: Base, entries: list[TaskEntry]) -> int | None:
     if planner is None or asked is None:
         return None
     plan = plan_evaluation(planner, asked)
-    check_evaluation(plan, planner.limit)
+    if refusal := refused(plan, planner.limit):
+        raise refusal
     mx.set_cache_limit(max(plan.work, LEAST_CACHE))  # what one group frees, the next one takes
     return plan.copies
 
