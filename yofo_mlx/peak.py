@@ -1,6 +1,7 @@
 """The peak of MLX's memory, which measuring something else in between does not lower or raise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import mlx.core as mx
 
@@ -19,14 +20,21 @@ def peak() -> int:
     return max(_before, mx.get_peak_memory())
 
 
-def growth_of(work: Callable[[], None]) -> int:
-    """Return by how many bytes memory grows while something is done, and leave the peak alone."""
+@contextmanager
+def aside() -> Iterator[None]:
+    """Do something that is not to count."""
     global _before
     _before = peak()
-    held = mx.get_active_memory()
     mx.reset_peak_memory()
     try:
-        work()
-        return int(mx.get_peak_memory() - held)
+        yield
     finally:
         mx.reset_peak_memory()
+
+
+def growth_of(work: Callable[[], None]) -> int:
+    """Return by how many bytes memory grows while something is done, which does not count."""
+    with aside():
+        held = mx.get_active_memory()
+        work()
+        return int(mx.get_peak_memory() - held)
