@@ -88,7 +88,7 @@ def shape_of(
         item=4 if as_float32 else item,
         weight_bytes=sum(_loaded_bytes(tensor, as_float32) for tensor in tensors.values()),
         parameters=sum(math.prod(size) for size in sizes.values()),
-        adapter_parameters=_adapter_parameters(sizes, lora, layers - trained),
+        adapter_parameters=_adapter_of(config, lora) or _estimated(sizes, lora, layers - trained),
         context=_first(text, "max_position_embeddings"),
         own_attention=text.get("model_type") == "gemma2" or "kv_lora_rank" in text,
         fitted=text.get("model_type") in FITTED and not _has_windows(text),
@@ -177,8 +177,29 @@ def unpacked(tensors: dict[str, Tensor], quantization: Any) -> dict[str, tuple[i
     return result
 
 
-def _adapter_parameters(sizes: dict[str, tuple[int, ...]], lora: Lora, first: int) -> int:
-    """Count what LoRA adds to the linear layers of the blocks from `first` on."""
+def _adapter_of(config: dict[str, Any], lora: Lora) -> int:
+    """Count the adapter that mlx-lm puts on such a model, whose weights are never computed.
+
+    0 where mlx-lm does not know the architecture.
+    """
+    from mlx.utils import tree_flatten
+    from mlx_lm.utils import _get_classes
+
+    from yofo_mlx.adapters import attach
+
+    try:
+        model_class, arguments = _get_classes(config)
+        model = model_class(arguments.from_dict(config))
+        model.freeze()
+        attach(model, lora)
+        added: Any = tree_flatten(model.trainable_parameters())
+    except Exception:  # whatever a model's code makes of a configuration that lacks something
+        return 0
+    return sum(int(array.size) for _, array in added)
+
+
+def _estimated(sizes: dict[str, tuple[int, ...]], lora: Lora, first: int) -> int:
+    """Count what LoRA adds if every matrix of the blocks from `first` on is a linear layer."""
     total = 0
     for name, size in sizes.items():
         found = LAYER.search(name)
