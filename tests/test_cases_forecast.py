@@ -159,12 +159,12 @@ finally:
 """
 
 
-def peak_of(*arguments: str) -> int:
-    """Return the most memory that a command was resident in, in bytes."""
-    command = [sys.executable, "-c", MEMORY, *arguments]
+def measured_plan(recipe: str) -> tuple[int, dict[str, Any]]:
+    """Return the most memory, in bytes, that `yofo plan` was resident in, and what it says."""
+    command = [sys.executable, "-c", MEMORY, "plan", recipe, "--json"]
     done = subprocess.run(command, env=child.environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return int(done.stderr.split()[-1])
+    return int(done.stderr.split()[-1]), json.loads(done.stdout)
 
 
 def write_rows(name: str, count: int) -> int:
@@ -177,19 +177,19 @@ def write_rows(name: str, count: int) -> int:
     return Path(name).stat().st_size
 
 
-def test_data_take_at_most_three_times_their_file(yofo: Any) -> None:
+def test_data_take_at_most_three_times_their_file() -> None:
     """large-data-forecast: resident memory, and the forecast that tells of it."""
     Path("large.toml").write_text(
         'model = "tiny"\nepisodes.max_tokens = 4000\ntrain.steps = 1\n'
         'evaluation = { shots = [0], queries = 1 }\ntasks = [{ source = "rows.jsonl" }]\n'
     )
-    write_rows("rows.jsonl", 20)
-    empty = peak_of("plan", "large.toml", "--json")
-    size = write_rows("rows.jsonl", 1500)
-    assert peak_of("plan", "large.toml", "--json") - empty < 3 * size + 2_000_000
-    data = json.loads(yofo("plan", "large.toml", "--json")[1])["data"]
-    assert data["examples"] == 1500
-    assert size < 1e9 * data["data_gb"] < 3 * size
+    write_rows("rows.jsonl", 10)
+    empty, _ = measured_plan("large.toml")
+    size = write_rows("rows.jsonl", 400)
+    large, found = measured_plan("large.toml")
+    assert large - empty < 3 * size + 2_000_000
+    assert found["data"]["examples"] == 400
+    assert size < 1e9 * found["data"]["data_gb"] < 3 * size
 
 
 def test_the_whole_process_is_forecast(yofo: Any) -> None:
@@ -274,7 +274,7 @@ def test_fewer_queries_are_asked_at_once_under_a_lower_limit_with_the_same_resul
     yofo: Any,
 ) -> None:
     results = []
-    for limit in ("memory.limit_gb=1", "memory.limit_gb=0.018"):
+    for limit in ("memory.limit_gb=1", "memory.limit_gb=0.013"):
         assert yofo("train", "small.toml", "--set", limit)[0] == 0
         [plan], [measured] = events("plan"), events("eval")
         results.append((plan["validation_at_once"], measured["loss"]))
