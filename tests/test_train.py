@@ -478,12 +478,22 @@ def test_a_step_that_is_left_between_pieces_leaves_no_trace(
 def test_memory_that_was_freed_is_bounded_and_the_bound_goes_with_the_run(
     entries: list[TaskEntry],
 ) -> None:
+    recipe, limits = small_recipe("train.steps=3"), []
+
+    def note(event: Event) -> bool:
+        if event["kind"] == "step":
+            limits.append(mx.set_cache_limit(0))
+            mx.set_cache_limit(limits[-1])
+        return False
+
     before = mx.set_cache_limit(12345678)
     try:
-        _, events = run_it(small_recipe("train.steps=3"), entries)
+        _, events = run_it(recipe, entries, interrupt=note)
         assert mx.set_cache_limit(before) == 12345678
     finally:
         mx.set_cache_limit(before)
+    planner = make_planner(recipe)
+    assert limits == 3 * [planner.cache_bytes(planner.longest_step(recipe))]
     assert max(event["memory_gb"] for event in events if event["kind"] == "step") < 0.5
 
 
