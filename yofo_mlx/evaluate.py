@@ -14,7 +14,7 @@ import numpy as np
 from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx import metrics
-from yofo_mlx.caches import clone, size_in_bytes
+from yofo_mlx.caches import size_in_bytes, starting_from
 from yofo_mlx.episodes import Demonstration, tokenize
 from yofo_mlx.machine import memory_limit
 from yofo_mlx.models import Base
@@ -59,7 +59,7 @@ def evaluate_entry(
     """Measure a recipe's task with the model as it is; `valid` asks the validation queries.
 
     `check` is called before each number of shots, and may raise. `at_once` queries are asked at
-    most, each after a copy of the prompt; left out, as many as there is memory for.
+    most, several of them each after a copy of the prompt; left out, as many as there is memory for.
     """
     task = entry.task
     return evaluate_task(
@@ -190,7 +190,8 @@ def compare(
     at_once = at_once or _copies_that_fit(cache)
     for start in range(0, len(queries), at_once):
         group = queries[start : start + at_once]
-        results += _compare_group(model, clone(cache, len(group)), group, first=first)
+        with starting_from(cache, len(group)) as copies:
+            results += _compare_group(model, copies, group, first=first)
     return results
 
 
@@ -233,7 +234,8 @@ def answer(
     """Return (score of the generated answer, loss of the expected one) of one query."""
     ((_, loss),) = compare(model, cache, [query], first=first)
     question = query.tokens.first if first else query.tokens.later
-    text = generate(model, clone(cache), question, segmenter, settings.max_answer_tokens)
+    with starting_from(cache) as start:
+        text = generate(model, start, question, segmenter, settings.max_answer_tokens)
     return judge(text, query.example.output), loss
 
 

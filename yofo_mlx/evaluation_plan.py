@@ -1,7 +1,7 @@
 """How much memory a validation or an evaluation needs, and how many queries it asks at once.
 
-Its demonstrations are held as keys and values of all layers, and every query that is asked at once
-starts from a copy of them: as many as the memory allows.
+Its demonstrations are held as keys and values of all layers. Of several queries that are asked at
+once each starts from a copy of them: as many as the memory allows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -135,7 +135,8 @@ def _plan(planner: Planner, asked: Asked, resident: int) -> EvaluationPlan:
         low, high = (middle, high) if fits else (low, middle - 1)
     taken = replace(asked, prompt=low)
     cache = keys_values(planner.shape, _rounded(low))
-    copies = max(1, min(asked.queries, (room - cache) // sum(_one_query(planner, taken))))
+    each = _copy(planner.shape, taken) + _query_pass(planner, taken)
+    copies = max(1, min(asked.queries, (room - cache) // each))
     cache, copied, work, _ = _needs(planner, taken, copies)
     return EvaluationPlan(taken, asked.prompt, copies, resident, cache, copied, work)
 
@@ -143,10 +144,14 @@ def _plan(planner: Planner, asked: Asked, resident: int) -> EvaluationPlan:
 def _needs(planner: Planner, asked: Asked, copies: int) -> tuple[int, int, int, int]:
     """Return the bytes of the cache, of its copies, of what is at work, and of all of it.
 
-    The worse of two moments: the last piece of the prompt is read, or queries are asked.
+    The worse of two moments: the last piece of the prompt is read, or queries are asked. One query
+    needs no copy if all layers only ever append: it is taken back (`caches.starting_from`).
     """
-    cache = keys_values(planner.shape, _rounded(asked.prompt))
-    copied, work = (copies * part for part in _one_query(planner, asked))
+    shape = planner.shape
+    cache = keys_values(shape, _rounded(asked.prompt))
+    one = _copy(shape, asked)
+    copied = max(0, one - cache) if copies == 1 and shape.fitted else copies * one
+    work = copies * _query_pass(planner, asked)
     piece = min(PREFILL_TOKENS, asked.prompt)
     reading = _forward(planner, piece, piece * asked.prompt, 1)
     if reading > copied + work:
@@ -154,11 +159,16 @@ def _needs(planner: Planner, asked: Asked, copies: int) -> tuple[int, int, int, 
     return cache, copied, work, cache + copied + work
 
 
-def _one_query(planner: Planner, asked: Asked) -> tuple[int, int]:
-    """Return the bytes of a copy of the cache, and of the query's pass after it."""
+def _copy(shape: Shape, asked: Asked) -> int:
+    """Return the bytes of a copy of the cache to which a query was added."""
+    held = _rounded(asked.prompt)
+    grows = asked.prompt + asked.query > held
+    return keys_values(shape, asked.prompt + _rounded(asked.query) if grows else held)
+
+
+def _query_pass(planner: Planner, asked: Asked) -> int:
     scores = asked.query * (asked.prompt + asked.query)
-    work = _forward(planner, asked.query, scores, asked.answer)
-    return keys_values(planner.shape, _copy_tokens(asked)), work
+    return _forward(planner, asked.query, scores, asked.answer)
 
 
 def keys_values(shape: Shape, tokens: int) -> int:
@@ -168,12 +178,6 @@ def keys_values(shape: Shape, tokens: int) -> int:
 
 def _rounded(tokens: int) -> int:
     return -(-tokens // CACHE_STEP) * CACHE_STEP
-
-
-def _copy_tokens(asked: Asked) -> int:
-    """Return the tokens that a copy has room for when a query was added."""
-    held = _rounded(asked.prompt)
-    return held if asked.prompt + asked.query <= held else asked.prompt + _rounded(asked.query)
 
 
 def _forward(planner: Planner, tokens: int, scores: int, rows: int) -> int:
