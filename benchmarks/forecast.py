@@ -1,6 +1,9 @@
-"""Compare the forecast of a step's memory with what the step takes, on random llama models.
+"""Compare the forecast of memory with what is taken, on random llama models.
 
-python benchmarks/forecast.py --models 40
+    python benchmarks/forecast.py --models 40
+    python benchmarks/forecast.py --models 40 --validation
+
+A step, or a validation: a prompt is read, then queries are asked at once.
 """
 
 import argparse
@@ -19,11 +22,14 @@ from mlx_lm.models import llama
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from yofo_mlx.batches import make_batch
-from yofo_mlx.episodes import Episode
+from yofo_mlx.episodes import Demonstration, Episode
+from yofo_mlx.evaluate import Prompt, Query, compare, growing_prefix
+from yofo_mlx.evaluation_plan import Asked, plan_validation
 from yofo_mlx.longcontext import Dials, loss_and_gradients
-from yofo_mlx.plan import Episodes, forecast
-from yofo_mlx.recipe import Lora, Objective
+from yofo_mlx.plan import Episodes, Planner, forecast
+from yofo_mlx.recipe import Lora, Memory, Objective
 from yofo_mlx.shape import Tensor, shape_of
+from yofo_mlx.tasks.task import Example
 
 MOST_WORK = 25e9  # tokens x layers x widths: seconds for each model
 
@@ -51,6 +57,50 @@ def measured_and_forecast(
     peak = mx.get_peak_memory() - before
     episodes = Episodes(count, tokens, len(batch.targets))
     return peak, forecast(shape, episodes, dials).total
+
+
+def measured_and_forecast_validation(
+    config: dict[str, Any], *, prompt: int, queries: int, query: int, answer: int
+) -> tuple[int, int]:
+    """Read a prompt and ask queries after it, all at once; return the peak and the forecast."""
+    mx.random.seed(0)
+    model = llama.Model(llama.ModelArgs.from_dict(config))
+    tensors = {name: Tensor("F32", array.shape) for name, array in tree_flatten(model.parameters())}
+    shape = shape_of(config, tensors, Lora(), as_float32=True)
+    model.eval()
+    draw = np.random.default_rng(0)
+
+    def demonstration(length: int) -> Demonstration:
+        tokens = draw.integers(0, config["vocab_size"], length).tolist()
+        return Demonstration(tokens[:-answer], tokens[:-answer], tokens[-answer:])
+
+    asked = [Query(Example("", ""), demonstration(query)) for _ in range(queries)]
+    shown = Prompt([], [demonstration(prompt)], asked)
+    mx.eval(model.parameters())
+    mx.clear_cache()
+    before = mx.get_active_memory()
+    mx.reset_peak_memory()
+    for _, cache in growing_prefix(model, shown, [1], prompt + query):
+        compare(model, cache, asked, first=False, at_once=queries)
+    peak = mx.get_peak_memory() - before
+    planner = Planner(shape, Memory(), 10**15)
+    return peak, plan_validation(planner, Asked(prompt, queries, query, answer)).total
+
+
+def random_validations(
+    number: int, seed: int, most_work: float = MOST_WORK
+) -> Iterator[dict[str, Any]]:
+    """Draw models with the proportions of real ones, and validations of moderate size."""
+    draw = random.Random(seed)
+    for case in random_cases(number, seed, most_work):
+        query = draw.choice([16, 40, 100, 250])
+        yield {
+            "config": case["config"],
+            "prompt": draw.choice([1, 2]) * case["tokens"] // 2,
+            "queries": draw.choice([1, 1, 2, 4, 8, 16]),
+            "query": query,
+            "answer": draw.choice([1, 2, 8, query // 2]),
+        }
 
 
 def random_cases(number: int, seed: int, most_work: float = MOST_WORK) -> Iterator[dict[str, Any]]:
@@ -92,13 +142,16 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most-work", type=float, default=MOST_WORK)
+    parser.add_argument("--validation", action="store_true")
     arguments = parser.parse_args()
+    draw = random_validations if arguments.validation else random_cases
+    measure = measured_and_forecast_validation if arguments.validation else measured_and_forecast
     ratios = []
-    for case in random_cases(arguments.models, arguments.seed, arguments.most_work):
-        peak, expected = measured_and_forecast(**case)
+    for case in draw(arguments.models, arguments.seed, arguments.most_work):
+        peak, expected = measure(**case)
         ratios.append(expected / peak)
-        sizes = " ".join(str(v) for k, v in case["config"].items() if isinstance(v, int))
-        print(f"{ratios[-1]:.2f}  {peak / 1e6:7.1f} MB  {sizes}  {case['tokens']} {case['dials']}")
+        sizes = " ".join(str(v) for v in case.pop("config").values() if isinstance(v, int))
+        print(f"{ratios[-1]:.2f}  {peak / 1e6:7.1f} MB  {sizes}  {case}")
     near = sum(abs(ratio - 1) < 0.15 for ratio in ratios)
     print(f"{near} of {len(ratios)} within 15 %; from {min(ratios):.2f} to {max(ratios):.2f}")
 

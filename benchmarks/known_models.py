@@ -1,18 +1,22 @@
-"""Forecast the memory of a step on well-known models, from their published sizes.
+"""Forecast the memory of a step and of a validation on well-known models.
 
     python benchmarks/known_models.py
 
-Prints the table of docs/long-context.md. Nothing is loaded or downloaded.
+Prints the tables of docs/long-context.md, from published sizes. Nothing is loaded or downloaded.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from yofo_mlx.evaluation_plan import Asked, plan_validation
 from yofo_mlx.plan import Episodes, Planner, resident_bytes
 from yofo_mlx.recipe import Lora, Memory
 from yofo_mlx.shape import Shape, Tensor, shape_of
 
 LENGTHS = (16384, 32768, 65536, 131072)
 TARGET_SHARE = 16
+QUERIES, QUERY, ANSWER = 16, 256, 16  # of a validation; the latter two in tokens
 LIMITS_GB = (0, 24, 48, 96)  # 0: as thin as it gets
 EIGHT_B = {  # what both are made of
     "hidden_size": 4096,
@@ -109,16 +113,33 @@ def cell(shape: Shape, tokens: int, limit_gb: int) -> str:
     return f"{(resident_bytes(shape) + way.total) / 1e9:.1f} ({dials})"
 
 
-def main() -> None:
-    heads = ["thinnest", *(f"{limit} GB" for limit in LIMITS_GB[1:])]
+def validation_cell(shape: Shape, tokens: int, limit_gb: int) -> str:
+    """Return the forecast of a validation below a limit: GB in all (queries at once)."""
+    planner = Planner(shape, Memory(), int(limit_gb * 1e9), native=True)
+    queries = 1 if not limit_gb else QUERIES
+    planner = planner if limit_gb else replace(planner, limit=10**15)
+    plan = plan_validation(planner, Asked(tokens - QUERY, queries, QUERY, ANSWER))
+    if plan.is_shortened:
+        return f"{plan.max_tokens // 1024}k at most"
+    return f"{plan.peak / 1e9:.1f} ({plan.copies})"
+
+
+def table(thinnest: str, cell_of: Callable[[Shape, int, int], str]) -> None:
+    heads = [thinnest, *(f"{limit} GB" for limit in LIMITS_GB[1:])]
     print(f"| model | tokens | {' | '.join(heads)} |")
     print("|---|--:|" + "--:|" * len(heads))
     for name in MODELS:
         shape = known_shape(name)
         for tokens in LENGTHS:
-            cells = " | ".join(cell(shape, tokens, limit) for limit in LIMITS_GB)
+            cells = " | ".join(cell_of(shape, tokens, limit) for limit in LIMITS_GB)
             words = f"{name} ({shape.weight_bytes / 1e9:.1f} GB)"
             print(f"| {words} | {tokens // 1024}k | {cells} |")
+
+
+def main() -> None:
+    table("thinnest", cell)
+    print()
+    table("one query", validation_cell)
 
 
 if __name__ == "__main__":

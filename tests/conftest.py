@@ -13,7 +13,7 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from yofo_mlx import blas, cli
+from yofo_mlx import blas, cli, progress
 
 blas.preload()
 
@@ -37,6 +37,7 @@ def yofo_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """Give every test a home folder of its own."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("YOFO_HOME", str(home))
+    monkeypatch.setattr(progress, "LINE_EVERY_S", float("inf"))  # however slow the machine is
     for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):  # they make output coloured
         monkeypatch.delenv(name, raising=False)
     return home

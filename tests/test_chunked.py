@@ -22,6 +22,7 @@ from yofo_mlx.batches import Batch, make_batch
 from yofo_mlx.episodes import Episode
 from yofo_mlx.errors import RunError
 from yofo_mlx.longcontext import Dials, loss_and_gradients
+from yofo_mlx.longcontext.layer_cache import KeyValues
 from yofo_mlx.recipe import Lora, Objective
 
 Gradients = dict[str, mx.array]
@@ -526,3 +527,14 @@ def test_shorter_chunks_take_less_memory() -> None:
     run(model, usual_batch(), None)
     peaks = [peak(model, 1024, Dials(chunk, 2)) for chunk in (64, 256, 1024)]
     assert peaks[0] < peaks[1] < peaks[2]
+
+
+def test_gradients_that_wait_are_summed_in_float32() -> None:
+    cache, span = KeyValues(), (0, 2)
+    cache.open([span, (2, 4)])
+    ones = mx.ones((1, 1, 2, 3), mx.bfloat16)
+    cache.send(0, span, 256 * ones)
+    for _ in range(3):
+        cache.send(0, span, ones)  # each of them is lost in a bfloat16 that holds 256
+    waiting = cache.received(0, span, ones.astype(mx.float32))
+    assert waiting.tolist() == [[[[260.0] * 3] * 2]]

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from tests.fakes import ByteTokenizer
 from yofo_mlx.batches import make_batch, target_spans
-from yofo_mlx.episodes import Episode, Pool, Sampler, compose, make_pool
+from yofo_mlx.episodes import (
+    Demonstration,
+    Demonstrations,
+    Episode,
+    Pool,
+    Sampler,
+    compose,
+    make_pool,
+    tokenize,
+)
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe import Episodes, Objective, Template
 from yofo_mlx.segments import Segmenter
@@ -84,6 +93,54 @@ def test_what_is_drawn_is_a_pure_function_of_seed_and_step(seed: int, step: int)
     one, two = (Sampler(pools, Episodes(max_tokens=90), seed) for _ in range(2))
     one.draw(step + 1, 0, 2)  # what was drawn before does not matter
     assert one.draw(step, 0, 3) == two.draw(step, 0, 3)
+
+
+def test_every_pass_of_an_update_draws_episodes_of_its_own() -> None:
+    pools = [pool_of([Example(f"{n}{i:02}", str(i)) for i in range(40)], 300, n) for n in "ab"]
+    sampler = Sampler(pools, Episodes(max_tokens=300), 0)
+    drawn = [sampler.draw(step, micro_step, 1)[0] for step in range(2) for micro_step in range(4)]
+    assert len({tuple(episode.tokens) for episode in drawn}) == 8
+    assert sampler.draw(1, 2, 1)[0] == drawn[6]
+
+
+@given(examples=examples, max_tokens=st.integers(30, 120), seed=st.integers(0, 9))
+def test_what_is_drawn_is_what_a_plain_list_of_demonstrations_gives(
+    examples: list[Example], max_tokens: int, seed: int
+) -> None:
+    tokens = [tokenize(SEGMENTER, example) for example in dict.fromkeys(examples)]
+    pool = pool_of(examples, max_tokens)
+    room = max_tokens - len(pool.opening)
+    fitting = [d for d in tokens if max(len(d.first), len(d.later)) + len(d.answer) <= room]
+    assert list(pool.demonstrations) == fitting == pool.demonstrations[:]
+    assert pool.left_out == len(tokens) - len(fitting)
+    order = np.random.default_rng(seed).permutation(len(fitting)).tolist()
+    expected: list[int] = list(pool.opening)
+    answers: list[tuple[int, int]] = []
+    for index in order:
+        one = fitting[index]
+        piece = (one.later if answers else one.first) + one.answer
+        if len(expected) + len(piece) > max_tokens:
+            break
+        expected += piece
+        answers.append((len(expected) - len(one.answer), len(expected)))
+    assert compose(pool, order, max_tokens) == Episode("task", expected, answers)
+
+
+def test_a_first_question_of_its_own_is_kept_beside_the_later_one() -> None:
+    kept = Demonstrations()
+    several = [Demonstration([1], [7, 1], [2, 3]), Demonstration([4, 5], [4, 5], [2**31])]
+    for one in several:
+        kept.append(one)
+    assert list(kept) == several and kept[-1] == several[1]
+    assert [lengths.tolist() for lengths in kept.lengths] == [[3, 3], [4, 3]]
+
+
+def test_many_demonstrations_take_little_memory() -> None:
+    words = "the model learns a new task from demonstrations in its context".split()
+    texts = [" ".join(words[(i * k) % 11] for k in range(60)) + str(i) for i in range(300)]
+    pool = pool_of([Example(text, "label") for text in texts], 2000)
+    tokens = sum(len(one) for one in pool.demonstrations)
+    assert pool.demonstrations.nbytes < 2 * tokens  # a list of numbers has 8 bytes for each alone
 
 
 def test_the_number_of_shots_is_spread_from_none_to_what_fits() -> None:

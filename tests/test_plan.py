@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from forecast import measured_and_forecast, random_cases
+from forecast import (
+    measured_and_forecast,
+    measured_and_forecast_validation,
+    random_cases,
+    random_validations,
+)
 from known_models import MODELS, known_shape
 
 from yofo_mlx import machine
@@ -29,6 +34,16 @@ MISTRAL = "Mistral-7B v0.3, 4 bit"
 )
 def test_the_forecast_is_within_15_percent_of_the_measured_peak(case: dict[str, Any]) -> None:
     peak, expected = measured_and_forecast(**case)
+    assert expected == pytest.approx(peak, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "case",
+    random_validations(6, seed=7, most_work=1e9),
+    ids=lambda case: f"{case['prompt']}-{case['queries']}x{case['query']}",
+)
+def test_the_forecast_of_a_validation_is_within_15_percent_too(case: dict[str, Any]) -> None:
+    peak, expected = measured_and_forecast_validation(**case)
     assert expected == pytest.approx(peak, rel=0.15)
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from yofo_mlx.longcontext.attention import attention, bounded_attention, native_is_bounded
 from yofo_mlx.longcontext.tiles import KEY_TILE, QUERY_TILE, attend
+from yofo_mlx.peak import peak as peak_so_far
+from yofo_mlx.peak import reset_peak
 
 Floats = npt.NDArray[np.float64]
 Attention = Callable[..., mx.array]
@@ -383,6 +385,19 @@ def test_mlx_gets_its_own_attention_back_also_after_an_error() -> None:
 @pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16])
 def test_on_a_cpu_the_memory_of_mlxs_own_attention_is_not_bounded(dtype: mx.Dtype) -> None:
     assert not native_is_bounded(64, 64, dtype)
+
+
+def test_asking_which_attention_is_bounded_leaves_the_peak_of_a_step_alone() -> None:
+    reset_peak()
+    held = mx.get_active_memory()
+    mx.eval(mx.zeros((5_000_000,)) + 1)
+    highest = peak_so_far()
+    assert highest - held >= 20_000_000
+    native_is_bounded(16, 24, mx.float32)  # as the first attention of a step does
+    assert peak_so_far() == highest
+    reset_peak()
+    native_is_bounded(24, 16, mx.float32)  # which takes megabytes
+    assert peak_so_far() - held < 1_000_000
 
 
 def peak(length: int, mask: Any) -> int:

@@ -16,7 +16,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx import launch
 from yofo_mlx.adapters import load_adapter
-from yofo_mlx.caches import clone
+from yofo_mlx.caches import clone, starting_from
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.evaluate import evaluate_entry, generate, measure
@@ -453,15 +453,41 @@ def test_a_step_that_is_left_between_pieces_leaves_no_trace(
     assert adapter_bytes(run) == adapter_bytes(whole)
 
 
+@pytest.mark.parametrize("copies", [1, 3])
+def test_a_cache_that_queries_started_from_is_as_it_was(copies: int) -> None:
+    model = load_base("tiny").model
+    cache = make_prompt_cache(model)
+    model(mx.array([[1, 5, 9, 30]]), cache=cache)
+    expected = np.array(model(mx.array([[7, 8]]), cache=clone(cache)))
+    for _ in range(2):
+        with starting_from(cache, copies) as start:
+            found = np.array(model(mx.array([[7, 8]] * copies), cache=start))
+        np.testing.assert_allclose(found, np.repeat(expected, copies, axis=0), atol=1e-5)
+        assert [layer.offset for layer in cache] == [4] * len(cache)
+        if copies == 1:
+            assert start is cache
+            np.testing.assert_array_equal(found, expected)
+
+
 def test_memory_that_was_freed_is_bounded_and_the_bound_goes_with_the_run(
     entries: list[TaskEntry],
 ) -> None:
+    recipe, limits = small_recipe("train.steps=3"), []
+
+    def note(event: Event) -> bool:
+        if event["kind"] == "step":
+            limits.append(mx.set_cache_limit(0))
+            mx.set_cache_limit(limits[-1])
+        return False
+
     before = mx.set_cache_limit(12345678)
     try:
-        _, events = run_it(small_recipe("train.steps=3"), entries)
+        _, events = run_it(recipe, entries, interrupt=note)
         assert mx.set_cache_limit(before) == 12345678
     finally:
         mx.set_cache_limit(before)
+    planner = make_planner(recipe)
+    assert limits == 3 * [planner.cache_bytes(planner.longest_step(recipe))]
     assert max(event["memory_gb"] for event in events if event["kind"] == "step") < 0.5
 
 

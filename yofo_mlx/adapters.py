@@ -39,9 +39,7 @@ def add_adapter(model: Any, lora: Lora) -> None:
     check_adapter(model, lora)
     model.freeze()
     try:
-        linear_to_lora_layers(
-            model, lora.num_layers, parameters(lora), use_dora=lora.fine_tune_type == "dora"
-        )
+        attach(model, lora)
     except ValueError as error:
         raise RecipeError(f"lora: {error}", "name layers it can adapt in lora.keys") from error
     mx.eval(model.trainable_parameters())
@@ -51,6 +49,12 @@ def add_adapter(model: Any, lora: Lora) -> None:
                 f"DoRA cannot adapt {name.removesuffix('.m')}: it has rows of zeros",
                 'leave such layers out of lora.keys, or set lora.fine_tune_type = "lora"',
             )
+
+
+def attach(model: Any, lora: Lora) -> None:
+    """Put a fresh adapter on a model, as mlx-lm does; nothing is computed yet."""
+    dora = lora.fine_tune_type == "dora"
+    linear_to_lora_layers(model, lora.num_layers, parameters(lora), use_dora=dora)
 
 
 def parameters(lora: Lora) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx import __version__, blas
+from yofo_mlx import __version__, blas, progress
 from yofo_mlx.errors import ExitCode, YofoError
 
 app = typer.Typer(
@@ -151,6 +151,8 @@ def start(
         raise typer.Exit
     if context.invoked_subcommand is None:
         _open_app()
+    else:
+        context.with_resource(progress.on_stderr())
 
 
 def _open_app() -> None:

@@ -1,14 +1,20 @@
 """Episodes: one task's demonstrations as one token sequence, with the places of its answers."""
 
-from collections.abc import Sequence
+import zlib
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe import Episodes
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.task import Example
+
+Lengths = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -42,13 +48,66 @@ class Demonstration:
         return len(self.later) + len(self.answer)
 
 
+class Demonstrations(Sequence[Demonstration]):
+    """Demonstrations in little memory: all of them packed into one array of bytes.
+
+    Packing pays twice: a first and a later question are nearly the same tokens, and so is much of
+    a text in a small vocabulary. Lengths are kept apart, for they are all that drawing looks at.
+    """
+
+    def __init__(self) -> None:
+        self._packed = bytearray()
+        self._ends = array("q", [0])
+        self._lengths = array("i")
+
+    def append(self, demonstration: Demonstration) -> None:
+        """Add one; of equal questions one is kept."""
+        first, later, answer = demonstration.first, demonstration.later, demonstration.answer
+        alike = first == later
+        tokens = np.array([*([] if alike else first), *later, *answer], dtype=np.uint32)
+        # Level 1: the harder ones are slow, and hardly smaller.
+        self._packed += zlib.compress(tokens.tobytes(), 1)
+        self._ends.append(len(self._packed))
+        self._lengths.extend((0 if alike else len(first), len(later), len(answer)))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Demonstration: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Demonstration]: ...
+
+    def __getitem__(self, index: int | slice) -> Demonstration | list[Demonstration]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        packed = memoryview(self._packed)[self._ends[place] : self._ends[place + 1]]
+        tokens = np.frombuffer(zlib.decompress(packed), dtype=np.uint32).tolist()
+        first, later, _ = self._lengths[3 * place : 3 * place + 3]
+        question = tokens[first : first + later]
+        return Demonstration(tokens[:first] or question, question, tokens[first + later :])
+
+    @property
+    def lengths(self) -> tuple[Lengths, Lengths]:
+        """Lengths of all of them as the first demonstration, and as a later one."""
+        first, later, answer = np.array(self._lengths, dtype=np.int32).reshape(-1, 3).T
+        return np.where(first, first, later) + answer, later + answer
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that they take."""
+        return len(self._packed) + 8 * len(self._ends) + 4 * len(self._lengths)
+
+
 @dataclass(frozen=True)
 class Pool:
     """A task's demonstrations, ready to be drawn."""
 
     task: str
     opening: list[int]
-    demonstrations: list[Demonstration]
+    demonstrations: Demonstrations
     left_out: int  # examples that do not fit an episode even alone
     weight: float = 1.0
 
@@ -66,35 +125,57 @@ def make_pool(
     segmenter: Segmenter,
     max_tokens: int,
     weight: float = 1.0,
+    tick: Callable[[], None] = lambda: None,
 ) -> Pool:
-    """Tokenise a task's distinct examples; those too long for an episode are left out."""
+    """Tokenise a task's distinct examples; those too long for an episode are left out.
+
+    `tick` is called for each example.
+    """
     opening = segmenter.opening
-    everything = [tokenize(segmenter, example) for example in dict.fromkeys(examples)]
     room = max_tokens - len(opening)
-    fitting = [d for d in everything if d.alone <= room]
+    fitting, left_out, shortest = Demonstrations(), 0, 0
+    for example in dict.fromkeys(examples):
+        tick()
+        found = tokenize(segmenter, example)
+        if found.alone <= room:
+            fitting.append(found)
+            continue
+        shortest = min(len(found), shortest) if left_out else len(found)
+        left_out += 1
     if not fitting:
-        shortest = min((len(d) for d in everything), default=0) + len(opening)
         raise DataError(
-            f"task {task!r}: not one of {len(everything)} demonstrations fits an episode of"
-            f" {max_tokens} tokens (the shortest needs {shortest})",
+            f"task {task!r}: not one of {left_out} demonstrations fits an episode of"
+            f" {max_tokens} tokens (the shortest needs {shortest + len(opening)})",
             "raise episodes.max_tokens, or shorten the examples",
         )
-    return Pool(task, opening, fitting, len(everything) - len(fitting), weight)
+    return Pool(task, opening, fitting, left_out, weight)
+
+
+def count_fitting(pool: Pool, order: npt.ArrayLike, max_tokens: int) -> int:
+    """Return how many demonstrations in the given order fit, the next one not fitting whole."""
+    first, later = pool.demonstrations.lengths
+    places = np.asarray(order, dtype=np.intp)
+    lengths = later[places]
+    lengths[:1] = first[places[:1]]
+    ends = len(pool.opening) + np.cumsum(lengths, dtype=np.int64)
+    return int(np.searchsorted(ends, max_tokens, side="right"))
 
 
 def compose(pool: Pool, order: Sequence[int], max_tokens: int) -> Episode:
     """Join demonstrations in the given order until the next one does not fit whole."""
+    return join(pool, order[: count_fitting(pool, order, max_tokens)])
+
+
+def join(pool: Pool, order: Sequence[int]) -> Episode:
+    """Return the episode of these demonstrations."""
     tokens = list(pool.opening)
     answers: list[tuple[int, int]] = []
     for index in order:
         demonstration = pool.demonstrations[index]
-        question = demonstration.later if answers else demonstration.first
-        start = len(tokens) + len(question)
-        end = start + len(demonstration.answer)
-        if end > max_tokens:
-            break
-        tokens += question + demonstration.answer
-        answers.append((start, end))
+        tokens += demonstration.later if answers else demonstration.first
+        start = len(tokens)
+        tokens += demonstration.answer
+        answers.append((start, len(tokens)))
     return Episode(pool.task, tokens, answers)
 
 
@@ -118,10 +199,9 @@ class Sampler:
     def _episode(self, pool: Pool, fill: float, rng: np.random.Generator) -> Episode:
         """Shuffle a pool and take the share `fill` of the shots that are possible."""
         settings = self._settings
-        order = rng.permutation(len(pool.demonstrations)).tolist()
-        most = compose(pool, order, settings.max_tokens)
-        high = most.shots if settings.max_shots is None else min(settings.max_shots, most.shots)
+        order = rng.permutation(len(pool.demonstrations))
+        most = count_fitting(pool, order, settings.max_tokens) - 1
+        high = most if settings.max_shots is None else min(settings.max_shots, most)
         low = min(settings.min_shots, high)
         shots = min(low + int(fill * (high - low + 1)), high)
-        end = most.answers[shots][1]
-        return Episode(pool.task, most.tokens[:end], most.answers[: shots + 1])
+        return join(pool, order[: shots + 1].tolist())

@@ -14,7 +14,8 @@ import numpy as np
 from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx import metrics
-from yofo_mlx.caches import clone, size_in_bytes
+from yofo_mlx.caches import size_in_bytes, starting_from
+from yofo_mlx.machine import memory_limit
 from yofo_mlx.models import Base
 from yofo_mlx.objective import token_losses
 from yofo_mlx.prompts import Prompts, Query, asked_of, prompts_of
@@ -25,7 +26,6 @@ from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
 
 PREFILL_TOKENS = 1024
-COPIED_BYTES = 2_000_000_000  # copies of a prefix that may exist at once
 
 
 def evaluate_entry(
@@ -35,13 +35,15 @@ def evaluate_entry(
     *,
     valid: bool = False,
     check: Callable[[], None] = lambda: None,
+    at_once: int | None = None,
 ) -> TaskScores:
     """Measure a recipe's task with the model as it is; `valid` asks the validation queries.
 
-    `check` is called before each number of shots, and may raise.
+    `check` is called before each number of shots, and may raise. `at_once` queries are asked at
+    most, several of them each after a copy of the prompt; left out, as many as there is memory for.
     """
     segmenter, prompts = prompts_of(recipe, entry, base.tokenizer, valid=valid)
-    points = tuple(measure(base.model, segmenter, entry, prompts, check))
+    points = tuple(measure(base.model, segmenter, entry, prompts, check, at_once))
     return replace(asked_of(recipe, entry, prompts), points=points)
 
 
@@ -51,6 +53,7 @@ def measure(
     entry: TaskEntry,
     prompts: Prompts,
     check: Callable[[], None] = lambda: None,
+    at_once: int | None = None,
 ) -> Iterator[Point]:
     """Yield a task's means at each number of shots; every query weighs the same."""
     judge = partial(
@@ -63,12 +66,13 @@ def measure(
     for draw in range(len(prompts.draws)):
         for shots, length, cache in growing_prefix(model, prompts, draw):
             check()
+            first, stops = shots == 0, segmenter.stops
             results = compare(
-                model, cache, prompts.queries, first=shots == 0, stops=segmenter.stops
+                model, cache, prompts.queries, first=first, stops=stops, at_once=at_once
             )
             if prompts.answer_limit is not None:
                 room = prompts.max_tokens - length
-                answers = _answers(model, cache, segmenter, prompts, room, first=shots == 0)
+                answers = _answers(model, cache, segmenter, prompts, room, first=first)
                 scores = map(judge, answers, (query.example.output for query in prompts.queries))
                 results = [(score, loss) for score, (_, loss) in zip(scores, results, strict=True)]
             found[shots] += results
@@ -102,6 +106,7 @@ def compare(
     *,
     first: bool,
     stops: Collection[int] = (),
+    at_once: int | None = None,
 ) -> list[tuple[float, float]]:
     """Return (is the greedy answer the expected one, loss) of each query, several at a time.
 
@@ -110,11 +115,18 @@ def compare(
     any other will do: each of them ends an answer.
     """
     results = []
-    at_once = max(1, min(len(queries), COPIED_BYTES // max(1, size_in_bytes(cache))))
+    at_once = at_once or _copies_that_fit(cache)
     for start in range(0, len(queries), at_once):
         group = queries[start : start + at_once]
-        results += _compare_group(model, clone(cache, len(group)), group, first, stops)
+        with starting_from(cache, len(group)) as copies:
+            results += _compare_group(model, copies, group, first, stops)
     return results
+
+
+def _copies_that_fit(cache: list[Any]) -> int:
+    """Return how many copies of a cache there is memory for, each with as much to work with."""
+    free = memory_limit().nbytes - mx.get_active_memory()
+    return max(1, free // max(1, 2 * size_in_bytes(cache)))
 
 
 def _compare_group(
@@ -152,7 +164,8 @@ def _answers(
     for query in prompts.queries:
         question = query.tokens.first if first else query.tokens.later
         limit = min(prompts.answer_limit, room - len(question))
-        yield generate(model, clone(cache), question, segmenter, limit)
+        with starting_from(cache) as start:
+            yield generate(model, start, question, segmenter, limit)
 
 
 def generate(

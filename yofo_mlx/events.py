@@ -7,11 +7,12 @@ Kinds and their fields:
     loading     process            of the trainer; taken back when it goes on
     started     run_id, model, steps|tokens (planned), train_tasks, held_out_tasks,
                 trainable_parameters
-    plan        chunk, stash, model_gb, step_gb, limit_gb, native_attention
-    progress    step, done, total, phase          inside a step or a validation
+    plan        chunk, stash, model_gb, step_gb, limit_gb, native_attention,
+                validation_gb, validation_tokens, validation_at_once
+    progress    step, done, total, phase          inside a step or a validation; while data are read
     step        step, loss, lr, grad_norm, tokens, targets, shots, tokens_per_s, targets_per_s,
                 peak_gb, memory_gb, total_tokens, share (of the run done), seconds_left
-    eval        step, loss, by_shots: [{shots, accuracy, loss}], best
+    eval        step, loss, by_shots: [{shots, accuracy, loss}], best, peak_gb
     checkpoint  step, path
     warning     message, hint
     finished    step, best_step, seconds

@@ -92,7 +92,7 @@ def resident_bytes(shape: Shape) -> int:
 
 def _plain(shape: Shape, episodes: Episodes) -> Forecast:
     tokens = episodes.count * episodes.tokens * shape.item
-    kept = tokens * shape.trained * _weighted(shape, WHOLE)
+    kept = tokens * shape.trained * weighted(shape, WHOLE)
     work = tokens * LAST_UNITS * shape.intermediate
     work += LOGITS * episodes.targets * shape.vocabulary * FLOAT
     if not shape.fitted:
@@ -152,12 +152,13 @@ def _piece(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> int:
     else:
         keys = KEY_TILE if episodes.tokens > chunk else QUERY_TILE  # a chunk's own are cut finer
         scores = int(TILES * heads * min(QUERY_TILE, chunk) * min(keys, chunk) * FLOAT)
-    attention = tokens * _weighted(shape, ATTENTION_PIECE) + scores
+    attention = tokens * weighted(shape, ATTENTION_PIECE) + scores
     care = 1 if shape.fitted or shape.own_attention else CARE_PIECE
-    return int(care * max(tokens * _weighted(shape, UNITS_PIECE), attention))
+    return int(care * max(tokens * weighted(shape, UNITS_PIECE), attention))
 
 
-def _weighted(shape: Shape, factors: dict[str, float]) -> float:
+def weighted(shape: Shape, factors: dict[str, float]) -> float:
+    """Return a sum of a model's widths, each times its factor."""
     widths = {
         "hidden": shape.hidden,
         "units": shape.intermediate,

@@ -10,6 +10,7 @@ from yofo_mlx.adapters import add_adapter
 from yofo_mlx.batches import Batch, make_batch
 from yofo_mlx.longcontext import loss_and_gradients
 from yofo_mlx.models import Base
+from yofo_mlx.peak import peak, reset_peak
 from yofo_mlx.plan import Planner, resident_bytes
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.volume import Draw
@@ -51,16 +52,16 @@ def probe(
     try:
         batches = [_batch(recipe, workload, one) for one in spread(draws, BATCHES)]
         _seconds(base, planner, batches[0])
-        mx.reset_peak_memory()
+        reset_peak()
         seconds = sum(_seconds(base, planner, batch) for batch in batches)
-        peak = mx.get_peak_memory()
+        highest = peak()
     finally:
         mx.set_cache_limit(before)
     return Measurement(
         batches=len(batches),
         tokens=sum(batch.token_count for batch in batches),
         seconds=seconds,
-        peak=peak,
+        peak=highest,
         forecast=resident_bytes(planner.shape)
         + max(planner.plan_batch(batch).total for batch in batches),
     )

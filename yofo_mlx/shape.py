@@ -16,6 +16,7 @@ FITTED = frozenset(
     "llama mistral mistral3 ministral3 qwen2 qwen3 phi3 gemma smollm3 granite starcoder2 glm4"
     " olmo2 seed_oss internlm2 internlm3 helium stablelm".split()
 )
+DEFAULT_BITS = 4  # mlx-lm's, where a table does not say
 LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 
 
@@ -73,8 +74,7 @@ def shape_of(
     trained = layers if lora.num_layers == -1 else min(lora.num_layers, layers)
     floats = [tensor.dtype for tensor in tensors.values() if tensor.dtype in FLOATS]
     item = FLOATS[max(set(floats), key=floats.count)] if floats else 2
-    quantization = config.get("quantization")
-    bits = quantization.get("bits") if isinstance(quantization, dict) else None
+    sizes = unpacked(tensors, config.get("quantization"))
     return Shape(
         architecture=str(text.get("model_type") or "unknown"),
         layers=layers,
@@ -87,8 +87,8 @@ def shape_of(
         vocabulary=_number(text, "vocab_size"),
         item=4 if as_float32 else item,
         weight_bytes=sum(_loaded_bytes(tensor, as_float32) for tensor in tensors.values()),
-        parameters=sum(_elements(name, tensor, bits) for name, tensor in tensors.items()),
-        adapter_parameters=_adapter_parameters(tensors, lora, layers - trained, bits),
+        parameters=sum(math.prod(size) for size in sizes.values()),
+        adapter_parameters=_adapter_of(config, lora) or _estimated(sizes, lora, layers - trained),
         context=_first(text, "max_position_embeddings"),
         own_attention=text.get("model_type") == "gemma2" or "kv_lora_rank" in text,
         fitted=text.get("model_type") in FITTED and not _has_windows(text),
@@ -153,29 +153,62 @@ def _loaded_bytes(tensor: Tensor, as_float32: bool) -> int:
     return tensor.nbytes
 
 
-def _elements(name: str, tensor: Tensor, bits: int | None) -> int:
-    if bits and name.endswith((".scales", ".biases")):
-        return 0
-    packed = 32 // bits if bits and tensor.dtype == "U32" else 1
-    return math.prod(tensor.shape) * packed
+def unpacked(tensors: dict[str, Tensor], quantization: Any) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a model's weights as they were before they were quantized.
 
-
-def _adapter_parameters(
-    tensors: dict[str, Tensor], lora: Lora, first: int, bits: int | None
-) -> int:
-    """Count what LoRA adds to the linear layers of the blocks from `first` on."""
-    total = 0
+    `quantization` is config.json's: bits for all layers, and other ones for those that it names.
+    What has no scales was left as it was.
+    """
+    table = quantization if isinstance(quantization, dict) else {}
+    packed = {
+        name.removesuffix(".scales")
+        for name in tensors
+        if name.endswith(".scales") and f"{name.removesuffix('.scales')}.weight" in tensors
+    }
+    result = {}
     for name, tensor in tensors.items():
+        module, _, part = name.rpartition(".")
+        if module not in packed or part == "bias":
+            result[name] = tensor.shape
+        elif part == "weight":
+            own = table.get(module)
+            bits = (own if isinstance(own, dict) else table).get("bits") or DEFAULT_BITS
+            result[name] = (*tensor.shape[:-1], tensor.shape[-1] * 32 // bits)
+    return result
+
+
+def _adapter_of(config: dict[str, Any], lora: Lora) -> int:
+    """Count the adapter that mlx-lm puts on such a model, whose weights are never computed.
+
+    0 where mlx-lm does not know the architecture.
+    """
+    from mlx.utils import tree_flatten
+    from mlx_lm.utils import _get_classes
+
+    from yofo_mlx.adapters import attach
+
+    try:
+        model_class, arguments = _get_classes(config)
+        model = model_class(arguments.from_dict(config))
+        model.freeze()
+        attach(model, lora)
+        added: Any = tree_flatten(model.trainable_parameters())
+    except Exception:  # whatever a model's code makes of a configuration that lacks something
+        return 0
+    return sum(int(array.size) for _, array in added)
+
+
+def _estimated(sizes: dict[str, tuple[int, ...]], lora: Lora, first: int) -> int:
+    """Count what LoRA adds if every matrix of the blocks from `first` on is a linear layer."""
+    total = 0
+    for name, size in sizes.items():
         found = LAYER.search(name)
         if not found or int(found[1]) < first or not name.endswith(".weight"):
             continue
         key = name[found.end() :].removesuffix(".weight")
-        if len(tensor.shape) < 2 or (lora.keys and key not in lora.keys):
+        if len(size) < 2 or (lora.keys and key not in lora.keys):
             continue
-        *experts, outputs, inputs = tensor.shape
-        if tensor.dtype == "U32" and bits:
-            inputs = inputs * 32 // bits
-        sides = outputs + inputs
-        total += math.prod(experts) * lora.rank * sides
+        *experts, outputs, inputs = size
+        total += math.prod(experts) * lora.rank * (outputs + inputs)
         total += outputs if lora.fine_tune_type == "dora" else 0
     return total

@@ -21,9 +21,18 @@ from yofo_mlx.checkpoints import (
 from yofo_mlx.death import find_cause
 from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.evaluate import evaluate_entry
+from yofo_mlx.evaluation_plan import (
+    Asked,
+    as_planned,
+    describe_validation,
+    most_asked,
+    plan_validation,
+    shortening,
+)
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.files import disk_error
 from yofo_mlx.models import Base
+from yofo_mlx.peak import peak, reset_peak
 from yofo_mlx.plan import Planner, beyond_context, describe_plan
 from yofo_mlx.recipe import Recipe, Training
 from yofo_mlx.runs import Run
@@ -170,10 +179,20 @@ def _plan(trainer: Trainer) -> None:
         return
     way = trainer.planner.longest_step(trainer.recipe)
     plan = describe_plan(trainer.planner, way)
+    if asked := _asked(trainer):
+        trainer.validation = plan_validation(trainer.planner, asked)
+        plan |= describe_validation(trainer.validation)
+        if warning := shortening(trainer.validation):
+            trainer.warn(*warning)
     told = [event for event in trainer.run.events() if event["kind"] == "plan"]
     if not told or plan.items() - told[-1].items():
         trainer.emit("plan", **plan)
     mx.set_cache_limit(trainer.planner.cache_bytes(way))
+
+
+def _asked(trainer: Trainer) -> Asked | None:
+    entries = trainer.workload.valid_entries(trainer.recipe.evaluation.valid_tasks)
+    return most_asked(trainer.recipe, entries, trainer.base.tokenizer, valid=True)
 
 
 def _loop(trainer: Trainer) -> Event:
@@ -189,7 +208,7 @@ def _loop(trainer: Trainer) -> Event:
 
         # ------------------------------------------------------------ one update
         started = time.perf_counter()
-        mx.reset_peak_memory()
+        reset_peak()
         batches = draw(trainer)
         rate = learning_rate(recipe.optimizer, _share(recipe.train, state, ahead=batches))
         try:
@@ -252,7 +271,7 @@ def _report(
         shots=[shots for batch in batches for shots in batch.shots],
         tokens_per_s=round(tokens / seconds, 1),
         targets_per_s=round(targets / seconds, 1),
-        peak_gb=round(mx.get_peak_memory() / 1e9, 4),
+        peak_gb=round(peak() / 1e9, 4),
         memory_gb=round((mx.get_active_memory() + mx.get_cache_memory()) / 1e9, 4),
         total_tokens=state.tokens,
         share=round(share, 6),
@@ -262,8 +281,10 @@ def _report(
 
 def _validate(trainer: Trainer) -> None:
     """Measure the adapter by shots on queries of training tasks, and keep it if it is the best."""
-    recipe, state, model = trainer.recipe, trainer.state, trainer.base.model
+    planned, state, model = trainer.validation, trainer.state, trainer.base.model
+    recipe = as_planned(trainer.recipe, planned)
     entries = trainer.workload.valid_entries(recipe.evaluation.valid_tasks)
+    reset_peak()
     model.eval()
     scores: list[TaskScores] = []
     try:
@@ -272,7 +293,10 @@ def _validate(trainer: Trainer) -> None:
                 "progress", step=state.step, done=done, total=len(entries), phase="validation"
             )
             check = partial(_leave_if_asked, trainer)
-            scores.append(evaluate_entry(trainer.base, recipe, entry, valid=True, check=check))
+            copies = planned.copies if planned else None
+            scores.append(
+                evaluate_entry(trainer.base, recipe, entry, valid=True, check=check, at_once=copies)
+            )
     except StepLeft:  # a resumed run makes up for it
         return
     state.validated_step = state.step
@@ -283,7 +307,7 @@ def _validate(trainer: Trainer) -> None:
     is_best = math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss)
     if is_best:
         state.best_loss, state.best_step, state.bad_evals = loss, state.step, 0
-        keep_best(trainer.run, model, recipe)
+        keep_best(trainer.run, model, trainer.recipe)
     else:
         state.bad_evals += 1
     rows = [
@@ -291,7 +315,8 @@ def _validate(trainer: Trainer) -> None:
         for one in summarize(of_model(scores))
         for row in one["by_shots"]
     ]
-    trainer.emit("eval", step=state.step, loss=loss, by_shots=rows, best=is_best)
+    peak_gb = round(peak() / 1e9, 4)
+    trainer.emit("eval", step=state.step, loss=loss, by_shots=rows, best=is_best, peak_gb=peak_gb)
     if not math.isfinite(loss):
         trainer.warn(
             f"step {state.step}: the validation loss is {loss}, so this adapter is not the best",

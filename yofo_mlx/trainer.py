@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yofo_mlx.checkpoints import TrainerState
+from yofo_mlx.evaluation_plan import EvaluationPlan
 from yofo_mlx.events import Event, EventWriter, new_event
 from yofo_mlx.models import Base
 from yofo_mlx.plan import Planner
@@ -32,6 +33,7 @@ class Trainer:
     state: TrainerState
     saved: TrainerState | None = None
     chunks_tried: bool = False
+    validation: EvaluationPlan | None = None
 
     def emit(self, kind: str, **fields: Any) -> Event:
         """Write an event and show it."""

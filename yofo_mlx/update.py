@@ -14,6 +14,7 @@ from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.errors import RunError
 from yofo_mlx.exactness import check_exactness
 from yofo_mlx.longcontext import Dials, Progress, loss_and_gradients
+from yofo_mlx.peak import aside
 from yofo_mlx.trainer import Trainer
 
 PROGRESS_EVERY_S = 1.0  # shown
@@ -87,7 +88,9 @@ def _dials(trainer: Trainer, batches: list[Batch]) -> list[Dials | None]:
     dials = [trainer.planner.dials(batch) for batch in batches]
     if any(dials) and not trainer.chunks_tried:
         trainer.chunks_tried = True
-        if warning := check_exactness(trainer.base.model, trainer.base.config, trainer.recipe.lora):
+        with aside():
+            warning = check_exactness(trainer.base.model, trainer.base.config, trainer.recipe.lora)
+        if warning:
             trainer.warn(warning, "")
     return dials
 

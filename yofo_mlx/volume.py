@@ -11,6 +11,7 @@ from yofo_mlx.workload import Workload
 # What is drawn of a long run; the rest is taken to be like it.
 MOST_EPISODES = 1000
 MOST_TOKENS = 10_000_000
+STEPS_OF_MANY = 10  # looked into, of steps of more episodes than that: the lengths of each differ
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,18 @@ class Volume:
 
 
 def draw(recipe: Recipe, workload: Workload) -> list[Draw]:
-    """Draw a run's batches as it will, whole steps of them, up to a bound."""
+    """Draw a run's batches as it will, whole steps of them, up to a bound.
+
+    Of a step that is beyond the bound by itself, a part.
+    """
     draws: list[Draw] = []
     tokens = episodes = 0
+    passes, batch_size = _part_of_step(recipe)
     for step in count():
         if _is_over(recipe, step, tokens) or episodes >= MOST_EPISODES or tokens >= MOST_TOKENS:
             return draws
-        for micro_step in range(recipe.train.grad_accumulation_steps):
-            drawn = workload.sampler.draw(step, micro_step, recipe.train.batch_size)
+        for micro_step in range(passes):
+            drawn = workload.sampler.draw(step, micro_step, batch_size)
             batch = make_batch(drawn, recipe.objective)
             sizes = (batch.token_count, len(batch.targets))
             draws.append(Draw(step, micro_step, *sizes, batch.shots, int(batch.lengths.max())))
@@ -57,22 +62,35 @@ def draw(recipe: Recipe, workload: Workload) -> list[Draw]:
     raise AssertionError("steps never end")
 
 
+def _part_of_step(recipe: Recipe) -> tuple[int, int]:
+    """Return how many passes of a step are drawn, of how many episodes: mostly all of them."""
+    passes, batch_size = recipe.train.grad_accumulation_steps, recipe.train.batch_size
+    if passes * batch_size <= MOST_EPISODES:
+        return passes, batch_size
+    few = MOST_EPISODES // STEPS_OF_MANY
+    batch_size = min(batch_size, few)
+    return min(passes, ceil(few / batch_size)), batch_size
+
+
 def volume_of(recipe: Recipe, draws: list[Draw]) -> Volume:
     """Return what the whole run processes, if the rest is like what was drawn."""
     drawn = draws[-1].step + 1
-    tokens = sum(one.tokens for one in draws)
-    targets = sum(one.targets for one in draws)
-    is_all = _is_over(recipe, drawn, tokens)
+    passes, batch_size = _part_of_step(recipe)
+    settings = recipe.train
+    more = settings.grad_accumulation_steps * settings.batch_size / (passes * batch_size)
+    tokens = more * sum(one.tokens for one in draws)
+    targets = more * sum(one.targets for one in draws)
+    is_all = more == 1 and _is_over(recipe, drawn, round(tokens))
     steps = drawn if is_all else _steps(recipe, tokens / drawn)
-    each_step = [0] * drawn
+    each_step = [0.0] * drawn
     for one in draws:
-        each_step[one.step] += one.tokens
+        each_step[one.step] += more * one.tokens
     shots = [number for one in draws for number in one.shots]
     return Volume(
         counted="drawn" if is_all else "sampled",
         steps=steps,
         tokens=round(tokens / drawn * steps),
-        max_tokens_per_step=max(each_step),
+        max_tokens_per_step=round(max(each_step)),
         longest_episode=max(one.longest for one in draws),
         tokens_per_step=round(tokens / drawn, 1),
         targets=round(targets / drawn * steps),

@@ -3,10 +3,12 @@
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import Any
 
 from yofo_mlx.episodes import Pool, Sampler, make_pool, tokenize
 from yofo_mlx.limits import notes
+from yofo_mlx.progress import Progress
 from yofo_mlx.prompts import asked_of, prompts_of
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.scores import TaskScores
@@ -36,6 +38,29 @@ class Protected:
             yield message, "another end in template.output would leave them as they are"
 
 
+PROCESS_BYTES = 150_000_000  # Python, MLX, mlx-lm and a tokenizer, measured on Linux
+READING_BYTES = 350  # an example takes while it is read: its place, its fields, its place in lists
+
+
+@dataclass(frozen=True)
+class DataSize:
+    """Bytes that a run's data take in the process."""
+
+    examples: int
+    texts: int
+    tokens: int
+
+    @property
+    def nbytes(self) -> int:
+        """All of it, what reading leaves behind included."""
+        return self.texts + self.tokens + READING_BYTES * self.examples
+
+    def as_dict(self) -> dict[str, float]:
+        """Return it as a part of what `yofo plan --json` prints."""
+        figures = {"data_gb": self.nbytes, "texts_gb": self.texts, "tokens_gb": self.tokens}
+        return {"examples": self.examples} | {k: round(v / 1e9, 6) for k, v in figures.items()}
+
+
 @dataclass(frozen=True)
 class Workload:
     """The data side of a run."""
@@ -50,6 +75,14 @@ class Workload:
     def held_out(self) -> list[TaskEntry]:
         """Tasks that are only evaluated."""
         return [entry for entry in self.entries if entry.role == "held_out"]
+
+    def size(self) -> DataSize:
+        """Return what the examples take in memory."""
+        tasks = [entry.task for entry in self.entries]
+        examples = [e for task in tasks for e in (*task.train, *task.valid, *task.test)]
+        texts = sum(getsizeof(e) + getsizeof(e.input) + getsizeof(e.output) for e in examples)
+        tokens = sum(pool.demonstrations.nbytes for pool in self.pools)
+        return DataSize(len(examples), texts, tokens)
 
     def warnings(self, recipe: Recipe) -> Iterator[tuple[str, str]]:
         """Yield what the user should know before a run, as message and hint."""
@@ -114,14 +147,20 @@ class Workload:
 
 def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) -> Workload:
     """Tokenise the training tasks and set the sampler up."""
+    trained = [entry for entry in entries if entry.role == "train"]
+    total = sum(len(entry.task.train) for entry in trained)
     pools, protected = [], Protected()
-    for entry in entries:
-        task = entry.task
-        segmenter = Segmenter(tokenizer, recipe.template, task.instruction)
-        if entry.role == "train":
-            limit = recipe.episodes.max_tokens
-            pools.append(make_pool(task.name, task.train, segmenter, limit, entry.weight))
-        protected += count_protected(segmenter, task)
+    with Progress("tokenising, examples", total) as progress:
+        for entry in entries:
+            task = entry.task
+            segmenter = Segmenter(tokenizer, recipe.template, task.instruction)
+            if entry.role == "train":
+                limit = recipe.episodes.max_tokens
+                pool = make_pool(
+                    task.name, task.train, segmenter, limit, entry.weight, progress.tick
+                )
+                pools.append(pool)
+            protected += count_protected(segmenter, task)
     sampler = Sampler(pools, recipe.episodes, recipe.seed)
     return Workload(list(entries), pools, sampler, tokenizer, protected)
 

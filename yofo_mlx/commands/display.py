@@ -124,7 +124,8 @@ class LiveDisplay:
                 numbers=printable(numbers(event)),
             )
         elif kind == "progress":
-            words = printable(f"{event['phase']} {event['done']}/{event['total']}")
+            of = f"/{event['total']}" if event["total"] else ""
+            words = printable(f"{event['phase']} {event['done']}{of}")
             self._progress.update(self._task, description=words)
         elif line := describe(event):
             self._progress.console.print(line, markup=False)

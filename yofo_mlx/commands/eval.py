@@ -8,16 +8,21 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import mlx.core as mx
+
 from yofo_mlx import evaluations, runs
 from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, load_adapter
+from yofo_mlx.commands.background import find_planner
 from yofo_mlx.commands.train import load_trained
 from yofo_mlx.environment import describe
 from yofo_mlx.errors import ExitCode, RecipeError, RunError
 from yofo_mlx.evaluate import evaluate_entry
+from yofo_mlx.evaluation_plan import most_asked, plan_evaluation, refused
 from yofo_mlx.evaluations import Content, EvaluationFile
 from yofo_mlx.events import figure, finite
 from yofo_mlx.files import digest
 from yofo_mlx.models import Base
+from yofo_mlx.plan import LEAST_CACHE
 from yofo_mlx.prompting.fingerprint import model_fingerprint
 from yofo_mlx.prompts import prompts_of
 from yofo_mlx.recipe import Recipe
@@ -51,11 +56,12 @@ def evaluate_run(
     recipe, base, workload = load_trained(run, overrides)
     entries = _choose(workload.held_out, only)
     _check_measurable(base, recipe, entries)
+    at_once = _copies(recipe, base, entries)
     with tempfile.TemporaryDirectory() as folder:
         adapter = _copy_adapter(run, Path(folder))  # a trainer may put a better one in its place
         asked = _asked(run, recipe, base, entries, adapter)
         kept = evaluations.begin(run, asked, full=not only and not overrides)
-        _measure(kept, run, base, recipe, entries, adapter)
+        _measure(kept, run, base, recipe, entries, adapter, at_once)
     path = picture or kept.path.with_suffix(PICTURES[0])
     draw(kept.content, path)
     print(json.dumps(finite(kept.content)) if as_json else table(kept.content))
@@ -70,6 +76,7 @@ def _measure(
     recipe: Recipe,
     entries: list[TaskEntry],
     adapter: Path,
+    at_once: int | None,
 ) -> None:
     """Measure what is not kept yet, without and then with the adapter."""
     try:
@@ -79,7 +86,7 @@ def _measure(
             left = [entry for entry in entries if not kept.has(model, entry.task.name)]
             if len(left) < len(entries):
                 say(f"{model}: {len(entries) - len(left)} of {len(entries)} tasks are kept already")
-            for scores in _each(base, recipe, left, model):
+            for scores in _each(base, recipe, left, model, at_once):
                 kept.add(model, scores)
         kept.finish()
     except KeyboardInterrupt:
@@ -87,16 +94,34 @@ def _measure(
         raise
 
 
+def _copies(recipe: Recipe, base: Base, entries: list[TaskEntry]) -> int | None:
+    """Return how many queries there is memory for at once; refuse what has none for a single one.
+
+    None where the model's sizes are not known.
+    """
+    planner = find_planner(recipe)
+    asked = most_asked(recipe, entries, base.tokenizer)
+    if planner is None or asked is None:
+        return None
+    plan = plan_evaluation(planner, asked)
+    if refusal := refused(plan, planner.limit):
+        raise refusal
+    mx.set_cache_limit(max(plan.work, LEAST_CACHE))  # what one group frees, the next one takes
+    return plan.copies
+
+
 def measure(base: Base, recipe: Recipe, entries: list[TaskEntry], what: str) -> list[TaskScores]:
     """Measure every task with the model as it is."""
     return list(_each(base, recipe, entries, what))
 
 
-def _each(base: Base, recipe: Recipe, entries: list[TaskEntry], what: str) -> Iterator[TaskScores]:
+def _each(
+    base: Base, recipe: Recipe, entries: list[TaskEntry], what: str, at_once: int | None = None
+) -> Iterator[TaskScores]:
     base.model.eval()
     for number, entry in enumerate(entries, 1):
         _talk(f"\r{what}: task {number} of {len(entries)}")
-        yield evaluate_entry(base, recipe, entry)
+        yield evaluate_entry(base, recipe, entry, at_once=at_once)
     _talk("\n")
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -23,6 +24,7 @@ from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.models import Base, load_base
 from yofo_mlx.plan import Planner, describe_plan
+from yofo_mlx.progress import Seldom, listening
 from yofo_mlx.prompting.fingerprint import changed_model
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
@@ -102,7 +104,7 @@ def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -
     writer = EventWriter(run.events_path)
     try:
         writer.write("loading", process=os.getpid())
-        with stop.at_once():
+        with stop.at_once(), listening(Seldom(partial(_tell_reading, writer))):
             return _load(recipe, force=force or fitted, info=info)
     except KeyboardInterrupt:
         writer.write("stopped", step=0, reason="interrupted while loading")
@@ -113,6 +115,10 @@ def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -
         raise
     finally:
         writer.close()
+
+
+def _tell_reading(writer: EventWriter, what: str, done: int, total: int) -> None:
+    writer.write("progress", step=0, done=done, total=total, phase=what)
 
 
 def _recipe_of(run: Run) -> tuple[Recipe, list[Note]]:

@@ -15,6 +15,7 @@ import mlx.core as mx
 
 from yofo_mlx.longcontext.layer_cache import KeyValues
 from yofo_mlx.longcontext.tiles import attend
+from yofo_mlx.peak import growth_of
 
 native = mx.fast.scaled_dot_product_attention
 Kept = tuple[mx.array, mx.array]
@@ -97,10 +98,7 @@ def _native_peak(queries: int, keys: int, width: int, value_width: int, dtype: m
     shapes = [(1, 1, queries, width), (1, 1, keys, width), (1, 1, keys, value_width)]
     arrays = [mx.zeros(shape, dtype) for shape in shapes]
     mx.eval(arrays)
-    before = mx.get_active_memory()
-    mx.reset_peak_memory()
-    mx.eval(mx.grad(loss, argnums=(0, 1, 2))(*arrays))
-    return int(mx.get_peak_memory() - before)
+    return growth_of(lambda: mx.eval(mx.grad(loss, argnums=(0, 1, 2))(*arrays)))
 
 
 @contextmanager

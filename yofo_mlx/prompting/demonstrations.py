@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from yofo_mlx import launch, runs
+from yofo_mlx import runs
 from yofo_mlx.errors import DataError
 from yofo_mlx.prompting import forms
 from yofo_mlx.recipe import TaskSource
@@ -22,6 +22,7 @@ from yofo_mlx.tasks.rows import Row, as_row
 from yofo_mlx.tasks.sources import Loaded
 from yofo_mlx.tasks.task import Example
 from yofo_mlx.text import reason, shorten
+from yofo_mlx.trained import trained
 
 _HEAD = 20  # rows that show whether a task's columns are there
 _ONE_ROW = ""  # in place of a suffix: one JSON object, on however many lines
@@ -74,7 +75,7 @@ def style_of(run: str | None) -> Style:
     """Return how the tasks that a run was trained on become demonstrations."""
     if run is None:
         return Style()
-    recipe, _ = launch.run_recipe(runs.find(run))
+    recipe = trained(runs.find(run)).recipe
     return Style(tuple(task for task in recipe.tasks if not task.source.startswith("tiny:")))
 
 

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from yofo_mlx.errors import DataError
+from yofo_mlx.progress import counted
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.columns import Columns, Item, choose_columns
@@ -197,7 +198,7 @@ def _items_of(
         head = list(islice(rows, _HEAD))
         loaded.columns = _choose(loaded.source, head, known, problems)
         rows = chain(head, rows) if loaded.columns else iter(())
-    for row in rows:
+    for row in counted(rows, f"reading {piece.file.shown}, rows"):
         try:
             if loaded.columns:
                 yield loaded.columns.item(row)

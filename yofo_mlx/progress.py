@@ -1,0 +1,121 @@
+"""How far long reading is, for whoever listens: the command line on stderr, a run in its events."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Protocol, Self, TypeVar
+
+from yofo_mlx.talk import say
+from yofo_mlx.text import shorten
+
+EVERY_S = 0.2
+LINE_EVERY_S = 10.0  # where lines stay: a pipe, a file, an event stream
+_WIDTH = 60  # of a line that is written over
+
+Thing = TypeVar("Thing")
+
+
+class Listener(Protocol):
+    """Who wants to know."""
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Hear how many of how many are done; a total of 0 is not known."""
+
+    def end(self) -> None:
+        """Hear that all of it is."""
+
+
+_listeners: list[Listener] = []
+
+
+class Progress:
+    """Counts what is done, and now and then tells the listeners."""
+
+    def __init__(self, what: str, total: int = 0) -> None:
+        self._what, self._total, self._done = what, total, 0
+        self._due = time.monotonic() + EVERY_S
+
+    def tick(self) -> None:
+        """Count one more."""
+        self._done += 1
+        if _listeners and (now := time.monotonic()) >= self._due:
+            self._due = now + EVERY_S
+            for listener in _listeners:
+                listener.tell(self._what, self._done, self._total)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for listener in _listeners:
+            listener.end()
+
+
+def counted(things: Iterable[Thing], what: str) -> Iterator[Thing]:
+    """Yield things, and tell how many there were so far."""
+    with Progress(what) as progress:
+        for thing in things:
+            progress.tick()
+            yield thing
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Tell a listener, too, while the block runs."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def on_stderr() -> AbstractContextManager[None]:
+    """Tell on stderr while the block runs."""
+    return listening(_OneLine() if sys.stderr.isatty() else Seldom(_say))
+
+
+class Seldom:
+    """Hands on what is told every ten seconds, after the first ten."""
+
+    def __init__(self, tell: Callable[[str, int, int], None]) -> None:
+        self._tell = tell
+        self._due = time.monotonic() + LINE_EVERY_S
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Hand it on, if it is time."""
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + LINE_EVERY_S
+            self._tell(what, done, total)
+
+    def end(self) -> None:
+        """Do nothing: lines stay."""
+
+
+class _OneLine:
+    """One line of a terminal, written over and gone at the end."""
+
+    _shown = False
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        self._shown = True
+        _write(shorten(_words(what, done, total), _WIDTH))
+
+    def end(self) -> None:
+        if self._shown:
+            _write("")
+        self._shown = False
+
+
+def _write(line: str) -> None:
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"\r{line:<{_WIDTH}}\r")
+        sys.stderr.flush()
+
+
+def _say(what: str, done: int, total: int) -> None:
+    say(shorten(_words(what, done, total), 300))
+
+
+def _words(what: str, done: int, total: int) -> str:
+    return f"{what}: {done:,} of {total:,}" if total else f"{what}: {done:,}"
