@@ -5,12 +5,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import pytest
 from chat_shapes import SHAPES, Shape, build
+from fakes import letters_task, random_llama
+from mlx_lm.models.cache import make_prompt_cache
 from transformers.utils import chat_template_utils
 
-from yofo_mlx.recipe import Template
+from yofo_mlx.episodes import Demonstration
+from yofo_mlx.evaluate import Query, compare, evaluate_task
+from yofo_mlx.recipe import Evaluation, Template
 from yofo_mlx.segments import Segmenter
+from yofo_mlx.tasks.task import Example
 
 PAIRS = [("is it so", "yes"), ("and im so", "no, ye two\nlines"), ("last", "y")]
 
@@ -121,6 +127,42 @@ def test_names_of_special_tokens_change_nothing(name: str) -> None:
     one, other = (Segmenter(t, Template(), "Do it.") for t in (with_names, without))
     assert joined(one, PAIRS) == joined(other, PAIRS)
     assert one.stops == other.stops
+
+
+def test_base_models_are_measured_alike_with_and_without_names() -> None:
+    """turn-end-not-named: the accuracy of the same weights does not depend on names."""
+    shape = SHAPES["qwen 2.5"]
+    model = random_llama(vocab=300)
+    found = []
+    for named in (True, False):
+        segmenter = Segmenter(build(shape, named=named), Template())
+        settings = Evaluation(shots=(0, 2), queries=4)
+        found.append(
+            list(evaluate_task(model, segmenter, letters_task(), settings, max_tokens=400, seed=0))
+        )
+    assert found[0] == found[1]
+
+
+def test_an_answer_is_right_with_whichever_end_the_model_has() -> None:
+    """gpt-oss writes <|end|> between turns and <|return|> after the last one."""
+    tokenizer = build(SHAPES["gpt-oss"])
+    model = random_llama(vocab=len(tokenizer))
+    segmenter = Segmenter(tokenizer, Template())
+    ends = [tokenizer.convert_tokens_to_ids(text) for text in ("<|end|>", "<|return|>")]
+    assert set(ends) <= segmenter.stops
+    question = segmenter.opening + segmenter.question("is it so", first=True)
+    greedy = int(model(mx.array([question]))[0, -1].argmax().item())
+
+    def right(expected: int, stops: set[int]) -> float:
+        query = Query(Example("", ""), Demonstration(question, question, [expected]))
+        cache = make_prompt_cache(model)
+        ((score, _),) = compare(model, cache, [query], first=True, stops=stops)
+        return score
+
+    assert right(greedy, set()) == 1.0
+    assert right(ends[0], set(ends)) == 0.0
+    assert right(ends[0], {*ends, greedy}) == 1.0
+    assert right(question[0], {*ends, greedy}) == 0.0
 
 
 @pytest.mark.parametrize("legacy", [False, True])

@@ -96,6 +96,16 @@ def test_a_model_comes_from_the_hub_by_its_id(
     assert load_base("owner/tiny").path == found.path  # from the cache, the hub is gone
 
 
+@pytest.mark.parametrize("verb", ["show", "doctor"])
+def test_to_look_at_a_hub_models_text_its_weights_are_not_fetched(
+    hub: HubServer, yofo: Any, verb: str
+) -> None:
+    hub.add("model", "owner/tiny", files_of(TINY))
+    assert yofo(verb, "tiny", "--set", "model=owner/tiny")[0] == 0
+    assert any("config.json" in line for line in hub.log)
+    assert not any(".safetensors" in line for line in hub.log)
+
+
 def test_a_hub_model_that_does_not_exist_is_told(hub: HubServer) -> None:
     with pytest.raises(RecipeError, match="the hub has no model 'owner/nothing'"):
         load_base("owner/nothing")
