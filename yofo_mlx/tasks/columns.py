@@ -76,7 +76,7 @@ class Columns:
         question = self._fill(self.input, row.fields)
         values, is_list = self._answers(row.fields)
         answer = _checked(self.separator.join(values), self.output)
-        unused = self.shape.unused(row.fields) if self.shape else ()
+        unused = unused_fields(row.fields, self.shape.used) if self.shape else ()
         system = ""
         if self.shape and self.shape.instructs:
             _check_weight(row.fields)
@@ -121,6 +121,8 @@ class Columns:
         return labels, isinstance(value, list)
 
     def _classes(self, column: str) -> tuple[str, ...]:
+        if not self.class_names:
+            return ()
         return self.class_names.get(name_in(self.class_names, column) or column, ())
 
     def _fill(self, template: str, fields: dict[str, Any]) -> str:
@@ -256,7 +258,7 @@ def _name_of(value: str, names: tuple[str, ...]) -> str:
 
 def _checked(text: str, name: str) -> str:
     stripped = unify_lines(text).strip()
-    if not text_key(stripped):
+    if not stripped or (not stripped.isascii() and not text_key(stripped)):
         raise RowError(f"{name!r} gives no text" if _is_template(name) else f"`{name}` is empty")
     if not stripped.isascii() and _SURROGATE.search(stripped):
         reason = f"`{name}` holds half of a character (a lone surrogate)"

@@ -114,6 +114,7 @@ def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskE
 def _task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
     source = loaded.source
     train, valid, test = (_once(loaded.items.get(split, [])) for split in SPLITS)
+    repeated = sum(1 for _ in loaded.all_items()) - len(train) - len(valid) - len(test)
     shown = {text_key(example.input) for example in valid + test}
     clean = [example for example in train if text_key(example.input) not in shown]
     draw = random.Random(f"{seed}/{loaded.name}")
@@ -129,12 +130,10 @@ def _task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
         instruction=loaded.instruction,
         labels=source.labels or _labels(loaded),
     )
-    return task, tuple(_notes(loaded, len(train) - len(clean)))
+    return task, tuple(_notes(loaded, repeated, len(train) - len(clean)))
 
 
-def _notes(loaded: Loaded, leaking: int) -> Iterator[str]:
-    items = sum(1 for _ in loaded.all_items())
-    unique = sum(len(_once(of_split)) for of_split in loaded.items.values())
+def _notes(loaded: Loaded, repeated: int, leaking: int) -> Iterator[str]:
     if loaded.selection:
         yield f"{loaded.name}: {loaded.selection}"
     dropped = Counter(problem.kind for problem in loaded.problems)
@@ -144,8 +143,8 @@ def _notes(loaded: Loaded, leaking: int) -> Iterator[str]:
         yield f"{loaded.name}: {more:,} more rows left out for other reasons"
     for remark in loaded.remarks:
         yield f"{loaded.name}: {remark.message}"
-    if items > unique:
-        yield f"{loaded.name}: {items - unique:,} repeated rows used once"
+    if repeated:
+        yield f"{loaded.name}: {repeated:,} repeated rows used once"
     if leaking:
         yield f"{loaded.name}: {leaking:,} train rows left out, their inputs are in valid or test"
 

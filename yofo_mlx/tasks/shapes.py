@@ -1,8 +1,9 @@
 """Row shapes in common use, and the columns they stand for."""
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from yofo_mlx.tasks.fields import is_blank, name_in
@@ -27,15 +28,16 @@ class Shape:
     instructs: bool = False
     """Its own tools read a system text and earlier turns in such rows."""
 
-    def unused(self, fields: dict[str, Any]) -> tuple[str, ...]:
-        """Return the fields of a row that say something and become no part of the example."""
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """Fields that have a part in the example."""
         templates = (self.input, self.output)
         paths = [path for text in templates for path in _FIELD.findall(text) or [text]]
-        used = {path.split(".")[0] for path in paths} | self.fields
-        return unused_fields(fields, used | {*SYSTEM, HISTORY} if self.instructs else used)
+        more = {*SYSTEM, HISTORY} if self.instructs else set()
+        return self.fields | {path.split(".")[0] for path in paths} | more
 
 
-def unused_fields(fields: dict[str, Any], used: set[str] | frozenset[str]) -> tuple[str, ...]:
+def unused_fields(fields: dict[str, Any], used: Set[str]) -> tuple[str, ...]:
     """Return fields that are not among the used ones, hold something, and name more than a row."""
     return _quoted(
         tuple(

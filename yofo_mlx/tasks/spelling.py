@@ -36,7 +36,9 @@ def unify_lines(text: str) -> str:
 def text_key(text: str) -> str:
     """Return what texts share that differ in spaces, line ends, Unicode form or the invisible."""
     if not text.isascii():
-        text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+        text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+    if text.isprintable() and "  " not in text:  # most texts; and none is kept twice
+        return text.strip(" ")
     return " ".join(text.split())
 
 
