@@ -158,7 +158,7 @@ def test_a_path_that_cannot_be_is_no_recipe_no_data_and_no_demonstrations(
     world: Path, name: str
 ) -> None:
     assert refused(lambda: find_recipe(name))
-    assert refused(lambda: demonstrations.read_file(Path(name)))
+    assert refused(lambda: demonstrations.read(name))
     load(world, toml_file(put(RECIPE, ("tasks", 1, "source"), name)))
     load(world, toml_file(put(RECIPE, ("model",), "/" + name)))
 

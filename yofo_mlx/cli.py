@@ -308,9 +308,7 @@ def show(
 def chat(
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id or `last`.")] = None,
     model: Annotated[str | None, typer.Option(help="Base model, where there is no run.")] = None,
-    demos: Annotated[
-        str | None, typer.Option(help="Demonstrations: a file, a folder, or a hub id.")
-    ] = None,
+    demos: Annotated[str | None, typer.Option(help="Demonstrations: file, folder, hub id.")] = None,
     input: Input = None,
     output: Output = None,
     records: Records = None,

@@ -293,7 +293,7 @@ class TaskSource(Section):
     splits: dict[Literal["train", "valid", "test"], str] | None = None
     """Name of each split at the source, such as `{train = "train", test = "validation"}`."""
     config: str | None = None
-    """Hub: configuration (subset) of the data set."""
+    """Configuration (subset) of a data set on the hub, or of a copy of one."""
     revision: str | None = None
     """Hub: branch, tag or commit."""
     limit: PositiveInt | None = None

@@ -14,7 +14,7 @@ from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Cancelled
-from yofo_mlx.text import printable
+from yofo_mlx.text import printable, shorten
 
 _NO_QUERY = {"text": "", "finish": "empty"}
 """What an empty line gives, so that lines stay side by side."""
@@ -61,7 +61,7 @@ def _parsed(name: str, style: Style) -> Parsed:
     if not parsed.examples:
         why = f": {parsed.problems[0]}" if parsed.problems else ""
         hint = "write lines such as `input -> output`, or say --input and --output"
-        raise DataError(f"{name} holds no demonstrations{why}", hint)
+        raise DataError(f"{shorten(name, 500)} holds no demonstrations{why}", hint)
     return parsed
 
 

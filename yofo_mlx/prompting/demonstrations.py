@@ -25,6 +25,7 @@ from yofo_mlx.text import reason, shorten
 from yofo_mlx.trained import trained
 
 _HEAD = 20  # rows that show whether a task's columns are there
+_TABLES = {"\t": "TSV", ",": "CSV", ";": "CSV with semicolons", "|": "CSV with bars"}
 _ONE_ROW = ""  # in place of a suffix: one JSON object, on however many lines
 _TEXT = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 
@@ -105,7 +106,7 @@ def read(name: str, style: Style | None = None, base: Path | None = None) -> Par
     if locate.is_pattern(name) and not (base / name).exists():
         paths = locate.matches(name, base)
         if not paths:
-            raise DataError(f"no file matches {name}", "check the pattern")
+            raise DataError(f"no file matches {shorten(name, 500)}", "check the pattern")
         return _joined([read(str(path), style, base) for path in paths])
     path = locate.find(name, base)
     if path is not None and path.is_file() and format_of(path.name) is None:
@@ -268,7 +269,7 @@ def _form_of_rows(text: str, style: Style) -> tuple[str, str] | None:
         return "a JSON list", ".json"
     if forms.block_names(text):
         return None
-    for delimiter, name in (("\t", "TSV"), (",", "CSV"), (";", "CSV with semicolons")):
+    for delimiter, name in _TABLES.items():
         header = text.lstrip("\n").split("\n")[0]
         if delimiter in header and _is_header(header.split(delimiter), style):
             return f"{name} with a header", ".tsv" if delimiter == "\t" else ".csv"

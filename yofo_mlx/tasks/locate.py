@@ -12,6 +12,7 @@ from yofo_mlx.tasks.layout import Listing
 from yofo_mlx.tasks.parquet import ClassNames
 from yofo_mlx.tasks.readers import DataFile, format_of
 from yofo_mlx.tasks.splits import SPLITS, Split
+from yofo_mlx.text import clip
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _GLOB = re.compile(r"[*?]")
@@ -90,22 +91,22 @@ def find(name: str, base: Path) -> Path | None:
     """Return the local path a source names; None if it is the id of a data set on the hub."""
     if not name.strip():
         raise DataError("a task has an empty `source`", "name a file, a folder or an id on the hub")
-    tried = _tried(name, base)
+    tried, shown = _tried(name, base), clip(name, 500)
     for candidate in tried:
         try:
             if candidate.is_file() or candidate.is_dir():
                 return candidate
             special = candidate.exists()
         except OSError as error:
-            raise DataError(f"cannot read {name}: {error.strerror}", "check the path") from error
+            raise DataError(f"cannot read {shown}: {error.strerror}", "check the path") from error
         if special:
-            raise DataError(f"neither a file nor a folder: {name}", "copy the data to a file")
+            raise DataError(f"neither a file nor a folder: {shown}", "copy the data to a file")
     if _HUB_ID.fullmatch(name) and not format_of(name):
         return None
     hint = "check the path" + ("" if "/" in name else "; ids on the hub have the form owner/name")
     if any(candidate.is_symlink() for candidate in tried):
-        raise DataError(f"a link that leads nowhere: {name}", hint)
-    raise DataError(f"no such file or folder: {name}", hint)
+        raise DataError(f"a link that leads nowhere: {shown}", hint)
+    raise DataError(f"no such file or folder: {shown}", hint)
 
 
 def _assigned(
