@@ -253,6 +253,11 @@ def test_a_folder_whose_name_is_not_utf_8_is_told_in_words(
         code, _, err = yofo(*verb, "mine.toml")
         assert code == 2 and "a path that is not UTF-8" in err and len(err.splitlines()) == 2
         assert "\x1b" not in err and "\udcff" not in err
+    code, _, err = yofo("plan", "tiny", "--set", "description=\udcff")
+    assert code == 2 and "a value is not UTF-8 text" in err
+    monkeypatch.setenv("YOFO_HOME", odd)
+    code, _, err = yofo("train", "tiny", "--detach")
+    assert code == 1 and "a path that is not UTF-8" in err and "\x1b" not in err
     assert not list(paths.runs().glob("*"))
 
 

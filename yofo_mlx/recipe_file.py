@@ -17,7 +17,7 @@ from yofo_mlx import paths
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.modelnames import EMBEDDED, is_path
 from yofo_mlx.recipe import Recipe
-from yofo_mlx.text import escaped, shorten
+from yofo_mlx.text import escaped, is_utf8, shorten
 
 # A recipe gives one of these; setting it takes the other one back.
 _EITHER = {"train.steps": "tokens", "train.tokens": "steps"}
@@ -109,13 +109,11 @@ def _absolute(name: str, starts: Sequence[Path]) -> str:
         found = starts[0] / name
     if found is None or name == EMBEDDED:
         return name
-    try:
-        (path := str(found.absolute())).encode()
-    except UnicodeEncodeError:
+    path = str(found.absolute())
+    if not is_utf8(path):
         raise RecipeError(
-            f"{found.absolute()}: no recipe can hold a path that is not UTF-8",
-            "rename its folder",
-        ) from None
+            f"{path}: no recipe can hold a path that is not UTF-8", "rename its folder"
+        )
     return path
 
 
@@ -194,7 +192,10 @@ def _day(value: object) -> str:
 def validate(data: dict[str, Any], place: str) -> Recipe:
     """Return the recipe in parsed TOML, or raise one error that lists every mistake."""
     try:
-        text = json.dumps(data, default=_day)  # JSON, since strict mode takes its lists for tuples
+        # JSON, since strict mode takes its lists for tuples
+        text = json.dumps(data, ensure_ascii=False, default=_day).encode()
+    except UnicodeEncodeError:
+        raise RecipeError(f"{place}: a value is not UTF-8 text", "write it in UTF-8") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise RecipeError(
             f"{place}: {error}", "recipes hold text, numbers, lists and days"

@@ -16,7 +16,7 @@ import stat
 import time
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import EventReader, figure, first_event, last_event
 from yofo_mlx.files import FULL, disk_error
 from yofo_mlx.runinfo import FORMAT, RunInfo
-from yofo_mlx.text import shorten
+from yofo_mlx.text import is_utf8, shorten
 
 FILES = "recipe.toml run.json events.jsonl past.jsonl console.log lock stop".split()
 Status = Literal["created", "running", "stopping", "finished", "stopped", "failed", "died"]
@@ -136,6 +136,11 @@ class Run:
 def create(name: str) -> Run:
     """Create a new run folder named after the time and `name`, numbered after all there are."""
     folder, stem = paths.runs(), f"{time.strftime('%Y%m%d-%H%M%S')}-{slug(name)}"
+    if not is_utf8(str(folder)):
+        raise RunError(
+            f"{folder}: MLX cannot write below a path that is not UTF-8",
+            "set YOFO_HOME to another folder",
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _one_at_a_time(folder):
@@ -176,7 +181,8 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Let nobody else number a run meanwhile."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with suppress(OSError):  # a network's disk may lock no folders
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

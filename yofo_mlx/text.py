@@ -28,6 +28,11 @@ def json_line(value: Any) -> str:
     return escaped(json.dumps(value))
 
 
+def is_utf8(text: str) -> bool:
+    """Tell whether UTF-8 can hold a text, such as a path; file systems take any bytes."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def shorten(text: str, width: int = 80) -> str:
     """Return `text` on one printable line of at most `width` characters."""
     return clip(printable(text[: width + 1]), width)
