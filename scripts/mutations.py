@@ -1,7 +1,8 @@
 """Small changes to Python source, one at a time: what a slip of the pen would do."""
 
 import ast
-import random
+import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -28,12 +29,20 @@ class Mutation:
 
 
 def mutants(source: str, count: int, seed: int) -> list[Mutation]:
-    """Return `count` different mutations of a module, drawn by a seed; fewer if it has fewer."""
-    number = sum(1 for _ in _sites(ast.parse(source)))
-    drawn = random.Random(seed).sample(range(number), number)
+    """Return `count` different mutations of a module, drawn by a seed; fewer if it has fewer.
+
+    Which ones depends on the changed statements themselves, so that most stay when others change.
+    """
+    seen: Counter[str] = Counter()
+    lots = []
+    lines = source.splitlines()
+    for number, (statement, node, _) in enumerate(_sites(ast.parse(source))):
+        place = f"{seed} {lines[statement.lineno - 1].strip()} {ast.unparse(node)}"
+        seen[place] += 1
+        lots.append((hashlib.sha256(f"{place} {seen[place]}".encode()).digest(), number))
     found: dict[str, Mutation] = {}
-    for site in drawn:
-        mutation = _mutate(source, site)
+    for _, number in sorted(lots):
+        mutation = _mutate(source, number)
         found.setdefault(mutation.source, mutation)
         if len(found) == count:
             break
@@ -119,20 +128,23 @@ def _changes(node: ast.AST) -> Iterator[Callable[[], str]]:
             yield _put(node, "values", node.values[:-1])
         case ast.UnaryOp(op=ast.Not()):
             yield _put(node, "operand", ast.UnaryOp(ast.Not(), node.operand))
-        case ast.UnaryOp(op=ast.USub()):
+        case ast.UnaryOp(op=ast.USub()) if not isinstance(node.operand, ast.Constant):
             yield _put(node, "op", ast.UAdd())
         case ast.IfExp():
             yield _put(node, "test", ast.UnaryOp(ast.Not(), node.test))
         case ast.Constant(value=bool() as value):
             yield _put(node, "value", not value)
-        case ast.Constant(value=int() | float() as value):
+        case ast.Constant(value=int() as value):
             yield _put(node, "value", value + 1)
+        case ast.Constant(value=float() as value):
+            yield _put(node, "value", value * 2 or 1.0)
         case ast.Call():
-            if isinstance(node.func, ast.Name) and node.func.id in NAMES:
-                yield _put(node, "func", ast.Name(NAMES[node.func.id], ast.Load()))
+            named = node.func.id if isinstance(node.func, ast.Name) else ""
+            if named in NAMES:
+                yield _put(node, "func", ast.Name(NAMES[named], ast.Load()))
             if node.keywords:
                 yield _put(node, "keywords", node.keywords[:-1])
-            if len(node.args) > 1:
+            if len(node.args) > 1 and named not in NAMES:  # they do not mind the order
                 yield _put(node, "args", [node.args[1], node.args[0], *node.args[2:]])
             if isinstance(node.func, ast.Attribute) and not node.args:
                 yield _become(node, node.func.value)

@@ -59,7 +59,7 @@ def test_mutants_change_what_matters_and_leave_words_and_types_alone() -> None:
         "print(total, sep='') -> print(total)",
         "min(total, -1) -> max(total, -1)",
         "sorted(rows) -> list(rows)",
-        "-1 -> +1",
+        "1 -> 2",
         "3 -> 4",
         "False -> True",
     ):

@@ -130,3 +130,9 @@ def test_accumulated_passes_weigh_by_their_targets() -> None:
     whole = make_batch(episodes(), Objective())
     expected = loss_and_gradients(model, whole)[0].item() / whole.denominator
     assert total / sum(batch.denominator for batch in batches) == pytest.approx(expected, rel=1e-5)
+
+
+def test_targets_have_no_gradient() -> None:
+    logits, targets = mx.random.normal((2, 5)), mx.array([3, 1])
+    _, gradients = mx.vjp(token_losses, [logits, targets], [mx.ones(2)])
+    assert gradients[1].tolist() == [0, 0]

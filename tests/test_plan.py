@@ -22,7 +22,16 @@ from known_models import MODELS, known_shape
 from yofo_mlx import machine
 from yofo_mlx.errors import FitError, RecipeError
 from yofo_mlx.longcontext import Dials
-from yofo_mlx.plan import Episodes, Planner, candidates, forecast, resident_bytes
+from yofo_mlx.plan import (
+    FLOAT,
+    SCORES,
+    Episodes,
+    Planner,
+    as_gb,
+    candidates,
+    forecast,
+    resident_bytes,
+)
 from yofo_mlx.recipe import Lora, Memory, Recipe
 from yofo_mlx.shape import model_shape, shape_of
 
@@ -62,6 +71,10 @@ def test_sizes_that_a_configuration_leaves_out_are_those_that_mlx_lm_fills_in() 
     shape = shape_of({"model_type": "gemma3", "text_config": text}, {}, Lora(), as_float32=False)
     assert (shape.heads, shape.kv_heads, shape.head_dim) == (8, 4, 256)
     assert (shape.vocabulary, shape.context, shape.fitted) == (262208, 32768, False)
+
+
+def test_gb_are_a_thousand_million_bytes() -> None:
+    assert (as_gb(1_234_567_890), as_gb(499)) == (1.234568, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -105,11 +118,27 @@ def test_what_is_planned_is_the_first_way_that_fits_or_the_thinnest(
         assert planner.longest(_recipe(tokens)) < tokens
 
 
+def test_a_model_with_attention_of_its_own_is_counted_with_whole_rows_of_scores() -> None:
+    shape = replace(known_shape(MISTRAL), own_attention=True, fitted=False)
+    works = [forecast(shape, Episodes(2, n, 64), Dials(128, 4)).work for n in (2**14, 2**15)]
+    assert works[1] - works[0] == SCORES * 2 * shape.heads * 128 * 2**14 * FLOAT
+
+
 def test_a_longer_episode_never_needs_less() -> None:
     shape = known_shape(MISTRAL)
     for dials in (None, Dials(512, 4), Dials(512, 32)):
         needs = [forecast(shape, Episodes(1, n, n // 8), dials).total for n in (512, 4096, 32768)]
         assert needs == sorted(needs)
+
+
+@pytest.mark.parametrize(("trained", "thinnest"), [(1, 1), (4, 2), (5, 3), (16, 4), (32, 6)])
+def test_no_group_of_layers_thinner_than_the_root_of_their_number_is_tried(
+    trained: int, thinnest: int
+) -> None:
+    shape = replace(known_shape(MISTRAL), trained=trained)
+    ways = candidates(shape, Memory(method="chunked"), 400)
+    stashes = [trained, *range(1, thinnest + 1)]
+    assert ways == [Dials(chunk, stash) for stash in stashes for chunk in (256, 128)]
 
 
 def test_a_recipe_pins_what_it_names() -> None:

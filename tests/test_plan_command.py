@@ -17,7 +17,9 @@ from yofo_mlx import child, runs, volume
 from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.headers import Tensor, model_tensors
 from yofo_mlx.models import load_base, model_path
+from yofo_mlx.plan import make_planner
 from yofo_mlx.probe import spread
+from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.volume import Draw
 
 TINY = model_path("tiny")
@@ -317,6 +319,14 @@ def test_of_a_model_that_was_downloaded_nothing_more_is_fetched(
     assert not [line for line in hub.log if "/resolve/" in line]
     hub.close()
     assert forecast('model="owner/model"') == before
+
+
+def test_a_planner_asks_the_hub_for_no_weights(hub: HubServer) -> None:
+    hub.add("model", "owner/model", files_of(TINY))
+    planner = make_planner(load_recipe(Path("small.toml"), ["model=owner/model"]))
+    assert planner.shape.parameters == 1_168_768
+    whole = [line for line in hub.log if line.startswith("GET") and "bytes=" not in line]
+    assert not [line for line in whole if ".safetensors" in line]
 
 
 def test_small_files_alone_are_no_model_when_the_hub_is_gone(hub: HubServer, yofo: Any) -> None:
