@@ -23,10 +23,11 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from yofo_mlx.batches import make_batch
 from yofo_mlx.episodes import Demonstration, Episode
-from yofo_mlx.evaluate import Prompt, Query, compare, growing_prefix
+from yofo_mlx.evaluate import compare, growing_prefix
 from yofo_mlx.evaluation_plan import Asked, plan_validation
 from yofo_mlx.longcontext import Dials, loss_and_gradients
 from yofo_mlx.plan import Episodes, Planner, forecast
+from yofo_mlx.prompts import Prompts, Query
 from yofo_mlx.recipe import Lora, Memory, Objective
 from yofo_mlx.shape import Tensor, shape_of
 from yofo_mlx.tasks.task import Example
@@ -75,12 +76,12 @@ def measured_and_forecast_validation(
         return Demonstration(tokens[:-answer], tokens[:-answer], tokens[-answer:])
 
     asked = [Query(Example("", ""), demonstration(query)) for _ in range(queries)]
-    shown = Prompt([], [demonstration(prompt)], asked)
+    shown = Prompts([], [[demonstration(prompt)]], asked, (1,), prompt + query)
     mx.eval(model.parameters())
     mx.clear_cache()
     before = mx.get_active_memory()
     mx.reset_peak_memory()
-    for _, cache in growing_prefix(model, shown, [1], prompt + query):
+    for _, _, cache in growing_prefix(model, shown, 0):
         compare(model, cache, asked, first=False, at_once=queries)
     peak = mx.get_peak_memory() - before
     planner = Planner(shape, Memory(), 10**15)

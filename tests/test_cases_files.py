@@ -172,8 +172,8 @@ def test_lists_by_split_are_found_in_a_compressed_file_too(tmp_path: Path, packe
         ("wide.csv", "text,label\na,b\n".encode("utf-16"), "UTF-16"),
         ("wide.tsv", "text\tlabel\na\tb\n".encode("utf-16-le"), "UTF-16LE"),
         ("wider.jsonl", '{"text": "a", "label": "b"}\n'.encode("utf-32"), "UTF-32"),
-        ("rows.csv.gz", gzip.compress("text,label\n".encode("utf-16")), "UTF-16"),
-        ("rows.parquet", gzip.compress(b"PAR1"), "gzip"),
+        ("rows.csv.gz", gzip.compress("text,label\n".encode("utf-16"), mtime=0), "UTF-16"),
+        ("rows.parquet", gzip.compress(b"PAR1", mtime=0), "gzip"),
         ("rows.tsv", b"\xfd7zXZ\x00" + bytes(20), "xz"),
     ],
 )
