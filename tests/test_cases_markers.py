@@ -127,6 +127,8 @@ def test_a_run_resumed_on_another_day_ends_as_if_it_had_not_stopped(
     assert yofo("resume", str(run.path))[0] == 0
     assert weights.read_bytes() == whole
     cache_file.load(saved, *prefix_and_print(run))
+    alone = find_source(None, "model", str(run.adapter_path))
+    assert alone.template.date == "2026-05-05"  # the adapter knows it too
 
 
 def saved_cache(run: Run) -> Path:

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from yofo_mlx.arrays import load_arrays, save_arrays
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.recipe import Lora
+from yofo_mlx.recipe import Lora, Template
 from yofo_mlx.text import reason
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapters.safetensors"
+TEMPLATE_FILE = "yofo_template.json"
 
 
 def check_adapter(model: Any, lora: Lora) -> None:
@@ -63,8 +64,10 @@ def parameters(lora: Lora) -> dict[str, Any]:
     return values | ({"keys": list(lora.keys)} if lora.keys else {})
 
 
-def save_adapter(folder: Path, model: Any, lora: Lora, base: str) -> None:
-    """Write the adapter on `model` into an existing folder."""
+def save_adapter(
+    folder: Path, model: Any, lora: Lora, base: str, template: Template | None = None
+) -> None:
+    """Write the adapter on `model`, and the template it was trained with, into a folder."""
     save_arrays(folder / WEIGHTS_FILE, adapter_weights(model))
     config = {
         "model": base,
@@ -73,6 +76,22 @@ def save_adapter(folder: Path, model: Any, lora: Lora, base: str) -> None:
         "lora_parameters": parameters(lora),
     }
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    if template:
+        text = template.model_dump_json(indent=2)
+        (folder / TEMPLATE_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def adapter_template(folder: Path) -> Template:
+    """Return the template that an adapter was trained with; the default where none is kept."""
+    path = folder / TEMPLATE_FILE
+    if not path.is_file():
+        return Template()
+    try:
+        return Template.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path} is not a template: {reason(error)}", "remove it to go by the default"
+        ) from error
 
 
 def load_adapter(model: Any, folder: Path) -> None:

@@ -59,7 +59,7 @@ def save_checkpoint(
             run.checkpoints_path.mkdir()
             sync_folder(run.path)
         with new_folder(path) as folder:
-            save_adapter(folder, model, recipe.lora, recipe.model)
+            save_adapter(folder, model, recipe.lora, recipe.model, recipe.template)
             arrays = dict(tree_flatten({STATE: optimizer.state}))
             save_arrays(folder / OPTIMIZER_FILE, arrays)
             sums = {name: digest(folder / name) for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
@@ -169,7 +169,7 @@ def keep_best(run: Run, model: Any, recipe: Recipe) -> None:
     def write() -> None:
         if not run.adapter_path.exists():
             with new_folder(run.adapter_path) as folder:
-                save_adapter(folder, model, recipe.lora, recipe.model)
+                save_adapter(folder, model, recipe.lora, recipe.model, recipe.template)
             return
         with replacing(run.adapter_path / WEIGHTS_FILE) as temporary:  # its config stays the same
             save_arrays(temporary, adapter_weights(model))

@@ -68,12 +68,13 @@ class Segmenter:
         self.opening: list[int] = begin + self._encode(
             frame.opening, self._clean(instruction), frame.after_instruction, after=""
         )
-        self._opening_text = frame.opening + frame.instruction + frame.after_instruction
+        # Of the instruction one letter is enough: what it ends with is no marker.
+        self._opening_text = frame.opening + frame.instruction[-1:] + frame.after_instruction
 
         if not self.is_complete(self.answer("x")):
             raise RecipeError(
                 f"the tokenizer loses what ends an answer: {frame.answer_end!r}",
-                "choose others in template.output: without them the model never learns to stop",
+                "choose another in template.output: without it the model never learns to stop",
             )
 
     @property

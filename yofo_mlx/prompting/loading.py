@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx import runs
-from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, load_adapter
+from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, adapter_template, load_adapter
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models import Base, load_base, model_path
 from yofo_mlx.recipe import Template
@@ -90,7 +90,8 @@ def find_source(run: str | None, model: str | None, adapter: str | None) -> Sour
     if run is None:
         if model is None:
             raise RecipeError("neither a run nor a model is named", "give one of them")
-        return Source(model_here(model), adapter=folder)
+        template = adapter_template(folder) if folder else Template()
+        return Source(model_here(model), adapter=folder, template=template)
     found = runs.find(run)
     recipe, notes = trained(found, [f"model={json.dumps(model)}"] if model else [])
     return Source(
