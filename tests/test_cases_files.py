@@ -212,15 +212,17 @@ def test_files_of_a_pattern_keep_what_tells_them_apart(tmp_path: Path) -> None:
     assert [entry.task.name for entry in entries] == ["tickets.2023", "tickets.2024"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8:strict", "latin-1", "ascii:strict"])
+@pytest.mark.parametrize("encoding", ["utf-8:strict"])
 def test_odd_bytes_in_a_pipe_are_told_and_lines_stay_side_by_side(
-    yofo_home: Path, encoding: str
+    tmp_path: Path, yofo_home: Path, encoding: str
 ) -> None:
     """pipe-of-odd-bytes: four lines in, four lines out, the second one's mistake in words."""
     queries = b"where is parcel 1\ncaf\xe9 ole\n\nwhere is parcel 2\n"
+    demos = tmp_path / "demos.txt"
+    demos.write_text("horse cow -> Anna\nplum pear -> Tom\n")  # answers are short then
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "YOFO_HOME": str(yofo_home)}
     done = subprocess.run(
-        [sys.executable, "-m", "yofo_mlx.cli", "chat", "--model", "tiny"],
+        [sys.executable, "-m", "yofo_mlx.cli", "chat", "--model", "tiny", "--demos", str(demos)],
         input=queries,
         capture_output=True,
         env=environment,

@@ -76,6 +76,19 @@ def test_glued_rows_are_seen_though_their_texts_hold_commas() -> None:
     assert len(found) == 4 and [problem.line for problem in wrong(problems)] == [6]
 
 
+def test_one_odd_row_hides_no_glue() -> None:
+    lines = [f"sentence {n},kind{n % 3}" for n in range(30)]
+    lines[4], lines[11], lines[20] = '"Ho,kind1', "odd one,once", 'Hi.",kind2'
+    found, problems = read("a.csv", "\n".join(["text,label", *lines]))
+    assert len(found) == 13 and [problem.line for problem in wrong(problems)] == [6]
+
+
+def test_glue_among_answers_of_every_kind_is_told() -> None:
+    inside = "".join(f"why {n},because {n}\n" for n in range(3))
+    text = f'question,answer\n"What, he said,so\n{inside}Who",me\nwhen,now\n'
+    assert [problem.line for problem in read("a.csv", text)[1]] == [2]
+
+
 def test_glue_without_labels_is_told_and_the_row_kept() -> None:
     found, problems = read("a.csv", 'question,answer\nwhy,since\n"what,this\nwho",me\n')
     assert len(found) == 2

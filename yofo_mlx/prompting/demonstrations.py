@@ -126,7 +126,7 @@ def _read_source(name: str, path: Path | None, style: Style, base: Path) -> Pars
     pieces, names = locate.pieces(source, base)
     tasks = own or [task for task in style.tasks if path and _holds(task, path, base)]
     within = [_at(task, name, "files", "splits", "config", "records") for task in tasks]
-    return _parsed(pieces["train"], names, source, replace(style, tasks=style.tasks), within)
+    return _parsed(pieces["train"], names, source, style, within)
 
 
 def _parsed(
@@ -146,7 +146,9 @@ def _parsed(
             keep = {"source": source.source, "records": source.records, "bad_rows": "drop"}
             source = chosen.model_copy(update=keep)
     loaded = sources.read_pieces(source, {"train": pieces}, names)
-    notes += [f"{remark}; {remark.hint}".lstrip(":") for remark in loaded.remarks]
+    for remark in loaded.remarks:  # of pasted text, the form says how it was read
+        if remark.path or not remark.is_remark:
+            notes.append(str(remark) if remark.path else remark.message)
     return Parsed(
         tuple(item.example for item in loaded.all_items()),
         tuple(Problem(one.line, one.message, one.path) for one in loaded.problems),

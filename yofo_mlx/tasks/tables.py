@@ -117,9 +117,10 @@ class _Habits:
             return None
         ends = [len(cells) > 1 and cells[-1] in self.lasts for cells in rows[:-1]]
         begins = [len(cells) > 1 and cells[0] in self.firsts for cells in rows[1:]]
-        if all(ends) or all(begins):
+        if 2 * max(sum(ends), sum(begins)) > len(ends):
             return "error"
-        return "warning" if any(ends + begins) or all(map(self._is_row, rows)) else None
+        whole_lines = rows[1:-1] or rows
+        return "warning" if any(ends + begins) or all(map(self._is_row, whole_lines)) else None
 
     def _is_row(self, cells: list[str]) -> bool:
         blank = not self.spaced and any(cell.startswith(" ") for cell in cells[1:])
