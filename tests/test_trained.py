@@ -112,7 +112,7 @@ def test_a_name_that_was_not_found_is_not_looked_up_again(
 
 def test_an_edited_recipe_is_told_and_not_used(folder: Path) -> None:
     run = made(folder, "tiny")
-    assert trained(run).notes == []
+    assert trained(run).notes == trained(run, ["lora.rank=3", "tasks.0.limit=5"]).notes == []
     edited = run.recipe_path.read_text().replace("{input} ->", "{input} =>")
     run.recipe_path.write_text(edited.replace('"tiny"', '"owner/other"'))
     recipe, notes = trained(run)

@@ -1,6 +1,7 @@
 """What a run trained: the one place that every later use of the run asks."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ def trained(run: Run, overrides: Sequence[str] = ()) -> Trained:
     That is in run.json, and the same wherever and whenever it is asked; recipe.toml is for people.
     """
     info = run.info()
-    data = dict(read_toml(run.recipe_path) if info.recipe is None else info.recipe)
+    data = read_toml(run.recipe_path) if info.recipe is None else deepcopy(info.recipe)
     given = {override.partition("=")[0].strip() for override in overrides}
     if "model" not in given:
         data |= _pinned(run, str(data.get("model")), info.model)

@@ -170,8 +170,14 @@ class DataScreen(Recovering):
         return muted("reading …")
 
     def _asked_for(self, row: Row) -> bool:
+        return self._source_of(row) in self._asked
+
+    def _source_of(self, row: Row | None) -> tuple[str, int] | None:
+        """Return which source a row is of; None while the table still shows another collection."""
         one = self._chosen
-        return one is not None and (one.key, one.sources.index(row.source)) in self._asked
+        if one is None or row is None or row.source not in one.sources:
+            return None
+        return one.key, one.sources.index(row.source)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer loading only for what lies on the hub."""
@@ -199,9 +205,9 @@ class DataScreen(Recovering):
 
     def action_load(self) -> None:
         """Fetch the selected source from the hub."""
-        row, chosen = self.query_one(DataTableOfSets).selected, self._chosen
-        if row is not None and chosen is not None:
-            self._asked.add((chosen.key, chosen.sources.index(row.source)))
+        source = self._source_of(self.query_one(DataTableOfSets).selected)
+        if source is not None:
+            self._asked.add(source)
             self._show()
             self._read_missing()
 
