@@ -194,7 +194,7 @@ def test_data_take_at_most_three_times_their_file() -> None:
 
 def test_the_whole_process_is_forecast(yofo: Any) -> None:
     found = planned(yofo)
-    parts = found["process_gb"] + found["data"]["data_gb"]
+    parts = found["process_gb"] + found["data"]["data_gb"] + found["kept_gb"]
     most = max(found["peak_gb"], found["validation"]["peak_gb"])
     assert found["resident_gb"] == pytest.approx(parts + most, abs=1e-5)
     _, out, _ = yofo("plan", "small.toml")

@@ -284,6 +284,7 @@ def _validate(trainer: Trainer) -> None:
     planned, state, model = trainer.validation, trainer.state, trainer.base.model
     recipe = as_planned(trainer.recipe, planned)
     entries = trainer.workload.valid_entries(recipe.evaluation.valid_tasks)
+    mx.clear_cache()  # what steps have freed is of other sizes than what this needs
     reset_peak()
     model.eval()
     scores: list[TaskScores] = []

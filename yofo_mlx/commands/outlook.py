@@ -81,6 +81,7 @@ def as_dict(outlook: Outlook) -> dict[str, Any]:
         "evaluation": _evaluation_dict(outlook.asking.evaluation),
         "data": outlook.data and outlook.data.as_dict(),
         "process_gb": as_gb(PROCESS_BYTES),
+        "kept_gb": as_gb(_kept(outlook)),
         "resident_gb": as_gb(_resident(outlook)),
         **asdict(outlook.volume),
         "seconds_per_step": per_step,
@@ -93,12 +94,20 @@ def _evaluation_dict(plan: EvaluationPlan | None) -> dict[str, Any] | None:
     return describe_evaluation(plan) if plan else None
 
 
+def _kept(outlook: Outlook) -> int:
+    """Return how much freed memory MLX may keep for reuse."""
+    validation = outlook.asking.validation
+    most = max(outlook.way.total, validation.total if validation else 0)
+    return min(outlook.planner.cache_bytes(outlook.way), most)
+
+
 def _resident(outlook: Outlook) -> int:
     """Return what the process of a training run takes in all, at its worst moment."""
     step = resident_bytes(outlook.planner.shape) + outlook.way.total
     validation = outlook.asking.validation
     data = outlook.data.nbytes if outlook.data else 0
-    return PROCESS_BYTES + data + max(step, validation.peak if validation else 0)
+    most = max(step, validation.peak if validation else 0)
+    return PROCESS_BYTES + data + most + _kept(outlook)
 
 
 def _limit_source(recipe: Recipe) -> str:
@@ -201,6 +210,7 @@ def _process_rows(outlook: Outlook) -> Iterator[Row]:
     if data := outlook.data:
         note = f"{data.examples:,} examples: texts {size(data.texts)}, tokens {size(data.tokens)}"
         yield "data", size(data.nbytes), note
+    yield "freed, kept", size(_kept(outlook)), "by MLX, to use again; at most"
     yield "in all", size(_resident(outlook)), "with the longest step or validation"
 
 
