@@ -121,6 +121,7 @@ def test_the_loss_is_taken_when_all_stashed_inputs_and_the_last_group_are_kept()
     way = forecast(shape, Episodes(1, tokens, 10**6), Dials(128, 3), native=True)
     assert [len(group) for group in groups(8, 3)] == [3, 2, 2, 1]
     assert way.kept == (3 + 1) * tokens * shape.hidden * shape.item
+    assert way.keys_values == 2 * tokens * shape.kv_heads * shape.head_dim * shape.item
 
 
 def test_freed_memory_of_a_step_is_held_as_far_as_the_limit_leaves_it() -> None:
