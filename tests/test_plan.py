@@ -124,6 +124,12 @@ def test_the_loss_is_taken_when_all_stashed_inputs_and_the_last_group_are_kept()
     assert way.keys_values == 2 * tokens * shape.kv_heads * shape.head_dim * shape.item
 
 
+def test_one_group_of_all_layers_keeps_an_input_for_each() -> None:
+    shape, tokens = known_shape(MISTRAL), 2048
+    way = forecast(shape, Episodes(1, tokens, 10), Dials(128, shape.trained), native=True)
+    assert way.kept == shape.trained * tokens * shape.hidden * shape.item
+
+
 def test_freed_memory_of_a_step_is_held_as_far_as_the_limit_leaves_it() -> None:
     shape, episodes = known_shape(MISTRAL), Episodes(1, 16384, 512)
     way = forecast(shape, episodes, None)
