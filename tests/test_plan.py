@@ -22,6 +22,7 @@ from known_models import MODELS, known_shape
 from yofo_mlx import machine
 from yofo_mlx.errors import FitError, RecipeError
 from yofo_mlx.longcontext import Dials
+from yofo_mlx.longcontext.dials import groups
 from yofo_mlx.plan import (
     FLOAT,
     SCORES,
@@ -122,6 +123,34 @@ def test_a_model_with_attention_of_its_own_is_counted_with_whole_rows_of_scores(
     shape = replace(known_shape(MISTRAL), own_attention=True, fitted=False)
     works = [forecast(shape, Episodes(2, n, 64), Dials(128, 4)).work for n in (2**14, 2**15)]
     assert works[1] - works[0] == SCORES * 2 * shape.heads * 128 * 2**14 * FLOAT
+
+
+def test_all_logits_of_a_plain_step_are_counted_twice() -> None:
+    shape = known_shape(MISTRAL)
+    works = [forecast(shape, Episodes(1, 4096, n), None).work for n in (100, 1100)]
+    assert works[1] - works[0] == 2 * 1000 * shape.vocabulary * FLOAT
+
+
+def test_the_loss_is_taken_when_all_stashed_inputs_and_the_last_group_are_kept() -> None:
+    shape, tokens = replace(known_shape(MISTRAL), trained=8), 2048
+    way = forecast(shape, Episodes(1, tokens, 10**6), Dials(128, 3), native=True)
+    assert [len(group) for group in groups(8, 3)] == [3, 2, 2, 1]
+    assert way.kept == (3 + 1) * tokens * shape.hidden * shape.item
+    assert way.keys_values == 2 * tokens * shape.kv_heads * shape.head_dim * shape.item
+
+
+def test_one_group_of_all_layers_keeps_an_input_for_each() -> None:
+    shape, tokens = known_shape(MISTRAL), 2048
+    way = forecast(shape, Episodes(1, tokens, 10), Dials(128, shape.trained), native=True)
+    assert way.kept == shape.trained * tokens * shape.hidden * shape.item
+
+
+def test_freed_memory_of_a_step_is_held_as_far_as_the_limit_leaves_it() -> None:
+    shape, episodes = known_shape(MISTRAL), Episodes(1, 16384, 512)
+    way = forecast(shape, episodes, None)
+    taken = resident_bytes(shape) + way.total
+    for left, held in ((10**12, way.total), (10**9, 10**9), (10**8, 2**28), (-(10**9), 2**28)):
+        assert Planner(shape, Memory(), taken + left).cache_bytes(way) == held
 
 
 def test_a_longer_episode_never_needs_less() -> None:
