@@ -22,10 +22,9 @@ steps = 1
 shots = [0, 1]
 queries = 2
 [[tasks]]
-source = "tiny:train"
+source = "trained.jsonl"
 [[tasks]]
-name = "apples"
-source = "."
+source = "apples"
 role = "held_out"
 family = "math"
 answer_after = "####"
@@ -43,10 +42,12 @@ def worked(crates: int, first: int) -> dict[str, str]:
 
 @pytest.fixture
 def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "apples").mkdir()
     for split, start in (("train", 0), ("test", 100)):
         rows = [worked(14, start + number) for number in range(6)]
         text = "".join(json.dumps(row) + "\n" for row in rows)
-        (tmp_path / f"{split}.jsonl").write_text(text)
+        (tmp_path / "apples" / f"{split}.jsonl").write_text(text)
+    (tmp_path / "trained.jsonl").write_text('{"input": "fork", "output": "a"}\n' * 2)
     (tmp_path / "recipe.toml").write_text(RECIPE)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "recipe.toml"
@@ -56,10 +57,10 @@ def test_a_limit_that_cuts_expected_answers_is_told_by_show_train_and_eval(
     yofo: Any, case: Path
 ) -> None:
     """answers-longer-than-the-limit: a perfect model would score 0, so N of M are told as cut."""
-    limit = ("--set", "evaluation.max_answer_tokens=128")
     words = "cut by evaluation.max_answer_tokens = 128"
-    _, _, err = yofo("show", case, *limit)
+    _, _, err = yofo("show", case, "--set", "evaluation.max_answer_tokens=128")
     assert words in err and "(apples: 2 of 2)" in err
+    limit, words = ("--set", "evaluation.max_answer_tokens=4"), words.replace("128", "4")
     code, _, err = yofo("train", case, *limit, "--set", "evaluation.valid_tasks=1")
     assert code == 0 and words in err
     run = runs.list_runs()[0]

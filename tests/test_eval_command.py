@@ -8,7 +8,10 @@ import pytest
 
 from yofo_mlx import evaluations, runs
 from yofo_mlx.commands import eval as command
+from yofo_mlx.errors import RecipeError
+from yofo_mlx.recipe import TaskSource
 from yofo_mlx.runs import Run
+from yofo_mlx.tasks.registry import load_tasks
 
 RECIPE = """
 model = "tiny"
@@ -23,7 +26,8 @@ shots = [0, 1]
 queries = 2
 valid_tasks = 1
 [[tasks]]
-source = "tiny:train"
+name = "trained"
+source = "trained.jsonl"
 [[tasks]]
 source = "banking77.jsonl"
 role = "held_out"
@@ -46,7 +50,7 @@ def run(yofo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     rows = [{"input": f"fork {n}", "output": "ab"[n % 2]} for n in range(12)]
     long = [{"input": "fork " * 90 + str(n), "output": "a"} for n in range(12)]
-    for name, some in (("banking77", rows), ("long", long)):
+    for name, some in (("trained", rows), ("banking77", rows), ("long", long)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in some))
     (tmp_path / "mine.toml").write_text(RECIPE)
     code, _, err = yofo("train", "mine.toml")
@@ -117,16 +121,20 @@ def test_an_interrupted_evaluation_keeps_what_it_measured_and_goes_on(
     assert (again["tasks"], again["metrics"]) == (found["tasks"], found["metrics"])
 
 
-def test_the_names_that_are_shown_are_taken_by_task(yofo: Any) -> None:
-    settings = ("train.steps=1", "episodes.max_tokens=64", "evaluation.valid_tasks=1")
-    few = ("evaluation.shots=[0]", "evaluation.queries=1")
-    every = [part for one in (*settings, *few) for part in ("--set", one)]
-    assert yofo("train", "tiny", *every)[0] == 0
-    code, out, _ = yofo("eval", "last", "--task", "new-topic", "--task", "new-spot-01")
-    assert code == 0
-    shown = [line.split()[0] for line in out.splitlines() if line.startswith("new-")]
-    assert shown == ["new-topic", "new-spot"]
-    for name in shown:
-        assert yofo("eval", "last", "--task", name)[0] == 0
-    code, _, err = yofo("eval", "last", "--task", "new")
-    assert code == 2 and "new-topic" in err
+def test_the_names_that_are_shown_are_taken_by_task() -> None:
+    source = TaskSource(source="tiny:held_out", role="held_out")
+    entries = load_tasks([source], 0, Path.cwd())
+
+    def chosen(*names: str) -> list[str]:
+        return [entry.task.name for entry in command._choose(entries, names)]
+
+    assert len(chosen()) == 40
+    assert chosen("new-topic") == [f"new-topic-{number:02}" for number in range(4)]
+    assert chosen("new-spot-01", "new-last") == [
+        "new-last-00",
+        "new-spot-01",
+        *(f"new-last-{number:02}" for number in (1, 2, 3)),
+    ]
+    with pytest.raises(RecipeError, match=r"no held-out task is called new$") as caught:
+        chosen("new")
+    assert "new-topic" in caught.value.hint
