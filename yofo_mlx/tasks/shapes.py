@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from yofo_mlx.tasks.fields import is_blank, name_in
+from yofo_mlx.tasks.fields import is_blank, name_in, number_in
 from yofo_mlx.tasks.spelling import name_key
 
 SYSTEM = ("system", "system_prompt")
@@ -46,7 +46,7 @@ def unused_fields(fields: dict[str, Any], used: Set[str]) -> tuple[str, ...]:
             if (key := name_key(name)) not in used
             and not _ROW_NAME.fullmatch(key)
             and not is_blank(value)
-            and not (key == WEIGHT and value in (1, "1"))  # as every row has without it
+            and not (key == WEIGHT and number_in(value) == 1)  # as every row has without it
         )
     )
 

@@ -11,7 +11,7 @@ from yofo_mlx.errors import DataError
 from yofo_mlx.progress import counted
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks import locate
-from yofo_mlx.tasks.columns import Columns, Item, choose_columns
+from yofo_mlx.tasks.columns import Columns, Item, choose_columns, names_of_numbers
 from yofo_mlx.tasks.families import guess_family
 from yofo_mlx.tasks.locate import Piece
 from yofo_mlx.tasks.parquet import ClassNames, class_names
@@ -212,7 +212,7 @@ def _chosen(
     """Yield the rows that are data, and that `where` takes."""
     source = loaded.source
     if source.output and source.labels:
-        names = {**names, source.output: source.labels}
+        names = {**names, source.output: names_of_numbers(source.labels)}
     for row in rows:
         again = header_again(row)
         if again:
