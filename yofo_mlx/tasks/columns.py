@@ -189,7 +189,9 @@ def choose_columns(
 
 def names_of_numbers(labels: tuple[str, ...]) -> tuple[str, ...]:
     """Return the labels a column's numbers stand for; none where labels are such numbers."""
-    own = any(name.isascii() and name.isdigit() and name != str(at) for at, name in enumerate(labels))
+    own = any(
+        name.isascii() and name.isdigit() and name != str(at) for at, name in enumerate(labels)
+    )
     return () if own else labels
 
 

@@ -50,7 +50,7 @@ def _rows(batches: Iterator[Any], form: str, shown: str, problems: list[Problem]
         reason = str(error).splitlines()[0].rstrip(".")
         place = Place(shown, number + 1 if number else 0, "record")
         message = f"not readable as {form}: {reason}"
-        problems.append(Problem(place, message, "fetch or write it again"))
+        problems.append(Problem(place, message, "fetch or write it again", ends_file=True))
 
 
 def _reader(source: Any) -> Any:

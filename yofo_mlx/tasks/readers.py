@@ -84,7 +84,11 @@ def read_rows(file: DataFile, problems: list[Problem], records: str | None = Non
             yield from readers[suffix]()
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
-        problems.append(Problem(Place(file.shown), f"cannot be read: {reason}", "check the file"))
+        problems.append(
+            Problem(
+                Place(file.shown), f"cannot be read: {reason}", "check the file", ends_file=True
+            )
+        )
 
 
 def _is_what_it_says(file: DataFile, suffix: str, problems: list[Problem]) -> bool:

@@ -44,6 +44,11 @@ class Loaded:
     """The recipe's instruction, with the system text that all rows share."""
     family: Family = "other"
 
+    @property
+    def passed(self) -> int:
+        """How many rows `where` has passed over."""
+        return self.selection.seen - self.selection.kept if self.selection else 0
+
     def all_items(self) -> Iterator[Item]:
         """Yield the examples of all splits."""
         for split in SPLITS:
@@ -96,7 +101,10 @@ def _settle(loaded: Loaded) -> None:
     loaded.problems = [problem for problem in loaded.problems if not problem.is_remark]
     there = any(loaded.items.values())
     if source.bad_rows == "drop" and there:
-        loaded.problems = [replace(problem, severity="warning") for problem in loaded.problems]
+        loaded.problems = [
+            problem if problem.ends_file else replace(problem, severity="warning")
+            for problem in loaded.problems
+        ]
     mistake = loaded.selection.mistake() if loaded.selection else None
     if mistake:
         loaded.problems.append(mistake.at(place))
@@ -184,8 +192,13 @@ def _names(paths: list[Path]) -> list[str]:
 def _items(pieces: list[Piece], loaded: Loaded, names: ClassNames) -> Iterator[Item]:
     for piece in pieces:
         problems: list[Problem] = []
+        passed = loaded.passed
         items = list(_items_of(piece, loaded, names, problems))
-        loaded.problems += problems if items else _say_once(problems)
+        if not items:
+            problems = _say_once(problems)
+            if loaded.passed == passed:  # else there are good rows, which `where` leaves out
+                problems = [replace(problem, ends_file=True) for problem in problems]
+        loaded.problems += problems
         yield from items
 
 

@@ -224,7 +224,8 @@ def _strict(reader: Any, lines: _Kept, table: Table, problems: list[Problem]) ->
             unclosed = "unexpected end of data" in str(error)
             message = "a quoted field never ends" if unclosed else f"not CSV: {error}"
             hint = 'a quote inside a quoted field is written twice: ""'
-            problems.append(Problem(Place(table.shown, line), message, hint))
+            place = Place(table.shown, line)
+            problems.append(Problem(place, message, hint, ends_file=unclosed))
             continue
         if cells:
             yield line, cells
