@@ -1,10 +1,13 @@
 """No file, no row and no part of one is left out without a word."""
 
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from yofo_mlx.errors import DataError
@@ -51,3 +54,24 @@ def test_a_bad_row_is_dropped_where_the_others_are_not_chosen(tmp_path: Path) ->
     where = {"output": ["a", "b"]}
     found = task(tmp_path, source="set", bad_rows="drop", where=where)
     assert len(found.train) + len(found.valid) == 9
+
+
+def columns_named_alike(name: str) -> bytes:
+    table = pa.table([["a"], ["x"], ["y"]], names=["input", "output", "output"])
+    sink = io.BytesIO()
+    if name.endswith(".parquet"):
+        pq.write_table(table, sink)
+    elif name.endswith(".arrow"):
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        row = '{"input": "a", "output": "x", "output": "y"}'
+        sink.write((row if name.endswith("l") else f"[{row}]").encode())
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet", "a.arrow"])
+def test_of_two_values_of_one_name_none_is_taken(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(columns_named_alike(name))
+    with pytest.raises(DataError, match="two (values|columns) are named `output`"):
+        task(tmp_path, source=name)

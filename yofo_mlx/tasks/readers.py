@@ -124,8 +124,10 @@ def _parse_lines(
         try:
             value = jsontext.parse(line)
         except jsontext.JsonError as error:
-            hint = "each line holds one JSON object"
-            problems.append(Problem(place, f"not JSON: {error.reason}", hint))
+            reason, hint = f"not JSON: {error.reason}", "each line holds one JSON object"
+            if error.hint:
+                reason, hint = error.reason, error.hint
+            problems.append(Problem(place, reason, hint))
             continue
         yield from as_row(value, place, problems)
 
