@@ -13,6 +13,7 @@ import pytest
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.tasks.sources import load
 from yofo_mlx.tasks.task import Task
 
 ROWS = [{"input": f"in {n}", "output": "ab"[n % 2]} for n in range(9)]
@@ -73,5 +74,82 @@ def columns_named_alike(name: str) -> bytes:
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.parquet", "a.arrow"])
 def test_of_two_values_of_one_name_none_is_taken(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(columns_named_alike(name))
-    with pytest.raises(DataError, match="two (values|columns) are named `output`"):
+    with pytest.raises(DataError, match=r"two (values|columns) are named `output`"):
         task(tmp_path, source=name)
+
+
+def remarks(base: Path, texts: dict[str, str], **keys: Any) -> tuple[int, list[str]]:
+    for name, text in texts.items():
+        (base / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / "set" / name).write_text(text)
+    [loaded] = load(TaskSource(source="set", **keys), base)
+    assert not loaded.problems
+    return len(list(loaded.all_items())), [str(remark) for remark in loaded.remarks]
+
+
+ALL = as_jsonl(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"more.jsonl": ALL}, ["set: not read: more.jsonl"]),
+        ({"test.jsonl.bz2": "BZh"}, ["set: not read: test.jsonl.bz2"]),
+        ({"valid.txt": "a\tb\n", "about.txt": "a"}, ["set: not read: valid.txt"]),
+        ({"de/train.jsonl": ALL, "fr/train.jsonl": ALL}, ["set: not read: de, fr"]),
+        ({"about.json": "{}", "LICENSE": ""}, ["set: not read: about.json"]),
+        ({"config.json": "{}", "notes.md": "", "scripts/run.py": ""}, []),
+    ],
+)
+def test_files_of_a_folder_that_are_not_read_are_told(
+    tmp_path: Path, more: dict[str, str], told: list[str]
+) -> None:
+    assert remarks(tmp_path, {"train.jsonl": ALL, **more}) == (9, told)
+
+
+def test_files_that_a_recipe_does_not_name_are_not_told(tmp_path: Path) -> None:
+    files = {"train.jsonl": ALL, "more.jsonl": ALL}
+    assert remarks(tmp_path, files, splits={"train": "more"}) == (9, [])
+    assert remarks(tmp_path, files, files={"train": "more.jsonl"}) == (9, [])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "rows"),
+    [
+        ("*.jsonl", 1),
+        ("**", 3),
+        ("**/*.jsonl", 3),
+        ("a/*", 1),
+        ("a/**", 2),
+        ("a/**/x.jsonl", 2),
+        ("[!b]/x.jsonl", 1),
+        ("[z-a]*.jsonl", None),
+        ("[a-c]/?.jsonl", 1),
+        ("a/x.jsonl", 1),
+    ],
+)
+def test_the_patterns_of_a_card_reach_into_folders_as_on_the_hub(
+    tmp_path: Path, pattern: str, rows: int | None
+) -> None:
+    card = f"---\nconfigs:\n- config_name: default\n  data_files: '{pattern}'\n---\n"
+    files = {name: as_jsonl(ROWS[:1]) for name in ("x.jsonl", "a/x.jsonl", "a/b/x.jsonl")}
+    if rows is None:
+        with pytest.raises(AssertionError, match="no data files"):
+            remarks(tmp_path, {"README.md": card, **files})
+    else:
+        assert remarks(tmp_path, {"README.md": card, **files}) == (rows, [])
+
+
+def test_a_split_of_a_card_without_files_is_told(tmp_path: Path) -> None:
+    card = """---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: train.jsonl
+  - split: test
+    path: test.jsonl.zst
+---
+"""
+    files = {"README.md": card, "train.jsonl": ALL, "test.jsonl.zst": ""}
+    assert remarks(tmp_path, files) == (9, ["set: no files of test, which its card names"])

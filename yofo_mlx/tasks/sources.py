@@ -13,9 +13,9 @@ from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.columns import Columns, Item, choose_columns, names_of_numbers
 from yofo_mlx.tasks.families import guess_family
-from yofo_mlx.tasks.locate import Piece
+from yofo_mlx.tasks.locate import Found, Piece
 from yofo_mlx.tasks.parquet import ClassNames, class_names
-from yofo_mlx.tasks.problems import Place, Problem, RowError, errors
+from yofo_mlx.tasks.problems import Place, Problem, RowError, errors, remark
 from yofo_mlx.tasks.readers import format_of, read_rows
 from yofo_mlx.tasks.rows import Row, header_again
 from yofo_mlx.tasks.splits import SPLITS, Split
@@ -73,23 +73,25 @@ def load(source: TaskSource, base: Path) -> list[Loaded]:
 
 def _load_one(source: TaskSource, base: Path) -> Loaded:
     try:
-        pieces, names = locate.pieces(source, base)
+        found = locate.pieces(source, base)
     except DataError as error:
         message = error.message.removeprefix(f"{source.source}: ")
-        found = Problem(Place(source.source), message, error.hint)
-        return Loaded(source, source.name or default_name(source), problems=[found])
-    return read_pieces(source, pieces, names)
+        missing = Problem(Place(source.source), message, error.hint)
+        return Loaded(source, source.name or default_name(source), problems=[missing])
+    return read_pieces(source, found)
 
 
-def read_pieces(source: TaskSource, pieces: dict[Split, list[Piece]], names: ClassNames) -> Loaded:
-    """Read files as a source says; `names` are the label names that go with them."""
+def read_pieces(source: TaskSource, found: Found) -> Loaded:
+    """Read files as a source says."""
     loaded = Loaded(source, source.name or default_name(source))
+    pieces, place = found.pieces, Place(source.source)
+    loaded.problems = [remark(place, *left_out) for left_out in found.left_out]
     if source.where:
         loaded.selection = Selection(source.where)
     for split in SPLITS:
         if split in pieces:
             loaded.files[split] = [piece.file.shown for piece in pieces[split]]
-            loaded.items[split] = list(_items(pieces[split], loaded, names))
+            loaded.items[split] = list(_items(pieces[split], loaded, found.class_names))
     _settle(loaded)
     return loaded
 
