@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from yofo_mlx.errors import DataError
+from yofo_mlx.prompting.demonstrations import parse, read
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.tasks.sources import load
-from yofo_mlx.tasks.task import Task
+from yofo_mlx.tasks.sources import Loaded, load
+from yofo_mlx.tasks.task import Example, Task
 
 ROWS = [{"input": f"in {n}", "output": "ab"[n % 2]} for n in range(9)]
 
@@ -76,6 +79,11 @@ def test_of_two_values_of_one_name_none_is_taken(tmp_path: Path, name: str) -> N
     (tmp_path / name).write_bytes(columns_named_alike(name))
     with pytest.raises(DataError, match=r"two (values|columns) are named `output`"):
         task(tmp_path, source=name)
+
+
+def load_one(base: Path, name: str, text: str) -> list[Loaded]:
+    (base / name).write_text(text, encoding="utf-8", newline="")
+    return load(TaskSource(source=name), base)
 
 
 def remarks(base: Path, texts: dict[str, str], **keys: Any) -> tuple[int, list[str]]:
@@ -153,3 +161,50 @@ configs:
 """
     files = {"README.md": card, "train.jsonl": ALL, "test.jsonl.zst": ""}
     assert remarks(tmp_path, files) == (9, ["set: no files of test, which its card names"])
+
+
+@pytest.mark.parametrize(("one", "two"), [("input", "output"), ("output", "input")])
+def test_lists_below_a_list_of_names_are_read_by_the_names(
+    tmp_path: Path, one: str, two: str
+) -> None:
+    rows = [[one, two], *([row[one], row[two]] for row in ROWS)]
+    [loaded] = load_one(tmp_path, "a.json", json.dumps(rows))
+    assert [item.example.input for item in loaded.all_items()] == [row["input"] for row in ROWS]
+    assert [remark.message for remark in loaded.remarks] == ["the first list names the columns"]
+
+
+def test_dates_and_decimals_of_a_table_are_answers(tmp_path: Path) -> None:
+    days = [date(2020, 1, 31), date(2021, 2, 1)]
+    table = pa.table({"text": ["a", "b"], "day": days, "sum": [Decimal("1.50"), Decimal("2.00")]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    [loaded] = load(TaskSource(source="a.parquet", input="{text} {day}", output="sum"), tmp_path)
+    assert [item.example for item in loaded.all_items()] == [
+        Example("a 2020-01-31", "1.50"),
+        Example("b 2021-02-01", "2.00"),
+    ]
+
+
+@pytest.mark.parametrize("mark", [";", ",", "|"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_what_excel_says_of_separators_is_no_header(tmp_path: Path, mark: str, start: str) -> None:
+    lines = [f"sep={mark}", f"text{mark}label", f'"a{mark} b"{mark}x', f"c{mark}y", "d"]
+    text = start + "\r\n".join(lines)
+    [loaded] = load_one(tmp_path, "a.csv", text)
+    expected = [Example(f"a{mark} b", "x"), Example("c", "y")]
+    assert [item.example for item in loaded.all_items()] == expected
+    assert [problem.line for problem in loaded.problems] == [5]
+    assert list(parse(text).examples) == expected
+
+
+def test_what_each_file_says_before_all_its_rows_is_shown_with_them(tmp_path: Path) -> None:
+    for name in ("French", "German"):
+        row = {"prompt": f"to {name}", "completion": "x", "system": f"Answer in {name}."}
+        (tmp_path / f"{name}.jsonl").write_text(as_jsonl([row]))
+    shown = read("*.jsonl", base=tmp_path)
+    assert [one.input for one in shown.examples] == [
+        "Answer in French.\n\nto French",
+        "Answer in German.\n\nto German",
+    ]
+    assert shown.instruction == ""
+    one = read("F*.jsonl", base=tmp_path)
+    assert (one.instruction, one.examples[0].input) == ("Answer in French.", "to French")

@@ -12,7 +12,7 @@ from yofo_mlx import runs
 from yofo_mlx.errors import DataError
 from yofo_mlx.prompting import forms
 from yofo_mlx.recipe import TaskSource
-from yofo_mlx.tasks import jsontext, locate, sniff, sources
+from yofo_mlx.tasks import jsontext, locate, sniff, sources, tables
 from yofo_mlx.tasks.columns import choose_columns
 from yofo_mlx.tasks.locate import Found, Piece
 from yofo_mlx.tasks.parquet import ClassNames, class_names
@@ -235,11 +235,18 @@ def _columns(loaded: Loaded) -> str:
 
 
 def _joined(parts: list[Parsed]) -> Parsed:
+    """Put the rows of several files together; what each says of its own stands before its rows."""
+    shared = len({part.instruction for part in parts}) == 1
+    examples = [
+        example if shared or not part.instruction else sources.after(part.instruction, example)
+        for part in parts
+        for example in part.examples
+    ]
     return Parsed(
-        tuple(example for part in parts for example in part.examples),
+        tuple(examples),
         tuple(problem for part in parts for problem in part.problems),
         f"{parts[0].format}, from {len(parts)} files",
-        parts[0].instruction if len({part.instruction for part in parts}) == 1 else "",
+        parts[0].instruction if shared else "",
         tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
 
@@ -272,8 +279,9 @@ def _form_of_rows(text: str, style: Style) -> tuple[str, str] | None:
         return "a JSON list", ".json"
     if forms.block_names(text):
         return None
+    said = tables.separator_in(lines[0])
+    header = lines[1] if said and len(lines) > 1 else lines[0]
     for delimiter, name in _TABLES.items():
-        header = text.lstrip("\n").split("\n")[0]
         if delimiter in header and _is_header(header.split(delimiter), style):
             return f"{name} with a header", ".tsv" if delimiter == "\t" else ".csv"
     return None

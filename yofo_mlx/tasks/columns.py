@@ -3,6 +3,8 @@
 import math
 import re
 from dataclasses import dataclass, field
+from datetime import date, time
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
@@ -250,6 +252,8 @@ def _label(value: Any, name: str, names: tuple[str, ...]) -> str:
         return names[value]
     if isinstance(value, float) and math.isfinite(value):
         return _label(int(value), name, names) if names and value.is_integer() else str(value)
+    if isinstance(value, Decimal | date | time):
+        return str(value)
     hint = ""
     if isinstance(value, dict) and value:
         hint = f"reach into it by a dotted path, such as `{name}.{next(iter(value))}`"

@@ -18,6 +18,7 @@ from yofo_mlx.tasks.parquet import ClassNames, class_names
 from yofo_mlx.tasks.problems import Place, Problem, RowError, errors, remark
 from yofo_mlx.tasks.readers import format_of, read_rows
 from yofo_mlx.tasks.rows import Row, header_again
+from yofo_mlx.tasks.shapes import is_header
 from yofo_mlx.tasks.splits import SPLITS, Split
 from yofo_mlx.tasks.task import Example, Family
 from yofo_mlx.tasks.where import Selection
@@ -139,8 +140,12 @@ def place_systems(items: dict[Split, list[Item]]) -> tuple[str, dict[Split, list
 def _with_system(item: Item) -> Item:
     if not item.system:
         return item
-    question = f"{item.system}\n\n{item.example.input}"
-    return replace(item, example=Example(question, item.example.output))
+    return replace(item, example=after(item.system, item.example))
+
+
+def after(text: str, example: Example) -> Example:
+    """Return an example with a text before its input."""
+    return Example(f"{text}\n\n{example.input}", example.output)
 
 
 def _unused(items: Iterable[Item]) -> list[Problem]:
@@ -208,7 +213,10 @@ def _items_of(
     piece: Piece, loaded: Loaded, names: ClassNames, problems: list[Problem]
 ) -> Iterator[Item]:
     known = {**names, **class_names(piece.file.path)}
-    rows = _chosen(read_rows(piece.file, problems, piece.records), loaded, known, problems)
+    read = read_rows(piece.file, problems, piece.records)
+    if not (loaded.source.input or loaded.source.output or loaded.source.where):
+        read = _named(read, problems)
+    rows = _chosen(read, loaded, known, problems)
     if loaded.columns is None:
         head = list(islice(rows, _HEAD))
         loaded.columns = _choose(loaded.source, head, known, problems)
@@ -219,6 +227,20 @@ def _items_of(
                 yield loaded.columns.item(row)
         except RowError as error:
             problems.append(error.at(row.place))
+
+
+def _named(rows: Iterator[Row], problems: list[Problem]) -> Iterator[Row]:
+    """Yield rows; those that are lists have names where the first one is a header."""
+    names: list[str] = []
+    for index, row in enumerate(rows):
+        values = list(row.fields.values())
+        if index == 0 and is_header(row):
+            names = values
+            problems.append(remark(row.place, "the first list names the columns", "read so"))
+        elif names and len(values) == len(names) and "0" in row.fields:
+            yield Row(row.place, dict(zip(names, values, strict=True)))
+        else:
+            yield row
 
 
 def _chosen(
