@@ -15,6 +15,7 @@ import pytest
 from yofo_mlx.errors import DataError
 from yofo_mlx.prompting.demonstrations import parse, read
 from yofo_mlx.recipe import TaskSource
+from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import Loaded, load
 from yofo_mlx.tasks.task import Example, Task
@@ -208,3 +209,13 @@ def test_what_each_file_says_before_all_its_rows_is_shown_with_them(tmp_path: Pa
     assert shown.instruction == ""
     one = read("F*.jsonl", base=tmp_path)
     assert (one.instruction, one.examples[0].input) == ("Answer in French.", "to French")
+
+
+def test_some_lists_among_single_labels_are_told(tmp_path: Path) -> None:
+    labels = [["a", "b"], "a", "b", ["a", "b"], "a", "b"]
+    rows = [{"text": f"t {n}", "label": label} for n, label in enumerate(labels)]
+    [loaded] = load_one(tmp_path, "a.jsonl", as_jsonl(rows))
+    assert loaded.family == "classification"
+    assert [str(one) for one in check(loaded)] == [
+        "a.jsonl:1: 2 answers are lists, joined to one label each"
+    ]
