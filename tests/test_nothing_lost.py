@@ -38,7 +38,7 @@ def task(base: Path, **keys: Any) -> Task:
         ("test.jsonl", b'{"sentence": "z", "output": "a"}\n' * 3),
         ("test.json", b'[{"input": "z", "output": "a"}, {"input": "y", "out'),
         ("test.csv", b'input,output\nz,a\n"y,a\nx,b\nw,a\n'),
-        ("test.jsonl.gz", gzip.compress(b'{"input": "z", "output": "a"}\n' * 9999)[:-20]),
+        ("test.jsonl.gz", gzip.compress(b'{"input": "z", "output": "a"}\n' * 9999, mtime=0)[:-20]),
         ("test.csv", b"PK\x03\x04"),
     ],
 )
