@@ -193,6 +193,15 @@ def test_an_output_that_ends_nothing_is_refused(output: str) -> None:
         Template(output=output)
 
 
+def test_what_a_template_writes_before_an_answer_is_no_part_of_it() -> None:
+    segmenter = Segmenter(ByteTokenizer(), Template(input="Q: {input}\n", output="A: {output}\n"))
+    question, answer = (
+        bytes(tokens) for tokens in (segmenter.question("x"), segmenter.answer("y"))
+    )
+    assert (question, answer) == (b"Q: x\nA:", b" y\n")
+    assert segmenter.text(list(answer)) == "y"
+
+
 def test_a_marker_that_data_and_template_would_form_together_is_none() -> None:
     tokenizer = ByteTokenizer()
     segmenter = Segmenter(tokenizer, Template(input="<{input}>:", output="<{output}>\n"))
