@@ -116,6 +116,10 @@ class Segmenter:
             return True
         return bool(self.end_text) and self.end_text in self._tokenizer.decode(latest)
 
+    def ends_as(self, tokens: list[int], answer: list[int]) -> bool:
+        """Tell whether tokens end, in whatever way, an answer that says the same."""
+        return self.is_complete(tokens) and self.text(tokens) == self.text(answer)
+
     def text(self, tokens: list[int]) -> str:
         """Return the answer in generated tokens, without what ends it."""
         stop = next((at for at, token in enumerate(tokens) if token in self.stops), len(tokens))
