@@ -13,6 +13,8 @@ from tests.fakes import ByteTokenizer
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe import Template
 from yofo_mlx.segments import Segmenter
+from yofo_mlx.tasks.task import Example, Task
+from yofo_mlx.workload import count_protected
 
 
 class TemplatedTokenizer(ByteTokenizer):
@@ -241,3 +243,12 @@ def test_only_the_tokenizer_decides_whether_a_text_begins_with_a_token() -> None
     adding = processors.TemplateProcessing("<s> $A", special_tokens=bos)
     tokenizer.backend_tokenizer.post_processor = adding
     assert Segmenter(tokenizer, Template(style="plain")).opening == [bos[0][1]]
+
+
+def test_an_input_that_holds_a_marker_of_one_letter_is_counted_as_changed() -> None:
+    tokenizer = ByteTokenizer()
+    tokenizer.all_special_tokens = ["<s>", "</s>", "§"]
+    segmenter = Segmenter(tokenizer, Template())
+    task = Task("law", "other", (Example("see § 8", "x"), Example("see 8", "y")))
+    assert tokenizer.decode(segmenter.question("see § 8")).count("§") == 0
+    assert count_protected(segmenter, task).altered == 1
