@@ -179,7 +179,7 @@ def test_html_that_looks_like_a_marker_is_learnt_as_it_is(yofo: Any, case: Any) 
     assert "3 examples hold markers" in yofo("train", "recipe.toml")[2]
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
 def test_a_model_that_git_lfs_has_not_fetched_is_named(yofo: Any, case: Any, name: str) -> None:
     """not-what-the-name-says: a file of the model is a pointer of Git LFS."""
     case(PLAIN)
@@ -188,3 +188,15 @@ def test_a_model_that_git_lfs_has_not_fetched_is_named(yofo: Any, case: Any, nam
     code, _, err = yofo("chat", "--model", "model")
     assert code == 2 and f"holds Git LFS pointers: {name}" in err
     assert "git lfs pull" in err and "trust_remote_code" not in err
+
+
+def test_a_configuration_of_another_form_is_named_with_its_key(yofo: Any, case: Any) -> None:
+    """Transformers wants whole numbers; some models say `8.0`."""
+    case(SHAPES["smollm 2"])
+    path = Path("model/config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"max_position_embeddings": 2048.0}))
+    for verb in ("show", "train"):
+        code, out, err = yofo(verb, "recipe.toml")
+        assert (code, out) == (2, "")
+        assert "'max_position_embeddings' expected int, got float (value: 2048.0)" in err
+        assert "config.json" in err.splitlines()[-1]

@@ -45,6 +45,26 @@ def test_an_answer_is_right_only_with_its_end() -> None:
     assert is_right([other, *likely[1:]]) == 0.0
 
 
+def test_an_answer_is_right_however_it_ends() -> None:
+    """Of a base model two line ends may be one token, or it ends everything after the label."""
+    model, question = random_llama(), [104, 105, 61]
+    likely = greedy(model, question, 2)
+    segmenter = Segmenter(ByteTokenizer(), Template(style="plain", output="{output}#\n"))
+
+    def is_right(answer: list[int]) -> float:
+        query = Query(Example("hi", "?"), Demonstration(question, question, answer))
+        cache = make_prompt_cache(model)
+        ((right, _),) = compare(model, cache, [query], segmenter.ends_as, first=True)
+        return right
+
+    end = segmenter.answer("")
+    assert is_right([likely[0], *end]) == 0.0
+    segmenter.stops = frozenset({likely[1]})
+    assert is_right([likely[0], *end]) == 1.0
+    assert is_right([likely[0] ^ 1, *end]) == 0.0
+    assert is_right([likely[0], 65, *end]) == 0.0  # ended before the answer was whole
+
+
 def prompts_of(entry: TaskEntry, max_tokens: int, **settings: Any) -> Prompts:
     evaluation = Evaluation.model_validate({"shots": (0, 2), "queries": 3} | settings)
     return draw_prompts(SEGMENTER, entry, evaluation, max_tokens=max_tokens, seed=0)

@@ -63,6 +63,13 @@ def test_demonstrations_are_read_once_and_queries_answered(client: SessionClient
     assert (stats["context_tokens"], stats["shots"]) == (fewer["tokens"], 30)
 
 
+def test_an_answer_that_has_to_be_changed_is_told(client: SessionClient) -> None:
+    assert "changed" not in client.call("prefill", {"demonstrations": SHOTS[:2]})["note"]
+    ending = {"input": "horse cow", "output": "Anna\n\nTom"}
+    note = client.call("prefill", {"demonstrations": [*SHOTS[:2], ending]})["note"]
+    assert note == "1 answers hold what ends an answer, and are changed there"
+
+
 def test_a_prompt_cache_survives_the_session(client: SessionClient, tmp_path: Path) -> None:
     client.call("prefill", {"demonstrations": SHOTS[:10], "instruction": "Name one."})
     wanted = {"input": "horse cow 1", "labels": ["Anna", "Tom"]}

@@ -13,6 +13,8 @@ from tests.fakes import ByteTokenizer
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe import Template
 from yofo_mlx.segments import Segmenter
+from yofo_mlx.tasks.task import Example, Task
+from yofo_mlx.workload import count_protected
 
 
 class TemplatedTokenizer(ByteTokenizer):
@@ -193,6 +195,15 @@ def test_an_output_that_ends_nothing_is_refused(output: str) -> None:
         Template(output=output)
 
 
+def test_what_a_template_writes_before_an_answer_is_no_part_of_it() -> None:
+    segmenter = Segmenter(ByteTokenizer(), Template(input="Q: {input}\n", output="A: {output}\n"))
+    question, answer = (
+        bytes(tokens) for tokens in (segmenter.question("x"), segmenter.answer("y"))
+    )
+    assert (question, answer) == (b"Q: x\nA:", b" y\n")
+    assert segmenter.text(list(answer)) == "y"
+
+
 def test_a_marker_that_data_and_template_would_form_together_is_none() -> None:
     tokenizer = ByteTokenizer()
     segmenter = Segmenter(tokenizer, Template(input="<{input}>:", output="<{output}>\n"))
@@ -232,3 +243,12 @@ def test_only_the_tokenizer_decides_whether_a_text_begins_with_a_token() -> None
     adding = processors.TemplateProcessing("<s> $A", special_tokens=bos)
     tokenizer.backend_tokenizer.post_processor = adding
     assert Segmenter(tokenizer, Template(style="plain")).opening == [bos[0][1]]
+
+
+def test_an_input_that_holds_a_marker_of_one_letter_is_counted_as_changed() -> None:
+    tokenizer = ByteTokenizer()
+    tokenizer.all_special_tokens = ["<s>", "</s>", "§"]
+    segmenter = Segmenter(tokenizer, Template())
+    task = Task("law", "other", (Example("see § 8", "x"), Example("see 8", "y")))
+    assert tokenizer.decode(segmenter.question("see § 8")).count("§") == 0
+    assert count_protected(segmenter, task).altered == 1

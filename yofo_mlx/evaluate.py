@@ -4,7 +4,7 @@ For one task the demonstrations are a growing prefix: their keys and values are 
 at each number of shots all queries start from a copy of them.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
 
 PREFILL_TOKENS = 1024
+EndsAs = Callable[[list[int], list[int]], bool]
 
 
 def evaluate_entry(
@@ -66,9 +67,9 @@ def measure(
     for draw in range(len(prompts.draws)):
         for shots, length, cache in growing_prefix(model, prompts, draw):
             check()
-            first, stops = shots == 0, segmenter.stops
+            first = shots == 0
             results = compare(
-                model, cache, prompts.queries, first=first, stops=stops, at_once=at_once
+                model, cache, prompts.queries, segmenter.ends_as, first=first, at_once=at_once
             )
             if prompts.answer_limit is not None:
                 room = prompts.max_tokens - length
@@ -103,23 +104,23 @@ def compare(
     model: Any,
     cache: list[Any],
     queries: Sequence[Query],
+    ends_as: EndsAs = lambda tokens, answer: False,
     *,
     first: bool,
-    stops: Collection[int] = (),
     at_once: int | None = None,
 ) -> list[tuple[float, float]]:
     """Return (is the greedy answer the expected one, loss) of each query, several at a time.
 
-    Feeding the expected answer and asking whether every one of its tokens, the end included, is
-    the most likely one gives what greedy decoding would give. Where a token of `stops` is expected
-    any other will do: each of them ends an answer.
+    Feeding the expected answer and asking whether every one of its tokens is the most likely one
+    gives what greedy decoding would give, up to the first that is not. `ends_as` tells whether that
+    one ends the answer in another way.
     """
     results = []
     at_once = at_once or _copies_that_fit(cache)
     for start in range(0, len(queries), at_once):
         group = queries[start : start + at_once]
         with starting_from(cache, len(group)) as copies:
-            results += _compare_group(model, copies, group, first, stops)
+            results += _compare_group(model, copies, group, ends_as, first)
     return results
 
 
@@ -130,7 +131,7 @@ def _copies_that_fit(cache: list[Any]) -> int:
 
 
 def _compare_group(
-    model: Any, cache: list[Any], queries: Sequence[Query], first: bool, stops: Collection[int]
+    model: Any, cache: list[Any], queries: Sequence[Query], ends_as: EndsAs, first: bool
 ) -> list[tuple[float, float]]:
     sequences, spans = [], []
     for query in queries:
@@ -143,11 +144,21 @@ def _compare_group(
     expected = np.concatenate([query.tokens.answer for query in queries])
     logits = row_logits(model, mx.array(tokens), mx.array(rows), cache)
     losses = np.array(token_losses(logits, mx.array(expected)))
-    found, enders = np.array(logits.argmax(axis=-1)), list(stops)
-    right = (found == expected) | (np.isin(found, enders) & np.isin(expected, enders))
+    found = np.array(logits.argmax(axis=-1))
     ends = np.cumsum([length for _, length in spans])
-    parts = [slice(end - length, end) for end, (_, length) in zip(ends, spans, strict=True)]
-    return [(float(right[part].all()), float(losses[part].mean())) for part in parts]
+    results = []
+    for query, end in zip(queries, ends, strict=True):
+        part = slice(end - len(query.tokens.answer), end)
+        right = _is_right(found[part].tolist(), query.tokens.answer, ends_as)
+        results.append((float(right), float(losses[part].mean())))
+    return results
+
+
+def _is_right(found: list[int], expected: list[int], ends_as: EndsAs) -> bool:
+    """Tell whether the likeliest tokens, each after the expected ones, write the answer."""
+    pairs = zip(found, expected, strict=True)
+    differing = next((place for place, (a, b) in enumerate(pairs) if a != b), None)
+    return differing is None or ends_as([*expected[:differing], found[differing]], expected)
 
 
 def _answers(

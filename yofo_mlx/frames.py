@@ -37,7 +37,9 @@ class Frame:
 def plain_frame(template: Template, instruction: str) -> Frame:
     """Return the frame that a recipe's template writes."""
     before_input, _, before_answer = template.input.partition("{input}")
-    answer_lead, _, answer_end = template.output.partition("{output}")
+    lead, _, answer_end = template.output.partition("{output}")
+    # Text before the answer is no part of it; a space there belongs to its first word.
+    lead, answer_lead = _split_spaces(lead)
     opening, _, after = template.instruction.partition("{instruction}")
     if not instruction:
         opening = after = ""
@@ -47,7 +49,7 @@ def plain_frame(template: Template, instruction: str) -> Frame:
         after,
         before_first=before_input,
         before_input=before_input,
-        before_answer=before_answer,
+        before_answer=before_answer + lead,
         answer_lead=answer_lead,
         answer_end=answer_end,
     )

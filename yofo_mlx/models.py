@@ -77,6 +77,7 @@ def model_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        _refuse_pointers(path, str(path), error)
         raise RecipeError(
             f"{path} is not a model directory: no readable config.json ({error})",
             "give a hub id, or a directory with config.json and *.safetensors",
@@ -152,20 +153,28 @@ def is_out_of_reach(error: BaseException | None) -> bool:
 
 def _asking(path: Path, load: Callable[[], T], name: str = "") -> T:
     """Turn a loader's errors into words for the user."""
+    from huggingface_hub.errors import StrictDataclassError
+
     try:
         return load()
     except YofoError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except Exception as error:  # files that are damaged fail wherever they like
         name = name or str(path)
-        if pointers := [file.name for file in sorted(path.iterdir()) if _is_pointer(file)]:
-            raise RecipeError(
-                f"model {name!r} holds Git LFS pointers: {', '.join(pointers)[:200]}",
-                f"fetch the files themselves: `git lfs pull` in {path}",
-            ) from error
-        words = str(error)
+        _refuse_pointers(path, name, error)
+        strict = isinstance(error, StrictDataclassError)  # says what it means in its cause
+        words = reason(error.__cause__ if strict and error.__cause__ else error)
+        remedy = f"correct it in {path / 'config.json'}" if strict else _remedy(str(error))
+        raise RecipeError(f"model {name!r} cannot be loaded: {words}", remedy) from error
+
+
+def _refuse_pointers(path: Path, name: str, error: Exception) -> None:
+    """Refuse a model directory whose files are still to be fetched; else do nothing."""
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    if pointers := [file.name for file in files if _is_pointer(file)]:
         raise RecipeError(
-            f"model {name!r} cannot be loaded: {reason(error)}", _remedy(words)
+            f"model {name!r} holds Git LFS pointers: {', '.join(pointers)[:200]}",
+            f"fetch the files themselves: `git lfs pull` in {path}",
         ) from error
 
 

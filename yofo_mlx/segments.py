@@ -108,6 +108,10 @@ class Segmenter:
         """Tell whether an answer has to be changed, since it holds what ends an answer."""
         return self._body(answer) != answer.strip()
 
+    def cleans(self, text: str) -> bool:
+        """Tell whether data has to be changed, since it holds a marker of one letter."""
+        return self._clean(text) != text.strip()
+
     def is_complete(self, tokens: list[int]) -> bool:
         """Tell whether generated tokens end an answer, or the model ended everything."""
         # The end has at most one token a byte; a whole long answer need not be looked at each time.
@@ -115,6 +119,10 @@ class Segmenter:
         if not self.stops.isdisjoint(latest):
             return True
         return bool(self.end_text) and self.end_text in self._tokenizer.decode(latest)
+
+    def ends_as(self, tokens: list[int], answer: list[int]) -> bool:
+        """Tell whether tokens end, in whatever way, an answer that says the same."""
+        return self.is_complete(tokens) and self.text(tokens) == self.text(answer)
 
     def text(self, tokens: list[int]) -> str:
         """Return the answer in generated tokens, without what ends it."""

@@ -23,7 +23,7 @@ class Protected:
     """How many examples needed care, so that a template stays what it is."""
 
     spelled: int = 0  # hold a marker of the model, which is read as text
-    altered: int = 0  # hold what ends an answer, which was taken out
+    altered: int = 0  # hold what ends an answer, or a marker of one letter, which was taken out
 
     def __add__(self, other: "Protected") -> "Protected":
         return Protected(self.spelled + other.spelled, self.altered + other.altered)
@@ -34,7 +34,7 @@ class Protected:
             message = f"{self.spelled} examples hold markers of the model, such as <s> in HTML"
             yield message, "they are read as the text they are; nothing of them is changed"
         if self.altered:
-            message = f"{self.altered} answers hold what ends an answer, and are changed there"
+            message = f"{self.altered} examples hold what ends an answer, and are changed there"
             yield message, "another end in template.output would leave them as they are"
 
 
@@ -170,5 +170,5 @@ def count_protected(segmenter: Segmenter, task: Task) -> Protected:
     examples = {*task.train, *task.valid, *task.test}
     return Protected(
         sum(any(map(segmenter.holds_marker, (e.input, e.output))) for e in examples),
-        sum(segmenter.alters(e.output) for e in examples),
+        sum(segmenter.alters(e.output) or segmenter.cleans(e.input) for e in examples),
     )

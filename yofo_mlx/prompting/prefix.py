@@ -51,6 +51,7 @@ class Prefix:
         self.segmenter, self.instruction = segmenter, instruction
         self.tokens, self.demonstrations = tokens, fitting
         self.left_out = len(demonstrations) - len(fitting)
+        self.altered = sum(segmenter.alters(example.output) for example in fitting)
         return self._reuse()
 
     @property

@@ -65,6 +65,10 @@ class Prompter:
         reuse = prefix.choose(wanted.examples(), wanted.instruction)
         prefix.fill(_progress(prefix, work))
         notes = [reuse.note]
+        if prefix.altered:
+            notes.append(
+                f"{prefix.altered} answers hold what ends an answer, and are changed there"
+            )
         if loaded.context and len(prefix.tokens) > loaded.context:
             notes.append(f"the model was trained on at most {loaded.context} tokens")
         return _summary(prefix, reuse, started) | {"note": "; ".join(filter(None, notes))}
