@@ -97,3 +97,37 @@ def test_a_damaged_file_is_passed_over_and_kept(run: Run, text: str) -> None:
     assert evaluations.latest(run)["complete"]
     assert whole(run, "a").path.name == "0008-full.json"
     assert path.read_text(encoding="latin-1") == text
+
+
+def test_the_same_asked_twice_at_a_time_never_takes_back_what_is_complete(run: Run) -> None:
+    slow = evaluations.begin(run, asked("a"), full=True)
+    slow.add("base", TASK)
+    fast = evaluations.begin(run, asked("a"), full=True)
+    fast.add("adapter", TASK)
+    fast.finish()
+    before = fast.path.read_bytes()
+    slow.add("base", TASK)  # and is ended here
+    assert fast.path.read_bytes() == before and evaluations.latest(run)["complete"]
+    slow.add("adapter", TASK)
+    slow.finish()
+    assert fast.path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        {},
+        [],
+        {"base": {}, "adapter": 7},
+        {"base": {"a": {}}, "adapter": {}},
+        {"base": {"a": {"points": [{"shots": 0}]}}, "adapter": {}},
+        {"base": {"a": None}, "adapter": {}},
+    ],
+)
+def test_a_damaged_beginning_is_not_gone_on_with(run: Run, measured: Any) -> None:
+    kept = evaluations.begin(run, asked("a"), full=True)
+    kept.add("base", TASK)
+    text = json.dumps(json.loads(kept.path.read_text()) | {"measured": measured})
+    kept.path.write_text(text)
+    assert whole(run, "a").path.name == "0002-full.json"
+    assert kept.path.read_text() == text
