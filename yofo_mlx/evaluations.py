@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.events import figure, finite
+from yofo_mlx.events import Event, figure, finite
 from yofo_mlx.files import disk_error, write_text
 from yofo_mlx.limits import notes
 from yofo_mlx.runs import Run, slug
@@ -115,6 +115,18 @@ def latest(run: Run) -> Content:
     """Return the newest complete evaluation of all held-out tasks, empty if there is none."""
     found = (_read(path) for path in _paths(run))
     return next((one for one in found if one.get("full") and one.get("complete")), {})
+
+
+def outdated(content: Content, best: Event | None) -> str:
+    """Return which step's adapter was measured, such as `step 100`, if a better one came since.
+
+    `best`: the validation that the run's adapter is of now.
+    """
+    asked = content.get("asked")
+    adapter = asked.get("adapter") if isinstance(asked, dict) else None
+    step = figure(adapter if isinstance(adapter, dict) else None, "step")
+    now = figure(best, "step")
+    return "" if step is None or now is None or step == now else f"step {step:.0f}"
 
 
 def stamp(run: Run) -> tuple[int, int]:
