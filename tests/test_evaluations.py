@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from tui.follow import Watcher
 from yofo_mlx import evaluations, runs
+from yofo_mlx.commands.runs import describe
 from yofo_mlx.evaluations import EvaluationFile
+from yofo_mlx.events import EventWriter
 from yofo_mlx.runs import Run
 from yofo_mlx.scores import Point, TaskScores
 
@@ -97,3 +100,54 @@ def test_a_damaged_file_is_passed_over_and_kept(run: Run, text: str) -> None:
     assert evaluations.latest(run)["complete"]
     assert whole(run, "a").path.name == "0008-full.json"
     assert path.read_text(encoding="latin-1") == text
+
+
+def test_the_same_asked_twice_at_a_time_never_takes_back_what_is_complete(run: Run) -> None:
+    slow = evaluations.begin(run, asked("a"), full=True)
+    slow.add("base", TASK)
+    fast = evaluations.begin(run, asked("a"), full=True)
+    fast.add("adapter", TASK)
+    fast.finish()
+    before = fast.path.read_bytes()
+    slow.add("base", TASK)  # and is ended here
+    assert fast.path.read_bytes() == before and evaluations.latest(run)["complete"]
+    slow.add("adapter", TASK)
+    slow.finish()
+    assert fast.path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        {},
+        [],
+        {"base": {}, "adapter": 7},
+        {"base": {"a": {}}, "adapter": {}},
+        {"base": {"a": {"points": [{"shots": 0}]}}, "adapter": {}},
+        {"base": {"a": None}, "adapter": {}},
+    ],
+)
+def test_a_damaged_beginning_is_not_gone_on_with(run: Run, measured: Any) -> None:
+    kept = evaluations.begin(run, asked("a"), full=True)
+    kept.add("base", TASK)
+    text = json.dumps(json.loads(kept.path.read_text()) | {"measured": measured})
+    kept.path.write_text(text)
+    assert whole(run, "a").path.name == "0002-full.json"
+    assert kept.path.read_text() == text
+
+
+def test_an_evaluation_of_an_adapter_that_was_since_replaced_says_of_which_step(run: Run) -> None:
+    run.recipe_path.touch()
+    writer = EventWriter(run.events_path)
+    writer.write("eval", step=100, loss=1.0, best=True)
+    kept = evaluations.begin(run, asked("a") | {"adapter": {"step": 100}}, full=True)
+    for model in evaluations.MODELS:
+        kept.add(model, TASK)
+    kept.finish()
+    writer.write("eval", step=150, loss=2.0, best=False)
+    assert describe(run)["eval"] == "exact 50% at 0"
+    writer.write("eval", step=200, loss=0.5, best=True)
+    writer.close()
+    assert describe(run)["eval"] == "exact 50% at 0, of step 100"
+    *_, (view,) = Watcher().look()
+    assert [curve.name for curve in view.curves] == ["base", "adapter of step 100"]

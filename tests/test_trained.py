@@ -275,3 +275,11 @@ def test_model_files_that_changed_are_told_to_whoever_uses_the_run(
     assert f"the files of model {model} changed since the run began" in capsys.readouterr().err
     load_trained(run, ["model=tiny"])  # meant to be another one
     assert capsys.readouterr().err == ""
+
+
+def test_a_key_that_is_no_text_hides_neither_a_run_nor_the_others() -> None:
+    run = runs.create("odd")
+    text = '{"\\ud800": 1, "number": 3, "plan": 5, "created": 7.0}'
+    (run.path / "run.json").write_text(text, encoding="utf-8")
+    assert run.info().number == 3 and run.info().plan is None
+    assert runs.create("next").info().number == 4

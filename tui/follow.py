@@ -83,6 +83,7 @@ class Follower:
         self._losses, self._valid = Curve(), Curve()
         self._warnings: deque[Event] = deque(maxlen=20)
         self._last: dict[str, Event] = {}
+        self._best: Event | None = None  # validation
         self._end: Event | None = None
         self._busy = False
 
@@ -118,6 +119,8 @@ class Follower:
         if kind == "step" and step is not None and loss is not None:
             self._losses.add(step, loss)
         elif kind == "eval":
+            if event.get("best") is True:
+                self._best = event
             if step is not None and loss is not None:
                 self._valid.add(step, loss)
         elif kind == "warning":
@@ -127,7 +130,8 @@ class Follower:
     def _look(self, status: Status) -> RunView:
         started, evaluated = self._last.get("started"), self._last.get("eval")
         evaluation = evaluations.latest(self._run)
-        metrics = metrics_of(evaluation) if evaluation else metrics_of_event(evaluated)
+        of_step = evaluations.outdated(evaluation, self._best)
+        metrics = metrics_of(evaluation, of_step) if evaluation else metrics_of_event(evaluated)
         return RunView(
             run=self._run,
             status=status,
@@ -187,8 +191,12 @@ class Watcher:
 Metrics = list[tuple[str, list[ShotCurve]]]
 
 
-def metrics_of(evaluation: dict[str, Any]) -> Metrics:
-    """Return the curves of an evaluation, metric by metric, as its table has them."""
+def metrics_of(evaluation: dict[str, Any], of_step: str = "") -> Metrics:
+    """Return the curves of an evaluation, metric by metric, as its table has them.
+
+    `of_step`: of which adapter, where the run has a better one by now.
+    """
+    names = {"base": "base", "adapter": f"adapter of {of_step}" if of_step else "adapter"}
     blocks = objects(evaluation.get("metrics"))
     blocks.sort(key=lambda one: -(figure(one, "tasks") or 0))
     found: Metrics = []
@@ -200,10 +208,10 @@ def metrics_of(evaluation: dict[str, Any]) -> Metrics:
             words = f"{_whole(other, 'tasks')} of {_whole(block, 'of')} tasks{also}"
             for name in ("base", "adapter"):
                 two = points(other.get("by_shots"), name)[-2:]
-                curves.append(ShotCurve(f"{name}, {words}", two, rank, name == "base", True))
+                curves.append(ShotCurve(f"{names[name]}, {words}", two, rank, name == "base", True))
         for name in ("base", "adapter"):
             whole = points(block.get("by_shots"), name)
-            curves.append(ShotCurve(f"{name}{also}", whole, rank, name == "base"))
+            curves.append(ShotCurve(f"{names[name]}{also}", whole, rank, name == "base"))
         found.append((metric, curves))
     return found
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.events import figure, finite
+from yofo_mlx.events import Event, figure, finite
 from yofo_mlx.files import disk_error, write_text
 from yofo_mlx.limits import notes
 from yofo_mlx.runs import Run, slug
@@ -64,6 +64,8 @@ class EvaluationFile:
         self._write()
 
     def _write(self) -> None:
+        if self._path and not self._content["complete"] and _read(self._path).get("complete"):
+            return  # the same evaluation, asked twice at a time: the other one was faster
         try:
             if self._path is None:
                 self._path = _new_path(self._run, self._content)
@@ -81,7 +83,7 @@ def begin(run: Run, asked: Content, *, full: bool) -> EvaluationFile:
     for path in _paths(run):
         content = _read(path)
         same = (content.get("asked"), content.get("full")) == (asked, full)
-        if same and not content.get("complete"):
+        if same and not content.get("complete") and _is_sound(content):
             return EvaluationFile(run, content, path)
     return EvaluationFile(
         run,
@@ -97,10 +99,34 @@ def begin(run: Run, asked: Content, *, full: bool) -> EvaluationFile:
     )
 
 
+def _is_sound(content: Content) -> bool:
+    """Tell whether what was measured until now can be read, though the file may be damaged."""
+    try:
+        for model in MODELS:
+            for name, facts in content["measured"][model].items():
+                if _of_facts(facts).task != name:
+                    return False
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+    return True
+
+
 def latest(run: Run) -> Content:
     """Return the newest complete evaluation of all held-out tasks, empty if there is none."""
     found = (_read(path) for path in _paths(run))
     return next((one for one in found if one.get("full") and one.get("complete")), {})
+
+
+def outdated(content: Content, best: Event | None) -> str:
+    """Return which step's adapter was measured, such as `step 100`, if a better one came since.
+
+    `best`: the validation that the run's adapter is of now.
+    """
+    asked = content.get("asked")
+    adapter = asked.get("adapter") if isinstance(asked, dict) else None
+    step = figure(adapter if isinstance(adapter, dict) else None, "step")
+    now = figure(best, "step")
+    return "" if step is None or now is None or step == now else f"step {step:.0f}"
 
 
 def stamp(run: Run) -> tuple[int, int]:
@@ -155,12 +181,15 @@ def _side_by_side(base: Point, adapter: Point) -> Row:
 
 def _scores(content: Content, model: str) -> Iterator[TaskScores]:
     for name in content["asked"]["tasks"]:
-        facts = content["measured"][model][name]
-        points = tuple(
-            Point(point["shots"], float(point["score"]), float(point["loss"]))  # also "nan"
-            for point in facts["points"]
-        )
-        yield TaskScores(**facts | {"points": points})
+        yield _of_facts(content["measured"][model][name])
+
+
+def _of_facts(facts: dict[str, Any]) -> TaskScores:
+    points = tuple(
+        Point(point["shots"], float(point["score"]), float(point["loss"]))  # also "nan"
+        for point in facts["points"]
+    )
+    return TaskScores(**facts | {"points": points})
 
 
 def _paths(run: Run) -> Iterator[Path]:

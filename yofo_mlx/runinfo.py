@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from yofo_mlx.files import write_text
+from yofo_mlx.text import is_utf8
 
 FILE = "run.json"
 FORMAT = 1  # of a run folder; a newer one is refused
@@ -68,6 +69,7 @@ def read(folder: Path) -> RunInfo:
         return RunInfo()
     if not isinstance(found, dict):
         return RunInfo()
+    found = {key: value for key, value in found.items() if is_utf8(key)}
     try:
         return RunInfo.model_validate(found)
     except ValidationError as error:

@@ -63,20 +63,25 @@ def describe(run: Run) -> dict[str, Any]:
         "best_loss": figure(best, "loss"),
         "created": runs.born(run),
         "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
-        "eval": _evaluated(run),
+        "eval": _evaluated(run, best),
     }
     if row["status"] in TROUBLE and (death := explain(run)):
         row |= asdict(death)
     return row
 
 
-def _evaluated(run: Run) -> str | None:
-    """Return the adapter's scores in the latest full evaluation, such as `exact 52% at 32`."""
-    words = []
-    for metric in evaluations.objects(evaluations.latest(run).get("metrics")):
+def _evaluated(run: Run, best: Event | None) -> str | None:
+    """Return the adapter's scores in the latest full evaluation, such as `exact 52% at 32`.
+
+    `best`: the validation that its adapter is of now; of an earlier one the step is told.
+    """
+    words, evaluation = [], evaluations.latest(run)
+    for metric in evaluations.objects(evaluation.get("metrics")):
         if points := evaluations.points(metric.get("by_shots"), "adapter"):
             shots, score = points[-1]
             words.append(f"{shorten(str(metric.get('metric')), 20)} {100 * score:.0f}% at {shots}")
+    if words and (step := evaluations.outdated(evaluation, best)):
+        words.append(f"of {step}")
     return ", ".join(words) or None
 
 
