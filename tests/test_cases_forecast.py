@@ -1,5 +1,6 @@
 """What a run will need is what it then needs: sizes of mixed bits, data in memory, validations."""
 
+import gc
 import json
 import random
 import subprocess
@@ -34,7 +35,7 @@ SIZES = {
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
     "head_dim": 32,
-    "vocab_size": 320,
+    "vocab_size": 1280,  # as many as the tokenizer has
     "rms_norm_eps": 1e-5,
     "tie_word_embeddings": True,
 }
@@ -65,6 +66,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write_recipe(model: str = "tiny", tokens: int = 256) -> None:
     Path("small.toml").write_text(RECIPE.format(model=model, tokens=tokens))
+
+
+def held_by_others() -> float:
+    """Return the GB that tests before this one left behind in this process."""
+    gc.collect()
+    return mx.get_active_memory() / 1e9
 
 
 def planned(yofo: Any, *keys: str) -> dict[str, Any]:
@@ -263,11 +270,12 @@ def test_a_runs_validation_takes_what_was_forecast(yofo: Any, queries: int) -> N
     Path("one.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     keys = (f"evaluation.queries={queries}", "evaluation.shots=[0,8,32]")
     found = planned(yofo, *keys)["validation"]
+    others = held_by_others()
     assert yofo("train", "small.toml", *[w for k in keys for w in ("--set", k)])[0] == 0
     [plan], [measured] = events("plan"), events("eval")
     assert found["at_once"] == plan["validation_at_once"] == queries
     assert plan["validation_gb"] + plan["model_gb"] == pytest.approx(found["peak_gb"], abs=1e-5)
-    assert found["peak_gb"] == pytest.approx(measured["peak_gb"], rel=0.15)
+    assert found["peak_gb"] == pytest.approx(measured["peak_gb"] - others, rel=0.15)
 
 
 def test_fewer_queries_are_asked_at_once_under_a_lower_limit_with_the_same_result(
@@ -290,10 +298,11 @@ def test_prompts_that_do_not_fit_beside_training_are_shortened_and_that_is_told(
     Path("one.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     code, out, err = yofo("plan", "small.toml", *[w for k in limit for w in ("--set", k)])
     assert code == 0 and "validation prompts are at most" in err and "asked for" in out
+    others = held_by_others()
     assert yofo("train", "small.toml", *[w for k in limit for w in ("--set", k)])[0] == 0
     [plan], [measured] = events("plan"), events("eval")
     assert plan["validation_tokens"] < 900 and plan["validation_at_once"] == 1
-    assert measured["peak_gb"] < 0.013
+    assert measured["peak_gb"] - others < 0.013
     assert any("validation prompts" in event["message"] for event in events("warning"))
 
 
@@ -312,23 +321,23 @@ def test_an_evaluation_that_does_not_fit_is_refused_with_the_prompt_that_does(yo
 
 def test_what_is_planned_to_be_asked_is_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     from yofo_mlx import evaluate
-    from yofo_mlx.evaluation_plan import asked_of
+    from yofo_mlx.evaluation_plan import most_asked
 
     recipe = load_recipe(Path("small.toml"))
     base = load_base("tiny")
     entries = load_tasks(recipe.tasks, 0, Path.cwd())
-    asked = asked_of(recipe, entries[2:], base.tokenizer, valid=False)
+    asked = most_asked(recipe, entries[2:], base.tokenizer)
     assert asked is not None
     seen: list[tuple[int, int, int]] = []
     whole = evaluate._compare_group
 
-    def watch(model: Any, cache: Any, queries: Any, *, first: bool) -> Any:
+    def watch(model: Any, cache: Any, queries: Any, *how: Any) -> Any:
         widths = [len(q.tokens.later) + len(q.tokens.answer) for q in queries]
         seen.append((cache[0].offset, len(queries), max(widths)))
-        return whole(model, cache, queries, first=first)
+        return whole(model, cache, queries, *how)
 
     monkeypatch.setattr(evaluate, "_compare_group", watch)
-    list(evaluate.evaluate_entry(base, recipe, entries[2], at_once=3))
+    evaluate.evaluate_entry(base, recipe, entries[2], at_once=3)
     prompts, groups, widths = zip(*seen, strict=True)
     assert (max(prompts), max(groups), max(widths)) == (asked.prompt, 3, asked.query)
 

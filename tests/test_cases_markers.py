@@ -115,7 +115,7 @@ def test_a_run_resumed_on_another_day_ends_as_if_it_had_not_stopped(
     code, out, _ = yofo("train", "recipe.toml")
     assert code == 0
     run = Run(Path(out.strip()))
-    assert run.info()["recipe"]["template"]["date"] == "2026-05-05"
+    assert (run.info().recipe or {})["template"]["date"] == "2026-05-05"
     weights = run.checkpoint_path(4) / "adapters.safetensors"
     whole = weights.read_bytes()
     saved = saved_cache(run)

@@ -110,7 +110,7 @@ def test_each_alpaca_row_keeps_the_input_it_has(tmp_path: Path) -> None:
     expected = ["Name a colour.", "Translate.\n\ncat", "Name a fruit.", "Name a tree."]
     assert [question for question, _ in pairs(read(path))] == expected
     assert read(path).problems == []
-    assert [e.input for e in demonstrations.read_file(path).examples] == expected
+    assert [e.input for e in demonstrations.read(str(path)).examples] == expected
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,11 @@ from mlx_lm.models.cache import make_prompt_cache
 from transformers.utils import chat_template_utils
 
 from yofo_mlx.episodes import Demonstration
-from yofo_mlx.evaluate import Query, compare, evaluate_task
+from yofo_mlx.evaluate import compare, measure
+from yofo_mlx.prompts import Query, draw_prompts
 from yofo_mlx.recipe import Evaluation, Template
 from yofo_mlx.segments import Segmenter
+from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example
 
 PAIRS = [("is it so", "yes"), ("and im so", "no, ye two\nlines"), ("last", "y")]
@@ -137,9 +139,9 @@ def test_base_models_are_measured_alike_with_and_without_names() -> None:
     for named in (True, False):
         segmenter = Segmenter(build(shape, named=named), Template())
         settings = Evaluation(shots=(0, 2), queries=4)
-        found.append(
-            list(evaluate_task(model, segmenter, letters_task(), settings, max_tokens=400, seed=0))
-        )
+        entry = TaskEntry(letters_task(), "held_out", "exact", None, 1.0, "")
+        prompts = draw_prompts(segmenter, entry, settings, max_tokens=400, seed=0)
+        found.append(list(measure(model, segmenter, entry, prompts)))
     assert found[0] == found[1]
 
 

@@ -94,20 +94,20 @@ def test_an_interrupted_evaluation_keeps_what_it_measured_and_goes_on(
     measured: list[str] = []
     evaluate = command.evaluate_entry
 
-    def interrupted(base: Any, recipe: Any, entry: Any) -> Any:
+    def interrupted(base: Any, recipe: Any, entry: Any, **options: Any) -> Any:
         if len(measured) == 3:
             raise KeyboardInterrupt
         measured.append(entry.task.name)
-        return evaluate(base, recipe, entry)
+        return evaluate(base, recipe, entry, **options)
 
     monkeypatch.setattr(command, "evaluate_entry", interrupted)
     code, _, err = yofo("eval", "last", *TWO)
     assert code == 130 and "what was measured is kept" in err
     assert evaluations.latest(run) == {}
 
-    def counted(base: Any, recipe: Any, entry: Any) -> Any:
+    def counted(base: Any, recipe: Any, entry: Any, **options: Any) -> Any:
         measured.append(entry.task.name)
-        return evaluate(base, recipe, entry)
+        return evaluate(base, recipe, entry, **options)
 
     monkeypatch.setattr(command, "evaluate_entry", counted)
     code, out, err = yofo("eval", "last", "--json", *TWO)

@@ -82,13 +82,13 @@ def test_a_query_that_is_generated_for_copies_its_context_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     copies: list[int] = []
-    clone = evaluate.clone
+    starting_from = evaluate.starting_from
 
     def counted(cache: Any, count: int = 1) -> Any:
         copies.append(count)
-        return clone(cache, count)
+        return starting_from(cache, count)
 
-    monkeypatch.setattr(evaluate, "clone", counted)
+    monkeypatch.setattr(evaluate, "starting_from", counted)
     entry = replace(ENTRY, metric="rouge")
     prompts = prompts_of(entry, 200, shots=(2,), max_answer_tokens=2)
     assert len(list(measure(random_llama(), SEGMENTER, entry, prompts))) == 1

@@ -12,7 +12,7 @@ from fuzzing import HOSTILE_TEXT, check_harmless
 from test_prompting_chat import FakeClient, Typed
 
 from tui.words import one_line, safe
-from yofo_mlx import cli
+from yofo_mlx import cli, shell
 from yofo_mlx.commands import chat as chat_command
 from yofo_mlx.commands.chatroom import Model, Room, talk
 from yofo_mlx.commands.conversation import Conversation
@@ -175,7 +175,7 @@ def test_an_answer_in_a_pipe_is_one_harmless_line(
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_errors_and_remarks_are_harmless(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    cli._complain(DataError(text, text))
+    shell._complain(DataError(text, text))
     talk(text)
     chat_command._echo(text)
     check_harmless(capsys.readouterr().err, keep="\n\t\r")

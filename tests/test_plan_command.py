@@ -347,7 +347,7 @@ def test_a_list_of_files_that_an_older_client_did_not_keep_is_not_missed(hub: Hu
     assert find_headers("owner/model") == (path, tensors)
 
 
-@pytest.mark.parametrize("ailment", ["error", "html", "cut"])
+@pytest.mark.parametrize("ailment", ["500", "html", "cut"])
 def test_a_hub_that_fails_is_told(
     hub: HubServer, yofo: Any, monkeypatch: pytest.MonkeyPatch, ailment: str
 ) -> None:

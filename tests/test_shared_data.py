@@ -174,7 +174,7 @@ def test_big_bench_hard_is_a_task_for_each_file() -> None:
 
 def test_gsm8k_is_scored_by_its_last_number() -> None:
     [found] = loaded_from_docs("gsm8k")
-    assert (found.task.family, found.answer_after, found.metric) == ("math", "####", "exact")
+    assert (found.task.family, found.answer_after, found.metric) == ("math", "####", "number")
     assert all("####" in example.output for example in found.task.test)
 
 

@@ -139,6 +139,7 @@ def test_training_lowers_the_loss_and_leaves_a_whole_run_folder(
     assert {path.name for path in run.adapter_path.iterdir()} == {
         "adapters.safetensors",
         "adapter_config.json",
+        "yofo_template.json",
     }
 
 

@@ -1,15 +1,13 @@
-"""The command line: verbs to functions, imports per verb, errors to exit codes."""
+"""The command line: verbs to functions, imports per verb."""
 
-import os
 import sys
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from yofo_mlx import __version__, blas, progress
-from yofo_mlx.errors import ExitCode, YofoError
+from yofo_mlx import __version__, blas, progress, shell
+from yofo_mlx.errors import YofoError
 
 app = typer.Typer(
     name="yofo",
@@ -24,8 +22,6 @@ data_app = typer.Typer(help="Look at data sets and check them.", no_args_is_help
 recipes_app = typer.Typer(help="List, copy, check and explain recipes.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(recipes_app, name="recipes")
-
-MOST_WORDS = 4000  # characters of an error, whatever it quotes
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
 Overrides = Annotated[
@@ -54,89 +50,8 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id, a part of i
 
 
 def main() -> None:
-    """Run the command line and exit; a user's mistake is two lines, never a traceback."""
-    _open_standard_streams()
-    try:
-        code = app(standalone_mode=False)
-        sys.stdout.flush()
-    except YofoError as error:
-        code = _complain(error)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        code = _reader_left()
-    except OSError as error:
-        code = _complain_of_disk(error)
-    except SystemExit as leaving:  # click's answer to a broken pipe is exit code 1
-        if not isinstance(leaving.__context__, BrokenPipeError):
-            raise
-        code = _reader_left()
-    except Exception as error:
-        code = _usage(error)
-    sys.exit(int(code or 0))
-
-
-def _open_standard_streams() -> None:
-    """Make the standard streams take any text; closed ones become the null device.
-
-    That is before a file of ours gets the number of a closed one.
-    """
-    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            null = os.open(os.devnull, os.O_RDWR)
-            if null != descriptor:
-                os.dup2(null, descriptor)
-                os.close(null)
-            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):  # what its encoding lacks is shown by its number
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _reader_left() -> ExitCode:
-    """Let nothing more be flushed to a reader of our output that is gone."""
-    _forget_output()
-    return ExitCode.OK
-
-
-def _forget_output() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-def _complain(error: YofoError) -> ExitCode:
-    from yofo_mlx.talk import say
-    from yofo_mlx.text import clip, printable
-
-    say(f"error: {clip(printable(error.message), MOST_WORDS)}")
-    if error.hint:
-        say(f"  {printable(error.hint)}")
-    return error.exit_code
-
-
-def _complain_of_disk(error: OSError) -> ExitCode:
-    from yofo_mlx import paths
-    from yofo_mlx.files import FULL, disk_error, is_full
-
-    if error.errno in FULL and error.filename is None and not is_full(paths.runs()):
-        _forget_output()
-        wrong = f"standard output cannot be written: {error.strerror}"
-        return _complain(YofoError(wrong, "send it elsewhere, or make room there"))
-    return _complain(disk_error(error, paths.runs()))
-
-
-def _usage(error: Exception) -> ExitCode:
-    """Show a mistake on the command line; anything else is a defect and keeps its traceback."""
-    message = getattr(error, "format_message", None)
-    if message is None:
-        raise error
-    from yofo_mlx.text import printable
-
-    print(f"error: {printable(message())}", file=sys.stderr)
-    print("  `yofo --help` lists the verbs, `yofo VERB --help` their options", file=sys.stderr)
-    return ExitCode.USAGE
+    """Run the command line and exit."""
+    sys.exit(shell.run(app))
 
 
 @app.callback(invoke_without_command=True)

@@ -1,5 +1,7 @@
 """What a training run consists of while it runs."""
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,8 @@ from yofo_mlx.runs import Run
 from yofo_mlx.workload import Workload
 
 Listener = Callable[[Event], None]
+
+KEPT_EVERY_S = 10.0  # a long step must not bury what was written before it
 
 
 @dataclass
@@ -34,6 +38,7 @@ class Trainer:
     saved: TrainerState | None = None
     chunks_tried: bool = False
     validation: EvaluationPlan | None = None
+    progress_kept: float = -math.inf  # when it was last written
 
     def emit(self, kind: str, **fields: Any) -> Event:
         """Write an event and show it."""
@@ -41,13 +46,14 @@ class Trainer:
         self.on_event(event)
         return event
 
-    def emit_progress(self, step: int, done: int, total: int, phase: str, *, is_kept: bool) -> None:
-        """Show how far something is; write it only if it `is_kept`."""
-        fields = {"step": step, "done": done, "total": total, "phase": phase}
-        if is_kept:
-            self.emit("progress", **fields)
-        else:
+    def emit_progress(self, **fields: Any) -> None:
+        """Show how far a step is; write it now and then only."""
+        now = time.monotonic()
+        if now - self.progress_kept < KEPT_EVERY_S:
             self.on_event(new_event("progress", **fields))
+            return
+        self.progress_kept = now
+        self.emit("progress", **fields)
 
     def warn(self, message: str, hint: str) -> None:
         """Write a warning, unless the stream has it from before a resume."""

@@ -18,7 +18,6 @@ from yofo_mlx.peak import aside
 from yofo_mlx.trainer import Trainer
 
 PROGRESS_EVERY_S = 1.0  # shown
-KEPT_EVERY_S = 10.0  # written: a long step must not bury what came before it
 
 
 class StepLeft(Exception):
@@ -97,20 +96,18 @@ def _dials(trainer: Trainer, batches: list[Batch]) -> list[Dials | None]:
 
 def _progress(trainer: Trainer, place: int, batches: int) -> Progress:
     """Return what tells of the pieces of a step now and then, and may leave it."""
-    began = told = time.monotonic()
-    kept = began - KEPT_EVERY_S
+    told = time.monotonic()
 
     def progress(done: int, total: int, phase: str) -> None:
-        nonlocal told, kept
+        nonlocal told
         if trainer.should_leave():
             raise StepLeft
         now = time.monotonic()
         if now - told < PROGRESS_EVERY_S:
             return
-        told, is_kept = now, now - kept >= KEPT_EVERY_S
-        kept = now if is_kept else kept
+        told = now
         done, total = done + place * total, total * batches
-        trainer.emit_progress(trainer.state.step + 1, done, total, phase, is_kept=is_kept)
+        trainer.emit_progress(step=trainer.state.step + 1, done=done, total=total, phase=phase)
 
     return progress
 

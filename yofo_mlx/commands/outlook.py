@@ -186,7 +186,7 @@ def _memory_rows(outlook: Outlook) -> Iterator[Row]:
 
 def _asking_rows(outlook: Outlook) -> Iterator[Row]:
     asking = outlook.asking
-    for label, plan in (("validation", asking.validation), ("yofo eval", asking.evaluation)):
+    for label, plan in (("validation", asking.validation), ("evaluation", asking.evaluation)):
         if plan is None:
             continue
         asked = plan.asked
