@@ -49,7 +49,7 @@ for name in [name for name in sys.modules if name.split(".")[0] == "yofo_mlx"]:
 TESTS = {
     "episodes": ["episodes"],
     "segments": ["segments", "chat_shapes", "cases_markers", "models"],
-    "evaluate": ["evaluate", "prompts", "scores", "validation", "cases_measure", "train"],
+    "evaluate": ["evaluate", "prompts", "scores", "cases_measure", "chat_shapes"],
     "update": ["update", "train"],
     "objective": ["objective"],
     "plan": ["plan", "plan_command", "validation", "cases_forecast"],
