@@ -171,3 +171,25 @@ def test_one_side_can_be_given_and_the_other_taken_from_the_shape() -> None:
     fields = {"text": "a", "label": "b", "tone": "c"}
     assert pair(fields, output="tone") == ("a", "c")
     assert choose_columns(row(fields), None, "tone") == Columns("text", "tone")
+
+
+@pytest.mark.parametrize("stars", [3, "3", 3.0])
+def test_labels_that_are_numbers_stand_for_themselves(stars: Any) -> None:
+    labels = ("1", "2", "3", "4", "5")
+    fields = {"text": "a", "stars": stars}
+    keys = {"input": "text", "output": "stars", "labels": labels}
+    if stars == 3.0 and isinstance(stars, float):
+        assert refusal(fields, **keys) == "answer '3.0' is not one of `labels`"
+    else:
+        assert pair(fields, **keys) == ("a", "3")
+    assert refusal({"text": "a", "stars": 0}, **keys) == "answer '0' is not one of `labels`"
+    in_place = {**keys, "labels": ("0", "1", "2", "3 or more")}
+    assert pair({"text": "a", "stars": 3}, **in_place) == ("a", "3 or more")
+    assert pair({"text": "a", "stars": 2}, **in_place) == ("a", "2")
+
+
+@pytest.mark.parametrize("weight", [0, 0.0, "0", "0.0", False])
+def test_a_row_of_weight_zero_is_left_out_however_a_table_writes_it(weight: Any) -> None:
+    fields = {"prompt": "a", "completion": "b", "weight": weight}
+    assert refusal(fields) == "the `weight` of the row is zero"
+    assert convert({**fields, "weight": "1.0"}).unused == ()

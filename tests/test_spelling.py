@@ -71,3 +71,10 @@ def test_labels_that_differ_have_keys_that_differ(one: str, other: str) -> None:
 def test_what_looks_alike_is_spelled_letter_by_letter() -> None:
     assert spelled("sport\u200b", "sport") == r"'sport\u200b'"
     assert spelled("Sport", "sport") == "'Sport'"
+
+
+@pytest.mark.parametrize("pair", [("1", "1.0"), ("-2", "-2.00"), ("True", "true")])
+def test_a_label_is_one_whether_a_table_writes_it_as_text_or_number(pair: tuple[str, str]) -> None:
+    assert label_key(pair[0]) == label_key(pair[1])
+    assert label_key("1.5") != label_key("15")
+    assert label_key("v1.0") != label_key("v1")

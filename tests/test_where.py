@@ -155,3 +155,21 @@ def test_where_is_kept_with_the_run_and_can_be_set(tmp_path: Path) -> None:
     assert validate(first.model_dump(mode="json"), "run.json") == first
     changed = load_recipe(tmp_path / "mine.toml", ['tasks.0.where.a=["y", "z"]'])
     assert changed.tasks[0].where and changed.tasks[0].where["a"].one_of == ("y", "z")
+
+
+def test_labels_that_are_numbers_are_chosen_by_what_the_column_holds(tmp_path: Path) -> None:
+    rows = [{"text": "abcd"[n - 1], "label": n} for n in (1, 2, 3, 4)]
+    labels = ("1", "2", "3", "4", "5")
+    loaded = chosen(tmp_path, {"label": "2"}, rows, labels=labels)
+    assert [item.example.output for item in loaded.all_items()] == ["2"]
+    assert texts(loaded) == "b"
+
+
+def test_a_class_named_like_the_number_of_another_is_chosen_by_its_name(tmp_path: Path) -> None:
+    features = {"label": {"_type": "ClassLabel", "names": ["1", "2", "3"]}}
+    head = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    table = pa.table({"text": ["a", "b", "c"], "label": [0, 1, 2]})
+    pq.write_table(table.replace_schema_metadata(head), tmp_path / "a.parquet")
+    for where, expected in [({"label": "2"}, "b"), ({"label": 2}, "c"), ({"label": "0"}, "a")]:
+        source = TaskSource.model_validate({"source": "a.parquet", "where": where})
+        assert texts(load(source, tmp_path)[0]) == expected

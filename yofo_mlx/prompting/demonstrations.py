@@ -12,9 +12,9 @@ from yofo_mlx import runs
 from yofo_mlx.errors import DataError
 from yofo_mlx.prompting import forms
 from yofo_mlx.recipe import TaskSource
-from yofo_mlx.tasks import jsontext, locate, sniff, sources
+from yofo_mlx.tasks import jsontext, locate, sniff, sources, tables
 from yofo_mlx.tasks.columns import choose_columns
-from yofo_mlx.tasks.locate import Piece
+from yofo_mlx.tasks.locate import Found, Piece
 from yofo_mlx.tasks.parquet import ClassNames, class_names
 from yofo_mlx.tasks.problems import Place, RowError
 from yofo_mlx.tasks.readers import DataFile, format_of, read_rows
@@ -123,15 +123,15 @@ def _read_source(name: str, path: Path | None, style: Style, base: Path) -> Pars
     own = [task for task in style.tasks if _is_same(task, name, path, base)]
     asked = TaskSource(source=name, input=style.input, output=style.output, records=style.records)
     source = asked if style.is_given or style.records or not own else _at(own[0], name)
-    pieces, names = locate.pieces(source, base)
+    found = locate.pieces(source, base)
     tasks = own or [task for task in style.tasks if path and _holds(task, path, base)]
     within = [_at(task, name, "files", "splits", "config", "records") for task in tasks]
-    return _parsed(pieces["train"], names, source, style, within)
+    found.pieces = {"train": found.pieces["train"]}
+    return _parsed(found, source, style, within)
 
 
 def _parsed(
-    pieces: list[Piece],
-    names: ClassNames,
+    found: Found,
     source: TaskSource,
     style: Style,
     own: Sequence[TaskSource] = (),
@@ -139,13 +139,14 @@ def _parsed(
     """Read rows as the task whose columns fit them, or as their shape says."""
     notes: list[str] = []
     if not style.is_given:
+        pieces, names = found.pieces["train"], found.class_names
         fitting = _fitting(own, pieces, names) or _fitting(_foreign(style.tasks), pieces, names)
         if fitting:
             notes.append(_told(fitting))
             chosen = fitting[0][0]
             keep = {"source": source.source, "records": source.records, "bad_rows": "drop"}
             source = chosen.model_copy(update=keep)
-    loaded = sources.read_pieces(source, {"train": pieces}, names)
+    loaded = sources.read_pieces(source, found)
     for remark in loaded.remarks:  # of pasted text, the form says how it was read
         if remark.path or not remark.is_remark:
             notes.append(str(remark) if remark.path else remark.message)
@@ -234,11 +235,18 @@ def _columns(loaded: Loaded) -> str:
 
 
 def _joined(parts: list[Parsed]) -> Parsed:
+    """Put the rows of several files together; what each says of its own stands before its rows."""
+    shared = len({part.instruction for part in parts}) == 1
+    examples = [
+        example if shared or not part.instruction else sources.after(part.instruction, example)
+        for part in parts
+        for example in part.examples
+    ]
     return Parsed(
-        tuple(example for part in parts for example in part.examples),
+        tuple(examples),
         tuple(problem for part in parts for problem in part.problems),
         f"{parts[0].format}, from {len(parts)} files",
-        parts[0].instruction if len({part.instruction for part in parts}) == 1 else "",
+        parts[0].instruction if shared else "",
         tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
 
@@ -271,8 +279,9 @@ def _form_of_rows(text: str, style: Style) -> tuple[str, str] | None:
         return "a JSON list", ".json"
     if forms.block_names(text):
         return None
+    said = tables.separator_in(lines[0])
+    header = lines[1] if said and len(lines) > 1 else lines[0]
     for delimiter, name in _TABLES.items():
-        header = text.lstrip("\n").split("\n")[0]
         if delimiter in header and _is_header(header.split(delimiter), style):
             return f"{name} with a header", ".tsv" if delimiter == "\t" else ".csv"
     return None
@@ -303,7 +312,7 @@ def _pasted_rows(text: str, form: str, suffix: str, style: Style) -> Parsed:
     source = TaskSource(
         source="pasted", input=style.input, output=style.output, records=style.records
     )
-    parsed = _parsed([Piece(file, style.records)], {}, source, style)
+    parsed = _parsed(Found({"train": [Piece(file, style.records)]}), source, style)
     problems = tuple(problem for problem in parsed.problems if problem.line)
     if not parsed.examples and not problems:
         problems = (Problem(1, f"{form}, but nothing in it"),)

@@ -97,6 +97,10 @@ def _leaks(loaded: Loaded) -> Iterator[Problem]:
 def _labels(loaded: Loaded) -> Iterator[Problem]:
     items = list(loaded.all_items())
     counts = Counter(answer for item in items for answer in item.answers)
+    lists = [item for item in items if len(item.answers) > 1]
+    if lists and loaded.family != "multilabel":
+        message = f"{len(lists):,} answers are lists, joined to one label each"
+        yield _warning(lists[0], message, 'family = "multilabel" compares them as sets')
     mark = loaded.source.separator.strip() or loaded.source.separator
     first: dict[str, str] = {}
     trained = {answer for item in loaded.items.get("train", ()) for answer in item.answers}

@@ -3,11 +3,13 @@
 import math
 import re
 from dataclasses import dataclass, field
+from datetime import date, time
+from decimal import Decimal
 from itertools import chain
 from typing import Any
 
 from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns, turns_in
-from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in
+from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in, number_in
 from yofo_mlx.tasks.parquet import ClassNames
 from yofo_mlx.tasks.problems import Place, RowError
 from yofo_mlx.tasks.rows import Row, kind
@@ -113,7 +115,7 @@ class Columns:
         if self.multilabel and isinstance(value, str):
             entries = list_in_text(value.strip())
             value = value if entries is None else entries
-        names = self.labels or self._classes(self.output)
+        names = names_of_numbers(self.labels) if self.labels else self._classes(self.output)
         several = value if isinstance(value, list) else [value]
         labels = [unify_lines(_label(one, self.output, names)).strip() for one in several]
         if "" in labels and len(labels) > 1:
@@ -187,6 +189,14 @@ def choose_columns(
     return Columns(input, output, separator, labels, names, multilabel, shape=known)
 
 
+def names_of_numbers(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the labels a column's numbers stand for; none where labels are such numbers."""
+    own = any(
+        name.isascii() and name.isdigit() and name != str(at) for at, name in enumerate(labels)
+    )
+    return () if own else labels
+
+
 def _no_shape(fields: dict[str, Any]) -> RowError:
     if fields.keys() == {"text"}:
         return RowError(
@@ -216,7 +226,7 @@ def _system(fields: dict[str, Any]) -> str:
 
 def _check_weight(fields: dict[str, Any]) -> None:
     name = name_in(fields, WEIGHT)
-    if name is not None and fields[name] in (0, "0"):
+    if name is not None and number_in(fields[name]) == 0:
         hint = "the row is left out: there is nothing to learn from it"
         raise RowError("the `weight` of the row is zero", hint, "warning")
 
@@ -242,6 +252,8 @@ def _label(value: Any, name: str, names: tuple[str, ...]) -> str:
         return names[value]
     if isinstance(value, float) and math.isfinite(value):
         return _label(int(value), name, names) if names and value.is_integer() else str(value)
+    if isinstance(value, Decimal | date | time):
+        return str(value)
     hint = ""
     if isinstance(value, dict) and value:
         hint = f"reach into it by a dotted path, such as `{name}.{next(iter(value))}`"

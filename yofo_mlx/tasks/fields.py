@@ -57,6 +57,14 @@ def is_blank(value: Any) -> bool:
     return is_absent(value) or value in ("", [], {}) or (isinstance(value, str) and value.isspace())
 
 
+def number_in(value: Any) -> float | None:
+    """Return a number, also where a table holds it as text; None if it is none."""
+    try:
+        return float(value) if isinstance(value, int | float | str) else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def _follow(value: Any, steps: list[str], path: str) -> Any:
     for index, step in enumerate(steps):
         if isinstance(value, dict):

@@ -23,7 +23,7 @@ def list_files(folder: Path, shown: str, config: str | None, revision: str | Non
         raise DataError(f"{shown}: no configuration `{config}`", "leave `config` out")
     if chosen is None:
         raise DataError(f"no data files in {shown}", "expected are such as train.jsonl")
-    return Listing(chosen.splits, here(root), card.class_names(chosen.config))
+    return Listing(chosen.splits, here(root), card.class_names(chosen.config), chosen.left_out)
 
 
 def list_named(folder: Path, names: Sequence[str]) -> Listing:

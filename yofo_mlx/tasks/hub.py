@@ -29,7 +29,8 @@ def list_files(id: str, config: str | None = None, revision: str | None = None) 
     if chosen is None:
         hint = "readable are Parquet, JSONL, JSON and CSV files; fetch others and convert them"
         raise DataError(f"{id}: no data files that can be read", hint)
-    return Listing(chosen.splits, _from(id, commit), card.class_names(config or chosen.config))
+    names = card.class_names(config or chosen.config)
+    return Listing(chosen.splits, _from(id, commit), names, chosen.left_out)
 
 
 def list_named(id: str, names: Sequence[str], revision: str | None = None) -> Listing:

@@ -79,7 +79,7 @@ def _card(head: dict[str, Any]) -> Card:
 def _patterns(files: Any, folder: str) -> Patterns:
     """Return file patterns by split; the split of files without one is ""."""
     if not files:
-        return {"": _paths("*", folder)} if folder else {}
+        return {"": _paths("**", folder)} if folder else {}
     if isinstance(files, (str, list)) and not _dicts(files):
         return {"": _paths(files, folder)}
     if isinstance(files, dict):

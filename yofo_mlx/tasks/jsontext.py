@@ -10,8 +10,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from yofo_mlx.tasks.splits import candidates
+from yofo_mlx.text import clip
 
-_DECODER = json.JSONDecoder()
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _TwinKeys(f"two values are named `{clip(twice, 80)}`")
+    return found
+
+
+class _TwinKeys(ValueError):
+    """An object that names two of its values alike, of which Python would keep the last."""
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -111,17 +126,15 @@ def _no_list(whole: Any, path: str | None) -> JsonError:
 
 
 def _members(text: str, start: int) -> Iterator[tuple[str, int]]:
-    """Yield the keys of the object at `start` with the places of their values; last twin wins."""
-    places: dict[str, int] = {}
+    """Yield the keys of the object at `start` with the places of their values."""
     position = _skip(text, start + 1)
     while text[position] != "}":
         key, position = _value(text, position)
         position = _skip(text, _skip(text, position) + 1)
-        places[key] = position
+        yield key, position
         position = _skip(text, _value(text, position)[1])
         if text[position] == ",":
             position = _skip(text, position + 1)
-    yield from places.items()
 
 
 def _elements(text: str, start: int) -> Iterator[tuple[int, Any]]:
@@ -142,6 +155,8 @@ def _value(text: str, position: int) -> tuple[Any, int]:
         raise JsonError(reason, error.lineno) from None
     except RecursionError:
         raise JsonError("nested too deeply", _line(text, position)) from None
+    except _TwinKeys as error:
+        raise JsonError(str(error), _line(text, position), "name each of them once") from None
     except ValueError as error:  # such as a number of more than 4300 digits
         raise JsonError(str(error).split(";")[0], _line(text, position)) from None
     return value, end

@@ -2,13 +2,14 @@
 
 import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks import folders, hub, jsontext, splits
-from yofo_mlx.tasks.layout import Listing
+from yofo_mlx.tasks.layout import LeftOut, Listing
 from yofo_mlx.tasks.parquet import ClassNames
 from yofo_mlx.tasks.readers import DataFile, format_of
 from yofo_mlx.tasks.splits import SPLITS, Split
@@ -47,12 +48,21 @@ def matches(pattern: str, base: Path) -> list[Path]:
     return []
 
 
-def pieces(source: TaskSource, base: Path) -> tuple[dict[Split, list[Piece]], ClassNames]:
-    """Return the files of each split, and the label names that go with them; or raise DataError."""
+@dataclass
+class Found:
+    """The files of each split, the label names that go with them, and what is not read."""
+
+    pieces: dict[Split, list[Piece]]
+    class_names: ClassNames = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+def pieces(source: TaskSource, base: Path) -> Found:
+    """Return the files of a source, or raise DataError."""
     path = find(source.source, base)
     listing = _listing(source, path)
     if source.records and SPLIT in source.records:
-        return _record_pieces(source, listing), listing.class_names
+        return Found(_record_pieces(source, listing), listing.class_names)
     if source.files:
         assigned = {split: listing.splits[name] for split, name in source.files.items()}
     elif len(listing.splits) == 1 and not source.splits and not _meant(listing, path):
@@ -65,7 +75,16 @@ def pieces(source: TaskSource, base: Path) -> tuple[dict[Split, list[Piece]], Cl
         split: [Piece(fetched[name], source.records) for name in names]
         for split, names in assigned.items()
     }
-    return found, listing.class_names
+    return Found(found, listing.class_names, listing.left_out + _loose(source, listing, wanted))
+
+
+def _loose(source: TaskSource, listing: Listing, used: Sequence[str]) -> list[LeftOut]:
+    """Tell of data files that are of no split by their names, where nobody chose so."""
+    names = [name for names in listing.splits.values() for name in names if name not in used]
+    if not names or source.files or source.splits:
+        return []
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return [(f"not read: {shown}", "its name tells no split; `splits` or `files` can say it")]
 
 
 def _listing(source: TaskSource, path: Path | None) -> Listing:

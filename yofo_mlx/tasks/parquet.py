@@ -1,6 +1,7 @@
 """Parquet and Arrow files: rows, and the class names that the hub's writers leave with them."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,11 @@ def _rows(batches: Iterator[Any], form: str, shown: str, problems: list[Problem]
     number = 0
     try:
         for batch in batches:
+            twice = next((name for name, n in Counter(batch.schema.names).items() if n > 1), None)
+            if twice is not None:
+                message, hint = f"two columns are named `{twice}`", "name each column once"
+                problems.append(Problem(Place(shown), message, hint, ends_file=True))
+                return
             for fields in batch.to_pylist():
                 number += 1
                 yield Row(Place(shown, number, "record"), fields)
@@ -50,7 +56,7 @@ def _rows(batches: Iterator[Any], form: str, shown: str, problems: list[Problem]
         reason = str(error).splitlines()[0].rstrip(".")
         place = Place(shown, number + 1 if number else 0, "record")
         message = f"not readable as {form}: {reason}"
-        problems.append(Problem(place, message, "fetch or write it again"))
+        problems.append(Problem(place, message, "fetch or write it again", ends_file=True))
 
 
 def _reader(source: Any) -> Any:
@@ -70,7 +76,7 @@ def _batches(reader: Any) -> Iterator[Any]:
 
 def class_names(path: Path) -> ClassNames:
     """Return the label names kept with a file, by column; empty where there are none."""
-    if path.suffix not in (".parquet", ".arrow"):
+    if path.suffix.lower() not in (".parquet", ".arrow"):
         return {}
     return names_of(_in_schema(path)) or names_of(_beside(path))
 
@@ -80,7 +86,7 @@ def _in_schema(path: Path) -> Any:
     import pyarrow.parquet
 
     try:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             metadata = pyarrow.parquet.read_schema(path).metadata or {}
         else:
             with pyarrow.OSFile(str(path)) as source, _reader(source) as reader:

@@ -40,6 +40,8 @@ class Problem:
     """What problems of one sort share; left out: the message without what it quotes."""
     is_remark: bool = False
     """Whether it costs no row: how something was read that is not plain."""
+    ends_file: bool = False
+    """Whether all that follows in the file is lost, not this row alone."""
 
     def __post_init__(self) -> None:
         kind = self.kind or _QUOTED_OR_NUMBER.sub("…", self.message).split(": ")[0]

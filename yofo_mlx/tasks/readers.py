@@ -84,7 +84,11 @@ def read_rows(file: DataFile, problems: list[Problem], records: str | None = Non
             yield from readers[suffix]()
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
-        problems.append(Problem(Place(file.shown), f"cannot be read: {reason}", "check the file"))
+        problems.append(
+            Problem(
+                Place(file.shown), f"cannot be read: {reason}", "check the file", ends_file=True
+            )
+        )
 
 
 def _is_what_it_says(file: DataFile, suffix: str, problems: list[Problem]) -> bool:
@@ -120,8 +124,10 @@ def _parse_lines(
         try:
             value = jsontext.parse(line)
         except jsontext.JsonError as error:
-            hint = "each line holds one JSON object"
-            problems.append(Problem(place, f"not JSON: {error.reason}", hint))
+            reason, hint = f"not JSON: {error.reason}", "each line holds one JSON object"
+            if error.hint:
+                reason, hint = error.reason, error.hint
+            problems.append(Problem(place, reason, hint))
             continue
         yield from as_row(value, place, problems)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from yofo_mlx.tasks.fields import is_blank, name_in
+from yofo_mlx.tasks.fields import is_blank, name_in, number_in
+from yofo_mlx.tasks.rows import Row
 from yofo_mlx.tasks.spelling import name_key
 
 SYSTEM = ("system", "system_prompt")
@@ -46,7 +47,7 @@ def unused_fields(fields: dict[str, Any], used: Set[str]) -> tuple[str, ...]:
             if (key := name_key(name)) not in used
             and not _ROW_NAME.fullmatch(key)
             and not is_blank(value)
-            and not (key == WEIGHT and value in (1, "1"))  # as every row has without it
+            and not (key == WEIGHT and number_in(value) == 1)  # as every row has without it
         )
     )
 
@@ -90,6 +91,14 @@ SHAPES = (
     _shape("sentence label", "sentence", "label"),
     _shape("0 1", "0", "1"),
 )
+
+
+def is_header(row: Row) -> bool:
+    """Tell whether a row that is a list holds the names of a known form's columns."""
+    names = list(row.fields.values())
+    is_list = "0" in row.fields and all(isinstance(name, str) for name in names)
+    found = shape_of(dict.fromkeys(names)) if is_list and len(set(names)) == len(names) else None
+    return found is not None and "0" not in found.fields
 
 
 def shape_of(fields: dict[str, Any]) -> Shape | None:

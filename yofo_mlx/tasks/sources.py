@@ -11,13 +11,14 @@ from yofo_mlx.errors import DataError
 from yofo_mlx.progress import counted
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks import locate
-from yofo_mlx.tasks.columns import Columns, Item, choose_columns
+from yofo_mlx.tasks.columns import Columns, Item, choose_columns, names_of_numbers
 from yofo_mlx.tasks.families import guess_family
-from yofo_mlx.tasks.locate import Piece
+from yofo_mlx.tasks.locate import Found, Piece
 from yofo_mlx.tasks.parquet import ClassNames, class_names
-from yofo_mlx.tasks.problems import Place, Problem, RowError, errors
+from yofo_mlx.tasks.problems import Place, Problem, RowError, errors, remark
 from yofo_mlx.tasks.readers import format_of, read_rows
 from yofo_mlx.tasks.rows import Row, header_again
+from yofo_mlx.tasks.shapes import is_header
 from yofo_mlx.tasks.splits import SPLITS, Split
 from yofo_mlx.tasks.task import Example, Family
 from yofo_mlx.tasks.where import Selection
@@ -44,6 +45,11 @@ class Loaded:
     """The recipe's instruction, with the system text that all rows share."""
     family: Family = "other"
 
+    @property
+    def passed(self) -> int:
+        """How many rows `where` has passed over."""
+        return self.selection.seen - self.selection.kept if self.selection else 0
+
     def all_items(self) -> Iterator[Item]:
         """Yield the examples of all splits."""
         for split in SPLITS:
@@ -68,23 +74,25 @@ def load(source: TaskSource, base: Path) -> list[Loaded]:
 
 def _load_one(source: TaskSource, base: Path) -> Loaded:
     try:
-        pieces, names = locate.pieces(source, base)
+        found = locate.pieces(source, base)
     except DataError as error:
         message = error.message.removeprefix(f"{source.source}: ")
-        found = Problem(Place(source.source), message, error.hint)
-        return Loaded(source, source.name or default_name(source), problems=[found])
-    return read_pieces(source, pieces, names)
+        missing = Problem(Place(source.source), message, error.hint)
+        return Loaded(source, source.name or default_name(source), problems=[missing])
+    return read_pieces(source, found)
 
 
-def read_pieces(source: TaskSource, pieces: dict[Split, list[Piece]], names: ClassNames) -> Loaded:
-    """Read files as a source says; `names` are the label names that go with them."""
+def read_pieces(source: TaskSource, found: Found) -> Loaded:
+    """Read files as a source says."""
     loaded = Loaded(source, source.name or default_name(source))
+    pieces, place = found.pieces, Place(source.source)
+    loaded.problems = [remark(place, *left_out) for left_out in found.left_out]
     if source.where:
         loaded.selection = Selection(source.where)
     for split in SPLITS:
         if split in pieces:
             loaded.files[split] = [piece.file.shown for piece in pieces[split]]
-            loaded.items[split] = list(_items(pieces[split], loaded, names))
+            loaded.items[split] = list(_items(pieces[split], loaded, found.class_names))
     _settle(loaded)
     return loaded
 
@@ -96,7 +104,10 @@ def _settle(loaded: Loaded) -> None:
     loaded.problems = [problem for problem in loaded.problems if not problem.is_remark]
     there = any(loaded.items.values())
     if source.bad_rows == "drop" and there:
-        loaded.problems = [replace(problem, severity="warning") for problem in loaded.problems]
+        loaded.problems = [
+            problem if problem.ends_file else replace(problem, severity="warning")
+            for problem in loaded.problems
+        ]
     mistake = loaded.selection.mistake() if loaded.selection else None
     if mistake:
         loaded.problems.append(mistake.at(place))
@@ -129,8 +140,12 @@ def place_systems(items: dict[Split, list[Item]]) -> tuple[str, dict[Split, list
 def _with_system(item: Item) -> Item:
     if not item.system:
         return item
-    question = f"{item.system}\n\n{item.example.input}"
-    return replace(item, example=Example(question, item.example.output))
+    return replace(item, example=after(item.system, item.example))
+
+
+def after(text: str, example: Example) -> Example:
+    """Return an example with a text before its input."""
+    return Example(f"{text}\n\n{example.input}", example.output)
 
 
 def _unused(items: Iterable[Item]) -> list[Problem]:
@@ -184,8 +199,13 @@ def _names(paths: list[Path]) -> list[str]:
 def _items(pieces: list[Piece], loaded: Loaded, names: ClassNames) -> Iterator[Item]:
     for piece in pieces:
         problems: list[Problem] = []
+        passed = loaded.passed
         items = list(_items_of(piece, loaded, names, problems))
-        loaded.problems += problems if items else _say_once(problems)
+        if not items:
+            problems = _say_once(problems)
+            if loaded.passed == passed:  # else there are good rows, which `where` leaves out
+                problems = [replace(problem, ends_file=True) for problem in problems]
+        loaded.problems += problems
         yield from items
 
 
@@ -193,7 +213,10 @@ def _items_of(
     piece: Piece, loaded: Loaded, names: ClassNames, problems: list[Problem]
 ) -> Iterator[Item]:
     known = {**names, **class_names(piece.file.path)}
-    rows = _chosen(read_rows(piece.file, problems, piece.records), loaded, known, problems)
+    read = read_rows(piece.file, problems, piece.records)
+    if not (loaded.source.input or loaded.source.output or loaded.source.where):
+        read = _named(read, problems)
+    rows = _chosen(read, loaded, known, problems)
     if loaded.columns is None:
         head = list(islice(rows, _HEAD))
         loaded.columns = _choose(loaded.source, head, known, problems)
@@ -206,13 +229,27 @@ def _items_of(
             problems.append(error.at(row.place))
 
 
+def _named(rows: Iterator[Row], problems: list[Problem]) -> Iterator[Row]:
+    """Yield rows; those that are lists have names where the first one is a header."""
+    names: list[str] = []
+    for index, row in enumerate(rows):
+        values = list(row.fields.values())
+        if index == 0 and is_header(row):
+            names = values
+            problems.append(remark(row.place, "the first list names the columns", "read so"))
+        elif names and len(values) == len(names) and "0" in row.fields:
+            yield Row(row.place, dict(zip(names, values, strict=True)))
+        else:
+            yield row
+
+
 def _chosen(
     rows: Iterator[Row], loaded: Loaded, names: ClassNames, problems: list[Problem]
 ) -> Iterator[Row]:
     """Yield the rows that are data, and that `where` takes."""
     source = loaded.source
     if source.output and source.labels:
-        names = {**names, source.output: source.labels}
+        names = {**names, source.output: names_of_numbers(source.labels)}
     for row in rows:
         again = header_again(row)
         if again:

@@ -17,6 +17,7 @@ _INVISIBLE = re.compile(
     "[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0001\U000e0100-\U000e01ef]"
 )
+_WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")  # as tables write numbers of a column with gaps
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[-_\s]+(?=[^\W_])")
 _QUOTED = r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\""
 _ENTRY = rf"(?:{_QUOTED}|[-+]?\d+(?:\.\d*)?)"
@@ -43,10 +44,11 @@ def text_key(text: str) -> str:
 
 
 def label_key(label: str) -> str:
-    """Return what the spellings of one label share, letter case and a full stop at its end too."""
+    """Return what the spellings of one label share: letter case, a full stop, `1` and `1.0` too."""
     folded = text_key(unicodedata.normalize("NFKC", label).casefold())
     folded = _BETWEEN_WORDS.sub(" ", unicodedata.normalize("NFC", folded))
-    return folded.rstrip(" .,;:!") or folded
+    folded = folded.rstrip(" .,;:!") or folded
+    return _WHOLE.sub(r"\1", folded)
 
 
 @lru_cache(maxsize=4096)

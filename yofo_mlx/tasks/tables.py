@@ -22,6 +22,7 @@ Quoting = Literal[0, 3]
 """`csv.QUOTE_MINIMAL` or `csv.QUOTE_NONE`."""
 
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_SAID = re.compile(r"\ufeff?\"?sep=([,;\t|])\"?\s*", re.IGNORECASE)
 _HEAD = 20  # records that tell what separates columns
 _QUOTED = re.compile(r'"(?:[^"]|"")*"', re.DOTALL)
 _EDGE = '"0123456789'  # what a row begins and ends with whose texts are all quoted
@@ -36,12 +37,18 @@ class Table:
     shown: str
     delimiter: str
     quoting: Quoting = csv.QUOTE_MINIMAL
+    skipped: int = 0
+    """Lines before the header, which only say what separates columns."""
+
+    def lines(self, stream: TextIO) -> Iterator[str]:
+        """Yield the lines of the table itself."""
+        return islice(stream, self.skipped, None)
 
     def records(self, problems: list[Problem]) -> Iterator[Record]:
         """Yield the records of the table, the header first; those glued together are problems."""
         habits: _Habits | None = None
         with self.open() as stream:
-            lines = _Kept(stream)
+            lines = _Kept(self.lines(stream))
             for line, cells in _strict(csv.reader(lines, **self._dialect), lines, self, problems):
                 raw = [text for text in lines.taken if text.strip()]
                 if len(raw) > 1:
@@ -62,7 +69,9 @@ class Table:
         """Yield cells without a look at what is wrong with them."""
         with self.open() as stream:
             try:
-                for cells in csv.reader(stream, delimiter=self.delimiter, quoting=quoting):
+                for cells in csv.reader(
+                    self.lines(stream), delimiter=self.delimiter, quoting=quoting
+                ):
                     if cells:
                         yield cells
             except csv.Error:
@@ -131,7 +140,7 @@ class _Habits:
 class _Kept:
     """Lines of a stream; those taken since the last look are kept."""
 
-    stream: TextIO
+    stream: Iterator[str]
     taken: list[str] = field(default_factory=list)
 
     def __iter__(self) -> "_Kept":
@@ -145,7 +154,10 @@ class _Kept:
 def look(open: Callable[[], TextIO], shown: str, usual: str, problems: list[Problem]) -> Table:
     """Return a table with what separates its columns and whether quotes quote, both told if odd."""
     csv.field_size_limit(sys.maxsize)  # one for the whole process; by default 128 KiB a cell
-    table = Table(open, shown, _delimiter(open, shown, usual))
+    with open() as stream:
+        said = separator_in(stream.readline(16))
+    mark = said or _delimiter(open, shown, usual)
+    table = Table(open, shown, mark, skipped=1 if said else 0)
     if table.delimiter != usual:
         message = f"columns are separated by {_NAMES[table.delimiter]}, not by {_NAMES[usual]}"
         problems.append(remark(Place(shown, 1), message, "they are read so"))
@@ -157,6 +169,12 @@ def look(open: Callable[[], TextIO], shown: str, usual: str, problems: list[Prob
             hint = "to quote cells, quote the names in the first line too"
             problems.append(remark(Place(shown, first), message, hint))
     return table
+
+
+def separator_in(line: str) -> str:
+    """Return what a first line such as `sep=;` says, which Excel writes and reads; else nothing."""
+    found = _SAID.fullmatch(line)
+    return found[1] if found else ""
 
 
 def _delimiter(open: Callable[[], TextIO], shown: str, usual: str) -> str:
@@ -199,7 +217,7 @@ def _first_text_quote(table: Table) -> int:
 def _lines(table: Table) -> Iterator[Record]:
     """Yield lines that are not empty, cut at every separator."""
     with table.open() as stream:
-        for number, line in enumerate(stream, start=1):
+        for number, line in enumerate(table.lines(stream), start=1 + table.skipped):
             if text := line.rstrip("\r\n"):
                 yield number, text.split(table.delimiter)
 
@@ -214,7 +232,7 @@ def _is_quoted(table: Table, width: int) -> bool:
 def _strict(reader: Any, lines: _Kept, table: Table, problems: list[Problem]) -> Iterator[Record]:
     """Yield each record; what is not CSV is a problem of the line it starts on."""
     while True:
-        line = reader.line_num + 1
+        line = table.skipped + reader.line_num + 1
         lines.taken.clear()
         try:
             cells = next(reader)
@@ -224,7 +242,8 @@ def _strict(reader: Any, lines: _Kept, table: Table, problems: list[Problem]) ->
             unclosed = "unexpected end of data" in str(error)
             message = "a quoted field never ends" if unclosed else f"not CSV: {error}"
             hint = 'a quote inside a quoted field is written twice: ""'
-            problems.append(Problem(Place(table.shown, line), message, hint))
+            place = Place(table.shown, line)
+            problems.append(Problem(place, message, hint, ends_file=unclosed))
             continue
         if cells:
             yield line, cells

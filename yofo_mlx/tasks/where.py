@@ -48,7 +48,7 @@ class Selection:
         named = {
             one
             for one in (*(condition.one_of or ()), *(condition.not_in or ()))
-            if any(_equal(*pair, one) for pair in zip(values, texts, strict=True))
+            if any(_equal(*pair, one, classes) for pair in zip(values, texts, strict=True))
         }
         self.named.setdefault(column, set()).update(named)
         if condition.one_of is not None and named.isdisjoint(condition.one_of):
@@ -112,11 +112,12 @@ def _texts(value: Any, names: tuple[str, ...]) -> tuple[str, ...]:
     return (plain, names[number]) if number < len(names) else (plain,)
 
 
-def _equal(value: Any, texts: tuple[str, ...], wanted: Value) -> bool:
+def _equal(value: Any, texts: tuple[str, ...], wanted: Value, names: tuple[str, ...]) -> bool:
     """Compare as the recipe writes it; in CSV, numbers and truth are text."""
     if isinstance(wanted, bool):
         return texts[0].lower() == ("true" if wanted else "false")
     if isinstance(wanted, str):
+        texts = texts[-1:] if wanted in names else texts  # a name may look like another's number
         return wanted in texts or _key(wanted) in map(_key, texts)
     try:
         return not isinstance(value, bool) and float(value) == wanted
