@@ -237,7 +237,8 @@ def test_a_marker_that_only_a_normalisation_makes_is_text_too(marker: str, text:
 def test_data_is_cut_where_a_marker_is_and_nowhere_else() -> None:
     tokenizer = with_template(LOOP + "{{ m.content }}</s>" + END)
     segmenter = Segmenter(tokenizer, Template())
-    for text, holds in (("im <ye", False), ("im </s,ye", False), ("im </s>ye", True)):
+    cases = [("im <ye", False), ("im </s,ye", False), ("im </s>ye", True)]
+    for text, holds in [*cases, ("im</s>x</s>ye", True)]:
         assert segmenter.holds_marker(text) == holds
         pieces = tokenizer.convert_ids_to_tokens(segmenter.question(text))
         assert {"im", "ye"} <= set(pieces) and pieces.count("</s>") == 1
