@@ -2,12 +2,12 @@
 
     python scripts/mutate.py [MODULE ...]    # every module of TESTS unless told
 
-A seed draws 40 mutants of each module (`mutations.py`). Each is put into a copy of the tree and
-tried in a fork of this process, which has everything heavy imported already, against those of the
-module's tests that run the changed lines, the quickest first, up to the first failure. Outcomes
-are kept in out/mutants.jsonl, so that a second call goes on; `--again` forgets the survivors first.
-Those that tests/survivors.toml gives a reason for count as survivors without being tried. Exit 1 if
-less than 90 % are killed, or if one survives without a reason.
+A seed draws 40 mutants of each module and what belongs to it (`mutations.py`). Each is put into a
+copy of the tree and tried in a fork of this process, which has everything heavy imported already,
+against those of the module's tests that run the changed lines, the quickest first, up to the first
+failure. Outcomes are kept in out/mutants.jsonl, so that a second call goes on; `--again` forgets
+the survivors first. Those that tests/survivors.toml gives a reason for count as survivors without
+being tried. Exit 1 if less than 90 % are killed, or if one survives without a reason.
 """
 
 import argparse
@@ -49,10 +49,15 @@ for name in [name for name in sys.modules if name.split(".")[0] == "yofo_mlx"]:
 TESTS = {
     "episodes": ["episodes"],
     "segments": ["segments", "chat_shapes", "cases_markers", "models"],
-    "evaluate": ["evaluate", "prompts", "scores", "validation", "cases_measure", "train"],
+    "evaluate": ["evaluate", "prompts", "scores", "cases_measure", "chat_shapes"],
     "update": ["update", "train"],
     "objective": ["objective"],
-    "plan": ["plan", "plan_command"],
+    "plan": ["plan", "plan_command", "validation", "cases_forecast"],
+}
+PARTS = {  # files that hold a part of what a module does
+    "segments": ["segments", "frames", "markers"],
+    "evaluate": ["evaluate", "prompts", "scores"],
+    "plan": ["plan", "evaluation_plan"],
 }
 COUNT, ENOUGH, SEED = 40, 0.9, 0
 RESULTS = ROOT / "out" / "mutants.jsonl"
@@ -62,6 +67,9 @@ PYTEST = ["-q", "-x", "--no-header", "--tb=no", "-n", "0", "-p", "no:cacheprovid
 PYTEST += ["--timeout", "0", "--hypothesis-profile", "mutants"]
 
 
+Drawn = tuple[str, Mutation]  # of which file
+
+
 class Tree:
     """A copy of the tree to run tests in, with one module changed or not."""
 
@@ -69,7 +77,6 @@ class Tree:
         self.root = folder
         self.pid = 0
         self.deadline = 0.0
-        self.mutant: tuple[str, Mutation] | None = None
         for name in COPIED:
             shutil.copytree(ROOT / name, folder / name)
         for path in [*ROOT.glob("*.md"), *ROOT.glob("*.toml"), *ROOT.glob("*.txt")]:
@@ -138,14 +145,26 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def drawn(module: str) -> list[Mutation]:
-    """Return a module's mutants."""
-    return mutants((ROOT / "yofo_mlx" / f"{module}.py").read_text("utf-8"), COUNT, SEED)
+def drawn(module: str) -> list[Drawn]:
+    """Return a module's mutants, drawn from all its files together."""
+    found = [(part, one) for part in parts(module) for one in mutants(read(part), COUNT, SEED)]
+    return sorted(found, key=lambda one: one[1].lot)[:COUNT]
 
 
-def key(module: str, mutation: Mutation) -> str:
+def parts(module: str) -> list[str]:
+    """Return the names of a module's files."""
+    return PARTS.get(module, [module])
+
+
+def read(part: str) -> str:
+    """Return the source of a file as it is."""
+    return (ROOT / "yofo_mlx" / f"{part}.py").read_text("utf-8")
+
+
+def key(mutant: Drawn) -> str:
     """Return what an outcome is kept under: it holds for this very source."""
-    return f"{module} {hashlib.sha256(mutation.source.encode()).hexdigest()[:16]}"
+    part, mutation = mutant
+    return f"{part} {hashlib.sha256(mutation.source.encode()).hexdigest()[:16]}"
 
 
 def read_results(again: bool) -> dict[str, str]:
@@ -155,53 +174,52 @@ def read_results(again: bool) -> dict[str, str]:
     return {k: outcome for k, outcome in known.items() if not (again and outcome == "survived")}
 
 
-def try_module(
-    module: str, mutations: list[Mutation], known: dict[str, str], trees: list[Tree]
-) -> None:
+def try_module(module: str, drawn: list[Drawn], known: dict[str, str], trees: list[Tree]) -> None:
     """Try the mutants of a module that are not known yet, as many at once as there are trees."""
-    given = reasons(module)
-    for mutation in mutations:
-        if (mutation.statement, mutation.what) in given:
-            known[key(module, mutation)] = "survived"
-    waiting = [mutation for mutation in mutations if key(module, mutation) not in known]
+    given = reasons()
+    for mutant in drawn:
+        if place(mutant) in given:
+            known[key(mutant)] = "survived"
+    waiting = [mutant for mutant in drawn if key(mutant) not in known]
     if not waiting:
         return
-    files = test_files(module)
-    original = (ROOT / "yofo_mlx" / f"{module}.py").read_text("utf-8")
-    tests = observe(trees[0], module, files)
+    tests = observe(trees[0], module)
     print(f"{module}: {len(waiting)} mutants, {len(tests)} tests", flush=True)
-    running: dict[Tree, Mutation] = {}
+    running: dict[Tree, Drawn] = {}
     while waiting or running:
         for tree in trees:
             if tree not in running and waiting:
-                mutation = waiting.pop(0)
-                start(tree, module, mutation, tests)
-                running[tree] = mutation
+                running[tree] = waiting.pop(0)
+                start(tree, running[tree], tests)
             elif tree in running and (outcome := tree.ended()):
-                mutation = running.pop(tree)
-                known[key(module, mutation)] = outcome
-                keep(module, mutation, outcome)
+                mutant = running.pop(tree)
+                tree.put(mutant[0], read(mutant[0]))
+                known[key(mutant)] = outcome
+                keep(mutant, outcome)
         time.sleep(0.02)
-    for tree in trees:
-        tree.put(module, original)
 
 
-def start(tree: Tree, module: str, mutation: Mutation, tests: dict[str, Any]) -> None:
+def start(tree: Tree, mutant: Drawn, tests: dict[str, Any]) -> None:
     """Start the tests that run what is changed; the quickest first."""
+    part, mutation = mutant
     changed = set(range(mutation.lines[0], mutation.lines[1] + 1))
-    reached = [test for test, about in tests.items() if changed & set(about["lines"])]
+    reached = [
+        test
+        for test, about in tests.items()
+        if changed & {line for name, line in about["lines"] if name == part}
+    ]
     chosen = sorted(reached, key=lambda test: tests[test]["seconds"])
     seconds = sum(tests[test]["seconds"] for test in chosen)
-    tree.put(module, mutation.source)
+    tree.put(part, mutation.source)
     files = sorted({test.split("::")[0] for test in chosen}) or ["tests/test_style.py"]
     tree.start(files, Chosen(chosen), 30 + 4 * seconds)
 
 
-def observe(tree: Tree, module: str, files: list[str]) -> dict[str, Any]:
+def observe(tree: Tree, module: str) -> dict[str, Any]:
     """Run a module's tests as it is; return their seconds and the lines of it that each runs."""
     notes = tree.root / "notes.json"
-    path = tree.root / "yofo_mlx" / f"{module}.py"
-    tree.start(files, Observer(path, notes), 1800)
+    paths = [tree.root / "yofo_mlx" / f"{part}.py" for part in parts(module)]
+    tree.start(test_files(module), Observer(paths, notes), 1800)
     while not (outcome := tree.ended()):
         time.sleep(0.1)
     if outcome != "survived":
@@ -218,37 +236,48 @@ def test_files(module: str) -> list[str]:
     return [path for path in paths if (ROOT / path).is_file()]
 
 
-def keep(module: str, mutation: Mutation, outcome: str) -> None:
+def keep(mutant: Drawn, outcome: str) -> None:
     """Add an outcome to the file, and say it."""
+    part, mutation = mutant
     RESULTS.parent.mkdir(exist_ok=True)
-    row = {"key": key(module, mutation), "outcome": outcome, "line": mutation.lines[0]}
+    row = {"key": key(mutant), "outcome": outcome, "line": mutation.lines[0], "what": mutation.what}
     with RESULTS.open("a", encoding="utf-8") as results:
-        results.write(json.dumps(row | {"what": mutation.what}) + "\n")
-    print(f"  {outcome:8} {module}.py:{mutation.lines[0]}: {mutation.what}", flush=True)
+        results.write(json.dumps(row) + "\n")
+    print(f"  {outcome:8} {part}.py:{mutation.lines[0]}: {mutation.what}", flush=True)
 
 
-def reasons(module: str) -> dict[tuple[str, str], str]:
-    """Return why mutants survive, by statement and change."""
-    listed = tomllib.loads(REASONS.read_text("utf-8")).get(module, [])
-    return {(entry["line"], entry["change"]): entry["reason"] for entry in listed}
+def place(mutant: Drawn) -> tuple[str, str, str]:
+    """Return what a reason is given for."""
+    return mutant[0], mutant[1].statement, mutant[1].what
 
 
-def tell(module: str, mutations: list[Mutation], known: dict[str, str]) -> bool:
+def reasons() -> dict[tuple[str, str, str], str]:
+    """Return why mutants survive, by file, statement and change."""
+    files = tomllib.loads(REASONS.read_text("utf-8"))
+    return {
+        (part, entry["line"], entry["change"]): entry["reason"]
+        for part, entries in files.items()
+        for entry in entries
+    }
+
+
+def tell(module: str, drawn: list[Drawn], known: dict[str, str]) -> bool:
     """Print a module's outcome and its survivors; tell whether enough are killed or explained."""
-    given = reasons(module)
-    outcomes = [known[key(module, mutation)] for mutation in mutations]
+    given = {about: reason for about, reason in reasons().items() if about[0] in parts(module)}
+    outcomes = [known[key(mutant)] for mutant in drawn]
     killed = sum(outcome != "survived" for outcome in outcomes)
-    print(f"{module}: {killed} of {len(mutations)} killed ({dict(Counter(outcomes))})")
+    print(f"{module}: {killed} of {len(drawn)} killed ({dict(Counter(outcomes))})")
     explained = True
-    for mutation, outcome in zip(mutations, outcomes, strict=True):
-        reason = given.pop((mutation.statement, mutation.what), "")
+    for mutant, outcome in zip(drawn, outcomes, strict=True):
+        reason = given.pop(place(mutant), "")
         if outcome == "survived":
             explained = explained and bool(reason)
-            print(f"  {module}.py:{mutation.lines[0]}: {mutation.statement}")
+            part, mutation = mutant
+            print(f"  {part}.py:{mutation.lines[0]}: {mutation.statement}")
             print(f"    {mutation.what}\n    {reason or 'NO REASON: kill it or give one'}")
-    for statement, change in given:
-        print(f"  no mutant any more: {statement}: {change}")
-    return explained and killed >= ENOUGH * len(mutations)
+    for part, statement, change in given:
+        print(f"  no mutant any more: {part}.py: {statement}: {change}")
+    return explained and killed >= ENOUGH * len(drawn)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,17 @@ import pytest
 
 
 class Observer:
-    """Notes the seconds of each test, and which lines of a file it runs.
+    """Notes the seconds of each test, and which lines of some modules it runs.
 
     What a fixture runs counts for all tests of its file, what an import runs for every test.
     """
 
-    def __init__(self, path: Path, notes: Path) -> None:
-        self._path, self._notes = str(path), notes
+    def __init__(self, paths: list[Path], notes: Path) -> None:
+        self._names, self._notes = {str(path): path.stem for path in paths}, notes
         self._seconds: dict[str, float] = defaultdict(float)
-        self._run: dict[str, set[int]] = defaultdict(set)  # by test, by file, and "" for imports
-        self._lines: set[int] = set()
+        # By test, by file, and "" for imports.
+        self._run: dict[str, set[tuple[str, int]]] = defaultdict(set)
+        self._lines: set[tuple[str, int]] = set()
 
     def pytest_sessionstart(self) -> None:
         """Begin to listen, in all threads to come."""
@@ -28,9 +29,9 @@ class Observer:
         sys.settrace(self._trace)
 
     def _trace(self, frame: Any, _event: str, _argument: Any) -> Any:
-        if frame.f_code.co_filename != self._path:
+        if (name := self._names.get(frame.f_code.co_filename)) is None:
             return None
-        self._lines.add(frame.f_lineno)
+        self._lines.add((name, frame.f_lineno))
         return self._trace
 
     def _take(self, owner: str) -> None:

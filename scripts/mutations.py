@@ -26,6 +26,7 @@ class Mutation:
     statement: str  # its first line
     lines: tuple[int, int]  # of the statement, or of the head of a compound one
     source: str
+    lot: bytes  # lowest drawn first
 
 
 def mutants(source: str, count: int, seed: int) -> list[Mutation]:
@@ -41,15 +42,17 @@ def mutants(source: str, count: int, seed: int) -> list[Mutation]:
         seen[place] += 1
         lots.append((hashlib.sha256(f"{place} {seen[place]}".encode()).digest(), number))
     found: dict[str, Mutation] = {}
-    for _, number in sorted(lots):
-        mutation = _mutate(source, number)
-        found.setdefault(mutation.source, mutation)
+    unchanged = ast.unparse(ast.parse(source))
+    for lot, number in sorted(lots):
+        mutation = _mutate(source, number, lot)
+        if mutation.source != unchanged:
+            found.setdefault(mutation.source, mutation)
         if len(found) == count:
             break
     return list(found.values())
 
 
-def _mutate(source: str, number: int) -> Mutation:
+def _mutate(source: str, number: int, lot: bytes) -> Mutation:
     """Carry out the change at one site of a freshly parsed module."""
     tree = ast.parse(source)
     statement, node, change = list(_sites(tree))[number]
@@ -61,6 +64,7 @@ def _mutate(source: str, number: int) -> Mutation:
         statement=source.splitlines()[statement.lineno - 1].strip(),
         lines=(statement.lineno, last),
         source=ast.unparse(ast.fix_missing_locations(tree)),
+        lot=lot,
     )
 
 

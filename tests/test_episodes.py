@@ -1,6 +1,7 @@
 """Episodes and batches: what is a target, what is never cut, what a seed fixes."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,6 +144,23 @@ def test_many_demonstrations_take_little_memory() -> None:
     assert pool.demonstrations.nbytes < 2 * tokens  # a list of numbers has 8 bytes for each alone
 
 
+def test_the_memory_of_demonstrations_is_what_their_arrays_hold() -> None:
+    kept = Demonstrations()
+    assert kept.nbytes == 8
+    for count in range(1, 4):
+        kept.append(Demonstration([], [], []))  # packed, nothing is 8 bytes
+        assert kept.nbytes == 8 + count * (8 + 8 + 3 * 4)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_an_order_is_any_sequence_of_places_also_an_empty_one(kind: Any) -> None:
+    pool = pool_of([Example(f"q{i}", "a") for i in range(4)], 100)
+    shown = [pool.demonstrations[place] for place in (2, 0, 1)]
+    expected = pool.opening + [token for one in shown for token in one.later + one.answer]
+    assert compose(pool, kind([2, 0, 1]), 100).tokens == expected
+    assert compose(pool, kind([]), 100).answers == []
+
+
 def test_the_number_of_shots_is_spread_from_none_to_what_fits() -> None:
     pool = pool_of([Example(f"q{i:02}", "a") for i in range(40)], 120)
     sampler = Sampler([pool], Episodes(max_tokens=120), 0)
@@ -179,6 +197,13 @@ def test_examples_that_fit_no_episode_are_left_out_and_counted() -> None:
 def test_episodes_that_hold_no_demonstration_are_refused() -> None:
     with pytest.raises(DataError, match="not one of 2 demonstrations fits an episode of 5 tokens"):
         pool_of([Example("a", "b"), Example("c", "d")], 5)
+
+
+@pytest.mark.parametrize("lengths", [(2, 3, 4), (4, 2, 3), (3, 4, 2)])
+def test_the_shortest_of_what_fits_no_episode_is_told(lengths: tuple[int, ...]) -> None:
+    needed = len(pool_of([Example("aa", "b")], 100).demonstrations[0]) + len(SEGMENTER.opening)
+    with pytest.raises(DataError, match=rf"the shortest needs {needed}\)"):
+        pool_of([Example("a" * length, "b") for length in lengths], 5)
 
 
 EPISODE = Episode("task", list(range(100, 120)), [(3, 5), (9, 10), (15, 20)])

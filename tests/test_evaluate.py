@@ -1,6 +1,7 @@
 """Measuring with a model: what counts as right, and how far an answer may go."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import mlx.core as mx
@@ -10,9 +11,9 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx import evaluate
 from yofo_mlx.episodes import Demonstration
-from yofo_mlx.evaluate import compare, measure
+from yofo_mlx.evaluate import compare, evaluate_entry, measure
 from yofo_mlx.prompts import Prompts, Query, draw_prompts
-from yofo_mlx.recipe import Evaluation, Template
+from yofo_mlx.recipe import Evaluation, Recipe, Template
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example
@@ -125,3 +126,13 @@ def test_draws_are_averaged_over_the_same_queries() -> None:
     other = replace(prompts, draws=prompts.draws[1:])
     (second,) = measure(model, SEGMENTER, entry, other)
     assert seen[1] == pytest.approx((seen[0] + second.loss) / 2)
+
+
+def test_a_validation_is_measured_on_its_own_queries() -> None:
+    task = replace(letters_task(), valid=(Example("v", "w"),))
+    keys = {"model": "tiny", "train": {"steps": 1}, "tasks": ({"source": "x"},)}
+    recipe = Recipe.model_validate(keys | {"evaluation": {"shots": (0,), "queries": 5}})
+    base: Any = SimpleNamespace(model=random_llama(), tokenizer=ByteTokenizer())
+    entry = replace(ENTRY, task=task)
+    counts = [evaluate_entry(base, recipe, entry, valid=valid).queries for valid in (True, False)]
+    assert counts == [1, 5]

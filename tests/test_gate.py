@@ -22,6 +22,7 @@ def first(rows: list[int] | None, wide: bool = False) -> int:
         elif wide:
             break
     print(total, sep="")
+    print(total, total)
     return min(total, -1)
 '''
 

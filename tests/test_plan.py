@@ -57,6 +57,16 @@ def test_the_forecast_of_a_validation_is_within_15_percent_too(case: dict[str, A
     assert expected == pytest.approx(peak, rel=0.15)
 
 
+def test_the_forecast_holds_where_attention_is_wider_than_the_feed_forward_part() -> None:
+    config = next(iter(random_cases(1, seed=11, most_work=2e9)))["config"]
+    config |= {"num_attention_heads": 16, "num_key_value_heads": 4, "head_dim": 64}
+    config |= {"intermediate_size": 64, "hidden_size": 64}
+    peak, expected = measured_and_forecast(
+        config, tokens=1024, count=1, every=64, dials=Dials(256, 2)
+    )
+    assert expected == pytest.approx(peak, rel=0.1)
+
+
 def test_sizes_come_from_the_configuration_and_the_headers() -> None:
     shape = known_shape(MISTRAL)
     assert shape.parameters == pytest.approx(7.25e9, rel=0.02)

@@ -84,6 +84,14 @@ def test_half_a_character_is_a_problem() -> None:
     assert [p.line for p in parse("a -> b\n\udcff -> c\nd -> e").problems] == [2]
 
 
+def test_few_arrows_among_other_lines_are_told_as_lines_with_arrows() -> None:
+    parsed = parse("great film -> positive\nwhat a bore => negative\nnonsense")
+    assert parsed.format == "lines with `->`"
+    assert [example.output for example in parsed.examples] == ["positive"]
+    assert [problem.line for problem in parsed.problems] == [2, 3]
+    assert parse("one\ntwo").format == "nothing"
+
+
 def test_nothing_is_no_demonstration() -> None:
     for text in ("", " \n\n", "\ufeff"):
         assert parse(text).examples == parse(text).problems == ()

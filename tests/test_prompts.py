@@ -6,8 +6,8 @@ import pytest
 from fakes import ByteTokenizer, letters_task
 
 from yofo_mlx.limits import notes
-from yofo_mlx.prompts import Prompts, asked_of, draw_prompts
-from yofo_mlx.recipe import Evaluation, Template
+from yofo_mlx.prompts import Prompts, asked_of, draw_prompts, prompts_of
+from yofo_mlx.recipe import Evaluation, Recipe, Template
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example, Task
@@ -132,3 +132,29 @@ def test_expected_answers_that_a_limit_cuts_are_counted(limit: int, cut: int) ->
     task = with_queries(Example("a", "y" * 99), Example("b", "zzzz"), Example("c", "x"))
     prompts = draw(task, 500, metric="rouge", max_answer_tokens=limit)
     assert (prompts.answer_limit, prompts.cut) == (limit, cut)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_draw_with_fewest_demonstrations_decides_how_many_are_shown(seed: int) -> None:
+    uneven = tuple(Example(f"{n}" + "x" * 15 * (n % 8), "a") for n in range(40))
+    task = replace(letters_task(), train=uneven)
+    prompts = draw(task, 300, seed=seed, draws=4, shots=tuple(range(20)), queries=2)
+    counts = [len(one) for one in prompts.draws]
+    assert min(counts) < max(counts)
+    assert prompts.shots and prompts.shots[-1] <= min(counts)
+
+
+@pytest.mark.parametrize(("valid", "asked"), [(True, {"v0", "v1"}), (False, {"t0", "t1"})])
+def test_a_validation_asks_its_own_queries_and_an_evaluation_those_of_test(
+    valid: bool, asked: set[str]
+) -> None:
+    rows = {name: tuple(Example(f"{name[0]}{n}", "a") for n in range(2)) for name in ("v", "t")}
+    task = replace(letters_task(), valid=rows["v"], test=rows["t"])
+    entry = TaskEntry(task, "held_out", "exact", None, 1.0, "")
+    keys = {"model": "tiny", "train": {"steps": 1}, "tasks": ({"source": "x"},)}
+    recipe = Recipe.model_validate(keys | {"evaluation": {"shots": (0,)}})
+    _, prompts = prompts_of(recipe, entry, ByteTokenizer(), valid=valid)
+    assert {query.example.input for query in prompts.queries} == asked
+    without = replace(entry, task=replace(task, valid=()))
+    _, prompts = prompts_of(recipe, without, ByteTokenizer(), valid=True)
+    assert {query.example.input for query in prompts.queries} == {"t0", "t1"}

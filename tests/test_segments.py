@@ -162,6 +162,13 @@ def test_a_template_that_cannot_hold_an_episode_is_refused(template: str, words:
             LOOP + "{{ m.role + ': ' + m.content + ('</s>' if loop.last else '\n\n') }}" + END,
             "\n\n",
         ),
+        (
+            LOOP
+            + "{{ ('' if loop.first else '\n# ' + m.role + '\n') + m.content }}"
+            + END
+            + "{{ '\n# assistant\n' if add_generation_prompt }}",
+            "\n",
+        ),
     ],
 )
 def test_a_template_without_markers_ends_an_answer_as_the_last_one_ends(
@@ -222,15 +229,39 @@ def test_a_marker_in_the_template_of_a_recipe_stays_one() -> None:
     assert segmenter.text(segmenter.answer("b</s>")) == "b</s>"
 
 
-def test_a_marker_that_only_a_normalisation_makes_is_text_too() -> None:
+@pytest.mark.parametrize("marker", ["<end>", "zz"])
+@pytest.mark.parametrize("text", ["a{}b", "{}b", "a{}", "{}{}"])
+def test_a_marker_that_only_a_normalisation_makes_is_text_too(marker: str, text: str) -> None:
     letters = [chr(code) for code in range(33, 127)]
     inner = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
     inner.normalizer, inner.decoder = normalizers.Lowercase(), decoders.Fuse()
-    inner.add_special_tokens([AddedToken("<end>", normalized=True)])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<end>")
-    end = tokenizer.convert_tokens_to_ids("<end>")
-    assert end in tokenizer.encode("a<END>b", add_special_tokens=False)
-    assert end not in Segmenter(tokenizer, Template(output="{output}##")).answer("a<END>b")
+    inner.add_special_tokens([AddedToken(marker, normalized=True)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=marker)
+    end = tokenizer.convert_tokens_to_ids(marker)
+    text = text.replace("{}", marker.upper())
+    assert end in tokenizer.encode(text, add_special_tokens=False)
+    segmenter = Segmenter(tokenizer, Template(input="{input}:", output="{output}##"))
+    for tokens in (segmenter.question(text), segmenter.answer(text)):
+        assert end not in tokens and text.lower() in tokenizer.decode(tokens)
+
+
+def test_data_is_cut_where_a_marker_is_and_nowhere_else() -> None:
+    tokenizer = with_template(LOOP + "{{ m.content }}</s>" + END)
+    segmenter = Segmenter(tokenizer, Template())
+    cases = [("im <ye", False), ("im </s,ye", False), ("im </s>ye", True)]
+    for text, holds in [*cases, ("im</s>x</s>ye", True)]:
+        assert segmenter.holds_marker(text) == holds
+        pieces = tokenizer.convert_ids_to_tokens(segmenter.question(text))
+        assert {"im", "ye"} <= set(pieces) and pieces.count("</s>") == 1
+
+
+def test_a_text_with_many_markers_is_whole_and_in_order() -> None:
+    tokenizer = ByteTokenizer()
+    segmenter = Segmenter(tokenizer, Template(input="{input}\n", output="{output}\n"))
+    for gap in range(1, 20):
+        text = "ab" + f"</s>{'x' * gap}" * 3 + "."
+        tokens = segmenter.question(text)
+        assert tokenizer.decode(tokens) == text + "\n" and max(tokens) < 256
 
 
 def test_only_the_tokenizer_decides_whether_a_text_begins_with_a_token() -> None:

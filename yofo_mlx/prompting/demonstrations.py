@@ -331,7 +331,8 @@ def _form_of_text(text: str) -> tuple[str, Callable[[str], Iterator[forms.Piece]
         return f"lines with {name}", lambda text: forms.read_lines(text, separator)
     if _most(len(cells) == 2 for cells in forms.table(text, []).rough()):
         return "CSV of two columns", forms.read_pairs
-    return "nothing", lambda text: forms.read_lines(text, "->")
+    form = "lines with `->`" if "->" in text else "nothing"
+    return form, lambda text: forms.read_lines(text, "->")
 
 
 def _most(hits: Iterator[bool]) -> bool:
