@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from yofo_mlx.commands import data
+from yofo_mlx.commands.chatroom import check_query
 from yofo_mlx.errors import DataError, ExitCode
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
@@ -232,6 +233,13 @@ def test_odd_bytes_in_a_pipe_are_told_and_lines_stay_side_by_side(
     assert first and last and not second and not third
     assert b"query 2: the query is not UTF-8 (byte 0xe9)" in done.stderr
     assert b"Traceback" not in done.stderr and done.returncode == ExitCode.DATA
+
+
+def test_no_line_of_a_pipe_in_utf_16_is_taken_for_a_query() -> None:
+    """pipe-of-odd-bytes: its later lines are valid UTF-8, with a zero beside each letter."""
+    for line in "one\ntwo\n".encode("utf-16-le").split(b"\n"):
+        with pytest.raises(DataError, match="zero bytes"):
+            check_query(line.decode() or "\0")
 
 
 def test_the_shape_of_a_folder_is_proposed_where_it_has_no_train(tmp_path: Path) -> None:

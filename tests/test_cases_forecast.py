@@ -372,3 +372,24 @@ def test_leaks_between_training_and_held_out_tasks_are_told() -> None:
     workload = make_workload(recipe, load_tasks(recipe.tasks, 0, Path.cwd()), tokenizer)
     told = [message for message, _ in workload.warnings(recipe)]
     assert any("queries of held-out task three are trained on" in message for message in told)
+
+
+def test_a_single_query_that_is_trained_on_is_told() -> None:
+    """A measure is not only wrong where most of its answers are known by heart."""
+    rows = [json.loads(line) for line in Path("three.jsonl").read_text().splitlines()]
+    Path("three").mkdir()
+    Path("three/test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:9]))
+    Path("three/train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[9:]))
+    with Path("one.jsonl").open("a") as file:
+        file.write(json.dumps(rows[0]) + "\n")
+    Path("small.toml").write_text(
+        Path("small.toml")
+        .read_text()
+        .replace('"one.jsonl"', '"one.jsonl", valid_share = 0')
+        .replace("three.jsonl", "three")
+    )
+    recipe = load_recipe(Path("small.toml"))
+    tokenizer = load_tokenizer(TINY, model_config(TINY))
+    workload = make_workload(recipe, load_tasks(recipe.tasks, 0, Path.cwd()), tokenizer)
+    told = [message for message, _ in workload.warnings(recipe)]
+    assert "1 of 9 queries of held-out task three are trained on" in told

@@ -126,7 +126,7 @@ def test_the_names_that_are_shown_are_taken_by_task() -> None:
     entries = load_tasks([source], 0, Path.cwd())
 
     def chosen(*names: str) -> list[str]:
-        return [entry.task.name for entry in command._choose(entries, names)]
+        return [entry.task.name for entry in command._choose(entries, names, given=1)]
 
     assert len(chosen()) == 40
     assert chosen("new-topic") == [f"new-topic-{number:02}" for number in range(4)]
@@ -138,3 +138,9 @@ def test_the_names_that_are_shown_are_taken_by_task() -> None:
     with pytest.raises(RecipeError, match=r"no held-out task is called new$") as caught:
         chosen("new")
     assert "new-topic" in caught.value.hint
+
+
+def test_a_run_without_a_held_out_task_is_told_how_to_name_one() -> None:
+    with pytest.raises(RecipeError, match="no held-out task") as caught:
+        command._choose([], (), given=3)
+    assert "--set tasks.3.source=FILE --set tasks.3.role=held_out" in caught.value.hint

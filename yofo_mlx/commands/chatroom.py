@@ -174,6 +174,9 @@ def check_query(query: str) -> None:
         byte = f" (byte 0x{code - 0xDC00:02x})" if 0xDC80 <= code <= 0xDCFF else ""
         hint = "convert it: iconv -f WINDOWS-1252 -t UTF-8"
         raise DataError(f"the query is not UTF-8{byte}", hint)
+    if "\0" in query:
+        wrong = "the query holds zero bytes, as UTF-16 does"
+        raise DataError(wrong, "convert it: iconv -f UTF-16 -t UTF-8")
 
 
 def _written(path: Path) -> str:

@@ -54,7 +54,7 @@ def evaluate_run(
             "wait for its first validation or its end",
         )
     recipe, base, workload = load_trained(run, overrides)
-    entries = _choose(workload.held_out, only)
+    entries = _choose(workload.held_out, only, given=len(recipe.tasks))
     _check_measurable(base, recipe, entries)
     at_once = _copies(recipe, base, entries)
     with tempfile.TemporaryDirectory() as folder:
@@ -213,12 +213,12 @@ def _check_measurable(base: Base, recipe: Recipe, entries: list[TaskEntry]) -> N
     )
 
 
-def _choose(entries: list[TaskEntry], only: Sequence[str]) -> list[TaskEntry]:
+def _choose(entries: list[TaskEntry], only: Sequence[str], given: int) -> list[TaskEntry]:
     """Return the tasks of these names or kinds, all without any."""
     if not entries:
         raise RecipeError(
             "the run's recipe has no held-out task",
-            'give the next run a [[tasks]] table with role = "held_out"; or try it: yofo chat',
+            f"name one: --set tasks.{given}.source=FILE --set tasks.{given}.role=held_out",
         )
     known = {name for entry in entries for name in (entry.task.name, entry.task.kind) if name}
     if unknown := sorted(set(only) - known):
