@@ -1,21 +1,24 @@
 """Measuring with a model: what counts as right, and how far an answer may go."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 import pytest
 from fakes import ByteTokenizer, letters_task, random_llama
 from mlx_lm.models.cache import make_prompt_cache
 
-from yofo_mlx import evaluate
+from yofo_mlx import evaluate, metrics
 from yofo_mlx.episodes import Demonstration
 from yofo_mlx.evaluate import compare, evaluate_entry, measure
+from yofo_mlx.models import load_base
 from yofo_mlx.prompts import Prompts, Query, draw_prompts
-from yofo_mlx.recipe import Evaluation, Recipe, Template
+from yofo_mlx.recipe import Evaluation, Recipe, TaskSource, Template
 from yofo_mlx.segments import Segmenter
-from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.tasks.task import Example
 
 SEGMENTER = Segmenter(
@@ -136,3 +139,69 @@ def test_a_validation_is_measured_on_its_own_queries() -> None:
     entry = replace(ENTRY, task=task)
     counts = [evaluate_entry(base, recipe, entry, valid=valid).queries for valid in (True, False)]
     assert counts == [1, 5]
+
+
+# The embedded model knows these tasks in the notation that it was pre-trained on.
+OWN_NOTATION = Template(style="plain", input=" {input} ~", output=" {output};")
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Any:
+    """Return the embedded model, its segmenter, and its held-out tasks by name."""
+    base = load_base("tiny")
+    base.model.eval()
+    tasks = load_tasks([TaskSource(source="tiny:held_out", role="held_out")], 0, Path.cwd())
+    return base, Segmenter(base.tokenizer, OWN_NOTATION), {e.task.name: e for e in tasks}
+
+
+def naive(
+    base: Any, segmenter: Segmenter, prompt: list[int], query: Query, shots: int, limit: int
+) -> Any:
+    """Return what greedy decoding writes without a cache, and the loss of what is expected."""
+    question = prompt + (query.tokens.later if shots else query.tokens.first)
+    answer, written = query.tokens.answer, []
+    while len(written) < limit and not segmenter.is_complete(written):
+        logits = base.model(mx.array([question + written]))[0, -1]
+        written.append(int(logits.argmax().item()))
+    logits = np.array(base.model(mx.array([question + answer]))[0, len(question) - 1 : -1])
+    exact = logits.astype(np.float64)
+    losses = np.log(np.exp(exact).sum(axis=-1)) - exact[np.arange(len(answer)), answer]
+    return segmenter.text(written), losses.mean()
+
+
+@pytest.mark.parametrize("at_once", [1, None])
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("new-topic-00", "exact"),
+        ("new-cipher-00", "exact"),
+        ("new-themes-00", "f1"),
+        ("new-sums-00", "number"),
+        ("new-facts-00", "rouge"),
+    ],
+)
+def test_scores_and_losses_are_those_of_each_query_asked_alone(
+    embedded: Any, name: str, metric: str, at_once: int | None
+) -> None:
+    base, segmenter, held_out = embedded
+    entry = replace(held_out[name], metric=metric)
+    settings = Evaluation(shots=(0, 4, 12), queries=3, draws=2)
+    prompts = draw_prompts(segmenter, entry, settings, max_tokens=300, seed=0)
+    points = list(measure(base.model, segmenter, entry, prompts, at_once=at_once))
+    assert any(point.score > 0 for point in points)
+    for place, point in enumerate(points):
+        scores, losses = [], []
+        for draw in range(2):
+            tokens, lengths = prompts.prefix(draw)
+            for query in prompts.queries:
+                prompt = tokens[: lengths[place]]
+                limit = prompts.answer_limit or 24
+                text, loss = naive(base, segmenter, prompt, query, point.shots, limit)
+                scores.append(
+                    metrics.score(
+                        text, query.example.output, metric=metric, separator=entry.separator
+                    )
+                )
+                losses.append(loss)
+        assert point.score == pytest.approx(np.mean(scores))
+        assert point.loss == pytest.approx(np.mean(losses), rel=1e-4)
