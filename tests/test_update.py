@@ -59,17 +59,17 @@ def trainer() -> Trainer:
 
 
 def differentiated(
-    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, act: Any
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, act: Any, loss: float = 1.0
 ) -> tuple[float, float]:
     """Make one update, in which `act(dials, progress)` stands for the work on a batch.
 
-    A batch's loss is 1; what `act` returns, or 0, is its gradient everywhere.
+    A batch's loss is `loss`; what `act` returns, or 0, is its gradient everywhere.
     """
 
     def stand_in(model: Any, batch: Batch, dials: Dials | None, progress: Any) -> Any:
         filling = act(dials, progress) or 0.0
         gradients = tree_map(lambda a: mx.full(a.shape, filling), model.trainable_parameters())
-        return mx.array(1.0), gradients
+        return mx.array(loss), gradients
 
     monkeypatch.setattr(update, "loss_and_gradients", stand_in)
     return update.update(trainer, update.draw(trainer), 1e-3)
@@ -112,6 +112,48 @@ def test_a_gradient_that_is_not_finite_is_refused_though_the_loss_is(
     assert "task 7, task 8, task 9" in caught.value.message
     after = [array for _, array in tree_flatten(trainer.base.model.parameters())]
     assert all(mx.array_equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("broken", [math.inf, math.nan])
+def test_a_loss_that_is_not_finite_is_refused_though_the_gradient_is(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, broken: float
+) -> None:
+    with pytest.raises(RunError, match=f"step 1: loss {broken}, gradient norm 0.0"):
+        differentiated(trainer, monkeypatch, lambda *_: 0.0, broken)
+
+
+def test_nothing_left_to_learn_is_no_error(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert differentiated(trainer, monkeypatch, lambda *_: 0.0, 0.0) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("stored", [mx.float16, mx.float32])
+def test_only_where_numbers_are_float16_is_their_range_a_remedy(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, stored: mx.Dtype
+) -> None:
+    trainer.base.model.set_dtype(stored)
+    with pytest.raises(RunError) as caught:
+        differentiated(trainer, monkeypatch, lambda *_: math.inf)
+    assert "lower optimizer.learning_rate" in caught.value.hint
+    assert ("float16 end at 65504" in caught.value.hint) == (stored == mx.float16)
+
+
+def test_a_step_that_is_left_leaves_the_model_as_it_was(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Differentiating puts other arrays into the model for a while."""
+    model = trainer.base.model
+    before = tree_flatten(model.trainable_parameters())
+
+    def leave(*_: Any) -> None:
+        model.update(tree_map(lambda array: array + 1, model.trainable_parameters()))
+        raise update.StepLeft
+
+    with pytest.raises(update.StepLeft):
+        differentiated(trainer, monkeypatch, leave)
+    after = dict(tree_flatten(model.trainable_parameters()))
+    assert all(mx.array_equal(array, after[name]) for name, array in before)
 
 
 def test_the_way_in_chunks_is_tried_once_and_what_is_amiss_is_told_once(
