@@ -342,6 +342,22 @@ def test_what_is_planned_to_be_asked_is_what_is_asked(monkeypatch: pytest.Monkey
     assert (max(prompts), max(groups), max(widths)) == (asked.prompt, 3, asked.query)
 
 
+def test_a_validation_is_planned_for_its_own_queries() -> None:
+    from yofo_mlx.evaluation_plan import most_asked
+
+    Path("one").mkdir()
+    for split, length in (("train", 1), ("valid", 40), ("test", 5)):
+        rows = [{"input": f"{n} " + "a " * length, "output": "odd"} for n in range(20)]
+        Path(f"one/{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("small.toml").write_text(Path("small.toml").read_text().replace("one.jsonl", "one"))
+    recipe, base = load_recipe(Path("small.toml")), load_base("tiny")
+    entries = load_tasks(recipe.tasks, 0, Path.cwd())[:1]
+    valid = most_asked(recipe, entries, base.tokenizer, valid=True)
+    test = most_asked(recipe, entries, base.tokenizer)
+    assert valid is not None and test is not None
+    assert valid.query > 40 > test.query
+
+
 # ---------------------------------------------------------------------- huge steps
 
 
