@@ -17,6 +17,7 @@ from mlx_lm.models import llama
 from tests.tiny_models import CONFIGS, SHAPE, tiny_model
 from yofo_mlx import child, launch, progress, runs
 from yofo_mlx.adapters import adapter_weights, add_adapter
+from yofo_mlx.evaluation_plan import most_asked
 from yofo_mlx.events import EventWriter
 from yofo_mlx.headers import Tensor
 from yofo_mlx.models import load_base, load_tokenizer, model_config, model_path
@@ -314,6 +315,10 @@ def test_an_evaluation_that_does_not_fit_is_refused_with_the_prompt_that_does(yo
     tight = ("--set", "evaluation.max_tokens=900", "--set", "memory.limit_gb=0.0105")
     code, out, err = yofo("eval", "last", *tight)
     assert (code, out) == (4, "") and "of memory" in err
+    recipe = load_recipe(Path("small.toml"), ["evaluation.max_tokens=900"])
+    entries = load_tasks(recipe.tasks, 0, Path.cwd())[2:]
+    asked = most_asked(recipe, entries, load_tokenizer(TINY, model_config(TINY)))
+    assert asked and f"prompts of {asked.prompt + asked.query} tokens" in err
     longest = err.split("evaluation.max_tokens = ")[1].split()[0]
     tight = ("--set", f"evaluation.max_tokens={longest}", *tight[2:])
     assert yofo("eval", "last", *tight)[0] == 0
@@ -321,7 +326,6 @@ def test_an_evaluation_that_does_not_fit_is_refused_with_the_prompt_that_does(yo
 
 def test_what_is_planned_to_be_asked_is_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     from yofo_mlx import evaluate
-    from yofo_mlx.evaluation_plan import most_asked
 
     recipe = load_recipe(Path("small.toml"))
     base = load_base("tiny")
@@ -342,9 +346,15 @@ def test_what_is_planned_to_be_asked_is_what_is_asked(monkeypatch: pytest.Monkey
     assert (max(prompts), max(groups), max(widths)) == (asked.prompt, 3, asked.query)
 
 
-def test_a_validation_is_planned_for_its_own_queries() -> None:
-    from yofo_mlx.evaluation_plan import most_asked
+@pytest.mark.parametrize("what", ["validation", "evaluation"])
+def test_the_parts_of_a_measurement_add_up(yofo: Any, what: str) -> None:
+    found = planned(yofo)[what]
+    parts = [found[f"{part}_gb"] for part in ("model", "cache", "copies", "work")]
+    assert found["at_once"] > 1 and all(0 < part < 1 for part in parts)
+    assert sum(parts) == pytest.approx(found["peak_gb"], abs=1e-5)
 
+
+def test_a_validation_is_planned_for_its_own_queries() -> None:
     Path("one").mkdir()
     for split, length in (("train", 1), ("valid", 40), ("test", 5)):
         rows = [{"input": f"{n} " + "a " * length, "output": "odd"} for n in range(20)]
