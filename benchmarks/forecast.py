@@ -76,7 +76,7 @@ def measured_and_forecast_validation(
         return Demonstration(tokens[:-answer], tokens[:-answer], tokens[-answer:])
 
     asked = [Query(Example("", ""), demonstration(query)) for _ in range(queries)]
-    shown = Prompts([], [[demonstration(prompt)]], asked, (1,), prompt + query)
+    shown = Prompts([], [[demonstration(prompt)]], asked, (1,), prompt + query, 0)
     mx.eval(model.parameters())
     mx.clear_cache()
     before = mx.get_active_memory()

@@ -141,6 +141,23 @@ def test_a_validation_is_measured_on_its_own_queries() -> None:
     assert counts == [1, 5]
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_no_more_queries_are_asked_at_once_than_there_is_memory_for(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    groups: list[int] = []
+    starting_from = evaluate.starting_from
+
+    def counted(cache: Any, count: int = 1) -> Any:
+        groups.append(count)
+        return starting_from(cache, count)
+
+    monkeypatch.setattr(evaluate, "starting_from", counted)
+    prompts = prompts_of(ENTRY, 200, shots=(2,))
+    assert list(measure(random_llama(), SEGMENTER, ENTRY, prompts, at_once=at_once))
+    assert groups == {1: [1, 1, 1], 2: [2, 1], 5: [3]}[at_once]
+
+
 # The embedded model knows these tasks in the notation that it was pre-trained on.
 OWN_NOTATION = Template(style="plain", input=" {input} ~", output=" {output};")
 

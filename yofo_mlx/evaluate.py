@@ -144,12 +144,12 @@ def _compare_group(
     expected = np.concatenate([query.tokens.answer for query in queries])
     logits = row_logits(model, mx.array(tokens), mx.array(rows), cache)
     losses = np.array(token_losses(logits, mx.array(expected)))
-    found = np.array(logits.argmax(axis=-1))
+    found: Any = logits.argmax(axis=-1).tolist()
     ends = np.cumsum([length for _, length in spans])
     results = []
     for query, end in zip(queries, ends, strict=True):
         part = slice(end - len(query.tokens.answer), end)
-        right = _is_right(found[part].tolist(), query.tokens.answer, ends_as)
+        right = _is_right(found[part], query.tokens.answer, ends_as)
         results.append((float(right), float(losses[part].mean())))
     return results
 

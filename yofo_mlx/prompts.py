@@ -43,7 +43,7 @@ class Prompts:
     queries: list[Query]
     shots: tuple[int, ...]  # the numbers of shots at which every query fits
     max_tokens: int
-    too_long: int = 0  # demonstrations that no prompt holds
+    too_long: int  # demonstrations that no prompt holds
     passed_over: int = 0  # queries that do not fit
     answer_limit: int | None = None  # of generated tokens; None where nothing is generated
     cut: int = 0  # expected answers that are longer than the limit
@@ -127,8 +127,7 @@ def _answer_limit(
     longest = max(map(len, answers))
     if given is None:
         return longest + longest // 2 + MARGIN, 0
-    long = [answer for answer in answers if len(answer) > given]
-    return given, sum(segmenter.text(a[:given]) != segmenter.text(a) for a in long)
+    return given, sum(segmenter.text(a[:given]) != segmenter.text(a) for a in answers)
 
 
 def _why_not(queries: int, examples: int, fewest: int, max_tokens: int) -> str:
