@@ -204,14 +204,14 @@ def metrics_of(evaluation: dict[str, Any], of_step: str = "") -> Metrics:
         metric = str(block.get("metric", ""))
         also = f" {metric}" if len(blocks) > 1 else ""
         curves = []
+        for name in ("base", "adapter"):
+            whole = points(block.get("by_shots"), name)
+            curves.append(ShotCurve(f"{names[name]}{also}", whole, rank, name == "base"))
         for other in objects(block.get("others")):
             words = f"{_whole(other, 'tasks')} of {_whole(block, 'of')} tasks{also}"
             for name in ("base", "adapter"):
                 two = points(other.get("by_shots"), name)[-2:]
                 curves.append(ShotCurve(f"{names[name]}, {words}", two, rank, name == "base", True))
-        for name in ("base", "adapter"):
-            whole = points(block.get("by_shots"), name)
-            curves.append(ShotCurve(f"{names[name]}{also}", whole, rank, name == "base"))
         found.append((metric, curves))
     return found
 
