@@ -359,6 +359,7 @@ any_event = st.sampled_from(EVENTS).flatmap(
 
 @inputs("events", 0.3)
 @given(st.lists(any_event, min_size=1, max_size=4))
+@example([EVENTS[3] | {"loss": 2**63}])
 def test_any_event_is_followed(run: Run, events: list[Any]) -> None:
     run.events_path.write_bytes(lines_of([EVENTS[0], *events]))
     follow(run)

@@ -50,10 +50,12 @@ def lines(parts: Iterable[Content | str]) -> Content:
 
 
 def number(value: float | None) -> str:
-    """Return a number in at most six characters, such as 0.123, 12.3, 4.2k."""
+    """Return a number in about six characters, such as 0.123, 12.3, 4.2k, 9e18."""
     if value is None or not math.isfinite(value):
         return "–"
     size = abs(value)
+    if size >= 1e12:
+        return f"{value:.0e}".replace("e+", "e")
     if size >= 1e9:
         return f"{value / 1e9:.1f}G"
     if size >= 1e6:

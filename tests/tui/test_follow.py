@@ -110,6 +110,8 @@ def test_the_console_is_read_as_a_terminal_would_have_left_it(run_folder: Any) -
         (12.34, "12.3"),
         (1234.0, "1.2k"),
         (25e6, "25.0M"),
+        (2.0**63, "9e18"),
+        (-1e300, "-1e300"),
         (1e-4, "1e-4"),
         (0.0, "0"),
         (math.nan, "–"),
