@@ -102,21 +102,25 @@ def test_the_loss_is_the_same_whether_answers_are_generated_or_compared() -> Non
     assert losses[0] == losses[1]
 
 
-def test_a_query_that_is_generated_for_copies_its_context_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    copies: list[int] = []
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return how many queries started from each copy of a context, as they do."""
+    found: list[int] = []
     starting_from = evaluate.starting_from
 
     def counted(cache: Any, count: int = 1) -> Any:
-        copies.append(count)
+        found.append(count)
         return starting_from(cache, count)
 
     monkeypatch.setattr(evaluate, "starting_from", counted)
+    return found
+
+
+def test_a_query_that_is_generated_for_copies_its_context_once(groups: list[int]) -> None:
     entry = replace(ENTRY, metric="rouge")
     prompts = prompts_of(entry, 200, shots=(2,), max_answer_tokens=2)
     assert len(list(measure(random_llama(), SEGMENTER, entry, prompts))) == 1
-    assert copies == [3, 1, 1, 1]  # one for the losses of all, then one for each answer
+    assert groups == [3, 1, 1, 1]  # one for the losses of all, then one for each answer
 
 
 def test_draws_are_averaged_over_the_same_queries() -> None:
@@ -143,16 +147,8 @@ def test_a_validation_is_measured_on_its_own_queries() -> None:
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
 def test_no_more_queries_are_asked_at_once_than_there_is_memory_for(
-    monkeypatch: pytest.MonkeyPatch, at_once: int
+    groups: list[int], at_once: int
 ) -> None:
-    groups: list[int] = []
-    starting_from = evaluate.starting_from
-
-    def counted(cache: Any, count: int = 1) -> Any:
-        groups.append(count)
-        return starting_from(cache, count)
-
-    monkeypatch.setattr(evaluate, "starting_from", counted)
     prompts = prompts_of(ENTRY, 200, shots=(2,))
     assert list(measure(random_llama(), SEGMENTER, ENTRY, prompts, at_once=at_once))
     assert groups == {1: [1, 1, 1], 2: [2, 1], 5: [3]}[at_once]
