@@ -1,6 +1,7 @@
 """Task tables become tasks: splits, limits, labels, metrics, fingerprints, and refusals."""
 
 import json
+import os
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from yofo_mlx import paths
 from yofo_mlx.errors import DataError, ExitCode
 from yofo_mlx.recipe import Recipe, TaskSource
+from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.tasks.registry import TaskEntry, fingerprint, load_tasks
 from yofo_mlx.tasks.task import FAMILIES, Example, Task
 
@@ -181,14 +183,23 @@ def test_records_by_split_lie_in_one_file(tmp_path: Path) -> None:
     assert "no list of rows for `train`" in error.message and "val" in error.hint
 
 
-def test_paths_are_found_beside_the_recipe_and_in_the_current_folder(
+def test_paths_are_found_beside_the_recipe_else_in_the_current_folder_and_then_never_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "here").mkdir()
-    write(tmp_path / "here" / "a.jsonl", numbered(9))
-    assert entry(tmp_path / "here", source="a.jsonl").task.train
+    for folder in ("beside", "here"):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / f"{folder}.jsonl", numbered(9))
+    recipe = tmp_path / "beside" / "mine.toml"
+    tables = "".join(f'[[tasks]]\nsource = "{name}.jsonl"\n' for name in ("beside", "here"))
+    recipe.write_text(f'model = "tiny"\ntrain.steps = 1\n{tables}')
     monkeypatch.chdir(tmp_path / "here")
-    assert entry(tmp_path, source="a.jsonl").task.train
+    found = load_recipe(recipe).tasks
+    assert [Path(task.source).parent.name for task in found] == ["beside", "here"]
+    monkeypatch.chdir(tmp_path)
+    assert len(load_tasks(found, 0, Path(os.devnull))) == 2
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(DataError, match="no such file"):
+        load_tasks([TaskSource(source="here.jsonl")], 0, tmp_path / "beside")
 
 
 def test_all_problems_are_counted_in_one_error(tmp_path: Path) -> None:

@@ -12,14 +12,16 @@ from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from tui import models as tui_models
 from yofo_mlx import launch, paths, runs
 from yofo_mlx.commands.train import load, load_trained
-from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.errors import RecipeError, RunError, YofoError
 from yofo_mlx.models import model_path
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.prompting.loading import find_source
 from yofo_mlx.prompting.prompter import Prompter
-from yofo_mlx.recipe_file import load_recipe, resolve
+from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe_file import find_recipe, load_recipe, resolve
 from yofo_mlx.runinfo import ModelInfo, RunInfo
 from yofo_mlx.runs import Run
+from yofo_mlx.tasks import locate
 from yofo_mlx.trained import trained
 
 TINY = model_path("tiny")
@@ -283,3 +285,19 @@ def test_a_key_that_is_no_text_hides_neither_a_run_nor_the_others() -> None:
     (run.path / "run.json").write_text(text, encoding="utf-8")
     assert run.info().number == 3 and run.info().plan is None
     assert runs.create("next").info().number == 4
+
+
+def test_a_data_set_that_was_an_id_stays_one_wherever_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sister of relative-model-path: a folder of the id's name lies where a run goes on."""
+    folder = tmp_path / "owner" / "name"
+    folder.mkdir(parents=True)
+    (folder / "train.csv").write_text("text,label\na,b\nc,d\n")
+    monkeypatch.chdir(tmp_path)
+    assert locate.find("owner/name", tmp_path) == folder
+    assert locate.find("owner/name", Path(os.devnull)) is None
+    recipe = load_recipe(find_recipe("tiny"))
+    source = TaskSource(source="owner/name")
+    with pytest.raises(YofoError, match="owner/name"):  # offline: the hub is asked, in vain
+        load(recipe.model_copy(update={"tasks": (source,)}))

@@ -36,16 +36,13 @@ def is_pattern(source: str) -> bool:
 
 def matches(pattern: str, base: Path) -> list[Path]:
     """Return the files a pattern stands for, sorted."""
-    for path in _tried(pattern, base):
-        fixed = next(parent for parent in path.parents if not is_pattern(str(parent)))
-        relative = str(path.relative_to(fixed))
-        try:
-            found = sorted(found for found in fixed.glob(relative) if found.is_file())
-        except (ValueError, OSError):  # such as a ** inside a name
-            return []
-        if found:
-            return found
-    return []
+    path = _place(pattern, base)
+    fixed = next(parent for parent in path.parents if not is_pattern(str(parent)))
+    try:
+        found = fixed.glob(str(path.relative_to(fixed)))
+        return sorted(file for file in found if file.is_file())
+    except (ValueError, OSError):  # such as a ** inside a name
+        return []
 
 
 @dataclass
@@ -110,20 +107,19 @@ def find(name: str, base: Path) -> Path | None:
     """Return the local path a source names; None if it is the id of a data set on the hub."""
     if not name.strip():
         raise DataError("a task has an empty `source`", "name a file, a folder or an id on the hub")
-    tried, shown = _tried(name, base), clip(name, 500)
-    for candidate in tried:
-        try:
-            if candidate.is_file() or candidate.is_dir():
-                return candidate
-            special = candidate.exists()
-        except OSError as error:
-            raise DataError(f"cannot read {shown}: {error.strerror}", "check the path") from error
-        if special:
-            raise DataError(f"neither a file nor a folder: {shown}", "copy the data to a file")
+    path, shown = _place(name, base), clip(name, 500)
+    try:
+        if path.is_file() or path.is_dir():
+            return path
+        special = path.exists()
+    except OSError as error:
+        raise DataError(f"cannot read {shown}: {error.strerror}", "check the path") from error
+    if special:
+        raise DataError(f"neither a file nor a folder: {shown}", "copy the data to a file")
     if _HUB_ID.fullmatch(name) and not format_of(name):
         return None
     hint = "check the path" + ("" if "/" in name else "; ids on the hub have the form owner/name")
-    if any(candidate.is_symlink() for candidate in tried):
+    if path.is_symlink():
         raise DataError(f"a link that leads nowhere: {shown}", hint)
     raise DataError(f"no such file or folder: {shown}", hint)
 
@@ -203,9 +199,9 @@ def _lists_of_splits(source: TaskSource, known: list[str] | None) -> dict[Split,
     return found
 
 
-def _tried(name: str, base: Path) -> list[Path]:
+def _place(name: str, base: Path) -> Path:
     try:
         path = Path(name).expanduser()
     except RuntimeError:  # the home of a user that is not there
         path = Path(name)
-    return [path] if path.is_absolute() else [base / path, path]
+    return base / path
