@@ -1,0 +1,70 @@
+"""The command line: verbs to functions, imports per verb."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from yofo_mlx import __version__, blas, progress, shell
+from yofo_mlx.cli import data, evaluating, prompting, recipes, runs, training
+from yofo_mlx.errors import YofoError
+
+app = typer.Typer(
+    name="yofo",
+    help="Fine-tune a language model once; then let it learn from demonstrations.\n\n"
+    "Without a verb the terminal app opens.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Look at data sets and check them.", no_args_is_help=True)
+recipes_app = typer.Typer(help="List, copy, check and explain recipes.", no_args_is_help=True)
+
+app.command()(training.train)
+app.command()(training.resume)
+app.command()(training.plan)
+app.command()(training.doctor)
+app.command("eval")(evaluating.evaluate)
+app.command("runs")(runs.show)
+app.command()(runs.watch)
+app.command()(runs.stop)
+app.command()(training.show)
+app.command()(prompting.chat)
+app.add_typer(data_app, name="data")
+data_app.command()(data.check)
+data_app.command()(data.preview)
+app.add_typer(recipes_app, name="recipes")
+recipes_app.command("list")(recipes.show)
+recipes_app.command()(recipes.copy)
+recipes_app.command()(recipes.check)
+recipes_app.command()(recipes.explain)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(shell.run(app))
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Open the terminal app where no verb is given."""
+    blas.preload()
+    if version:
+        print(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        _open_app()
+    else:
+        context.with_resource(progress.on_stderr())
+
+
+def _open_app() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise YofoError("the terminal app needs a terminal", "`yofo --help` lists the verbs")
+    import importlib
+
+    importlib.import_module("tui.app").main()

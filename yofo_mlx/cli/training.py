@@ -1,0 +1,95 @@
+"""Verbs that prepare a run, start it and go on with it."""
+
+from typing import Annotated
+
+import typer
+
+from yofo_mlx.cli.options import Detach, Force, Json, Overrides, RecipeName, Restarts, RunName
+
+
+def train(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    name: Annotated[str | None, typer.Option(help="Name in the run's id.")] = None,
+    detach: Detach = False,
+    restarts: Restarts = 0,
+    force: Force = False,
+) -> int:
+    """Train a recipe.
+
+    Ctrl-C once finishes the step and saves, twice leaves the step and saves what was before it.
+    A run goes on when its terminal is closed.
+    """
+    if detach or restarts:
+        from yofo_mlx.commands import background
+
+        return background.start(
+            recipe,
+            overrides or [],
+            name=name,
+            force=force,
+            restarts=restarts,
+            attend=not detach,
+        )
+    from yofo_mlx.commands import train as command
+
+    return command.start(recipe, overrides or [], name=name, force=force)
+
+
+def resume(
+    run: RunName,
+    lock: Annotated[int | None, typer.Option(hidden=True)] = None,
+    detach: Detach = False,
+    restarts: Restarts = 0,
+    force: Force = False,
+) -> int:
+    """Go on with a run from its newest checkpoint, exactly as if it had never stopped."""
+    from yofo_mlx.commands import background
+
+    if lock is not None and restarts:
+        return background.supervise(run, lock, restarts, force=force)
+    if detach or restarts:
+        return background.resume(run, force=force, restarts=restarts, attend=not detach)
+    from yofo_mlx.commands import train as command
+
+    return command.resume(run, lock, force=force)
+
+
+def plan(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Load the model, time a few steps.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Say what a recipe will need: memory, steps, time.
+
+    No weights are downloaded or loaded without --probe. Ends with 4 if it does not fit.
+    """
+    from yofo_mlx.commands import plan as command
+
+    return command.plan(recipe, overrides or [], probed=probe, as_json=as_json)
+
+
+def doctor(
+    recipe: Annotated[str | None, typer.Argument(help="Check this recipe's architecture.")] = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> int:
+    """Check this machine: attention, memory, exact gradients."""
+    from yofo_mlx.commands import doctor as command
+
+    return command.doctor(recipe, overrides or [], as_json=as_json)
+
+
+def show(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    step: Annotated[int, typer.Option(min=0, help="Update whose first episode is shown.")] = 0,
+    as_json: Json = False,
+) -> int:
+    """Show what is trained, targets coloured."""
+    from yofo_mlx.commands import show as command
+
+    return command.show(recipe, overrides or [], step=step, as_json=as_json)
