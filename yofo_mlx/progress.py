@@ -1,17 +1,18 @@
 """How far long reading is, for whoever listens: the command line on stderr, a run in its events."""
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol, Self, TypeVar
 
-from yofo_mlx.talk import say
+from yofo_mlx.talk import can_draw, say
 from yofo_mlx.text import shorten
 
 EVERY_S = 0.2
 LINE_EVERY_S = 10.0  # where lines stay: a pipe, a file, an event stream
-_WIDTH = 60  # of a line that is written over
+_WIDTH = 60  # most characters of a line that is written over
 
 Thing = TypeVar("Thing")
 
@@ -72,7 +73,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 def on_stderr() -> AbstractContextManager[None]:
     """Tell on stderr while the block runs."""
-    return listening(_OneLine() if sys.stderr.isatty() else Seldom(_say))
+    return listening(_OneLine() if can_draw(sys.stderr) else Seldom(_say))
 
 
 class Seldom:
@@ -99,7 +100,7 @@ class _OneLine:
 
     def tell(self, what: str, done: int, total: int) -> None:
         self._shown = True
-        _write(shorten(_words(what, done, total), _WIDTH))
+        _write(_words(what, done, total))
 
     def end(self) -> None:
         if self._shown:
@@ -108,8 +109,9 @@ class _OneLine:
 
 
 def _write(line: str) -> None:
+    width = min(_WIDTH, shutil.get_terminal_size().columns - 1)  # a longer one would wrap
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"\r{line:<{_WIDTH}}\r")
+        sys.stderr.write(f"\r{shorten(line, width):<{width}}\r")
         sys.stderr.flush()
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from yofo_mlx.commands.display import can_draw
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Params
+from yofo_mlx.talk import can_draw
 from yofo_mlx.tasks.task import Example
 from yofo_mlx.text import printable, reason, shorten
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yofo_mlx.errors import DataError
+from yofo_mlx.modelnames import SUITE
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks.checks import check_names
 from yofo_mlx.tasks.columns import Item
@@ -17,7 +18,7 @@ from yofo_mlx.tasks.sources import Loaded, load
 from yofo_mlx.tasks.spelling import text_key
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.task import Example, Family, Task
-from yofo_mlx.text import clip
+from yofo_mlx.text import clip, shorten
 
 METRICS: dict[Family, str] = {
     "classification": "exact",
@@ -61,7 +62,7 @@ def load_tasks(
     entries: list[TaskEntry] = []
     problems: list[Problem] = []
     for source in sources:
-        if source.source.startswith("tiny:"):
+        if source.source.startswith(SUITE):
             entries += _tiny(source)
             continue
         for loaded in load(source, base):
@@ -84,13 +85,12 @@ def _tiny(source: TaskSource) -> list[TaskEntry]:
 
     if source.where:
         raise DataError(f"{source.source} has no columns for `where`", "leave `where` out")
-    if source.source == "tiny:train":
-        tasks = suite.tasks("train", seed=0)
-    elif source.source == "tiny:held_out":
-        tasks = suite.tasks("held_out", seed=0)
-    else:
-        hint = "the embedded suite has tiny:train and tiny:held_out"
-        raise DataError(f"unknown source {source.source}", hint)
+    tasks = suite.find(source.source.removeprefix(SUITE))
+    if not tasks:
+        hint = (
+            "the embedded suite has tiny:train, tiny:held_out, and tasks such as tiny:new-topic-01"
+        )
+        raise DataError(f"unknown source {shorten(source.source)}", hint)
     return [_entry(task, source) for task in tasks]
 
 
@@ -107,7 +107,7 @@ def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskE
         mark,
         separator,
         notes,
-        guessed=source.family is None and not source.source.startswith("tiny:"),
+        guessed=source.family is None and not source.source.startswith(SUITE),
     )
 
 
