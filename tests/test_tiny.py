@@ -24,7 +24,7 @@ from yofo_mlx.tiny.network import Shape, cross_entropy, logits
 from yofo_mlx.tiny.pretrain import Plan, piece_ids, pretrain, save, weighted_loss
 from yofo_mlx.tiny.tokenizer import build_tokenizer
 from yofo_mlx.tiny.wiring import initial_weights
-from yofo_mlx.tiny.words import NAMES, TOPICS, unknown
+from yofo_mlx.tiny.words import NAMES, TOPICS, unknown, vocabulary
 
 MODEL = Path(suite.__file__).parent / "model"
 MINUTE = Shape(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48)
@@ -206,3 +206,10 @@ def test_words_that_the_model_does_not_know_are_named_once_in_order() -> None:
 def test_the_suite_is_written_in_words_that_the_model_knows() -> None:
     examples = [example for task in [*TRAIN, *HELD_OUT] for example in task.train]
     assert unknown(text for one in examples for text in (one.input, one.output)) == []
+
+
+def test_the_docs_list_every_word_that_the_model_knows() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "tiny.md").read_text()
+    listed = set(text.partition("## The words it knows")[2].replace("|", " ").split())
+    assert {word for word in vocabulary() if not word.isdigit()} <= listed
+    assert f"these {len(vocabulary())} words" in text
