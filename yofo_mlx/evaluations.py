@@ -15,7 +15,8 @@ from typing import Any
 from yofo_mlx.events import Event, figure, finite
 from yofo_mlx.files import disk_error, write_text
 from yofo_mlx.limits import notes
-from yofo_mlx.runs import Run, slug
+from yofo_mlx.runnames import slug
+from yofo_mlx.runs import Run
 from yofo_mlx.scores import Point, Row, Scored, TaskScores, summarize
 
 FORMAT = 1
