@@ -13,6 +13,7 @@ import os
 import shlex
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,7 +27,8 @@ from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import EventReader, figure, first_event, last_event
 from yofo_mlx.files import FULL, disk_error
 from yofo_mlx.runinfo import FORMAT, RunInfo
-from yofo_mlx.runnames import NEWEST, ambiguous, closest, matching, slug
+from yofo_mlx.runnames import NEWEST, ambiguous, closest, matching
+from yofo_mlx.runnames import slug as slug
 from yofo_mlx.text import is_utf8, shorten
 
 TRASH = ".trash"  # in the folder of runs: what is removed is moved by renaming it
@@ -160,7 +162,7 @@ def create(name: str) -> Run:
 
 def _begin(run: Run, number: int) -> None:
     try:
-        run.note(number=number, created=time.time())
+        run.note(number=number, created=time.time(), command=sys.argv[1:])
     except BaseException:
         shutil.rmtree(run.path, ignore_errors=True)
         raise

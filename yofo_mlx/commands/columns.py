@@ -28,7 +28,11 @@ def show_table(
     table = {
         head: [head, *(printable(row[place]) for row in rows)] for place, head in enumerate(heads)
     }
-    left_out = [head for head in spared if _width(table) > room and table.pop(head, None)]
+    left_out = []
+    for head in spared:
+        if head in table and _width(table) > room:
+            left_out.append(head)
+            del table[head]
     name, excess = heads[0], _width(table) - room
     if excess > 0:
         most = max(_LEAST, _longest(table[name]) - excess)
@@ -48,9 +52,9 @@ def age(seconds: float) -> str:
     return f"{max(0, seconds):.0f}s"
 
 
-def _room() -> float:
+def _room() -> int:
     """Return the cells of a line; whoever reads a pipe gets all there is."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else float("inf")
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
 
 def _width(table: dict[str, list[str]]) -> int:
