@@ -94,13 +94,18 @@ def remove(run: Run) -> Removed:
     return removed
 
 
+def check_restorable(removed: Removed, name: str | None = None) -> Run:
+    """Return the run that a run in the trash is to be again; refuse where its name is taken."""
+    run = Run(paths.runs() / (chosen(name) if name is not None else removed.run_id))
+    other = f"yofo restore {shlex.quote(removed.run_id)} --name NAME"
+    _check_free(run, f"bring it back under another name: {other}")
+    return run
+
+
 def restore(removed: Removed, name: str | None = None) -> Run:
     """Move a run from the trash to where it was, or to another name."""
-    run = Run(paths.runs() / (chosen(name) if name else removed.run_id))
     with _at_rest(Run(removed.path)), runs.one_at_a_time(paths.runs()):
-        _check_free(
-            run, f"give it another one: yofo restore {shlex.quote(removed.run_id)} --name NAME"
-        )
+        run = check_restorable(removed, name)
         _move(removed.path, run.path)
     with suppress(OSError):
         removed.path.parent.rmdir()
@@ -135,20 +140,19 @@ def rename(run: Run, name: str) -> Run:
     return renamed
 
 
-def descendants(run: Run) -> Iterator[Run]:
-    """Yield the runs that begin from a run's adapter."""
+def descendants(run: Run) -> Iterator[tuple[Run, Path]]:
+    """Yield the runs that begin from a run's adapter, and where in its folder that is."""
     for other in runs.list_runs():
         start = (other.info().recipe or {}).get("init_adapter")
-        if isinstance(start, str) and Path(start).is_relative_to(run.path):
-            yield other
+        if isinstance(start, str) and Path(start).resolve().is_relative_to(run.path.resolve()):
+            yield other, Path(start).resolve().relative_to(run.path.resolve())
 
 
 def _follow(before: Run, now: Run) -> None:
     """Let the runs that begin from a run's adapter go by the run's new name."""
-    for run in [] if now == before else list(descendants(before)):
+    for run, place in [] if now == before else list(descendants(before)):
         info = run.info()
-        start = now.path / Path((info.recipe or {})["init_adapter"]).relative_to(before.path)
-        recipe = (info.recipe or {}) | {"init_adapter": str(start)}
+        recipe = (info.recipe or {}) | {"init_adapter": str(now.path / place)}
         edited = is_edited(run, info)
         run.note(recipe=recipe)
         if not edited:

@@ -18,6 +18,7 @@ from yofo_mlx.runs import Run
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import default_name
+from yofo_mlx.text import reason
 from yofo_mlx.trained import trained
 
 _NOWHERE = Path(os.devnull)  # a recipe's paths are absolute; what is relative is an id
@@ -73,36 +74,41 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 def _tasks(recipe: Recipe, info: RunInfo) -> Iterator[Facts]:
     """Yield each task with its examples, and whether its data are those that were trained on."""
-    kept, known = info.data or {}, info.tasks or {}
-    left = dict(kept)
+    known, left = info.tasks or {}, dict(info.data or {})
     for source in recipe.tasks:
-        shared = {"source": source.source, "role": source.role}
-        try:
-            if _is_on_hub(source):
-                name = source.name or default_name(source)
-                left.pop(name, None)
-                yield {"name": name} | shared | _sizes(known.get(name)) | {"state": "on the hub"}
-                continue
-            entries = load_tasks([source], recipe.seed, _NOWHERE)
-        except (YofoError, OSError) as error:
-            name = source.name or default_name(source)
+        shared = {"role": source.role, "source": source.source}
+        for name, task, state in _read(source, recipe.seed, info.data or {}):
             left.pop(name, None)
-            state = {"state": "missing" if _is_gone(source) else "unreadable", "why": str(error)}
-            yield {"name": name} | shared | _sizes(known.get(name)) | state
-            continue
-        for entry in entries:
-            name, before = entry.task.name, left.pop(entry.task.name, None)
-            state = {"state": _state(kept, before, entry.fingerprint)}
-            yield {"name": name} | shared | _sizes(TaskInfo.of(entry)) | state
+            yield {"name": name} | shared | _sizes(task or known.get(name)) | state
     for name in left:
         role = known[name].role if name in known else None
-        shared = {"source": None, "role": role}
-        yield {"name": name} | shared | _sizes(known.get(name)) | {"state": "missing"}
+        sizes = _sizes(known.get(name))
+        yield {"name": name, "role": role, "source": None} | sizes | {"state": "missing"}
 
 
-def _state(kept: dict[str, str], before: str | None, now: str) -> str:
+def _read(
+    source: TaskSource, seed: int, kept: dict[str, str]
+) -> Iterator[tuple[str, TaskInfo | None, dict[str, str]]]:
+    """Yield the tasks of a source: name, figures, and whether they are as they were."""
+    name = source.name or default_name(source)
+    try:
+        if _is_on_hub(source):
+            yield name, None, {"state": "on the hub"}
+            return
+        entries = load_tasks([source], seed, _NOWHERE)
+    except (YofoError, OSError) as error:
+        state = "missing" if _is_gone(source) else "unreadable"
+        yield name, None, {"state": state, "why": reason(error)}
+        return
+    for entry in entries:
+        state = _state(kept, entry.task.name, entry.fingerprint)
+        yield entry.task.name, TaskInfo.of(entry), {"state": state}
+
+
+def _state(kept: dict[str, str], name: str, now: str) -> str:
     if not kept:
-        return "never read"
+        return "not read yet"
+    before = kept.get(name)
     return "new" if before is None else "as trained" if before == now else "changed"
 
 
@@ -127,10 +133,11 @@ def _sizes(task: TaskInfo | None) -> dict[str, int | None]:
 
 def _base(recipe: Recipe | None, info: RunInfo) -> Facts:
     """Return which model was trained, and whether it is where it was."""
-    if info.model is None:
-        name, revision = (recipe.model, recipe.revision) if recipe else (None, None)
-        return {"name": name, "revision": revision, "path": None, "there": None}
-    model = info.model
+    if (model := info.model) is None:
+        facts: Facts = dict.fromkeys(("name", "revision", "path", "there"))
+        if recipe is not None:
+            facts |= {"name": recipe.model, "revision": recipe.revision}
+        return facts
     there = None if is_on_hub(model.name) else Path(model.path).is_dir()
     return {"name": model.name, "revision": model.revision, "path": model.path, "there": there}
 
@@ -174,7 +181,7 @@ def _disk(run: Run) -> Facts:
         "adapter": size_of(run.adapter_path),
         "evaluations": size_of(run.evaluations_path),
     }
-    total, caches = size_of(run.path), _prompt_caches(run)
+    total, caches = size_of(run.path.resolve()), _prompt_caches(run)
     return parts | {
         "other": total - sum(parts.values()),
         "total": total,

@@ -53,6 +53,7 @@ def short(names: Sequence[str]) -> list[str]:
 def closest(name: str, names: Sequence[str]) -> str | None:
     """Return the name that somebody may have meant."""
     known = {folded(tail): one for one in reversed(names) for tail in _tails(one)}
+    known |= {NEWEST: NEWEST} if names else {}
     close = difflib.get_close_matches(folded(name), known, n=1)
     return known[close[0]] if close else None
 

@@ -10,7 +10,8 @@ from yofo_mlx.talk import say
 from yofo_mlx.text import printable
 
 GAP = "  "
-_LEAST = 8  # cells of a shortened name
+_LEGIBLE = 24  # cells of a name, below which columns are spared for it
+_LEAST = 8
 
 
 def show_table(
@@ -20,23 +21,21 @@ def show_table(
     numbers: Sequence[str] = (),
     spared: Sequence[str] = (),
 ) -> None:
-    """Print rows; where the terminal is too narrow without the columns `spared`, in that order.
+    """Print rows; the first column are names, shortened where the terminal is too narrow.
 
-    Then the first column, of names, is shortened in its middle.
+    Where that is not enough, it is without the columns `spared`, in that order.
     """
-    room = _room()
+    room, left_out = _room(), []
     table = {
         head: [head, *(printable(row[place]) for row in rows)] for place, head in enumerate(heads)
     }
-    left_out = []
+    names = table.pop(heads[0])
     for head in spared:
-        if head in table and _width(table) > room:
+        if head in table and _width(table) + min(_longest(names), _LEGIBLE) > room:
             left_out.append(head)
             del table[head]
-    name, excess = heads[0], _width(table) - room
-    if excess > 0:
-        most = max(_LEAST, _longest(table[name]) - excess)
-        table[name] = [_shortened(cell, most) for cell in table[name]]
+    most = max(_LEAST, room - _width(table))
+    table = {heads[0]: [_shortened(name, most) for name in names]} | table
     padded = [_padded(cells, right=head in numbers) for head, cells in table.items()]
     for line in zip(*padded, strict=True):
         print(GAP.join(line).rstrip())
@@ -58,7 +57,8 @@ def _room() -> int:
 
 
 def _width(table: dict[str, list[str]]) -> int:
-    return sum(map(_longest, table.values())) + len(GAP) * (len(table) - 1)
+    """Return the cells of columns that stand beside another one."""
+    return sum(_longest(cells) + len(GAP) for cells in table.values())
 
 
 def _longest(cells: Sequence[str]) -> int:
@@ -79,4 +79,4 @@ def _shortened(text: str, most: int) -> str:
     tail = text
     while cell_len(tail) > most - 1 - head:
         tail = tail[1:]
-    return f"{set_cell_size(text, head)}…{tail}"
+    return f"{set_cell_size(text, head).rstrip()}…{tail}"

@@ -25,9 +25,10 @@ def remove(names: Sequence[str], *, for_good: bool = False) -> ExitCode:
     for run in chosen:
         keeping.check_removable(run)
     for run in chosen:
-        heirs = [heir.run_id for heir in keeping.descendants(run) if heir not in chosen]
+        heirs = [heir.run_id for heir, _ in keeping.descendants(run) if heir not in chosen]
         keeping.remove(run)
-        say(f"{run.run_id} is in the trash; back with: yofo restore {shlex.quote(run.run_id)}")
+        say(f"{run.run_id} is in the trash")
+        say(f"  back with: yofo restore {shlex.quote(run.run_id)}")
         if heirs:
             say(f"  begun from its adapter, and going on without it: {', '.join(heirs)}")
     held = keeping.removed_runs()
@@ -48,17 +49,19 @@ def _empty(names: Sequence[str]) -> ExitCode:
 
 def restore(names: Sequence[str], *, name: str | None = None, as_json: bool = False) -> ExitCode:
     """Bring runs back from the trash, or list what is in it."""
+    if name is not None and len(names) != 1:
+        raise RecipeError("--name is for one run", "name the run that it is for: RUN --name NAME")
     if not names:
         return _list(as_json=as_json)
-    if name and len(names) > 1:
-        raise RecipeError("one name for several runs", "bring them back one by one")
     chosen = list(dict.fromkeys(map(keeping.find_removed, names)))
     for removed in chosen:
-        run = keeping.restore(removed, name)
+        keeping.check_restorable(removed, name)
+    restored = [keeping.restore(removed, name) for removed in chosen]
+    if as_json:
+        print(json_line([{"run_id": run.run_id, "path": str(run.path)} for run in restored]))
+        return ExitCode.OK
+    for run in restored:
         _tell(run)
-        others = sum(one.run_id == removed.run_id for one in keeping.removed_runs())
-        if others:
-            say(f"  {others} more of that name in the trash, removed before it")
     return ExitCode.OK
 
 

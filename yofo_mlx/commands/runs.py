@@ -43,7 +43,7 @@ def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
     rows = [describe(run) for run in found]
     for row, name in zip(rows, short([run.run_id for run in found]), strict=True):
         row["name"] = name
-        row |= {"bytes": size_of(Path(row["path"]))} if sizes else {}
+        row |= {"bytes": size_of(Path(row["path"]).resolve())} if sizes else {}
     if as_json:
         print(json_line(rows))
         return ExitCode.OK
