@@ -63,7 +63,7 @@ def find_removed(name: str) -> Removed:
     matches = matching(name, list(dict.fromkeys(one.run_id for one in everything)))
     if len(matches) > 1:
         raise ambiguous(name, matches)
-    if not matches or not name:
+    if not matches:
         words = "is not in the trash" if everything else "is not in the trash, which is empty"
         raise RecipeError(f"run '{shorten(name, 200)}' {words}", "`yofo restore` lists what is")
     return next(one for one in everything if one.run_id == matches[0])

@@ -38,9 +38,15 @@ def folded(name: str) -> str:
 
 
 def matching(name: str, names: Sequence[str]) -> list[str]:
-    """Return the names that `name` may stand for: itself, else those it is a part of."""
-    part = folded(name)
-    return [one for one in names if one == name] or [one for one in names if part in folded(one)]
+    """Return the names that `name` may stand for: itself, else those it is a part of.
+
+    Else those it is a part of as a folder's name, `My Run` of `my-run`; a path is none.
+    """
+    if name in names:
+        return [name]
+    parts = [folded(name), "" if os.sep in name else folded(_reduced(name))]
+    found = ([one for one in names if part in folded(one)] for part in parts if part)
+    return next(filter(None, found), [])
 
 
 def short(names: Sequence[str]) -> list[str]:
