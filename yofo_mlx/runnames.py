@@ -51,9 +51,13 @@ def matching(name: str, names: Sequence[str]) -> list[str]:
 
 def short(names: Sequence[str]) -> list[str]:
     """Return each name without date and time, as far as it still stands for that one alone."""
-    return [
-        next(tail for tail in _tails(name) if matching(tail, names) == [name]) for name in names
-    ]
+    everyone = [folded(name) for name in names]
+
+    def is_enough(tail: str) -> bool:
+        part = folded(tail)
+        return sum(part in one for one in everyone) == 1
+
+    return [next(filter(is_enough, _tails(name)), name) for name in names]
 
 
 def closest(name: str, names: Sequence[str]) -> str | None:
