@@ -263,7 +263,8 @@ def on_terminal(columns: int, *arguments: str) -> list[str]:
     pid, descriptor = pty.fork()
     if pid == 0:
         command = child.command("yofo_mlx.cli", *arguments)
-        os.execve(command[0], command, child.environment())
+        known = {k: v for k, v in child.environment().items() if k not in ("COLUMNS", "LINES")}
+        os.execve(command[0], command, known)
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     written = b""
     while True:

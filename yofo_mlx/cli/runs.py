@@ -8,7 +8,7 @@ from yofo_mlx.cli.options import Json, RunName
 
 SomeRuns = Annotated[
     list[str] | None,
-    typer.Argument(metavar="RUN...", help="Run id, a part of it, or `last`; several at once."),
+    typer.Argument(metavar="RUN", help="Run id, a part of it, or `last`; several at once."),
 ]
 
 

@@ -125,7 +125,7 @@ def _training(facts: Facts) -> Iterator[str]:
         of = f" of step {step:.0f}" if step is not None else ""
         yield f"adapter{of}, {size(facts['disk']['adapter'])}: {facts['adapter']}"
     if training["warnings"]:
-        yield f"{training['warnings']} warnings: yofo watch {_word(facts)}"
+        yield f"warnings: {training['warnings']}, all of them: yofo watch {_word(facts)}"
 
 
 def _evaluations(facts: Facts) -> Iterator[str]:
@@ -158,7 +158,7 @@ def _disk(facts: Facts) -> Iterator[str]:
     yield f"{size(disk['total'])}: {shown}"
     if caches := disk["prompt_caches"]:
         where = Path(next(iter(caches))).parent
-        yield f"and {len(caches)} prompt caches, {size(sum(caches.values()))}, in {where}"
+        yield f"prompt caches: {len(caches)}, {size(sum(caches.values()))}, in {where}"
 
 
 def _next(run: Run, facts: Facts) -> Iterator[str]:
