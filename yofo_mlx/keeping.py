@@ -122,9 +122,13 @@ def delete(chosen: Sequence[Removed]) -> int:
 
 
 def delete_leftovers() -> int:
-    """Delete what an interrupted removal left in the trash; return how many bytes that frees."""
+    """Delete what was cut off on its way to the trash or back; return how many bytes that frees."""
     kept = {removed.path.parent for removed in removed_runs()}
-    return sum(_delete(path) for path in trash().glob("*") if path not in kept)
+    freed = sum(_delete(path) for path in trash().glob("*") if path not in kept)
+    if paths.runs().is_dir():
+        with runs.one_at_a_time(paths.runs()):  # nobody is copying a run back
+            freed += sum(_delete(path) for path in paths.runs().glob(f"{PART}*"))
+    return freed
 
 
 def rename(run: Run, name: str) -> Run:

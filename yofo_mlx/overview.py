@@ -8,7 +8,7 @@ from typing import Any
 
 from yofo_mlx import evaluations, paths
 from yofo_mlx.errors import DataError, YofoError
-from yofo_mlx.events import Event, figure, last_event, seconds_of
+from yofo_mlx.events import FINAL_KINDS, Event, figure, last_event, seconds_of
 from yofo_mlx.files import size_of
 from yofo_mlx.modelnames import EMBEDDED, is_on_hub
 from yofo_mlx.recipe import Recipe, TaskSource
@@ -36,7 +36,7 @@ def overview(run: Run) -> Facts:
         "recipe_path": str(run.recipe_path),
         "tasks": [] if recipe is None else list(_tasks(recipe, info)),
         "base": _base(recipe, info),
-        "training": _training(run),
+        "training": _training(run, recipe),
         "evaluations": [_evaluation(one) for one in evaluations.listed(run)],
         "disk": _disk(run),
         "notes": list(_notes(run, info)),
@@ -142,7 +142,7 @@ def _base(recipe: Recipe | None, info: RunInfo) -> Facts:
     return {"name": model.name, "revision": model.revision, "path": model.path, "there": there}
 
 
-def _training(run: Run) -> Facts:
+def _training(run: Run, recipe: Recipe | None) -> Facts:
     """Return how far a run is, and how long its steps took in all."""
     newest: dict[str, Event] = {}
     best: Event | None = None
@@ -155,13 +155,15 @@ def _training(run: Run) -> Facts:
         if event["kind"] == "eval" and event.get("best") is True:
             best = event
     started, step, finished = (newest.get(kind) for kind in ("started", "step", "finished"))
-    is_over = finished is not None and last_event(run.events_path) == finished
+    end = last if (last := last_event(run.events_path)) and last["kind"] in FINAL_KINDS else None
     return {
         "steps": figure(step, "step") or 0.0,
-        "planned_steps": figure(started, "steps"),
-        "planned_tokens": figure(started, "tokens"),
+        "planned_steps": recipe.train.steps if recipe else figure(started, "steps"),
+        "planned_tokens": recipe.train.tokens if recipe else figure(started, "tokens"),
         "tokens": figure(step, "total_tokens") or 0.0,
-        "seconds": (figure(finished, "seconds") if is_over else None) or seconds,
+        "seconds": (figure(end, "seconds") if end == finished else None) or seconds,
+        "ended": figure(end, "t"),
+        "reason": str(end.get("reason", "")) if end else "",
         "loss": figure(step, "loss"),
         "best_loss": figure(best, "loss"),
         "best_step": figure(best, "step"),

@@ -25,7 +25,7 @@ from typing import Any, Literal, TextIO
 from yofo_mlx import paths, runinfo
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import EventReader, figure, first_event, last_event
-from yofo_mlx.files import FULL, disk_error
+from yofo_mlx.files import FULL, PART, disk_error
 from yofo_mlx.runinfo import FORMAT, RunInfo
 from yofo_mlx.runnames import NEWEST, ambiguous, closest, matching
 from yofo_mlx.runnames import slug as slug
@@ -147,7 +147,8 @@ def create(name: str) -> Run:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(folder):
-            number = 1 + max((_number(path) for path in folder.iterdir()), default=0)
+            there = [*folder.iterdir(), *folder.glob(f"{TRASH}/*/*")]
+            number = 1 + max(map(_number, there), default=0)
             run = Run(_new_folder(folder, stem))
             _begin(run, number)
     except OSError as error:
@@ -251,9 +252,11 @@ def list_runs() -> list[Run]:
 
 
 def _is_run(path: Path) -> bool:
-    """Tell whether a folder is a run: it has a recipe, and nothing to stumble over."""
+    """Tell whether a folder is a run: whole, with a recipe, and nothing to stumble over."""
     try:
-        return (path / "recipe.toml").is_file() and _is_sound(path)
+        return (
+            not path.name.startswith(PART) and (path / "recipe.toml").is_file() and _is_sound(path)
+        )
     except (OSError, ValueError):  # such as a name that is too long
         return False
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from yofo_mlx import runs
 from yofo_mlx.commands.columns import age
 from yofo_mlx.commands.display import duration
-from yofo_mlx.commands.runs import TROUBLE, describe, explain_end
+from yofo_mlx.commands.runs import SHOWN_WORDS, describe
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.overview import Facts, overview
 from yofo_mlx.runs import Run
 from yofo_mlx.text import json_line, printable, shorten, size
 
 MOST = 12  # keys, tasks or evaluations that are shown; --json has them all
+ENDED = frozenset({"finished", "stopped", "failed"})
 NEXT = {
     "created": ("resume",),
     "running": ("watch", "stop"),
@@ -49,17 +50,32 @@ def show(name: str, *, as_json: bool = False) -> ExitCode:
         if shown := list(lines):
             print(printable(title))
             print("".join(f"  {printable(line)}\n" for line in shown), end="")
-    if facts["status"] in TROUBLE:
-        explain_end(facts)
     return ExitCode.OK
 
 
 def _head(facts: Facts) -> Iterator[str]:
     process = f", process {facts['process']}" if facts["process"] else ""
-    yield f"{facts['status']}{process}"
-    began = time.strftime("%Y-%m-%d %H:%M", time.localtime(facts["created"]))
-    yield f"begun {began}, {age(time.time() - facts['created'])} ago"
+    yield f"{facts['status']}{process}{_why(facts)}"
+    if facts.get("hint"):
+        yield facts["hint"]
+    if facts["status"] == "died":
+        yield from (f"| {line}" for line in facts.get("last_words", ())[-SHOWN_WORDS:])
+    yield f"begun {_moment(facts['created'])}, {age(time.time() - facts['created'])} ago"
+    if facts["status"] in ENDED and facts["training"]["ended"]:
+        yield f"ended {_moment(facts['training']['ended'])}"
     yield facts["path"]
+
+
+def _why(facts: Facts) -> str:
+    why = facts.get("message") or (facts["status"] == "stopped" and facts["training"]["reason"])
+    return f": {why}" if why else ""
+
+
+def _moment(seconds: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):  # of a damaged file
+        return "?"
 
 
 def _recipe(facts: Facts) -> Iterator[str]:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import evaluations, runs
+from yofo_mlx import evaluations, keeping, runs
 from yofo_mlx.commands.columns import age, show_table
 from yofo_mlx.death import explain
 from yofo_mlx.errors import ExitCode, RunError
@@ -49,12 +49,14 @@ def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
         return ExitCode.OK
     if not rows:
         say("no runs yet: `yofo train tiny` makes one")
+        if keeping.removed_runs():
+            say("  `yofo restore` lists those in the trash")
         return ExitCode.OK
     heads = [head for head, key in HEADS.items() if any(row.get(key) is not None for row in rows)]
     cells = [[_cell(row, HEADS[head]) for head in heads] for row in rows]
     show_table(heads, cells, numbers=NUMBERS, spared=SPARED)
     for row in [row for row in rows if row["status"] in TROUBLE][:EXPLAINED]:
-        explain_end(row)
+        _explain(row)
     return ExitCode.OK
 
 
@@ -107,7 +109,7 @@ def _evaluated(run: Run, best: Event | None) -> str | None:
     return ", ".join(words) or None
 
 
-def explain_end(row: dict[str, Any]) -> None:
+def _explain(row: dict[str, Any]) -> None:
     """Say below the table why a run ended; its last words only where it could not say so itself."""
     print(f"\n{printable(row['run_id'])}: {printable(row.get('message', ''))}")
     if row.get("hint"):
