@@ -324,3 +324,56 @@ def test_no_sequence_loses_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
     OfAHome.TestCase.settings = settings(max_examples=15, stateful_step_count=20)
     OfAHome.TestCase("runTest").runTest()
+
+
+def test_a_copy_that_was_cut_off_is_no_run_and_goes_with_the_trash(yofo: Any) -> None:
+    run = make("one")
+    shutil.copytree(run.path, run.path.with_name(f".part.{run.run_id}.x"))
+    assert runs.list_runs() == [run]
+    assert "freed" in yofo("rm", "--empty")[2]
+    assert list(paths.runs().iterdir()) == [run.path]
+
+
+def test_a_new_run_has_a_number_that_none_in_the_trash_has() -> None:
+    first = make("one")
+    keeping.remove(first)
+    second = make("two")
+    keeping.restore(keeping.find_removed("one"))
+    assert runs.list_runs() == [second, first]
+    assert second.info().number > first.info().number
+
+
+def test_a_run_elsewhere_is_renamed_where_it_lies(yofo: Any, tmp_path: Path) -> None:
+    make("one").path.rename(tmp_path / "here")
+    assert yofo("rename", tmp_path / "here", "There")[1] == f"{tmp_path / 'there'}\n"
+    (tmp_path / "taken").write_text("")
+    assert yofo("rename", tmp_path / "there", "taken")[0] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["taken", "there"]
+
+
+def test_a_damaged_run_is_removed_and_comes_back_as_it_was(yofo: Any) -> None:
+    run = make("one", content="no [ recipe")
+    run.lock_path.mkdir()
+    (run.path / "run.json").write_bytes(b'{"format": 99, "recipe": "\xff')
+    (run.path / "events.jsonl").mkdir()
+    os.mkfifo(run.adapter_path / "pipe")
+    before = contents(run.path)
+    assert yofo("rm", "one")[0] == 0 and yofo("restore")[0] == 0
+    assert yofo("restore", "one")[0] == 0
+    assert contents(run.path) == before
+    assert yofo("rename", "one", "two")[0] == 0
+
+
+def test_a_run_of_a_newer_version_can_be_looked_at_and_removed(yofo: Any) -> None:
+    make("one").note(format=99)
+    assert yofo("runs", "one")[0] == 0
+    assert yofo("rm", "one")[0] == 0 and yofo("restore", "one")[0] == 0
+    assert yofo("resume", "one")[0] == 1
+
+
+@pytest.mark.parametrize(
+    "verb", [["rm"], ["restore", "--name", "x"], ["restore", "a", "b", "--name", "x"]]
+)
+def test_what_is_left_out_is_told(yofo: Any, verb: list[str]) -> None:
+    code, _, err = yofo(*verb)
+    assert code == 2 and len(err.splitlines()) == 2
