@@ -48,7 +48,8 @@ def trash() -> Path:
 def removed_runs() -> list[Removed]:
     """Return what is in the trash, removed last first; what is being moved is not there yet."""
     entries = [path for path in trash().glob("*/*") if path.parent.name.isdecimal()]
-    found = [Removed(path) for path in entries if not path.name.startswith(PART)]
+    folders = [path for path in entries if path.is_dir() or path.is_symlink()]
+    found = [Removed(path) for path in folders if not path.name.startswith(PART)]
     return sorted(found, key=lambda removed: int(removed.path.parent.name), reverse=True)
 
 
@@ -113,12 +114,12 @@ def restore(removed: Removed, name: str | None = None) -> Run:
     return run
 
 
-def delete(chosen: Sequence[Removed]) -> int:
+def delete(doomed: Sequence[Removed]) -> int:
     """Delete runs of the trash for good; return how many bytes that frees."""
     with ExitStack() as stack:
-        for removed in chosen:
+        for removed in doomed:
             stack.enter_context(_at_rest(Run(removed.path)))
-        return sum(_delete(removed.path.parent) for removed in chosen)
+        return sum(_delete(removed.path.parent) for removed in doomed)
 
 
 def delete_leftovers() -> int:
@@ -148,8 +149,8 @@ def descendants(run: Run) -> Iterator[tuple[Run, Path]]:
     """Yield the runs that begin from a run's adapter, and where in its folder that is."""
     for other in runs.list_runs():
         start = (other.info().recipe or {}).get("init_adapter")
-        if isinstance(start, str) and Path(start).resolve().is_relative_to(run.path.resolve()):
-            yield other, Path(start).resolve().relative_to(run.path.resolve())
+        with suppress(OSError, ValueError, RuntimeError):  # of a damaged file; or lies elsewhere
+            yield other, Path(str(start)).resolve().relative_to(run.path.resolve())
 
 
 def _follow(before: Run, now: Run) -> None:
@@ -191,12 +192,10 @@ def _new_entry() -> Path:
         path = trash() / str(time.time_ns())
         try:
             path.mkdir(parents=True)
-        except FileExistsError:
-            if not path.is_dir():
-                raise
-            continue
         except OSError as error:
-            raise _refused(trash(), error) from error
+            if not path.is_dir():
+                raise _refused(trash(), error) from error
+            continue  # somebody was there in the same moment
         return path
 
 

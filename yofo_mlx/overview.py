@@ -10,7 +10,7 @@ from yofo_mlx import evaluations, paths
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.events import FINAL_KINDS, Event, figure, last_event, seconds_of
 from yofo_mlx.files import size_of
-from yofo_mlx.modelnames import EMBEDDED, is_on_hub
+from yofo_mlx.modelnames import EMBEDDED, is_folder, is_on_hub
 from yofo_mlx.recipe import Recipe, TaskSource
 from yofo_mlx.recipe_file import read_toml, validate
 from yofo_mlx.runinfo import RunInfo, TaskInfo
@@ -138,7 +138,7 @@ def _base(recipe: Recipe | None, info: RunInfo) -> Facts:
         if recipe is not None:
             facts |= {"name": recipe.model, "revision": recipe.revision}
         return facts
-    there = None if is_on_hub(model.name) else Path(model.path).is_dir()
+    there = None if is_on_hub(model.name) else is_folder(model.path)
     return {"name": model.name, "revision": model.revision, "path": model.path, "there": there}
 
 
@@ -206,7 +206,7 @@ def _notes(run: Run, info: RunInfo) -> Iterator[str]:
         yield f"{error.message}; {error.hint}"
     start = (info.recipe or {}).get("init_adapter")
     if isinstance(start, str):
-        gone = "" if Path(start).is_dir() else ", which is not there now"
+        gone = "" if is_folder(start) else ", which is not there now"
         yield f"begun from the adapter {start}{gone}"
     for change in evaluations.objects(info.model_dump().get("extended")):
         unit, before, after = (change.get(key) for key in ("unit", "before", "after"))

@@ -41,9 +41,9 @@ def _empty(names: Sequence[str]) -> ExitCode:
     chosen = [*dict.fromkeys(map(keeping.find_removed, names))] or keeping.removed_runs()
     freed = keeping.delete(chosen)
     freed += 0 if names else keeping.delete_leftovers()
-    say(
-        f"{_count(chosen)} deleted for good: {size(freed)} freed" if freed else "the trash is empty"
-    )
+    is_empty = not (chosen or freed)
+    done = f"{_count(chosen)} deleted for good: {size(freed)} freed"
+    say("the trash is empty" if is_empty else done)
     return ExitCode.OK
 
 
@@ -56,12 +56,14 @@ def restore(names: Sequence[str], *, name: str | None = None, as_json: bool = Fa
     chosen = list(dict.fromkeys(map(keeping.find_removed, names)))
     for removed in chosen:
         keeping.check_restorable(removed, name)
-    restored = [keeping.restore(removed, name) for removed in chosen]
+    restored = []
+    for removed in chosen:
+        run = keeping.restore(removed, name)
+        restored.append({"run_id": run.run_id, "path": str(run.path)})
+        if not as_json:
+            _tell(run)
     if as_json:
-        print(json_line([{"run_id": run.run_id, "path": str(run.path)} for run in restored]))
-        return ExitCode.OK
-    for run in restored:
-        _tell(run)
+        print(json_line(restored))
     return ExitCode.OK
 
 
