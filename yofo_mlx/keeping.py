@@ -156,10 +156,10 @@ def descendants(run: Run) -> Iterator[tuple[Run, Path]]:
 def _follow(before: Run, now: Run) -> None:
     """Let the runs that begin from a run's adapter go by the run's new name."""
     for run, place in [] if now == before else list(descendants(before)):
-        info = run.info()
-        recipe = (info.recipe or {}) | {"init_adapter": str(now.path / place)}
-        edited = is_edited(run, info)
-        run.note(recipe=recipe)
+        info, path = run.info(), str(now.path / place)
+        recipe, edited = (info.recipe or {}) | {"init_adapter": path}, is_edited(run, info)
+        kept = info.model_dump().get("init_adapter")  # what that adapter was
+        run.note(recipe=recipe, **({"init_adapter": kept | {"path": path}} if kept else {}))
         if not edited:
             with suppress(YofoError):  # of a version that has other keys
                 write_text(run.recipe_path, to_toml(validate(recipe, "")))

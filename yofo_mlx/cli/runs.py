@@ -32,23 +32,6 @@ def show(
     return command.show(sizes=sizes, as_json=as_json)
 
 
-def watch(run: RunName, as_json: Json = False) -> int:
-    """Follow a run from outside; leaving it with Ctrl-C does not hurt it.
-
-    With --json every event is printed on a line of its own.
-    """
-    from yofo_mlx.commands import watch as command
-
-    return command.watch(run, as_json=as_json)
-
-
-def stop(run: RunName) -> int:
-    """Ask a run to finish its step, save and exit."""
-    from yofo_mlx.commands import runs as command
-
-    return command.stop(run)
-
-
 def remove(
     run: SomeRuns = None,
     empty: Annotated[
@@ -85,3 +68,20 @@ def rename(
     from yofo_mlx.commands import keeping
 
     return keeping.rename(run, name)
+
+
+def watch(run: RunName, as_json: Json = False) -> int:
+    """Follow a run from outside; leaving it with Ctrl-C does not hurt it.
+
+    With --json every event is printed on a line of its own.
+    """
+    from yofo_mlx.commands import watch as command
+
+    return command.watch(run, as_json=as_json)
+
+
+def stop(run: RunName) -> int:
+    """Ask a run to finish its step, save and exit."""
+    from yofo_mlx.commands import runs as command
+
+    return command.stop(run)
