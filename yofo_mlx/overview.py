@@ -210,4 +210,5 @@ def _notes(run: Run, info: RunInfo) -> Iterator[str]:
         yield f"begun from the adapter {start}{gone}"
     for change in evaluations.objects(info.model_dump().get("extended")):
         unit, before, after = (change.get(key) for key in ("unit", "before", "after"))
-        yield f"{after} {unit} since {change.get('date')}, {before} before"
+        date = str(change.get("date"))[:16].replace("T", " ")
+        yield f"{after} {unit} since {date}, {before} before"
