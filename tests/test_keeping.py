@@ -211,7 +211,7 @@ def test_a_trash_that_cannot_be_made_is_told_and_nothing_is_moved(yofo: Any) -> 
     run = make("one")
     keeping.trash().write_text("")
     code, _, err = yofo("rm", "one")
-    assert code == 1 and "cannot be moved" in err and len(err.splitlines()) == 2
+    assert code == 1 and "nothing can be put into" in err and len(err.splitlines()) == 2
     assert runs.list_runs() == [run]
 
 

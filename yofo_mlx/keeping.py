@@ -194,7 +194,7 @@ def _new_entry() -> Path:
             path.mkdir(parents=True)
         except OSError as error:
             if not path.is_dir():
-                raise _refused(trash(), error) from error
+                raise _refused(f"nothing can be put into {trash()}", error) from error
             continue  # somebody was there in the same moment
         return path
 
@@ -203,12 +203,12 @@ def _move(source: Path, target: Path) -> None:
     try:
         move(source, target)
     except OSError as error:
-        raise _refused(source, error) from error
+        raise _refused(f"{source} cannot be moved", error) from error
 
 
-def _refused(path: Path, error: OSError) -> RunError:
+def _refused(what: str, error: OSError) -> RunError:
     return RunError(
-        f"{path} cannot be moved: {error.strerror or reason(error)}",
+        f"{what}: {error.strerror or reason(error)}",
         "nothing is lost: it is where it was; check the folder's owner and its disk",
     )
 
