@@ -8,7 +8,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,67 @@ def latest(run: Run) -> Content:
     """Return the newest complete evaluation of all held-out tasks, empty if there is none."""
     found = (_read(path) for path in _paths(run))
     return next((one for one in found if one.get("full") and one.get("complete")), {})
+
+
+@dataclass(frozen=True)
+class Score:
+    """The means of one metric at the most shots of its curve."""
+
+    metric: str
+    shots: int
+    base: float | None
+    adapter: float | None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An evaluation as a line of a list."""
+
+    number: int
+    path: Path
+    date: str
+    full: bool
+    tasks: tuple[str, ...]
+    step: int | None  # of the adapter
+    complete: bool
+    done: int  # tasks measured, each with every model
+    scores: tuple[Score, ...]
+
+
+def listed(run: Run) -> list[Kept]:
+    """Return all evaluations that can be read, newest first."""
+    found = ((path, _read(path)) for path in _paths(run))
+    return [_kept(path, content) for path, content in found if _is_sound(content)]
+
+
+def _kept(path: Path, content: Content) -> Kept:
+    asked, measured = content.get("asked"), content["measured"].values()
+    asked = asked if isinstance(asked, dict) else {}
+    adapter = asked.get("adapter")
+    step = figure(adapter if isinstance(adapter, dict) else None, "step")
+    return Kept(
+        number=int(path.name.split("-")[0]),
+        path=path,
+        date=str(content.get("date", "")),
+        full=content.get("full") is True,
+        tasks=tuple(map(str, asked.get("tasks") or ())),
+        step=None if step is None else int(step),
+        complete=content.get("complete") is True,
+        done=min(map(len, measured)),
+        scores=tuple(_top_scores(content)),
+    )
+
+
+def _top_scores(content: Content) -> Iterator[Score]:
+    for metric in objects(content.get("metrics")):
+        base, adapter = (points(metric.get("by_shots"), model)[-1:] for model in MODELS)
+        if found := adapter or base:
+            yield Score(
+                str(metric.get("metric", "")),
+                found[0][0],
+                base[0][1] if base else None,
+                adapter[0][1] if adapter else None,
+            )
 
 
 def outdated(content: Content, best: Event | None) -> str:
