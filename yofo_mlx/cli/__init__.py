@@ -19,7 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data_app = typer.Typer(help="Look at data sets and check them.", no_args_is_help=True)
-recipes_app = typer.Typer(help="List, copy, check and explain recipes.", no_args_is_help=True)
+recipes_app = typer.Typer(help="List, copy, write, check, explain recipes.", no_args_is_help=True)
 
 app.command()(training.train)
 app.command()(training.resume)
@@ -37,6 +37,7 @@ data_app.command()(data.preview)
 app.add_typer(recipes_app, name="recipes")
 recipes_app.command("list")(recipes.show)
 recipes_app.command()(recipes.copy)
+recipes_app.command()(recipes.new)
 recipes_app.command()(recipes.check)
 recipes_app.command()(recipes.explain)
 

@@ -1,6 +1,8 @@
 """`yofo recipes`: list, copy, check, explain."""
 
+import itertools
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,9 +11,19 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from yofo_mlx.commands import draft, reading, settings
+from yofo_mlx.commands.reading import Request, quoted
 from yofo_mlx.errors import ExitCode, RecipeError
+from yofo_mlx.files import write_text
 from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import find_recipe, load_recipe, shipped_recipes, to_toml
+from yofo_mlx.recipe_file import (
+    find_recipe,
+    load_recipe,
+    model_here,
+    resolve,
+    shipped_recipes,
+    to_toml,
+)
 from yofo_mlx.talk import print_path, say
 
 
@@ -36,17 +48,67 @@ def copy(name: str, target: Path | None) -> ExitCode:
     source = shipped.get(Path(name).stem) or find_recipe(Path(name).stem)
     target = target or Path(source.name)
     target = target / source.name if target.is_dir() else target
-    try:
-        with target.open("x", encoding="utf-8") as file:
-            file.write(source.read_text(encoding="utf-8"))
-    except FileExistsError:
-        raise RecipeError(f"{target} exists already", "give another name to copy to") from None
-    except OSError as error:
-        raise RecipeError(
-            f"cannot write {target}: {error.strerror}", "choose another place"
-        ) from error
+    _write_new(target, source.read_text(encoding="utf-8"), "give another name to copy to")
     print_path(target)
     return ExitCode.OK
+
+
+def new(
+    request: Request,
+    *,
+    out: Path | None = None,
+    model: str | None = None,
+    held_out: Sequence[str] = (),
+    steps: int | None = None,
+) -> ExitCode:
+    """Write a recipe for data sets, never over a file that exists; `-` is standard output."""
+    groups = list(reading.read(request))
+    for told in (group.told for group in groups if group.told):
+        say(told)
+    entries = draft.entries(groups, held_out)
+    target = None if out == Path("-") else out or Path(draft.file_name(entries))
+    folder = target.parent if target else Path()
+    model = model or settings.usual_model()
+    there = model_here(model)
+    trained = [entry for entry in entries if not entry.held_out]
+    sections, words = settings.choose(
+        there, Path(there), (one.example for entry in trained for one in entry.items("train"))
+    )
+    if steps:
+        sections["train"] |= {"steps": steps, "eval_every": max(1, steps // 4)}
+    moved = [entry.beside(folder) for entry in entries]
+    text = draft.text(moved, sections, draft.beside(folder, model))
+    resolve(tomllib.loads(text), str(target or "recipe"), folder)
+    draft.tell(entries)
+    say(f"{sections['train']['steps']} steps: {words}" if not steps else f"{steps} steps, as asked")
+    if target is None:
+        print(text, end="")
+        return ExitCode.OK
+    _write_new(target, text, f"another name: --out {quoted(_free(target))}")
+    print_path(target)
+    name = quoted(target)
+    say(f"next: yofo show {name}  (what is trained)")
+    say(f"      yofo plan {name}  (memory and time)")
+    say(f"      yofo train {name}")
+    return ExitCode.OK
+
+
+def _write_new(path: Path, text: str, hint: str) -> None:
+    """Write a text file whole, where there is none yet."""
+    try:
+        if os.path.lexists(path):
+            raise RecipeError(f"{path} exists already", hint)
+        write_text(path, text)
+    except OSError as error:
+        raise RecipeError(
+            f"cannot write {path}: {error.strerror}", "choose another place"
+        ) from error
+
+
+def _free(path: Path) -> Path:
+    """Return a name like this one that is not taken."""
+    tries = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(one for one in tries if not os.path.lexists(one))
 
 
 def check(name: str, overrides: Sequence[str]) -> ExitCode:

@@ -2,9 +2,10 @@
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe import TaskSource
@@ -136,19 +137,43 @@ def _assigned(
     if "train" not in assigned:
         hint = f'say which it is: splits = {{ train = "{next(iter(groups))}" }}'
         if len(groups) > 1 and not any(map(splits.meaning, groups)):
-            each = _pattern(source.source, groups) if is_here else ""
+            pattern = _shared_pattern(source.source, groups) if is_here else ""
+            each = f'a task for each: source = "{pattern}"; ' if pattern else ""
             hint = f'{each}{hint}; all in one: splits = {{ train = "*" }}'
         raise DataError(f"{source.source}: no split `train` among: {known}", hint)
     return assigned
 
 
-def _pattern(source: str, groups: dict[str, list[str]]) -> str:
-    """Propose a task for each file, where the files have a pattern."""
+def other_readings(source: TaskSource, base: Path) -> Iterator[dict[str, Any]]:
+    """Yield keys with which a source here may be readable that is not as it stands there.
+
+    They are what its errors propose, as long as nobody has said how it is to be read.
+    """
+    if source.records or source.files or source.splits or source.config:
+        return
+    try:
+        path = find(source.source, base)
+        listing = _listing(source, path) if path else None
+    except DataError:
+        return
+    if path is None or listing is None:
+        return
+    names = [name for of_split in listing.splits.values() for name in of_split]
+    for file in listing.fetch([name for name in names if format_of(name) == ".json"]):
+        yield from ({"records": way} for way in jsontext.ways_of_splits(_lists(file) or ()))
+    if path.is_dir() and len(listing.splits) == 1:
+        yield {"splits": {"train": next(iter(listing.splits))}}
+    elif path.is_dir() and not any(map(splits.meaning, listing.splits)):
+        pattern = _shared_pattern(source.source, listing.splits)
+        yield from [{"source": pattern}] if pattern else []
+
+
+def _shared_pattern(source: str, groups: dict[str, list[str]]) -> str:
+    """Return the pattern that all files have in common, nothing where there is none."""
     names = [PurePosixPath(name) for files in groups.values() for name in files]
     if len({(name.parent, name.suffix) for name in names}) > 1:
         return ""
-    pattern = PurePosixPath(source, names[0].parent, f"*{names[0].suffix}")
-    return f'a task for each: source = "{pattern}"; '
+    return str(PurePosixPath(source, names[0].parent, f"*{names[0].suffix}"))
 
 
 def _record_pieces(source: TaskSource, listing: Listing) -> dict[Split, list[Piece]]:

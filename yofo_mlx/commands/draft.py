@@ -1,0 +1,312 @@
+"""A recipe for data sets, as a person would write it: what yofo finds by itself is left out."""
+
+import difflib
+import itertools
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from yofo_mlx import toml
+from yofo_mlx.commands.reading import Group, is_embedded
+from yofo_mlx.commands.settings import Settings
+from yofo_mlx.errors import DataError, RecipeError
+from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe_file import model_here
+from yofo_mlx.talk import say
+from yofo_mlx.tasks import checks
+from yofo_mlx.tasks.columns import Item
+from yofo_mlx.tasks.families import LABELLED
+from yofo_mlx.tasks.locate import is_pattern
+from yofo_mlx.tasks.problems import Problem, errors
+from yofo_mlx.tasks.registry import METRICS, make_task
+from yofo_mlx.tasks.sources import Loaded, default_name
+from yofo_mlx.tasks.splits import SPLITS, Split
+from yofo_mlx.text import printable, shorten
+
+HEAD = "Written by `yofo recipes new`; `yofo recipes explain` says what each key means."
+HELD_OUT = 5  # one of so many data sets is held out
+FEW = 0.05  # of the rows: labels without a letter that are not meant as labels
+ENOUGH = 20  # examples to measure on
+_RESULT = re.compile(r".*####\s*-?[\d,.]+\s*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A `[[tasks]]` table to be, and what was read with it."""
+
+    table: dict[str, Any]
+    sets: tuple[Loaded, ...]
+    held_out: str = ""
+    """Why it is held out; empty where it is trained on."""
+
+    @property
+    def family(self) -> str:
+        """The family of all its tasks, or what they have instead of one."""
+        families = {loaded.family for loaded in self.sets}
+        return families.pop() if len(families) == 1 else "mixed"
+
+    def items(self, *splits: Split) -> list[Item]:
+        """Return its examples, of all splits or of some."""
+        wanted = splits or SPLITS
+        return [
+            item for loaded in self.sets for split in wanted for item in loaded.items.get(split, ())
+        ]
+
+    def is_called(self, name: str) -> bool:
+        """Tell whether somebody may mean it by a name."""
+        return name in (self.table["source"], self.table.get("name"), self.name)
+
+    @property
+    def name(self) -> str:
+        """The name of its task, or what a pattern is called."""
+        return self.sets[0].name if len(self.sets) == 1 else self.table["source"]
+
+    def roles(self) -> Iterator[Loaded]:
+        """Yield what was read, each with its role."""
+        role = "held_out" if self.held_out else self.sets[0].source.role
+        for loaded in self.sets:
+            yield replace(loaded, source=loaded.source.model_copy(update={"role": role}))
+
+    def beside(self, folder: Path) -> "Entry":
+        """Return the same for a recipe that lies in another folder than this one."""
+        moved = {"source": beside(folder, self.table["source"])}
+        name = self.sets[0].name
+        if (
+            len(self.sets) == 1
+            and default_name(self.sets[0].source.model_copy(update=moved)) != name
+        ):
+            moved["name"] = name
+        return replace(self, table={**self.table, **moved})
+
+
+def beside(folder: Path, name: str) -> str:
+    """Return what data or a model that is here is called in a recipe of another folder."""
+    here = model_here(name)
+    if folder.absolute() == Path.cwd() or here == name:
+        return name
+    moved = os.path.relpath(here, folder)
+    is_same = os.path.realpath(folder / moved) == os.path.realpath(here)
+    return moved if is_same else here
+
+
+def file_name(found: Sequence[Entry]) -> str:
+    """Return what a recipe for data sets is called."""
+    name = re.sub(r"[^\w.-]+", "-", found[0].sets[0].name.split("/")[0]).strip("-.")
+    if len(found) > 1 or not name:
+        name = "mine"
+    return f"{name[:60]}.toml"
+
+
+def tell(found: Sequence[Entry]) -> None:
+    """Say what was read, what is wrong with it, and what is held out."""
+    for entry in found:
+        say(f"{shorten(entry.name, 100)}: {next(about(entry))}")
+        if wrong := _bad_rows(entry):
+            say(f"  left out: {wrong}")
+        if entry.held_out:
+            say(f"  held out, {entry.held_out}; another: --held-out NAME")
+    for problem in checks.check_held_out([loaded for entry in found for loaded in entry.roles()]):
+        say(f"warning: {problem}")
+
+
+def entries(groups: Sequence[Group], held_out: Sequence[str]) -> list[Entry]:
+    """Return the tables of a recipe for what was read; data that cannot be used are an error."""
+    found: list[Entry] = []
+    for group in groups:
+        if group.recipe:
+            hint = f"name its data, or edit a copy: yofo recipes copy {group.recipe.stem}"
+            raise RecipeError(f"{group.recipe} is a recipe already", hint)
+        entry = Entry(dict(group.table), tuple(group.sets))
+        inside = any(name == loaded.name for loaded in group.sets for name in held_out)
+        found += _each(entry) if inside and len(group.sets) > 1 else [entry]
+    _refuse_unusable([loaded for entry in found for loaded in entry.sets])
+    return _chosen(_named(found), held_out)
+
+
+def _each(entry: Entry) -> list[Entry]:
+    """Return a table for each task of a pattern."""
+    if is_embedded(entry.sets[0].source):
+        raise RecipeError("the embedded suite is one source", "hold out tiny:held_out")
+    is_absolute = Path(entry.table["source"]).is_absolute()
+    each = []
+    for loaded in entry.sets:
+        path = loaded.source.source
+        table = {**entry.table, "source": path if is_absolute else os.path.relpath(path)}
+        table.pop("name", None)
+        if loaded.name != default_name(loaded.source.model_copy(update={"name": None})):
+            table["name"] = loaded.name
+        each.append(Entry(table, (loaded,)))
+    return each
+
+
+def _refuse_unusable(sets: Sequence[Loaded]) -> None:
+    """Raise the first error of data that no `bad_rows` makes usable: all of it, or most."""
+    found: list[Problem] = []
+    for loaded in sets:
+        wrong = errors(loaded.problems)
+        items = sum(1 for _ in loaded.all_items())
+        if len(wrong) > items or any(problem.ends_file for problem in wrong):
+            found += wrong
+        elif not is_embedded(loaded.source) and not make_task(loaded, seed=0)[0].train:
+            raise DataError(f"{loaded.source.source}: no examples to train on", "see `splits`")
+    if found:
+        more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
+        raise DataError(f"{found[0]}{more}", found[0].hint)
+
+
+def _named(found: list[Entry]) -> list[Entry]:
+    """Give a name where the one that a source gives is taken, or is none."""
+    taken: set[str] = set()
+    named = []
+    for entry in found:
+        names = {loaded.name for loaded in entry.sets}
+        if names & taken or names & {".", ".."}:
+            entry = _renamed(entry, taken)
+        taken |= {loaded.name for loaded in entry.sets}
+        named.append(entry)
+    return named
+
+
+def _renamed(entry: Entry, taken: set[str]) -> Entry:
+    """Name a task after its folder too, the tasks of a pattern after the folder of the files."""
+    place = Path(entry.table["source"]).absolute()
+    is_several = is_pattern(place.name)
+    own = entry.sets[0].name
+    first = place.parent.name if is_several else f"{place.parent.name}/{own}"
+    first = place.resolve().name if own in (".", "..") else first
+    for name in chain([first], (f"{first} {number}" for number in itertools.count(2))):
+        names = [f"{name}/{loaded.name}" if is_several else name for loaded in entry.sets]
+        if taken.isdisjoint(names):
+            break
+    sets = tuple(replace(one, name=name) for one, name in zip(entry.sets, names, strict=True))
+    return Entry({**entry.table, "name": name}, sets)
+
+
+def _chosen(found: list[Entry], wanted: Sequence[str]) -> list[Entry]:
+    """Mark what is held out: what was named, or else data sets of another kind than the rest."""
+    held = {index: "as asked" for name in wanted for index in _indexes(found, name)}
+    suite = {
+        index: "never trained on"
+        for index, entry in enumerate(found)
+        if entry.table["source"] == "tiny:held_out" and len(found) > 1
+    }
+    if not held and not any("role" in entry.table for entry in found):
+        held = suite or _proposed(found)
+    return [replace(entry, held_out=held.get(index, "")) for index, entry in enumerate(found)]
+
+
+def _indexes(found: list[Entry], name: str) -> list[int]:
+    indexes = [index for index, entry in enumerate(found) if entry.is_called(name)]
+    if not indexes:
+        names = [entry.name for entry in found]
+        close = difflib.get_close_matches(name, names, n=1)
+        guess = f"did you mean {close[0]}? " if close else ""
+        shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+        raise RecipeError(f"--held-out: no data set is called {name!r}", f"{guess}known: {shown}")
+    return indexes
+
+
+def _proposed(found: list[Entry]) -> dict[int, str]:
+    """Return what to hold out with the reason: of rare families, and small.
+
+    One of five data sets is, at least one where there are two.
+    """
+    counts = Counter(entry.family for entry in found)
+    sizes = [len(entry.items()) for entry in found]
+    alike = [counts[entry.family] for entry in found]
+    order = sorted(range(len(found)), key=lambda at: (sizes[at] < ENOUGH, alike[at], sizes[at]))
+    held = order[: max(1, len(found) // HELD_OUT) if len(found) > 1 else 0]
+    return {at: _why(found[at].family, alike[at]) for at in held}
+
+
+def _why(family: str, alike: int) -> str:
+    if alike == 1:
+        return f"the only one of its family ({family}) among these"
+    return f"the smallest of the {alike} of its family ({family})"
+
+
+def text(found: Sequence[Entry], settings: Settings, model: str) -> str:
+    """Return the recipe."""
+    parts = [f"# {HEAD}\n", toml.pairs({"model": model})]
+    parts += [f"\n[{name}]\n{toml.pairs(keys)}" for name, keys in settings.items()]
+    trained = [entry for entry in found if not entry.held_out]
+    held = [entry for entry in found if entry.held_out]
+    parts += [table(entry) for entry in trained]
+    parts += [table(entry) for entry in held]
+    if not held and all(entry.table.get("role") != "held_out" for entry in found):
+        parts.append(
+            "\n# Nothing is held out. How well a task is learnt that was never trained on:"
+            "\n#   yofo eval last --data NEW-TASK.csv"
+        )
+    return "\n".join(parts) + "\n"
+
+
+def table(entry: Entry) -> str:
+    """Return one `[[tasks]]` table, with what was read above it."""
+    keys = entry.table | _proposals(entry)
+    if entry.held_out:
+        keys["role"] = "held_out"
+    order = list(TaskSource.model_fields)
+    keys = dict(sorted(keys.items(), key=lambda pair: order.index(pair[0])))
+    remarks = {
+        "family": f"metric: {METRICS[entry.sets[0].family]}" if "family" in keys else "",
+        "role": entry.held_out,
+        "bad_rows": _bad_rows(entry),
+    }
+    lines = [f"\n{''.join(f'# {printable(line)}' + chr(10) for line in about(entry))}[[tasks]]"]
+    for key, value in keys.items():
+        remark = remarks.get(key)
+        lines.append(toml.pairs({key: value}) + (f"   # {printable(remark)}" if remark else ""))
+    return "\n".join(lines)
+
+
+def _proposals(entry: Entry) -> dict[str, Any]:
+    """Return keys that nobody gave, where leaving them out would hide or lose something."""
+    keys: dict[str, Any] = {}
+    if is_embedded(entry.sets[0].source):
+        return keys
+    items = entry.items()
+    family = entry.sets[0].family
+    # Named, `multilabel` would read lists also where they are written as text.
+    is_sure = family != "multilabel" or all(item.is_list for item in items)
+    if entry.family == family and METRICS[family] != "exact" and is_sure:
+        keys["family"] = family
+    if entry.family == "math" and all(_RESULT.fullmatch(item.example.output) for item in items):
+        keys["answer_after"] = "####"
+    if any(errors(loaded.problems) for loaded in entry.sets):
+        keys["bad_rows"] = "drop"
+    return {key: value for key, value in keys.items() if key not in entry.table}
+
+
+def _bad_rows(entry: Entry) -> str:
+    wrong = [problem for loaded in entry.sets for problem in errors(loaded.problems)]
+    return f"{len(wrong):,} rows, such as {shorten(str(wrong[0]), 120)}" if wrong else ""
+
+
+def about(entry: Entry) -> Iterator[str]:
+    """Yield what was read: counts, columns, labels."""
+    sizes: Counter[str] = Counter()
+    for loaded in entry.sets:
+        sizes.update({split: len(items) for split, items in loaded.items.items() if items})
+    counts = ", ".join(f"{size:,} {split}" for split, size in sizes.items())
+    if len(entry.sets) > 1:
+        yield shorten(
+            f"{len(entry.sets)} tasks, {counts}: {', '.join(one.name for one in entry.sets)}", 95
+        )
+        return
+    loaded = entry.sets[0]
+    labels = Counter(answer for item in loaded.all_items() for answer in item.answers)
+    kind = f"{loaded.family}, {len(labels)} labels" if loaded.family in LABELLED else loaded.family
+    columns = loaded.columns
+    shown = f"; {shorten(columns.input, 40)} -> {shorten(columns.output, 30)}" if columns else ""
+    yield f"{counts}{shown}; {kind}"
+    odd = [label for label in labels if not any(map(str.isalnum, label))]
+    rows = sum(labels[label] for label in odd)
+    if 0 < rows < FEW * labels.total() and columns and "where" not in entry.table:
+        where = toml.pairs({"where": {columns.output: {"not_in": odd}}})
+        yield f"{rows:,} rows are {shorten(odd[0], 40)!r}; without them: {where}"
