@@ -82,7 +82,7 @@ def preview(
         say(told)
     failed = sum(bool(summary["errors"]) for summary in shown)
     if failed:
-        say(f"errors in {_plural(failed, 'data set')}: yofo data check {request}")
+        say(f"errors in {plural(failed, 'data set')}: yofo data check {request}")
     elif not as_json:
         recipe = next((group.recipe for group in groups if group.recipe), None)
         say(f"next: yofo {f'show {quoted(recipe)}' if recipe else f'recipes new {request}'}")
@@ -99,13 +99,13 @@ def _first_of_kinds(found: list[Problem]) -> Iterator[Problem]:
 
 def _counts(read: list[Loaded], found: list[Problem]) -> str:
     examples = sum(1 for loaded in read for _ in loaded.all_items())
-    what = f"{_plural(examples, 'example')} in {_plural(len(read), 'data set')}"
+    what = f"{plural(examples, 'example')} in {plural(len(read), 'data set')}"
     chosen = [loaded.selection for loaded in read if loaded.selection]
     if chosen:
         kept, seen = sum(one.kept for one in chosen), sum(one.seen for one in chosen)
         what += f" ({kept:,} of {seen:,} rows fit `where`)"
     wrong = len(errors(found))
-    counts = f"{_plural(wrong, 'error')}, {_plural(len(found) - wrong, 'warning')}"
+    counts = f"{plural(wrong, 'error')}, {plural(len(found) - wrong, 'warning')}"
     return f"{what}: {counts if found else 'no problems'}"
 
 
@@ -113,7 +113,7 @@ def _kinds(found: list[Problem]) -> str:
     """Sum problems up by kind."""
     counts = Counter((problem.severity, problem.kind) for problem in found)
     lines = [
-        printable(f"  {_plural(count, severity)}: {kind}")
+        printable(f"  {plural(count, severity)}: {kind}")
         for (severity, kind), count in counts.most_common()
     ]
     return "\n".join([*lines, f"{_MOST_OF_A_KIND} of a kind are shown; --all shows all"])
@@ -190,5 +190,6 @@ def _page(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _plural(count: int, word: str) -> str:
+def plural(count: int, word: str) -> str:
+    """Return a count with its noun."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"

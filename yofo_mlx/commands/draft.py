@@ -110,7 +110,8 @@ def tell(found: Sequence[Entry]) -> None:
             say(f"  left out: {wrong}")
         if entry.held_out:
             say(f"  held out, {entry.held_out}; another: --held-out NAME")
-    for problem in checks.check_held_out([loaded for entry in found for loaded in entry.roles()]):
+    own = [one for entry in found for one in entry.roles() if not is_embedded(one.source)]
+    for problem in checks.check_held_out(own):
         say(f"warning: {problem}")
 
 

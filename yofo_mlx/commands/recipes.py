@@ -48,7 +48,8 @@ def copy(name: str, target: Path | None) -> ExitCode:
     source = shipped.get(Path(name).stem) or find_recipe(Path(name).stem)
     target = target or Path(source.name)
     target = target / source.name if target.is_dir() else target
-    _write_new(target, source.read_text(encoding="utf-8"), "give another name to copy to")
+    _refuse_existing(target, "give another name to copy to")
+    _write(target, source.read_text(encoding="utf-8"))
     print_path(target)
     return ExitCode.OK
 
@@ -67,6 +68,8 @@ def new(
         say(told)
     entries = draft.entries(groups, held_out)
     target = None if out == Path("-") else out or Path(draft.file_name(entries))
+    if target:
+        _refuse_existing(target, f"another name: --out {quoted(_free(target))}")
     folder = target.parent if target else Path()
     model = model or settings.usual_model()
     there = model_here(model)
@@ -84,7 +87,7 @@ def new(
     if target is None:
         print(text, end="")
         return ExitCode.OK
-    _write_new(target, text, f"another name: --out {quoted(_free(target))}")
+    _write(target, text)
     print_path(target)
     name = quoted(target)
     say(f"next: yofo show {name}  (what is trained)")
@@ -93,16 +96,18 @@ def new(
     return ExitCode.OK
 
 
-def _write_new(path: Path, text: str, hint: str) -> None:
-    """Write a text file whole, where there is none yet."""
+def _refuse_existing(path: Path, hint: str) -> None:
+    if os.path.lexists(path):
+        raise RecipeError(f"{path} exists already", hint)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
     try:
-        if os.path.lexists(path):
-            raise RecipeError(f"{path} exists already", hint)
         write_text(path, text)
     except OSError as error:
-        raise RecipeError(
-            f"cannot write {path}: {error.strerror}", "choose another place"
-        ) from error
+        wrong = f"cannot write {path}: {error.strerror}"
+        raise RecipeError(wrong, "choose another place") from error
 
 
 def _free(path: Path) -> Path:

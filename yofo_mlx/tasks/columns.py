@@ -1,5 +1,6 @@
 """Which columns of a row become the input and the answer."""
 
+import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -203,8 +204,12 @@ def _no_shape(fields: dict[str, Any]) -> RowError:
             "rows hold only `text`: plain text has no answer to learn",
             "give rows with an input and an answer, such as `prompt` and `completion`",
         )
-    known = ", ".join(map(str, fields)) or "none"
-    hint = 'say which they are, such as input = "question" and output = "answer"'
+    names = [str(name) for name in fields]
+    known = ", ".join(names) or "none"
+    first, last = (names[0], names[-1]) if len(names) > 1 else ("question", "answer")
+    hint = (
+        f"say which they are, such as input = {json.dumps(first)} and output = {json.dumps(last)}"
+    )
     return RowError(f"cannot tell input and answer from the fields: {known}", hint)
 
 

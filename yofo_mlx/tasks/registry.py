@@ -114,7 +114,9 @@ def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskE
 def make_task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
     """Return the task that was read, and notes on what was left out or set aside."""
     source = loaded.source
-    train, valid, test = (_once(loaded.items.get(split, [])) for split in SPLITS)
+    train, valid, test = (
+        [item.example for item in once(loaded.items.get(split, []))] for split in SPLITS
+    )
     repeated = sum(1 for _ in loaded.all_items()) - len(train) - len(valid) - len(test)
     shown = {text_key(example.input) for example in valid + test}
     clean = [example for example in train if text_key(example.input) not in shown]
@@ -156,13 +158,13 @@ def _limited(examples: list[Example], limit: int | None, draw: random.Random) ->
     return [examples[index] for index in sorted(draw.sample(range(len(examples)), limit))]
 
 
-def _once(items: Iterable[Item]) -> list[Example]:
-    """Return the examples, each once, the first of its kind kept."""
-    once: dict[tuple[str, str], Example] = {}
+def once(items: Iterable[Item]) -> list[Item]:
+    """Return what holds an example, each example once, the first of its kind kept."""
+    first: dict[tuple[str, str], Item] = {}
     for item in items:
         example = item.example
-        once.setdefault((text_key(example.input), text_key(example.output)), example)
-    return list(once.values())
+        first.setdefault((text_key(example.input), text_key(example.output)), item)
+    return list(first.values())
 
 
 def _set_aside(
