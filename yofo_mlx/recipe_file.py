@@ -22,6 +22,21 @@ from yofo_mlx.text import escaped, is_utf8, shorten
 # A recipe gives one of these; setting it takes the other one back.
 _EITHER = {"train.steps": "tokens", "train.tokens": "steps"}
 _MOST_MISTAKES = 12
+# The checker's words, in those of somebody who writes TOML.
+_PLAIN = {
+    "Input should be": "must be",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+    "a valid array": "a list",
+    "an object": "a table",
+    "Tuple should have": "must have",
+    "String should have": "must have",
+    "Dictionary should have": "must have",
+    " item after validation, not": " entry, not",
+    " items after validation, not": " entries, not",
+}
 
 
 def find_recipe(name: str) -> Path:
@@ -225,6 +240,8 @@ def _describe(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"`{place}` is missing"
     words = detail["msg"].removeprefix("Value error, ")
+    for said, plain in _PLAIN.items():
+        words = words.replace(said, plain)
     given = detail.get("input")
     shown = f" (it is {given!r})" if isinstance(given, str | int | float) else ""
     return f"`{place}`: {words}{shown[:60]}" if place else words

@@ -141,7 +141,7 @@ def _write(sets: Sets, out: Path | None, split: str | None) -> None:
     for name, (items, _) in files.items():
         say(f"{name}: {plural(len(items), 'row')}")
     print_path(out)
-    say(f"next: yofo data preview {quoted(out)}")
+    say(f"next: yofo data preview {quoted(out)}{'/*' if len(sets) > 1 else ''}")
 
 
 def _refuse_existing(out: Path | None) -> None:

@@ -29,6 +29,7 @@ from yofo_mlx.tasks.splits import SPLITS, Split
 from yofo_mlx.text import printable, shorten
 
 HEAD = "Written by `yofo recipes new`; `yofo recipes explain` says what each key means."
+ASKED = "as asked"
 HELD_OUT = 5  # one of so many data sets is held out
 FEW = 0.05  # of the rows: labels without a letter that are not meant as labels
 ENOUGH = 20  # examples to measure on
@@ -109,7 +110,8 @@ def tell(found: Sequence[Entry]) -> None:
         if wrong := _bad_rows(entry):
             say(f"  left out: {wrong}")
         if entry.held_out:
-            say(f"  held out, {entry.held_out}; another: --held-out NAME")
+            another = "" if entry.held_out == ASKED else "; another: --held-out NAME"
+            say(f"  held out, {entry.held_out}{another}")
     own = [one for entry in found for one in entry.roles() if not is_embedded(one.source)]
     for problem in checks.check_held_out(own):
         say(f"warning: {problem}")
@@ -190,7 +192,7 @@ def _renamed(entry: Entry, taken: set[str]) -> Entry:
 
 def _chosen(found: list[Entry], wanted: Sequence[str]) -> list[Entry]:
     """Mark what is held out: what was named, or else data sets of another kind than the rest."""
-    held = {index: "as asked" for name in wanted for index in _indexes(found, name)}
+    held = {index: ASKED for name in wanted for index in _indexes(found, name)}
     suite = {
         index: "never trained on"
         for index, entry in enumerate(found)
@@ -231,10 +233,10 @@ def _why(family: str, alike: int) -> str:
     return f"the smallest of the {alike} of its family ({family})"
 
 
-def text(found: Sequence[Entry], settings: Settings, model: str) -> str:
-    """Return the recipe."""
+def text(found: Sequence[Entry], model: str, settings: Settings, remarks: dict[str, str]) -> str:
+    """Return the recipe; `remarks` are what stands behind some of the settings."""
     parts = [f"# {HEAD}\n", toml.pairs({"model": model})]
-    parts += [f"\n[{name}]\n{toml.pairs(keys)}" for name, keys in settings.items()]
+    parts += [f"\n[{name}]\n{_lines(keys, remarks)}" for name, keys in settings.items()]
     trained = [entry for entry in found if not entry.held_out]
     held = [entry for entry in found if entry.held_out]
     parts += [table(entry) for entry in trained]
@@ -259,10 +261,15 @@ def table(entry: Entry) -> str:
         "role": entry.held_out,
         "bad_rows": _bad_rows(entry),
     }
-    lines = [f"\n{''.join(f'# {printable(line)}' + chr(10) for line in about(entry))}[[tasks]]"]
+    head = "".join(f"\n# {printable(line)}" for line in about(entry))
+    return f"{head}\n[[tasks]]\n{_lines(keys, remarks)}"
+
+
+def _lines(keys: dict[str, Any], remarks: dict[str, str]) -> str:
+    lines = []
     for key, value in keys.items():
-        remark = remarks.get(key)
-        lines.append(toml.pairs({key: value}) + (f"   # {printable(remark)}" if remark else ""))
+        remark = f"   # {printable(remarks[key])}" if remarks.get(key) else ""
+        lines.append(toml.pairs({key: value}) + remark)
     return "\n".join(lines)
 
 

@@ -1,8 +1,10 @@
 """`yofo recipes`: list, copy, check, explain."""
 
+import difflib
 import itertools
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -72,18 +74,13 @@ def new(
         _refuse_existing(target, f"another name: --out {quoted(_free(target))}")
     folder = target.parent if target else Path()
     model = model or settings.usual_model()
-    there = model_here(model)
-    trained = [entry for entry in entries if not entry.held_out]
-    sections, words = settings.choose(
-        there, Path(there), (one.example for entry in trained for one in entry.items("train"))
-    )
-    if steps:
-        sections["train"] |= {"steps": steps, "eval_every": max(1, steps // 4)}
+    shown = [one.example for entry in entries if not entry.held_out for one in entry.items("train")]
+    sections, length = settings.choose(model_here(model), shown, steps)
     moved = [entry.beside(folder) for entry in entries]
-    text = draft.text(moved, sections, draft.beside(folder, model))
+    text = draft.text(moved, draft.beside(folder, model), sections, {"steps": length})
     resolve(tomllib.loads(text), str(target or "recipe"), folder)
     draft.tell(entries)
-    say(f"{sections['train']['steps']} steps: {words}" if not steps else f"{steps} steps, as asked")
+    say(f"{sections['train']['steps']:,} steps: {length}")
     if target is None:
         print(text, end="")
         return ExitCode.OK
@@ -126,10 +123,9 @@ def check(name: str, overrides: Sequence[str]) -> ExitCode:
 
 def explain(key: str | None, *, as_json: bool = False) -> ExitCode:
     """Print the keys of the recipe, or those below `key`, with defaults and meaning."""
-    rows = [row for row in walk(Recipe) if key is None or f"{row['key']}.".startswith(f"{key}.")]
-    if not rows:
-        sections = ", ".join(name for name in Recipe.model_fields)
-        raise RecipeError(f"recipes have no key {key!r}", f"there are: {sections}")
+    rows = list(walk(Recipe))
+    if key is not None:
+        rows = _below(key, rows)
     if as_json:
         print(json.dumps(rows))
         return ExitCode.OK
@@ -137,6 +133,20 @@ def explain(key: str | None, *, as_json: bool = False) -> ExitCode:
         default = "" if row["default"] == "" else f" = {row['default']}"
         print(f"{row['key']}{default}  ({row['type']})\n    {row['help']}")
     return ExitCode.OK
+
+
+def _below(key: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the rows of a key and of what is in it, by its name alone where no path is given."""
+    plain = re.sub(r"\.\d+(?=\.|$)|\[\d*\]", "", key)  # as in --set tasks.0.limit=100
+    found = [row for row in rows if f"{row['key']}.".startswith(f"{plain}.")]
+    found += [row for row in rows if row["key"].endswith(f".{plain}")]
+    if found:
+        return found
+    known = {name: row["key"] for row in rows for name in (row["key"].split(".")[-1], row["key"])}
+    close = difflib.get_close_matches(plain, known, n=1)
+    guess = f"did you mean {known[close[0]]}? " if close else ""
+    sections = ", ".join(Recipe.model_fields)
+    raise RecipeError(f"recipes have no key {key!r}", f"{guess}there are: {sections}")
 
 
 def walk(section: type[BaseModel], prefix: str = "") -> Iterator[dict[str, str]]:

@@ -26,11 +26,13 @@ def usual_model() -> str:
     return str(_read(find_recipe(USUAL))["model"])
 
 
-def choose(model: str, folder: Path | None, examples: Iterable[Example]) -> tuple[Settings, str]:
-    """Return the sections of a recipe, and in words how its length was found.
+def choose(
+    model: str, examples: Iterable[Example], wanted: int | None = None
+) -> tuple[Settings, str]:
+    """Return the sections of a recipe, and in words how long it is.
 
-    They follow the shipped recipe of the model, and are fitted to the examples to train on;
-    `folder` is where the model is, if it is here.
+    They follow the shipped recipe of the model, and are fitted to the examples to train on, unless
+    so many steps are wanted.
     """
     own = next((data for data in map(_read, shipped_recipes()) if data["model"] == model), None)
     base = own or _read(find_recipe(USUAL))
@@ -40,7 +42,7 @@ def choose(model: str, folder: Path | None, examples: Iterable[Example]) -> tupl
         sections = {name: sections[name] for name in ("lora", "optimizer")}
     usual = Recipe.model_fields["episodes"].default.max_tokens
     longest = sections.get("episodes", {}).get("max_tokens", usual)
-    if own is None and (context := _context(folder)) and context < longest:
+    if own is None and (context := _context(model)) and context < longest:
         longest = context
         sections["episodes"] = {"max_tokens": context}
     batch = {key: base["train"].get(key, 1) for key in ("batch_size", "grad_accumulation_steps")}
@@ -48,10 +50,11 @@ def choose(model: str, folder: Path | None, examples: Iterable[Example]) -> tupl
     an_update = min(longest / 2, tokens) * math.prod(batch.values())
     steps = ROUND * math.ceil(PASSES * tokens / an_update / ROUND) if tokens else FEWEST
     steps = min(max(steps, FEWEST), MOST)
+    steps = wanted or steps
     passes = steps * an_update / max(tokens, 1)
+    words = f"about {passes:,.1f} times over {tokens:,.0f} tokens, at {TOKEN} characters a token"
     sections["train"] = {"steps": steps, **{key: n for key, n in batch.items() if n > 1}}
-    sections["train"]["eval_every"] = steps // VALIDATIONS
-    words = f"about {passes:,.0f} passes over some {tokens:,.0f} tokens"
+    sections["train"]["eval_every"] = max(1, steps // VALIDATIONS)
     return {name: keys for name, keys in sections.items() if keys}, words
 
 
@@ -65,12 +68,10 @@ def _changed(section: str, keys: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in keys.items() if value != usual[key]}
 
 
-def _context(folder: Path | None) -> int | None:
+def _context(model: str) -> int | None:
     """Return the trained length of a model that is here, where its configuration says it."""
-    if folder is None:
-        return None
     with suppress(OSError, ValueError, AttributeError):
-        config = json.loads((folder / "config.json").read_bytes())
+        config = json.loads(Path(model, "config.json").read_bytes())
         found = config.get("text_config", config).get("max_position_embeddings")
         return found if isinstance(found, int) and found > 0 else None
     return None
