@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx import toml
+from yofo_mlx.commands.data import plural
 from yofo_mlx.commands.reading import Group, is_embedded
 from yofo_mlx.commands.settings import Settings
 from yofo_mlx.errors import DataError, RecipeError
@@ -293,7 +294,7 @@ def _proposals(entry: Entry) -> dict[str, Any]:
 
 def _bad_rows(entry: Entry) -> str:
     wrong = [problem for loaded in entry.sets for problem in errors(loaded.problems)]
-    return f"{len(wrong):,} rows, such as {shorten(str(wrong[0]), 120)}" if wrong else ""
+    return f"{plural(len(wrong), 'row')}, such as {shorten(str(wrong[0]), 120)}" if wrong else ""
 
 
 def about(entry: Entry) -> Iterator[str]:
