@@ -159,7 +159,7 @@ def test_rows_that_cannot_be_used_are_dropped_and_told(here: Path, capsys: Any) 
     ("content", "told"),
     [
         ("", "no examples"),
-        ("text,team\na,b\n", 'input = "text" and output = "team"'),
+        ("it's,team\na,b\n", """such as --input 'it'"'"'s' and --output team"""),
         (ROWS + 40 * ",a\n", "`text` is empty"),
         (ROWS + 'x,"a\n', "never ends"),
     ],
@@ -246,6 +246,35 @@ def test_nothing_is_written_over_and_another_name_is_proposed(here: Path, yofo: 
     assert code == 2 and "cannot write no/such/x.toml" in err
     code, out, err = yofo("recipes", "new", "my-data.toml")
     assert code == 2 and "is a recipe already" in err
+
+
+def test_a_recipe_is_a_file_of_its_own_kind(here: Path, yofo: Any) -> None:
+    (here / "a.csv").write_text(ROWS)
+    (here / "sub").mkdir()
+    assert yofo("recipes", "new", "a.csv", "--out", "sub")[1] == "sub/a.toml\n"
+    code, _, err = yofo("recipes", "new", "a.csv", "--out", "a.csv")
+    assert code == 2 and "end it in .toml" in err
+    code, _, err = yofo("recipes", "new", "a.csv", "a.csv")
+    assert code == 2 and "a.csv is named twice" in err
+    assert yofo("recipes", "new", "a.csv", "--model", "", "--out", "-")[0] == 2
+
+
+def test_what_to_do_about_data_is_told_as_options_and_for_a_recipe_as_keys(
+    here: Path, yofo: Any
+) -> None:
+    (here / "a.csv").write_text(ROWS.replace("text,category", "ticket,team"))
+    for verb in (["data", "check"], ["data", "preview"], ["data", "convert"], ["recipes", "new"]):
+        code, out, err = yofo(*verb, "a.csv")
+        assert code == 3 and "--input ticket and --output team" in out + err
+    (here / "mine.toml").write_text(
+        'model = "tiny"\ntrain.steps = 1\ntasks = [{source = "a.csv"}]\n'
+    )
+    assert 'input = "ticket" and output = "team"' in yofo("data", "check", "mine.toml")[1]
+    (here / "some").mkdir()
+    for name in ("x.csv", "y.tsv"):
+        (here / "some" / name).write_text(ROWS)
+    hint = yofo("data", "check", "some")[1].partition("which it is: ")[2].partition("; ")[0]
+    assert yofo("data", "preview", "some", *shlex.split(hint))[0] == 0
 
 
 def test_settings_follow_the_shipped_recipe_of_the_model(here: Path) -> None:

@@ -42,7 +42,8 @@ def check(
     for group in reading.read(reading.Request(paths, input, output, records, overrides)):
         # The embedded suite has few answers on purpose.
         known = [loaded for loaded in group.sets if not reading.is_embedded(loaded.source)]
-        found += [problem for loaded in known for problem in checks.check(loaded)]
+        problems = [problem for loaded in known for problem in checks.check(loaded)]
+        found += problems if group.recipe else map(reading.as_options, problems)
         if group.recipe:
             found += checks.check_names([loaded.name for loaded in group.sets])
         if group.told:

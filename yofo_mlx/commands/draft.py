@@ -126,6 +126,8 @@ def entries(groups: Sequence[Group], held_out: Sequence[str]) -> list[Entry]:
             hint = f"name its data, or edit a copy: yofo recipes copy {group.recipe.stem}"
             raise RecipeError(f"{group.recipe} is a recipe already", hint)
         entry = Entry(dict(group.table), tuple(group.sets))
+        if any(one.table == entry.table for one in found):
+            raise RecipeError(f"{entry.table['source']} is named twice", "name it once")
         inside = any(name == loaded.name for loaded in group.sets for name in held_out)
         found += _each(entry) if inside and len(group.sets) > 1 else [entry]
     _refuse_unusable([loaded for entry in found for loaded in entry.sets])

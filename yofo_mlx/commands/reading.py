@@ -2,9 +2,10 @@
 
 import re
 import shlex
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,17 @@ from yofo_mlx.recipe_file import (
 )
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.columns import Item
-from yofo_mlx.tasks.problems import Place, errors
+from yofo_mlx.tasks.problems import Place, Problem, errors
 from yofo_mlx.tasks.readers import format_of
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import Loaded, load
 from yofo_mlx.tasks.splits import SPLITS, Split, meaning
 from yofo_mlx.text import printable, shorten
+
+# A key and its value, as hints give them to whoever writes a recipe.
+_KEY = re.compile(
+    rf"\b({'|'.join(TaskSource.model_fields)}) = " + r'("(?:[^"\\]|\\.)*"|\{[^{}]*\})'
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,8 @@ def _read_table(table: dict[str, Any]) -> Group:
     """Read a source as it stands there, or else as one of the readings that it may have meant."""
     source = _source(table)
     sets = _load(source, Path.cwd())
+    for loaded in sets:
+        loaded.problems = [as_options(problem) for problem in loaded.problems]
     if any(any(loaded.all_items()) for loaded in sets):
         return Group(sets, table=table)
     for keys in locate.other_readings(source, Path.cwd()):
@@ -92,6 +100,24 @@ def _read_table(table: dict[str, Any]) -> Group:
             told = f"{source.source}: read with {toml.pairs(keys, ', ')}"
             return Group(found, table=table | keys, told=told)
     return Group(sets, table=table)
+
+
+def as_options(problem: Problem) -> Problem:
+    """Return a problem whose hint names keys as a command line does, not as a recipe."""
+    return replace(problem, hint=_KEY.sub(_option, problem.hint))
+
+
+def _option(found: re.Match[str]) -> str:
+    key = found[1]
+    try:
+        value = tomllib.loads(found[0])[key]
+    except ValueError:  # cut off, or data that only look like it
+        return found[0]
+    if key == "source":
+        return quoted(value)
+    if key in Request.__dataclass_fields__:
+        return quoted(f"--{key}", value)
+    return quoted("--set", f"{key}={value if isinstance(value, str) else found[2]}")
 
 
 def _recipe(name: str) -> Path | None:

@@ -69,11 +69,14 @@ def new(
     for told in (group.told for group in groups if group.told):
         say(told)
     entries = draft.entries(groups, held_out)
-    target = None if out == Path("-") else out or Path(draft.file_name(entries))
+    target = None if out == Path("-") else out or Path()
     if target:
+        target = target / draft.file_name(entries) if target.is_dir() else target
+        if target.suffix != ".toml":
+            raise RecipeError(f"{target} is no name of a recipe", "end it in .toml")
         _refuse_existing(target, f"another name: --out {quoted(_free(target))}")
     folder = target.parent if target else Path()
-    model = model or settings.usual_model()
+    model = settings.usual_model() if model is None else model
     shown = [one.example for entry in entries if not entry.held_out for one in entry.items("train")]
     sections, length = settings.choose(model_here(model), shown, steps)
     moved = [entry.beside(folder) for entry in entries]
