@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yofo_mlx.commands import reading, recipes
+from yofo_mlx.commands import draft, reading, recipes
 from yofo_mlx.commands.reading import Request
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
+from yofo_mlx.recipe import TaskSource
 from yofo_mlx.recipe_file import load_recipe, shipped_recipes
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.shapes import SHAPES
@@ -197,9 +198,28 @@ def test_a_file_a_task_is_a_pattern_unless_one_is_held_out(here: Path) -> None:
     for name in ("cats", "dogs", "cows"):
         (here / "many" / f"{name}.csv").write_text(ROWS.replace("word", name))
     assert new("many")["tasks"] == [{"source": "many/*.csv"}]
+    assert draft.file_name(draft.entries(list(reading.read(Request(["many"]))), ())) == "many.toml"
+    with pytest.raises(RecipeError, match="'dgos'") as caught:
+        new("many", out="2.toml", held_out=["dgos"])
+    assert "did you mean dogs?" in caught.value.hint
+    new("many", out="3.toml", held_out=["many/dogs.csv"])
     made = new("many", out="2.toml", held_out=["dogs"])
+    assert made == tomllib.loads(Path("3.toml").read_text())
     sources = {task["source"]: task.get("role") for task in made["tasks"]}
     assert sources == {"many/cats.csv": None, "many/cows.csv": None, "many/dogs.csv": "held_out"}
+
+
+def test_a_label_that_says_nothing_is_told_with_the_key_that_leaves_it_out(here: Path) -> None:
+    (here / "a.csv").write_text(ROWS + "word x,-\n")
+    new("a.csv")
+    line = next(line for line in Path("mine.toml").read_text().splitlines() if "where" in line)
+    keys = [line.partition("without: ")[2]]
+    assert keys == ['where = {category = {not_in = ["-"]}}']
+    where = tomllib.loads(keys[0])["where"]
+    assert load_tasks([TaskSource(source="a.csv", where=where)], 0, here)[0].task.labels == (
+        "a",
+        "b",
+    )
 
 
 def test_files_of_one_data_set_are_its_splits_and_names_are_told_apart(here: Path) -> None:
@@ -214,7 +234,7 @@ def test_files_of_one_data_set_are_its_splits_and_names_are_told_apart(here: Pat
         (here / folder / "data.csv").write_text(ROWS.replace("word", folder))
     new("x/data.csv", "y/data.csv", "x/*.csv", out="2.toml")
     tasks = load_tasks(load_recipe(here / "2.toml").tasks, 0, here)
-    assert len({entry.task.name for entry in tasks}) == 3
+    assert [entry.task.name for entry in tasks] == ["y/data", "x/data", "data"]
 
 
 def test_a_recipe_elsewhere_finds_the_data(

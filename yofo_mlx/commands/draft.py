@@ -1,13 +1,12 @@
 """A recipe for data sets, as a person would write it: what yofo finds by itself is left out."""
 
 import difflib
-import itertools
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, count, product
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +58,19 @@ class Entry:
             item for loaded in self.sets for split in wanted for item in loaded.items.get(split, ())
         ]
 
-    def is_called(self, name: str) -> bool:
-        """Tell whether somebody may mean it by a name."""
-        return name in (self.table["source"], self.table.get("name"), self.name)
+    @property
+    def is_one(self) -> bool:
+        """Whether it is one task, whatever the files are."""
+        return len(self.sets) == 1 and not is_pattern(self.table["source"])
 
     @property
     def name(self) -> str:
         """The name of its task, or what a pattern is called."""
-        return self.sets[0].name if len(self.sets) == 1 else self.table["source"]
+        return self.sets[0].name if self.is_one else self.table["source"]
+
+    def is_called(self, name: str) -> bool:
+        """Tell whether somebody may mean it by a name."""
+        return name in (self.table["source"], self.table.get("name"), self.name)
 
     def roles(self) -> Iterator[Loaded]:
         """Yield what was read, each with its role."""
@@ -77,12 +81,9 @@ class Entry:
     def beside(self, folder: Path) -> "Entry":
         """Return the same for a recipe that lies in another folder than this one."""
         moved = {"source": beside(folder, self.table["source"])}
-        name = self.sets[0].name
-        if (
-            len(self.sets) == 1
-            and default_name(self.sets[0].source.model_copy(update=moved)) != name
-        ):
-            moved["name"] = name
+        first = self.sets[0]
+        if self.is_one and default_name(first.source.model_copy(update=moved)) != first.name:
+            moved["name"] = first.name
         return replace(self, table={**self.table, **moved})
 
 
@@ -98,16 +99,18 @@ def beside(folder: Path, name: str) -> str:
 
 def file_name(found: Sequence[Entry]) -> str:
     """Return what a recipe for data sets is called."""
-    name = re.sub(r"[^\w.-]+", "-", found[0].sets[0].name.split("/")[0]).strip("-.")
-    if len(found) > 1 or not name:
-        name = "mine"
-    return f"{name[:60]}.toml"
+    source = Path(found[0].table["source"])
+    named = source.absolute().parent.name if is_pattern(source.name) else found[0].name
+    name = re.sub(r"[^\w.-]+", "-", named.split("/")[0]).strip("-.")
+    return f"{name[:60]}.toml" if name and len(found) == 1 else "mine.toml"
 
 
 def tell(found: Sequence[Entry]) -> None:
     """Say what was read, what is wrong with it, and what is held out."""
     for entry in found:
         say(f"{shorten(entry.name, 100)}: {next(about(entry))}")
+        for remark in (remark for loaded in entry.sets for remark in loaded.remarks):
+            say(f"  {remark}")
         if wrong := _bad_rows(entry):
             say(f"  left out: {wrong}")
         if entry.held_out:
@@ -128,10 +131,16 @@ def entries(groups: Sequence[Group], held_out: Sequence[str]) -> list[Entry]:
         entry = Entry(dict(group.table), tuple(group.sets))
         if any(one.table == entry.table for one in found):
             raise RecipeError(f"{entry.table['source']} is named twice", "name it once")
-        inside = any(name == loaded.name for loaded in group.sets for name in held_out)
-        found += _each(entry) if inside and len(group.sets) > 1 else [entry]
+        inside = not entry.is_one and any(
+            _is_meant(*pair) for pair in product(group.sets, held_out)
+        )
+        found += _each(entry) if inside else [entry]
     _refuse_unusable([loaded for entry in found for loaded in entry.sets])
     return _chosen(_named(found), held_out)
+
+
+def _is_meant(loaded: Loaded, name: str) -> bool:
+    return name == loaded.name or str(Path(name).absolute()) == loaded.source.source
 
 
 def _each(entry: Entry) -> list[Entry]:
@@ -181,12 +190,11 @@ def _named(found: list[Entry]) -> list[Entry]:
 def _renamed(entry: Entry, taken: set[str]) -> Entry:
     """Name a task after its folder too, the tasks of a pattern after the folder of the files."""
     place = Path(entry.table["source"]).absolute()
-    is_several = is_pattern(place.name)
     own = entry.sets[0].name
-    first = place.parent.name if is_several else f"{place.parent.name}/{own}"
+    first = f"{place.parent.name}/{own}" if entry.is_one else place.parent.name
     first = place.resolve().name if own in (".", "..") else first
-    for name in chain([first], (f"{first} {number}" for number in itertools.count(2))):
-        names = [f"{name}/{loaded.name}" if is_several else name for loaded in entry.sets]
+    for name in chain([first], (f"{first} {number}" for number in count(2))):
+        names = [name if entry.is_one else f"{name}/{loaded.name}" for loaded in entry.sets]
         if taken.isdisjoint(names):
             break
     sets = tuple(replace(one, name=name) for one, name in zip(entry.sets, names, strict=True))
@@ -207,9 +215,13 @@ def _chosen(found: list[Entry], wanted: Sequence[str]) -> list[Entry]:
 
 
 def _indexes(found: list[Entry], name: str) -> list[int]:
-    indexes = [index for index, entry in enumerate(found) if entry.is_called(name)]
+    indexes = [
+        index
+        for index, entry in enumerate(found)
+        if entry.is_called(name) or (entry.is_one and _is_meant(entry.sets[0], name))
+    ]
     if not indexes:
-        names = [entry.name for entry in found]
+        names = [loaded.name for entry in found for loaded in entry.sets]
         close = difflib.get_close_matches(name, names, n=1)
         guess = f"did you mean {close[0]}? " if close else ""
         shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
@@ -311,13 +323,21 @@ def about(entry: Entry) -> Iterator[str]:
         )
         return
     loaded = entry.sets[0]
-    labels = Counter(answer for item in loaded.all_items() for answer in item.answers)
-    kind = f"{loaded.family}, {len(labels)} labels" if loaded.family in LABELLED else loaded.family
     columns = loaded.columns
     shown = f"; {shorten(columns.input, 40)} -> {shorten(columns.output, 30)}" if columns else ""
-    yield f"{counts}{shown}; {kind}"
+    if loaded.family not in LABELLED:
+        yield f"{counts}{shown}; {loaded.family}"
+        return
+    labels = Counter(answer for item in loaded.all_items() for answer in item.answers)
+    yield f"{counts}{shown}; {loaded.family}, {plural(len(labels), 'label')}"
+    if columns and columns.names_output and "where" not in entry.table:
+        yield from _no_labels(labels, columns.output)
+
+
+def _no_labels(labels: Counter[str], column: str) -> Iterator[str]:
+    """Propose to leave out a few rows whose label has no letter, such as `-` for undecided."""
     odd = [label for label in labels if not any(map(str.isalnum, label))]
     rows = sum(labels[label] for label in odd)
-    if 0 < rows < FEW * labels.total() and columns and "where" not in entry.table:
-        where = toml.pairs({"where": {columns.output: {"not_in": odd}}})
-        yield f"{rows:,} rows are {shorten(odd[0], 40)!r}; without them: {where}"
+    if 0 < rows < FEW * labels.total():
+        where = toml.pairs({"where": {column: {"not_in": odd}}})
+        yield f"{plural(rows, 'row')} of {', '.join(map(repr, odd))}; without: {where}"

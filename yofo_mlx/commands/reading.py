@@ -89,17 +89,22 @@ def read(request: Request) -> Iterator[Group]:
 def _read_table(table: dict[str, Any]) -> Group:
     """Read a source as it stands there, or else as one of the readings that it may have meant."""
     source = _source(table)
-    sets = _load(source, Path.cwd())
-    for loaded in sets:
-        loaded.problems = [as_options(problem) for problem in loaded.problems]
+    sets = _load_here(source)
     if any(any(loaded.all_items()) for loaded in sets):
         return Group(sets, table=table)
     for keys in locate.other_readings(source, Path.cwd()):
-        found = _load(source.model_copy(update=keys), Path.cwd())
+        found = _load_here(source.model_copy(update=keys))
         if 2 * sum(bool(errors(loaded.problems)) for loaded in found) < len(found):
             told = f"{source.source}: read with {toml.pairs(keys, ', ')}"
             return Group(found, table=table | keys, told=told)
     return Group(sets, table=table)
+
+
+def _load_here(source: TaskSource) -> list[Loaded]:
+    sets = _load(source, Path.cwd())
+    for loaded in sets:
+        loaded.problems = [as_options(problem) for problem in loaded.problems]
+    return sets
 
 
 def as_options(problem: Problem) -> Problem:

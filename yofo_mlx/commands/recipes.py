@@ -76,7 +76,9 @@ def new(
             raise RecipeError(f"{target} is no name of a recipe", "end it in .toml")
         _refuse_existing(target, f"another name: --out {quoted(_free(target))}")
     folder = target.parent if target else Path()
-    model = settings.usual_model() if model is None else model
+    if model is None:
+        model = settings.usual_model()
+        say(f"model: {model}; another: --model ID, --model FOLDER, --model tiny to try it out")
     shown = [one.example for entry in entries if not entry.held_out for one in entry.items("train")]
     sections, length = settings.choose(model_here(model), shown, steps)
     moved = [entry.beside(folder) for entry in entries]

@@ -54,6 +54,11 @@ class Columns:
     shape: Shape | None = None
     """The known form that both columns were taken from."""
 
+    @property
+    def names_output(self) -> bool:
+        """Whether the answer is one column, and `output` its name."""
+        return not (self.chat or _is_template(self.output))
+
     def item(self, row: Row) -> Item:
         """Return the example a row holds, or raise RowError."""
         try:
