@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -60,7 +60,7 @@ def pieces(source: TaskSource, base: Path) -> Found:
     path = find(source.source, base)
     listing = _listing(source, path)
     if source.records and SPLIT in source.records:
-        return Found(_record_pieces(source, listing), listing.class_names)
+        return _record_pieces(source, listing)
     if source.files:
         assigned = {split: listing.splits[name] for split, name in source.files.items()}
     elif len(listing.splits) == 1 and not source.splits and not _meant(listing, path):
@@ -176,8 +176,8 @@ def _shared_pattern(source: str, groups: dict[str, list[str]]) -> str:
     return str(PurePosixPath(source, names[0].parent, f"*{names[0].suffix}"))
 
 
-def _record_pieces(source: TaskSource, listing: Listing) -> dict[Split, list[Piece]]:
-    """Return the lists for each split in the one JSON file that has them."""
+def _record_pieces(source: TaskSource, listing: Listing) -> Found:
+    """Return the lists for each split in the one JSON file that has them, and what is not read."""
     names = [name for files in listing.splits.values() for name in files]
     files = listing.fetch([name for name in names if format_of(name) == ".json"] or names)
     known = [_lists(file) for file in files]
@@ -188,17 +188,34 @@ def _record_pieces(source: TaskSource, listing: Listing) -> dict[Split, list[Pie
     ]
     if len(chosen) == 1:
         file, found = chosen[0]
-        return {split: [Piece(file, path)] for split, path in found.items()}
+        others = [one.shown for one in files if one != file]
+        unread = _unread(source, found.values(), known[files.index(file)] or (), others)
+        pieces = {split: [Piece(file, path)] for split, path in found.items()}
+        return Found(pieces, listing.class_names, unread)
     if len(chosen) > 1:
         several = ", ".join(file.shown for file, _ in chosen[:8])
         raise DataError(f"{source.source}: several files have such lists", f"name one: {several}")
     if len(files) == 1 and known[0] is None:
-        return {"train": [Piece(files[0], source.records)]}  # the reader meets and reports it
+        piece = Piece(files[0], source.records)  # the reader meets and reports it
+        return Found({"train": [piece]}, listing.class_names)
     lists = [path for found in known for path in found or ()]
     wanted = (source.splits or {}).get("train", "train")
     hint = f"lists in {'this file' if len(files) == 1 else 'these files'}: "
     reason = f"{source.source}: no list of rows for `{wanted}`"
     raise DataError(reason, hint + (", ".join(lists[:12]) or "none"))
+
+
+def _unread(
+    source: TaskSource, used: Collection[str], lists: Sequence[str], files: Sequence[str]
+) -> list[LeftOut]:
+    """Tell of lists beside those that are splits, and of other files, where nobody chose so."""
+    before, _, behind = (source.records or "").partition(SPLIT)
+    beside = [way for way in lists if way.startswith(before) and way.endswith(behind)]
+    names = [*files, *(way for way in beside if way not in used)]
+    if not names or source.splits:
+        return []
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return [(f"not read: {shown}", "its name tells no split; `splits` can say it")]
 
 
 def _lists(file: DataFile) -> list[str] | None:
