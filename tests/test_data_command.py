@@ -143,6 +143,12 @@ def test_all_wrong_columns_are_named_with_a_guess(tmp_path: Path, capsys: Output
     assert "did you mean `text` and `team`?" in out
 
 
+def test_a_slip_in_a_files_name_is_guessed(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "intents.csv").write_text("text,label\na,x\n")
+    data.check([str(tmp_path / "intent.csv")])
+    assert "did you mean intents.csv? check the path" in capsys.readouterr().out
+
+
 def test_columns_can_be_given(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"rows": [{"q": "a", "r": 1}, {"q": "b", "r": 2}]}))
     path = str(tmp_path / "a.json")

@@ -1,5 +1,7 @@
 """Finding the files of a source: which make up which split, and where in them the rows are."""
 
+import difflib
+import os
 import re
 import zlib
 from collections.abc import Collection, Iterator, Sequence
@@ -122,7 +124,17 @@ def find(name: str, base: Path) -> Path | None:
     hint = "check the path" + ("" if "/" in name else "; ids on the hub have the form owner/name")
     if path.is_symlink():
         raise DataError(f"a link that leads nowhere: {shown}", hint)
-    raise DataError(f"no such file or folder: {shown}", hint)
+    raise DataError(f"no such file or folder: {shown}", _guess(path) + hint)
+
+
+def _guess(path: Path) -> str:
+    """Propose what is there under a name that is nearly the one that is not."""
+    try:
+        there = [entry.name for entry in os.scandir(path.parent)]
+    except (OSError, ValueError):
+        return ""
+    close = difflib.get_close_matches(path.name, there, n=1)
+    return f"did you mean {clip(close[0], 200)}? " if close else ""
 
 
 def _assigned(
