@@ -250,6 +250,21 @@ def test_a_recipe_elsewhere_finds_the_data(
     assert read_back(here / "sub" / "deep" / "mine.toml") == expected
 
 
+@pytest.mark.parametrize("folder", ["many", "many [1]", "größe/ä b", "it's"])
+def test_a_folder_of_tasks_is_found_whatever_its_name(
+    here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any, folder: str
+) -> None:
+    (here / folder).mkdir(parents=True)
+    (here / "sub").mkdir()
+    for name in ("cats", "dogs [1]"):
+        (here / folder / f"{name}.csv").write_text(ROWS.replace("word", name))
+    expected = shown(folder)
+    assert [name for name, *_ in expected] == ["cats", "dogs [1]"]
+    new(folder, out="sub/mine.toml")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert read_back(here / "sub" / "mine.toml") == expected
+
+
 def test_nothing_is_written_over_and_another_name_is_proposed(here: Path, yofo: Any) -> None:
     (here / "my (data).csv").write_text(ROWS)
     code, out, err = yofo("recipes", "new", "my (data).csv", "--model", "tiny")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Input, Json, Keys, Output, Overrides, Paths, RecipeName, Records
+from yofo_mlx.cli.options import Input, Json, Keys, Output, Overrides, RecipeName, Records
 
 
 def show(as_json: Json = False) -> int:
@@ -25,7 +25,7 @@ def copy(
 
 
 def new(
-    paths: Paths,
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="File, folder, hub id.")],
     input: Input = None,
     output: Output = None,
     records: Records = None,
