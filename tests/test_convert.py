@@ -140,9 +140,13 @@ def test_nothing_is_written_over_unless_forced(here: Path, yofo: Any) -> None:
         assert code == 2 and f"{out} exists already" in err and "--force" in err
     assert (here / "b.jsonl").read_text() == (here / "folder" / "train.jsonl").read_text() == "mine"
     for out in ("b.jsonl", "folder"):
-        assert yofo("data", "convert", "a.csv", "--out", out, "--force")[0] == 0
+        code, _, err = yofo("data", "convert", "a.csv", "--out", out, "--force")
+        assert code == 0 and "as before" not in err
         assert contents(read(out)) == contents(read("a.csv"))
     assert not list(here.rglob(".part*"))
+    (here / "folder" / "valid.jsonl").write_text('{"input": "x", "output": "y"}\n')
+    err = yofo("data", "convert", "a.csv", "--out", "folder", "--force")[2]
+    assert "also in folder, as before: valid.jsonl" in err
 
 
 @pytest.mark.parametrize("out", ["x.csv", "x.parquet", "x.jsonl.gz", "no/such/x.jsonl", "no/such"])

@@ -18,6 +18,7 @@ from yofo_mlx.talk import print_path, say
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import guess_family
+from yofo_mlx.tasks.layout import is_data
 from yofo_mlx.tasks.problems import errors
 from yofo_mlx.tasks.readers import format_of
 from yofo_mlx.tasks.registry import once
@@ -47,9 +48,9 @@ def merge(
     """Write several data sets as one: split by split, repeated rows once."""
     _refuse_existing(None if force else out)
     sets = _read(request)
-    families = Counter(loaded.family for loaded in sets)
+    families = dict.fromkeys(loaded.family for loaded in sets)
     if len(families) > 1:
-        say(f"one task of several kinds: {', '.join(map(str, families))}")
+        say(f"one task of several kinds: {', '.join(families)}")
     merged = _joined(sets, out.stem)
     if not keep_repeats:
         rows = sum(1 for _ in merged.all_items())
@@ -132,6 +133,9 @@ def _write(sets: Sets, out: Path | None, split: str | None) -> None:
             _fill(out.parent, files)
         elif out.is_dir():
             _fill(out, files)
+            there = sorted(path.name for path in out.iterdir() if is_data(path.name))
+            if others := [name for name in there if name not in files]:
+                say(f"also in {out}, as before: {', '.join(others)}")
         else:
             with new_folder(out) as folder:
                 _fill(folder, files)
