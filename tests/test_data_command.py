@@ -114,7 +114,7 @@ def test_a_check_takes_every_key_of_a_recipe(tmp_path: Path, capsys: Output) -> 
     assert "(4 of 5 rows fit `where`)" in capsys.readouterr().err
     data.preview(path, overrides=["family=qa", "where.label=x"])
     out = capsys.readouterr().out
-    assert "family  qa\n" in out and "where   2 of 5 rows" in out
+    assert "family  qa\n" in out and "metric  f1\n" in out and "where   2 of 5 rows" in out
     with pytest.raises(RecipeError, match="did you mean `family`"):
         data.check([path], overrides=["famly=qa"])
 

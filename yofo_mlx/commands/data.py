@@ -13,6 +13,7 @@ from yofo_mlx.talk import say
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Problem, errors
+from yofo_mlx.tasks.registry import metric_of
 from yofo_mlx.tasks.sources import Loaded
 from yofo_mlx.text import printable, shorten
 
@@ -150,6 +151,7 @@ def _summary(loaded: Loaded, examples: int) -> dict[str, Any]:
         "where": {"kept": chosen.kept, "seen": chosen.seen} if chosen else None,
         "instruction": loaded.instruction,
         "family": loaded.family,
+        "metric": metric_of(loaded.source, loaded.family),
         "guessed": loaded.source.family is None and not reading.is_embedded(loaded.source),
         "splits": {split: len(items) for split, items in loaded.items.items()},
         "files": loaded.files,
@@ -174,6 +176,7 @@ def _page(summary: dict[str, Any]) -> str:
         f"  input   {shorten(str(summary['input']), 200)}{chosen if summary['input'] else ''}",
         f"  output  {shorten(str(summary['output']), 200)}",
         f"  family  {summary['family']}{guessed}",
+        f"  metric  {summary['metric']}",
         "  splits  " + ", ".join(f"{split} {count}" for split, count in summary["splits"].items()),
     ]
     if where := summary["where"]:

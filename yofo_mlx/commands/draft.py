@@ -23,7 +23,7 @@ from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.locate import is_pattern
 from yofo_mlx.tasks.problems import Problem, errors
-from yofo_mlx.tasks.registry import METRICS, make_task
+from yofo_mlx.tasks.registry import METRICS, make_task, metric_of
 from yofo_mlx.tasks.sources import Loaded, default_name
 from yofo_mlx.tasks.splits import SPLITS, Split
 from yofo_mlx.text import printable, shorten
@@ -272,7 +272,7 @@ def table(entry: Entry) -> str:
     order = list(TaskSource.model_fields)
     keys = dict(sorted(keys.items(), key=lambda pair: order.index(pair[0])))
     remarks = {
-        "family": f"metric: {METRICS[entry.sets[0].family]}" if "family" in keys else "",
+        "family": f"metric: {metric_of(entry.sets[0].source, entry.sets[0].family)}",
         "role": entry.held_out,
         "bad_rows": _bad_rows(entry),
     }

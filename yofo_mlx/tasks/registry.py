@@ -95,7 +95,7 @@ def _tiny(source: TaskSource) -> list[TaskEntry]:
 
 
 def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskEntry:
-    metric = METRICS[task.family] if source.metric == "auto" else source.metric
+    metric = metric_of(source, task.family)
     mark = fingerprint(task)
     separator = source.separator if task.family == "multilabel" else None
     return TaskEntry(
@@ -109,6 +109,11 @@ def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskE
         notes,
         guessed=source.family is None and not source.source.startswith("tiny:"),
     )
+
+
+def metric_of(source: TaskSource, family: Family) -> str:
+    """Return the metric of a task: its own, or else its family's."""
+    return METRICS[family] if source.metric == "auto" else source.metric
 
 
 def make_task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
