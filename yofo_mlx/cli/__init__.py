@@ -18,8 +18,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Look at data sets and check them.", no_args_is_help=True)
-recipes_app = typer.Typer(help="List, copy, check and explain recipes.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at data sets, check them, convert, merge.", no_args_is_help=True)
+recipes_app = typer.Typer(help="List, copy, write, check, explain recipes.", no_args_is_help=True)
 
 app.command()(training.train)
 app.command()(training.resume)
@@ -37,9 +37,12 @@ app.command()(prompting.chat)
 app.add_typer(data_app, name="data")
 data_app.command()(data.check)
 data_app.command()(data.preview)
+data_app.command()(data.convert)
+data_app.command()(data.merge)
 app.add_typer(recipes_app, name="recipes")
 recipes_app.command("list")(recipes.show)
 recipes_app.command()(recipes.copy)
+recipes_app.command()(recipes.new)
 recipes_app.command()(recipes.check)
 recipes_app.command()(recipes.explain)
 

@@ -67,7 +67,7 @@ def load_tasks(
             continue
         for loaded in load(source, base):
             wrong = errors(loaded.problems)
-            task, notes = (None, ()) if wrong else _task(loaded, seed)
+            task, notes = (None, ()) if wrong else make_task(loaded, seed)
             if task and not task.train:
                 hint = "see `where`" if source.where else "see `splits`"
                 wrong = [Problem(Place(source.source), "no examples to train on", hint)]
@@ -95,7 +95,7 @@ def _tiny(source: TaskSource) -> list[TaskEntry]:
 
 
 def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskEntry:
-    metric = METRICS[task.family] if source.metric == "auto" else source.metric
+    metric = metric_of(source, task.family)
     mark = fingerprint(task)
     separator = source.separator if task.family == "multilabel" else None
     return TaskEntry(
@@ -111,9 +111,17 @@ def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskE
     )
 
 
-def _task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
+def metric_of(source: TaskSource, family: Family) -> str:
+    """Return the metric of a task: its own, or else its family's."""
+    return METRICS[family] if source.metric == "auto" else source.metric
+
+
+def make_task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
+    """Return the task that was read, and notes on what was left out or set aside."""
     source = loaded.source
-    train, valid, test = (_once(loaded.items.get(split, [])) for split in SPLITS)
+    train, valid, test = (
+        [item.example for item in once(loaded.items.get(split, []))] for split in SPLITS
+    )
     repeated = sum(1 for _ in loaded.all_items()) - len(train) - len(valid) - len(test)
     shown = {text_key(example.input) for example in valid + test}
     clean = [example for example in train if text_key(example.input) not in shown]
@@ -155,13 +163,13 @@ def _limited(examples: list[Example], limit: int | None, draw: random.Random) ->
     return [examples[index] for index in sorted(draw.sample(range(len(examples)), limit))]
 
 
-def _once(items: Iterable[Item]) -> list[Example]:
-    """Return the examples, each once, the first of its kind kept."""
-    once: dict[tuple[str, str], Example] = {}
+def once(items: Iterable[Item]) -> list[Item]:
+    """Return what holds an example, each example once, the first of its kind kept."""
+    first: dict[tuple[str, str], Item] = {}
     for item in items:
         example = item.example
-        once.setdefault((text_key(example.input), text_key(example.output)), example)
-    return list(once.values())
+        first.setdefault((text_key(example.input), text_key(example.output)), item)
+    return list(first.values())
 
 
 def _set_aside(
