@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import RecipeError
+from yofo_mlx.hubclient import asking
+from yofo_mlx.hubwords import Repo
 from yofo_mlx.modelnames import is_on_hub
-from yofo_mlx.models import asking_hub
 
 WEIGHTS = "model*.safetensors"  # what mlx-lm loads
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -88,7 +89,7 @@ def _fetch(name: str, commit: str, file: str) -> dict[str, Tensor]:
     from huggingface_hub import HfApi, errors
 
     try:
-        with asking_hub(name, commit):
+        with asking(Repo("model", name, commit)):
             found = HfApi().parse_safetensors_file_metadata(name, file, revision=commit)
         return {key: _tensor(info.dtype, info.shape) for key, info in found.tensors.items()}
     except (errors.SafetensorsParsingError, *MALFORMED) as error:

@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from yofo_mlx.errors import RecipeError, YofoError
+from yofo_mlx.hub import snapshot
+from yofo_mlx.hubwords import Repo
 from yofo_mlx.modelnames import EMBEDDED, is_folder, is_path
 from yofo_mlx.spm import check_tokenizer
 from yofo_mlx.text import reason, shorten
@@ -105,50 +106,10 @@ def model_path(name: str, revision: str | None = None, *, weights: bool = True) 
 
 
 def _download(name: str, revision: str | None, *, weights: bool) -> Path:
-    from huggingface_hub import snapshot_download  # mlx-lm's would take a folder of this name
     from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS
 
     small = [pattern for pattern in DEFAULT_ALLOW_PATTERNS if not pattern.endswith(".safetensors")]
-    patterns = DEFAULT_ALLOW_PATTERNS if weights else small
-    with asking_hub(name, revision):
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-
-
-@contextmanager
-def asking_hub(name: str, revision: str | None) -> Iterator[None]:
-    """Turn what the hub's client raises about a model into words for the user."""
-    from huggingface_hub import errors
-
-    try:
-        yield
-    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise RecipeError(
-            f"the hub has no model {name!r}, or it needs a login",
-            "check the spelling; for gated models run `hf auth login` and accept the terms",
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise RecipeError(
-            f"the hub's {name!r} has no revision {revision!r}", "remove or correct `revision`"
-        ) from error
-    except Exception as error:
-        if not is_out_of_reach(error):
-            raise
-        raise YofoError(
-            f"model {name!r} is not on this machine and the hub cannot be reached",
-            "check the network (and HF_HUB_OFFLINE), or give a model directory",
-        ) from error
-
-
-def is_out_of_reach(error: BaseException | None) -> bool:
-    """Tell whether the hub's client failed for want of a hub, not because of what was asked."""
-    from huggingface_hub import errors
-
-    if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
-        return False
-    # The base of the client's HTTP errors comes from whichever HTTP library this client uses.
-    http = errors.HfHubHTTPError.__bases__[0]
-    page = json.JSONDecodeError  # a network's login page answers in the hub's place
-    return isinstance(error, http | OSError | page | errors.CachedRepoTreeNotFoundError)
+    return snapshot(Repo("model", name, revision), DEFAULT_ALLOW_PATTERNS if weights else small)
 
 
 def _asking(path: Path, load: Callable[[], T], name: str = "") -> T:

@@ -9,7 +9,7 @@ from yofo_mlx.death import Death
 from yofo_mlx.events import Event, figure
 from yofo_mlx.files import FULL
 from yofo_mlx.talk import say
-from yofo_mlx.text import printable, size
+from yofo_mlx.text import duration, printable, size
 
 STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible"
 
@@ -125,7 +125,8 @@ class LiveDisplay:
             )
         elif kind == "progress":
             of = f"/{event['total']}" if event["total"] else ""
-            words = printable(f"{event['phase']} {event['done']}{of}")
+            count = f" {event['done']}{of}" if event["done"] or of else ""
+            words = printable(f"{event['phase']}{count}")
             self._progress.update(self._task, description=words)
         elif line := describe(event):
             self._progress.console.print(line, markup=False)
@@ -169,14 +170,6 @@ def complain(run_id: str, status: str, death: Death) -> None:
         say("  last words of the console:")
         for line in death.last_words:
             say(f"    {line}")
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as 1h02m, 3m04s or 5s."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
 
 
 def shots_line(rows: list[dict[str, Any]]) -> str:

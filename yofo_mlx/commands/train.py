@@ -24,7 +24,7 @@ from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.models import Base, load_base
 from yofo_mlx.plan import Planner, describe_plan
-from yofo_mlx.progress import Seldom, listening
+from yofo_mlx.progress import Bytes, Seldom, listening
 from yofo_mlx.prompting.fingerprint import changed_model
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
@@ -118,6 +118,8 @@ def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -
 
 
 def _tell_reading(writer: EventWriter, what: str, done: int, total: int) -> None:
+    if isinstance(total, Bytes):
+        what, done, total = f"MB, {what}", done // 10**6, total // 10**6
     writer.write("progress", step=0, done=done, total=total, phase=what)
 
 
