@@ -20,7 +20,7 @@ from yofo_mlx.talk import say
 from yofo_mlx.text import duration, shorten, size
 
 if TYPE_CHECKING:
-    from huggingface_hub.hf_api import RepoFile
+    from huggingface_hub import RepoFile
 
 PARTIAL = ".incomplete"
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 8.0)  # before the next try, while no new byte comes
@@ -34,8 +34,7 @@ def files(repo: Repo, folder: Path, wanted: Sequence["RepoFile"]) -> None:
     here = Repo(repo.kind, repo.id, folder.name)
     each = {blobs / _name(file): file for file in wanted}
     missing = {blob: file for blob, file in each.items() if not blob.exists()}
-    count = _Count(repo, sum(map(_size, missing.values())))
-    count.done = sum(_kept(blob) for blob in missing)
+    count = _Count(repo, sum(map(_kept, missing)), sum(map(_size, missing.values())))
     _check_room(repo, blobs, count.total - count.done)
     try:
         for blob, file in missing.items():
@@ -53,11 +52,11 @@ def files(repo: Repo, folder: Path, wanted: Sequence["RepoFile"]) -> None:
 
 
 def _name(file: "RepoFile") -> str:
-    return file.lfs.sha256 if file.lfs else file.blob_id
+    return file.blob_id if file.lfs is None else file.lfs.sha256
 
 
 def _size(file: "RepoFile") -> int:
-    return file.lfs.size if file.lfs else file.size
+    return file.size if file.lfs is None else file.lfs.size
 
 
 def _partial(blob: Path) -> Path:
@@ -83,10 +82,10 @@ def _check_room(repo: Repo, blobs: Path, needed: int) -> None:
 class _Count:
     """How much of all files is here, and how fast more of it comes."""
 
-    def __init__(self, repo: Repo, total: int) -> None:
-        self.total, self.done = total, 0
-        self._repo, self._told = repo, time.monotonic()
-        self._began: tuple[float, int] | None = None
+    def __init__(self, repo: Repo, kept: int, total: int) -> None:
+        self.done, self.total = kept, total
+        self._repo, self._kept = repo, kept
+        self._began = self._told = time.monotonic()
 
     def __str__(self) -> str:
         return f"{size(self.done)} of {size(self.total)}"
@@ -94,16 +93,13 @@ class _Count:
     def add(self, count: int) -> None:
         """Count bytes that came; of those that had to be taken back, a negative number."""
         now = time.monotonic()
-        if self._began is None:
-            self._began = now, self.done
         self.done += count
         if now - self._told >= progress.EVERY_S:
             self._told = now
             progress.tell(self._words(now), progress.Bytes(self.done), progress.Bytes(self.total))
 
     def _words(self, now: float) -> str:
-        began, before = self._began or (now, self.done)
-        rate = (self.done - before) / max(now - began, 1e-9)
+        rate = (self.done - self._kept) / max(now - self._began, 1e-9)
         if rate <= 0:
             return f"{self._repo}"
         left = duration((self.total - self.done) / rate)
@@ -200,7 +196,7 @@ def _alive(chunks: Iterator[bytes], alive: Callable[[], None]) -> Iterator[bytes
 def _digest(path: Path, file: "RepoFile") -> str:
     """Return the digest by which the hub names a file's content."""
     hashed: Any = hashlib.sha256()
-    if not file.lfs:  # git's name for a blob
+    if file.lfs is None:  # git's name for a blob
         hashed = hashlib.sha1(b"blob %d\0" % _size(file), usedforsecurity=False)
     with path.open("rb") as stream:
         while block := stream.read(2**20):

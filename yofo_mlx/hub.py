@@ -13,7 +13,7 @@ from yofo_mlx.hubwords import Repo
 from yofo_mlx.talk import say
 
 if TYPE_CHECKING:
-    from huggingface_hub.hf_api import RepoFile
+    from huggingface_hub import RepoFile
 
 
 def snapshot(repo: Repo, patterns: Sequence[str]) -> Path:
@@ -56,7 +56,7 @@ def _ask(repo: Repo, patterns: Sequence[str]) -> Path:
         """Downloads are told in words of ours."""
 
         def __init__(self, *args: Any, **keys: Any) -> None:
-            super().__init__(*args, **{**keys, "disable": True})
+            super().__init__(*args, **{**keys, "disable": True})  # type: ignore[no-untyped-call]
 
     return Path(
         snapshot_download(
@@ -71,12 +71,16 @@ def _ask(repo: Repo, patterns: Sequence[str]) -> Path:
 
 def _missing(repo: Repo, folder: Path, patterns: Sequence[str]) -> list["RepoFile"]:
     """Return the files that match and are not in a snapshot's folder."""
-    from huggingface_hub import errors, get_cached_repo_tree
+    from huggingface_hub import HfApi, RepoFile, errors, get_cached_repo_tree
     from huggingface_hub.utils import filter_repo_objects
 
+    where: dict[str, Any] = {"repo_type": repo.kind, "revision": repo.revision}
     try:
-        tree = get_cached_repo_tree(repo.id, repo_type=repo.kind, revision=repo.revision)
+        names = [file.path for file in get_cached_repo_tree(repo.id, **where)]
     except errors.CachedRepoTreeNotFoundError:  # cached by a client that kept no list of files
         return []
-    found = filter_repo_objects(tree, allow_patterns=list(patterns), key=lambda file: file.path)
-    return [file for file in found if not (folder / file.path).exists()]
+    found = filter_repo_objects(names, allow_patterns=list(patterns))
+    missing = {name for name in found if not (folder / name).exists()}
+    # The list in the cache does not say by which digest a large file is named.
+    tree = HfApi().list_repo_tree(repo.id, recursive=True, **where) if missing else ()
+    return [file for file in tree if file.path in missing and isinstance(file, RepoFile)]

@@ -50,7 +50,7 @@ def _install() -> None:
     class Silent(errors.OfflineModeIsEnabled):
         """The hub was given up: as if offline, the client looks into its cache, and stops there."""
 
-    class Client(http().Client):  # type: ignore[misc, name-defined]
+    class Client(http().Client):  # type: ignore[misc]
         """The hub's client, which by itself would wait for ever."""
 
         silent_until = 0.0
@@ -58,10 +58,10 @@ def _install() -> None:
         def send(self, request: Any, **keys: Any) -> Any:
             """Send a request and wait for its answer, but not longer than the limit."""
             streamed = keys.get("stream", False)  # a download, which tries again by itself
-            if not streamed and time.monotonic() < self.silent_until:
-                raise Silent(f"{request.url.host} was silent a moment ago")
-            request.extensions["timeout"] = dict.fromkeys(_WAITS, limit())
             host = request.url.host
+            if not streamed and time.monotonic() < self.silent_until:
+                raise Silent(_gave_up(host))
+            request.extensions["timeout"] = dict.fromkeys(_WAITS, limit())
             with watch.waiting(f"no answer from {host} for {_seconds(TOLD_AFTER_S)}; {_until()}"):
                 try:
                     response = super().send(request, **keys)
@@ -69,9 +69,8 @@ def _install() -> None:
                     if streamed:
                         raise
                     self.silent_until = time.monotonic() + REMEMBERED_S
-                    silent = Silent(f"{host} did not answer for {_seconds(limit())}")
-                    watch.trouble = str(silent)
-                    raise silent from error
+                    watch.trouble = _gave_up(host)
+                    raise Silent(_gave_up(host)) from error
                 except http().HTTPError as error:
                     watch.trouble = reason_of(error)
                     raise
@@ -88,6 +87,10 @@ def _install() -> None:
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:g} s"
+
+
+def _gave_up(host: str) -> str:
+    return f"{host} did not answer for {_seconds(limit())}"
 
 
 def _until() -> str:
