@@ -53,8 +53,8 @@ class HubServer:
         self.ailment = ""
         """How the hub fails: a status such as `500`, `html` (a captive portal), `shape` (JSON of
         another kind), `loop` (of redirects), `silent` (it never answers); or only the files that it
-        sends: `busy` (503), `cut` (broken off), `stall` (half, then nothing), `reset` (half, then the connection
-        is reset), `other` (another content), `slow` (byte after byte)."""
+        sends: `busy` (503), `cut` (broken off), `stall` (half, then nothing), `reset` (half, then
+        the connection is reset), `other` (another content), `slow` (byte after byte)."""
         self.times: int | None = None
         """How often it fails so before it is well; None: always."""
         self.knows_ranges = True

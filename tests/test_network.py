@@ -363,6 +363,6 @@ def test_data_sets_and_models_are_told_in_the_same_words(hub: HubServer) -> None
         list_files("owner/name")
     with pytest.raises(YofoError) as model:
         model_path("owner/name")
-    assert data.value.message == model.value.message.replace("model", "data set", 1)
+    assert data.value.message == model.value.message.removeprefix("model ")
     assert data.value.hint == model.value.hint
     assert os.environ.get("HF_TOKEN") is None

@@ -76,6 +76,8 @@ def _install() -> None:
                     raise
             failed = response.status_code in (401, 403, 429) or response.status_code >= 500
             watch.trouble = f"{host} answered HTTP {response.status_code}" if failed else None
+            if watch.trouble:  # the client may wait, and try again
+                progress.tell(watch.trouble)
             if response.status_code == 429:  # the client might sleep for an hour
                 hf_raise_for_status(response)
             return response

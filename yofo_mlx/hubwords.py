@@ -27,7 +27,7 @@ class Repo:
     revision: str | None = None
 
     def __str__(self) -> str:
-        return f"{'model' if self.kind == 'model' else 'data set'} {shorten(self.id, 200)}"
+        return f"{'model ' if self.kind == 'model' else ''}{shorten(self.id, 200)}"
 
     @property
     def page(self) -> str:
@@ -52,9 +52,9 @@ def explain(error: Exception, repo: Repo) -> YofoError | None:
     away = YofoError if repo.kind == "model" else DataError
     if told := _disk(cause):
         what, hint = told
-        return away(f"{repo} cannot be downloaded: {what}", hint)
+        return away(f"{repo}: cannot be downloaded, {what}", hint)
     if is_out_of_reach(error) or isinstance(cause, ValueError):
-        return away(f"{repo} is not on this machine, and {reason_of(cause)}", what_to_do(cause))
+        return away(f"{repo}: not on this machine, and {reason_of(cause)}", what_to_do(cause))
     return None
 
 
