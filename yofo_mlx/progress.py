@@ -116,7 +116,7 @@ class _OneLine:
 
     def tell(self, what: str, done: int, total: int) -> None:
         self._shown = True
-        _write(shorten(_words(what, done, total), _WIDTH))
+        _write(shorten(words(what, done, total), _WIDTH))
 
     def end(self) -> None:
         if self._shown:
@@ -131,10 +131,11 @@ def _write(line: str) -> None:
 
 
 def _say(what: str, done: int, total: int) -> None:
-    say(shorten(_words(what, done, total), 300))
+    say(shorten(words(what, done, total), 300))
 
 
-def _words(what: str, done: int, total: int) -> str:
+def words(what: str, done: int, total: int) -> str:
+    """Return what is told as a line."""
     if isinstance(total, Bytes):
         return f"{size(done)} of {size(total)}, {what}"
     if not (done or total):
