@@ -16,10 +16,14 @@ from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from huggingface_hub import constants
 
 from yofo_mlx import child, download, hubclient, progress
+from yofo_mlx.commands.train import _tell_reading
 from yofo_mlx.errors import DataError, YofoError
+from yofo_mlx.events import EventWriter, last_event
 from yofo_mlx.hub import snapshot
 from yofo_mlx.hubwords import Repo
-from yofo_mlx.models import model_path
+from yofo_mlx.models import load_base, model_path
+from yofo_mlx.prompting.client import SessionClient
+from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.tasks.hub import list_files
 
 TINY = model_path("tiny")
@@ -121,9 +125,7 @@ def test_a_cached_revision_named_by_its_commit_asks_nobody(hub: HubServer, repo:
     assert not hub.log
 
 
-def test_an_embedded_tokenizer_asks_nobody_once_the_model_is_cached(hub: HubServer) -> None:
-    from yofo_mlx.models import load_base
-
+def test_a_cached_model_named_by_its_commit_is_loaded_without_asking(hub: HubServer) -> None:
     hub.add("model", "owner/tiny", files_of(TINY))
     base = load_base("owner/tiny")
     hub.log.clear()
@@ -355,6 +357,53 @@ def test_a_silent_hub_ends_a_verb_in_two_lines(
     assert done.returncode == 1 and done.stdout == ""
     assert "127.0.0.1 did not answer for 1 s" in done.stderr
     assert len(asked(hub)) <= 1
+
+
+def test_a_limit_that_is_no_number_is_told(yofo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "ten")
+    code, _, told = yofo("runs")
+    assert code == 2 and "HF_HUB_DOWNLOAD_TIMEOUT is 'ten'" in told
+
+
+def test_a_download_is_progress_in_the_events_of_a_run(tmp_path: Path) -> None:
+    writer = EventWriter(tmp_path / "events.jsonl")
+    _tell_reading(writer, "3.0 MB/s, 1s left: model a/b", progress.Bytes(6e6), progress.Bytes(9e6))
+    writer.close()
+    event = last_event(tmp_path / "events.jsonl")
+    assert event is not None
+    assert (event["done"], event["total"], event["phase"][:12]) == (6, 9, "MB, 3.0 MB/s")
+
+
+def test_a_session_tells_its_download_and_can_be_stopped_meanwhile(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("model", "owner/slow", files_of(TINY))
+    hub.ailment = "slow"
+    for name, value in hub.environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    notes = []
+
+    def note(method: str, params: dict[str, Any]) -> None:
+        notes.append((method, params["words"]))
+        client.cancel()
+
+    with SessionClient() as client, pytest.raises(Cancelled):
+        client.call("load", {"model": "owner/slow"}, note)
+    assert notes[0][0] == "stage" and "left: model owner/slow" in notes[0][1]
+
+
+def test_what_is_told_without_a_count_is_handed_on_at_once_and_once() -> None:
+    said: list[str] = []
+    seldom = progress.Seldom(lambda what, done, total: said.append(what))
+    for _ in range(3):
+        seldom.tell("no answer", 0, 0)
+        seldom.tell("reading", 3, 0)
+    assert said == ["no answer"]
+
+
+def test_bytes_are_told_as_such() -> None:
+    told = progress.words("at 2.0 MB/s", progress.Bytes(1_200_000), progress.Bytes(5_000_000_000))
+    assert told == "1.2 MB of 5.0 GB, at 2.0 MB/s"
 
 
 def test_data_sets_and_models_are_told_in_the_same_words(hub: HubServer) -> None:

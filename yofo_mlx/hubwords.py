@@ -42,6 +42,15 @@ def http() -> Any:
     return sys.modules[errors.HfHubHTTPError.__bases__[0].__module__.partition(".")[0]]
 
 
+def check_environment() -> None:
+    """Refuse the variables that the hub's client would end with a traceback at."""
+    for name in ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
+        value = os.environ.get(name, "")
+        if value and not (value.isdecimal() and int(value)):
+            wrong = f"{name} is {shorten(value, 40)!r}, which is no number of seconds"
+            raise RecipeError(wrong, f"set it to a whole number, or: unset {name}")
+
+
 def explain(error: Exception, repo: Repo) -> YofoError | None:
     """Return an error of the hub's client in words, None where it is no such thing."""
     cause = _cause(error)
@@ -174,9 +183,9 @@ def _refusal(error: Exception, repo: Repo) -> Told | None:
         token = "correct or unset HF_TOKEN" if os.environ.get("HF_TOKEN") else "hf auth login"
         return "the hub does not accept your token (HTTP 401)", f"{token}; see hf auth whoami"
     if isinstance(error, errors.RepositoryNotFoundError) or _status(error) in (401, 404):
-        login = "that your token may read it (hf auth whoami)" if own else "or: hf auth login"
-        hint = f"check the spelling; if it is private, {login}"
-        return "not on the hub, or private", f"{hint}; no folder of this name is here either"
+        login = "see that your token may read it: hf auth whoami" if own else "hf auth login"
+        hint = f"no folder of this name is here either; check the spelling; if private: {login}"
+        return "not on the hub, or private", hint
     if _status(error) == 403:
         hint = "check the rights of your token (hf auth whoami), or ask whoever keeps the proxy"
         return f"the hub forbids it (HTTP 403{_message(error)})", hint
@@ -185,10 +194,13 @@ def _refusal(error: Exception, repo: Repo) -> Told | None:
 
 def _disk(error: Exception) -> Told | None:
     """Return what to say if a disk of this machine is at fault; else None."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants, errors
 
     code = getattr(error, "errno", None)
     cache = shorten(str(constants.HF_HUB_CACHE), 200)
+    if isinstance(error, errors.CachedRepoTreeNotFoundError):
+        hint = "check that it can be written, and that HF_HUB_OFFLINE is not set"
+        return f"{cache} holds no list of its files", hint
     if code in FULL:
         return f"the disk of {cache} is full", "make room, or set HF_HOME to a folder elsewhere"
     if code in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from yofo_mlx.spm import check_tokenizer
 from yofo_mlx.text import reason, shorten
 
 _POINTER = b"version https://git-lfs"
+_TOKENIZERS = ("tokenizer*", "vocab*", "*.tiktoken", "*.model")  # what one may be kept in
 T = TypeVar("T")
 
 
@@ -65,6 +67,11 @@ def load_tokenizer(path: Path, config: dict[str, Any], *, trust_remote_code: boo
     """Load the tokenizer of a model directory and compare it with its `tokenizer.model`."""
     from mlx_lm.utils import load_tokenizer as mlx_lm_load
 
+    if not any(file for pattern in _TOKENIZERS for file in path.glob(pattern)):
+        raise RecipeError(
+            f"model {str(path)!r} has no tokenizer",
+            "copy the tokenizer.json and tokenizer_config.json of the model into it",
+        )
     options = {"trust_remote_code": True} if trust_remote_code else None
     tokenizer = _asking(
         path, lambda: mlx_lm_load(path, options, eos_token_ids=config.get("eos_token_id"))
@@ -125,7 +132,7 @@ def _asking(path: Path, load: Callable[[], T], name: str = "") -> T:
         _refuse_pointers(path, name, error)
         strict = isinstance(error, StrictDataclassError)  # says what it means in its cause
         words = reason(error.__cause__ if strict and error.__cause__ else error)
-        remedy = f"correct it in {path / 'config.json'}" if strict else _remedy(str(error))
+        remedy = f"correct it in {path / 'config.json'}" if strict else _remedy(str(error), path)
         raise RecipeError(f"model {name!r} cannot be loaded: {words}", remedy) from error
 
 
@@ -147,9 +154,16 @@ def _is_pointer(file: Path) -> bool:
         return stream.read(len(_POINTER)) == _POINTER
 
 
-def _remedy(words: str) -> str:
+def _remedy(words: str, path: Path) -> str:
     if "trust_remote_code" in words or "custom module" in words:
         return "it brings code of its own: read that, then set trust_remote_code = true"
     if "not supported" in words:
         return "mlx-lm must support its architecture; it may do so in a newer version"
-    return "its files are damaged or do not belong together: download the model again"
+    return f"its files are damaged or do not belong together: {replace_files(path)}"
+
+
+def replace_files(path: Path) -> str:
+    """Return how to get the files of a model anew."""
+    if path.parent.name == "snapshots":  # a cached file is not downloaded again
+        return f"rm -r {shlex.quote(str(path.parent.parent))} lets the next command download them"
+    return "copy them again from where the model is from"
