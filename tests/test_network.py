@@ -345,7 +345,7 @@ def test_two_at_once_download_a_file_once(hub: HubServer, tmp_path: Path) -> Non
     assert len(asked(hub, "GET /datasets/owner/name/resolve")) == 1
 
 
-@pytest.mark.parametrize("verb", [("plan",), ("show",), ("train",)])
+@pytest.mark.parametrize("verb", [("plan",), ("train",)])
 def test_a_silent_hub_ends_a_verb_in_two_lines(
     hub: HubServer, tmp_path: Path, verb: tuple[str, ...]
 ) -> None:
