@@ -4,6 +4,7 @@ Of a hub that is out of reach, or that fails, the copy in the cache is used, and
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,13 @@ def _look(repo: Repo, patterns: Sequence[str]) -> Path:
     except (LookupError, TypeError, AttributeError, AssertionError) as error:
         raise ValueError("an answer of another shape") from error
     if watch.trouble is not None:
-        say(f"{watch.trouble}: taking the copy of {repo} that is here")
+        _say_once(f"{watch.trouble}: taking the copy of {repo} that is here")
     return folder
+
+
+@cache
+def _say_once(words: str) -> None:
+    say(words)
 
 
 def _ask(repo: Repo, patterns: Sequence[str]) -> Path:

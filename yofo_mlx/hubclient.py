@@ -78,7 +78,7 @@ def _install() -> None:
             watch.trouble = f"{host} answered HTTP {response.status_code}" if failed else None
             if watch.trouble:  # the client may wait, and try again
                 progress.tell(watch.trouble)
-            if response.status_code == 429:  # the client might sleep for an hour
+            if response.status_code == 429 and not streamed:  # the client might sleep for an hour
                 hf_raise_for_status(response)
             return response
 
@@ -109,20 +109,23 @@ class _Watch:
         self.trouble: str | None = None
         """What was last wrong with the hub."""
         self._waits: dict[int, tuple[float, str]] = {}  # by thread: since when, for what
-        self._depth = 0
+        self._lock, self._watched, self._stopped = threading.Lock(), 0, threading.Event()
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Watch while the block runs."""
-        self._depth += 1
-        stopped = threading.Event()
-        if self._depth == 1:
-            threading.Thread(target=self._run, args=(stopped,), daemon=True).start()
+        with self._lock:
+            self._watched += 1
+            if self._watched == 1:
+                self._stopped = threading.Event()
+                threading.Thread(target=self._run, args=(self._stopped,), daemon=True).start()
         try:
             yield
         finally:
-            self._depth -= 1
-            stopped.set()
+            with self._lock:
+                self._watched -= 1
+                if not self._watched:
+                    self._stopped.set()
             progress.end()
 
     @contextmanager

@@ -115,7 +115,7 @@ def _of_connection(error: Exception) -> str:
 
     host = _host(error)
     if isinstance(error, errors.OfflineModeIsEnabled):  # of ours, or the client's
-        return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else str(error)
+        return f"{_offline()} is set" if constants.HF_HUB_OFFLINE else str(error)
     if isinstance(error, http().ProxyError):
         return f"the proxy refuses to connect to {host} ({reason(error)})"
     if isinstance(error, http().TimeoutException):
@@ -148,7 +148,7 @@ def what_to_do(error: Exception) -> str:
     if status is not None and status >= 500:
         return "nothing is wrong on this side: try again later"
     if constants.HF_HUB_OFFLINE:
-        return "unset HF_HUB_OFFLINE to download it"
+        return f"unset {_offline()} to download it"
     if isinstance(error, http().ProxyError):
         return "check HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT), or ask whoever keeps the proxy"
     if isinstance(error, http().TimeoutException | errors.OfflineModeIsEnabled):
@@ -239,6 +239,11 @@ def _has_token(error: Exception) -> bool:
 def _host(error: Exception) -> str:
     request = getattr(error, "_request", None)
     return str(request.url.host) if request is not None else _endpoint().partition("://")[2]
+
+
+def _offline() -> str:
+    """Return the variable that forbids to ask the hub."""
+    return next(filter(os.environ.get, ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")), "offline mode")
 
 
 def _endpoint() -> str:
