@@ -16,7 +16,7 @@ from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from huggingface_hub import constants
 
 from yofo_mlx import child, download, hubclient, progress
-from yofo_mlx.commands.train import _tell_reading
+from yofo_mlx.commands.train import StopRequest, _LeaveReading, _tell_reading
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.events import EventWriter, last_event
 from yofo_mlx.hub import snapshot
@@ -24,6 +24,7 @@ from yofo_mlx.hubwords import Repo
 from yofo_mlx.models import load_base, model_path
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.protocol import Cancelled
+from yofo_mlx.runs import Run
 from yofo_mlx.tasks.hub import list_files
 
 TINY = model_path("tiny")
@@ -57,6 +58,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.4)
     monkeypatch.setattr(hubclient, "TOLD_AFTER_S", 0.1)
     monkeypatch.setattr(download, "WAITS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(download, "MEASURED_S", 0.0)
     monkeypatch.setattr(progress, "EVERY_S", 0.0)
 
 
@@ -389,7 +391,7 @@ def test_a_session_tells_its_download_and_can_be_stopped_meanwhile(
 
     with SessionClient() as client, pytest.raises(Cancelled):
         client.call("load", {"model": "owner/slow"}, note)
-    assert notes[0][0] == "stage" and "left: model owner/slow" in notes[0][1]
+    assert notes[0][0] == "stage" and notes[0][1].endswith("MB, model owner/slow")
 
 
 def test_what_is_told_without_a_count_is_handed_on_at_once_and_once() -> None:
@@ -415,3 +417,14 @@ def test_data_sets_and_models_are_told_in_the_same_words(hub: HubServer) -> None
     assert data.value.message == model.value.message.removeprefix("model ")
     assert data.value.hint == model.value.hint
     assert os.environ.get("HF_TOKEN") is None
+
+
+def test_a_run_that_is_asked_to_stop_leaves_its_download(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    stop = StopRequest()
+    stop.of(run)
+    listener = _LeaveReading(stop)
+    listener.tell("model a/b", 1, 2)
+    run.stop_path.touch()
+    with pytest.raises(KeyboardInterrupt):
+        listener.tell("model a/b", 1, 2)

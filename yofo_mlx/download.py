@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PARTIAL = ".incomplete"
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 8.0)  # before the next try, while no new byte comes
+MEASURED_S = 2.0  # before there is a rate worth telling
 LONGEST_WAIT_S = 60.0  # that a hub may ask for
 
 
@@ -99,9 +100,10 @@ class _Count:
             progress.tell(self._words(now), progress.Bytes(self.done), progress.Bytes(self.total))
 
     def _words(self, now: float) -> str:
-        rate = (self.done - self._kept) / max(now - self._began, 1e-9)
-        if rate <= 0:
-            return f"{self._repo}"
+        passed = now - self._began
+        rate = (self.done - self._kept) / max(passed, 1e-9)
+        if rate <= 0 or passed < MEASURED_S:
+            return str(self._repo)
         left = duration((self.total - self.done) / rate)
         return f"{size(rate)}/s, {left} left: {self._repo}"
 
