@@ -5,6 +5,7 @@ Files go into the client's cache under the names that it gives them; it makes th
 
 import fcntl
 import hashlib
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ PARTIAL = ".incomplete"
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 8.0)  # before the next try, while no new byte comes
 MEASURED_S = 2.0  # before there is a rate worth telling
 LONGEST_WAIT_S = 60.0  # that a hub may ask for
+_DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def files(repo: Repo, folder: Path, wanted: Sequence["RepoFile"]) -> None:
@@ -53,7 +55,11 @@ def files(repo: Repo, folder: Path, wanted: Sequence["RepoFile"]) -> None:
 
 
 def _name(file: "RepoFile") -> str:
-    return file.blob_id if file.lfs is None else file.lfs.sha256
+    """Return the digest by which the hub names a file's content, and the cache the file."""
+    name = file.blob_id if file.lfs is None else file.lfs.sha256
+    if not _DIGEST.fullmatch(name):  # it becomes a path
+        raise ValueError("a digest of another form")
+    return name
 
 
 def _size(file: "RepoFile") -> int:
@@ -196,7 +202,7 @@ def _alive(chunks: Iterator[bytes], alive: Callable[[], None]) -> Iterator[bytes
 
 
 def _digest(path: Path, file: "RepoFile") -> str:
-    """Return the digest by which the hub names a file's content."""
+    """Return the digest of what came, made as the hub makes its own."""
     hashed: Any = hashlib.sha256()
     if file.lfs is None:  # git's name for a blob
         hashed = hashlib.sha1(b"blob %d\0" % _size(file), usedforsecurity=False)
