@@ -8,6 +8,7 @@ import typer
 from yofo_mlx import __version__, blas, progress, shell
 from yofo_mlx.cli import data, evaluating, prompting, recipes, runs, training
 from yofo_mlx.errors import YofoError
+from yofo_mlx.hubwords import check_environment
 
 app = typer.Typer(
     name="yofo",
@@ -62,6 +63,7 @@ def start(
     if version:
         print(__version__)
         raise typer.Exit
+    check_environment()
     if context.invoked_subcommand is None:
         _open_app()
     else:

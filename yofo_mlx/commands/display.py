@@ -9,7 +9,7 @@ from yofo_mlx.death import Death
 from yofo_mlx.events import Event, figure
 from yofo_mlx.files import FULL
 from yofo_mlx.talk import can_draw, say
-from yofo_mlx.text import printable, size
+from yofo_mlx.text import duration, printable, size
 
 STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible"
 QUIET_S = 60.0  # without a line, before any sign of life is worth one
@@ -142,7 +142,8 @@ def _share(event: Event) -> float:
 
 def _phase(event: Event) -> str:
     of = f"/{event['total']}" if event["total"] else ""
-    return f"{event['phase']} {event['done']}{of}"
+    count = f" {event['done']}{of}" if event["done"] or of else ""
+    return f"{event['phase']}{count}"
 
 
 def numbers(event: Event) -> str:
@@ -171,14 +172,6 @@ def complain(run_id: str, status: str, death: Death) -> None:
         say("  last words of the console:")
         for line in death.last_words:
             say(f"    {line}")
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as 1h02m, 3m04s or 5s."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
 
 
 def shots_line(rows: list[dict[str, Any]]) -> str:
