@@ -272,9 +272,9 @@ def test_a_reading_that_is_stopped_leaves_what_was_read(
 ) -> None:
     client.stops = True
     room = enter("a -> b\nc -> d", "q")
-    assert room.shown == room.examples == [Example("a", "b")]
-    assert len(client.asked("prefill")) == 2
-    assert "reading is stopped, after 1 of 2\n  give them again" in capsys.readouterr().err
+    assert [params.get("shots") for params in client.asked("prefill")] == [None, 1]
+    assert len(room.examples) == 2
+    assert "reading is stopped, after 1 of 2\n  `/shots N` reads on" in capsys.readouterr().err
 
 
 def test_how_many_are_shown_can_be_asked_for_and_only_those_are_listed_and_dropped(
@@ -289,6 +289,16 @@ def test_how_many_are_shown_can_be_asked_for_and_only_those_are_listed_and_dropp
     assert "chose 2\n  `/shots N` or `/shots all` shows more" in shown
     assert "   2 c -> d\n" in shown and "e -> f" not in shown
     assert "there are 2 demonstrations" in shown
+
+
+def test_what_is_pasted_comes_on_top_of_a_number_that_was_asked_for(
+    enter: Callable[..., Room], client: FakeClient, tmp_path: Path
+) -> None:
+    (tmp_path / "d.txt").write_text("\n".join(f"{n} -> x" for n in range(9)))
+    pasted = "a -> b\nc -> d\ne -> f\ng -> h"
+    enter("/shots 2", "/add x -> y", pasted, f"/demos {tmp_path}/d.txt", "/shots 0", "/add z -> z")
+    asked = [params["shots"] for params in client.asked("prefill")]
+    assert asked == [2, 3, 6, 6, 0, 1]
 
 
 def test_how_long_the_reading_takes_is_told_once_and_only_if_it_takes_long(

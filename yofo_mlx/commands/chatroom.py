@@ -92,6 +92,12 @@ class Room:
         self.wanted = wanted
         self.show(self.examples)
 
+    def take_paste(self, parsed: Parsed) -> None:
+        """Add pasted demonstrations, on top of a number that was asked for; at most doubling it."""
+        if isinstance(self.wanted, int):
+            self.wanted += min(len(parsed.examples), max(1, self.wanted))
+        self.take(parsed)
+
     def take(self, parsed: Parsed) -> None:
         """Add parsed demonstrations and say what was not understood."""
         for problem in parsed.problems[:_SHOWN_PROBLEMS]:
@@ -169,14 +175,17 @@ class Room:
             self._settle(watcher.chosen)
             raise
 
-    def _prefill(self, watcher: OnNote) -> None:
+    def _prefill(self, watcher: Watcher) -> None:
         params: Params = {
             "demonstrations": [asdict(example) for example in self.examples],
             "instruction": self.instruction,
         }
         choice = {"shots": self.wanted, "seed": self.seed}
         params |= {name: value for name, value in choice.items() if value is not None}
-        result = self._call("prefill", params, watcher)
+        try:
+            result = self._call("prefill", params, watcher)
+        finally:
+            watcher.finish()
         self.shown = [self.examples[place] for place in result["chosen"]]
         self._is_read = True
         self._report(result)
@@ -186,9 +195,9 @@ class Room:
         read = self._call("stats")["shots_read"]
         if not chosen or read is None:
             raise Cancelled("reading is stopped", "the next query reads on")
-        self.examples = [self.examples[place] for place in chosen["chosen"][:read]]
-        self._prefill(lambda *_: None)
-        hint = "give them again for the rest"
+        self.wanted = read
+        self._prefill(Watcher(self.more))
+        hint = f"`{self.more} N` reads on"
         raise Cancelled(f"reading is stopped, after {read:,} of {chosen['shots']:,}", hint)
 
     def _reopen(self) -> None:
