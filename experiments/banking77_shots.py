@@ -93,3 +93,7 @@ def _answers(prefix: Prefix, asked: Sequence[Example], key: str, file: Path) -> 
         write_text(file, json.dumps(known, indent=1))
         print(f"{number}: {found.text!r}, right is {query.output!r}", file=sys.stderr)
     return answers
+
+
+if __name__ == "__main__":
+    main()

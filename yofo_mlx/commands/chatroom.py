@@ -138,10 +138,13 @@ class Room:
     def answer(self, query: str, on_text: Callable[[str], None]) -> Result:
         """Answer a query; the text comes in pieces on the way."""
         check_query(query)
+        watcher = Watcher(self.more)
 
         def note(method: str, params: Params) -> None:
             if method == "token":
                 on_text(params["text"])
+            else:
+                watcher(method, params)
 
         self._get_ready()
         limit = {"max_tokens": self.max_tokens} if self.max_tokens else {}
@@ -151,7 +154,8 @@ class Room:
         """Return labels with their log-probabilities, best first."""
         check_query(query)
         self._get_ready()
-        return list(self._call("score", {"input": query, "labels": list(labels)})["scores"])
+        params = {"input": query, "labels": list(labels)}
+        return list(self._call("score", params, Watcher(self.more))["scores"])
 
     def save(self, path: Path) -> Path:
         """Write the demonstrations with their K and V to a prompt cache file."""
