@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from yofo_mlx.commands import chat as command
 from yofo_mlx.commands.chatroom import Model, Room, interrupt_cancels
 from yofo_mlx.commands.conversation import Conversation, Leave
 from yofo_mlx.errors import DataError, ExitCode, FitError, RecipeError, RunError
+from yofo_mlx.models import model_path
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.protocol import Cancelled, Params
 from yofo_mlx.tasks.task import Example
@@ -512,8 +514,9 @@ def test_mistakes_are_told_before_a_model_is_loaded(
 class Terminal:
     """`yofo chat` on a terminal of its own."""
 
-    def __init__(self, home: Path) -> None:
-        script = "from yofo_mlx.commands.chat import chat; chat(model='tiny')"
+    def __init__(self, home: Path, **options: Any) -> None:
+        options = {"model": "tiny", **options}
+        script = f"from yofo_mlx.commands.chat import chat; chat(**{options!r})"
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-c", script],
@@ -565,6 +568,26 @@ def test_on_a_terminal_a_paste_is_not_cut_and_ctrl_c_stops_the_answer(tmp_path: 
     terminal.wait_for("[5 shots] > ")
     terminal.interrupt("leaves")
     terminal.wait_for("[5 shots] > ")  # what is typed before the prompt stands may be dropped
+    terminal.type("\x04")
+    assert terminal.process.wait(60) == 0
+    os.close(terminal.master)
+
+
+def test_ctrl_c_while_a_long_file_is_read_leads_to_the_prompt_with_what_is_read(
+    tmp_path: Path,
+) -> None:
+    model = tmp_path / "tiny"
+    shutil.copytree(model_path("tiny"), model)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 100_000}))
+    rows = "\n".join(f"horse cow {n} -> {('Anna', 'Tom')[n % 2]}" for n in range(1500))
+    (tmp_path / "d.txt").write_text(rows)
+    options = {"demos": [str(tmp_path / "d.txt")], "shots": "all"}
+    terminal = Terminal(tmp_path, **options | {"model": str(model)})
+    terminal.wait_for(" tokens (1,500 shots), about ")
+    terminal.type("\x03")
+    assert " of 1,500: `--shots N` reads on" in terminal.wait_for("reads on")
+    terminal.wait_for(" of 1500 shots] > ")
     terminal.type("\x04")
     assert terminal.process.wait(60) == 0
     os.close(terminal.master)
