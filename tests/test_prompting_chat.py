@@ -507,6 +507,8 @@ def test_mistakes_are_told_before_a_model_is_loaded(
         run_chat(monkeypatch, b"a\xff -> b\n", demos=["-"], queries=["x"])
     with pytest.raises(DataError, match="standard input holds no demonstrations"):
         run_chat(monkeypatch, b"", demos=["-"], queries=["x"])
+    with pytest.raises(RecipeError, match="as it stands"):
+        run_chat(monkeypatch, demos=["x.safetensors"], shots=5, queries=["x"])
     with pytest.raises(RecipeError, match="stands alone"):
         run_chat(monkeypatch, demos=["x.safetensors", str(tmp_path / "d.txt")], queries=["x"])
 
