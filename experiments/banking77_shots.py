@@ -3,8 +3,9 @@
     python experiments/banking77_shots.py ../shared/data/banking77 --model out/smollm2
 
 The folder holds train.csv, sorted by label, and test.csv. Answers are written freely, as in
-`yofo chat`, and have to be the label exactly. Each one is kept in a file (out/banking77_shots.json
-unless told) as soon as it is there: stopped, the script goes on where it was.
+`yofo chat`, or with --rank the likeliest label, as in `yofo chat --label`; they have to be the
+label exactly. Each one is kept in a file (out/banking77_shots.json unless told) as soon as it is
+there: stopped, the script goes on where it was.
 """
 
 import argparse
@@ -20,13 +21,13 @@ blas.preload()
 from yofo_mlx.environment import describe
 from yofo_mlx.episodes import tokenize
 from yofo_mlx.files import write_text
-from yofo_mlx.models import load_base
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
+from yofo_mlx.prompting.loading import find_source, load
 from yofo_mlx.prompting.prefix import Prefix
+from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.selection import Room, choose
-from yofo_mlx.recipe import Template
 from yofo_mlx.tasks.task import Example
 
 LONGEST_ANSWER = 32  # tokens: more than any label has
@@ -37,6 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", default="out/smollm2")
+    parser.add_argument("--adapter", help="a folder; without one, the base model answers")
+    parser.add_argument("--rank", action="store_true", help="compare all labels, which is slow")
     parser.add_argument("--shots", type=int, default=100)
     parser.add_argument("--queries", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
@@ -46,8 +49,9 @@ def main() -> None:
         demonstrations.read(str(options.data / f"{split}.csv")).examples
         for split in ("train", "test")
     )
-    base = load_base(options.model)
-    prefix = Prefix(Context(base.model), base.tokenizer, Template(), base.context)
+    source = find_source(None, options.model, options.adapter)
+    base = load(source, use_adapter=True).base
+    prefix = Prefix(Context(base.model), base.tokenizer, source.template, base.context)
 
     def drawn(examples: Sequence[Example], count: int) -> Sequence[Example]:
         return choose(
@@ -59,26 +63,25 @@ def main() -> None:
         ).examples
 
     asked = drawn(test, options.queries)
+    labels = sorted({row.output for row in rows}) if options.rank else []
     shown = {"the first of the file": rows[: options.shots], "chosen": drawn(rows, options.shots)}
     print("| demonstrations | labels among them | tokens | right |\n|---|--:|--:|--:|")
     for name, examples in shown.items():
         prefix.choose(examples, "")
-        answers = _answers(
-            prefix,
-            asked,
-            f"{name}: {options.shots} shots, seed {options.seed}, {options.model}",
-            options.json,
-        )
+        how = (options.shots, options.seed, options.model, options.adapter, options.rank)
+        answers = _answers(prefix, asked, labels, f"{name}, {how}", options.json)
         right = sum(answers[query.input] == query.output for query in asked)
-        labels = len({example.output for example in prefix.demonstrations})
+        met = len({example.output for example in prefix.demonstrations})
         print(
-            f"| {len(prefix.demonstrations)}, {name} | {labels} | {len(prefix.tokens):,}"
+            f"| {len(prefix.demonstrations)}, {name} | {met} | {len(prefix.tokens):,}"
             f" | {right} of {len(asked)} |"
         )
     print(describe()["versions"], describe()["device"])
 
 
-def _answers(prefix: Prefix, asked: Sequence[Example], key: str, file: Path) -> dict[str, str]:
+def _answers(
+    prefix: Prefix, asked: Sequence[Example], labels: Sequence[str], key: str, file: Path
+) -> dict[str, str]:
     """Return the answer to each query; those that are in the file are not asked again."""
     known: Answers = json.loads(file.read_text()) if file.exists() else {}
     answers = known.setdefault(key, {})
@@ -87,11 +90,15 @@ def _answers(prefix: Prefix, asked: Sequence[Example], key: str, file: Path) -> 
             continue
         prefix.fill(lambda done: print(f"read: {done} tokens", file=sys.stderr))
         question = prefix.question(query.input)
-        found = generate(prefix.context, prefix.segmenter, question, max_tokens=LONGEST_ANSWER)
-        answers[query.input] = found.text
+        if labels:
+            answer = score(prefix.context, prefix.segmenter, question, labels)[0].label
+        else:
+            limit = LONGEST_ANSWER
+            answer = generate(prefix.context, prefix.segmenter, question, max_tokens=limit).text
+        answers[query.input] = answer
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, json.dumps(known, indent=1))
-        print(f"{number}: {found.text!r}, right is {query.output!r}", file=sys.stderr)
+        print(f"{number}: {answer!r}, right is {query.output!r}", file=sys.stderr)
     return answers
 
 
