@@ -16,10 +16,8 @@ from typing import Any, BinaryIO
 from yofo_mlx import blas
 from yofo_mlx.errors import FitError, YofoError
 from yofo_mlx.prompting import parameters, protocol
-from yofo_mlx.prompting.protocol import Cancelled, ProtocolError, Request
+from yofo_mlx.prompting.protocol import LONGEST_LINE, Cancelled, ProtocolError, Request
 from yofo_mlx.prompting.stages import told_to
-
-LONGEST_LINE = 64 * 1024 * 1024  # bytes: far more than any context holds
 
 
 class Job:
