@@ -30,6 +30,7 @@ from yofo_mlx.evaluation_plan import (
     shortening,
 )
 from yofo_mlx.events import Event, EventWriter
+from yofo_mlx.extension import as_event, was_end
 from yofo_mlx.files import disk_error
 from yofo_mlx.models import Base
 from yofo_mlx.peak import peak, reset_peak
@@ -150,6 +151,7 @@ def _prepare(trainer: Trainer, warnings: Sequence[tuple[str, str]]) -> None:
         _tell_checkpoint(trainer)
     if state is not None and not began:
         notes.append((f"the events before step {state.step} are lost", ""))
+    _extend(trainer)
     for message, hint in notes:
         trainer.emit("warning", message=message, hint=hint)
     _plan(trainer)
@@ -171,6 +173,16 @@ def _begin(trainer: Trainer) -> None:
     beyond = beyond_context(recipe.episodes.max_tokens, trainer.base.context)
     for message, hint in [*workload.warnings(recipe), *([beyond] if beyond else [])]:
         trainer.warn(message, hint)
+
+
+def _extend(trainer: Trainer) -> None:
+    """Take in every change of the run's length, and tell each one once."""
+    trainer.extended = trainer.run.info().extended
+    told = sum(event["kind"] == "extended" for event in trainer.run.events())
+    for change in trainer.extended[told:]:
+        share = round(_share(trainer.recipe.train, trainer.state), 6)
+        trainer.emit("extended", **as_event(change), share=share)
+    _renew_patience(trainer)
 
 
 def _plan(trainer: Trainer) -> None:
@@ -241,15 +253,26 @@ def _loop(trainer: Trainer) -> Event:
 
 
 def _is_over(trainer: Trainer) -> bool:
-    settings, state = trainer.recipe.train, trainer.state
-    patient = settings.patience is None or state.bad_evals < settings.patience
-    return _share(settings, state) >= 1.0 or not patient
+    return _share(trainer.recipe.train, trainer.state) >= 1.0 or _is_impatient(trainer)
+
+
+def _is_impatient(trainer: Trainer) -> bool:
+    patience = trainer.recipe.train.patience
+    return patience is not None and trainer.state.bad_evals >= patience
+
+
+def _renew_patience(trainer: Trainer) -> None:
+    """Let a run go on that its patience had ended, where it was given another length."""
+    here = any(change.step == trainer.state.step for change in trainer.extended)
+    if here and _is_impatient(trainer):
+        trainer.state.bad_evals = 0
 
 
 def _validation_due(trainer: Trainer) -> bool:
     """Tell whether this step is to be validated and was not yet, also after a resume."""
     settings, state = trainer.recipe.train, trainer.state
     due = _due(settings.eval_every, state.step) or _share(settings, state) >= 1.0
+    due = due or any(was_end(change, state) for change in trainer.extended)
     return due and state.validated_step < state.step
 
 
@@ -311,6 +334,7 @@ def _validate(trainer: Trainer) -> None:
         keep_best(trainer.run, model, trainer.recipe)
     else:
         state.bad_evals += 1
+        _renew_patience(trainer)
     rows = [
         {"metric": one["metric"], "tasks": one["tasks"], "of": one["of"]} | row
         for one in summarize(of_model(scores))

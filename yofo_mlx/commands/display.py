@@ -87,6 +87,8 @@ class PlainDisplay:
             if share < self._next_share:
                 return
             self._next_share = share + 0.05
+        elif event["kind"] in ("extended", "resumed"):
+            self._next_share = 0.0
         if line := describe(event):
             print(line, file=self._stream, flush=True)
 
@@ -208,6 +210,16 @@ def _step(event: Event) -> str:
     return f"step {event['step']:>5}  {100 * event['share']:3.0f}%  {numbers(event)}"
 
 
+def _extended(event: Event) -> str:
+    unit = "steps" if "steps" in event else "tokens"
+    line = f"its length is now {event[unit]} {unit}, it was {event['before']}"
+    before, now = event["lr_before"], event["lr"]
+    if before is None:
+        return line
+    rate = f"goes from {before:.3g} to {now:.3g}" if now != before else f"stays at {now:.3g}"
+    return f"{line}; the learning rate {rate}"
+
+
 def _eval(event: Event) -> str:
     best = "  (best)" if event["best"] else ""
     rows = shots_line(event["by_shots"])
@@ -228,6 +240,7 @@ def _float(value: Any) -> str:
 
 _LINES: dict[str, Callable[[Event], str]] = {
     "started": _started,
+    "extended": _extended,
     "plan": _plan,
     "step": _step,
     "eval": _eval,
