@@ -12,6 +12,7 @@ from yofo_mlx.talk import say
 from yofo_mlx.text import printable, size
 
 STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible"
+LEAVING = "\nleaving this step, and saving what was before it"
 
 
 # What an event of another version, or a damaged one, may raise where it is put into words.
@@ -230,6 +231,12 @@ def _best(event: Event) -> str:
     return f", best at {event['best_step']}" if event["best_step"] else ""
 
 
+def _stopped(event: Event) -> str:
+    if event["reason"] != "asked to stop":
+        return f"stopped: {event['reason']}"
+    return f"stopped after step {event['step']}; a checkpoint is saved"
+
+
 def _warning(event: Event) -> str:
     return f"warning: {event['message']}" + (f"\n  {event['hint']}" if event["hint"] else "")
 
@@ -247,5 +254,5 @@ _LINES: dict[str, Callable[[Event], str]] = {
     "warning": _warning,
     "finished": lambda event: f"finished after {event['step']} steps" + _best(event),
     "resumed": lambda event: f"going on from step {event['step']}",
-    "stopped": lambda event: f"stopped after step {event['step']}; a checkpoint is saved",
+    "stopped": _stopped,
 }

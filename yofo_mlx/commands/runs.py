@@ -1,4 +1,4 @@
-"""`yofo runs` and `yofo stop`."""
+"""`yofo runs`: all runs and how they stand."""
 
 import time
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from typing import Any
 
 from yofo_mlx import evaluations, runs
 from yofo_mlx.death import explain
-from yofo_mlx.errors import ExitCode, RunError
+from yofo_mlx.errors import ExitCode
 from yofo_mlx.events import Event, backwards, figure, first_event
 from yofo_mlx.runs import Run
 from yofo_mlx.talk import say
@@ -34,16 +34,6 @@ def show(*, as_json: bool = False) -> ExitCode:
         print("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip())
     for row in [row for row in rows if row["status"] in TROUBLE][:EXPLAINED]:
         _explain(row)
-    return ExitCode.OK
-
-
-def stop(name: str) -> ExitCode:
-    """Ask a run to finish its step and save."""
-    run = runs.find(name)
-    if run.status() not in ("running", "stopping"):
-        raise RunError(f"run {run.run_id} is not running: {run.status()}", "nothing to stop")
-    run.request_stop()
-    say(f"{run.run_id} will finish its step, save and exit")
     return ExitCode.OK
 
 

@@ -18,7 +18,7 @@ from yofo_mlx.commands.background import (
     is_smaller,
     smaller_machine,
 )
-from yofo_mlx.commands.display import STOPPING, shown_on
+from yofo_mlx.commands.display import LEAVING, STOPPING, shown_on
 from yofo_mlx.console import recorded
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import Event, EventWriter
@@ -107,7 +107,8 @@ def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -
         with stop.at_once(), listening(Seldom(partial(_tell_reading, writer))):
             return _load(recipe, force=force or fitted, info=info)
     except KeyboardInterrupt:
-        writer.write("stopped", step=0, reason="interrupted while loading")
+        step = next((int(path.name) for path in list_checkpoints(run)), 0)
+        writer.write("stopped", step=step, reason="interrupted while loading")
         raise
     except YofoError as error:
         with suppress(OSError):  # what is raised says more
@@ -224,7 +225,9 @@ def _interrupted(run: Run) -> ExitCode:
 
 
 class StopRequest:
-    """Ctrl-C, SIGTERM or the run's `stop` file: finish the step, save, exit. Twice: leave the step.
+    """Ctrl-C, SIGTERM or the run's `stop` file: finish the step, save, exit.
+
+    Twice, or with `now` in that file: leave the step.
 
     While a model is loaded there is nothing to save: then a signal ends that at once.
     """
@@ -243,14 +246,16 @@ class StopRequest:
         return self._signals > 0 or (self._run is not None and self._run.stop_path.exists())
 
     def is_urgent(self) -> bool:
-        """Tell whether somebody asked twice."""
-        return self._signals > 1
+        """Tell whether somebody asked twice, or for the end at once."""
+        return self._signals > 1 or (self._run is not None and self._run.must_leave())
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Let a signal interrupt what is done meanwhile."""
         self._at_once = True
         try:
+            if self._signals or self.is_urgent():
+                raise KeyboardInterrupt
             yield
         finally:
             self._at_once = False
@@ -261,7 +266,7 @@ class StopRequest:
             raise KeyboardInterrupt
         self._signals += 1
         if self._signals == 1:
-            say_now(STOPPING)
+            say_now(LEAVING if self.is_urgent() else STOPPING)
 
 
 @contextmanager
