@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from yofo_mlx import paths
+from yofo_mlx.adapter_files import find_adapter, shape_of
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.modelnames import EMBEDDED, is_path
 from yofo_mlx.recipe import Recipe
@@ -94,7 +95,12 @@ def resolve(
         task.model_copy(update={"source": find(task.source, f"tasks.{index}.source")})
         for index, task in enumerate(recipe.tasks)
     )
-    return recipe.model_copy(update={"tasks": tasks, "model": find(recipe.model, "model")})
+    found: dict[str, Any] = {"tasks": tasks, "model": find(recipe.model, "model")}
+    if recipe.init_adapter and (folder or "init_adapter" in given):
+        adapter = find_adapter(recipe.init_adapter, find(recipe.init_adapter, "init_adapter"))
+        lora = shape_of(adapter, recipe.lora)
+        found |= {"init_adapter": str(adapter.absolute()), "lora": lora}
+    return recipe.model_copy(update=found)
 
 
 def model_here(name: str) -> str:

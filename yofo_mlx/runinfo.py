@@ -48,6 +48,14 @@ class Extension(_Kept):
     lr: FiniteFloat  # and of the next one
 
 
+class AdapterInfo(_Kept):
+    """The adapter that a run began with, in place of a fresh one."""
+
+    path: str
+    sha256: str  # of its weights
+    base: str = ""  # the model it says it was trained on
+
+
 class RunInfo(_Kept):
     """Everything that run.json holds."""
 
@@ -56,6 +64,7 @@ class RunInfo(_Kept):
     created: FiniteFloat | None = None  # Unix time
     recipe: dict[str, Any] | None = None  # as resolved when the run began, in its latest length
     extended: list[Extension] = []
+    init_adapter: AdapterInfo | None = None
     model: ModelInfo | None = None  # from here on: once it was loaded
     data: dict[str, str] | None = None  # fingerprint by task
     seed: int | None = None

@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
 
-from yofo_mlx.adapters import adapter_weights, add_adapter
+from yofo_mlx.adapter_files import check_same
+from yofo_mlx.adapters import adapter_weights, add_adapter, begin_with
 from yofo_mlx.batches import Batch
+from yofo_mlx.beginning import doubts
 from yofo_mlx.checkpoints import (
     TrainerState,
     keep_best,
@@ -132,7 +135,7 @@ def _optimizer(recipe: Recipe) -> optim.Optimizer:
 
 
 def _prepare(trainer: Trainer, warnings: Sequence[tuple[str, str]]) -> None:
-    """Put a fresh adapter on the model, or everything a checkpoint holds."""
+    """Put a fresh adapter on the model, or a given one, or everything a checkpoint holds."""
     recipe, model = trainer.recipe, trainer.base.model
     mx.random.seed(recipe.seed)
     add_adapter(model, recipe.lora)
@@ -141,6 +144,9 @@ def _prepare(trainer: Trainer, warnings: Sequence[tuple[str, str]]) -> None:
     notes = [(message, "the checkpoint before it is used") for message in unreadable] + [*warnings]
     if state is not None:
         trainer.state, trainer.saved = state, replace(state)
+    elif recipe.init_adapter:
+        check_same(trainer.run.info(), recipe)
+        begin_with(model, Path(recipe.init_adapter))
     began = any(event["kind"] == "started" for event in trainer.run.events())
     resumed = trainer.writer.roll_back(trainer.state.events_bytes, trainer.state.step)
     if began:
@@ -168,10 +174,12 @@ def _begin(trainer: Trainer) -> None:
         tokens=recipe.train.tokens,
         train_tasks=len(workload.pools),
         held_out_tasks=len(workload.held_out),
+        init_adapter=recipe.init_adapter,
         trainable_parameters=sum(a.size for a in adapter_weights(trainer.base.model).values()),
     )
     beyond = beyond_context(recipe.episodes.max_tokens, trainer.base.context)
-    for message, hint in [*workload.warnings(recipe), *([beyond] if beyond else [])]:
+    beyond_it = [beyond] if beyond else []
+    for message, hint in [*doubts(recipe), *workload.warnings(recipe), *beyond_it]:
         trainer.warn(message, hint)
 
 

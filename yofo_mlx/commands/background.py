@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yofo_mlx import extension, launch, runs
+from yofo_mlx.beginning import check_fits
 from yofo_mlx.commands import watch
 from yofo_mlx.commands.display import describe
 from yofo_mlx.errors import ExitCode, RecipeError
@@ -37,6 +38,7 @@ def start(
     """
     path = find_recipe(recipe_name)
     recipe = load_recipe(path, overrides)
+    check_fits(recipe)
     if not force and (planner := find_planner(recipe)):
         planner.check(recipe)
     load_tasks(recipe.tasks, recipe.seed, Path.cwd())  # its mistakes are told here, not in a log

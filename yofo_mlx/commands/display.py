@@ -195,9 +195,11 @@ def shots_line(rows: list[dict[str, Any]]) -> str:
 
 
 def _started(event: Event) -> str:
+    adapter = event.get("init_adapter")
     return (
         f"run {event['run_id']}: {event['model']}, {event['train_tasks']} training tasks,"
         f" {event['held_out_tasks']} held out, {event['trainable_parameters']:,} parameters"
+        + (f"\n  begun with the adapter in {adapter}" if adapter else "")
     )
 
 

@@ -11,6 +11,7 @@ from typing import TextIO
 from yofo_mlx import launch, runs
 from yofo_mlx.adapters import check_adapter
 from yofo_mlx.awake import keep_awake
+from yofo_mlx.beginning import check_fits
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands.background import (
     find_planner,
@@ -59,6 +60,7 @@ def start(
     """
     path = find_recipe(recipe_name)
     recipe = load_recipe(path, overrides)
+    check_fits(recipe)
     with stop_requests() as stop:
         try:
             with stop.at_once():
