@@ -237,14 +237,31 @@ def _describe(detail: ErrorDetails) -> str:
 
 
 def _guess(location: tuple[int | str, ...]) -> str:
-    """Suggest a key that exists and looks like the unknown one."""
+    """Suggest a key that exists and looks like the unknown one, or that of another section."""
     section: Any = Recipe
     for part in location[:-1]:
         if isinstance(part, str):
             section = _section_type(section, part)
-    known = list(getattr(section, "model_fields", {}))
-    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-    return f", did you mean `{close[0]}`?" if close else f"; known here: {', '.join(known)}"
+    name, known = str(location[-1]), list(getattr(section, "model_fields", {}))
+
+    def near(cutoff: float) -> str | None:
+        return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=cutoff)), None)
+
+    close = near(0.8) or close_key(name) or near(0.5)
+    return f", did you mean `{close}`?" if close else f"; known here: {', '.join(known)}"
+
+
+def close_key(name: str) -> str | None:
+    """Return the key of a recipe's sections whose last part is, or looks like, a name."""
+    sections = {key: _section_type(Recipe, key) for key in Recipe.model_fields}
+    keys = {
+        key: f"{section}.{key}"
+        for section, model in sections.items()
+        if section != "tasks"
+        for key in getattr(model, "model_fields", {})
+    }
+    found = difflib.get_close_matches(name, keys, n=1, cutoff=0.8)
+    return keys[found[0]] if found else None
 
 
 def _section_type(section: type[BaseModel], name: str) -> Any:
