@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.modelnames import EMBEDDED, is_folder, is_on_hub
-from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe import Recipe, Template
 from yofo_mlx.recipe_file import read_toml, resolve, validate
 from yofo_mlx.runinfo import FILE, ModelInfo, RunInfo
 from yofo_mlx.runs import Run
@@ -72,3 +72,17 @@ def is_edited(run: Run, info: RunInfo) -> bool:
         return validate(read_toml(run.recipe_path), "") != validate(info.recipe, "")
     except YofoError:
         return True
+
+
+def undated(run: Run, chat_template: object) -> list[Note]:
+    """Return a warning of a run without a date in its recipe, whose model's template writes it."""
+    recipe = run.info().recipe
+    own = {"date": ""} if recipe is None else recipe.get("template", {})
+    if "date" in own or own.get("style") == "plain" or "strftime_now" not in str(chat_template):
+        return []
+    return [
+        (
+            f"run {run.run_id} is older than template.date, and its chat template writes the day",
+            f"the prompts now say {Template().date}, not the day it was trained on",
+        )
+    ]

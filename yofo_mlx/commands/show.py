@@ -123,7 +123,8 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
     if recipe.init_adapter:
         lines[-1:] = [f"begins with the adapter in {printable(recipe.init_adapter)}", ""]
     rows = _task_rows(workload, recipe)
-    width = max(len(printable(row["task"])) for row in rows[:MOST_TASKS]) + 2
+    names = ["task", *(printable(row["task"]) for row in rows[:MOST_TASKS])]
+    width = max(map(len, names)) + 2
     lines.append(
         f"{'task':<{width}}{'role':<10}{'family':<25}{'train':>7}{'query':>7}{'left out':>10}"
     )

@@ -38,7 +38,7 @@ from yofo_mlx.tables import check_tables
 from yofo_mlx.talk import print_path, say, say_now
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
-from yofo_mlx.trained import Note, trained
+from yofo_mlx.trained import Note, trained, undated
 from yofo_mlx.workload import Workload, make_workload
 
 
@@ -214,7 +214,8 @@ def _record(run: Run, recipe: Recipe, loaded: Loaded) -> list[Note]:
         plan = describe_plan(planner, planner.longest_step(recipe))
         info = run.note(plan=plan, limit_gb=planner.limit / 1e9)
     if info.data is not None:
-        return list(differences(info, RunInfo(**record)))
+        dated = undated(run, loaded.base.tokenizer.chat_template)
+        return [*dated, *differences(info, RunInfo(**record))]
     began = {} if info.recipe else {"recipe": recipe.model_dump(mode="json")}
     run.note(**record, **began)
     return []
