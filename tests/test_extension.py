@@ -1,5 +1,6 @@
 """A run that is done goes on: its length may change, and nothing else."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from processes import endless, start, training_run, wait_for  # noqa: F401
 
 from tui.follow import Follower
 from yofo_mlx import runs
+from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands import background
 from yofo_mlx.events import EventWriter
 from yofo_mlx.extension import as_event
@@ -22,7 +24,7 @@ lora = {{ rank = 2 }}
 episodes = {{ max_tokens = 96 }}
 evaluation = {{ valid_tasks = 1, queries = 1, shots = [0] }}
 optimizer = {{ schedule = "constant", warmup = 0.0, learning_rate = 1e-3 }}
-train = {{ steps = 4, eval_every = 2, checkpoint_every = 2 }}
+train = {{ steps = 4, eval_every = 2, checkpoint_every = 2, keep_checkpoints = 9 }}
 [[tasks]]
 source = "{}"
 """
@@ -69,6 +71,21 @@ def test_a_run_that_was_extended_twice_is_the_run_that_had_that_length_from_the_
     assert yofo("train", recipe, "--set", "train.steps=10", "--name", "whole")[0] == 0
     assert same_training(run, runs.list_runs()[0])
     assert run.status() == "finished"
+
+
+@pytest.mark.parametrize("lost", [1, 2])  # checkpoints: then it is where it was extended
+def test_a_run_that_dies_after_it_was_extended_goes_on_as_if_it_had_not(
+    yofo: Any, run: Run, lost: int
+) -> None:
+    assert yofo("resume", "last", "--set", "train.steps=8")[0] == 0
+    whole = Run(run.path.with_name("whole"))
+    shutil.copytree(run.path, whole.path)
+    for path in list_checkpoints(run)[:lost]:
+        shutil.rmtree(path)
+    run.events_path.write_text("".join(run.events_path.read_text().splitlines(keepends=True)[:-1]))
+    assert run.status() == "died" and yofo("resume", run.path)[0] == 0
+    assert same_training(run, whole)
+    assert of_kind(run, "extended", "step", "steps") == [(4, 8)]
 
 
 def test_a_new_length_is_told_everywhere(yofo: Any, run: Run) -> None:
