@@ -55,3 +55,26 @@ except SystemExit as end:
     assert not end.code
 """
     assert not loaded_by(call) & HEAVY
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *[[verb, "tiny", "--set", "train.stepz=1"] for verb in ("train", "plan", "show", "doctor")],
+        ["train", "tiny", "--set", "init_adapter=nobody"],
+        ["train", "tiny", "--steps", "1"],
+        ["resume", "nobody", "--set", "train.steps=1"],
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_on_the_command_line_is_told_without_anything_heavy(arguments: list[str]) -> None:
+    call = f"""
+import sys
+sys.argv = ["yofo", *{arguments!r}]
+from yofo_mlx.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 2
+"""
+    assert not loaded_by(call) & (HEAVY - {"rich"})

@@ -10,7 +10,7 @@ from yofo_mlx.modelnames import EMBEDDED, is_folder, is_on_hub
 from yofo_mlx.recipe import Recipe, Template
 from yofo_mlx.recipe_file import read_toml, resolve, validate
 from yofo_mlx.runinfo import FILE, ModelInfo, RunInfo
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import Run, word
 
 Note = tuple[str, str]  # message and hint of a warning
 
@@ -61,7 +61,8 @@ def _edited(run: Run, info: RunInfo) -> list[Note]:
     if not is_edited(run, info):
         return []
     message = f"{run.recipe_path} was edited after the run began"
-    return [(message, "what was trained counts; start a new run for the new recipe")]
+    more = f"`yofo resume {word(run)} --set train.steps=N` gives it more steps"
+    return [(message, f"what was trained counts: {more}; the rest needs a new run")]
 
 
 def is_edited(run: Run, info: RunInfo) -> bool:

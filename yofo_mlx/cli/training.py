@@ -31,6 +31,7 @@ def train(
             restarts=restarts,
             attend=not detach,
         )
+    _read(recipe, overrides)
     from yofo_mlx.commands import train as command
 
     return command.start(recipe, overrides or [], name=name, force=force)
@@ -76,6 +77,7 @@ def plan(
 
     No weights are downloaded or loaded without --probe. Ends with 4 if it does not fit.
     """
+    _read(recipe, overrides)
     from yofo_mlx.commands import plan as command
 
     return command.plan(recipe, overrides or [], probed=probe, as_json=as_json)
@@ -87,6 +89,8 @@ def doctor(
     as_json: Json = False,
 ) -> int:
     """Check this machine: attention, memory, exact gradients."""
+    if recipe:
+        _read(recipe, overrides)
     from yofo_mlx.commands import doctor as command
 
     return command.doctor(recipe, overrides or [], as_json=as_json)
@@ -99,6 +103,14 @@ def show(
     as_json: Json = False,
 ) -> int:
     """Show what is trained, targets coloured."""
+    _read(recipe, overrides)
     from yofo_mlx.commands import show as command
 
     return command.show(recipe, overrides or [], step=step, as_json=as_json)
+
+
+def _read(recipe: str, overrides: list[str] | None) -> None:
+    """Tell a mistake in a recipe at once: what its verb needs is imported after this."""
+    from yofo_mlx.recipe_file import find_recipe, load_recipe
+
+    load_recipe(find_recipe(recipe), overrides or [])
