@@ -168,7 +168,7 @@ def test_another_base_is_refused_where_it_does_not_fit_and_told_where_it_does(
     mx.save_safetensors(str(tmp_path / "wide" / "adapters.safetensors"), wide)
     for verb in ("train", "plan", "show"):
         code, _, err = yofo(verb, recipe, "--set", f"init_adapter={tmp_path / 'wide'}")
-        assert code != 0 and "does not fit the model" in err and "it was trained on tiny" in err
+        assert code == 2 and "does not fit the model" in err and "it was trained on tiny" in err
     assert len(runs.list_runs()) == 1
 
     shutil.copytree(model_path("tiny"), tmp_path / "model")

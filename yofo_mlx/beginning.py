@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from yofo_mlx.adapter_files import TEMPLATE_FILE, read_settings
+from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.runs import Run
 
@@ -17,8 +18,11 @@ def check_fits(recipe: Recipe) -> None:
     from yofo_mlx.shape import adapter_shapes
 
     config = model_config(model_path(recipe.model, recipe.revision, weights=False))
-    if shapes := adapter_shapes(config, recipe.lora):
-        check_shapes(Path(recipe.init_adapter), shapes)
+    try:
+        if shapes := adapter_shapes(config, recipe.lora):
+            check_shapes(Path(recipe.init_adapter), shapes)
+    except RunError as error:
+        raise RecipeError(f"init_adapter: {error.message}", error.hint) from error
 
 
 def doubts(recipe: Recipe) -> Iterator[tuple[str, str]]:
