@@ -234,8 +234,9 @@ def _best(event: Event) -> str:
 
 
 def _stopped(event: Event) -> str:
-    if event["reason"] != "asked to stop":
-        return f"stopped: {event['reason']}"
+    reason = event.get("reason", "asked to stop")
+    if reason != "asked to stop":
+        return f"stopped: {reason}"
     return f"stopped after step {event['step']}; a checkpoint is saved"
 
 
