@@ -22,7 +22,7 @@ from yofo_mlx.recipe_file import find_recipe, load_recipe, resolve
 from yofo_mlx.runinfo import ModelInfo, RunInfo
 from yofo_mlx.runs import Run
 from yofo_mlx.tasks import locate
-from yofo_mlx.trained import trained
+from yofo_mlx.trained import trained, undated
 
 TINY = model_path("tiny")
 RECIPE = """
@@ -277,6 +277,19 @@ def test_model_files_that_changed_are_told_to_whoever_uses_the_run(
     assert f"the files of model {model} changed since the run began" in capsys.readouterr().err
     load_trained(run, ["model=tiny"])  # meant to be another one
     assert capsys.readouterr().err == ""
+
+
+def test_a_run_from_before_templates_had_a_date_says_which_day_it_is_told_now(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = made(folder, "tiny")
+    recipe: Any = run.info().recipe
+    base = load(trained(run).recipe)[0]
+    for written, style, told in ((True, "auto", 0), (False, "auto", 1), (False, "plain", 0)):
+        template = {"style": style} | ({"date": "2026-01-01"} if written else {})
+        run.note(recipe=recipe | {"template": template})
+        assert len(undated(run, "{{ strftime_now('%d %b %Y') }}")) == told
+        assert undated(run, base.tokenizer.chat_template) == [] == changed_model(run, base)
 
 
 def test_a_key_that_is_no_text_hides_neither_a_run_nor_the_others() -> None:

@@ -19,7 +19,9 @@ ENDED = frozenset({"finished", "stopped", "failed", "died"})
 TROUBLE = frozenset({"failed", "died"})
 SILENT = TROUBLE | {"created"}  # what the console says is all there is
 SHOWN_EVERY_S: Final = 0.3  # while many runs are read for the first time
-KEPT = frozenset({"started", "progress", "step", "eval"})  # kinds whose last event is shown
+KEPT = frozenset(
+    {"started", "extended", "progress", "step", "eval"}
+)  # kinds whose last event is shown
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ class Follower:
                 self._valid.add(step, loss)
         elif kind == "warning":
             self._warnings.append(event)
+        elif kind == "extended" and (share := figure(event, "share")) is not None:
+            self._last["step"] = self._last.get("step", event) | {"share": share}
         self._busy = kind == "progress" or (self._busy and kind == "warning")
 
     def _look(self, status: Status) -> RunView:
@@ -137,7 +141,7 @@ class Follower:
             status=status,
             started=runs.born(self._run),
             model=str(started.get("model", "")) if started else "",
-            planned=_planned(started),
+            planned=_planned(self._last.get("extended", started)),
             step=self._last.get("step"),
             progress=self._last.get("progress") if self._busy and status not in ENDED else None,
             end=self._end if status in ENDED else None,
@@ -233,8 +237,8 @@ def _whole(values: dict[str, Any], name: str) -> str:
     return "–" if value is None else f"{value:.0f}"
 
 
-def _planned(started: Event | None) -> str:
-    steps, tokens = figure(started, "steps"), figure(started, "tokens")
+def _planned(event: Event | None) -> str:
+    steps, tokens = figure(event, "steps"), figure(event, "tokens")
     if steps is not None:
         return f"{steps:.0f}"
     return "" if tokens is None else f"{tokens / 1000:,.0f}k tok"

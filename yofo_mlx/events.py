@@ -6,7 +6,8 @@ taken back, since it happens again. So a resumed run has the stream of one that 
 Kinds and their fields:
     loading     process            of the trainer; taken back when it goes on
     started     run_id, model, steps|tokens (planned), train_tasks, held_out_tasks,
-                trainable_parameters
+                init_adapter, trainable_parameters
+    extended    step, steps|tokens (planned from here on), before, lr_before, lr, share
     plan        chunk, stash, model_gb, step_gb, limit_gb, native_attention,
                 validation_gb, validation_tokens, validation_at_once
     progress    step, done, total, phase          inside a step or a validation; while data are read

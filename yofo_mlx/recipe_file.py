@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from yofo_mlx import paths
+from yofo_mlx.adapter_files import find_adapter, shape_of
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.modelnames import EMBEDDED, is_path
 from yofo_mlx.recipe import Recipe
@@ -110,7 +111,12 @@ def resolve(
         task.model_copy(update={"source": find(task.source, f"tasks.{index}.source")})
         for index, task in enumerate(recipe.tasks)
     )
-    return recipe.model_copy(update={"tasks": tasks, "model": find(recipe.model, "model")})
+    found: dict[str, Any] = {"tasks": tasks, "model": find(recipe.model, "model")}
+    if recipe.init_adapter and (folder or "init_adapter" in given):
+        adapter = find_adapter(recipe.init_adapter, find(recipe.init_adapter, "init_adapter"))
+        lora = shape_of(adapter, recipe.lora)
+        found |= {"init_adapter": str(adapter.absolute()), "lora": lora}
+    return recipe.model_copy(update=found)
 
 
 def model_here(name: str) -> str:
@@ -257,14 +263,31 @@ def _describe(detail: ErrorDetails) -> str:
 
 
 def _guess(location: tuple[int | str, ...]) -> str:
-    """Suggest a key that exists and looks like the unknown one."""
+    """Suggest a key that exists and looks like the unknown one, or that of another section."""
     section: Any = Recipe
     for part in location[:-1]:
         if isinstance(part, str):
             section = _section_type(section, part)
-    known = list(getattr(section, "model_fields", {}))
-    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-    return f", did you mean `{close[0]}`?" if close else f"; known here: {', '.join(known)}"
+    name, known = str(location[-1]), list(getattr(section, "model_fields", {}))
+
+    def near(cutoff: float) -> str | None:
+        return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=cutoff)), None)
+
+    close = near(0.8) or close_key(name) or near(0.5)
+    return f", did you mean `{close}`?" if close else f"; known here: {', '.join(known)}"
+
+
+def close_key(name: str) -> str | None:
+    """Return the key of a recipe's sections whose last part is, or looks like, a name."""
+    sections = {key: _section_type(Recipe, key) for key in Recipe.model_fields}
+    keys = {
+        key: f"{section}.{key}"
+        for section, model in sections.items()
+        if section != "tasks"
+        for key in getattr(model, "model_fields", {})
+    }
+    found = difflib.get_close_matches(name, keys, n=1, cutoff=0.8)
+    return keys[found[0]] if found else None
 
 
 def _section_type(section: type[BaseModel], name: str) -> Any:

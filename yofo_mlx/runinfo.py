@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
@@ -56,13 +56,35 @@ class PlanInfo(_Kept):
     step_gb: FiniteFloat
 
 
+class Extension(_Kept):
+    """A change of a run's length, made when `step` steps were done."""
+
+    date: str
+    step: int
+    unit: Literal["steps", "tokens"]
+    before: int
+    after: int
+    lr_before: FiniteFloat | None = None  # learning rate of the last step, None before the first
+    lr: FiniteFloat  # and of the next one
+
+
+class AdapterInfo(_Kept):
+    """The adapter that a run began with, in place of a fresh one."""
+
+    path: str
+    sha256: str  # of its weights
+    base: str = ""  # the model it says it was trained on
+
+
 class RunInfo(_Kept):
     """Everything that run.json holds."""
 
     format: Any = FORMAT
     number: int = 0  # in the order of creation, from 1; runs from before there were numbers have 0
     created: FiniteFloat | None = None  # Unix time
-    recipe: dict[str, Any] | None = None  # as resolved when the run began
+    recipe: dict[str, Any] | None = None  # as resolved when the run began, in its latest length
+    extended: list[Extension] = []
+    init_adapter: AdapterInfo | None = None
     model: ModelInfo | None = None  # from here on: once it was loaded
     data: dict[str, str] | None = None  # fingerprint by task
     tasks: dict[str, TaskInfo] | None = None

@@ -131,9 +131,18 @@ class Run:
         kind = last["kind"]
         return kind if kind in ("finished", "stopped", "failed") else "died"
 
-    def request_stop(self) -> None:
-        """Ask the trainer to finish its step, save and exit."""
-        self.stop_path.touch()
+    def request_stop(self, *, now: bool = False) -> None:
+        """Ask the trainer to finish its step (`now`: to leave it), save and exit."""
+        with self.stop_path.open("a") as file:
+            file.write("now\n" if now else "")
+
+    def must_leave(self) -> bool:
+        """Tell whether the trainer was asked to leave its step."""
+        try:
+            with self.stop_path.open() as file:
+                return file.read(4) == "now\n"
+        except (OSError, ValueError):
+            return False
 
 
 def create(name: str) -> Run:
@@ -350,7 +359,10 @@ def sign(run: Run, descriptor: int, pid: int | None = None) -> None:
 
 def has_spoken(run: Run) -> bool:
     """Tell whether whoever holds the lock wrote an event since: then it answers signals."""
-    return run.events_path.stat().st_mtime_ns >= run.lock_path.stat().st_mtime_ns
+    try:
+        return run.events_path.stat().st_mtime_ns >= run.lock_path.stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def _open_lock(run: Run, descriptor: int | None) -> TextIO:

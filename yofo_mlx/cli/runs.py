@@ -80,8 +80,14 @@ def watch(run: RunName, as_json: Json = False) -> int:
     return command.watch(run, as_json=as_json)
 
 
-def stop(run: RunName) -> int:
-    """Ask a run to finish its step, save and exit."""
-    from yofo_mlx.commands import runs as command
+def stop(
+    run: RunName,
+    now: Annotated[bool, typer.Option("--now", help="Leave the step.")] = False,
+) -> int:
+    """Ask a run to finish its step, save and exit.
 
-    return command.stop(run)
+    With --now it leaves the step, saves what was before it, and its end is waited for.
+    """
+    from yofo_mlx.commands import stop as command
+
+    return command.stop(run, now=now)

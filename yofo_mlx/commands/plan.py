@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.beginning import check_fits, doubts
 from yofo_mlx.commands.outlook import Asking, Outlook, as_dict, table
 from yofo_mlx.errors import DataError, ExitCode, YofoError
 from yofo_mlx.evaluation_plan import (
@@ -44,6 +45,9 @@ def plan(recipe_name: str, overrides: Sequence[str], *, probed: bool, as_json: b
     recipe = load_recipe(find_recipe(recipe_name), overrides)
     model = model_path(recipe.model, recipe.revision, weights=False)
     planner = make_planner(recipe, model)
+    check_fits(recipe)
+    for doubt in doubts(recipe):
+        _warn(*doubt)
     _warn_of_sizes(recipe, planner)
     way = planner.longest_step(recipe)
     found = _draws(recipe, model, recipe_name, needed=probed)

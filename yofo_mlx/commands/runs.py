@@ -1,4 +1,4 @@
-"""`yofo runs` and `yofo stop`."""
+"""`yofo runs`: all runs and how they stand."""
 
 import time
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from typing import Any
 from yofo_mlx import evaluations, keeping, runs
 from yofo_mlx.commands.columns import age, show_table
 from yofo_mlx.death import explain
-from yofo_mlx.errors import ExitCode, RunError
+from yofo_mlx.errors import ExitCode
 from yofo_mlx.events import Event, backwards, figure, first_event
 from yofo_mlx.files import size_of
 from yofo_mlx.runnames import short
@@ -57,16 +57,6 @@ def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
     show_table(heads, cells, numbers=NUMBERS, spared=SPARED)
     for row in [row for row in rows if row["status"] in TROUBLE][:EXPLAINED]:
         _explain(row)
-    return ExitCode.OK
-
-
-def stop(name: str) -> ExitCode:
-    """Ask a run to finish its step and save."""
-    run = runs.find(name)
-    if run.status() not in ("running", "stopping"):
-        raise RunError(f"run {run.run_id} is not running: {run.status()}", "nothing to stop")
-    run.request_stop()
-    say(f"{run.run_id} will finish its step, save and exit")
     return ExitCode.OK
 
 

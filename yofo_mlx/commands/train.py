@@ -12,6 +12,7 @@ from typing import TextIO
 from yofo_mlx import launch, runs
 from yofo_mlx.adapters import check_adapter
 from yofo_mlx.awake import keep_awake
+from yofo_mlx.beginning import check_fits
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands.background import (
     find_planner,
@@ -19,7 +20,7 @@ from yofo_mlx.commands.background import (
     is_smaller,
     smaller_machine,
 )
-from yofo_mlx.commands.display import STOPPING, shown_on
+from yofo_mlx.commands.display import LEAVING, STOPPING, shown_on
 from yofo_mlx.console import recorded
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import Event, EventWriter
@@ -38,7 +39,7 @@ from yofo_mlx.tables import check_tables
 from yofo_mlx.talk import print_path, say, say_now
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
-from yofo_mlx.trained import Note, trained
+from yofo_mlx.trained import Note, trained, undated
 from yofo_mlx.workload import Workload, make_workload
 
 
@@ -60,6 +61,7 @@ def start(
     """
     path = find_recipe(recipe_name)
     recipe = load_recipe(path, overrides)
+    check_fits(recipe)
     with stop_requests() as stop:
         try:
             with stop.at_once():
@@ -109,7 +111,8 @@ def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -
         with stop.at_once(), listening(told), listening(_LeaveReading(stop)):
             return _load(recipe, force=force or fitted, info=info)
     except KeyboardInterrupt:
-        writer.write("stopped", step=0, reason="interrupted while loading")
+        step = next((int(path.name) for path in list_checkpoints(run)), 0)
+        writer.write("stopped", step=step, reason="interrupted while loading")
         raise
     except YofoError as error:
         with suppress(OSError):  # what is raised says more
@@ -230,7 +233,8 @@ def _record(run: Run, recipe: Recipe, loaded: Loaded) -> list[Note]:
         plan = describe_plan(planner, planner.longest_step(recipe))
         info = run.note(plan=plan, limit_gb=planner.limit / 1e9)
     if info.data is not None:
-        return list(differences(info, RunInfo(**record)))
+        dated = undated(run, loaded.base.tokenizer.chat_template)
+        return [*dated, *differences(info, RunInfo(**record))]
     began = {} if info.recipe else {"recipe": recipe.model_dump(mode="json")}
     run.note(**record, **began)
     return []
@@ -243,7 +247,9 @@ def _interrupted(run: Run) -> ExitCode:
 
 
 class StopRequest:
-    """Ctrl-C, SIGTERM or the run's `stop` file: finish the step, save, exit. Twice: leave the step.
+    """Ctrl-C, SIGTERM or the run's `stop` file: finish the step, save, exit.
+
+    Twice, or with `now` in that file: leave the step.
 
     While a model is loaded there is nothing to save: then a signal ends that at once.
     """
@@ -262,14 +268,16 @@ class StopRequest:
         return self._signals > 0 or (self._run is not None and self._run.stop_path.exists())
 
     def is_urgent(self) -> bool:
-        """Tell whether somebody asked twice."""
-        return self._signals > 1
+        """Tell whether somebody asked twice, or for the end at once."""
+        return self._signals > 1 or (self._run is not None and self._run.must_leave())
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Let a signal interrupt what is done meanwhile."""
         self._at_once = True
         try:
+            if self._signals or self.is_urgent():
+                raise KeyboardInterrupt
             yield
         finally:
             self._at_once = False
@@ -280,7 +288,7 @@ class StopRequest:
             raise KeyboardInterrupt
         self._signals += 1
         if self._signals == 1:
-            say_now(STOPPING)
+            say_now(LEAVING if self.is_urgent() else STOPPING)
 
 
 @contextmanager

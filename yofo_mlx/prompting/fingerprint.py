@@ -11,7 +11,7 @@ from mlx_lm.models.cache import make_prompt_cache
 from yofo_mlx.models import Base
 from yofo_mlx.prompting.loading import Loaded
 from yofo_mlx.runs import Run
-from yofo_mlx.trained import Note
+from yofo_mlx.trained import Note, undated
 
 _SAMPLE = 65536  # bytes read at three places of a weights file: gigabytes are not hashed whole
 _SMALL = ("config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json")
@@ -45,16 +45,18 @@ def adapter_fingerprint(folder: Path) -> str:
 
 
 def changed_model(run: Run, base: Base) -> list[Note]:
-    """Return a warning if the files of a run's model are not those that it was trained on."""
+    """Return warnings if the files, or the day, are not those that a run was trained on."""
     kept = run.info().model
     known = kept is not None and kept.name == base.name and kept.fingerprint
+    notes = undated(run, base.tokenizer.chat_template)
     if not known or known == model_fingerprint(base.path):
-        return []
+        return notes
     return [
+        *notes,
         (
             f"the files of model {base.name} changed since the run began",
             "the adapter belongs to what was there before",
-        )
+        ),
     ]
 
 
