@@ -18,6 +18,7 @@ from yofo_mlx.text import reason
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapters.safetensors"
 TEMPLATE_FILE = "yofo_template.json"
+PEFT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 def check_adapter(model: Any, lora: Lora) -> None:
@@ -94,13 +95,24 @@ def adapter_template(folder: Path) -> Template:
         ) from error
 
 
+def check_files(folder: Path) -> None:
+    """Refuse a folder without an adapter in mlx-lm's form."""
+    if (folder / WEIGHTS_FILE).is_file() and (folder / CONFIG_FILE).is_file():
+        return
+    if any((folder / name).is_file() for name in PEFT_FILES):
+        raise RunError(
+            f"the adapter in {folder} is in PEFT's form, which MLX does not read",
+            f"bring it into mlx-lm's form first: {WEIGHTS_FILE} and {CONFIG_FILE}",
+        )
+    raise RunError(
+        f"there is no adapter in {folder}",
+        f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}",
+    )
+
+
 def load_adapter(model: Any, folder: Path) -> None:
     """Put a saved adapter on a base model."""
-    if not (folder / WEIGHTS_FILE).is_file() or not (folder / CONFIG_FILE).is_file():
-        raise RunError(
-            f"there is no adapter in {folder}",
-            f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}",
-        )
+    check_files(folder)
     try:
         _check_settings(folder)
         mlx_lm_load(model, str(folder))

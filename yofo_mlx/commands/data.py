@@ -23,7 +23,7 @@ from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Place, Problem, errors
 from yofo_mlx.tasks.readers import format_of
-from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.tasks.registry import is_embedded, load_tasks
 from yofo_mlx.tasks.sources import Loaded, load
 from yofo_mlx.tasks.splits import SPLITS, meaning
 from yofo_mlx.text import printable, shorten
@@ -67,7 +67,7 @@ def check(
     for group in _groups(paths, _keys(input, output, records), overrides):
         sets = group.read()
         # The embedded suite has few answers on purpose.
-        known = [loaded for loaded in sets if not _is_embedded(loaded.source)]
+        known = [loaded for loaded in sets if not is_embedded(loaded.source)]
         found += [problem for loaded in known for problem in checks.check(loaded)]
         if group.is_recipe:
             found += checks.check_names([loaded.name for loaded in sets])
@@ -122,7 +122,7 @@ def _groups(
     paths: Sequence[str], keys: dict[str, str], overrides: Sequence[str]
 ) -> Iterator[Group]:
     """Yield what to read: the sources of a recipe, or one source for each path."""
-    for path in _join_splits(paths):
+    for path in join_splits(paths):
         name, files = path if isinstance(path, tuple) else (path, None)
         if recipe := None if files else _recipe(name):
             yield Group(load_recipe(recipe, overrides).tasks, recipe.parent, is_recipe=True)
@@ -130,7 +130,7 @@ def _groups(
         table: dict[str, Any] = {"source": name, **keys} | ({"files": files} if files else {})
         for override in overrides:
             apply_override(table, override)
-        yield Group((_source(table),), Path.cwd())
+        yield Group((source_of(table),), Path.cwd())
 
 
 def _recipe(name: str) -> Path | None:
@@ -141,7 +141,7 @@ def _recipe(name: str) -> Path | None:
     return None if Path(name).exists() else shipped.get(name)
 
 
-def _source(table: dict[str, Any]) -> TaskSource:
+def source_of(table: dict[str, Any]) -> TaskSource:
     """Return a source; its mistakes are told as those of a recipe that holds it."""
     tasks = [table, {"source": "tiny:train"}]
     whole = {"model": "tiny", "train": {"steps": 1}, "tasks": tasks}
@@ -149,7 +149,7 @@ def _source(table: dict[str, Any]) -> TaskSource:
 
 
 def _read(source: TaskSource, base: Path) -> list[Loaded]:
-    if not _is_embedded(source):
+    if not is_embedded(source):
         return load(source, base)
     return [
         Loaded(
@@ -169,11 +169,7 @@ def _read(source: TaskSource, base: Path) -> list[Loaded]:
     ]
 
 
-def _is_embedded(source: TaskSource) -> bool:
-    return source.source.startswith("tiny:")
-
-
-def _join_splits(paths: Sequence[str]) -> list[str | tuple[str, dict[str, str]]]:
+def join_splits(paths: Sequence[str]) -> list[str | tuple[str, dict[str, str]]]:
     """Take train.jsonl and valid.jsonl of one folder for the splits of one data set."""
     groups: dict[Path, dict[str, str]] = {}
     for path in map(Path, paths):
@@ -251,7 +247,7 @@ def _summary(loaded: Loaded, examples: int) -> dict[str, Any]:
         "where": {"kept": chosen.kept, "seen": chosen.seen} if chosen else None,
         "instruction": loaded.instruction,
         "family": loaded.family,
-        "guessed": loaded.source.family is None and not _is_embedded(loaded.source),
+        "guessed": loaded.source.family is None and not is_embedded(loaded.source),
         "splits": {split: len(items) for split, items in loaded.items.items()},
         "files": loaded.files,
         "labels": dict(labels.most_common()),
