@@ -10,15 +10,13 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.tuner.utils import load_adapters as mlx_lm_load
 from pydantic import ValidationError
 
+from yofo_mlx.adapter_files import CONFIG_FILE as CONFIG_FILE
+from yofo_mlx.adapter_files import TEMPLATE_FILE, check_files
+from yofo_mlx.adapter_files import WEIGHTS_FILE as WEIGHTS_FILE
 from yofo_mlx.arrays import load_arrays, save_arrays
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.recipe import Lora, Template
 from yofo_mlx.text import reason
-
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapters.safetensors"
-TEMPLATE_FILE = "yofo_template.json"
-PEFT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 def check_adapter(model: Any, lora: Lora) -> None:
@@ -93,21 +91,6 @@ def adapter_template(folder: Path) -> Template:
         raise RunError(
             f"{path} is not a template: {reason(error)}", "remove it to go by the default"
         ) from error
-
-
-def check_files(folder: Path) -> None:
-    """Refuse a folder without an adapter in mlx-lm's form."""
-    if (folder / WEIGHTS_FILE).is_file() and (folder / CONFIG_FILE).is_file():
-        return
-    if any((folder / name).is_file() for name in PEFT_FILES):
-        raise RunError(
-            f"the adapter in {folder} is in PEFT's form, which MLX does not read",
-            f"bring it into mlx-lm's form first: {WEIGHTS_FILE} and {CONFIG_FILE}",
-        )
-    raise RunError(
-        f"there is no adapter in {folder}",
-        f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}",
-    )
 
 
 def load_adapter(model: Any, folder: Path) -> None:

@@ -26,8 +26,8 @@ class Chosen:
 
     role: str  # one of `evaluations.ROLES`
     entries: list[TaskEntry]
-    notes: list[str] = field(default_factory=list)  # are kept, and shown with the figures
-    hint: str = ""
+    notes: list[str] = field(default_factory=list)  # are kept, and shown below the figures
+    told: list[str] = field(default_factory=list)  # only before
     data: dict[str, Any] = field(default_factory=dict)  # of data given, by task
 
 
@@ -59,10 +59,11 @@ def from_recipe(subject: Subject, recipe: Recipe, only: Sequence[str]) -> Chosen
             "training tasks are measured as they were trained only",
             f"leave `--set tasks...` out, or measure data as you like: {offer}",
         )
-    note = "its demonstrations are rows that it was trained on, its queries are not"
+    note = "demonstrations are rows that it was trained on, queries are not"
     if any(entry.task.valid and not entry.task.test for entry in entries):
-        note += "; validation, which chose the adapter, may have asked some of them"
-    return Chosen("trained", entries, [note], f"on a task that it never saw: {offer}")
+        note += "; validation, which chose the adapter, may have asked some of these"
+    which = "measured on tasks it was trained on" + ("" if names else ", since none was held out")
+    return Chosen("trained", entries, [note], [f"{which}; on a task of your own: {offer}"])
 
 
 def _read(
@@ -98,25 +99,25 @@ def from_data(
 ) -> Chosen:
     """Choose tasks made of data that is given, and tell what of it the run was trained on."""
     given = load_given(_told_apart(sources), recipe, options)
-    names = {name for one in given for name in (one.entry.task.name, one.entry.task.kind)}
+    names = {name for one in given for name in (one.entry.task.name, one.entry.task.kind) if name}
     if missing := {*only} - names:
         raise RecipeError(
             f"no task of the data given is called {', '.join(sorted(missing))}",
-            "there are: " + ", ".join(sorted(filter(None, names))[:SHOWN]),
+            "there are: " + ", ".join(sorted(names)[:SHOWN]),
         )
     given = [one for one in given if _is_chosen(one.entry, only)]
     if twice := check_names([one.entry.task.name for one in given]):
         raise DataError(twice[0].message, "give each file once")
     common: list[Overlap] = []
-    unknown = [
-        f"what {subject.run_id} was trained on is not known: nor is what it knows of the data"
-    ]
+    told = [note for one in given[:NAMED] for note in _made(one)]
+    told += [f"and {len(given) - NAMED} more of the like"] if len(given) > NAMED else []
+    notes = [f"whether {subject.run_id} was trained on any of this data is not known"]
     if subject.run:
         common, unread = overlaps(given, subject.recipe()[0])
-        unknown = list(_unread(unread))
-    notes = [note for one in given for note in _notes(one, common, subject)]
+        notes = [*_trained_on(given, common, subject), *_unread(unread)]
+        told += [] if notes else ["no input of it was trained on"]
     facts = {one.entry.task.name: _facts(one, common) for one in given}
-    return Chosen("data", [one.entry for one in given], [*notes, *unknown], data=facts)
+    return Chosen("data", [one.entry for one in given], notes, told, facts)
 
 
 def _told_apart(sources: Sequence[TaskSource]) -> list[TaskSource]:
@@ -128,31 +129,34 @@ def _told_apart(sources: Sequence[TaskSource]) -> list[TaskSource]:
     ]
 
 
-def _notes(given: Given, common: Sequence[Overlap], subject: Subject) -> Iterator[str]:
-    """Say how a task was made of its rows, and what of them was trained on."""
+def _made(given: Given) -> Iterator[str]:
+    """Say what a task was made of."""
     task = given.entry.task
-    queries = len(task.test or task.valid)
     guessed = " (guessed)" if given.entry.guessed else ""
     yield (
-        f"{task.name}: {len(task.train):,} demonstrations, {queries:,} queries to draw from;"
-        f" {given.division}; family {task.family}{guessed}"
+        f"{task.name}: rows to show {len(task.train):,}, to ask {len(task.test or task.valid):,};"
+        f" {given.division}; family {task.family}{guessed}, metric {given.entry.metric}"
     )
     yield from given.entry.notes
-    of_task = [one for one in common if one.task == task.name]
-    if subject.run and not of_task:
-        yield f"{task.name}: none of its inputs was trained on"
-    for one in of_task[:NAMED]:
-        yield (
-            f"{task.name}: {one.queries:,} of {queries:,} queries and {one.demonstrations:,} of"
-            f" {len(task.train):,} demonstrations have an input that task {one.trained}"
-            " was trained on"
-        )
+
+
+def _trained_on(
+    given: Sequence[Given], common: Sequence[Overlap], subject: Subject
+) -> Iterator[str]:
+    """Say which rows have inputs that were trained on, the tasks with most such queries first."""
+    tasks = {one.entry.task.name: one.entry.task for one in given}
+    for one in sorted(common, key=lambda one: (one.is_same, one.queries), reverse=True)[:NAMED]:
+        task, name = tasks[one.task], one.task
+        queries = len(task.test or task.valid)
         if one.is_same:
             ask = f"`yofo eval {subject.arguments} --task {shlex.quote(one.trained)}`"
-            yield f"{task.name} is the data of task {one.trained}: {ask} asks what is new to it"
-    if len(of_task) > NAMED:
-        more = len(of_task) - NAMED
-        yield f"{task.name}: {more} more training tasks have some of its inputs"
+            yield f"{name} is the data of training task {one.trained}: {ask} asks what is new to it"
+        yield (
+            f"{name}: training task {one.trained} has the inputs of {one.queries:,} of {queries:,}"
+            f" rows to ask, and of {one.demonstrations:,} of {len(task.train):,} to show"
+        )
+    if len(common) > NAMED:
+        yield f"{len(common) - NAMED} more times a training task has inputs of a task given"
 
 
 def _unread(unread: Sequence[tuple[TaskSource, str]]) -> Iterator[str]:

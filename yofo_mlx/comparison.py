@@ -54,17 +54,20 @@ def compare(first: Content, second: Content) -> Comparison:
 
 def differences(first: Content, second: Content) -> Iterator[Difference]:
     """Yield the settings that differ in what was asked; tasks are another matter."""
-    one, two = dict(_flat(first)), dict(_flat(second))
+    one, two = (
+        dict(_flat({key: value for key, value in asked.items() if key not in ("role", "tasks")}))
+        for asked in (first, second)
+    )
     for name in dict.fromkeys([*one, *two]):
         if one.get(name) != two.get(name):
             yield Difference(name, one.get(name), two.get(name))
 
 
-def _flat(asked: Content, above: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in asked.items():
-        if isinstance(value, dict) and (above or key != "tasks"):
+def _flat(settings: Content, above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
             yield from _flat(value, f"{above}{key}.")
-        elif above or key != "tasks":
+        else:
             yield above + key, value
 
 

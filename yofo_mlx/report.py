@@ -67,7 +67,7 @@ def _figures(row: Row, names: Sequence[str]) -> str:
 def _task_lines(content: Content) -> Iterator[str]:
     lines, names = _lines(content), models(content)
     heads = "".join(f"{name:>14}" for name in names)
-    width = max(len(printable(line.name)) for line in lines) + 2
+    width = max(len("task"), *(len(printable(line.name)) for line in lines)) + 2
     yield (
         f"{'task':<{width}}{'family':<16}{'metric':<8}{'tasks':>5}{'queries':>9}{'shots':>7}{heads}"
     )

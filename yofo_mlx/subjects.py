@@ -9,10 +9,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from yofo_mlx import paths
+from yofo_mlx.adapter_files import CONFIG_FILE, check_files
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import figure
 from yofo_mlx.recipe import Recipe, Template
-from yofo_mlx.recipe_file import resolve
+from yofo_mlx.recipe_file import model_here, resolve
 from yofo_mlx.runs import Run, slug, word
 from yofo_mlx.text import reason
 from yofo_mlx.trained import Note, trained
@@ -45,8 +46,6 @@ class Subject:
                 "wait for its first validation or its end",
             )
         if self.adapter:
-            from yofo_mlx.adapters import check_files
-
             check_files(self.adapter)
 
     def recipe(self, overrides: Sequence[str] = ()) -> tuple[Recipe, list[Note]]:
@@ -55,7 +54,7 @@ class Subject:
             return trained(self.run, overrides)
         template = Template()
         if self.adapter:
-            from yofo_mlx.adapters import adapter_template
+            from yofo_mlx.adapters import adapter_template  # it needs MLX
 
             template = adapter_template(self.adapter)
         data = {
@@ -80,14 +79,12 @@ def elsewhere(model: str | None, adapter: str | None) -> Subject:
     except RuntimeError as error:  # the home of nobody
         raise RunError(f"{adapter}: {reason(error)}", "check the path") from error
     if folder:
-        from yofo_mlx.adapters import check_files
-
         check_files(folder)
         model = model or _base_of(folder)
     if not model:
         raise RecipeError("neither a run, an adapter nor a model is named", "give one of them")
     words = [f"--adapter {shlex.quote(adapter)}"] if adapter else []
-    name = str(folder or model)
+    name = str(folder or model_here(model))
     mark = sha256(os.fsencode(name)).hexdigest()[:8]
     return Subject(
         name,
@@ -101,8 +98,6 @@ def elsewhere(model: str | None, adapter: str | None) -> Subject:
 
 def _base_of(adapter: Path) -> str:
     """Return the model that an adapter's settings name."""
-    from yofo_mlx.adapters import CONFIG_FILE
-
     try:
         model = json.loads((adapter / CONFIG_FILE).read_bytes()).get("model")
     except (OSError, ValueError, AttributeError, RecursionError):

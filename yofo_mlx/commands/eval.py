@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx import runs, subjects
+from yofo_mlx.chosen import from_data, from_recipe
 from yofo_mlx.commands import kept
 from yofo_mlx.commands.data import join_splits, source_of
 from yofo_mlx.errors import ExitCode, RecipeError
@@ -48,10 +49,18 @@ def evaluate(
         rest = [*rest, f"model={json.dumps(model)}"]
     _check_places(subject, picture)
     subject.check()
+    recipe, warnings = subject.recipe(rest)
+    if sources:
+        chosen = from_data(subject, recipe, sources, only, options)
+    else:
+        chosen = from_recipe(subject, recipe, only)
+    for line in [*chosen.told, *chosen.notes]:
+        say(line)
+    full = chosen.role == "held_out" and not only and not rest
     from yofo_mlx.commands.measure import measure  # it needs MLX
     from yofo_mlx.report import draw, table
 
-    made = measure(subject, rest, sources, only, options)
+    made = measure(subject, recipe, chosen, warnings, full=full)
     path = picture or made.path.with_suffix(PICTURES[0])
     draw(made.content, path)
     print(json.dumps(finite(made.content)) if as_json else table(made.content))

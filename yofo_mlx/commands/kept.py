@@ -38,7 +38,8 @@ def show(subject: Subject, *, as_json: bool) -> ExitCode:
         print(json_line([asdict(one) | {"path": str(one.path)} for one in kept]))
         return ExitCode.OK
     if not kept:
-        say(f"no evaluations yet: `yofo eval {subject.arguments} --data NEW.csv` makes one")
+        data = "" if subject.run else " --data NEW.csv"
+        say(f"no evaluations yet: `yofo eval {subject.arguments}{data}` makes one")
         return ExitCode.OK
     lines = [COLUMNS, *(line for one in kept for line in _lines(one))]
     widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]

@@ -8,8 +8,9 @@ from pathlib import Path
 import mlx.core as mx
 
 from yofo_mlx import evaluations
-from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, load_adapter
-from yofo_mlx.chosen import Chosen, from_data, from_recipe
+from yofo_mlx.adapter_files import CONFIG_FILE, WEIGHTS_FILE
+from yofo_mlx.adapters import load_adapter
+from yofo_mlx.chosen import Chosen
 from yofo_mlx.commands.background import find_planner
 from yofo_mlx.comparison import differences
 from yofo_mlx.environment import describe
@@ -23,7 +24,7 @@ from yofo_mlx.plan import LEAST_CACHE
 from yofo_mlx.progress import Progress
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.prompts import prompts_of
-from yofo_mlx.recipe import Recipe, TaskSource
+from yofo_mlx.recipe import Recipe
 from yofo_mlx.scores import TaskScores
 from yofo_mlx.subjects import Subject
 from yofo_mlx.tables import check_tables
@@ -34,29 +35,17 @@ from yofo_mlx.trained import Note
 
 
 def measure(
-    subject: Subject,
-    overrides: Sequence[str],
-    sources: Sequence[TaskSource],
-    only: Sequence[str],
-    options: str = "",
+    subject: Subject, recipe: Recipe, chosen: Chosen, warnings: Sequence[Note], *, full: bool
 ) -> EvaluationFile:
-    """Measure a recipe's tasks, or data given, without and with an adapter; keep what it scored."""
-    recipe, notes = subject.recipe(overrides)
-    if sources:
-        chosen = from_data(subject, recipe, sources, only, options)
-    else:
-        chosen = from_recipe(subject, recipe, only)
-    _tell(chosen)
-    recipe, base = load_model(subject, recipe, notes)
+    """Measure tasks without and with the adapter; keep what they score."""
+    recipe, base = load_model(subject, recipe, warnings)
     _check_measurable(base, recipe, chosen)
     at_once = _copies(recipe, base, chosen.entries)
-    full = chosen.role == "held_out" and not only and not overrides
     with tempfile.TemporaryDirectory() as folder:
         adapter = _copy_adapter(subject.adapter, Path(folder))  # a trainer may replace it meanwhile
-        asked = _asked(subject, recipe, base, chosen, adapter)
         kept = evaluations.begin(
             subject,
-            asked,
+            _asked(subject, recipe, base, chosen, adapter),
             full=full,
             models=evaluations.MODELS if adapter else evaluations.MODELS[:1],
             data=chosen.data,
@@ -67,14 +56,7 @@ def measure(
     return kept
 
 
-def _tell(chosen: Chosen) -> None:
-    for note in chosen.notes:
-        say(note)
-    if chosen.role == "trained":
-        say(f"these are {evaluations.ROLES['trained']}; {chosen.hint}")
-
-
-def load_model(subject: Subject, recipe: Recipe, notes: Sequence[Note]) -> tuple[Recipe, Base]:
+def load_model(subject: Subject, recipe: Recipe, warnings: Sequence[Note]) -> tuple[Recipe, Base]:
     """Load the base model and say what is no longer as it was.
 
     What comes with no recipe is asked with prompts as long as its model knows at most.
@@ -88,7 +70,7 @@ def load_model(subject: Subject, recipe: Recipe, notes: Sequence[Note]) -> tuple
         recipe = recipe.model_copy(update={"episodes": episodes})
     check_tables(recipe, base.tokenizer, base.config)
     changed = changed_model(subject.run, base) if subject.run else []
-    for message, hint in [*notes, *changed]:
+    for message, hint in [*warnings, *changed]:
         say(f"warning: {message}\n  {hint}")
     return recipe, base
 

@@ -26,17 +26,16 @@ def divide(task: Task, seed: int, queries: int, share: float | None = None) -> t
     rows = task.train or asked
     inputs = len({text_key(example.input) for example in rows})
     if inputs < 2:
-        only = "1 row" if len(rows) == 1 else f"{len(rows):,} rows of one input"
+        only = "1 row only" if len(rows) == 1 else f"{len(rows):,} rows with one and the same input"
         raise DataError(
-            f"{task.name} has {only}: there is none to ask after it was shown",
+            f"{task.name}: {only}: none is left to ask once it is shown",
             "give two rows at least: one is shown, the other is asked",
         )
     if share is None:
         share = max(round(SHARE * inputs), min(queries, inputs // 2)) / inputs
     train, test = set_aside(list(rows), share, Random(f"{seed}/{task.name}"))
-    how = f"it has no splits: {len(test):,} of its {len(rows):,} rows were drawn as queries"
     divided = replace(task, train=tuple(train), valid=(), test=tuple(test))
-    return divided, f"{how} (seed {seed})"
+    return divided, f"queries were drawn from its {len(rows):,} rows (seed {seed})"
 
 
 def _unasked(task: Task) -> tuple[Example, ...]:
