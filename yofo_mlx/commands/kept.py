@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,19 @@ def show(subject: Subject, *, as_json: bool) -> ExitCode:
     for line in lines:
         cells = zip(line, widths, strict=True)
         print("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip())
-    if len(kept) > 1:
-        two = f"{kept[1].number} {kept[0].number}"
+    if pair := _comparable(kept):
+        two = " ".join(str(one.number) for one in pair)
         say(f"side by side: yofo eval {subject.arguments} --compare {two}")
     return ExitCode.OK
+
+
+def _comparable(kept: list[Kept]) -> tuple[Kept, Kept] | None:
+    """Return the newest two that have a task in common, the older one first."""
+    whole = [one for one in kept if one.complete]
+    for second, first in combinations(whole, 2):
+        if {*first.tasks} & {*second.tasks}:
+            return first, second
+    return None
 
 
 def _lines(one: Kept) -> Iterator[tuple[str, ...]]:
