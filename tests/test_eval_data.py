@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import runs
+from yofo_mlx import evaluate, runs
 from yofo_mlx.commands import measure as command
 from yofo_mlx.runs import Run
 
@@ -200,13 +200,13 @@ def test_an_interrupted_one_goes_on_unless_its_rows_changed(
     yofo: Any, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write("new.csv", 8, 100)
-    evaluate, measured = command.evaluate_entry, []
+    measure, measured = command.evaluate_entry, []
 
     def interrupted(base: Any, recipe: Any, entry: Any, **options: Any) -> Any:
         if measured:
             raise KeyboardInterrupt
         measured.append(entry.task.name)
-        return evaluate(base, recipe, entry, **options)
+        return measure(base, recipe, entry, **options)
 
     monkeypatch.setattr(command, "evaluate_entry", interrupted)
     code, _, err = yofo("eval", "last", "--data", "new.csv")
@@ -216,7 +216,7 @@ def test_an_interrupted_one_goes_on_unless_its_rows_changed(
     code, _, err = yofo("eval", "last", "--data", "new.csv")  # again, at its first task
     assert code == 130 and "base: 1 of 1 tasks are kept already" in err
     write("new.csv", 9, 100)
-    monkeypatch.setattr(command, "evaluate_entry", evaluate)
+    monkeypatch.setattr(command, "evaluate_entry", measure)
     found, err = evaluated(yofo, "last", "--data", "new.csv")
     assert "0001-new.json was cut off, but the rows of new changed since" in err
     assert found["complete"] and "kept already" not in err
@@ -227,6 +227,34 @@ def test_an_interrupted_one_goes_on_unless_its_rows_changed(
         "0001-new.json",
         "0002-new.json",
     ]
+
+
+def test_one_that_is_cut_off_inside_a_task_goes_on_inside_it(
+    yofo: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("new.csv", 8, 100)
+    words = ("last", "--data", "new.csv", "--set", "evaluation.draws=2")
+    ask, asked = evaluate._ask, []
+
+    def counted(*arguments: Any) -> Any:
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        asked.append(arguments)
+        return ask(*arguments)
+
+    monkeypatch.setattr(evaluate, "_ask", counted)
+    code, _, err = yofo("eval", *words)
+    assert code == 130 and "what was measured is kept" in err
+    path = run.evaluations_path / "0001-new.json"
+    assert list(json.loads(path.read_text())["part"]["done"]) == ["0/0", "0/1", "1/0"]
+    asked.clear()
+    assert yofo("eval", *words)[0] == 130
+    assert len(asked) == 3 and list(json.loads(path.read_text())["measured"]["base"]) == ["new"]
+    monkeypatch.setattr(evaluate, "_ask", ask)
+    found, _ = evaluated(yofo, *words)
+    assert found["complete"] and "part" not in found and len(list(path.parent.glob("*.json"))) == 1
+    whole, _ = evaluated(yofo, *words)
+    assert (whole["tasks"], whole["measured"]) == (found["tasks"], found["measured"])
 
 
 def test_an_adapter_from_elsewhere_and_a_model_alone_are_measured(

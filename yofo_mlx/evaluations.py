@@ -52,6 +52,7 @@ class EvaluationFile:
 
     def __init__(self, keeper: Keeper, content: Content, path: Path | None = None) -> None:
         self._keeper, self._content, self._path = keeper, content, path
+        self._saved = time.monotonic()
 
     @property
     def path(self) -> Path:
@@ -73,8 +74,22 @@ class EvaluationFile:
         """Tell whether a task was measured with a model (`base`, `adapter`) already."""
         return task in self._content["measured"][model]
 
+    def part(self, model: str, task: str) -> dict[str, list[tuple[float, float]]]:
+        """Return what was measured of a task before it was cut off; `save` keeps what is added."""
+        last = self._content.get("part")
+        is_its = isinstance(last, dict) and (last.get("model"), last.get("task")) == (model, task)
+        done = _results(last.get("done")) if last and is_its else {}
+        self._content["part"] = {"model": model, "task": task, "done": done}
+        return done
+
+    def save(self, every_s: float = 0.0) -> None:
+        """Keep what was measured of a task, if the last time was so long ago."""
+        if self._content.get("part", {}).get("done") and time.monotonic() >= self._saved + every_s:
+            self._write()
+
     def add(self, model: str, scores: TaskScores) -> None:
         """Keep what a task scored."""
+        self._content.pop("part", None)
         self._content["measured"][model][scores.task] = asdict(scores)
         self._write()
 
@@ -99,6 +114,7 @@ class EvaluationFile:
             write_text(self._path, json.dumps(finite(self._content), indent=1) + "\n")
         except OSError as error:
             raise disk_error(error, self._keeper.path) from error
+        self._saved = time.monotonic()
 
 
 def begin(
@@ -151,6 +167,8 @@ def _is_sound(content: Content) -> bool:
     try:
         tasks = content["asked"]["tasks"]
         if models(content) not in (MODELS, MODELS[:1]) or role(content) not in ROLES:
+            return False
+        if not isinstance(content.get("part", {}), dict):
             return False
         for model in models(content):
             for name, facts in content["measured"][model].items():
@@ -318,6 +336,17 @@ def _of_facts(facts: dict[str, Any]) -> TaskScores:
         for point in facts["points"]
     )
     return TaskScores(**facts | {"points": points})
+
+
+def _results(found: Any) -> dict[str, list[tuple[float, float]]]:
+    """Return what a file holds of a task that was cut off, nothing if it is damaged."""
+    try:
+        return {
+            place: [(float(score), float(loss)) for score, loss in results]  # also "nan"
+            for place, results in found.items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        return {}
 
 
 def _paths(keeper: Keeper) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import mlx.core as mx
@@ -32,6 +33,8 @@ from yofo_mlx.talk import say
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.text import reason
 from yofo_mlx.trained import Note
+
+SAVE_EVERY_S = 5.0  # seconds between the times that half a task is kept
 
 
 def measure(
@@ -92,12 +95,13 @@ def _measure(
             left = [entry for entry in entries if not kept.has(model, entry.task.name)]
             if len(left) < len(entries):
                 say(f"{model}: {len(entries) - len(left)} of {len(entries)} tasks are kept already")
-            for scores in measure_each(base, recipe, left, model, at_once):
+            for scores in measure_each(base, recipe, left, model, at_once, kept):
                 kept.add(model, scores)
         kept.finish()
     except KeyboardInterrupt:
+        kept.save()
         done = "what was measured is kept; the same command goes on"
-        say(f"\n{done}" if kept.is_begun else "\nno task was measured to its end: nothing is kept")
+        say(f"\n{done}" if kept.is_begun else "\nnothing was measured yet")
         raise
 
 
@@ -118,15 +122,31 @@ def _copies(recipe: Recipe, base: Base, entries: list[TaskEntry]) -> int | None:
 
 
 def measure_each(
-    base: Base, recipe: Recipe, entries: list[TaskEntry], what: str, at_once: int | None = None
+    base: Base,
+    recipe: Recipe,
+    entries: list[TaskEntry],
+    what: str,
+    at_once: int | None = None,
+    kept: EvaluationFile | None = None,
 ) -> Iterator[TaskScores]:
-    """Measure task by task with the model as it is, and tell how far it is."""
+    """Measure task by task with the model as it is, and tell how far it is.
+
+    `kept` takes what is measured of a task before its end.
+    """
     base.model.eval()
     points = len(recipe.evaluation.shots) * recipe.evaluation.draws
     for number, entry in enumerate(entries, 1):
+        done = kept.part(what, entry.task.name) if kept else None
         words = f"{what}: task {number} of {len(entries)}, numbers of shots"
         with Progress(words, points) as progress:
-            yield evaluate_entry(base, recipe, entry, check=progress.tick, at_once=at_once)
+            check = partial(_check, progress, kept)
+            yield evaluate_entry(base, recipe, entry, check=check, at_once=at_once, done=done)
+
+
+def _check(progress: Progress, kept: EvaluationFile | None) -> None:
+    progress.tick()
+    if kept:
+        kept.save(SAVE_EVERY_S)
 
 
 def _asked(
