@@ -153,6 +153,11 @@ def test_only_the_data_of_the_tasks_that_are_named_are_read(yofo: Any, run: Run)
     code, _, err = yofo("eval", "last", "--task", "nowhere")
     assert code == 2 and "no held-out task is called nowhere" in err
     assert "banking77, long, news_500" in err
+    Path("trained.jsonl").write_text(Path("banking77.jsonl").read_text())
+    code, _, err = yofo("eval", "last", *TWO, "--task", "trained")
+    assert code == 2 and "some were held out (banking77, news_500), others were not" in err
+    code, _, err = yofo("eval", "last", *TWO, "--task", "nowhere")
+    assert code == 2 and "no held-out task is called nowhere" in err
 
 
 def test_a_file_of_a_pattern_is_read_alone(yofo: Any, run: Run) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_server import HubServer, hub_fixture  # noqa: F401
 
 from yofo_mlx import evaluate, runs
 from yofo_mlx.commands import measure as command
@@ -107,6 +108,21 @@ def test_the_shapes_that_data_come_in_are_read(yofo: Any, run: Run) -> None:
     assert list(found["data"]) == ["folder", "b"]
     found, _ = evaluated(yofo, "last", "--data", "tiny:held_out", "--task", "new-topic-01")
     assert list(found["data"]) == ["new-topic-01"]
+
+
+def test_a_data_set_of_the_hub_is_read_and_recognised(yofo: Any, run: Run, hub: HubServer) -> None:
+    rows = [json.dumps({"input": f"fork {n}", "output": "ab"[n % 2]}) for n in range(10)]
+    hub.add(
+        "dataset",
+        "owner/forks",
+        {"train.jsonl": "\n".join(rows[:6]).encode(), "test.jsonl": "\n".join(rows[6:]).encode()},
+    )
+    found, _ = evaluated(yofo, "last", "--data", "owner/forks")
+    assert (found["data"]["forks"]["demonstrations"], found["data"]["forks"]["queries"]) == (6, 4)
+    info = run.info().recipe or {}
+    run.note(recipe=info | {"tasks": [{"source": "owner/forks"}]})
+    found, _ = evaluated(yofo, "last", "--data", "owner/forks")
+    assert found["data"]["forks"]["overlap"][0]["is_same"]
 
 
 def test_files_of_one_name_are_told_apart_by_what_was_typed(yofo: Any, run: Run) -> None:
@@ -297,6 +313,15 @@ def test_what_is_no_adapter_is_refused(
         (tmp_path / name).write_text("{}")
     code, _, err = yofo("eval", "--adapter", tmp_path, "--model", "tiny", "--data", "x.csv")
     assert code == 1 and words in err and "adapters.safetensors" in err.splitlines()[-1]
+
+
+def test_a_home_that_cannot_be_written_is_told_before_anything_is_read(
+    yofo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("YOFO_HOME", str(tmp_path / "file"))
+    code, _, err = yofo("eval", "--model", "tiny", "--data", "nowhere.csv")
+    assert code == 2 and "file is not a folder to write to" in err
 
 
 def test_an_adapter_that_does_not_say_its_model_is_asked_for_it(yofo: Any, tmp_path: Path) -> None:

@@ -43,12 +43,17 @@ def from_recipe(subject: Subject, recipe: Recipe, only: Sequence[str]) -> Chosen
     trained = subject.recipe()[0]  # another seed or limit would ask what was trained on
     sources = [source for source in recipe.tasks if source.role == "train"]
     entries, others = _read(sources, trained.seed, only, subject)
-    if missing := {*only} - others:
+    if missing := {*only} - others - names:
         known = sorted(names or others)
         more = ", ..." if len(known) > SHOWN else ""
         raise RecipeError(
             f"no {'held-out ' if names else ''}task is called {', '.join(sorted(missing))}",
             "there are: " + ", ".join(known[:SHOWN]) + more,
+        )
+    if held := {*only} & names:
+        raise RecipeError(
+            f"of these tasks some were held out ({', '.join(sorted(held))}), others were not",
+            "measure held-out tasks and training tasks apart",
         )
     offer = f"`yofo eval {subject.arguments} --data NEW.csv`"
     if not any(entry.task.test or entry.task.valid for entry in entries):
@@ -80,7 +85,7 @@ def _read(
         for source in every
         if not only or is_embedded(source) or (source.name or default_name(source)) in only
     ]
-    again = shlex.quote(str(subject.path / "recipe.toml"))
+    again = shlex.quote(str(subject.run.recipe_path)) if subject.run else ""
     entries = load_tasks(wanted, seed, NOWHERE, again)
     names |= {name for one in entries for name in (one.task.name, one.task.kind) if name}
     return [entry for entry in entries if _is_chosen(entry, only)], names

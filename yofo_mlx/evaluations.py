@@ -39,10 +39,6 @@ class Keeper(Protocol):
         """What it is called."""
 
     @property
-    def path(self) -> Path:
-        """Where it is."""
-
-    @property
     def evaluations_path(self) -> Path:
         """The folder of its evaluations."""
 
@@ -113,7 +109,8 @@ class EvaluationFile:
                 self._path = _new_path(self._keeper, self._content)
             write_text(self._path, json.dumps(finite(self._content), indent=1) + "\n")
         except OSError as error:
-            raise disk_error(error, self._keeper.path) from error
+            folder = self._keeper.evaluations_path
+            raise disk_error(error, folder, "the same command") from error
         self._saved = time.monotonic()
 
 

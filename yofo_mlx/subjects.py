@@ -24,7 +24,6 @@ class Subject:
     """What is measured, and where what it scored is kept."""
 
     run_id: str  # of a run, else the adapter's folder or the model's name
-    path: Path
     evaluations_path: Path
     arguments: str  # that name it on the command line
     adapter: Path | None = None
@@ -69,7 +68,7 @@ class Subject:
 def of_run(run: Run) -> Subject:
     """Return a run as what is measured."""
     path = run.evaluations_path
-    return Subject(run.run_id, run.path, path, word(run), adapter=run.adapter_path, run=run)
+    return Subject(run.run_id, path, word(run), adapter=run.adapter_path, run=run)
 
 
 def elsewhere(model: str | None, adapter: str | None) -> Subject:
@@ -88,7 +87,6 @@ def elsewhere(model: str | None, adapter: str | None) -> Subject:
     mark = sha256(os.fsencode(name)).hexdigest()[:8]
     return Subject(
         name,
-        folder or Path(model),
         paths.evaluations() / f"{slug(Path(name).name)}-{mark}",
         " ".join([*words, f"--model {shlex.quote(model)}"]),
         adapter=folder,

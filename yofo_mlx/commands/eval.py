@@ -124,11 +124,9 @@ def _check_places(subject: Subject, picture: Path | None) -> None:
     """Refuse what could not be written, before minutes of measuring."""
     if picture and (picture.suffix.lower() not in PICTURES or picture.is_dir()):
         raise RecipeError(f"{picture}: pictures are .png, .svg or .pdf", "give it such a name")
-    folders = [picture.parent] if picture else []
     place = subject.evaluations_path
-    if subject.run or os.path.lexists(place):
-        folders.append(place if os.path.lexists(place) else subject.path)
-    for folder in folders:
-        leads_away = folder == place and folder.is_symlink()
-        if leads_away or not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise RecipeError(f"{folder} is not a folder to write to", "choose another place")
+    folder = next(path for path in (place, *place.parents) if os.path.lexists(path))
+    for there in [picture.parent, folder] if picture else [folder]:
+        leads_away = there == place and there.is_symlink()
+        if leads_away or not there.is_dir() or not os.access(there, os.W_OK):
+            raise RecipeError(f"{there} is not a folder to write to", "choose another place")
