@@ -140,3 +140,8 @@ def test_a_damaged_file_is_not_listed(run: Run) -> None:
         path = run.evaluations_path / f"{number:04d}-x.json"
         path.write_text(text, encoding="latin-1")
     assert [one.number for one in evaluations.listed(run)] == [1]
+
+
+def test_an_option_that_would_be_idle_is_refused(yofo: Any, run: Run) -> None:
+    code, _, err = yofo("eval", "last", "--list", "--data", "x.csv", "--family", "qa")
+    assert code == 2 and "--list measures nothing: --data, --family" in err

@@ -10,7 +10,7 @@ from yofo_mlx.cli.options import Input, Json, Output, Records
 
 def evaluate(
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Run id, a part of it, or `last`.")
+        str | None, typer.Argument(metavar="RUN", help="Run id, a part of it, or `last`.")
     ] = None,
     data: Annotated[
         list[str] | None,
@@ -46,17 +46,18 @@ def evaluate(
     """
     from yofo_mlx.commands import eval as command
 
-    if kept or compare:
-        return command.show(run, compare=compare, model=model, adapter=adapter, as_json=as_json)
+    subject = command.find_subject(run, model, adapter)
     keys = {"input": input, "output": output, "records": records}
+    keys |= {"family": family, "metric": metric}
+    if kept or compare:
+        idle = {"data": data, "set": overrides, "task": task, "picture": picture, **keys}
+        return command.show(subject, compare, idle=idle, as_json=as_json)
     return command.evaluate(
-        run,
-        overrides or [],
+        subject,
+        [*(overrides or []), *command.model_of(subject, model)],
         data=data or [],
-        keys=keys | {"family": family, "metric": metric},
+        keys=keys,
         only=task or [],
-        model=model,
-        adapter=adapter,
         as_json=as_json,
         picture=picture,
     )

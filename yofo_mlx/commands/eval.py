@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,19 @@ DATA_KEYS = frozenset(TaskSource.model_fields) - {"source", "role"}
 
 
 def evaluate(
-    run: str | None = None,
+    subject: Subject,
     overrides: Sequence[str] = (),
     *,
     data: Sequence[str] = (),
-    keys: dict[str, str | None] | None = None,
+    keys: Mapping[str, str | None] | None = None,
     only: Sequence[str] = (),
-    model: str | None = None,
-    adapter: str | None = None,
     as_json: bool = False,
     picture: Path | None = None,
 ) -> ExitCode:
-    """Measure a run, or what is no run; keep the result with it, or in yofo's own folder."""
-    subject = find_subject(run, model, adapter)
+    """Measure a run, or what is no run; keep the result with it, or in yofo's own folder.
+
+    `keys` are those of [[tasks]] that have options of their own.
+    """
     given = {key: value for key, value in (keys or {}).items() if value is not None}
     sources, rest, options = _sources(subject, data, given, overrides)
     if subject.run is None and not sources:
@@ -45,8 +45,6 @@ def evaluate(
             "there is nothing to measure it on: no run, no tasks",
             f"`yofo eval {subject.arguments} --data NEW.csv`",
         )
-    if subject.run and model:
-        rest = [*rest, f"model={json.dumps(model)}"]
     _check_places(subject, picture)
     subject.check()
     recipe, warnings = subject.recipe(rest)
@@ -69,18 +67,24 @@ def evaluate(
 
 
 def show(
-    run: str | None = None,
-    *,
+    subject: Subject,
     compare: tuple[str, str] | None = None,
-    model: str | None = None,
-    adapter: str | None = None,
+    *,
+    idle: Mapping[str, object],
     as_json: bool = False,
 ) -> ExitCode:
-    """List what is kept, or put two of them side by side."""
-    subject = find_subject(run, model, adapter)
+    """List what is kept, or put two of them side by side; refuse options that would be idle."""
+    if unused := [f"--{name}" for name, value in idle.items() if value]:
+        what = "--compare" if compare else "--list"
+        raise RecipeError(f"{what} measures nothing: {', '.join(unused)}", f"leave out {what}")
     if compare:
         return kept.side_by_side(subject, compare, as_json=as_json)
     return kept.show(subject, as_json=as_json)
+
+
+def model_of(subject: Subject, model: str | None) -> list[str]:
+    """Return the override of a recipe that `--model` is, where it is of a run."""
+    return [f"model={json.dumps(model)}"] if subject.run and model else []
 
 
 def find_subject(run: str | None, model: str | None, adapter: str | None) -> Subject:
