@@ -208,6 +208,11 @@ def test_a_run_without_a_held_out_task_is_measured_on_what_it_was_not_trained_on
     name = runs.list_runs()[0].run_id
     assert "none was held out" in err and f"`yofo eval {name} --data NEW.csv`" in err
 
+    assert "changed since" not in out
+    Path("intents.csv").write_text("text,label\n" + rows.replace("fork 7,", "spoon,"))
+    code, out, err = yofo("eval", "last")
+    assert code == 0 and "the rows of intents changed since: it may know some" in out
+
     code, _, err = yofo("train", "mine.toml", *small, "--set", "tasks.0.valid_share=0.0")
     assert code == 0, err
     code, _, err = yofo("eval", "last")

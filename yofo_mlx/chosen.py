@@ -67,6 +67,10 @@ def from_recipe(subject: Subject, recipe: Recipe, only: Sequence[str]) -> Chosen
     note = "demonstrations are rows that it was trained on, queries are not"
     if any(entry.task.valid and not entry.task.test for entry in entries):
         note += "; validation, which chose the adapter, may have asked some of these"
+    before = (subject.run.info().data or {}) if subject.run else {}
+    marks = {entry.task.name: entry.fingerprint for entry in entries}
+    if changed := [name for name, mark in marks.items() if before.get(name, mark) != mark]:
+        note += f"; but the rows of {', '.join(changed[:NAMED])} changed since: it may know some"
     which = "measured on tasks it was trained on" + ("" if names else ", since none was held out")
     return Chosen("trained", entries, [note], [f"{which}; on a task of your own: {offer}"])
 
