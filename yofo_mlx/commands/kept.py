@@ -16,18 +16,7 @@ from yofo_mlx.subjects import Subject
 from yofo_mlx.talk import say
 from yofo_mlx.text import json_line, printable, shorten
 
-COLUMNS = (
-    "number",
-    "date",
-    "measured",
-    "queries",
-    "shots",
-    "metric",
-    "base",
-    "adapter",
-    "step",
-    "",
-)
+COLUMNS = tuple("number date measured queries shots metric base adapter step state".split())
 WIDTH = 60  # characters of what was measured
 NAMED = 3  # tasks of an evaluation
 
