@@ -11,9 +11,25 @@ cat <<'END'
 
 None of the tasks above was trained on: what rises to the right is learnt from the context.
 
-Next:
-  . .venv/bin/activate       so that `yofo` is a command of this shell
-  yofo                       the terminal app: runs, their curves, prompting
-  yofo chat last             paste demonstrations of your own, then ask
-  yofo recipes list          recipes for real models; `yofo recipes copy mistral` to begin with one
+Next, ask it yourself. One of those tasks names drinks, birds and money after people:
+
+  .venv/bin/yofo chat last --demos tiny:new-topic-01 --query 'tea coffee wine' --query 'robin raven'
+
+answers Bianca and Nikos, as the demonstrations do (`yofo data preview tiny:new-topic-01` shows some).
+With --base, the model as it was before training, it does not. Then, with demonstrations of your own:
+
+  .venv/bin/yofo chat last       and paste      lion tiger -> Tom
+                                                hammer drill -> Kate
+                                                wolf deer -> Tom
+                                                saw axe -> Kate
+                                                bear sheep -> Tom
+                                                wrench rake -> Kate
+                                 and ask        goat pig
+
+tiny knows 491 words and no others; docs/tiny.md lists them. Also:
+
+  . .venv/bin/activate           so that `yofo` is a command of this shell
+  yofo                           the terminal app: data sets, runs, their curves, prompting
+  yofo recipes new FILE...       a recipe from data of your own
+  yofo recipes list              recipes for real models
 END

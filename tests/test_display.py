@@ -13,11 +13,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from yofo_mlx import child, launch, runs
-from yofo_mlx.commands import display
 from yofo_mlx.commands import recipes as recipes_command
-from yofo_mlx.commands.display import has_colour, numbers, shown_on
+from yofo_mlx.commands.display import numbers, shown_on
 from yofo_mlx.events import EventWriter, parse
 from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.talk import can_draw, has_colour
 from yofo_mlx.text import json_line
 
 STEP = {
@@ -65,12 +65,28 @@ def test_a_terminal_that_cannot_draw_gets_lines(monkeypatch: Any, term: str) -> 
     assert not has_colour(Terminal())
 
 
+def test_a_long_step_shows_signs_of_life_where_nothing_can_be_drawn(monkeypatch: Any) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    part = {"t": 1.0, "kind": "progress", "step": 4, "phase": "forward", "total": 8}
+    with shown_on(stream) as found:
+        for done in range(8):
+            found.show(part | {"done": done})
+            now[0] += 25.0
+        found.show(STEP | {"share": 0.001})
+        found.show(STEP | {"share": 0.002})
+    lines = stream.getvalue().splitlines()
+    assert lines[:2] == ["step     4  forward 3/8", "step     4  forward 6/8"]
+    assert [line.split()[:3] for line in lines[2:]] == [["step", "3", "0%"]]
+
+
 def test_colours_are_for_those_who_want_them(monkeypatch: Any) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert has_colour(Terminal()) and not has_colour(io.StringIO())
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not has_colour(Terminal()) and display.can_draw(Terminal())
+    assert not has_colour(Terminal()) and can_draw(Terminal())
 
 
 def test_json_on_a_line_is_ascii_that_no_terminal_obeys() -> None:

@@ -43,15 +43,42 @@ def test_terminal_app_does_not_load_mlx() -> None:
     assert not loaded_by("import tui.app") & {"mlx", "mlx_lm", "transformers", "pyarrow"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
-def test_help_answers_without_anything_heavy(arguments: list[str]) -> None:
-    call = f"""
+def loaded_by_yofo(arguments: list[str], code: int) -> set[str]:
+    return loaded_by(f"""
 import sys
 sys.argv = ["yofo", *{arguments!r}]
 from yofo_mlx.cli import main
 try:
     main()
 except SystemExit as end:
-    assert not end.code
-"""
-    assert not loaded_by(call) & HEAVY
+    assert (end.code or 0) == {code}
+""")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
+def test_help_answers_without_anything_heavy(arguments: list[str]) -> None:
+    assert not loaded_by_yofo(arguments, 0) & HEAVY
+
+
+MISTAKES = [
+    ["trian", "tiny"],
+    ["train", "tinny"],
+    ["train", "tiny", "--set", "train.stepss=1"],
+    ["train", "tiny", "--detach", "--set", "train.stepss=1"],
+    ["resume", "nothing"],
+    ["plan", "--set", "a=b", "tiny"],
+    ["show", "tinny"],
+    ["doctor", "tinny"],
+    ["eval", "nothing"],
+    ["chat", "nothing"],
+    ["watch", "nothing"],
+    ["stop", "nothing"],
+    ["data", "preview", "nothing.csv"],
+    ["recipes", "check", "tinny"],
+]
+
+
+@pytest.mark.parametrize("arguments", MISTAKES, ids=" ".join)
+def test_a_mistake_is_answered_without_anything_heavy(arguments: list[str]) -> None:
+    code = 3 if arguments[0] == "data" else 2
+    assert not loaded_by_yofo(arguments, code) & HEAVY

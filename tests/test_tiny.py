@@ -15,13 +15,16 @@ from mlx_lm.models import llama
 from mlx_lm.tokenizer_utils import TokenizerWrapper
 from tokenizers import Tokenizer
 
+from yofo_mlx.errors import DataError
+from yofo_mlx.recipe import TaskSource
+from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.task import FAMILIES, Task
 from yofo_mlx.tiny import documents, suite
 from yofo_mlx.tiny.network import Shape, cross_entropy, logits
 from yofo_mlx.tiny.pretrain import Plan, piece_ids, pretrain, save, weighted_loss
 from yofo_mlx.tiny.tokenizer import build_tokenizer
 from yofo_mlx.tiny.wiring import initial_weights
-from yofo_mlx.tiny.words import NAMES, TOPICS
+from yofo_mlx.tiny.words import NAMES, TOPICS, unknown, vocabulary
 
 MODEL = Path(suite.__file__).parent / "model"
 MINUTE = Shape(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48)
@@ -170,3 +173,43 @@ def test_shipped_model_continues_a_list_in_its_own_notation(
     shown = " horse cow = Anna; pear plum = Tom;" * 3
     tokens = tokenizer.encode(f"{shown} horse cow =", add_special_tokens=False)
     assert tokenizer.decode([model(mx.array([tokens]))[0, -1].argmax().item()]) == " Anna"
+
+
+@pytest.mark.parametrize("name", ["topic-07", "new-cipher-03", "new-last-00"])
+def test_a_task_of_the_suite_is_a_source_of_its_own(name: str) -> None:
+    [entry] = load_tasks([TaskSource(source=f"tiny:{name}")], 0, Path())
+    assert entry.task == next(task for task in [*TRAIN, *HELD_OUT] if task.name == name)
+
+
+@pytest.mark.parametrize("kind", ["themes", "new-spot"])
+def test_a_kind_of_the_suite_is_a_source_of_all_its_tasks(kind: str) -> None:
+    entries = load_tasks([TaskSource(source=f"tiny:{kind}")], 0, Path())
+    wanted = [task for task in [*TRAIN, *HELD_OUT] if task.kind == kind]
+    assert [entry.task for entry in entries] == wanted
+
+
+@pytest.mark.parametrize("name", ["", "new-", "spot", "topic-40", "topic-7", "new-topic-00-0"])
+def test_a_task_that_the_suite_lacks_is_refused(name: str) -> None:
+    with pytest.raises(DataError, match="unknown source") as refused:
+        load_tasks([TaskSource(source=f"tiny:{name}")], 0, Path())
+    assert "tiny:held_out" in refused.value.hint
+
+
+def test_words_that_the_model_does_not_know_are_named_once_in_order() -> None:
+    assert unknown(["lion, tiger -> Alice", "great film: 19 of 20 great"]) == [
+        "great",
+        "film",
+        "20",
+    ]
+
+
+def test_the_suite_is_written_in_words_that_the_model_knows() -> None:
+    examples = [example for task in [*TRAIN, *HELD_OUT] for example in task.train]
+    assert unknown(text for one in examples for text in (one.input, one.output)) == []
+
+
+def test_the_docs_list_every_word_that_the_model_knows() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "tiny.md").read_text()
+    listed = set(text.partition("## The words it knows")[2].replace("|", " ").split())
+    assert {word for word in vocabulary() if not word.isdigit()} <= listed
+    assert f"these {len(vocabulary())} words" in text

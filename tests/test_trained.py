@@ -97,7 +97,7 @@ def test_a_folder_called_as_an_id_on_the_hub_in_another_place_is_not_taken_for_i
     run = made(folder)  # no such folder here: an id on the hub
     monkeypatch.chdir(folder.parent / "elsewhere")
     assert trained(run).recipe.model == "models/mine"
-    with pytest.raises(Exception, match="hub cannot be reached"):
+    with pytest.raises(Exception, match="models/mine: not on this machine"):
         model_path("models/mine")
 
 

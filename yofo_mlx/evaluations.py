@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from yofo_mlx.events import Event, figure, finite
 from yofo_mlx.files import disk_error, write_text
 from yofo_mlx.limits import notes
-from yofo_mlx.runs import slug
+from yofo_mlx.runnames import slug
 from yofo_mlx.scores import Point, Row, Scored, TaskScores, summarize
 
 FORMAT = 1

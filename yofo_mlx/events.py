@@ -234,6 +234,12 @@ def figure(event: Event | None, field: str) -> float | None:
     return float(value) if -sys.float_info.max <= value <= sys.float_info.max else None
 
 
+def seconds_of(step: Event) -> float:
+    """Return how long a step took, pauses between steps left out."""
+    tokens, pace = figure(step, "tokens"), figure(step, "tokens_per_s")
+    return tokens / pace if tokens and pace and pace > 0 else 0.0
+
+
 def end_torn_line(path: Path) -> None:
     """End the half-written last line a killed writer left, so that the next event stands alone."""
     if not path.exists() or path.stat().st_size == 0:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -83,6 +83,32 @@ def remove_leftovers(folder: Path) -> None:
 def sync_folder(path: Path) -> None:
     """Flush a folder's entries to the disk."""
     _sync(path)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a folder or a link; to another file system it is copied as a whole, then removed."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV or source.is_symlink():
+            raise
+        with new_folder(target) as folder:
+            shutil.copytree(source, folder, symlinks=True, dirs_exist_ok=True)
+        shutil.rmtree(source)
+    sync_folder(target.parent)
+    sync_folder(source.parent)
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file or of all files below a folder; links are not followed."""
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size if os.path.lexists(path) else 0
+    found = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):  # gone meanwhile
+                found += (Path(folder) / name).lstat().st_size
+    return found
 
 
 def digest(path: Path) -> str:

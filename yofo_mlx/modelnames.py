@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 EMBEDDED: Final = "tiny"
+SUITE: Final = "tiny:"  # how the sources of its tasks begin
 
 
 def is_on_hub(name: str) -> bool:

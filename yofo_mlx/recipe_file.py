@@ -1,9 +1,9 @@
 """Recipe files: TOML in, with every mistake named at once, and TOML out."""
 
 import difflib
-import glob
 import json
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from datetime import date
@@ -22,6 +22,22 @@ from yofo_mlx.text import escaped, is_utf8, shorten
 # A recipe gives one of these; setting it takes the other one back.
 _EITHER = {"train.steps": "tokens", "train.tokens": "steps"}
 _MOST_MISTAKES = 12
+_WILD = re.compile(r"[*?]")
+# The checker's words, in those of somebody who writes TOML.
+_PLAIN = {
+    "Input should be": "must be",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+    "a valid array": "a list",
+    "an object": "a table",
+    "Tuple should have": "must have",
+    "String should have": "must have",
+    "Dictionary should have": "must have",
+    " item after validation, not": " entry, not",
+    " items after validation, not": " entries, not",
+}
 
 
 def find_recipe(name: str) -> Path:
@@ -121,9 +137,17 @@ def _found(name: str, start: Path = Path()) -> Path | None:
     """Return the path of what is there, or of a pattern that something matches."""
     try:
         path = start / Path(name).expanduser()
-        return path if os.path.lexists(path) or any(glob.iglob(str(path))) else None  # noqa: PTH207 - any
+        return path if os.path.lexists(path) or _matches(path) else None
     except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
         return None
+
+
+def _matches(pattern: Path) -> bool:
+    """Tell whether anything fits a path with `*` or `?`; the folders before them are as written."""
+    fixed = [folder for folder in pattern.parents if not _WILD.search(str(folder))]
+    return _WILD.search(str(pattern)) is not None and any(
+        fixed[0].glob(str(pattern.relative_to(fixed[0])))
+    )
 
 
 def apply_override(data: dict[str, Any], override: str) -> str:
@@ -225,6 +249,8 @@ def _describe(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"`{place}` is missing"
     words = detail["msg"].removeprefix("Value error, ")
+    for said, plain in _PLAIN.items():
+        words = words.replace(said, plain)
     given = detail.get("input")
     shown = f" (it is {given!r})" if isinstance(given, str | int | float) else ""
     return f"`{place}`: {words}{shown[:60]}" if place else words

@@ -90,5 +90,9 @@ def _usage(error: Exception) -> ExitCode:
     if message is None:
         raise error
     say(f"error: {printable(message())}")
-    say("  `yofo --help` lists the verbs, `yofo VERB --help` their options")
+    context = getattr(error, "ctx", None)
+    if context is None or context.parent is None:
+        say("  `yofo --help` lists the verbs, `yofo VERB --help` their options")
+    else:
+        say(f"  `{context.command_path} --help` shows how to call it")
     return ExitCode.USAGE

@@ -1,9 +1,10 @@
-"""Words on stderr that cannot fail: what they are about matters more."""
+"""Words on stderr that cannot fail: what they are about matters more; and what a terminal can."""
 
 import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from yofo_mlx.text import printable
 
@@ -25,3 +26,13 @@ def say_now(words: str) -> None:
     """Print a line from a signal's handler, which may have interrupted a print."""
     with suppress(OSError):
         os.write(2, f"{words}\n".encode())
+
+
+def can_draw(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal that moves its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal with colours, and its user wants them (no-color.org)."""
+    return can_draw(stream) and not os.environ.get("NO_COLOR")

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_server import HubServer, hub_fixture  # noqa: F401
+from huggingface_hub import constants
 from textual.widgets import Input
 
 from tui import datasets
@@ -140,3 +142,25 @@ async def test_the_embedded_suite_is_listed_task_by_task() -> None:
     found = datasets.read(TaskSource(source="tiny:held_out", role="held_out"))
     assert len(found) > 1
     assert all(sum(data.counts) and data.examples for data in found)
+
+
+async def test_a_silent_hub_is_given_up_and_told(
+    pilots: Any,
+    until: Any,
+    shown: Any,
+    recipe: Path,
+    hub: HubServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in hub.environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    hub.ailment = "silent"
+    async with pilots.open("data", size=(160, 40)) as pilot:
+        await until(pilot, lambda: "intents.csv:4" in shown(pilot))
+        await pilot.press("tab", "down")
+        await until(pilot, lambda: "Press l to load" in shown(pilot))
+        await pilot.press("l")
+        await until(pilot, lambda: "did not answer for 1 s" in shown(pilot))

@@ -1,8 +1,27 @@
 """Options and arguments that several verbs share."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+
+
+def known_run(name: str | None) -> str | None:
+    """Refuse the name of no run before what a verb needs is imported."""
+    from yofo_mlx import runs
+
+    if name is not None:
+        runs.find(name)
+    return name
+
+
+def sound(name: str, overrides: Sequence[str] | None) -> list[str]:
+    """Refuse a recipe with mistakes before what a verb needs is imported; return the overrides."""
+    from yofo_mlx.recipe_file import find_recipe, load_recipe
+
+    load_recipe(find_recipe(name), overrides or [])
+    return list(overrides or [])
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
 Overrides = Annotated[
@@ -27,4 +46,7 @@ Restarts = Annotated[
     int, typer.Option(min=0, metavar="N", help="Go on by itself after it died, N times at most.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Also if it may not fit.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="Run id, a part of it, or `last`.")]
+RunName = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="Run id, a part of it, or `last`.", callback=known_run),
+]

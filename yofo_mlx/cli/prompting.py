@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Input, Json, Output, Records
+from yofo_mlx.cli.options import Input, Json, Output, Records, known_run
 
 
 def chat(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Run id or `last`.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Run id or `last`.", callback=known_run)
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Base model, where there is no run.")] = None,
     demos: Annotated[str | None, typer.Option(help="Demonstrations: file, folder, hub id.")] = None,
     input: Input = None,

@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Detach, Force, Json, Overrides, RecipeName, Restarts, RunName
+from yofo_mlx.cli.options import (
+    Detach,
+    Force,
+    Json,
+    Overrides,
+    RecipeName,
+    Restarts,
+    RunName,
+    sound,
+)
 
 
 def train(
@@ -20,12 +29,13 @@ def train(
     Ctrl-C once finishes the step and saves, twice leaves the step and saves what was before it.
     A run goes on when its terminal is closed.
     """
+    overrides = sound(recipe, overrides)
     if detach or restarts:
         from yofo_mlx.commands import background
 
         return background.start(
             recipe,
-            overrides or [],
+            overrides,
             name=name,
             force=force,
             restarts=restarts,
@@ -33,7 +43,7 @@ def train(
         )
     from yofo_mlx.commands import train as command
 
-    return command.start(recipe, overrides or [], name=name, force=force)
+    return command.start(recipe, overrides, name=name, force=force)
 
 
 def resume(
@@ -67,9 +77,10 @@ def plan(
 
     No weights are downloaded or loaded without --probe. Ends with 4 if it does not fit.
     """
+    overrides = sound(recipe, overrides)
     from yofo_mlx.commands import plan as command
 
-    return command.plan(recipe, overrides or [], probed=probe, as_json=as_json)
+    return command.plan(recipe, overrides, probed=probe, as_json=as_json)
 
 
 def doctor(
@@ -78,6 +89,7 @@ def doctor(
     as_json: Json = False,
 ) -> int:
     """Check this machine: attention, memory, exact gradients."""
+    overrides = sound(recipe, overrides) if recipe else overrides
     from yofo_mlx.commands import doctor as command
 
     return command.doctor(recipe, overrides or [], as_json=as_json)
@@ -90,6 +102,7 @@ def show(
     as_json: Json = False,
 ) -> int:
     """Show what is trained, targets coloured."""
+    overrides = sound(recipe, overrides)
     from yofo_mlx.commands import show as command
 
-    return command.show(recipe, overrides or [], step=step, as_json=as_json)
+    return command.show(recipe, overrides, step=step, as_json=as_json)

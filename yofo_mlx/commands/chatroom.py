@@ -10,12 +10,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from yofo_mlx.commands.display import can_draw
+from yofo_mlx import progress
 from yofo_mlx.errors import DataError, YofoError
-from yofo_mlx.prompting import demonstrations
+from yofo_mlx.prompting import demonstrations, stages
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Params
+from yofo_mlx.talk import can_draw
 from yofo_mlx.tasks.task import Example
 from yofo_mlx.text import printable, reason, shorten
 
@@ -57,7 +58,8 @@ class Room:
         """Load the model and say what it is; the demonstrations are read when they are needed."""
         talk("loading the model ...")
         self._is_loaded = False
-        loaded = self._call("load", asdict(self.model))
+        loaded = self._call("load", asdict(self.model), stages.show)
+        progress.end()
         self._is_loaded = True
         self._is_read, self.shots = not (self.examples or self.instruction), 0
         adapter = f" with the adapter {loaded['adapter']}" if loaded["adapter"] else ", no adapter"

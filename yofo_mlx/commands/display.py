@@ -1,6 +1,6 @@
 """Progress of a run on the terminal, drawn from its events."""
 
-import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
@@ -8,11 +8,11 @@ from typing import Any, Protocol, TextIO
 from yofo_mlx.death import Death
 from yofo_mlx.events import Event, figure
 from yofo_mlx.files import FULL
-from yofo_mlx.talk import say
-from yofo_mlx.text import printable, size
+from yofo_mlx.talk import can_draw, say
+from yofo_mlx.text import duration, printable, size
 
 STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible"
-
+QUIET_S = 60.0  # without a line, before any sign of life is worth one
 
 # What an event of another version, or a damaged one, may raise where it is put into words.
 _ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -41,16 +41,6 @@ def shown_on(stream: TextIO) -> Iterator[Display]:
         display.close()
 
 
-def can_draw(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal that moves its cursor."""
-    return stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
-
-
-def has_colour(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal with colours, and its user wants them (no-color.org)."""
-    return can_draw(stream) and not os.environ.get("NO_COLOR")
-
-
 class _Steady:
     """A display whose stream, or whose events, may be bad."""
 
@@ -74,21 +64,30 @@ class _Steady:
 
 
 class PlainDisplay:
-    """One line for what matters; steps at growing distance, so that logs stay short."""
+    """One line for what matters; a step for every twentieth of the run, so that logs stay short.
+
+    After a minute without a line there is one for any sign of life.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._next_share = 0.0
+        self._said = time.monotonic()
 
     def show(self, event: Event) -> None:
         """Print the event if it is worth a line."""
+        is_quiet = time.monotonic() - self._said >= QUIET_S
         if event["kind"] == "step":
             share = _share(event)
-            if share < self._next_share:
+            if share < self._next_share and not is_quiet:
                 return
             self._next_share = share + 0.05
-        if line := describe(event):
+        line = describe(event)
+        if event["kind"] == "progress" and is_quiet:
+            line = printable(f"step {event['step']:>5}  {_phase(event)}")
+        if line:
             print(line, file=self._stream, flush=True)
+            self._said = time.monotonic()
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -124,9 +123,7 @@ class LiveDisplay:
                 numbers=printable(numbers(event)),
             )
         elif kind == "progress":
-            of = f"/{event['total']}" if event["total"] else ""
-            words = printable(f"{event['phase']} {event['done']}{of}")
-            self._progress.update(self._task, description=words)
+            self._progress.update(self._task, description=printable(_phase(event)))
         elif line := describe(event):
             self._progress.console.print(line, markup=False)
 
@@ -141,6 +138,12 @@ def _share(event: Event) -> float:
     if share is None:
         raise ValueError("no share")
     return min(max(share, 0.0), 1.0)
+
+
+def _phase(event: Event) -> str:
+    of = f"/{event['total']}" if event["total"] else ""
+    count = f" {event['done']}{of}" if event["done"] or of else ""
+    return f"{event['phase']}{count}"
 
 
 def numbers(event: Event) -> str:
@@ -169,14 +172,6 @@ def complain(run_id: str, status: str, death: Death) -> None:
         say("  last words of the console:")
         for line in death.last_words:
             say(f"    {line}")
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as 1h02m, 3m04s or 5s."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
 
 
 def shots_line(rows: list[dict[str, Any]]) -> str:

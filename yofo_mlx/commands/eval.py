@@ -5,13 +5,11 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from yofo_mlx import runs, subjects
 from yofo_mlx.chosen import from_data, from_recipe
-from yofo_mlx.commands import kept
-from yofo_mlx.commands.data import join_splits, source_of
-from yofo_mlx.errors import ExitCode, RecipeError
+from yofo_mlx.commands import kept, reading
+from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.events import finite
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.recipe_file import apply_override
@@ -48,10 +46,14 @@ def evaluate(
     _check_places(subject, picture)
     subject.check()
     recipe, warnings = subject.recipe(rest)
-    if sources:
-        chosen = from_data(subject, recipe, sources, only, options)
-    else:
-        chosen = from_recipe(subject, recipe, only)
+    try:
+        if sources:
+            chosen = from_data(subject, recipe, sources, only, options)
+        else:
+            chosen = from_recipe(subject, recipe, only)
+    except DataError as error:  # its hints name keys of a recipe
+        hint = reading.with_options(error.hint) if sources else error.hint
+        raise DataError(error.message, hint) from error
     for line in [*chosen.told, *chosen.notes]:
         say(line)
     full = chosen.role == "held_out" and not only and not rest
@@ -113,12 +115,11 @@ def _sources(
         return [], list(overrides), ""
     own = [one for one in overrides if one.partition("=")[0].strip().split(".")[0] in DATA_KEYS]
     sources = []
-    for path in join_splits(list(dict.fromkeys(paths))):
-        name, files = path if isinstance(path, tuple) else (path, None)
-        table: dict[str, Any] = {"source": name, **keys} | ({"files": files} if files else {})
+    for table in reading.tables(list(dict.fromkeys(paths))):
+        table |= keys
         for override in own:
             apply_override(table, override)
-        sources.append(source_of(table | {"role": "held_out"}))
+        sources.append(reading.source_of(table | {"role": "held_out"}))
     words = [f"--{key} {shlex.quote(value)}" for key, value in keys.items()]
     words += [f"--set {shlex.quote(one)}" for one in own]
     return sources, [one for one in overrides if one not in own], " ".join(words)

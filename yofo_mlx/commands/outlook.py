@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from yofo_mlx.commands.display import duration
 from yofo_mlx.evaluation_plan import EvaluationPlan, describe_evaluation
 from yofo_mlx.machine import memory_limit
 from yofo_mlx.plan import (
@@ -18,7 +17,7 @@ from yofo_mlx.plan import (
 )
 from yofo_mlx.probe import Measurement
 from yofo_mlx.recipe import Recipe
-from yofo_mlx.text import printable, size
+from yofo_mlx.text import duration, printable, size
 from yofo_mlx.volume import Volume
 from yofo_mlx.workload import PROCESS_BYTES, DataSize
 

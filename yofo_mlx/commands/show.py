@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from yofo_mlx.batches import target_spans
-from yofo_mlx.commands.display import has_colour
 from yofo_mlx.episodes import Episode
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models import load_tokenizer, model_config, model_path
 from yofo_mlx.recipe import Objective, Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.tables import check_tables
-from yofo_mlx.talk import say
+from yofo_mlx.talk import has_colour, say
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.text import printable
 from yofo_mlx.workload import Workload, make_workload

@@ -1,6 +1,7 @@
 """`yofo train`, `yofo resume`: run the loop in this process."""
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.models import Base, load_base
 from yofo_mlx.plan import Planner, describe_plan
-from yofo_mlx.progress import Seldom, listening
+from yofo_mlx.progress import Bytes, Seldom, listening
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.record import differences, make_record
@@ -103,7 +104,8 @@ def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -
     writer = EventWriter(run.events_path)
     try:
         writer.write("loading", process=os.getpid())
-        with stop.at_once(), listening(Seldom(partial(_tell_reading, writer))):
+        told = Seldom(partial(_tell_reading, writer))
+        with stop.at_once(), listening(told), listening(_LeaveReading(stop)):
             return _load(recipe, force=force or fitted, info=info)
     except KeyboardInterrupt:
         writer.write("stopped", step=0, reason="interrupted while loading")
@@ -116,7 +118,24 @@ def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -
         writer.close()
 
 
+class _LeaveReading:
+    """Ends the reading of data, or a download, of a run that is asked to stop; a listener."""
+
+    def __init__(self, stop: "StopRequest") -> None:
+        self._stop = stop
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        is_ours = threading.current_thread() is threading.main_thread()
+        if is_ours and self._stop.is_requested():
+            raise KeyboardInterrupt
+
+    def end(self) -> None:
+        """Do nothing: the run goes on."""
+
+
 def _tell_reading(writer: EventWriter, what: str, done: int, total: int) -> None:
+    if isinstance(total, Bytes):
+        what, done, total = f"MB, {what}", done // 10**6, total // 10**6
     writer.write("progress", step=0, done=done, total=total, phase=what)
 
 

@@ -22,7 +22,7 @@ def fingerprint(loaded: Loaded) -> dict[str, str]:
     adapter = loaded.source.adapter if loaded.uses_adapter else None
     return {
         "model": model_fingerprint(loaded.base.path),
-        "adapter": _adapter(adapter) if adapter else "none",
+        "adapter": adapter_fingerprint(adapter) if adapter else "none",
         "template": _hash(
             loaded.source.template.model_dump_json().encode(),
             str(loaded.base.tokenizer.chat_template).encode(),
@@ -39,6 +39,11 @@ def model_fingerprint(folder: Path) -> str:
     return _hash(*pieces)
 
 
+def adapter_fingerprint(folder: Path) -> str:
+    """Hash an adapter's files."""
+    return _hash(*(_whole(path) for path in sorted(folder.glob("adapter*"))))
+
+
 def changed_model(run: Run, base: Base) -> list[Note]:
     """Return a warning if the files of a run's model are not those that it was trained on."""
     kept = run.info().model
@@ -51,10 +56,6 @@ def changed_model(run: Run, base: Base) -> list[Note]:
             "the adapter belongs to what was there before",
         )
     ]
-
-
-def _adapter(folder: Path) -> str:
-    return _hash(*(_whole(path) for path in sorted(folder.glob("adapter*"))))
 
 
 def _kv_setting(model: Any) -> str:

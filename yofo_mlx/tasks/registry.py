@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yofo_mlx.errors import DataError
+from yofo_mlx.modelnames import SUITE
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks.checks import check_names
 from yofo_mlx.tasks.columns import Item
@@ -17,7 +18,7 @@ from yofo_mlx.tasks.sources import Loaded, load
 from yofo_mlx.tasks.spelling import text_key
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.task import Example, Family, Task
-from yofo_mlx.text import clip
+from yofo_mlx.text import clip, shorten
 
 METRICS: dict[Family, str] = {
     "classification": "exact",
@@ -71,7 +72,7 @@ def load_tasks(
             continue
         for loaded in load(source, base):
             wrong = errors(loaded.problems)
-            task, notes = (None, ()) if wrong else _task(loaded, seed)
+            task, notes = (None, ()) if wrong else make_task(loaded, seed)
             if whole and task and not task.train:
                 hint = "see `where`" if source.where else "see `splits`"
                 what = "no examples to train on"
@@ -89,7 +90,7 @@ def load_tasks(
 
 def is_embedded(source: TaskSource) -> bool:
     """Tell whether a source is of the embedded suite."""
-    return source.source.startswith("tiny:")
+    return source.source.startswith(SUITE)
 
 
 def _tiny(source: TaskSource) -> list[TaskEntry]:
@@ -97,18 +98,17 @@ def _tiny(source: TaskSource) -> list[TaskEntry]:
 
     if source.where:
         raise DataError(f"{source.source} has no columns for `where`", "leave `where` out")
-    if source.source == "tiny:train":
-        tasks = suite.tasks("train", seed=0)
-    elif source.source == "tiny:held_out":
-        tasks = suite.tasks("held_out", seed=0)
-    else:
-        hint = "the embedded suite has tiny:train and tiny:held_out"
-        raise DataError(f"unknown source {source.source}", hint)
+    tasks = suite.find(source.source.removeprefix(SUITE))
+    if not tasks:
+        hint = (
+            "the embedded suite has tiny:train, tiny:held_out, and tasks such as tiny:new-topic-01"
+        )
+        raise DataError(f"unknown source {shorten(source.source)}", hint)
     return [_entry(task, source) for task in tasks]
 
 
 def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskEntry:
-    metric = METRICS[task.family] if source.metric == "auto" else source.metric
+    metric = metric_of(source, task.family)
     mark = fingerprint(task)
     separator = source.separator if task.family == "multilabel" else None
     return TaskEntry(
@@ -124,9 +124,17 @@ def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskE
     )
 
 
-def _task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
+def metric_of(source: TaskSource, family: Family) -> str:
+    """Return the metric of a task: its own, or else its family's."""
+    return METRICS[family] if source.metric == "auto" else source.metric
+
+
+def make_task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
+    """Return the task that was read, and notes on what was left out or set aside."""
     source = loaded.source
-    train, valid, test = (_once(loaded.items.get(split, [])) for split in SPLITS)
+    train, valid, test = (
+        [item.example for item in once(loaded.items.get(split, []))] for split in SPLITS
+    )
     repeated = sum(1 for _ in loaded.all_items()) - len(train) - len(valid) - len(test)
     shown = {text_key(example.input) for example in valid + test}
     clean = [example for example in train if text_key(example.input) not in shown]
@@ -168,13 +176,13 @@ def _limited(examples: list[Example], limit: int | None, draw: random.Random) ->
     return [examples[index] for index in sorted(draw.sample(range(len(examples)), limit))]
 
 
-def _once(items: Iterable[Item]) -> list[Example]:
-    """Return the examples, each once, the first of its kind kept."""
-    once: dict[tuple[str, str], Example] = {}
+def once(items: Iterable[Item]) -> list[Item]:
+    """Return what holds an example, each example once, the first of its kind kept."""
+    first: dict[tuple[str, str], Item] = {}
     for item in items:
         example = item.example
-        once.setdefault((text_key(example.input), text_key(example.output)), example)
-    return list(once.values())
+        first.setdefault((text_key(example.input), text_key(example.output)), item)
+    return list(first.values())
 
 
 def set_aside(

@@ -19,6 +19,8 @@ TRAIN_PATTERNS, TRAIN_OPERATIONS = 27, 4
 DEMONSTRATIONS, QUERIES = 120, 32
 INSTANCES = {"train": 40, "held_out": 4}  # tasks of each kind
 
+HELD_OUT = "new-"  # how the names of held-out tasks begin
+
 FAMILY_OF: dict[str, Family] = {
     "topic": "classification",
     "themes": "multilabel",
@@ -58,13 +60,26 @@ def tasks(role: Role, seed: int = 0) -> list[Task]:
     ]
 
 
+def find(name: str) -> list[Task]:
+    """Return the tasks of a role, of a kind such as `new-topic`, or one such as `new-topic-01`."""
+    for each in KINDS:
+        if name == each:
+            return tasks(each)
+    role: Role = "held_out" if name.startswith(HELD_OUT) else "train"
+    kind, _, number = name.removeprefix(HELD_OUT).partition("-")
+    if kind not in KINDS[role]:
+        return []
+    numbers = range(INSTANCES[role])
+    return [make_task(role, kind, n, 0) for n in numbers if number in ("", f"{n:02}")]
+
+
 def make_task(role: Role, kind: str, number: int, seed: int) -> Task:
     """Draw one task: its labels or mapping, demonstrations, and queries apart from them."""
     random = Random(f"{seed} {role} {kind} {number}")
     draw = draw_skill(random, role, kind)
     examples = distinct(draw, DEMONSTRATIONS + QUERIES)
     queries = min(QUERIES, len(examples) // 4)
-    prefix = "" if role == "train" else "new-"
+    prefix = "" if role == "train" else HELD_OUT
     return Task(
         name=f"{prefix}{kind}-{number:02}",
         family=FAMILY_OF[kind],

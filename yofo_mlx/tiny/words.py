@@ -1,5 +1,8 @@
 """The vocabulary that the embedded model knows: topics, names, function words, digits, signs."""
 
+import re
+from collections.abc import Iterable
+
 _CLUSTERS = {
     "animals": "horse cow pig goat sheep dog rabbit mouse wolf bear deer cat lion tiger",
     "fruit": "apple pear plum cherry grape lemon melon peach banana mango olive fig date lime",
@@ -79,3 +82,10 @@ def vocabulary() -> list[str]:
     """Return every whole word or number that the tokenizer keeps in one piece, in id order."""
     topical = [word for words in TOPICS.values() for word in words]
     return list(dict.fromkeys([*FUNCTION_WORDS, *NUMBERS, *NAMES, *topical]))
+
+
+def unknown(texts: Iterable[str]) -> list[str]:
+    """Return the words and numbers in texts that fall apart into bytes, each once, in order."""
+    known = set(vocabulary())
+    found = (word for text in texts for word in re.findall(r"\w+", text))
+    return [word for word in dict.fromkeys(found) if word not in known]
