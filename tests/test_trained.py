@@ -10,8 +10,9 @@ import pytest
 from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 
 from tui import models as tui_models
-from yofo_mlx import launch, paths, runs
-from yofo_mlx.commands.train import load, load_trained
+from yofo_mlx import launch, paths, runs, subjects
+from yofo_mlx.commands.measure import load_model
+from yofo_mlx.commands.train import load
 from yofo_mlx.errors import RecipeError, RunError, YofoError
 from yofo_mlx.models import model_path
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
@@ -269,13 +270,14 @@ def test_model_files_that_changed_are_told_to_whoever_uses_the_run(
     run = made(folder)
     model = str(folder / "models" / "mine")
     run.note(model=ModelInfo(name=model, path=model, fingerprint=model_fingerprint(Path(model))))
-    _, base, _ = load_trained(run, [])
+    subject = subjects.of_run(run)
+    _, base = load_model(subject, *subject.recipe())
     assert changed_model(run, base) == [] and capsys.readouterr().err == ""
     with (folder / "models" / "mine" / "config.json").open("a") as file:
         file.write("\n")
-    load_trained(run, [])
+    load_model(subject, *subject.recipe())
     assert f"the files of model {model} changed since the run began" in capsys.readouterr().err
-    load_trained(run, ["model=tiny"])  # meant to be another one
+    load_model(subject, *subject.recipe(["model=tiny"]))  # meant to be another one
     assert capsys.readouterr().err == ""
 
 

@@ -130,11 +130,14 @@ def patiently(action: Callable[[], T], what: str) -> T:
     return action()
 
 
-def disk_error(error: OSError, path: Path) -> RunError:
-    """Return in words why something below `path` could not be written or read."""
+def disk_error(error: OSError, path: Path, again: str = "`yofo resume`") -> RunError:
+    """Return in words why something below `path` could not be written or read.
+
+    `again`: what goes on once that is mended.
+    """
     place = error.filename or path
     if error.errno in FULL:
-        return RunError(f"the disk of {path} is full", "make room; then `yofo resume` goes on")
+        return RunError(f"the disk of {path} is full", f"make room; then {again} goes on")
     if error.errno == errno.EROFS:
         return RunError(f"{place} is on a disk that is read-only", "mount it for writing")
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -142,7 +145,7 @@ def disk_error(error: OSError, path: Path) -> RunError:
     words = error.strerror or str(error)
     if not path.exists():
         return RunError(f"{path} has gone: {words}", "is its volume still connected?")
-    return RunError(f"{place}: {words}", "check the disk; then `yofo resume` goes on")
+    return RunError(f"{place}: {words}", f"check the disk; then {again} goes on")
 
 
 def is_full(path: Path) -> bool:

@@ -22,6 +22,7 @@ from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.problems import Place, Problem, errors
 from yofo_mlx.tasks.readers import format_of
+from yofo_mlx.tasks.registry import is_embedded as is_embedded
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import Loaded, load
 from yofo_mlx.tasks.splits import SPLITS, Split, meaning
@@ -75,7 +76,7 @@ class Group:
 
 def read(request: Request) -> Iterator[Group]:
     """Yield what is read at each path."""
-    for table in _tables(request.paths):
+    for table in tables(request.paths):
         if recipe := None if "files" in table else _recipe(table["source"]):
             sources = load_recipe(recipe, request.overrides).tasks
             yield Group([one for s in sources for one in _load(s, recipe.parent)], recipe)
@@ -88,7 +89,7 @@ def read(request: Request) -> Iterator[Group]:
 
 def _read_table(table: dict[str, Any]) -> Group:
     """Read a source as it stands there, or else as one of the readings that it may have meant."""
-    source = _source(table)
+    source = source_of(table)
     sets = _load_here(source)
     if any(any(loaded.all_items()) for loaded in sets):
         return Group(sets, table=table)
@@ -109,7 +110,12 @@ def _load_here(source: TaskSource) -> list[Loaded]:
 
 def as_options(problem: Problem) -> Problem:
     """Return a problem whose hint names keys as a command line does, not as a recipe."""
-    return replace(problem, hint=_KEY.sub(_option, problem.hint))
+    return replace(problem, hint=with_options(problem.hint))
+
+
+def with_options(hint: str) -> str:
+    """Return a hint with keys named as a command line does."""
+    return _KEY.sub(_option, hint)
 
 
 def _option(found: re.Match[str]) -> str:
@@ -133,16 +139,11 @@ def _recipe(name: str) -> Path | None:
     return None if Path(name).exists() else shipped.get(name)
 
 
-def _source(table: dict[str, Any]) -> TaskSource:
+def source_of(table: dict[str, Any]) -> TaskSource:
     """Return a source; its mistakes are told as those of a recipe that holds it."""
     tasks = [table, {"source": "tiny:train"}]
     whole = {"model": "tiny", "train": {"steps": 1}, "tasks": tasks}
     return validate(whole, shorten(table["source"], 200)).tasks[0]
-
-
-def is_embedded(source: TaskSource) -> bool:
-    """Tell whether a source is a part of the embedded suite."""
-    return source.source.startswith("tiny:")
 
 
 def _load(source: TaskSource, base: Path) -> list[Loaded]:
@@ -166,7 +167,7 @@ def _load(source: TaskSource, base: Path) -> list[Loaded]:
     ]
 
 
-def _tables(paths: Sequence[str]) -> list[dict[str, Any]]:
+def tables(paths: Sequence[str]) -> list[dict[str, Any]]:
     """Return a source for each path; files of one data set that are its splits are one source.
 
     Such files lie in one folder, and their names differ by the split: x_train.csv and x_test.csv.
@@ -177,17 +178,17 @@ def _tables(paths: Sequence[str]) -> list[dict[str, Any]]:
             groups.setdefault(_set_of(path), {}).setdefault(split, path.name)
     joined = {key: files for key, files in groups.items() if "train" in files and len(files) > 1}
     folders = Counter(folder for folder, _ in joined)
-    tables: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for text in paths:
         path = Path(text)
         files = joined.get(_set_of(path), {})
         if path.name not in files.values():
-            tables.append({"source": text})
+            found.append({"source": text})
         elif path.name == files["train"]:
             words = _set_of(path)[1]
             name = {"name": "_".join(words)} if folders[path.parent] > 1 and words else {}
-            tables.append({"source": str(path.parent), **name, "files": files})
-    return tables
+            found.append({"source": str(path.parent), **name, "files": files})
+    return found
 
 
 def _split_of(path: Path) -> Split | None:

@@ -27,7 +27,6 @@ from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.models import Base, load_base
 from yofo_mlx.plan import Planner, describe_plan
 from yofo_mlx.progress import Bytes, Seldom, listening
-from yofo_mlx.prompting.fingerprint import changed_model
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.record import differences, make_record
@@ -153,15 +152,6 @@ def _recipe_of(run: Run) -> tuple[Recipe, list[Note]]:
 def load(recipe: Recipe) -> tuple[Base, Workload]:
     """Load a recipe's data, model and tokenizer; data first, since it fails sooner."""
     return _load_model(recipe, _entries(recipe))
-
-
-def load_trained(run: Run, overrides: Sequence[str]) -> tuple[Recipe, Base, Workload]:
-    """Load what a run was trained with, overrides on top; say what is no longer as it was."""
-    recipe, notes = trained(run, overrides)
-    base, workload = load(recipe)
-    for message, hint in [*notes, *changed_model(run, base)]:
-        say(f"warning: {message}\n  {hint}")
-    return recipe, base, workload
 
 
 def _load(

@@ -146,7 +146,7 @@ def _assigned(
     except KeyError as error:
         reason = f"{source.source}: no split `{error.args[0]}`"
         raise DataError(reason, f"there are: {known}") from None
-    if "train" not in assigned:
+    if "train" not in assigned and not (assigned and source.role == "held_out"):
         hint = f'say which it is: splits = {{ train = "{next(iter(groups))}" }}'
         if len(groups) > 1 and not any(map(splits.meaning, groups)):
             pattern = _shared_pattern(source.source, groups) if is_here else ""

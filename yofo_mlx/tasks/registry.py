@@ -53,24 +53,32 @@ class TaskEntry:
 
 
 def load_tasks(
-    sources: Sequence[TaskSource], seed: int, base: Path, recipe: str = "RECIPE.toml"
+    sources: Sequence[TaskSource],
+    seed: int,
+    base: Path,
+    recipe: str = "RECIPE.toml",
+    *,
+    whole: bool = True,
 ) -> list[TaskEntry]:
     """Read every source; all problems of all of them are raised as one DataError.
 
-    `recipe` is the file that messages name.
+    `recipe` is what messages tell to check. Unless `whole`, a task may have queries only.
     """
     entries: list[TaskEntry] = []
     problems: list[Problem] = []
     for source in sources:
-        if source.source.startswith(SUITE):
+        if is_embedded(source):
             entries += _tiny(source)
             continue
         for loaded in load(source, base):
             wrong = errors(loaded.problems)
             task, notes = (None, ()) if wrong else make_task(loaded, seed)
-            if task and not task.train:
+            if whole and task and not task.train:
                 hint = "see `where`" if source.where else "see `splits`"
-                wrong = [Problem(Place(source.source), "no examples to train on", hint)]
+                what = "no examples to train on"
+                if source.role == "held_out":
+                    what = "no rows of `train`, which demonstrations are of"
+                wrong = [Problem(Place(source.source), what, hint)]
             problems += wrong
             if task and not wrong:
                 entries.append(_entry(task, source, notes))
@@ -78,6 +86,11 @@ def load_tasks(
     if problems:
         raise _report(problems, recipe)
     return entries
+
+
+def is_embedded(source: TaskSource) -> bool:
+    """Tell whether a source is of the embedded suite."""
+    return source.source.startswith(SUITE)
 
 
 def _tiny(source: TaskSource) -> list[TaskEntry]:
@@ -107,7 +120,7 @@ def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskE
         mark,
         separator,
         notes,
-        guessed=source.family is None and not source.source.startswith(SUITE),
+        guessed=source.family is None and not is_embedded(source),
     )
 
 
@@ -128,7 +141,7 @@ def make_task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
     draw = random.Random(f"{seed}/{loaded.name}")
     kept = _limited(clean, source.limit, draw)
     if not valid and not (source.role == "held_out" and test):
-        kept, valid = _set_aside(kept, source.valid_share, draw)
+        kept, valid = set_aside(kept, source.valid_share, draw)
     task = Task(
         name=loaded.name,
         family=loaded.family,
@@ -172,7 +185,7 @@ def once(items: Iterable[Item]) -> list[Item]:
     return list(first.values())
 
 
-def _set_aside(
+def set_aside(
     examples: list[Example], share: float, draw: random.Random
 ) -> tuple[list[Example], list[Example]]:
     """Part examples in two; rows with the same input stay together."""
