@@ -1,5 +1,6 @@
 """The recipes a user has: the shipped ones, and those in the folder the app was opened in."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,21 @@ Starter = Callable[[Path, list[str]], Run]
 def find_recipes(folder: Path | None = None) -> list[Path]:
     """Return the user's own recipes, then the shipped ones, first the one that needs nothing."""
     shipped = sorted(shipped_recipes(), key=lambda path: path.stem != "tiny")
-    found = sorted((folder or Path.cwd()).glob("*.toml"))
+    found = sorted((folder or here()).glob("*.toml"))
     return [path for path in found if path not in shipped and is_recipe(path)] + shipped
+
+
+def here() -> Path:
+    """Return the folder the app was opened in, also when it has been removed since."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path(os.sep)
+
+
+def near(text: str) -> str:
+    """Leave the folder we are in out of a text."""
+    return text.replace(f"{here()}{os.sep}", "")
 
 
 def is_recipe(path: Path) -> bool:
