@@ -57,13 +57,8 @@ class Table(DataTable[Text]):
         if key in self._keys:
             self.move_cursor(row=self._keys.index(key), animate=False)
 
-    def fill(
-        self, columns: list[Column], keys: list[str], cells: list[list[Cell]], *, stay: bool = True
-    ) -> None:
-        """Show these rows; without `stay` the cursor goes to the first one if it is on the first.
-
-        A row that is gone leaves the cursor where it is.
-        """
+    def fill(self, columns: list[Column], keys: list[str], cells: list[list[Cell]]) -> None:
+        """Show these rows; one that is gone leaves the cursor where it is."""
         if (columns, keys, cells) == (self._columns, self._keys, self._cells):
             return
         shape = self._columns, self._keys, self._widths()
@@ -73,7 +68,7 @@ class Table(DataTable[Text]):
             self._update(before)
             return
         self._rebuild()
-        if chosen in keys and (stay or at):
+        if chosen in keys:
             at = keys.index(chosen)
         self.move_cursor(row=min(at, max(len(keys) - 1, 0)), animate=False)
 
