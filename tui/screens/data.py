@@ -20,7 +20,7 @@ from tui.screens.recovery import Recovering
 from tui.widgets.data_detail import DataDetail
 from tui.widgets.data_table import DataTableOfSets, Row
 from tui.widgets.places import Places
-from tui.words import MUTED, count, duration, lines, muted, one_line, safe
+from tui.words import count, duration, lines, muted, one_line, safe
 from yofo_mlx.recipe import TaskSource
 
 READ_AFTER = 0.2  # seconds on a collection: who passes by starts nothing
@@ -330,7 +330,7 @@ class DataScreen(Recovering):
 
 
 def _option(one: Collection) -> Content:
-    title = one_line(one.title, 24)
+    title = one_line(one.title, 60)
     if one.error is not None:
         return Content.assemble(title, ("\n  ✗ cannot be read", "$text-error"))
     facts = [
@@ -338,4 +338,4 @@ def _option(one: Collection) -> Content:
         "" if one.is_typed else count(len(one.sources), "source"),
     ]
     about = " · ".join(filter(None, facts))
-    return Content.assemble(title, (f"\n  {about}", MUTED))
+    return Content.assemble(title, (f"\n  {about}", "dim"))

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from tui.recipes import Starter, describe, find_recipes, place
 from tui.screens.recovery import Recovering
-from tui.words import MUTED, muted, one_line, safe
+from tui.words import muted, one_line, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs import Run
 
@@ -136,5 +136,5 @@ class NewRunScreen(Recovering, ModalScreen[Run | None]):
         else:
             name, where = path.stem, place(path)
         return Content.assemble(
-            one_line(name, 60).stylize("bold"), "  ", (where, MUTED), "\n  ", about
+            one_line(name, 60).stylize("bold"), "  ", (where, "dim"), "\n  ", about
         )
