@@ -47,14 +47,17 @@ class YofoApp(App[None]):
         Binding("2,f3,r", "place('runs')", "Runs", id="place.runs", show=False),
         Binding("3,f4,p", "place('prompt')", "Prompt", id="place.prompt", show=False),
         Binding("f1,question_mark", "help", "Help", id="app.help", key_display="?"),
-        Binding("q", "quit", "Quit", id="app.quit"),
+        Binding(
+            "ctrl+p", "command_palette", "Commands", id="app.palette", priority=True, show=False
+        ),
+        Binding("q", "quit", "Quit", id="app.quit", tooltip="A run goes on without the app"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]
-        if self.console.color_system != "truecolor":
+        if self.console.color_system in ("256", "standard"):
             default = BUILTIN_THEMES["textual-dark"]
             panel, plain = FEW_COLOURS["panel"], default.variables | FEW_COLOURS
             self.register_theme(replace(default, panel=panel, variables=plain))

@@ -333,9 +333,7 @@ def _option(one: Collection) -> Content:
     title = one_line(one.title, 60)
     if one.error is not None:
         return Content.assemble(title, ("\n  ✗ cannot be read", "$text-error"))
-    facts = [
-        one_line(one.place, 60).plain,
-        "" if one.is_typed else count(len(one.sources), "source"),
-    ]
+    sources = "" if one.is_typed else count(len(one.sources), "source")
+    facts = [sources, one_line(one.place, 60).plain]
     about = " · ".join(filter(None, facts))
     return Content.assemble(title, (f"\n  {about}", "dim"))

@@ -58,7 +58,7 @@ def _cells(row: Row, width: int) -> list[Cell]:
     numbers = [f"{n:,}" if wide else number(n) for n in counts] or ["…"] * 3
     return [
         _mark(row.data),
-        Cell(head(row.name, width - 80 if wide else 13)),
+        Cell(head(row.name, width - 84 if wide else 13)),
         Cell(head(family, 14 if wide else 10)),
         Cell(row.source.role.replace("_", " ")),
         *(Cell("–" if n == "0" else n) for n in numbers),

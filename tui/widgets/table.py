@@ -72,6 +72,10 @@ class Table(DataTable[Text]):
             at = keys.index(chosen)
         self.move_cursor(row=min(at, max(len(keys) - 1, 0)), animate=False)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave out what does nothing where rows are selected as a whole."""
+        return action not in ("cursor_left", "cursor_right", "page_left", "page_right")
+
     def on_click(self, event: Click) -> None:
         """Select by a click; open by a double click, as enter does."""
         meta = event.style.meta
