@@ -35,7 +35,7 @@ class YofoApp(App[None]):
     """Three places; closing the app never ends a run."""
 
     TITLE = "yofo"
-    CSS = "Footer { background: $panel; }"
+    CSS = "Footer { background: $panel; } ToastRack { dock: top; align: right top; margin-top: 1; }"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "data": DataScreen,
         "runs": RunsScreen,

@@ -1,6 +1,8 @@
 """The list of runs: what ranks them, what has gone wrong with them, what becomes of them."""
 
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +229,26 @@ async def test_a_click_selects_and_a_double_click_opens(
             assert isinstance(pilot.app.screen, RunsScreen) and table.cursor_row == row - 1
         await pilot.click(RunTable, offset=(5, 2), times=2)
         await until(pilot, lambda: isinstance(pilot.app.screen, PromptScreen))
+
+
+async def test_how_long_a_run_is_at_it_counts_from_when_it_was_taken_up(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    folder = run_folder("resumed").steps(2)
+    folder.run.note(created=time.time() - 7200)
+    taken_up = time.time() - 100
+    os.utime(folder.run.lock_path, (taken_up, taken_up))
+    with folder.trained():
+        async with pilots.open(size=(120, 36)) as pilot:
+            await until(pilot, lambda: "for 1 min 4" in shown(pilot) and "2h" in shown(pilot))
+
+
+async def test_a_failed_run_says_what_it_says_once(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    folder = run_folder("broken").steps(2)
+    folder.run.console_path.write_text("step 2\nerror: loss is nan\n  lower it\n")
+    folder.writer.write("failed", step=2, message="loss is nan", hint="lower it")
+    async with pilots.open(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "loss is nan" in shown(pilot))
+        assert shown(pilot).count("loss is nan") == 1 and shown(pilot).count("lower it") == 1
