@@ -148,7 +148,7 @@ async def test_a_run_that_died_before_a_checkpoint_says_that_it_begins_again(
     async with pilots.open() as pilot:
         screen = pilot.app.screen
         screen.resumer = lambda run: gone_on.append(run.run_id)
-        await until(pilot, lambda: screen.selected is not None)
+        await until(pilot, lambda: "There is no checkpoint yet" in shown(pilot))
         await pilot.press("c")
         assert isinstance(pilot.app.screen, ConfirmScreen) and "at step 0" in shown(pilot)
         await pilot.press("n")
