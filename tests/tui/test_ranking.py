@@ -252,3 +252,16 @@ async def test_a_failed_run_says_what_it_says_once(
     async with pilots.open(size=(120, 36)) as pilot:
         await until(pilot, lambda: "loss is nan" in shown(pilot))
         assert shown(pilot).count("loss is nan") == 1 and shown(pilot).count("lower it") == 1
+
+
+async def test_keys_on_a_table_without_rows_do_nothing(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    async with pilots.open() as pilot:
+        await until(pilot, lambda: "No runs yet" in shown(pilot))
+        table = pilot.app.screen.query_one(RunTable)
+        for key in ("up", "k", "home", "end", "pageup", "pagedown", "enter", "c", "s", "p", "o"):
+            table.focus()
+            await pilot.press("down", "up", key)
+        run_folder("first").steps(1)
+        await until(pilot, lambda: table.row_count == 1 and table.selected is not None)
