@@ -57,6 +57,22 @@ async def test_the_palette_offers_what_the_keys_do(pilots: Any) -> None:
         assert isinstance(pilot.app.screen, DataScreen)
 
 
+@pytest.mark.parametrize("action", ["command_palette", "change_theme"])
+async def test_a_palette_that_is_closed_while_it_searches_does_not_end_the_app(
+    pilots: Any, action: str
+) -> None:
+    async with pilots.open() as pilot:
+        await pilot.app.run_action(action)
+        await pilot.pause()
+        palette = pilot.app.screen
+        assert isinstance(palette, CommandPalette)
+        await pilot.press("escape")
+        palette._gather_commands("new")  # as a key does that is still on its way
+        await pilot.pause()
+        await pilot.press("1")
+        assert isinstance(pilot.app.screen, DataScreen)
+
+
 async def test_every_theme_can_draw_every_place(pilots: Any, run_folder: Any) -> None:
     run_folder("some").steps(20)
     async with pilots.open() as pilot:
