@@ -126,12 +126,15 @@ class FakeSession:
                 raise Cancelled("generate was cancelled")
         if self.dies:
             self.is_alive = False
-            raise RunError("the session process ended: killed by SIGKILL", "restart the session")
+            raise RunError("the session process ended: killed by SIGKILL", "ask again")
         told = {"tokens": 2, "seconds": 0.5, "tokens_per_s": 4.0, "prompt_tokens": 24}
         return {"text": "".join(self.answer), "finish": "stop", **told}
 
     def cancel(self) -> None:
         self.cancelled.set()
+
+    def kill(self) -> None:
+        self.is_alive = False
 
     def close(self) -> None:
         self.closed = True

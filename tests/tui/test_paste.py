@@ -71,13 +71,13 @@ async def test_wrapping_comes_back_when_the_enormous_line_is_gone(pilots: Any) -
         assert field.soft_wrap
 
 
-async def test_after_a_paste_of_five_megabytes_keys_are_answered(pilots: Any) -> None:
-    rows = (f"a row of forty characters or so, no. {n}\tl{n % 77}" for n in range(110_000))
+async def test_after_a_paste_of_more_than_a_megabyte_keys_are_answered(pilots: Any) -> None:
+    rows = (f"a row of forty characters or so, no. {n}\tl{n % 77}" for n in range(25_000))
     async with pilots.open("prompt") as pilot:
         field = await paste(pilot, "\r".join(rows))
         started = time.monotonic()
         await pilot.press("a", "b", "c")
-        assert time.monotonic() - started < 10 and field.text.endswith("abc")
+        assert time.monotonic() - started < 5 and field.text.endswith("abc")
 
 
 async def test_a_line_that_is_not_wrapped_shows_its_label_too(pilots: Any, shown: Any) -> None:
