@@ -1,11 +1,13 @@
 """JSON-RPC 2.0 messages, one a line, between a session process and whoever prompts.
 
-    load        {run, model, adapter, use_adapter}   prefill    {demonstrations, instruction}
+    load        {run, model, adapter, use_adapter}
+    prefill     {demonstrations, instruction, shots, seed}
     generate    {input, max_tokens, temperature}     score      {input, labels}
     save_cache  {path}                               load_cache {path}
     cancel      {}                                   stats      {}
 
-Notifications on the way: `progress` {id, done, total} and `token` {id, text}.
+Notifications on the way: `chosen` {id, ...}, `progress` {id, done, total, seconds_left} and
+`token` {id, text}. What they and the results hold is told in `docs/prompting.md`.
 """
 
 import json
