@@ -1,21 +1,23 @@
-"""The app's shell: three places, the keys that lead there, help, and the command palette.
+"""The app's shell: three places, the keys that lead there, help, and the command palette."""
 
-yofo                 opens it
-python -m tui.app    the same, from a checkout
-"""
-
+import asyncio
+import signal
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.screen import Screen
 
+from tui.crash import ended_by
+from tui.screens.confirm import ConfirmScreen
 from tui.screens.data import DataScreen
 from tui.screens.help import HelpScreen, key_table
 from tui.screens.prompt import PromptScreen
 from tui.screens.runs import OpenInPrompt, RunsScreen
+from tui.words import MUTED, count, safe
 
 
 class YofoApp(App[None]):
@@ -52,6 +54,45 @@ class YofoApp(App[None]):
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(key_table(self.screen)))
 
+    def on_mount(self) -> None:
+        """Leave the terminal as it was when the system asks the app to end."""
+        if not self.is_headless:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
+
+    async def action_quit(self) -> None:
+        """Quit; ask first where something would be lost."""
+        lost = [said for screen in self._all_screens() if (said := _unsaved(screen))]
+        if not lost:
+            self._leave()
+        elif not any(isinstance(screen, _QuitScreen) for screen in self.screen_stack):
+            self.push_screen(_QuitScreen(lost, self._going_on()), self._leave_if)
+
+    def _leave_if(self, yes: bool | None) -> None:
+        if yes:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Quit, and say on the terminal what goes on."""
+        self.exit(message=self._going_on() or None)
+
+    def _going_on(self) -> str:
+        """Say which runs go on without the app."""
+        screens = self._all_screens()
+        names = [name for one in screens if isinstance(one, RunsScreen) for name in one.going_on()]
+        if not names:
+            return ""
+        shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        verb = "goes" if len(names) == 1 else "go"
+        return f"{count(len(names), 'run')} {verb} on: {safe(shown).plain}"
+
+    def _all_screens(self) -> list[Screen[Any]]:
+        return [screen for stack in self._screen_stacks.values() for screen in stack]
+
+    def _fatal_error(self) -> None:
+        """End without Textual's page of values: `main` says where the report lies."""
+        self.bell()
+        self.panic()
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer every key's action in the command palette, beside Textual's own commands."""
         yield from super().get_system_commands(screen)
@@ -71,10 +112,28 @@ class YofoApp(App[None]):
         return lambda: self.call_later(self.run_action, action, namespace)
 
 
+class _QuitScreen(ConfirmScreen):
+    """Asks before work is lost by quitting."""
+
+    def __init__(self, lost: list[str], going_on: str) -> None:
+        said = "\n".join(["Quit? This is lost:\n", *(f"  {safe(what).plain}" for what in lost)])
+        more = f"\n\n{going_on}" if going_on else ""
+        super().__init__(Content.assemble(said, (more, MUTED)), "Quit")
+
+
+def _unsaved(screen: Screen[Any]) -> str | None:
+    """Return what a screen would lose, which it tells by a method `unsaved`."""
+    ask = getattr(screen, "unsaved", None)
+    return ask() if ask is not None else None
+
+
 def main() -> None:
-    """Run the app until the user quits."""
-    YofoApp().run()
-
-
-if __name__ == "__main__":
-    main()
+    """Run the app until the user quits; raise RunError if it ends by a defect."""
+    app = YofoApp()
+    try:
+        app.run()
+        error = app._exception
+    except Exception as wrong:  # past Textual's own handler, such as a terminal it cannot open
+        error = wrong
+    if error is not None:
+        raise ended_by(error, f"place {app.current_mode}, {app.size}") from error

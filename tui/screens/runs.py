@@ -139,6 +139,10 @@ class RunsScreen(Recovering):
         run_id = self.query_one(RunTable).selected
         return next((view for view in self._views if view.run.run_id == run_id), None)
 
+    def going_on(self) -> list[str]:
+        """Return the runs that go on when the app is closed."""
+        return [view.run.run_id for view in self._views if view.status in ("running", "stopping")]
+
     def _matching(self) -> list[RunView]:
         words = self.query_one("#filter", Input).value.lower().split()
         return [view for view in self._views if all(word in _words(view) for word in words)]
