@@ -113,9 +113,9 @@ class FakeSession:
         note = on_note or (lambda name, told: None)
         if method == "prefill":
             note("progress", {"id": 1, "done": 10, "total": 20})
-            shots = len((params or {})["demonstrations"])
-            told = {"tokens": 20, "reused_tokens": 5, "seconds": 0.1, "left_out": 0, "note": ""}
-            return {"shots": shots, **told}
+            offered = len((params or {})["demonstrations"])
+            told = {"tokens": 20, "reused_tokens": 5, "seconds": 0.1, "told": [], "note": ""}
+            return {"shots": offered, "offered": offered, **told}
         return self._generate(note) if method == "generate" else {}
 
     def _generate(self, note: Callable[[str, dict[str, Any]], None]) -> dict[str, Any]:

@@ -156,7 +156,7 @@ class _Child:
             self.process.stdin.flush()
 
     def close(self) -> None:
-        """End the process: politely, then firmly; a full pipe holds up what is written until then."""
+        """End the process: politely, then firmly, which frees what waits at a full pipe too."""
         firmly = threading.Timer(_PATIENCE, self.process.kill)
         firmly.daemon = True
         firmly.start()
