@@ -29,9 +29,18 @@ def chosen(
     shots: int | None = None,
     limit: int | None = None,
     seed: int = 0,
-    kept: tuple[Example, ...] = (),
+    shown: tuple[Example, ...] = (),
+    known: list[Example] | None = None,
 ) -> Choice:
-    return choose(rows, seed=seed, room=Room(limit), length=length, shots=shots, kept=kept)
+    return choose(
+        rows,
+        seed=seed,
+        room=Room(limit),
+        length=length,
+        shots=shots,
+        shown=shown,
+        known=known or (),
+    )
 
 
 @given(ROWS, SEEDS, LIMITS, st.integers(0, 40), st.randoms())
@@ -84,14 +93,37 @@ def test_labels_come_in_turn(seed: int, shots: int) -> None:
     assert max(counts.values(), default=0) - min(counts[label] for label in "abcdefg") <= 1
 
 
-@given(ROWS, ROWS, SEEDS, LIMITS)
+@given(ROWS, ROWS, SEEDS)
 def test_what_is_shown_already_stays_in_its_place(
-    rows: list[Example], added: list[Example], seed: int, limit: int | None
+    rows: list[Example], added: list[Example], seed: int
 ) -> None:
-    before = chosen(rows, None, limit, seed).examples
-    after = chosen(rows + added, None, limit, seed, kept=before).examples
+    before = chosen(rows, None, None, seed).examples
+    after = chosen(rows + added, None, None, seed, before, rows).examples
     assert after[: len(before)] == before
-    assert chosen(rows, None, limit, seed, kept=before).examples == before
+
+
+@given(ROWS, SEEDS, LIMITS, st.integers(0, 40))
+def test_the_same_once_more_changes_nothing_and_more_shots_only_add(
+    rows: list[Example], seed: int, limit: int | None, shots: int
+) -> None:
+    before = chosen(rows, shots, limit, seed).examples
+    assert chosen(rows, shots, limit, seed, before, rows).examples == before
+    more = chosen(rows, shots + 3, limit, seed, before, rows).examples
+    assert more == chosen(rows, shots + 3, limit, seed).examples
+
+
+def test_what_is_added_to_a_full_context_takes_the_place_of_the_last_ones() -> None:
+    before = chosen(LABELLED, 20).examples
+    mine = [Example("my own", "a"), Example("mine too", "b")]
+    after = chosen(LABELLED + mine, 20, None, 0, before, LABELLED).examples
+    assert after[:18] == before[:18] and set(after[18:]) == set(mine)
+    limit = sum(map(length, before)) + 60
+    full = chosen(LABELLED, None, limit).examples
+    after = chosen(LABELLED + mine, None, limit, 0, full, LABELLED).examples
+    assert set(mine) <= set(after) and after[:10] == full[:10]
+    many = [Example(f"other {n}", "a") for n in range(100)]
+    after = chosen(LABELLED + many, 20, None, 0, before, LABELLED).examples
+    assert after[:10] == before[:10] and set(after[10:]) <= set(many)
 
 
 def test_another_seed_chooses_others() -> None:

@@ -81,7 +81,7 @@ def _told(choice: Choice, shots: Shots, bound: Bound, seed: int) -> Iterator[str
         more = f" and {len(missing) - _SHOWN_LABELS:,} more" if missing[_SHOWN_LABELS:] else ""
         yield f"without a demonstration are {len(missing):,} of the labels: {names}{more}"
     if choice.doublets:
-        yield f"{choice.doublets:,} are there twice, and left out"
+        yield f"doublets left out: {choice.doublets:,}"
     if choice.contradictions:
         yield f"inputs with more than one answer: {choice.contradictions:,}"
     if choice.too_long:

@@ -127,12 +127,17 @@ class Context:
         """Keep the first tokens only; False, and all is kept, where a layer has no way back."""
         surplus = len(self.tokens) - length
         if surplus > 0:
-            if not all(_can_be_cut(layer) for layer in self.layers):
+            if not self.can_be_cut:
                 return False
             for layer in self.layers:
                 layer.trim(surplus)
             del self.tokens[length:]
         return True
+
+    @property
+    def can_be_cut(self) -> bool:
+        """Tell whether every layer has a way back now."""
+        return all(_can_be_cut(layer) for layer in self.layers)
 
     def _check_memory(self, ahead: int) -> None:
         """Refuse to read on into an out-of-memory kill, which nothing could catch."""

@@ -1,5 +1,6 @@
 """The demonstrations in the context: chosen to fit, read once, kept between queries."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,7 @@ class Prefix:
     def choose(self, demonstrations: Sequence[Example], instruction: str) -> Reuse:
         """Take these demonstrations instead of the present ones; `fill` then reads them."""
         segmenter = self.segmenter_of(instruction)
-        tokens, fitting = list(segmenter.opening), list[Example]()
+        tokens, fitting, ends = list(segmenter.opening), list[Example](), list[int]()
         room = self._room()
         if room is not None and len(tokens) > room:
             raise FitError(
@@ -49,8 +50,9 @@ class Prefix:
             if room is None or len(tokens) + len(piece) <= room:
                 tokens += piece
                 fitting.append(example)
+                ends.append(len(tokens))
         self.segmenter, self.instruction = segmenter, instruction
-        self.tokens, self.demonstrations = tokens, fitting
+        self.tokens, self.demonstrations, self._ends = tokens, fitting, ends
         self.left_out = len(demonstrations) - len(fitting)
         self.altered = sum(segmenter.alters(example.output) for example in fitting)
         return self._reuse()
@@ -63,6 +65,13 @@ class Prefix:
     def is_filled(self) -> bool:
         """Tell whether the context holds all demonstrations."""
         return self.context.tokens == self.tokens
+
+    @property
+    def shots_read(self) -> int | None:
+        """Return how many are read, None if the context cannot be cut back to just these."""
+        held = len(self.context.tokens)
+        read = bisect_right(self._ends, held)
+        return read if read == len(self._ends) or self.context.can_be_cut else None
 
     def fill(self, on_chunk: OnChunk = ignore) -> None:
         """Read what the context still lacks; what a cancel leaves over is read by the next call."""

@@ -61,6 +61,7 @@ class Prompter:
         self._prefix: Prefix | None = None
         self._facts: Result = {}
         self._shown: Sequence[Example] = ()
+        self._known: frozenset[Example] = frozenset()  # of which those were chosen
         self._seed: int | None = None  # with which those were chosen
 
     def load(self, wanted: parameters.Load, work: Work) -> Result:
@@ -116,9 +117,10 @@ class Prompter:
             room=Room(bound.tokens, len(segmenter.opening)),
             length=cache(lambda example: tokenize(segmenter, example).alone),
             shots=wanted.shots if isinstance(wanted.shots, int) else None,
-            kept=self._shown if self._seed in (None, seed) else (),
+            shown=self._shown if self._seed in (None, seed) else (),
+            known=self._known,
         )
-        self._shown, self._seed = choice.examples, seed
+        self._shown, self._known, self._seed = choice.examples, frozenset(offered), seed
         self._facts = choosing.facts(choice, offered, wanted.shots, bound, seed)
 
     def generate(self, wanted: parameters.Generate, work: Work) -> Result:
@@ -166,6 +168,7 @@ class Prompter:
         cache_file.load(Path(wanted.path), prefix, fingerprint(loaded))
         self._prefix = prefix
         self._shown, self._seed = prefix.demonstrations, None
+        self._known = frozenset(self._shown)
         self._facts = choosing.facts_of_file(self._shown)
         return (
             _summary(prefix, Reuse(len(prefix.tokens)), started)
@@ -185,6 +188,7 @@ class Prompter:
             "peak_gb": mx.get_peak_memory() / 1e9,
             "context_tokens": len(prefix.context.tokens) if prefix else 0,
             "shots": len(prefix.demonstrations) if prefix else 0,
+            "shots_read": prefix.shots_read if prefix else 0,
         }
 
     def _ready(self) -> tuple[Loaded, Prefix]:

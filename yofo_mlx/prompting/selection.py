@@ -5,7 +5,7 @@ So k shots are the first of k + 1 shots, and what was shown before stays where i
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -61,25 +61,35 @@ def choose(
     room: Room,
     length: Callable[[Example], int],
     shots: int | None = None,
-    kept: Iterable[Example] = (),
+    shown: Sequence[Example] = (),
+    known: Collection[Example] = (),
 ) -> Choice:
-    """Choose at most so many shots; `kept`, those that are shown already, stay first.
+    """Choose at most so many shots; `length` is the tokens that one takes.
 
-    `length` is the tokens that one takes.
+    Those `shown` already stay first. Then come those that were not `known` when these were chosen:
+    where the room is full, the last of the shown ones make place for them, half of it at most.
     """
     distinct = list(dict.fromkeys(offered))
     there = set(distinct)
-    known = [example for example in dict.fromkeys(kept) if example in there]
+    staying = [example for example in dict.fromkeys(shown) if example in there]
+    fresh = [example for example in distinct if staying and example not in known]
+    staying = _staying(staying, fresh, room, length, shots)
     labels = Counter(one.output for one in distinct) if holds_labels(distinct) else Counter[str]()
-    order = _arranged(distinct, known, bool(labels), seed)
-    first_round = len(known) + len(labels.keys() - {one.output for one in known})
-    if labels and len(_fitting(order[:first_round], room, length)[0]) < first_round:
-        brief = _arranged(distinct, known, True, seed, brief=True)
-        order = min(order, brief, key=lambda some: len(_missing(labels, some, room, length)))
-    shown, too_long = _fitting(order, room, length, shots)
-    met = {example.output for example in shown}
+
+    def order(brief: bool) -> list[Example]:
+        first = _arranged(staying, fresh, bool(labels), seed, brief)
+        return _arranged(first, distinct, bool(labels), seed, brief)
+
+    def missing(some: list[Example]) -> set[str]:
+        return set(labels) - {example.output for example in _fitting(some, room, length)[0]}
+
+    arranged = order(brief=False)
+    if missing(arranged):
+        arranged = min(arranged, order(brief=True), key=lambda some: len(missing(some)))
+    chosen, too_long = _fitting(arranged, room, length, shots)
+    met = {example.output for example in chosen}
     return Choice(
-        tuple(shown),
+        tuple(chosen),
         len(offered),
         len(offered) - len(distinct),
         too_long,
@@ -94,19 +104,42 @@ def as_given(examples: Sequence[Example]) -> Choice:
     return Choice(tuple(examples), len(examples))
 
 
-def _arranged(
-    distinct: list[Example], known: list[Example], by_label: bool, seed: int, *, brief: bool = False
+def _staying(
+    shown: list[Example],
+    fresh: Iterable[Example],
+    room: Room,
+    length: Callable[[Example], int],
+    shots: int | None,
 ) -> list[Example]:
-    """Return all in the order they are shown: the known ones, then round after round of labels.
+    """Return the first of those shown, as many as leave the fresh ones their share."""
+    wanted = count = 0
+    for example in fresh:
+        wanted, count = wanted + length(example), count + 1
+        if room.limit is not None and 2 * wanted > room.limit:
+            wanted = room.limit // 2
+            break
+    most = None if shots is None else shots - min(count, shots // 2)
+    staying, tokens = list[Example](), wanted
+    for example in shown[:most]:
+        tokens += length(example)
+        if not room.holds(tokens, 0):
+            break
+        staying.append(example)
+    return staying if count else shown
+
+
+def _arranged(
+    first: list[Example], others: Iterable[Example], by_label: bool, seed: int, brief: bool
+) -> list[Example]:
+    """Return all in the order they are shown: the first ones, then round after round of labels.
 
     A round holds one of each label that has any left. Where they stand in the file does not matter.
     `brief`: the first of a label is its shortest.
     """
     queues = defaultdict[str, list[Example]](list)
-    taken = Counter(one.output if by_label else "" for one in known)
-    for example in sorted(
-        set(distinct) - set(known), key=lambda one: _draw(seed, one.input, one.output)
-    ):
+    taken = Counter(one.output if by_label else "" for one in first)
+    left = set(others) - set(first)
+    for example in sorted(left, key=lambda one: _draw(seed, one.input, one.output)):
         queues[example.output if by_label else ""].append(example)
     rounds: list[tuple[int, bytes, Example]] = []
     for label, queue in queues.items():
@@ -114,7 +147,7 @@ def _arranged(
             queue.insert(0, queue.pop(queue.index(min(queue, key=_letters))))
         for rank, example in enumerate(queue, start=taken[label]):
             rounds.append((rank, _draw(seed, str(rank), label), example))
-    return known + [example for _, _, example in sorted(rounds, key=lambda one: one[:2])]
+    return first + [example for _, _, example in sorted(rounds, key=lambda one: one[:2])]
 
 
 def _fitting(
@@ -138,12 +171,6 @@ def _fitting(
         else:
             too_long += 1
     return shown, too_long
-
-
-def _missing(
-    labels: Iterable[str], order: list[Example], room: Room, length: Callable[[Example], int]
-) -> set[str]:
-    return set(labels) - {example.output for example in _fitting(order, room, length)[0]}
 
 
 def _letters(example: Example) -> int:
