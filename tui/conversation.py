@@ -65,11 +65,13 @@ class Context:
 
     demonstrations: tuple[Example, ...] = ()
     instruction: str = ""
+    all_shots: bool = False  # as many as fit, whatever the model was trained on
 
     def params(self) -> dict[str, Any]:
         """Return the parameters of `prefill`."""
         shown = [{"input": pair.input, "output": pair.output} for pair in self.demonstrations]
-        return {"demonstrations": shown, "instruction": self.instruction}
+        shots = {"shots": "all"} if self.all_shots else {}
+        return {"demonstrations": shown, "instruction": self.instruction, **shots}
 
 
 @dataclass

@@ -162,6 +162,21 @@ async def test_a_question_of_several_lines_is_asked_whole(
         assert sessions.made[0].calls[-1][1]["input"] == "first line\nsecond line"
 
 
+async def test_all_that_fit_can_be_asked_for(
+    pilots: Any, sessions: Any, until: Any, shown: Any
+) -> None:
+    async with pilots.open("prompt") as pilot:
+        await paste(pilot, THREE)
+        for key in ("escape", "a"):
+            await pilot.press(key)
+            await ask(pilot, "one")
+            await until(pilot, lambda: pilot.app.screen.is_idle)
+            await pilot.press("escape")
+        assert "all that fit" in shown(pilot)
+        prefills = [params for method, params in sessions.made[0].calls if method == "prefill"]
+        assert [params.get("shots") for params in prefills] == [None, "all"]
+
+
 async def test_an_empty_question_is_not_asked(pilots: Any, sessions: Any) -> None:
     async with pilots.open("prompt") as pilot:
         await ask(pilot, "  ")

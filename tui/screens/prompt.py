@@ -40,7 +40,7 @@ NOTHING_ASKED = Content.assemble(
     ("b", "bold $text-accent"), " (outside a text field) changes between base model and adapter.",
 )  # fmt: skip
 
-Asked = tuple[Target | None, str, str]  # who, the demonstrations as they stand, the instruction
+Asked = tuple[Target | None, str, str, bool]  # who, demonstrations, instruction, all that fit
 
 
 class PromptScreen(Recovering):
@@ -51,10 +51,11 @@ class PromptScreen(Recovering):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "write", "Question", id="prompt.write"),
         Binding("f4", "write", "Question", id="prompt.question", show=False, priority=True),
-        Binding("e", "edit", "Demonstrations", id="prompt.edit"),
+        Binding("e", "edit", "Edit", id="prompt.edit"),
         Binding("b,ctrl+t", "toggle_adapter", "Base/adapter", id="prompt.adapter"),
         Binding("ctrl+s", "save", "Save", id="prompt.save"),
-        Binding("escape", "back", "Cancel or leave", id="prompt.back", priority=True),
+        Binding("escape", "back", "Back", id="prompt.back", priority=True),
+        Binding("a", "all_shots", "All that fit/chosen", id="prompt.all", show=False),
         Binding("ctrl+up", "recall", "Last question", id="prompt.recall", show=False),
         Binding("pageup", "page(-1)", "Earlier", id="prompt.earlier", show=False),
         Binding("pagedown", "page(1)", "Later", id="prompt.later", show=False),
@@ -85,11 +86,11 @@ class PromptScreen(Recovering):
     def __init__(self, make_session: Callable[[], Session] = session_process) -> None:
         super().__init__()
         self._conversation = Conversation(make_session)
-        self._use_adapter = True
+        self._use_adapter, self._all_shots = True, False
         self._current: Exchange | None = None  # the question that is being answered
         self._cancelling = False
         self._stage, self._stage_since = "", 0.0
-        self._asked: Asked = (None, "", "")
+        self._asked: Asked = (None, "", "", False)
         self._facts: dict[str, Any] = {}  # what the session chose and read of what was asked last
 
     def compose(self) -> ComposeResult:
@@ -182,7 +183,7 @@ class PromptScreen(Recovering):
         """Return what a question would be about."""
         target = target_of(self.query_one(Select).value, self._use_adapter)
         shown = self.query_one(Demonstrations)
-        return target, shown.field.text, shown.instruction
+        return target, shown.field.text, shown.instruction, self._all_shots
 
     @on(Demonstrations.Changed)
     def _show_counts(self) -> None:
@@ -197,7 +198,8 @@ class PromptScreen(Recovering):
     async def _ask(self) -> None:
         """Ask what is written, of the model that is chosen."""
         field = self.query_one(QueryField)
-        target, text, instruction = self._now()
+        asked = self._now()
+        target = asked[0]
         if self._current is not None or not field.text.strip():
             return
         if target is None:
@@ -208,22 +210,21 @@ class PromptScreen(Recovering):
         self._current, self._cancelling = Exchange(field.text, who, target.name), False
         await transcript.add(self._current)
         field.text = ""
-        if self._asked != (target, text, instruction):
+        if self._asked != asked:
             self._facts = {}
-        self._asked = (target, text, instruction)
+        self._asked = asked
         known = self.query_one(Demonstrations).parsed(target.run)
-        self._answer(target, text, known, instruction, self._current.question)
+        self._answer(target, asked, known, self._current.question)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="answer")
-    def _answer(
-        self, target: Target, text: str, known: Parsed | None, instruction: str, query: str
-    ) -> None:
+    def _answer(self, target: Target, asked: Asked, known: Parsed | None, query: str) -> None:
         def hear(method: str, params: dict[str, Any]) -> None:
             self.post_message(self.Heard(method, params))
 
         try:
+            _, text, instruction, all_shots = asked
             parsed = known or parse(text, target.run)
-            context = Context(parsed.examples, instruction or parsed.instruction)
+            context = Context(parsed.examples, instruction or parsed.instruction, all_shots)
             result = self._conversation.ask(target, context, query, MAX_TOKENS, hear)
         except YofoError as error:
             self.post_message(self.Failed(error))
@@ -353,6 +354,12 @@ class PromptScreen(Recovering):
         self._show_who()
         self._show_counts()
 
+    def action_all_shots(self) -> None:
+        """Change between all demonstrations that fit and as many as the model was trained on."""
+        self._all_shots = not self._all_shots
+        self._show_who()
+        self._show_counts()
+
     def action_page(self, pages: int) -> None:
         """Leaf through the answers."""
         answers = self.query_one(Transcript)
@@ -384,7 +391,8 @@ class PromptScreen(Recovering):
         target = target_of(self.query_one(Select).value, self._use_adapter)
         adapter = target is not None and self._is_adapter(target)
         mark = ("● adapter", "$text-success") if adapter else ("○ base model", MUTED)
-        self.query_one("#who", Static).update(Content.assemble(mark))
+        shots = " · all that fit" if self._all_shots else ""
+        self.query_one("#who", Static).update(Content.assemble(mark, (shots, MUTED)))
 
     def _is_adapter(self, target: Target) -> bool:
         return target.run is not None and target.use_adapter

@@ -110,7 +110,6 @@ class Demonstrations(Vertical):
         message.stop()
         self._is_parsing, self._understood = False, message
         self._show_problems(message.parsed)
-        self.field.border_subtitle = message.parsed.format if message.parsed.examples else ""
         self.field.mark_answers(separator_of(message.parsed))
         self.post_message(self.Changed())
         if self._is_late:
@@ -118,9 +117,11 @@ class Demonstrations(Vertical):
 
     def show_count(self, read: str) -> None:
         """Show how many the model has read, in these words; of others, that it has not."""
-        found = len(self._understood.parsed.examples)
-        unread = f"{count(found, 'demonstration')}, not read yet" if found else "Demonstrations"
-        self.field.border_title = read or unread
+        parsed = self._understood.parsed
+        found = count(len(parsed.examples), "demonstration") if parsed.examples else ""
+        self.field.border_title = read or found or "Demonstrations"
+        unread = f"not read yet · {parsed.format}" if found else ""
+        self.field.border_subtitle = parsed.format if read else unread
 
     def _show_problems(self, parsed: Parsed) -> None:
         problems = self.query_one("#problems", Static)

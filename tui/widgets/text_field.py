@@ -28,7 +28,7 @@ class TextField(TextArea):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"text-field--answer"}
     DEFAULT_CSS = """
     TextField {
-        border: round $panel-lighten-2; padding: 0 1; background: $background;
+        border: round $foreground 30%; padding: 0 1; background: $background;
         border-title-color: $foreground-muted; border-subtitle-color: $foreground-muted;
         scrollbar-size-vertical: 1;
         & .text-field--answer { color: $text-success; text-style: bold; }
