@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual import on
@@ -11,6 +12,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
+from textual.theme import BUILTIN_THEMES
 
 from tui.crash import ended_by
 from tui.screens.confirm import ConfirmScreen
@@ -19,6 +21,15 @@ from tui.screens.help import HelpScreen, key_table
 from tui.screens.prompt import PromptScreen
 from tui.screens.runs import OpenInPrompt, RunsScreen
 from tui.words import MUTED, count, safe
+
+# What 256 colours hold of the default theme; the nearest of its own greys are navy and teal there.
+FEW_COLOURS = {
+    "panel": "#303030",
+    "panel-lighten-1": "#3a3a3a",
+    "panel-lighten-2": "#4e4e4e",
+    "primary-muted": "#005f87",
+    "block-cursor-blurred-background": "#005f87",
+}
 
 
 class YofoApp(App[None]):
@@ -44,13 +55,20 @@ class YofoApp(App[None]):
         Binding("r", "place('runs')", "Runs", id="letter.runs", show=False),
         Binding("p", "place('prompt')", "Prompt", id="letter.prompt", show=False),
         Binding("f1,question_mark", "help", "Help", id="app.help", key_display="?"),
-        Binding("q", "quit", "Quit", id="app.quit"),
+        Binding(
+            "ctrl+p", "command_palette", "Commands", id="app.palette", priority=True, show=False
+        ),
+        Binding("q", "quit", "Quit", id="app.quit", tooltip="A run goes on without the app"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]
+        if self.console.color_system in ("256", "standard"):
+            default = BUILTIN_THEMES["textual-dark"]
+            panel, plain = FEW_COLOURS["panel"], default.variables | FEW_COLOURS
+            self.register_theme(replace(default, panel=panel, variables=plain))
 
     def action_place(self, name: str) -> None:
         """Go to a place, unless a dialog is open; one that is there already may use the key."""
@@ -118,8 +136,8 @@ class YofoApp(App[None]):
         self.panic()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer every key's action in the command palette, beside Textual's own commands."""
-        yield from super().get_system_commands(screen)
+        """Offer every key's action in the command palette, and the themes."""
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         for row in key_table(screen):
             if row.node is screen or row.node is self:
                 run = self._runner(row.action, row.node)

@@ -1,87 +1,110 @@
-"""Demonstrations as they are pasted, read and saved, in words and as files."""
+"""The app's side of the process that reads data sets."""
 
 import json
-from collections.abc import Callable, Sequence
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
-from tui.words import count
-from yofo_mlx.errors import YofoError
-from yofo_mlx.prompting import demonstrations
-from yofo_mlx.prompting.demonstrations import Parsed
-from yofo_mlx.tasks.task import Example
+from tui.datasets import DataSet, from_facts, unread
+from yofo_mlx import child
+from yofo_mlx.recipe import TaskSource
+from yofo_mlx.text import shorten
+
+READER = child.command("tui.reader")
 
 
 @dataclass(frozen=True)
-class Work:
-    """Something to save: what it is, the name to offer (its end is its form), and the text."""
+class Done:
+    """A source was read."""
+
+    index: int
+    sets: list[DataSet]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How far the reading of something is; a total of 0 is not known."""
 
     what: str
-    name: str
-    text: str
-    saved: Callable[[], None]  # called once it is in a file
+    done: int
+    total: int
 
 
-def parse(text: str, run: str | None) -> Parsed:
-    """Read pasted demonstrations as the run was trained; as they look where that is not known."""
-    try:
-        style = demonstrations.style_of(run)
-    except YofoError:
-        style = None
-    return demonstrations.parse(text, style)
+class Reader:
+    """One process that reads sources, in their order; stopping it is ending it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._is_stopped = False
+        self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """End the reading, wherever it is."""
+        with self._lock:
+            self._is_stopped = True
+            if self._process is not None:
+                self._process.kill()
+
+    def read(self, sources: dict[int, TaskSource]) -> Iterator[Done | Reading]:
+        """Yield what is read; if the process dies, that is what is wrong with the rest."""
+        waiting = dict(sources)
+        with tempfile.TemporaryFile("w+", errors="replace") as words:
+            process = self._start(waiting, words)
+            if process is None:
+                return
+            assert process.stdout is not None
+            with process.stdout as lines:
+                for line in lines:
+                    if not line.endswith("\n"):  # it was ended in the middle of it
+                        break
+                    message = json.loads(line)
+                    if "index" in message:
+                        sets = [from_facts(facts) for facts in message["sets"]]
+                        yield Done(message["index"], sets)
+                        del waiting[message["index"]]
+                    else:
+                        yield Reading(**message)
+            code = process.wait()
+            if not self._is_stopped:
+                wrong = f"the process that read it ended: {child.ending(code)}"
+                for index, source in waiting.items():
+                    yield Done(index, [unread(source, wrong, _advice(code, words))])
+
+    def _start(
+        self, sources: dict[int, TaskSource], words: IO[str]
+    ) -> "subprocess.Popen[str] | None":
+        asked = {str(index): _facts(source) for index, source in sources.items()}
+        with self._lock:
+            if self._is_stopped:
+                return None
+            self._process = process = subprocess.Popen(
+                READER,
+                env=child.environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                text=True,
+                start_new_session=True,
+            )
+        assert process.stdin is not None
+        with suppress(OSError):  # it died at once: its return code says more
+            process.stdin.write(json.dumps({"sources": asked}) + "\n")
+            process.stdin.flush()
+        return process
 
 
-def separator_of(parsed: Parsed) -> str:
-    """Return what stands between an input and its answer on a line, if anything does."""
-    if parsed.format.startswith("TSV"):
-        return "\t"
-    name = parsed.format.removeprefix("lines with ")
-    if name == parsed.format:
-        return ""
-    return "\t" if name == "tab" else name.strip("`")
+def _facts(source: TaskSource) -> dict[str, Any]:
+    return source.model_dump(mode="json", exclude_unset=True)
 
 
-def shots_of(facts: dict[str, Any]) -> str:
-    """Say how many of the demonstrations the model reads."""
-    shots, offered = facts.get("shots"), facts.get("offered")
-    if not isinstance(shots, int):
-        return ""
-    if isinstance(offered, int) and offered != shots:
-        return f"{shots:,} of {count(offered, 'shot')}"
-    return count(shots, "shot")
-
-
-def facts_of(facts: dict[str, Any]) -> str:
-    """Say what the model reads, what it does not, and why."""
-    said = []
-    if isinstance(tokens := facts.get("tokens"), int):
-        said.append(count(tokens, "token"))
-    if reused := facts.get("reused_tokens"):
-        said.append(f"{reused:,} reused")
-    said += [str(words) for words in facts.get("told") or ()]
-    if note := facts.get("note"):
-        said.append(str(note))
-    return " · ".join(said)
-
-
-def saved_demonstrations(parsed: Parsed, instruction: str, saved: Callable[[], None]) -> Work:
-    """Return demonstrations as JSON lines; an instruction stands in each, as a system message."""
-    said = instruction or parsed.instruction
-    what = count(len(parsed.examples), "demonstration") + (" with the instruction" if said else "")
-    if left_out := len(parsed.problems):
-        what += f", without {count(left_out, 'line')} that gave none"
-    rows = (json.dumps(_row(pair, said), ensure_ascii=False) for pair in parsed.examples)
-    return Work(what, "demonstrations.jsonl", "".join(f"{row}\n" for row in rows), saved)
-
-
-def saved_answers(exchanges: Sequence[tuple[str, str, str]], saved: Callable[[], None]) -> Work:
-    """Return questions, their answers and who gave them as a page."""
-    pages = (f"## {question}\n\n{answer}\n\n*{who}*\n" for question, answer, who in exchanges)
-    return Work(count(len(exchanges), "answer"), "answers.md", "\n".join(pages), saved)
-
-
-def _row(pair: Example, instruction: str) -> dict[str, Any]:
-    if not instruction:
-        return {"input": pair.input, "output": pair.output}
-    said = (("system", instruction), ("user", pair.input), ("assistant", pair.output))
-    return {"messages": [{"role": role, "content": text} for role, text in said]}
+def _advice(code: int, words: IO[str]) -> str:
+    """Say what may help: less data where it was killed, else the last words."""
+    if code < 0:
+        return "if memory ran out, read a part of the data; `u` reads it again"
+    words.seek(0)
+    last = [line for line in words.read().splitlines() if line.strip()]
+    return f"its last words: {shorten(last[-1], 200)}" if last else "`u` reads it again"

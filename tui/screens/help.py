@@ -84,7 +84,8 @@ class HelpScreen(ModalScreen[None]):
             if (owner := _owner(row.node)) != heading:
                 parts.append((f"{'' if not heading else chr(10)}{owner}\n", "bold $text-primary"))
                 heading = owner
-            parts += [(f"  {row.keys:<{width}}  ", "$text-accent"), row.words, "\n"]
+            more = f"  {row.tooltip}" if row.tooltip else ""
+            parts += [(f"  {row.keys:<{width}}  ", "$text-accent"), row.words, (more, MUTED), "\n"]
         return Content.assemble(*parts, ("\n" + PLACES_NOTE, MUTED))
 
 

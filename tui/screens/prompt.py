@@ -16,7 +16,7 @@ from textual.widgets import Footer, Select, Static, TextArea
 
 from tui.conversation import Context, Conversation, Session, Target, session_process
 from tui.models import choices, target_of, value_of
-from tui.reading import facts_of, parse, shots_of
+from tui.pasted import facts_of, parse, shots_of
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.recovery import Recovering
 from tui.screens.save import SaveScreen

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
-from tui.reading import Work
+from tui.pasted import Work
 from tui.words import safe
 from yofo_mlx import files
 from yofo_mlx.errors import YofoError

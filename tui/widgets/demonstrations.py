@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
-from tui.reading import Work, parse, saved_demonstrations, separator_of
+from tui.pasted import Work, parse, saved_demonstrations, separator_of
 from tui.widgets.text_field import TextField
 from tui.words import count, safe
 from yofo_mlx.prompting.demonstrations import Parsed

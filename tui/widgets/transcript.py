@@ -7,7 +7,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.reading import Work, saved_answers
+from tui.pasted import Work, saved_answers
 from tui.words import duration, muted, number, safe
 
 MOST: Final = 200  # exchanges kept

@@ -2,7 +2,6 @@
 
 import os
 import queue
-import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -191,7 +190,8 @@ class _Child:
         code = self.process.wait()
         self._talk.join(1.0)
         words = self._tail.decode("utf-8", "replace").strip().splitlines()[-5:]
-        obituary = RunError(f"the session process ended: {_cause(code)}", _advice(code, words))
+        cause = processes.ending(code) if code else "closed"
+        obituary = RunError(f"the session process ended: {cause}", _advice(code, words))
         with self._lock:
             self._obituary = obituary
             for mail in self._waiting.values():
@@ -204,17 +204,6 @@ class _Child:
                 self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
                 if self._echo is not None:
                     self._echo(chunk.decode("utf-8", "replace"))
-
-
-def _cause(code: int) -> str:
-    if code == 0:
-        return "closed"
-    if code > 0:
-        return f"exit status {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
 
 
 def _advice(code: int, words: list[str]) -> str:

@@ -66,7 +66,7 @@ def load_tasks(
             continue
         for loaded in load(source, base):
             wrong = errors(loaded.problems)
-            task, notes = (None, ()) if wrong else _task(loaded, seed)
+            task, notes = (None, ()) if wrong else task_of(loaded, seed)
             if task and not task.train:
                 hint = "see `where`" if source.where else "see `splits`"
                 wrong = [Problem(Place(source.source), "no examples to train on", hint)]
@@ -111,7 +111,8 @@ def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskE
     )
 
 
-def _task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
+def task_of(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
+    """Return what a model reads of a source, and what of it is left out or set aside."""
     source = loaded.source
     train, valid, test = (_once(loaded.items.get(split, [])) for split in SPLITS)
     repeated = sum(1 for _ in loaded.all_items()) - len(train) - len(valid) - len(test)
