@@ -50,7 +50,7 @@ class Table(DataTable[Text]):
     @property
     def selected_key(self) -> str | None:
         """Return the key of the row under the cursor."""
-        return self._keys[self.cursor_row] if self.cursor_row < len(self._keys) else None
+        return self._keys[self.cursor_row] if 0 <= self.cursor_row < len(self._keys) else None
 
     def select(self, key: str) -> None:
         """Put the cursor on a row."""
