@@ -55,7 +55,7 @@ class PromptScreen(Recovering):
         Binding("b,ctrl+t", "toggle_adapter", "Base/adapter", id="prompt.adapter"),
         Binding("ctrl+s", "save", "Save", id="prompt.save"),
         Binding("escape", "back", "Back", id="prompt.back", priority=True),
-        Binding("a", "all_shots", "All that fit/chosen", id="prompt.all", show=False),
+        Binding("a", "all_shots", "All shots", id="prompt.all", show=False),
         Binding("ctrl+up", "recall", "Last question", id="prompt.recall", show=False),
         Binding("pageup", "page(-1)", "Earlier", id="prompt.earlier", show=False),
         Binding("pagedown", "page(1)", "Later", id="prompt.later", show=False),
