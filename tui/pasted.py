@@ -59,6 +59,8 @@ def facts_of(facts: dict[str, Any]) -> str:
     if reused := facts.get("reused_tokens"):
         said.append(f"{reused:,} reused")
     said += [str(words) for words in facts.get("told") or ()]
+    if facts.get("left_out") and facts.get("bound") in ("trained", "default"):
+        said.append("key a: all that fit")
     if note := facts.get("note"):
         said.append(str(note))
     return " · ".join(said)

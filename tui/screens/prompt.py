@@ -49,10 +49,10 @@ class PromptScreen(Recovering):
     CSS_PATH = "prompt.tcss"
     AUTO_FOCUS = ""  # the keys of the places and of this one work at once; a paste finds its way
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "write", "Question", id="prompt.write"),
-        Binding("f4", "write", "Question", id="prompt.question", show=False, priority=True),
+        Binding("enter", "write", "Write", id="prompt.write"),
+        Binding("f4", "write", "Write", id="prompt.question", show=False, priority=True),
         Binding("e", "edit", "Edit", id="prompt.edit"),
-        Binding("b,ctrl+t", "toggle_adapter", "Base/adapter", id="prompt.adapter"),
+        Binding("b,ctrl+t", "toggle_adapter", "Adapter", id="prompt.adapter"),
         Binding("ctrl+s", "save", "Save", id="prompt.save"),
         Binding("escape", "back", "Back", id="prompt.back", priority=True),
         Binding("a", "all_shots", "All shots", id="prompt.all", show=False),
