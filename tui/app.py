@@ -10,9 +10,10 @@ from textual import on
 from textual.actions import SkipAction
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
 from textual.content import Content
 from textual.screen import Screen
-from textual.theme import BUILTIN_THEMES
+from textual.theme import BUILTIN_THEMES, ThemeProvider
 
 from tui.crash import ended_by
 from tui.screens.confirm import ConfirmScreen
@@ -36,7 +37,7 @@ class YofoApp(App[None]):
     """Three places; closing the app never ends a run."""
 
     TITLE = "yofo"
-    CSS = "Footer { background: $panel; }"
+    CSS = "Footer { background: $panel; } ToastRack { dock: top; align: right top; margin-top: 1; }"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "data": DataScreen,
         "runs": RunsScreen,
@@ -149,9 +150,26 @@ class YofoApp(App[None]):
         if isinstance(self.screen, PromptScreen):
             self.screen.choose(message.run)
 
+    def action_command_palette(self) -> None:
+        """Open the command palette."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(Palette(id="--command-palette"))
+
+    def search_themes(self) -> None:
+        """Open the palette over the themes."""
+        self.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes…"))
+
     def _runner(self, action: str, node: object) -> Callable[[], object]:
         namespace = self if node is self else self.screen
         return lambda: self.call_later(self.run_action, action, namespace)
+
+
+class Palette(CommandPalette):
+    """Textual's own; one that is closed while it searches does not end the app."""
+
+    def run_worker(self, *arguments: Any, **options: Any) -> Any:
+        """Let a search fail alone: its list may be gone by then."""
+        return super().run_worker(*arguments, **options | {"exit_on_error": False})
 
 
 class _QuitScreen(ConfirmScreen):

@@ -56,6 +56,7 @@ class RunView:
     curves: tuple[ShotCurve, ...] = ()  # on held-out tasks, where `yofo eval` measured them
     warnings: tuple[Event, ...] = ()
     death: Death | None = None
+    has_checkpoint: bool = False
     is_edited: bool = False  # its recipe.toml, which then does not say what was trained
     console: tuple[str, ...] = ()  # last lines, for a run that cannot speak for itself
 
@@ -173,6 +174,7 @@ class Follower:
             curves=tuple(curve for _, curves in metrics for curve in curves),
             warnings=tuple(self._warnings),
             death=explain(self._run) if status in TROUBLE else None,
+            has_checkpoint=has_checkpoint(self._run),
             is_edited=is_edited(self._run, self._run.info()),
             console=last_words(self._run) if status in SILENT else (),
         )

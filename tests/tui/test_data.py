@@ -291,3 +291,37 @@ async def test_the_folder_may_be_removed_under_the_app(
         pilot.app.screen.query_one(Input).value = "x.csv"
         await pilot.press("enter")
         await until(pilot, lambda: "✗" in shown(pilot))
+
+
+@pytest.mark.parametrize(
+    "broken", ["tui.screens.data.collections", "tui.reading.child.environment"]
+)
+async def test_a_thread_that_fails_is_told_and_u_tries_again(
+    pilots: Any,
+    until: Any,
+    shown: Any,
+    recipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("odd [/x]")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broken, fail)
+        async with pilots.open("data", size=(120, 40)) as pilot:
+            await until(pilot, lambda: "to try again" in shown(pilot))
+            assert "odd [/x]" in shown(pilot)
+            patch.undo()
+            await pilot.press("u")
+            await until(pilot, lambda: "intents.csv:4" in shown(pilot))
+
+
+async def test_all_problems_of_a_set_are_a_command_away(
+    pilots: Any, until: Any, shown: Any, recipe: Path
+) -> None:
+    (recipe.parent / "intents.csv").write_text("text,label\na,b\n" + "bad\n" * 150)
+    recipe.rename(recipe.parent / "my own.toml")
+    async with pilots.open("data", size=(120, 300)) as pilot:
+        command = "more: `yofo data check --all 'my own.toml'` lists all"
+        await until(pilot, lambda: command in shown(pilot))

@@ -1,6 +1,8 @@
 """The list of runs: what ranks them, what has gone wrong with them, what becomes of them."""
 
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +148,7 @@ async def test_a_run_that_died_before_a_checkpoint_says_that_it_begins_again(
     async with pilots.open() as pilot:
         screen = pilot.app.screen
         screen.resumer = lambda run: gone_on.append(run.run_id)
-        await until(pilot, lambda: screen.selected is not None)
+        await until(pilot, lambda: "There is no checkpoint yet" in shown(pilot))
         await pilot.press("c")
         assert isinstance(pilot.app.screen, ConfirmScreen) and "at step 0" in shown(pilot)
         await pilot.press("n")
@@ -227,3 +229,39 @@ async def test_a_click_selects_and_a_double_click_opens(
             assert isinstance(pilot.app.screen, RunsScreen) and table.cursor_row == row - 1
         await pilot.click(RunTable, offset=(5, 2), times=2)
         await until(pilot, lambda: isinstance(pilot.app.screen, PromptScreen))
+
+
+async def test_how_long_a_run_is_at_it_counts_from_when_it_was_taken_up(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    folder = run_folder("resumed").steps(2)
+    folder.run.note(created=time.time() - 7200)
+    taken_up = time.time() - 100
+    os.utime(folder.run.lock_path, (taken_up, taken_up))
+    with folder.trained():
+        async with pilots.open(size=(120, 36)) as pilot:
+            await until(pilot, lambda: "for 1 min 4" in shown(pilot) and "2h" in shown(pilot))
+
+
+async def test_a_failed_run_says_what_it_says_once(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    folder = run_folder("broken").steps(2)
+    folder.run.console_path.write_text("step 2\nerror: loss is nan\n  lower it\n")
+    folder.writer.write("failed", step=2, message="loss is nan", hint="lower it")
+    async with pilots.open(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "loss is nan" in shown(pilot))
+        assert shown(pilot).count("loss is nan") == 1 and shown(pilot).count("lower it") == 1
+
+
+async def test_keys_on_a_table_without_rows_do_nothing(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    async with pilots.open() as pilot:
+        await until(pilot, lambda: "No runs yet" in shown(pilot))
+        table = pilot.app.screen.query_one(RunTable)
+        for key in ("up", "k", "home", "end", "pageup", "pagedown", "enter", "c", "s", "p", "o"):
+            table.focus()
+            await pilot.press("down", "up", key)
+        run_folder("first").steps(1)
+        await until(pilot, lambda: table.row_count == 1 and table.selected is not None)

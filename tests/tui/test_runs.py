@@ -116,6 +116,7 @@ async def test_a_died_run_shows_the_last_words_of_the_console(
     pilots: Any, run_folder: Any, until: Any, shown: Any
 ) -> None:
     folder = run_folder("gone").steps(3)
+    folder.run.checkpoint_path(2).mkdir(parents=True)
     folder.run.console_path.write_text("loading\n 10%\r 90%\nMetal: Insufficient Memory\n")
     for size in ((80, 24), (120, 40)):
         async with pilots.open(size=size) as pilot:

@@ -223,7 +223,8 @@ class DataScreen(Recovering):
 
     def _show_detail(self) -> None:
         row = self._row
-        self.query_one(DataDetail).show(row.data if row else None, self._words(row))
+        data, whole = (row.data, row.collection) if row else (None, "")
+        self.query_one(DataDetail).show(data, self._words(row), whole)
         self.refresh_bindings()
 
     @property

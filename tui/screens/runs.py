@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Footer, Input, Static
 
-from tui.follow import ENDED, RunView, Watcher, has_checkpoint
+from tui.follow import ENDED, RunView, Watcher
 from tui.recipes import resume_detached, start_detached
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.new_run import NewRunScreen
@@ -221,7 +221,7 @@ class RunsScreen(Recovering):
         view = self.selected
         if view is None:
             return
-        if has_checkpoint(view.run):
+        if view.has_checkpoint:
             self._resume(view.run)
         elif view.status == "failed":
             why = (
@@ -268,11 +268,10 @@ class RunsScreen(Recovering):
         self._look()
 
     def action_order(self) -> None:
-        """Order the runs in the next way, and say in which."""
+        """Order the runs in the next way; a mark in the heading says by which column."""
         table = self.query_one(RunTable)
         table.order = ORDERS[(ORDERS.index(table.order) + 1) % len(ORDERS)]
         self._show()
-        self.notify(table.order.words, timeout=2, markup=False)
 
     def action_filter(self) -> None:
         """Narrow the list by words."""

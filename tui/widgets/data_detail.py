@@ -1,5 +1,7 @@
 """One data set in full: columns, labels, examples, problems."""
 
+import shlex
+
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -19,16 +21,16 @@ class DataDetail(VerticalScroll):
         """Start empty."""
         yield Static()
 
-    def show(self, data: DataSet | None, words: Content) -> None:
-        """Show a data set, or words where there is none."""
-        self.query_one(Static).update(words if data is None else describe(data))
+    def show(self, data: DataSet | None, words: Content, whole: str = "") -> None:
+        """Show a data set, or words where there is none; `whole`: what `data check` takes."""
+        self.query_one(Static).update(words if data is None else describe(data, whole))
 
     def scroll_to_top(self) -> None:
         """Start reading at the top again."""
         self.scroll_home(animate=False)
 
 
-def describe(data: DataSet) -> Content:
+def describe(data: DataSet, whole: str) -> Content:
     """Return everything about a data set."""
     said = [
         Content.assemble(
@@ -37,7 +39,7 @@ def describe(data: DataSet) -> Content:
             one_line(near(data.place), 120).stylize(MUTED),
         ),
         *_facts(data),
-        *_problems(data),
+        *_problems(data, whole),
         *_examples(data),
     ]
     return lines(said)
@@ -61,7 +63,7 @@ def _fact(name: str, value: Content) -> Content:
     return Content.assemble((f"{name}: ", MUTED), value)
 
 
-def _problems(data: DataSet) -> list[Content]:
+def _problems(data: DataSet, whole: str) -> list[Content]:
     if not data.problems:
         return [Content.styled("✓ no problems found", "$text-success")] if sum(data.counts) else []
     parts = [count(data.errors, "error")] * bool(data.errors)
@@ -73,7 +75,8 @@ def _problems(data: DataSet) -> list[Content]:
         said += _problem(problem, hint)
         hint = problem.hint
     if (more := data.errors + data.warnings - len(data.problems)) > 0:
-        said.append(muted(f"and {more:,} more: `yofo data check --all` lists all"))
+        command = f"yofo data check --all {shlex.quote(near(whole))}"
+        said.append(muted(safe(f"and {more:,} more: `{command}` lists all", 500).plain))
     return said
 
 

@@ -37,7 +37,7 @@ class DataTableOfSets(Table):
     @property
     def selected(self) -> Row | None:
         """Return the row under the cursor."""
-        return self._rows[self.cursor_row] if self.cursor_row < len(self._rows) else None
+        return self._rows[self.cursor_row] if self._is_on_a_row else None
 
     def show(self, rows: list[Row], width: int) -> None:
         """Fill the table for a terminal this wide."""

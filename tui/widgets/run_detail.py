@@ -14,6 +14,7 @@ from tui.widgets.chart import Axes, Chart, Line
 from tui.widgets.meter import Meter
 from tui.words import MUTED, count, duration, lines, muted, number, percent, safe, status_mark
 from yofo_mlx.events import Event, figure
+from yofo_mlx.runs import word
 
 LAST_WORDS = 5  # lines
 STYLES = ("$text-success", "$text-primary", "$text-warning", "$text-accent")  # of metrics
@@ -181,7 +182,7 @@ def _shots_chart(view: RunView) -> tuple[list[Line], Axes]:
 def _notes(view: RunView) -> Content:
     said: list[Content] = []
     if view.end is not None and view.end["kind"] == "failed":
-        said += _trouble(view.end)
+        said += [*_trouble(view.end), _go_on(view)]
     elif view.status == "died":
         said += _death(view)
     elif view.end is not None and view.end["kind"] == "stopped":
@@ -219,9 +220,14 @@ def _own_words(view: RunView) -> list[str]:
 
 
 def _go_on(view: RunView) -> Content:
+    """Say what the key c does with a run that ended."""
     key = ("c", "bold $text-accent")
-    rest = f" (or `yofo resume {view.run.run_id}`)."
-    return Content.assemble("Go on from the last checkpoint with ", key, safe(rest))
+    if view.has_checkpoint:
+        rest = f" (or `yofo resume {word(view.run)}`)."
+        return Content.assemble("Go on from the last checkpoint with ", key, safe(rest))
+    if view.status == "failed":
+        return Content.assemble("Start anew with other settings with ", key, ".")
+    return Content.assemble("There is no checkpoint yet: begin again at step 0 with ", key, ".")
 
 
 def _death(view: RunView) -> list[Content]:

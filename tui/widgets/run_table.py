@@ -30,7 +30,6 @@ class Order:
     """A way to order runs: by a column, and what comes first."""
 
     heading: str
-    words: str
     mark: str
     key: Callable[[RunView], float | None]  # the least first, None last
 
@@ -45,9 +44,9 @@ FIELDS: tuple[Field, ...] = (
     Field("age", lambda view: age(time.time() - view.started)),
 )
 ORDERS: Final = (
-    Order("age", "newest first", "▲", lambda view: 0.0),
-    Order("valid", "lowest validation loss first", "▲", lambda view: view.valid_loss),
-    Order("score", "best score first", "▼", lambda view: -view.score[1] if view.score else None),
+    Order("age", "▲", lambda view: 0.0),
+    Order("valid", "▲", lambda view: view.valid_loss),
+    Order("score", "▼", lambda view: -view.score[1] if view.score else None),
 )
 
 

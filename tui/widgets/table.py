@@ -50,7 +50,11 @@ class Table(DataTable[Text]):
     @property
     def selected_key(self) -> str | None:
         """Return the key of the row under the cursor."""
-        return self._keys[self.cursor_row] if 0 <= self.cursor_row < len(self._keys) else None
+        return self._keys[self.cursor_row] if self._is_on_a_row else None
+
+    @property
+    def _is_on_a_row(self) -> bool:
+        return 0 <= self.cursor_row < len(self._keys)  # it is -1 after "up" where there is none
 
     def select(self, key: str) -> None:
         """Put the cursor on a row."""
@@ -70,7 +74,7 @@ class Table(DataTable[Text]):
         self._rebuild()
         if chosen in keys:
             at = keys.index(chosen)
-        self.move_cursor(row=min(at, max(len(keys) - 1, 0)), animate=False)
+        self.move_cursor(row=max(0, min(at, len(keys) - 1)), animate=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Leave out what does nothing where rows are selected as a whole."""
@@ -100,7 +104,7 @@ class Table(DataTable[Text]):
 
     def _rebuild(self) -> None:
         """Lay all out anew; widths that are given need no second look at the cells."""
-        at = self.cursor_row
+        at = max(0, self.cursor_row)
         self.clear(columns=True)
         for column, width in zip(self._columns, self._widths(), strict=True):
             heading = Text(column.heading, justify="right" if column.numbers else "left")
