@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from yofo_mlx.commands import chat as command
 from yofo_mlx.commands.chatroom import Model, Room, interrupt_cancels
 from yofo_mlx.commands.conversation import Conversation, Leave
 from yofo_mlx.errors import DataError, ExitCode, FitError, RecipeError, RunError
+from yofo_mlx.models import model_path
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.protocol import Cancelled, Params
 from yofo_mlx.tasks.task import Example
@@ -272,9 +274,9 @@ def test_a_reading_that_is_stopped_leaves_what_was_read(
 ) -> None:
     client.stops = True
     room = enter("a -> b\nc -> d", "q")
-    assert room.shown == room.examples == [Example("a", "b")]
-    assert len(client.asked("prefill")) == 2
-    assert "reading is stopped, after 1 of 2\n  give them again" in capsys.readouterr().err
+    assert [params.get("shots") for params in client.asked("prefill")] == [None, 1]
+    assert len(room.examples) == 2
+    assert "reading is stopped, after 1 of 2\n  `/shots N` reads on" in capsys.readouterr().err
 
 
 def test_how_many_are_shown_can_be_asked_for_and_only_those_are_listed_and_dropped(
@@ -289,6 +291,16 @@ def test_how_many_are_shown_can_be_asked_for_and_only_those_are_listed_and_dropp
     assert "chose 2\n  `/shots N` or `/shots all` shows more" in shown
     assert "   2 c -> d\n" in shown and "e -> f" not in shown
     assert "there are 2 demonstrations" in shown
+
+
+def test_what_is_pasted_comes_on_top_of_a_number_that_was_asked_for(
+    enter: Callable[..., Room], client: FakeClient, tmp_path: Path
+) -> None:
+    (tmp_path / "d.txt").write_text("\n".join(f"{n} -> x" for n in range(9)))
+    pasted = "a -> b\nc -> d\ne -> f\ng -> h"
+    enter("/shots 2", "/add x -> y", pasted, f"/demos {tmp_path}/d.txt", "/shots 0", "/add z -> z")
+    asked = [params["shots"] for params in client.asked("prefill")]
+    assert asked == [2, 3, 6, 6, 0, 1]
 
 
 def test_how_long_the_reading_takes_is_told_once_and_only_if_it_takes_long(
@@ -495,6 +507,8 @@ def test_mistakes_are_told_before_a_model_is_loaded(
         run_chat(monkeypatch, b"a\xff -> b\n", demos=["-"], queries=["x"])
     with pytest.raises(DataError, match="standard input holds no demonstrations"):
         run_chat(monkeypatch, b"", demos=["-"], queries=["x"])
+    with pytest.raises(RecipeError, match="as it stands"):
+        run_chat(monkeypatch, demos=["x.safetensors"], shots=5, queries=["x"])
     with pytest.raises(RecipeError, match="stands alone"):
         run_chat(monkeypatch, demos=["x.safetensors", str(tmp_path / "d.txt")], queries=["x"])
 
@@ -502,8 +516,9 @@ def test_mistakes_are_told_before_a_model_is_loaded(
 class Terminal:
     """`yofo chat` on a terminal of its own."""
 
-    def __init__(self, home: Path) -> None:
-        script = "from yofo_mlx.commands.chat import chat; chat(model='tiny')"
+    def __init__(self, home: Path, **options: Any) -> None:
+        options = {"model": "tiny", **options}
+        script = f"from yofo_mlx.commands.chat import chat; chat(**{options!r})"
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-c", script],
@@ -555,6 +570,26 @@ def test_on_a_terminal_a_paste_is_not_cut_and_ctrl_c_stops_the_answer(tmp_path: 
     terminal.wait_for("[5 shots] > ")
     terminal.interrupt("leaves")
     terminal.wait_for("[5 shots] > ")  # what is typed before the prompt stands may be dropped
+    terminal.type("\x04")
+    assert terminal.process.wait(60) == 0
+    os.close(terminal.master)
+
+
+def test_ctrl_c_while_a_long_file_is_read_leads_to_the_prompt_with_what_is_read(
+    tmp_path: Path,
+) -> None:
+    model = tmp_path / "tiny"
+    shutil.copytree(model_path("tiny"), model)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 100_000}))
+    rows = "\n".join(f"horse cow {n} -> {('Anna', 'Tom')[n % 2]}" for n in range(1500))
+    (tmp_path / "d.txt").write_text(rows)
+    options = {"demos": [str(tmp_path / "d.txt")], "shots": "all"}
+    terminal = Terminal(tmp_path, **options | {"model": str(model)})
+    terminal.wait_for(" tokens (1,500 shots), about ")
+    terminal.type("\x03")
+    assert " of 1,500: `--shots N` reads on" in terminal.wait_for("reads on")
+    terminal.wait_for(" of 1500 shots] > ")
     terminal.type("\x04")
     assert terminal.process.wait(60) == 0
     os.close(terminal.master)

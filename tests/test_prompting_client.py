@@ -197,3 +197,11 @@ def test_the_client_imports_neither_mlx_nor_textual() -> None:
         "sys.exit(any(name.split('.')[0] in ('mlx', 'mlx_lm', 'textual') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+def test_a_request_that_no_session_would_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LONGEST_LINE", 1000)
+    with SessionClient([sys.executable, "-c", STAND_IN]) as client:
+        with pytest.raises(DataError, match="too much for a session"):
+            client.call("echo", {"text": "x" * 1000})
+        assert client.call("echo", {"text": "y"})["text"] == "y"

@@ -317,6 +317,17 @@ def test_scores_are_the_log_probabilities_of_the_whole_answer(model: Any) -> Non
         assert item.logprob == pytest.approx(expected, abs=1e-3)
 
 
+def test_it_is_known_how_many_are_read_where_the_context_can_go_back_to_them() -> None:
+    for name, make in MODELS.items():
+        prefix = Prefix(Context(make()), Tokenizer(), Template(), None)
+        assert prefix.shots_read == 0
+        prefix.choose(SHOTS, "")
+        prefix.context.read(prefix.tokens[:100])
+        assert prefix.shots_read == (3 if name == "plain" else None)
+        prefix.fill()
+        assert prefix.shots_read == len(SHOTS)
+
+
 def test_what_does_not_fit_is_left_out_and_counted() -> None:
     prefix = prefix_of(random_llama(), [SHOTS[0], Example("long " * 100, "x"), *SHOTS[1:]], 200)
     assert prefix.demonstrations == SHOTS[: len(prefix.demonstrations)]

@@ -64,6 +64,59 @@ def test_demonstrations_are_read_once_and_queries_answered(client: SessionClient
     assert (stats["context_tokens"], stats["shots"]) == (fewer["tokens"], 30)
 
 
+def test_what_was_chosen_is_told_before_it_is_read_and_how_long_the_rest_takes(
+    client: SessionClient,
+) -> None:
+    assert client.call("prefill", {"demonstrations": []})["told"] == []
+    notes: list[tuple[str, Params]] = []
+    offered = [*SHOTS, SHOTS[0], {"input": "horse", "output": "Zoe"}]
+    wanted = {"demonstrations": offered, "shots": 100, "seed": 5}
+    result = client.call("prefill", wanted, lambda *note: notes.append(note))
+    assert (result["shots"], result["offered"], result["left_out"]) == (100, 202, 102)
+    assert result["reasons"] == {"doublets": 1, "too_long": 0, "unused": 101}
+    assert (result["labels"], result["labels_missing"], result["seed"]) == (3, [], 5)
+    assert result["bound"] == "shots"
+    names = [offered[place]["output"] for place in result["chosen"]]
+    assert names.count("Zoe") == 1 and abs(names.count("Anna") - names.count("Tom")) <= 1
+    assert "100 of 202 chosen with seed 5, in turn from 3 labels" in result["told"][0]
+    (kind, chosen), *rest = notes
+    assert (
+        kind == "chosen"
+        and chosen.items() >= {key: result[key] for key in chosen if key != "id"}.items()
+    )
+    first, second, *_ = [note for kind, note in rest if kind == "progress"]
+    assert "seconds_left" not in first and second["seconds_left"] > 0
+
+
+def test_what_is_added_leaves_the_rest_in_place_also_after_a_stop(client: SessionClient) -> None:
+    client.call("prefill", {"demonstrations": []})
+
+    def stop(kind: str, params: Params) -> None:
+        if kind == "progress" and params["done"] > 300:
+            client.cancel()
+
+    with pytest.raises(Cancelled):
+        client.call("prefill", {"demonstrations": SHOTS}, stop)
+    read = client.call("stats")["shots_read"]
+    assert 0 < read < 200
+    kept = client.call("prefill", {"demonstrations": SHOTS, "shots": read})
+    assert kept["reused_tokens"] == kept["tokens"]
+    mine = {"input": "my own", "output": "Tom"}
+    more = client.call("prefill", {"demonstrations": [*SHOTS, mine], "shots": read + 1})
+    assert more["chosen"] == [*kept["chosen"], 200]
+    assert more["reused_tokens"] == kept["tokens"]
+
+
+def test_a_run_is_prompted_with_no_more_than_it_was_trained_on_unless_asked(
+    client: SessionClient, long_tiny: Path
+) -> None:
+    assert client.call("load", {"model": str(long_tiny)})["trained_tokens"] is None
+    long = [{"input": f"horse {n} " * 40, "output": "Anna"} for n in range(100)]
+    modest = client.call("prefill", {"demonstrations": long})
+    assert (modest["bound"], modest["tokens"] < 4096) == ("default", True)
+    assert client.call("prefill", {"demonstrations": long, "shots": "all"})["shots"] == 100
+
+
 def test_an_answer_that_has_to_be_changed_is_told(client: SessionClient) -> None:
     assert "changed" not in client.call("prefill", {"demonstrations": SHOTS[:2]})["note"]
     ending = {"input": "horse cow", "output": "Anna\n\nTom"}

@@ -51,7 +51,7 @@ def chat(
     wanted = Model(run if run or model else "last", model, use_adapter=not base)
     if wanted.run:
         runs.find(wanted.run)  # mistakes are told before anything is loaded
-    _check_demos(demos, queries)
+    _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
     parsed = _parsed(demos, style)
@@ -76,7 +76,7 @@ def chat(
     return ExitCode.OK
 
 
-def _check_demos(names: Sequence[str], queries: Sequence[str]) -> None:
+def _check_demos(names: Sequence[str], queries: Sequence[str], *, is_chosen: bool) -> None:
     if "-" in names and not queries:
         wrong = "`--demos -` reads demonstrations from standard input, so no query can come from it"
         raise RecipeError(wrong, "ask with `--query TEXT`, or put the demonstrations into a file")
@@ -84,6 +84,9 @@ def _check_demos(names: Sequence[str], queries: Sequence[str]) -> None:
     if caches and len(names) > 1:
         wrong = f"a saved prompt cache stands alone: {shorten(caches[0], 500)}"
         raise RecipeError(wrong, "leave the other `--demos` out, or add them with /demos")
+    if caches and is_chosen:
+        wrong = f"a saved prompt cache is taken as it stands: {shorten(caches[0], 500)}"
+        raise RecipeError(wrong, "leave --shots and --seed out")
 
 
 def _parsed(names: Sequence[str], style: Style) -> Parsed | None:

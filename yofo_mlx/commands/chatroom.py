@@ -92,6 +92,12 @@ class Room:
         self.wanted = wanted
         self.show(self.examples)
 
+    def take_paste(self, parsed: Parsed) -> None:
+        """Add pasted demonstrations, on top of a number that was asked for; at most doubling it."""
+        if isinstance(self.wanted, int):
+            self.wanted += min(len(parsed.examples), max(1, self.wanted))
+        self.take(parsed)
+
     def take(self, parsed: Parsed) -> None:
         """Add parsed demonstrations and say what was not understood."""
         for problem in parsed.problems[:_SHOWN_PROBLEMS]:
@@ -132,10 +138,13 @@ class Room:
     def answer(self, query: str, on_text: Callable[[str], None]) -> Result:
         """Answer a query; the text comes in pieces on the way."""
         check_query(query)
+        watcher = Watcher(self.more)
 
         def note(method: str, params: Params) -> None:
             if method == "token":
                 on_text(params["text"])
+            else:
+                watcher(method, params)
 
         self._get_ready()
         limit = {"max_tokens": self.max_tokens} if self.max_tokens else {}
@@ -145,7 +154,8 @@ class Room:
         """Return labels with their log-probabilities, best first."""
         check_query(query)
         self._get_ready()
-        return list(self._call("score", {"input": query, "labels": list(labels)})["scores"])
+        params = {"input": query, "labels": list(labels)}
+        return list(self._call("score", params, Watcher(self.more))["scores"])
 
     def save(self, path: Path) -> Path:
         """Write the demonstrations with their K and V to a prompt cache file."""
@@ -169,14 +179,17 @@ class Room:
             self._settle(watcher.chosen)
             raise
 
-    def _prefill(self, watcher: OnNote) -> None:
+    def _prefill(self, watcher: Watcher) -> None:
         params: Params = {
             "demonstrations": [asdict(example) for example in self.examples],
             "instruction": self.instruction,
         }
         choice = {"shots": self.wanted, "seed": self.seed}
         params |= {name: value for name, value in choice.items() if value is not None}
-        result = self._call("prefill", params, watcher)
+        try:
+            result = self._call("prefill", params, watcher)
+        finally:
+            watcher.finish()
         self.shown = [self.examples[place] for place in result["chosen"]]
         self._is_read = True
         self._report(result)
@@ -186,9 +199,9 @@ class Room:
         read = self._call("stats")["shots_read"]
         if not chosen or read is None:
             raise Cancelled("reading is stopped", "the next query reads on")
-        self.examples = [self.examples[place] for place in chosen["chosen"][:read]]
-        self._prefill(lambda *_: None)
-        hint = "give them again for the rest"
+        self.wanted = read
+        self._prefill(Watcher(self.more))
+        hint = f"`{self.more} N` reads on"
         raise Cancelled(f"reading is stopped, after {read:,} of {chosen['shots']:,}", hint)
 
     def _reopen(self) -> None:

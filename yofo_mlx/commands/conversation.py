@@ -95,12 +95,12 @@ class Conversation:
     def _take_paste(self, text: str) -> bool:
         """Take several lines as demonstrations if that is what they look like."""
         if text.startswith("/paste\n"):  # typed ahead, and so taken for one piece
-            self.room.take(self._parse(text.removeprefix("/paste\n").removesuffix("\n/end")))
+            self.room.take_paste(self._parse(text.removeprefix("/paste\n").removesuffix("\n/end")))
             return True
         parsed = self._parse(text)
         if len(parsed.examples) < 2 or len(parsed.problems) > len(parsed.examples):
             return False
-        self.room.take(parsed)
+        self.room.take_paste(parsed)
         return True
 
     def _parse(self, text: str) -> Parsed:
@@ -119,7 +119,7 @@ class Conversation:
 
     def _paste(self, _: str) -> None:
         talk("paste the demonstrations, then /end on a line of its own")
-        self.room.take(self._parse(self.keyboard.read_until("/end", "")))
+        self.room.take_paste(self._parse(self.keyboard.read_until("/end", "")))
 
     def _demos(self, name: str) -> None:
         if name:
@@ -128,7 +128,7 @@ class Conversation:
             talk("name a file: /demos FILE")
 
     def _add(self, text: str) -> None:
-        self.room.take(self._parse(text))
+        self.room.take_paste(self._parse(text))
 
     def _drop(self, number: str) -> None:
         shown = len(self.room.shown)

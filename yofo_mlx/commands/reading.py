@@ -22,6 +22,7 @@ class Watcher:
     chosen: dict[str, Any] = field(default_factory=dict)
     """What the session has said of its choice."""
     _is_told: bool = False
+    _is_drawn: bool = False
 
     def __call__(self, method: str, params: Params) -> None:
         """Say what a notification says."""
@@ -38,12 +39,22 @@ class Watcher:
         reading = f"reading {total - self.chosen.get('reused_tokens', 0):,} tokens{self._shots}"
         about = "" if seconds_left is None else f", about {duration(seconds_left)}"
         if can_draw(sys.stderr):
-            line = f"{reading}{about and f'{about} left'}; Ctrl-C stops" if done < total else ""
-            line = clip(line, shutil.get_terminal_size().columns - 1)
-            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+            self._draw(f"{reading}{about and f'{about} left'}; Ctrl-C stops")
+            if done >= total:
+                self.finish()
         elif seconds_left is not None and seconds_left > _WORTH_TELLING and not self._is_told:
             self._is_told = True
             say(f"{reading}{about}")
+
+    def _draw(self, line: str) -> None:
+        line = clip(line, shutil.get_terminal_size().columns - 1)
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+        self._is_drawn = bool(line)
+
+    def finish(self) -> None:
+        """Take away what is drawn."""
+        if self._is_drawn:
+            self._draw("")
 
     @property
     def _shots(self) -> str:

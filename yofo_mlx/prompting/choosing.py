@@ -74,9 +74,9 @@ def _told(choice: Choice, shots: Shots, bound: Bound, seed: int) -> Iterator[str
     if choice.unused:
         why = "were asked for" if shown == shots else bound.words
         yield f"{shown:,} of {choice.offered:,} chosen with seed {seed}{turns}: as many as {why}"
-    elif shown > 1:
+    elif shown > 1 and not choice.stayed:
         yield f"all {shown:,} in an order drawn with seed {seed}{turns}"
-    if missing := choice.labels_missing:
+    if shown and (missing := choice.labels_missing):
         names = ", ".join(shorten(label, 40) for label in missing[:_SHOWN_LABELS])
         more = f" and {len(missing) - _SHOWN_LABELS:,} more" if missing[_SHOWN_LABELS:] else ""
         yield f"without a demonstration are {len(missing):,} of the labels: {names}{more}"

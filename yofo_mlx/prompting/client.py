@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from yofo_mlx import child as processes
-from yofo_mlx.errors import RunError
+from yofo_mlx.errors import DataError, RunError
 from yofo_mlx.prompting import protocol
 from yofo_mlx.prompting.protocol import Params, ProtocolError, Request, Response
 
@@ -134,7 +134,7 @@ class _Child:
             id = next(self._ids)
             self._waiting[id] = mail
         try:
-            self.send(protocol.request_line(id, method, params))
+            self.send(_line(id, method, params))
             while isinstance(message := mail.get(), Request):
                 if on_note is not None:
                     on_note(message.method, message.params)
@@ -204,6 +204,18 @@ class _Child:
                 self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
                 if self._echo is not None:
                     self._echo(chunk.decode("utf-8", "replace"))
+
+
+def _line(id: int, method: str, params: Params) -> bytes:
+    """Return a request's line; one that the session would not read is refused here."""
+    line = protocol.request_line(id, method, params)
+    if len(line) > protocol.LONGEST_LINE:
+        raise DataError(
+            f"{method}: {len(line) / 1e6:,.0f} MB are too much for a session, which takes"
+            f" {protocol.LONGEST_LINE / 1e6:,.0f} MB",
+            "give fewer demonstrations to choose from, such as the first 100,000 lines",
+        )
+    return line
 
 
 def _advice(code: int, words: list[str]) -> str:

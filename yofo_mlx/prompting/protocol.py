@@ -19,6 +19,8 @@ from yofo_mlx.errors import DataError, ExitCode, FitError, RecipeError, RunError
 Id = int | str | None
 Params = dict[str, Any]
 
+LONGEST_LINE = 256 * 1024 * 1024  # bytes: millions of demonstrations to choose from
+
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601

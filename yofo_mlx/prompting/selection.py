@@ -42,6 +42,7 @@ class Choice:
     labels: int = 0  # 0 where answers are no labels
     labels_missing: tuple[str, ...] = ()
     contradictions: int = 0  # inputs that are offered with more than one answer
+    stayed: int = 0  # those shown before
 
     @property
     def unused(self) -> int:
@@ -96,6 +97,7 @@ def choose(
         len(labels),
         tuple(label for label in labels if label not in met),
         sum(times > 1 for times in Counter(example.input for example in distinct).values()),
+        len(staying),
     )
 
 

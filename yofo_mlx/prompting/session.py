@@ -16,9 +16,7 @@ from typing import Any, BinaryIO
 from yofo_mlx import blas
 from yofo_mlx.errors import FitError, YofoError
 from yofo_mlx.prompting import parameters, protocol
-from yofo_mlx.prompting.protocol import Cancelled, ProtocolError, Request
-
-LONGEST_LINE = 64 * 1024 * 1024  # bytes: far more than any context holds
+from yofo_mlx.prompting.protocol import LONGEST_LINE, Cancelled, ProtocolError, Request
 
 
 class Job:
