@@ -1,5 +1,7 @@
 """The client against small stand-in sessions: no model is needed to talk, cancel and die."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -133,6 +135,29 @@ def test_closing_ends_the_process_and_waiting_calls(client: SessionClient) -> No
     assert isinstance(outcome[0], YofoError)
     with pytest.raises(RunError, match="closed"):
         client.call("echo")
+
+
+def test_a_session_that_is_stuck_is_killed_at_once(client: SessionClient) -> None:
+    client.call("echo")
+    os.kill(client.pid or 0, signal.SIGSTOP)
+    thread, outcome = _background(lambda: client.call("echo", {"x": "y" * 1_000_000}))
+    time.sleep(0.1)  # the pipe is full by now
+    client.kill()
+    thread.join(60)
+    assert isinstance(outcome[0], RunError) and not client.is_alive
+
+
+def test_closing_does_not_wait_for_a_full_pipe(
+    client: SessionClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yofo_mlx.prompting.client._PATIENCE", 0.2)
+    client.call("echo")
+    os.kill(client.pid or 0, signal.SIGSTOP)
+    thread, outcome = _background(lambda: client.call("echo", {"x": "y" * 1_000_000}))
+    time.sleep(0.1)
+    client.close()
+    thread.join(60)
+    assert isinstance(outcome[0], RunError)
 
 
 def test_a_program_that_does_not_start_is_an_error_with_its_words() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual import on
+from textual.actions import SkipAction
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
@@ -44,9 +45,16 @@ class YofoApp(App[None]):
     }
     DEFAULT_MODE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1,f2,d", "place('data')", "Data sets", id="place.data", show=False),
-        Binding("2,f3,r", "place('runs')", "Runs", id="place.runs", show=False),
-        Binding("3,f4,p", "place('prompt')", "Prompt", id="place.prompt", show=False),
+        # Priority: the app obeys them before it hands on the next key, which is the new place's.
+        Binding("f2", "place('data')", "Data sets", id="place.data", show=False, priority=True),
+        Binding("f3", "place('runs')", "Runs", id="place.runs", show=False, priority=True),
+        Binding("f4", "place('prompt')", "Prompt", id="place.prompt", show=False, priority=True),
+        Binding("1", "number('data')", "Data sets", id="number.data", show=False, priority=True),
+        Binding("2", "number('runs')", "Runs", id="number.runs", show=False, priority=True),
+        Binding("3", "number('prompt')", "Prompt", id="number.prompt", show=False, priority=True),
+        Binding("d", "place('data')", "Data sets", id="letter.data", show=False),
+        Binding("r", "place('runs')", "Runs", id="letter.runs", show=False),
+        Binding("p", "place('prompt')", "Prompt", id="letter.prompt", show=False),
         Binding("f1,question_mark", "help", "Help", id="app.help", key_display="?"),
         Binding(
             "ctrl+p", "command_palette", "Commands", id="app.palette", priority=True, show=False
@@ -64,9 +72,25 @@ class YofoApp(App[None]):
             self.register_theme(replace(default, panel=panel, variables=plain))
 
     def action_place(self, name: str) -> None:
-        """Go to a place, unless a dialog is open."""
-        if len(self.screen_stack) == 1 and name != self.current_mode:
-            self.switch_mode(name)
+        """Go to a place, unless a dialog is open; one that is there already may use the key."""
+        if name == self.current_mode:
+            raise SkipAction
+        if len(self.screen_stack) > 1:
+            return
+        if self._is_typing():
+            self.screen.set_focus(None)  # on the way back, digits are no text
+        self.switch_mode(name)
+
+    def action_number(self, name: str) -> None:
+        """Go to a place by its number."""
+        self.action_place(name)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave digits to a field in which one writes."""
+        return not (action == "number" and self._is_typing())
+
+    def _is_typing(self) -> bool:
+        return self.focused is not None and self.focused.check_consume_key("1", "1")
 
     def action_help(self) -> None:
         """Show the keys that apply here."""

@@ -69,6 +69,11 @@ class SessionClient:
         if (child := self._child) is not None:
             child.send(protocol.request_line(None, "cancel", {}))
 
+    def kill(self) -> None:
+        """End the process at once, stuck as it may be; calls that wait raise RunError."""
+        if (child := self._child) is not None:
+            child.process.kill()
+
     def close(self) -> None:
         """End the process; calls that still wait raise RunError."""
         with self._lock:
@@ -150,14 +155,14 @@ class _Child:
             self.process.stdin.flush()
 
     def close(self) -> None:
-        """End the process: politely, then firmly."""
+        """End the process: politely, then firmly, which frees what waits at a full pipe too."""
+        firmly = threading.Timer(_PATIENCE, self.process.kill)
+        firmly.daemon = True
+        firmly.start()
         self.send(protocol.request_line(None, "cancel", {}))
         self._close_stdin()
-        try:
-            self.process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.process.wait()
+        firmly.cancel()
         self._reader.join(_PATIENCE)
 
     def _close_stdin(self) -> None:
@@ -216,4 +221,4 @@ def _line(id: int, method: str, params: Params) -> bytes:
 def _advice(code: int, words: list[str]) -> str:
     memory = "if memory ran out, use fewer demonstrations or a smaller model; " if code < 0 else ""
     last = "; its last words:\n" + "\n".join(words) if words else ""
-    return f"{memory}restart the session{last}"
+    return f"{memory}ask again: that starts another{last}"

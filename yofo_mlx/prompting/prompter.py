@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import mlx.core as mx
 
 from yofo_mlx.episodes import tokenize
-from yofo_mlx.errors import RunError
+from yofo_mlx.errors import FitError, RunError
 from yofo_mlx.prompting import cache_file, choosing, loading, parameters, selection
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
@@ -63,14 +63,21 @@ class Prompter:
         self._shown: Sequence[Example] = ()
         self._known: frozenset[Example] = frozenset()  # of which those were chosen
         self._seed: int | None = None  # with which those were chosen
+        self._aside: dict[bool, Context] = {}  # read by this model before, with its adapter or not
 
     def load(self, wanted: parameters.Load, work: Work) -> Result:
-        """Load a model, or switch its adapter; the context is empty afterwards."""
+        """Load a model, or switch its adapter; the context is empty afterwards.
+
+        What was read before a switch is put aside: demonstrations that are shown again use it.
+        """
         source = loading.find_source(wanted.run, wanted.model, wanted.adapter)
         loading.check(source, wanted.use_adapter)
-        loaded, self._loaded, self._prefix = self._loaded, None, None
+        loaded, prefix, self._loaded, self._prefix = self._loaded, self._prefix, None, None
+        if loaded is not None and prefix is not None:
+            self._aside[loaded.uses_adapter] = prefix.context
         if loaded is None or not loaded.switch(source, wanted.use_adapter):
-            del loaded  # two models at once might not fit
+            del loaded, prefix  # two models at once might not fit
+            self._aside.clear()
             gc.collect()
             mx.clear_cache()
             loaded = loading.load(source, wanted.use_adapter)
@@ -91,10 +98,18 @@ class Prompter:
         started = time.perf_counter()
         loaded, prefix = self._ready()
         self._choose(loaded, prefix, wanted)
+        prefix.context = self._aside.pop(loaded.uses_adapter, prefix.context)
         reuse = prefix.choose(self._shown, wanted.instruction)
         tokens = {"tokens": len(prefix.tokens), "reused_tokens": reuse.tokens}
         work.note("chosen", **self._facts, **tokens)
-        prefix.fill(Reading(prefix, work))
+        try:
+            prefix.fill(Reading(prefix, work))
+        except FitError:  # the other context goes first
+            if not self._aside:
+                raise
+            self._aside.clear()
+            mx.clear_cache()
+            prefix.fill(Reading(prefix, work))
         notes = [reuse.note]
         if prefix.altered:
             notes.append(
@@ -167,6 +182,7 @@ class Prompter:
         prefix = _new_prefix(loaded)
         cache_file.load(Path(wanted.path), prefix, fingerprint(loaded))
         self._prefix = prefix
+        self._aside.pop(loaded.uses_adapter, None)
         self._shown, self._seed = prefix.demonstrations, None
         self._known = frozenset(self._shown)
         self._facts = choosing.facts_of_file(self._shown)
