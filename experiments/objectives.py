@@ -21,7 +21,7 @@ from yofo_mlx import blas
 blas.preload()
 
 from yofo_mlx.commands.display import shots_line
-from yofo_mlx.commands.eval import measure
+from yofo_mlx.commands.measure import measure_each
 from yofo_mlx.commands.train import load
 from yofo_mlx.environment import describe
 from yofo_mlx.files import write_text
@@ -66,7 +66,7 @@ def base_row(overrides: Sequence[str]) -> dict:
     """Measure the base model, which no setting changes."""
     recipe = load_recipe(find_recipe("tiny"), overrides)
     base, workload = load(recipe)
-    rows = by_shots(measure(base, recipe, workload.held_out, "base"))
+    rows = by_shots(measure_each(base, recipe, workload.held_out, "base"))
     return {"name": "base", "seed": 0, "seconds": 0, "tokens": 0, "by_shots": rows}
 
 
@@ -95,7 +95,7 @@ def adapter_rows(name: str, seed: int, overrides: Sequence[str]) -> list[dict]:
         train(run, recipe, base, workload, should_stop=lambda: False, on_event=count)
     seconds = time.perf_counter() - started
     base.model.eval()
-    rows = by_shots(measure(base, recipe, workload.held_out, name))
+    rows = by_shots(measure_each(base, recipe, workload.held_out, name))
     return [{"name": name, "seed": seed, "seconds": seconds, "tokens": tokens[0], "by_shots": rows}]
 
 

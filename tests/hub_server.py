@@ -11,6 +11,8 @@ The fixture points this process at it; `hub.environment(folder)` does so for a c
 
 import hashlib
 import json
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +23,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from yofo_mlx.text import printable
+
 Files = dict[str, bytes]
 
 
@@ -29,7 +33,7 @@ class Repo:
     """Files by revision; a commit is named by a hash over them."""
 
     revisions: dict[str, Files] = field(default_factory=dict)
-    gated: bool = False
+    gated: bool | str = False  # "closed": also to who has a token
 
     def files(self, revision: str) -> tuple[str, Files] | None:
         """Return commit and files of a branch, a tag or a commit."""
@@ -47,8 +51,19 @@ class HubServer:
         self.repos: dict[str, Repo] = {}
         self.log: list[str] = []
         self.ailment = ""
-        """How the hub fails: a status such as `500`, `html` (a captive portal), `cut` (broken off),
-        `silent` (it never answers)."""
+        """How the hub fails: a status such as `500`, `html` (a captive portal), `shape` (JSON of
+        another kind), `loop` (of redirects), `silent` (it never answers); or only the files that it
+        sends: `busy` (503), `cut` (broken off), `stall` (half, then nothing), `reset` (half, then
+        the connection is reset), `other` (another content), `slow` (byte after byte)."""
+        self.times: int | None = None
+        """How often it fails so before it is well; None: always."""
+        self.knows_ranges = True
+        self.headers: dict[str, str] = {}
+        """What it adds to every refusal."""
+        self.large = False
+        """Whether it keeps its files as large ones, in LFS and Xet."""
+        self.token = ""
+        """The token it accepts; others it refuses."""
         self.closing = threading.Event()
         hub = self
 
@@ -61,7 +76,7 @@ class HubServer:
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
 
     def add(
-        self, kind: str, id: str, files: Files, revision: str = "main", gated: bool = False
+        self, kind: str, id: str, files: Files, revision: str = "main", gated: bool | str = False
     ) -> None:
         """Publish files under a repository of kind `dataset` or `model`."""
         repo = self.repos.setdefault(f"{kind}s/{id}", Repo())
@@ -77,7 +92,16 @@ class HubServer:
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "NO_PROXY": "127.0.0.1",
+            "HF_TOKEN_PATH": str(home / "token"),
         }
+
+    def fails(self, *ailments: str) -> bool:
+        """Tell whether the hub has one of these ailments, and count that it showed."""
+        if self.ailment not in ailments or self.times == 0:
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
 
     def close(self) -> None:
         """Stop answering, also to a client that kept its connection."""
@@ -99,18 +123,28 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_CONNECT(self) -> None:
+        self._refuse(407, "", "Proxy Authentication Required")
+
     def log_message(self, format: str, *args: Any) -> None:
         part = self.headers.get("range") if hasattr(self, "headers") else None
         self.server_hub.log.append(" ".join(filter(None, (self.command, self.path, part))))
 
     def _answer(self) -> None:
         parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
-        if self.server_hub.ailment.isdigit():
-            self._refuse(int(self.server_hub.ailment), "", "Not now")
-        elif self.server_hub.ailment == "silent":
-            self.server_hub.closing.wait(60)
-        elif self.server_hub.ailment == "html":
+        hub = self.server_hub
+        if hub.ailment.isdigit() and hub.fails(hub.ailment):
+            self._refuse(int(hub.ailment), "", "Not \x1b[31mnow")
+        elif hub.token and self.headers.get("authorization", hub.token).split()[-1] != hub.token:
+            self._refuse(401, "", "Invalid credentials in Authorization header")
+        elif hub.fails("silent"):
+            hub.closing.wait(60)
+        elif hub.fails("html"):
             self._send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
+        elif hub.fails("shape"):
+            self._send_json([{"id": 1}])
+        elif hub.fails("loop"):
+            self._send(307, b"", {"Location": self.path})
         elif parts[0] == "api":
             self._answer_api(parts[1:])
         else:
@@ -126,7 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif (found := repo.files(revision)) is None:
             self._refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         elif verb == "tree":
-            self._send_json([_entry(name, data) for name, data in found[1].items()])
+            large = self.server_hub.large
+            self._send_json([_entry(name, data, large) for name, data in found[1].items()])
         else:
             siblings = [{"rfilename": name} for name in found[1]]
             self._send_json({"id": id, "sha": found[0], "private": False, "siblings": siblings})
@@ -137,16 +172,25 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "RepoNotFound", "Repository not found")
         elif repo.gated and "authorization" not in self.headers:
             self._refuse(401, "GatedRepo", "Access to this repository is restricted")
+        elif repo.gated == "closed":
+            self._refuse(403, "GatedRepo", "You are not in the authorized list")
         elif (found := repo.files(parts[1])) is None:
             self._refuse(404, "RevisionNotFound", f"Invalid rev id: {parts[1]}")
         elif (data := found[1].get("/".join(parts[2:]))) is None:
             self._refuse(404, "EntryNotFound", "Entry not found")
+        elif self.command == "GET" and self.server_hub.fails("busy"):
+            self._refuse(503, "", "Busy")
         else:
             self._send_file(data, found[0])
 
     def _send_file(self, data: bytes, commit: str) -> None:
         head = {"ETag": f'"{_blob(data)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
-        if not (asked := self.headers.get("range")):
+        if self.server_hub.large:
+            name = hashlib.sha256(data).hexdigest()
+            head |= {"X-Linked-Etag": f'"{name}"', "X-Linked-Size": str(len(data))}
+            route = f'<{self.server_hub.endpoint}/xet>; rel="xet-auth"'
+            head |= {"X-Xet-Hash": name, "Link": route}
+        if not (asked := self.headers.get("range")) or not self.server_hub.knows_ranges:
             self._send(200, data, head)
             return
         # Without an end, it is a download that goes on where it broke off.
@@ -159,8 +203,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        head = {"X-Error-Code": code, "X-Error-Message": message}
-        self._send(status, json.dumps({"error": message}).encode(), head)
+        head = {"X-Error-Code": code, "X-Error-Message": printable(message)}
+        body = json.dumps({"error": message}).encode()
+        self._send(status, body, head | self.server_hub.headers)
 
     def _send(self, status: int, body: bytes, head: dict[str, str]) -> None:
         self.send_response(status)
@@ -170,10 +215,31 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        if self.server_hub.ailment == "cut" and "X-Repo-Commit" in head:
-            body = body[: len(body) // 2]
+        if "X-Repo-Commit" not in head:
+            self.wfile.write(body)
+        else:
+            self._send_body(body)
+
+    def _send_body(self, body: bytes) -> None:
+        hub, half = self.server_hub, len(body) // 2
+        if hub.fails("slow"):
+            for place in range(len(body)):
+                self.wfile.write(body[place : place + 1])
+                hub.closing.wait(0.02)
+        elif hub.fails("other"):
+            self.wfile.write(b"!" * len(body))
+        elif hub.ailment in ("cut", "stall", "reset") and hub.fails(hub.ailment):
+            self.wfile.write(body[:half])
+            self.wfile.flush()
             self.close_connection = True
-        self.wfile.write(body)
+            if hub.ailment == "stall":
+                hub.closing.wait(60)
+            elif hub.ailment == "reset":
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                self.connection.close()
+        else:
+            self.wfile.write(body)
 
 
 def commit_of(files: Files) -> str:
@@ -197,8 +263,11 @@ def _blob(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
-def _entry(name: str, data: bytes) -> dict[str, Any]:
-    return {"type": "file", "path": name, "size": len(data), "oid": _blob(data)}
+def _entry(name: str, data: bytes, large: bool) -> dict[str, Any]:
+    entry = {"type": "file", "path": name, "size": len(data), "oid": _blob(data)}
+    digest = hashlib.sha256(data).hexdigest()
+    lfs = {"oid": digest, "size": len(data), "pointerSize": 134}
+    return entry | ({"lfs": lfs, "xetHash": digest} if large else {})
 
 
 @pytest.fixture(name="hub")
@@ -214,5 +283,6 @@ def hub_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     yield server
     server.close()

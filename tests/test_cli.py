@@ -51,6 +51,16 @@ def test_without_a_terminal_the_app_says_so(yofo: Any) -> None:
 BAD_INPUT = {
     "unknown recipe": (["train", "nothing"], 2, "there is no recipe"),
     "unknown key": (["train", "tiny", "--set", "lora.rnk=1"], 2, "did you mean `rank`"),
+    "key of a section": (["train", "tiny", "--set", "steps=3"], 2, "did you mean `train.steps`"),
+    "key of another section": (
+        ["train", "tiny", "--set", "train.learning_rate=1"],
+        2,
+        "did you mean `optimizer.learning_rate`",
+    ),
+    "key as an option": (["train", "tiny", "--steps", "3"], 2, "by --set train.steps=VALUE"),
+    "nothing like it": (["train", "tiny", "--epochs", "3"], 2, "by --set SECTION.KEY=VALUE"),
+    "misspelt option": (["train", "tiny", "--detatch"], 2, "did you mean --detach?"),
+    "option of another verb": (["watch", "last", "--detach"], 2, "there is no option --detach\n"),
     "missing file": (["train", "missing.toml"], 3, "nowhere.jsonl"),
     "malformed row": (["train", "malformed.toml"], 3, "rows.jsonl:2"),
     "empty data set": (["train", "empty.toml"], 3, "empty.jsonl"),

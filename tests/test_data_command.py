@@ -114,7 +114,7 @@ def test_a_check_takes_every_key_of_a_recipe(tmp_path: Path, capsys: Output) -> 
     assert "(4 of 5 rows fit `where`)" in capsys.readouterr().err
     data.preview(path, overrides=["family=qa", "where.label=x"])
     out = capsys.readouterr().out
-    assert "family  qa\n" in out and "where   2 of 5 rows" in out
+    assert "family  qa\n" in out and "metric  f1\n" in out and "where   2 of 5 rows" in out
     with pytest.raises(RecipeError, match="did you mean `family`"):
         data.check([path], overrides=["famly=qa"])
 
@@ -141,6 +141,12 @@ def test_all_wrong_columns_are_named_with_a_guess(tmp_path: Path, capsys: Output
     out = capsys.readouterr().out
     assert "no field `texxt` and no field `tem`" in out
     assert "did you mean `text` and `team`?" in out
+
+
+def test_a_slip_in_a_files_name_is_guessed(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "intents.csv").write_text("text,label\na,x\n")
+    data.check([str(tmp_path / "intent.csv")])
+    assert "did you mean intents.csv? check the path" in capsys.readouterr().out
 
 
 def test_columns_can_be_given(tmp_path: Path, capsys: Output) -> None:

@@ -196,3 +196,11 @@ def test_two_quick_interrupts_save_as_one_does(endless: Path) -> None:  # noqa: 
     last = last_event(run.events_path)
     assert last is not None and (run.status(), last["kind"]) == ("stopped", "stopped")
     assert run.checkpoint_path(last["step"]).is_dir()
+
+
+def test_the_command_that_goes_on_names_the_run(yofo: Any) -> None:
+    run = dead_run("")
+    death = explain(run)
+    assert death is not None and f"`yofo resume {run.run_id}`" in death.hint
+    EventWriter(run.events_path).write("failed", message="x", hint="then `yofo resume` goes on")
+    assert f"`yofo resume {run.run_id}` goes on" in yofo("runs")[1]

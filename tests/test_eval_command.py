@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import evaluations, runs
-from yofo_mlx.commands import eval as command
+from yofo_mlx import evaluations, runs, subjects
+from yofo_mlx.chosen import from_recipe
+from yofo_mlx.commands import measure as command
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe_file import resolve
 from yofo_mlx.runs import Run
-from yofo_mlx.tasks.registry import load_tasks
 
 RECIPE = """
 model = "tiny"
@@ -121,12 +121,13 @@ def test_an_interrupted_evaluation_keeps_what_it_measured_and_goes_on(
     assert (again["tasks"], again["metrics"]) == (found["tasks"], found["metrics"])
 
 
-def test_the_names_that_are_shown_are_taken_by_task() -> None:
-    source = TaskSource(source="tiny:held_out", role="held_out")
-    entries = load_tasks([source], 0, Path.cwd())
+def test_the_names_that_are_shown_are_taken_by_task(run: Run) -> None:
+    tables = [{"source": "tiny:train"}, {"source": "tiny:held_out", "role": "held_out"}]
+    recipe = resolve({"model": "tiny", "train": {"steps": 1}, "tasks": tables}, "", None)
 
     def chosen(*names: str) -> list[str]:
-        return [entry.task.name for entry in command._choose(entries, names, given=1)]
+        found = from_recipe(subjects.of_run(run), recipe, names)
+        return [entry.task.name for entry in found.entries]
 
     assert len(chosen()) == 40
     assert chosen("new-topic") == [f"new-topic-{number:02}" for number in range(4)]
@@ -140,7 +141,83 @@ def test_the_names_that_are_shown_are_taken_by_task() -> None:
     assert "new-topic" in caught.value.hint
 
 
-def test_a_run_without_a_held_out_task_is_told_how_to_name_one() -> None:
-    with pytest.raises(RecipeError, match="no held-out task") as caught:
-        command._choose([], (), given=3)
-    assert "--set tasks.3.source=FILE --set tasks.3.role=held_out" in caught.value.hint
+def test_only_the_data_of_the_tasks_that_are_named_are_read(yofo: Any, run: Run) -> None:
+    for name in ("trained", "long"):
+        Path(f"{name}.jsonl").unlink()
+    code, out, err = yofo("eval", "last", *TWO, "--json")
+    assert code == 0, err
+    assert list(json.loads(out)["tasks"]) == ["banking77", "news_500"]
+    code, _, err = yofo("eval", "last", "--task", "long")
+    assert code == 3 and "no such file or folder" in err and "long.jsonl" in err
+    assert yofo("eval", "last")[0] == 3
+    code, _, err = yofo("eval", "last", "--task", "nowhere")
+    assert code == 2 and "no held-out task is called nowhere" in err
+    assert "banking77, long, news_500" in err
+    Path("trained.jsonl").write_text(Path("banking77.jsonl").read_text())
+    code, _, err = yofo("eval", "last", *TWO, "--task", "trained")
+    assert code == 2 and "some were held out (banking77, news_500), others were not" in err
+    code, _, err = yofo("eval", "last", *TWO, "--task", "nowhere")
+    assert code == 2 and "no held-out task is called nowhere" in err
+
+
+def test_a_file_of_a_pattern_is_read_alone(yofo: Any, run: Run) -> None:
+    Path("many").mkdir()
+    text = Path("banking77.jsonl").read_text()
+    for name in "abc":
+        Path(f"many/{name}.jsonl").write_text(text if name == "b" else "{broken\n")
+    added = ["--set", "tasks.4.source=many/*.jsonl", "--set", "tasks.4.role=held_out"]
+    code, out, err = yofo("eval", "last", *added, "--task", "b", "--json")
+    assert code == 0, err
+    assert list(json.loads(out)["tasks"]) == ["b"]
+
+
+def test_a_training_task_that_is_named_is_asked_what_it_was_not_trained_on(
+    yofo: Any, run: Run
+) -> None:
+    for name in ("banking77", "long"):
+        Path(f"{name}.jsonl").unlink()
+    code, out, err = yofo("eval", "last", "--task", "trained")
+    assert code == 0, err
+    assert "Exact match on tasks it was trained on" in out
+    assert "demonstrations are rows that it was trained on, queries are not" in out
+    assert "none was held out" not in err and evaluations.latest(run) == {}
+    seeded = ("--set", "seed=5", "--json")  # another seed asks the same rows in another order
+    _, first, _ = yofo("eval", "last", "--task", "trained", "--json")
+    _, other, _ = yofo("eval", "last", "--task", "trained", *seeded)
+    marks = [
+        json.loads(text)["asked"]["tasks"]["trained"]["fingerprint"] for text in (first, other)
+    ]
+    assert marks[0] == marks[1]
+    code, _, err = yofo("eval", "last", "--task", "trained", "--set", "tasks.0.limit=2")
+    assert code == 2 and "as they were trained only" in err and "--data NEW.csv" in err
+
+
+def test_a_run_without_a_held_out_task_is_measured_on_what_it_was_not_trained_on(
+    yofo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"fork {n},{'ab'[n % 2]}\n" for n in range(20))
+    Path("intents.csv").write_text("text,label\n" + rows)
+    lines = 'model = "tiny"\n[train]\nsteps = 1\n[[tasks]]\nsource = "intents.csv"\n'
+    Path("mine.toml").write_text(lines)
+    small = ("--set", "lora.rank=2", "--set", "episodes.max_tokens=64")
+    code, _, err = yofo("train", "mine.toml", *small)
+    assert code == 0, err
+    code, out, err = yofo("eval", "last")
+    assert code == 0 and "Exact match on tasks it was trained on" in out
+    name = runs.list_runs()[0].run_id
+    assert "none was held out" in err and f"`yofo eval {name} --data NEW.csv`" in err
+
+    assert "changed since" not in out
+    Path("intents.csv").write_text("text,label\n" + rows.replace("fork 7,", "spoon,"))
+    code, out, err = yofo("eval", "last")
+    assert code == 0 and "the rows of intents changed since: it may know some" in out
+
+    code, _, err = yofo("train", "mine.toml", *small, "--set", "tasks.0.valid_share=0.0")
+    assert code == 0, err
+    code, _, err = yofo("eval", "last")
+    name = runs.list_runs()[0].run_id
+    assert code == 2 and f"no task of {name} was held out" in err
+    assert err.splitlines()[-1] == f"  `yofo eval {name} --data NEW.csv`"
+    Path("NEW.csv").write_text("text,label\n" + rows)
+    assert yofo("eval", name, "--data", "NEW.csv")[0] == 0  # what the hint says

@@ -140,6 +140,7 @@ NAMES = [
     "last",
 ]
 VERBS = [["runs"], ["runs", "--json"], ["stop", "last"], ["resume", "last"], ["eval", "last"]]
+VERBS += [["runs", "last"], ["runs", "last", "--json"]]
 VERBS += [["chat", "last", "--query", "q"], ["chat", "last", "--base", "--query", "q"]]
 
 
@@ -172,7 +173,7 @@ def test_a_pipe_in_a_run_folder_is_not_waited_for(
 
 
 @inputs("run folders", 0.1)
-@given(hostile_text, st.sampled_from(["stop", "resume", "eval", "chat"]))
+@given(hostile_text, st.sampled_from(["stop", "resume", "eval", "chat", "runs"]))
 def test_any_name_of_a_run_is_found_or_refused(
     yofo_home: Path, outside: Path, no_child: None, name: str, verb: str
 ) -> None:

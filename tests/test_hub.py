@@ -194,7 +194,7 @@ def test_a_revision_is_honoured(hub: HubServer) -> None:
     hub.add("dataset", "owner/dated", {"train.jsonl": jsonl(5)}, revision="v2")
     assert len(load_one(source="owner/dated", valid_share=0.0).train) == 2
     assert len(load_one(source="owner/dated", revision="v2", valid_share=0.0).train) == 5
-    assert "no revision `v3`" in refusal(source="owner/dated", revision="v3").message
+    assert "no revision 'v3'" in refusal(source="owner/dated", revision="v3").message
 
 
 def test_what_was_fetched_once_is_there_offline(
@@ -211,7 +211,7 @@ def test_what_was_fetched_once_is_there_offline(
 def test_a_hub_out_of_reach_is_told(hub: HubServer) -> None:
     hub.close()
     error = refusal(source="owner/name")
-    assert "cannot be reached" in error.message and hub.endpoint in error.hint
+    assert "refuses connections" in error.message and hub.endpoint in error.hint
 
 
 @pytest.mark.parametrize("ailment", ["500", "html", "cut"])
@@ -222,36 +222,15 @@ def test_a_failing_hub_is_told(
     hub.add("dataset", "owner/name", {"train.jsonl": jsonl(200)})
     hub.ailment = ailment
     error = refusal(source="owner/name")
-    assert error.message.startswith("owner/name") and "\n" not in error.message
-
-
-@pytest.mark.parametrize(("status", "hint"), [("403", "token"), ("429", "wait"), ("503", "later")])
-def test_a_refusal_of_the_hub_is_told_as_one(
-    hub: HubServer, monkeypatch: pytest.MonkeyPatch, status: str, hint: str
-) -> None:
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    hub.add("dataset", "owner/name", {"train.jsonl": jsonl(2)})
-    hub.ailment = status
-    error = refusal(source="owner/name")
-    assert "refused the request" in error.message and status in error.message
-    assert hint in error.hint and "network" not in error.hint
-
-
-def test_a_hub_that_never_answers_is_given_up(
-    hub: HubServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
-    hub.ailment = "silent"
-    began = time.monotonic()
-    assert "cannot be reached" in refusal(source="owner/name").message
-    assert time.monotonic() - began < 30
+    assert error.message.startswith("owner/name: ")
+    assert error.message.count("owner/name") == 1 and "\n" not in error.message
 
 
 def test_an_unknown_id_and_a_gated_set_say_what_to_do(hub: HubServer) -> None:
     assert "not on the hub" in refusal(source="owner/nothing").message
     hub.add("dataset", "owner/gated", {"train.jsonl": jsonl(1)}, gated=True)
     error = refusal(source="owner/gated")
-    assert "access must be granted" in error.message and "hf auth login" in error.hint
+    assert "terms must be accepted" in error.message and "hf auth login" in error.hint
 
 
 def test_a_set_without_readable_files_is_refused(hub: HubServer) -> None:

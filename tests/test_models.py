@@ -107,12 +107,13 @@ def test_to_look_at_a_hub_models_text_its_weights_are_not_fetched(
 
 
 def test_a_hub_model_that_does_not_exist_is_told(hub: HubServer) -> None:
-    with pytest.raises(RecipeError, match="the hub has no model 'owner/nothing'"):
+    with pytest.raises(RecipeError, match="model owner/nothing: not on the hub"):
         load_base("owner/nothing")
 
 
 def test_without_the_hub_the_network_is_named() -> None:
-    with pytest.raises(YofoError, match="not on this machine and the hub cannot be reached"):
+    words = "model owner/nothing: not on this machine, and HF_HUB_OFFLINE is set"
+    with pytest.raises(YofoError, match=words):
         load_base("owner/nothing")
 
 

@@ -219,3 +219,14 @@ def test_some_lists_among_single_labels_are_told(tmp_path: Path) -> None:
     assert [str(one) for one in check(loaded)] == [
         "a.jsonl:1: 2 answers are lists, joined to one label each"
     ]
+
+
+def test_lists_beside_those_of_the_splits_are_told(tmp_path: Path) -> None:
+    pairs = [["a", "x"], ["b", "y"]]
+    (tmp_path / "all.json").write_text(json.dumps({"train": pairs, "dev": pairs, "oos": pairs}))
+    (tmp_path / "more.json").write_text(json.dumps({"names": ["x"]}))
+    [loaded] = load(TaskSource(source=str(tmp_path), records="{split}"), tmp_path)
+    [told] = [problem.message for problem in loaded.remarks]
+    assert told == f"not read: {tmp_path / 'more.json'}, oos"
+    chosen = TaskSource(source=str(tmp_path), records="{split}", splits={"train": "oos"})
+    assert not load(chosen, tmp_path)[0].remarks

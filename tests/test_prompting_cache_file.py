@@ -9,13 +9,15 @@ import mlx.core as mx
 import pytest
 
 from yofo_mlx.adapters import add_adapter, save_adapter
-from yofo_mlx.errors import RunError
+from yofo_mlx.errors import FitError, RunError
 from yofo_mlx.models import load_base, model_path
 from yofo_mlx.prompting import cache_file
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import fingerprint
 from yofo_mlx.prompting.loading import Loaded, Source, load
+from yofo_mlx.prompting.parameters import Demonstration, Load, Nothing, Prefill, Score
 from yofo_mlx.prompting.prefix import Prefix
+from yofo_mlx.prompting.prompter import Prompter
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.recipe import Lora, Template
 from yofo_mlx.tasks.task import Example
@@ -186,6 +188,54 @@ def test_the_adapter_is_switched_off_exactly_and_on_again(folder: Path) -> None:
     assert scores(prefix_of(loaded, SHOTS)) == adapted
     assert plain.switch(source, use_adapter=True)
     assert scores(prefix_of(plain, SHOTS)) == adapted
+
+
+class NoWork:
+    """A call that nobody gives up and nobody hears."""
+
+    def check(self) -> None:
+        pass
+
+    def note(self, method: str, **params: Any) -> None:
+        pass
+
+
+def shown(prompter: Prompter, folder: Path, use_adapter: bool) -> tuple[int, Any]:
+    """Load, show the same demonstrations, score; return the tokens not read again, and scores."""
+    model, adapter = str(folder), str(folder / "adapter")
+    prompter.load(Load(model=model, adapter=adapter, use_adapter=use_adapter), NoWork())
+    assert prompter.stats(Nothing(), NoWork())["context_tokens"] == 0
+    shots = [Demonstration(input=one.input, output=one.output) for one in SHOTS]
+    read = prompter.prefill(Prefill(demonstrations=shots), NoWork())
+    return read["reused_tokens"], prompter.score(Score(input="cow", labels=["a", "b"]), NoWork())
+
+
+def test_base_and_adapter_keep_what_each_has_read(folder: Path) -> None:
+    prompter = Prompter()
+    first = [shown(prompter, folder, use_adapter) for use_adapter in (True, False)]
+    again = [shown(prompter, folder, use_adapter) for use_adapter in (True, False)]
+    assert [reused for reused, _ in first] == [0, 0]
+    assert all(reused > 10 for reused, _ in again)
+    assert [scores for _, scores in again] == [scores for _, scores in first]
+    assert first[0][1] != first[1][1]
+
+
+def test_what_the_other_has_read_gives_way_where_memory_is_short(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompter, refused = Prompter(), []
+    shown(prompter, folder, True)
+    check = Context._check_memory
+
+    def refuse_once(self: Context, ahead: int) -> None:
+        if not refused:
+            refused.append(ahead)
+            raise FitError("no room")
+        check(self, ahead)
+
+    monkeypatch.setattr(Context, "_check_memory", refuse_once)
+    assert shown(prompter, folder, False)[0] == 0 and refused
+    assert shown(prompter, folder, True)[0] == 0
 
 
 def test_a_newer_adapter_is_not_taken_for_the_one_in_memory(folder: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from yofo_mlx.commands import chat as command
 from yofo_mlx.commands.chatroom import Model, Room, interrupt_cancels
 from yofo_mlx.commands.conversation import Conversation, Leave
 from yofo_mlx.errors import DataError, ExitCode, FitError, RecipeError, RunError
+from yofo_mlx.models import model_path
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.protocol import Cancelled, Params
 from yofo_mlx.tasks.task import Example
@@ -34,6 +36,9 @@ class FakeClient:
         self.calls: list[tuple[str, Params]] = []
         self.is_alive = True
         self.fails: dict[str, Exception] = {}
+        self.room = 100  # demonstrations that fit
+        self.seconds = 0.0  # that a reading takes
+        self.stops = False  # the next reading, in its midst
 
     def call(self, method: str, params: Params | None = None, on_note: OnNote | None = None) -> Any:
         self.calls.append((method, dict(params or {})))
@@ -54,10 +59,19 @@ class FakeClient:
         adapter = "adapter" if params["use_adapter"] else None
         return {"model": "m", "adapter": adapter, "run_id": None, "style": "plain", "context": 9}
 
-    def _prefill(self, params: Params, _: Any) -> Any:
-        shots = len(params["demonstrations"])
-        numbers = {"tokens": 5 * shots, "reused_tokens": 0, "seconds": 0.0, "left_out": 0}
-        return {"shots": shots, **numbers, "note": ""}
+    def _prefill(self, params: Params, on_note: OnNote | None) -> Any:
+        offered = len(params["demonstrations"])
+        shots = min(self.room, offered)
+        chosen = {"shots": shots, "chosen": list(range(shots)), "told": [f"chose {shots}"]}
+        chosen |= {"bound": "trained", "reasons": {"unused": offered - shots}, "reused_tokens": 0}
+        if on_note:
+            on_note("chosen", chosen)
+            on_note("progress", {"done": 16, "total": 5 * shots})
+            on_note("progress", {"done": 99, "total": 5 * shots, "seconds_left": self.seconds})
+        if self.stops:
+            self.stops = False
+            raise Cancelled("prefill was cancelled")
+        return {**chosen, "tokens": 5 * shots, "seconds": 0.0, "note": ""}
 
     def _generate(self, params: Params, on_note: OnNote | None) -> Any:
         text = f"answer to {params['input']}\x1b[2J"
@@ -81,7 +95,7 @@ class FakeClient:
 
     def _stats(self, _: Params, __: Any) -> Any:
         memory = dict.fromkeys(("active_gb", "cache_gb", "peak_gb"), 0.5)
-        return {**memory, "context_tokens": 5, "shots": 1}
+        return {**memory, "context_tokens": 5, "shots": 1, "shots_read": 1}
 
 
 class Typed:
@@ -149,7 +163,7 @@ def test_several_pasted_lines_without_demonstrations_are_one_query(
     assert len(client.asked("generate")) == 2
 
 
-def test_demonstrations_are_dropped_listed_and_replaced(
+def test_demonstrations_are_dropped_listed_and_added(
     enter: Callable[..., Room], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "d.csv").write_text("text,label\nx\x1b[31m,y\nz\n")
@@ -159,16 +173,14 @@ def test_demonstrations_are_dropped_listed_and_replaced(
     assert "2 e -> f" in shown
     assert shown.count("there are 2 demonstrations") == 2
     room = enter("a -> b\nc -> d", f"/demos {tmp_path}/d.csv", "/shots", "/demos nowhere")
-    assert room.examples == [Example("x\x1b[31m", "y")]
+    assert room.examples == [Example("a", "b"), Example("c", "d"), Example("x\x1b[31m", "y")]
     shown = capsys.readouterr().err
     assert "d.csv:3: 1 field" in shown
     assert "\x1b" not in shown
     assert enter("a -> b\nc -> d", "/drop all").examples == []
 
 
-def test_the_prompt_says_how_many_demonstrations_are_in_the_context(
-    client: FakeClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_prompt_says_how_many_demonstrations_are_in_the_context(client: FakeClient) -> None:
     prompts: list[str] = []
 
     class Watched(Typed):
@@ -176,14 +188,7 @@ def test_the_prompt_says_how_many_demonstrations_are_in_the_context(
             prompts.append(prompt)
             return super().read(prompt)
 
-    def fits_two(params: Params, _: Any) -> Any:
-        shots = min(2, len(params["demonstrations"]))
-        left = len(params["demonstrations"]) - shots
-        return {"shots": shots, "tokens": 9, "reused_tokens": 0, "seconds": 0.0, "note": ""} | {
-            "left_out": left
-        }
-
-    monkeypatch.setattr(client, "_prefill", fits_two)
+    client.room = 2
     room = Room(client, Model(run="last"))  # type: ignore[arg-type]
     room.open()
     typed = Watched("a -> b\nc -> d", "/add e -> f", "/drop 1")
@@ -203,10 +208,13 @@ def test_a_query_that_is_not_text_is_told_at_the_keyboard(
 def test_labels_rank_answers(
     enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    enter("/label yes| no |", "q", "/label", "free")
-    assert client.asked("score") == [{"input": "q", "labels": ["yes", "no"]}]
+    enter("/label yes| no |", "q", "/label", "free", "/label yes|no")
+    assert [params["input"] for params in client.asked("score")] == ["q", "free"]
+    assert client.asked("score")[0]["labels"] == ["yes", "no"]
     assert [params["input"] for params in client.asked("generate")] == ["free"]
-    assert "yes" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "yes" in captured.out
+    assert captured.err.count("the last query once more: free\n") == 1
 
 
 def test_the_adapter_is_switched_off_and_the_demonstrations_read_again(
@@ -257,7 +265,70 @@ def test_demonstrations_that_were_not_read_are_never_silently_missing(
 ) -> None:
     client.fails["prefill"] = error
     enter("a -> b\nc -> d", "q")
-    assert [method for method, _ in client.calls] == ["load", "prefill", "prefill", "generate"]
+    methods = [method for method, _ in client.calls if method != "stats"]
+    assert methods == ["load", "prefill", "prefill", "generate"]
+
+
+def test_a_reading_that_is_stopped_leaves_what_was_read(
+    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.stops = True
+    room = enter("a -> b\nc -> d", "q")
+    assert [params.get("shots") for params in client.asked("prefill")] == [None, 1]
+    assert len(room.examples) == 2
+    assert "reading is stopped, after 1 of 2\n  `/shots N` reads on" in capsys.readouterr().err
+
+
+def test_how_many_are_shown_can_be_asked_for_and_only_those_are_listed_and_dropped(
+    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.room = 2
+    pasted = "a -> b\nc -> d\ne -> f"
+    room = enter(pasted, "/shots", "/shots 7", "/shots all", "/shots many", "/drop 3", "/drop 1")
+    assert [params.get("shots") for params in client.asked("prefill")] == [None, 7, "all", "all"]
+    assert room.examples == [Example("c", "d"), Example("e", "f")]
+    shown = capsys.readouterr().err
+    assert "chose 2\n  `/shots N` or `/shots all` shows more" in shown
+    assert "   2 c -> d\n" in shown and "e -> f" not in shown
+    assert "there are 2 demonstrations" in shown
+
+
+def test_what_is_pasted_comes_on_top_of_a_number_that_was_asked_for(
+    enter: Callable[..., Room], client: FakeClient, tmp_path: Path
+) -> None:
+    (tmp_path / "d.txt").write_text("\n".join(f"{n} -> x" for n in range(9)))
+    pasted = "a -> b\nc -> d\ne -> f\ng -> h"
+    enter("/shots 2", "/add x -> y", pasted, f"/demos {tmp_path}/d.txt", "/shots 0", "/add z -> z")
+    asked = [params["shots"] for params in client.asked("prefill")]
+    assert asked == [2, 3, 6, 6, 0, 1]
+
+
+def test_how_long_the_reading_takes_is_told_once_and_only_if_it_takes_long(
+    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter("a -> b\nc -> d")
+    assert "reading" not in capsys.readouterr().err
+    client.seconds = 20
+    enter("a -> b\nc -> d")
+    assert capsys.readouterr().err.count("reading 10 tokens (2 shots), about 20s\n") == 1
+
+
+def test_each_file_keeps_what_stands_before_its_rows(
+    enter: Callable[..., Room], client: FakeClient, tmp_path: Path
+) -> None:
+    def row(system: str, text: str) -> str:
+        said = [("system", system), ("user", text), ("assistant", "yes")]
+        return json.dumps({"messages": [{"role": role, "content": it} for role, it in said]})
+
+    files = [tmp_path / f"{name}.jsonl" for name in "ab"]
+    for file, system in zip(files, ("Be A.", "Be B."), strict=True):
+        file.write_text(f"{row(system, 'x')}\n{row(system, 'y')}\n")
+    room = enter(f"/demos {files[0]}", f"/demos {files[1]}", f"/demos {files[0]}")
+    assert room.instruction == "Be A."
+    inputs = ["x", "y", "Be B.\n\nx", "Be B.\n\ny", "x", "y"]
+    assert [example.input for example in room.examples] == inputs
+    room = enter("/instruction Be mine.", f"/demos {files[0]}")
+    assert (room.instruction, room.examples[0].input) == ("Be mine.", "x")
 
 
 def test_a_model_that_cannot_be_switched_stays(
@@ -307,7 +378,7 @@ def test_queries_are_answered_one_line_each(
 ) -> None:
     (tmp_path / "d.txt").write_text("horse cow -> Anna\nplum pear -> Tom\n")
     queries = ["cow", "pear " * 2000, "plum"]
-    code = run_chat(monkeypatch, demos=str(tmp_path / "d.txt"), queries=queries, as_json=True)
+    code = run_chat(monkeypatch, demos=[str(tmp_path / "d.txt")], queries=queries, as_json=True)
     captured = capsys.readouterr()
     answers = [json.loads(line) for line in captured.out.splitlines()]
     assert [answer["input"] for answer in answers] == queries
@@ -367,6 +438,51 @@ def test_a_batch_as_json_says_of_each_line_what_became_of_it(
     assert last["text"].startswith("answer to last") and code == ExitCode.DATA
 
 
+def test_json_lines_with_an_input_are_queries_of_any_number_of_lines(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "SessionClient", lambda echo: nullcontext(client))
+    lines = [b'{"input": "a\\nb"}', b'{"input": 3}', b'{"level": 1}', b"{name}", b'{"input": ""}']
+    code = run_chat(monkeypatch, b"\n".join(lines), as_json=True)
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["input"] for answer in answers] == [
+        "a\nb",
+        '{"input": 3}',
+        '{"level": 1}',
+        "{name}",
+        "",
+    ]
+    assert answers[1]["error"] == "`input` is no text" and code == ExitCode.DATA
+    assert answers[4]["finish"] == "empty"
+    run_chat(monkeypatch, lines[0])
+    assert client.asked("generate")[-1] == {"input": lines[0].decode()}
+
+
+def test_a_batch_is_answered_with_labels_and_within_a_length(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "SessionClient", lambda echo: nullcontext(client))
+    assert run_chat(monkeypatch, b"cow\n\n", labels=["yes | no", "perhaps"]) == ExitCode.OK
+    assert capsys.readouterr().out == "yes\n\n"
+    assert client.asked("score") == [{"input": "cow", "labels": ["yes", "no", "perhaps"]}]
+    run_chat(monkeypatch, b"cow\n", max_tokens=3)
+    assert client.asked("generate") == [{"input": "cow", "max_tokens": 3}]
+
+
+def test_demonstrations_of_several_sources_are_put_together(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(command, "SessionClient", lambda echo: nullcontext(client))
+    (tmp_path / "a.csv").write_text("text,label\nx,y\n")
+    (tmp_path / "b.csv").write_text("question,answer\nq,r\n")
+    names = [f"{tmp_path}/a.csv", "-", f"{tmp_path}/b.csv"]
+    run_chat(monkeypatch, b"c -> d\n", demos=names, queries=["?"], shots=2, seed=7)
+    [asked] = client.asked("prefill")
+    assert (asked["shots"], asked["seed"]) == (2, 7)
+    pairs = [(one["input"], one["output"]) for one in asked["demonstrations"]]
+    assert pairs == [("x", "y"), ("c", "d"), ("q", "r")]
+
+
 def test_a_cancelled_answer_ends_a_pipe(
     client: FakeClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -382,16 +498,27 @@ def test_mistakes_are_told_before_a_model_is_loaded(
     monkeypatch.delattr(command, "SessionClient")
     (tmp_path / "d.txt").write_text("no arrows here\n")
     with pytest.raises(DataError, match="no demonstrations"):
-        run_chat(monkeypatch, demos=str(tmp_path / "d.txt"), queries=["x"])
+        run_chat(monkeypatch, demos=[str(tmp_path / "d.txt")], queries=["x"])
     with pytest.raises(RecipeError, match="no run"):
         command.chat(queries=["x"])
+    with pytest.raises(RecipeError, match="no query can come from it"):
+        run_chat(monkeypatch, b"a -> b\n", demos=["-"])
+    with pytest.raises(DataError, match="standard input is not UTF-8"):
+        run_chat(monkeypatch, b"a\xff -> b\n", demos=["-"], queries=["x"])
+    with pytest.raises(DataError, match="standard input holds no demonstrations"):
+        run_chat(monkeypatch, b"", demos=["-"], queries=["x"])
+    with pytest.raises(RecipeError, match="as it stands"):
+        run_chat(monkeypatch, demos=["x.safetensors"], shots=5, queries=["x"])
+    with pytest.raises(RecipeError, match="stands alone"):
+        run_chat(monkeypatch, demos=["x.safetensors", str(tmp_path / "d.txt")], queries=["x"])
 
 
 class Terminal:
     """`yofo chat` on a terminal of its own."""
 
-    def __init__(self, home: Path) -> None:
-        script = "from yofo_mlx.commands.chat import chat; chat(model='tiny')"
+    def __init__(self, home: Path, **options: Any) -> None:
+        options = {"model": "tiny", **options}
+        script = f"from yofo_mlx.commands.chat import chat; chat(**{options!r})"
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-c", script],
@@ -443,6 +570,26 @@ def test_on_a_terminal_a_paste_is_not_cut_and_ctrl_c_stops_the_answer(tmp_path: 
     terminal.wait_for("[5 shots] > ")
     terminal.interrupt("leaves")
     terminal.wait_for("[5 shots] > ")  # what is typed before the prompt stands may be dropped
+    terminal.type("\x04")
+    assert terminal.process.wait(60) == 0
+    os.close(terminal.master)
+
+
+def test_ctrl_c_while_a_long_file_is_read_leads_to_the_prompt_with_what_is_read(
+    tmp_path: Path,
+) -> None:
+    model = tmp_path / "tiny"
+    shutil.copytree(model_path("tiny"), model)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 100_000}))
+    rows = "\n".join(f"horse cow {n} -> {('Anna', 'Tom')[n % 2]}" for n in range(1500))
+    (tmp_path / "d.txt").write_text(rows)
+    options = {"demos": [str(tmp_path / "d.txt")], "shots": "all"}
+    terminal = Terminal(tmp_path, **options | {"model": str(model)})
+    terminal.wait_for(" tokens (1,500 shots), about ")
+    terminal.type("\x03")
+    assert " of 1,500: `--shots N` reads on" in terminal.wait_for("reads on")
+    terminal.wait_for(" of 1500 shots] > ")
     terminal.type("\x04")
     assert terminal.process.wait(60) == 0
     os.close(terminal.master)

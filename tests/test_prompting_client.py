@@ -1,5 +1,7 @@
 """The client against small stand-in sessions: no model is needed to talk, cancel and die."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -135,6 +137,29 @@ def test_closing_ends_the_process_and_waiting_calls(client: SessionClient) -> No
         client.call("echo")
 
 
+def test_a_session_that_is_stuck_is_killed_at_once(client: SessionClient) -> None:
+    client.call("echo")
+    os.kill(client.pid or 0, signal.SIGSTOP)
+    thread, outcome = _background(lambda: client.call("echo", {"x": "y" * 1_000_000}))
+    time.sleep(0.1)  # the pipe is full by now
+    client.kill()
+    thread.join(60)
+    assert isinstance(outcome[0], RunError) and not client.is_alive
+
+
+def test_closing_does_not_wait_for_a_full_pipe(
+    client: SessionClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yofo_mlx.prompting.client._PATIENCE", 0.2)
+    client.call("echo")
+    os.kill(client.pid or 0, signal.SIGSTOP)
+    thread, outcome = _background(lambda: client.call("echo", {"x": "y" * 1_000_000}))
+    time.sleep(0.1)
+    client.close()
+    thread.join(60)
+    assert isinstance(outcome[0], RunError)
+
+
 def test_a_program_that_does_not_start_is_an_error_with_its_words() -> None:
     with (
         SessionClient([sys.executable, "-c", "raise SystemExit('no such thing')"]) as client,
@@ -172,3 +197,11 @@ def test_the_client_imports_neither_mlx_nor_textual() -> None:
         "sys.exit(any(name.split('.')[0] in ('mlx', 'mlx_lm', 'textual') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+def test_a_request_that_no_session_would_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LONGEST_LINE", 1000)
+    with SessionClient([sys.executable, "-c", STAND_IN]) as client:
+        with pytest.raises(DataError, match="too much for a session"):
+            client.call("echo", {"text": "x" * 1000})
+        assert client.call("echo", {"text": "y"})["text"] == "y"

@@ -11,6 +11,7 @@ from mlx_lm.generate import generate_step
 
 from yofo_mlx.errors import DataError, FitError
 from yofo_mlx.prompting import context as context_module
+from yofo_mlx.prompting import prefix as prefix_module
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import AnswerText, generate
 from yofo_mlx.prompting.prefix import Prefix
@@ -92,6 +93,7 @@ def model(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context_module, "CHUNK", 16)
+    monkeypatch.setattr(prefix_module, "LEAD", (3, 13))
 
 
 def prefix_of(model: Any, shots: list[Example], limit: int | None = None) -> Prefix:
@@ -243,7 +245,7 @@ def test_a_cancelled_reading_goes_on_where_it_stopped(model: Any) -> None:
     assert len(prefix.context.tokens) == 32
     seen: list[int] = []
     prefix.fill(seen.append)
-    assert seen[0] == 48
+    assert seen[0] == 32 + prefix_module.LEAD[0]
     assert prefix.is_filled
     assert answer_tokens(prefix, "q") == from_scratch(prefix, "q")
 
@@ -313,6 +315,17 @@ def test_scores_are_the_log_probabilities_of_the_whole_answer(model: Any) -> Non
         logprobs = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
         expected = sum(float(logprobs[at, token]) for at, token in enumerate(answer))
         assert item.logprob == pytest.approx(expected, abs=1e-3)
+
+
+def test_it_is_known_how_many_are_read_where_the_context_can_go_back_to_them() -> None:
+    for name, make in MODELS.items():
+        prefix = Prefix(Context(make()), Tokenizer(), Template(), None)
+        assert prefix.shots_read == 0
+        prefix.choose(SHOTS, "")
+        prefix.context.read(prefix.tokens[:100])
+        assert prefix.shots_read == (3 if name == "plain" else None)
+        prefix.fill()
+        assert prefix.shots_read == len(SHOTS)
 
 
 def test_what_does_not_fit_is_left_out_and_counted() -> None:

@@ -85,7 +85,7 @@ def test_the_picture_joins_points_of_the_same_tasks_only(content: Content, tmp_p
     from yofo_mlx.report import _draw_metric
 
     figure, axes = pyplot.subplots()
-    _draw_metric(axes, content["metrics"][0])
+    _draw_metric(axes, content["metrics"][0], ("base", "adapter"), "held-out tasks")
     drawn = [list(map(round, line.get_ydata())) for line in axes.get_lines()]
     pyplot.close(figure)
     assert drawn == [[0, 0], [0, 0], [20, 80], [0, 20]]

@@ -10,8 +10,9 @@ import pytest
 from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 
 from tui import models as tui_models
-from yofo_mlx import launch, paths, runs
-from yofo_mlx.commands.train import load, load_trained
+from yofo_mlx import launch, paths, runs, subjects
+from yofo_mlx.commands.measure import load_model
+from yofo_mlx.commands.train import load
 from yofo_mlx.errors import RecipeError, RunError, YofoError
 from yofo_mlx.models import model_path
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
@@ -22,7 +23,7 @@ from yofo_mlx.recipe_file import find_recipe, load_recipe, resolve
 from yofo_mlx.runinfo import ModelInfo, RunInfo
 from yofo_mlx.runs import Run
 from yofo_mlx.tasks import locate
-from yofo_mlx.trained import trained
+from yofo_mlx.trained import trained, undated
 
 TINY = model_path("tiny")
 RECIPE = """
@@ -96,7 +97,7 @@ def test_a_folder_called_as_an_id_on_the_hub_in_another_place_is_not_taken_for_i
     run = made(folder)  # no such folder here: an id on the hub
     monkeypatch.chdir(folder.parent / "elsewhere")
     assert trained(run).recipe.model == "models/mine"
-    with pytest.raises(Exception, match="hub cannot be reached"):
+    with pytest.raises(Exception, match="models/mine: not on this machine"):
         model_path("models/mine")
 
 
@@ -269,14 +270,28 @@ def test_model_files_that_changed_are_told_to_whoever_uses_the_run(
     run = made(folder)
     model = str(folder / "models" / "mine")
     run.note(model=ModelInfo(name=model, path=model, fingerprint=model_fingerprint(Path(model))))
-    _, base, _ = load_trained(run, [])
+    subject = subjects.of_run(run)
+    _, base = load_model(subject, *subject.recipe())
     assert changed_model(run, base) == [] and capsys.readouterr().err == ""
     with (folder / "models" / "mine" / "config.json").open("a") as file:
         file.write("\n")
-    load_trained(run, [])
+    load_model(subject, *subject.recipe())
     assert f"the files of model {model} changed since the run began" in capsys.readouterr().err
-    load_trained(run, ["model=tiny"])  # meant to be another one
+    load_model(subject, *subject.recipe(["model=tiny"]))  # meant to be another one
     assert capsys.readouterr().err == ""
+
+
+def test_a_run_from_before_templates_had_a_date_says_which_day_it_is_told_now(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = made(folder, "tiny")
+    recipe: Any = run.info().recipe
+    base = load(trained(run).recipe)[0]
+    for written, style, told in ((True, "auto", 0), (False, "auto", 1), (False, "plain", 0)):
+        template = {"style": style} | ({"date": "2026-01-01"} if written else {})
+        run.note(recipe=recipe | {"template": template})
+        assert len(undated(run, "{{ strftime_now('%d %b %Y') }}")) == told
+        assert undated(run, base.tokenizer.chat_template) == [] == changed_model(run, base)
 
 
 def test_a_key_that_is_no_text_hides_neither_a_run_nor_the_others() -> None:

@@ -71,6 +71,19 @@ def test_a_watcher_of_a_run_that_is_resumed_hears_what_is_new_and_nothing_twice(
         ]
 
 
+def test_a_run_that_has_only_loaded_until_now_does_not_go_on_from_anywhere() -> None:
+    run = launch.create_run(load_recipe(find_recipe("tiny")), "watched")
+    with runs.locked(run):
+        writer = EventWriter(run.events_path)
+        heard = follow(run)
+        writer.write("loading", process=1)
+        writer.write("progress", step=0, done=1, total=2, phase="reading rows")
+        assert [next(heard)["kind"] for _ in range(2)] == ["loading", "progress"]
+        writer.roll_back(0, 0)
+        writer.write("started", run_id=run.run_id)
+        assert next(heard)["kind"] == "started"
+
+
 def kill_once(run: Run) -> int:
     pid = wait_for(lambda: training_run(3) and runs.holder(run))
     os.kill(pid, signal.SIGKILL)

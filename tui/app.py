@@ -1,28 +1,43 @@
-"""The app's shell: three places, the keys that lead there, help, and the command palette.
+"""The app's shell: three places, the keys that lead there, help, and the command palette."""
 
-yofo                 opens it
-python -m tui.app    the same, from a checkout
-"""
-
+import asyncio
+import signal
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual import on
+from textual.actions import SkipAction
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette
+from textual.content import Content
 from textual.screen import Screen
+from textual.theme import BUILTIN_THEMES, ThemeProvider
 
+from tui.crash import ended_by
+from tui.screens.confirm import ConfirmScreen
 from tui.screens.data import DataScreen
 from tui.screens.help import HelpScreen, key_table
 from tui.screens.prompt import PromptScreen
 from tui.screens.runs import OpenInPrompt, RunsScreen
+from tui.words import MUTED, count, safe
+
+# What 256 colours hold of the default theme; the nearest of its own greys are navy and teal there.
+FEW_COLOURS = {
+    "panel": "#303030",
+    "panel-lighten-1": "#3a3a3a",
+    "panel-lighten-2": "#4e4e4e",
+    "primary-muted": "#005f87",
+    "block-cursor-blurred-background": "#005f87",
+}
 
 
 class YofoApp(App[None]):
     """Three places; closing the app never ends a run."""
 
     TITLE = "yofo"
-    CSS = "Footer { background: $panel; }"
+    CSS = "Footer { background: $panel; } ToastRack { dock: top; align: right top; margin-top: 1; }"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "data": DataScreen,
         "runs": RunsScreen,
@@ -30,31 +45,100 @@ class YofoApp(App[None]):
     }
     DEFAULT_MODE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1,f2,d", "place('data')", "Data sets", id="place.data", show=False),
-        Binding("2,f3,r", "place('runs')", "Runs", id="place.runs", show=False),
-        Binding("3,f4,p", "place('prompt')", "Prompt", id="place.prompt", show=False),
+        # Priority: the app obeys them before it hands on the next key, which is the new place's.
+        Binding("f2", "place('data')", "Data sets", id="place.data", show=False, priority=True),
+        Binding("f3", "place('runs')", "Runs", id="place.runs", show=False, priority=True),
+        Binding("f4", "place('prompt')", "Prompt", id="place.prompt", show=False, priority=True),
+        Binding("1", "number('data')", "Data sets", id="number.data", show=False, priority=True),
+        Binding("2", "number('runs')", "Runs", id="number.runs", show=False, priority=True),
+        Binding("3", "number('prompt')", "Prompt", id="number.prompt", show=False, priority=True),
+        Binding("d", "place('data')", "Data sets", id="letter.data", show=False),
+        Binding("r", "place('runs')", "Runs", id="letter.runs", show=False),
+        Binding("p", "place('prompt')", "Prompt", id="letter.prompt", show=False),
         Binding("f1,question_mark", "help", "Help", id="app.help", key_display="?"),
-        Binding("q", "quit", "Quit", id="app.quit"),
+        Binding(
+            "ctrl+p", "command_palette", "Commands", id="app.palette", priority=True, show=False
+        ),
+        Binding("q", "quit", "Quit", id="app.quit", tooltip="A run goes on without the app"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]
+        if self.console.color_system in ("256", "standard"):
+            default = BUILTIN_THEMES["textual-dark"]
+            panel, plain = FEW_COLOURS["panel"], default.variables | FEW_COLOURS
+            self.register_theme(replace(default, panel=panel, variables=plain))
 
     def action_place(self, name: str) -> None:
-        """Go to a place, unless a dialog is open."""
-        if len(self.screen_stack) == 1 and name != self.current_mode:
-            self.switch_mode(name)
+        """Go to a place, unless a dialog is open; one that is there already may use the key."""
+        if name == self.current_mode:
+            raise SkipAction
+        if len(self.screen_stack) > 1:
+            return
+        if self._is_typing():
+            self.screen.set_focus(None)  # on the way back, digits are no text
+        self.switch_mode(name)
+
+    def action_number(self, name: str) -> None:
+        """Go to a place by its number."""
+        self.action_place(name)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave digits to a field in which one writes."""
+        return not (action == "number" and self._is_typing())
+
+    def _is_typing(self) -> bool:
+        return self.focused is not None and self.focused.check_consume_key("1", "1")
 
     def action_help(self) -> None:
         """Show the keys that apply here."""
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(key_table(self.screen)))
 
+    def on_mount(self) -> None:
+        """Leave the terminal as it was when the system asks the app to end."""
+        if not self.is_headless:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
+
+    async def action_quit(self) -> None:
+        """Quit; ask first where something would be lost."""
+        lost = [said for screen in self._all_screens() if (said := _unsaved(screen))]
+        if not lost:
+            self._leave()
+        elif not any(isinstance(screen, _QuitScreen) for screen in self.screen_stack):
+            self.push_screen(_QuitScreen(lost, self._going_on()), self._leave_if)
+
+    def _leave_if(self, yes: bool | None) -> None:
+        if yes:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Quit, and say on the terminal what goes on."""
+        self.exit(message=self._going_on() or None)
+
+    def _going_on(self) -> str:
+        """Say which runs go on without the app."""
+        screens = self._all_screens()
+        names = [name for one in screens if isinstance(one, RunsScreen) for name in one.going_on()]
+        if not names:
+            return ""
+        shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        verb = "goes" if len(names) == 1 else "go"
+        return f"{count(len(names), 'run')} {verb} on: {safe(shown).plain}"
+
+    def _all_screens(self) -> list[Screen[Any]]:
+        return [screen for stack in self._screen_stacks.values() for screen in stack]
+
+    def _fatal_error(self) -> None:
+        """End without Textual's page of values: `main` says where the report lies."""
+        self.bell()
+        self.panic()
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Offer every key's action in the command palette, beside Textual's own commands."""
-        yield from super().get_system_commands(screen)
+        """Offer every key's action in the command palette, and the themes."""
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         for row in key_table(screen):
             if row.node is screen or row.node is self:
                 run = self._runner(row.action, row.node)
@@ -66,15 +150,50 @@ class YofoApp(App[None]):
         if isinstance(self.screen, PromptScreen):
             self.screen.choose(message.run)
 
+    def action_command_palette(self) -> None:
+        """Open the command palette."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(Palette(id="--command-palette"))
+
+    def search_themes(self) -> None:
+        """Open the palette over the themes."""
+        self.push_screen(Palette(providers=[ThemeProvider], placeholder="Search for themes…"))
+
     def _runner(self, action: str, node: object) -> Callable[[], object]:
         namespace = self if node is self else self.screen
         return lambda: self.call_later(self.run_action, action, namespace)
 
 
+class Palette(CommandPalette):
+    """Textual's own; one that is closed while it searches does not end the app."""
+
+    def run_worker(self, *arguments: Any, **options: Any) -> Any:
+        """Let a search fail alone: its list may be gone by then."""
+        return super().run_worker(*arguments, **options | {"exit_on_error": False})
+
+
+class _QuitScreen(ConfirmScreen):
+    """Asks before work is lost by quitting."""
+
+    def __init__(self, lost: list[str], going_on: str) -> None:
+        said = "\n".join(["Quit? This is lost:\n", *(f"  {safe(what).plain}" for what in lost)])
+        more = f"\n\n{going_on}" if going_on else ""
+        super().__init__(Content.assemble(said, (more, MUTED)), "Quit")
+
+
+def _unsaved(screen: Screen[Any]) -> str | None:
+    """Return what a screen would lose, which it tells by a method `unsaved`."""
+    ask = getattr(screen, "unsaved", None)
+    return ask() if ask is not None else None
+
+
 def main() -> None:
-    """Run the app until the user quits."""
-    YofoApp().run()
-
-
-if __name__ == "__main__":
-    main()
+    """Run the app until the user quits; raise RunError if it ends by a defect."""
+    app = YofoApp()
+    try:
+        app.run()
+        error = app._exception
+    except Exception as wrong:  # past Textual's own handler, such as a terminal it cannot open
+        error = wrong
+    if error is not None:
+        raise ended_by(error, f"place {app.current_mode}, {app.size}") from error

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Protocol
 
+from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.tasks.task import Example
 
@@ -29,6 +30,9 @@ class Session(Protocol):
 
     def cancel(self) -> None:
         """Ask the session to give up what it is doing."""
+
+    def kill(self) -> None:
+        """End the process at once, stuck as it may be."""
 
     def close(self) -> None:
         """End the process."""
@@ -61,11 +65,13 @@ class Context:
 
     demonstrations: tuple[Example, ...] = ()
     instruction: str = ""
+    all_shots: bool = False  # as many as fit, whatever the model was trained on
 
     def params(self) -> dict[str, Any]:
         """Return the parameters of `prefill`."""
         shown = [{"input": pair.input, "output": pair.output} for pair in self.demonstrations]
-        return {"demonstrations": shown, "instruction": self.instruction}
+        shots = {"shots": "all"} if self.all_shots else {}
+        return {"demonstrations": shown, "instruction": self.instruction, **shots}
 
 
 @dataclass
@@ -77,32 +83,49 @@ class Conversation:
     _target: Target | None = None
     _context: Context | None = None
     _given_up: Event = field(default_factory=Event)
-    facts: dict[str, Any] = field(default_factory=dict)  # the last `prefill` result
+    _ended: Event = field(default_factory=Event)
 
     def ask(
         self, target: Target, context: Context, query: str, max_tokens: int, on_note: OnNote
     ) -> dict[str, Any]:
-        """Return the result of `generate`, after whatever had to be loaded and read first."""
+        """Return the result of `generate`, after whatever had to be loaded and read first.
+
+        What the session has read, the result of `prefill`, is noted as `read` before it answers.
+        """
         self._given_up.clear()
-        session = self._alive()
-        if target != self._target:
-            self._target = self._context = None
-            on_note("stage", {"words": "loading the model"})
-            loaded = session.call("load", target.params(), on_note)
-            for words in loaded.get("notes", ()):
-                on_note("warning", {"words": words})
-            self._target = target
-            self._check()
-        if context != self._context:
-            self._context = None
-            on_note("stage", {"words": "reading demonstrations"})
-            self.facts = session.call("prefill", context.params(), on_note)
-            self._context = context
-            self._check()
-        on_note("stage", {"words": "answering"})
-        return session.call(
-            "generate", {"input": query, "max_tokens": max_tokens, "temperature": 0.0}, on_note
-        )
+        self._ended.clear()
+        try:
+            session = self._alive()
+            self._load(session, target, on_note)
+            self._read(session, context, on_note)
+            on_note("stage", {"words": "answering"})
+            wanted = {"input": query, "max_tokens": max_tokens, "temperature": 0.0}
+            return session.call("generate", wanted, on_note)
+        except YofoError:
+            if self._ended.is_set():
+                raise Cancelled("stuck, and ended", "ask again: that starts another") from None
+            raise
+
+    def _load(self, session: Session, target: Target, on_note: OnNote) -> None:
+        if target == self._target:
+            return
+        self._target = self._context = None
+        on_note("stage", {"words": "loading the model"})
+        loaded = session.call("load", target.params(), on_note)
+        for words in loaded.get("notes", ()):
+            on_note("warning", {"words": words})
+        self._target = target
+        self._check()
+
+    def _read(self, session: Session, context: Context, on_note: OnNote) -> None:
+        if context == self._context:
+            return
+        self._context = None
+        on_note("stage", {"words": "reading demonstrations"})
+        facts = session.call("prefill", context.params(), on_note)
+        self._context = context
+        on_note("read", facts)
+        self._check()
 
     @property
     def is_alive(self) -> bool:
@@ -123,10 +146,17 @@ class Conversation:
         return self._session
 
     def cancel(self) -> None:
-        """Ask the session to give up what it is doing."""
+        """Ask the session to give up what it is doing; may wait where the session is stuck."""
         self._given_up.set()
         if (session := self._session) is not None:
             session.cancel()
+
+    def kill(self) -> None:
+        """End a session that does not give up; what it was asked ends as cancelled."""
+        self._given_up.set()
+        self._ended.set()
+        if (session := self._session) is not None:
+            session.kill()
 
     def close(self) -> None:
         """End the session process; the next question starts another."""

@@ -1,25 +1,15 @@
-"""What there is to know about data sets: read from disk (or the hub, when asked), kept small."""
+"""What there is to know about data sets, kept small; a process of their own reads the files."""
 
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tui.recipes import find_recipes, place
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.recipe_file import load_recipe
 from yofo_mlx.tasks import locate
-from yofo_mlx.tasks.checks import check
-from yofo_mlx.tasks.families import LABELLED
-from yofo_mlx.tasks.problems import Place, Problem
-from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.tasks.sources import Loaded, load
-from yofo_mlx.tasks.splits import SPLITS
-from yofo_mlx.tasks.task import Example, Task
-
-SHOWN_EXAMPLES = 3
-SHOWN_PROBLEMS = 100
 
 
 @dataclass(frozen=True)
@@ -30,7 +20,19 @@ class Collection:
     key: str  # no two have the same
     place: str = ""
     sources: tuple[TaskSource, ...] = ()
+    on_hub: tuple[bool, ...] = ()  # for each source, whether reading it means fetching it
     error: YofoError | None = None  # why the recipe cannot be read
+    is_typed: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem of a data set, and where."""
+
+    place: str
+    message: str
+    hint: str = ""
+    is_error: bool = True
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,37 @@ class DataSet:
     """One data set, summed up."""
 
     name: str
-    source: TaskSource
+    place: str
     family: str
-    counts: tuple[int, int, int]  # train, valid, test
+    counts: tuple[int, int, int] = (0, 0, 0)  # train, valid, test: what a model reads of it
     columns: str = ""
-    labels: tuple[tuple[str, int], ...] = ()  # with how often each occurs, most frequent first
-    examples: tuple[Example, ...] = ()
-    problems: tuple[Problem, ...] = ()
+    instruction: str = ""
+    labels: list[tuple[str, int]] = field(default_factory=list)  # the most frequent, how often
+    label_count: int = 0
+    examples: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[Finding] = field(default_factory=list)  # the first ones, errors before warnings
     errors: int = 0
     warnings: int = 0
+    notes: list[str] = field(default_factory=list)  # what is left out or set aside
+
+
+def from_facts(facts: dict[str, Any]) -> DataSet:
+    """Return the data set that JSON holds."""
+    whole: dict[str, Any] = {
+        "counts": tuple(facts["counts"]),
+        "labels": [(label, times) for label, times in facts["labels"]],
+        "examples": [(text, answer) for text, answer in facts["examples"]],
+        "problems": [Finding(**problem) for problem in facts["problems"]],
+    }
+    return DataSet(**facts | whole)
+
+
+def unread(source: TaskSource, message: str, hint: str = "") -> DataSet:
+    """Return what is known of a source that cannot be read."""
+    problem = Finding(source.source, message, hint)
+    name = source.name or source.source
+    family = source.family or "other"
+    return DataSet(name, source.source, family, problems=[problem], errors=1)
 
 
 def collections() -> list[Collection]:
@@ -54,21 +78,32 @@ def collections() -> list[Collection]:
     return [of_recipe(path) for path in find_recipes()]
 
 
-def of_recipe(path: Path) -> Collection:
+def of_recipe(path: Path, *, is_typed: bool = False) -> Collection:
     """Return a recipe's task sources, or why it cannot be read."""
     try:
-        recipe = load_recipe(path)
+        tasks = load_recipe(path).tasks
     except YofoError as error:
-        return Collection(path.stem, str(path), place(path), error=error)
-    return Collection(path.stem, str(path), place(path), recipe.tasks)
+        return Collection(path.stem, str(path), place(path), error=error, is_typed=is_typed)
+    on_hub = tuple(is_remote(source) for source in tasks)
+    return Collection(path.stem, str(path), place(path), tasks, on_hub, is_typed=is_typed)
 
 
 def of_path(text: str) -> Collection:
     """Return what a typed path or hub id stands for; a recipe file stands for its sources."""
-    path = Path(text).expanduser()
-    if path.suffix == ".toml" and path.is_file():
-        return of_recipe(path.absolute())
-    return Collection(text, text, sources=(TaskSource(source=text),))
+    path = Path(text)
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # reading it says what is wrong
+        path = path.expanduser()
+        if path.suffix == ".toml" and path.is_file():
+            return of_recipe(path.absolute(), is_typed=True)
+    try:
+        source = TaskSource(source=text)
+    except ValueError as error:
+        wrong = DataError("this is no path and no id", str(error).split("\n")[0])
+        return Collection(text, text, error=wrong, is_typed=True)
+    far = is_remote(source)
+    folder = "in this folder" if path.parent == Path() else str(path.parent)
+    where = "on the hub" if far else folder
+    return Collection(path.name or text, text, where, (source,), (far,), is_typed=True)
 
 
 def is_remote(source: TaskSource) -> bool:
@@ -77,57 +112,5 @@ def is_remote(source: TaskSource) -> bool:
         return False
     try:
         return locate.find(source.source, Path.cwd()) is None
-    except DataError:
+    except (DataError, OSError, ValueError, RuntimeError):
         return False  # reading it says what is wrong
-
-
-def read(source: TaskSource) -> list[DataSet]:
-    """Read a source and sum up every data set in it; what is wrong is told as problems."""
-    try:
-        if source.source.startswith("tiny:"):
-            return [_of_task(entry.task, source) for entry in load_tasks([source], 0, Path.cwd())]
-        return [_of_loaded(loaded) for loaded in load(source, Path.cwd())]
-    except YofoError as error:
-        problem = Problem(Place(source.source), error.message, error.hint)
-        return [_failed(source, problem)]
-    except (OSError, MemoryError) as error:
-        return [_failed(source, Problem(Place(source.source), str(error) or "too large to read"))]
-
-
-def _failed(source: TaskSource, problem: Problem) -> DataSet:
-    name = source.name or source.source
-    return DataSet(name, source, source.family or "other", (0, 0, 0), problems=(problem,), errors=1)
-
-
-def _of_task(task: Task, source: TaskSource) -> DataSet:
-    pairs = (*task.train, *task.valid, *task.test)
-    counts = (len(task.train), len(task.valid), len(task.test))
-    answers = (pair.output for pair in pairs) if task.family == "classification" else ()
-    return DataSet(
-        task.name, source, task.family, counts, "", _counted(answers), pairs[:SHOWN_EXAMPLES]
-    )
-
-
-def _of_loaded(loaded: Loaded) -> DataSet:
-    source, items = loaded.source, list(loaded.all_items())
-    problems = check(loaded)
-    errors = sum(problem.severity == "error" for problem in problems)
-    labelled = loaded.family in LABELLED
-    train, valid, test = (len(loaded.items.get(split, ())) for split in SPLITS)
-    columns = loaded.columns
-    return DataSet(
-        name=loaded.name,
-        source=source,
-        family=loaded.family,
-        counts=(train, valid, test),
-        columns=f"{columns.input} → {columns.output}" if columns else "",
-        labels=_counted(answer for item in items for answer in item.answers) if labelled else (),
-        examples=tuple(item.example for item in items[:SHOWN_EXAMPLES]),
-        problems=tuple(sorted(problems, key=lambda p: p.severity != "error")[:SHOWN_PROBLEMS]),
-        errors=errors,
-        warnings=len(problems) - errors,
-    )
-
-
-def _counted(answers: Iterable[str]) -> tuple[tuple[str, int], ...]:
-    return tuple(Counter(answers).most_common())

@@ -1,8 +1,9 @@
 """How runs stand, read from their folders: no Textual in here, and no MLX."""
 
+import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,10 @@ ENDED = frozenset({"finished", "stopped", "failed", "died"})
 TROUBLE = frozenset({"failed", "died"})
 SILENT = TROUBLE | {"created"}  # what the console says is all there is
 SHOWN_EVERY_S: Final = 0.3  # while many runs are read for the first time
-KEPT = frozenset({"started", "progress", "step", "eval"})  # kinds whose last event is shown
+KEPT = frozenset(  # kinds whose last event is shown
+    {"loading", "started", "extended", "plan", "progress", "step", "eval"}
+)
+FAR_WORSE: Final = 1.25, 0.5  # factor and nats over the loss at the start
 
 
 @dataclass(frozen=True)
@@ -39,20 +43,41 @@ class RunView:
 
     run: Run
     status: Status
-    started: float  # seconds since the epoch
+    started: float  # seconds since the epoch, likewise below
+    since: float | None = None  # when the trainer at work took it up
     model: str = ""
     planned: str = ""  # such as "400" steps or "2M tok"
     step: Event | None = None  # the last event of this kind, likewise below
     progress: Event | None = None  # None when the last thing heard was a whole step
     end: Event | None = None
+    best: Event | None = None  # of its validations
+    heard: Event | None = None  # the last event of a run that has made no step yet
     losses: tuple[Point, ...] = ()
     valid_losses: tuple[Point, ...] = ()
     metric: str = ""  # of the curves, where they have one in common
     curves: tuple[ShotCurve, ...] = ()  # on held-out tasks, where `yofo eval` measured them
     warnings: tuple[Event, ...] = ()
     death: Death | None = None
+    has_checkpoint: bool = False
     is_edited: bool = False  # its recipe.toml, which then does not say what was trained
     console: tuple[str, ...] = ()  # last lines, for a run that cannot speak for itself
+
+    @property
+    def valid_loss(self) -> float | None:
+        """Return the best validation loss."""
+        return figure(self.best, "loss")
+
+    @property
+    def score(self) -> tuple[int, float] | None:
+        """Return the most demonstrations of the best validation, and the score with them."""
+        metrics = metrics_of_event(self.best)
+        found = metrics[0][1][0].points if metrics else ()
+        return found[-1] if found else None
+
+    @property
+    def is_diverged(self) -> bool:
+        """Tell whether it has learnt the opposite of something, though nothing has failed."""
+        return far_worse(self.losses) or far_worse(self.valid_losses)
 
     @property
     def steps_done(self) -> int:
@@ -85,6 +110,7 @@ class Follower:
         self._last: dict[str, Event] = {}
         self._best: Event | None = None  # validation
         self._end: Event | None = None
+        self._heard: Event | None = None
         self._busy = False
 
     @property
@@ -112,7 +138,7 @@ class Follower:
     def _absorb(self, event: Event) -> None:
         kind = event["kind"]
         if kind in KEPT:
-            self._last[kind] = event
+            self._last[kind] = self._heard = event
         if kind in FINAL_KINDS:
             self._end = event
         step, loss = figure(event, "step"), figure(event, "loss")
@@ -125,6 +151,8 @@ class Follower:
                 self._valid.add(step, loss)
         elif kind == "warning":
             self._warnings.append(event)
+        elif kind == "extended" and (share := figure(event, "share")) is not None:
+            self._last["step"] = self._last.get("step", event) | {"share": share}
         self._busy = kind == "progress" or (self._busy and kind == "warning")
 
     def _look(self, status: Status) -> RunView:
@@ -136,17 +164,21 @@ class Follower:
             run=self._run,
             status=status,
             started=runs.born(self._run),
+            since=None if status in ENDED else _taken_up(self._run),
             model=str(started.get("model", "")) if started else "",
-            planned=_planned(started),
+            planned=_planned(self._last.get("extended", started)),
             step=self._last.get("step"),
             progress=self._last.get("progress") if self._busy and status not in ENDED else None,
             end=self._end if status in ENDED else None,
+            best=self._best,
+            heard=None if "step" in self._last else self._heard,
             losses=self._losses.points(),
             valid_losses=self._valid.points(),
             metric=metrics[0][0] if len(metrics) == 1 else "",
             curves=tuple(curve for _, curves in metrics for curve in curves),
             warnings=tuple(self._warnings),
             death=explain(self._run) if status in TROUBLE else None,
+            has_checkpoint=has_checkpoint(self._run),
             is_edited=is_edited(self._run, self._run.info()),
             console=last_words(self._run) if status in SILENT else (),
         )
@@ -228,13 +260,41 @@ def metrics_of_event(event: Event | None) -> Metrics:
     return found
 
 
+def has_checkpoint(run: Run) -> bool:
+    """Tell whether there is something to go on from."""
+    try:
+        return any(path.name.isdecimal() for path in run.checkpoints_path.iterdir())
+    except OSError:
+        return False
+
+
+def far_worse(points: Sequence[Point]) -> bool:
+    """Tell whether a loss ends far above where it began, or at no number."""
+    if len(points) < 2:
+        return False
+    few = max(1, min(3, len(points) // 2))
+    end = points[-max(few, len(points) // 20) :]
+    first = min(y for _, y in points[:few])  # one that diverges may do so at its second step
+    last = sum(y for _, y in end) / len(end)
+    factor, margin = FAR_WORSE
+    return not math.isfinite(last) or last > factor * first + margin
+
+
+def _taken_up(run: Run) -> float | None:
+    """Return when the lock was taken: by the trainer that holds it now."""
+    try:
+        return run.lock_path.stat().st_mtime
+    except OSError:
+        return None
+
+
 def _whole(values: dict[str, Any], name: str) -> str:
     value = figure(values, name)
     return "–" if value is None else f"{value:.0f}"
 
 
-def _planned(started: Event | None) -> str:
-    steps, tokens = figure(started, "steps"), figure(started, "tokens")
+def _planned(event: Event | None) -> str:
+    steps, tokens = figure(event, "steps"), figure(event, "tokens")
     if steps is not None:
         return f"{steps:.0f}"
     return "" if tokens is None else f"{tokens / 1000:,.0f}k tok"

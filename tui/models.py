@@ -47,5 +47,5 @@ def _stamp(run: runs.Run) -> float:
 def _model(run: runs.Run) -> str | None:
     try:
         return trained(run).recipe.model
-    except (YofoError, OSError):
+    except (YofoError, OSError, ValueError, RecursionError):  # its own screen says what is wrong
         return None

@@ -20,10 +20,12 @@ MARKS: dict[Status, tuple[str, str]] = {
 }
 
 
-def status_word(status: Status) -> Content:
-    """Return a status as a coloured mark and a word."""
+def status_mark(status: Status, is_diverged: bool = False) -> tuple[str, str]:
+    """Return a status as a mark and a word, and its colour."""
     mark, style = MARKS[status]
-    return Content.styled(f"{mark} {status}", style)
+    if is_diverged and status not in ("failed", "died"):
+        return "! diverged", "$text-error"
+    return f"{mark} {status}", style
 
 
 def muted(text: str) -> Content:

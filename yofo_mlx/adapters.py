@@ -8,16 +8,14 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.tuner.utils import load_adapters as mlx_lm_load
-from pydantic import ValidationError
 
+from yofo_mlx.adapter_files import CONFIG_FILE as CONFIG_FILE
+from yofo_mlx.adapter_files import TEMPLATE_FILE, check_files, read_lora, read_settings
+from yofo_mlx.adapter_files import WEIGHTS_FILE as WEIGHTS_FILE
 from yofo_mlx.arrays import load_arrays, save_arrays
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.recipe import Lora, Template
 from yofo_mlx.text import reason
-
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapters.safetensors"
-TEMPLATE_FILE = "yofo_template.json"
 
 
 def check_adapter(model: Any, lora: Lora) -> None:
@@ -96,13 +94,9 @@ def adapter_template(folder: Path) -> Template:
 
 def load_adapter(model: Any, folder: Path) -> None:
     """Put a saved adapter on a base model."""
-    if not (folder / WEIGHTS_FILE).is_file() or not (folder / CONFIG_FILE).is_file():
-        raise RunError(
-            f"there is no adapter in {folder}",
-            f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}",
-        )
+    check_files(folder)
     try:
-        _check_settings(folder)
+        read_lora(folder)
         mlx_lm_load(model, str(folder))
         _check_weights(model, load_arrays(folder / WEIGHTS_FILE))
         mx.eval(model.parameters())
@@ -113,19 +107,43 @@ def load_adapter(model: Any, folder: Path) -> None:
         ) from error
 
 
-def _check_settings(folder: Path) -> None:
-    """Refuse settings that a recipe could not have: mlx-lm would take them and fail later."""
-    config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    if config.get("fine_tune_type") == "full":
-        return
-    given = config["lora_parameters"] | {"num_layers": config["num_layers"]}
-    known = {name: value for name, value in given.items() if name in Lora.model_fields}
+def begin_with(model: Any, folder: Path) -> None:
+    """Give the fresh adapter on a model the weights of a saved one of the same shape."""
+    fresh = adapter_weights(model)
+    check_shapes(folder, {name: tuple(array.shape) for name, array in fresh.items()})
     try:
-        Lora.model_validate_json(json.dumps(known))
-    except ValidationError as error:
-        mistake = error.errors()[0]
-        place = ".".join(map(str, mistake["loc"]))
-        raise ValueError(f"{CONFIG_FILE}: {place} {mistake['msg']}") from error
+        saved = load_arrays(folder / WEIGHTS_FILE)
+        _check_weights(model, saved)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise RunError(
+            f"the adapter in {folder} cannot be begun with: {reason(error)}", "take another one"
+        ) from error
+    weights = [(name, array.astype(fresh[name].dtype)) for name, array in saved.items()]
+    model.load_weights(weights, strict=False)
+    mx.eval(model.trainable_parameters())
+
+
+def check_shapes(folder: Path, expected: dict[str, tuple[int, ...]]) -> None:
+    """Refuse a saved adapter whose arrays are not those that a model would get."""
+    base = read_settings(folder).base
+    try:
+        found = {n: tuple(a.shape) for n, a in load_arrays(folder / WEIGHTS_FILE).items()}
+    except (OSError, ValueError, RuntimeError) as error:
+        raise RunError(
+            f"{folder / WEIGHTS_FILE} cannot be read: {reason(error)}", "take another adapter"
+        ) from error
+    wrong = [n for n in sorted(found.keys() | expected.keys()) if found.get(n) != expected.get(n)]
+    if wrong:
+        name = wrong[0]
+        raise RunError(
+            f"the adapter in {folder} does not fit the model: {name} is {_size(found.get(name))}"
+            f" there, {_size(expected.get(name))} here",
+            f"it was trained on {base or 'another model'}: name that as the recipe's model",
+        )
+
+
+def _size(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else " x ".join(map(str, shape))
 
 
 def _check_weights(model: Any, weights: dict[str, mx.array]) -> None:

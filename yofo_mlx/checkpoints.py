@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -109,14 +110,7 @@ def load_checkpoint(path: Path, model: Any, optimizer: Any) -> TrainerState:
     Raises Damaged for what will never be readable; any other error says nothing about the
     checkpoint: the disk or the memory may be better another time.
     """
-    try:
-        values = _read_state(path)
-        state = TrainerState(**{field.name: values[field.name] for field in fields(TrainerState)})
-    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise Damaged(
-            f"checkpoint {path} cannot be read: {reason(error)}",
-            "remove that folder to resume from the checkpoint before it",
-        ) from error
+    state = read_state(path)
     weights, arrays = load_arrays(path / WEIGHTS_FILE), load_arrays(path / OPTIMIZER_FILE)
     as_now = _shapes(adapter_weights(model)), _shapes(dict(tree_flatten({STATE: optimizer.state})))
     if (_shapes(weights), _shapes(arrays)) != as_now:
@@ -130,7 +124,27 @@ def load_checkpoint(path: Path, model: Any, optimizer: Any) -> TrainerState:
     return state
 
 
-def _read_state(path: Path) -> dict[str, Any]:
+def read_state(path: Path) -> TrainerState:
+    """Return where a run stood at a checkpoint, every file of which is as it was written."""
+    try:
+        values = _checked(path)
+        return TrainerState(**{field.name: values[field.name] for field in fields(TrainerState)})
+    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Damaged(
+            f"checkpoint {path} cannot be read: {reason(error)}",
+            "remove that folder to resume from the checkpoint before it",
+        ) from error
+
+
+def newest_state(run: Run) -> TrainerState:
+    """Return where a run stands that goes on: at its newest readable checkpoint, or its start."""
+    for path in list_checkpoints(run):
+        with suppress(Damaged):
+            return read_state(path)
+    return TrainerState()
+
+
+def _checked(path: Path) -> dict[str, Any]:
     """Return what `trainer_state.json` holds, after a look at every file's checksum."""
     values: dict[str, Any] = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
     wrong = [name for name, known in values["sha256"].items() if digest(path / name) != known]

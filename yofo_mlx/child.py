@@ -1,6 +1,7 @@
 """Child processes that run a module of this very package, from whatever folder."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -16,3 +17,13 @@ def environment() -> dict[str, str]:
     root = str(Path(__file__).resolve().parents[1])
     inherited = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, inherited]))}
+
+
+def ending(code: int) -> str:
+    """Say how a process ended, by its return code."""
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"

@@ -12,7 +12,7 @@ from typing import Final
 from yofo_mlx import __version__
 from yofo_mlx.events import last_event
 from yofo_mlx.files import is_full
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import Run, word
 from yofo_mlx.text import shorten
 
 MEMORY: Final = "out of memory"
@@ -103,10 +103,15 @@ def explain(run: Run) -> Death | None:
     words = last_words(run)
     if last is not None and last["kind"] == "failed":
         message, hint = str(last.get("message", "")), str(last.get("hint", ""))
-        return Death(str(last.get("cause", "")), message, hint, words)
+        return Death(str(last.get("cause", "")), message, _of_run(run, hint), words)
     foreign = [line for line in words if not _OWN.search(line)]
     cause = find_cause("\n".join(foreign)) or (_FULL_NOW if is_full(run.path) else _SILENT)
-    return Death(cause.name, cause.words, cause.hint, words)
+    return Death(cause.name, cause.words, _of_run(run, cause.hint), words)
+
+
+def _of_run(run: Run, hint: str) -> str:
+    """Name the run in a command that is told, so that it works when pasted."""
+    return hint.replace("`yofo resume`", f"`yofo resume {word(run)}`")
 
 
 def find_cause(text: str) -> Cause | None:

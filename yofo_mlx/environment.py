@@ -2,7 +2,6 @@
 
 import platform
 import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "device": _device(),
         "git_commit": _commit(),
-        "command": sys.argv[1:],
     }
 
 

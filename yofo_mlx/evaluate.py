@@ -27,6 +27,7 @@ from yofo_mlx.tasks.registry import TaskEntry
 
 PREFILL_TOKENS = 1024
 EndsAs = Callable[[list[int], list[int]], bool]
+Results = list[tuple[float, float]]  # score and loss of each query
 
 
 def evaluate_entry(
@@ -37,14 +38,16 @@ def evaluate_entry(
     valid: bool = False,
     check: Callable[[], None] = lambda: None,
     at_once: int | None = None,
+    done: dict[str, Results] | None = None,
 ) -> TaskScores:
     """Measure a recipe's task with the model as it is; `valid` asks the validation queries.
 
     `check` is called before each number of shots, and may raise. `at_once` queries are asked at
     most, several of them each after a copy of the prompt; left out, as many as there is memory for.
+    What is in `done` is not asked again; it grows.
     """
     segmenter, prompts = prompts_of(recipe, entry, base.tokenizer, valid=valid)
-    points = tuple(measure(base.model, segmenter, entry, prompts, check, at_once))
+    points = tuple(measure(base.model, segmenter, entry, prompts, check, at_once, done))
     return replace(asked_of(recipe, entry, prompts), points=points)
 
 
@@ -55,31 +58,52 @@ def measure(
     prompts: Prompts,
     check: Callable[[], None] = lambda: None,
     at_once: int | None = None,
+    done: dict[str, Results] | None = None,
 ) -> Iterator[Point]:
-    """Yield a task's means at each number of shots; every query weighs the same."""
+    """Yield a task's means at each number of shots; every query weighs the same.
+
+    `done` holds the results by draw and shots, as `0/16`, and takes those that are found.
+    """
+    done = {} if done is None else done
+    found: dict[int, Results] = {shots: [] for shots in prompts.shots}
+    for draw in range(len(prompts.draws)):
+        for shots, length, cache in growing_prefix(model, prompts, draw):
+            check()
+            place, room = f"{draw}/{shots}", prompts.max_tokens - length
+            if len(done.get(place, ())) != len(prompts.queries):
+                first = shots == 0
+                done[place] = _ask(model, segmenter, entry, prompts, cache, room, first, at_once)
+            found[shots] += done[place]
+    for shots, results in found.items():
+        score, loss = (float(np.mean(column)) for column in zip(*results, strict=True))
+        yield Point(shots, score, loss)
+
+
+def _ask(
+    model: Any,
+    segmenter: Segmenter,
+    entry: TaskEntry,
+    prompts: Prompts,
+    cache: list[Any],
+    room: int,
+    first: bool,
+    at_once: int | None,
+) -> Results:
+    """Ask all queries after the cached demonstrations; `room`: the tokens that are left."""
+    results = compare(
+        model, cache, prompts.queries, segmenter.ends_as, first=first, at_once=at_once
+    )
+    if prompts.answer_limit is None:
+        return results
+    answers = _answers(model, cache, segmenter, prompts, room, first=first)
     judge = partial(
         metrics.score,
         metric=entry.metric,
         answer_after=entry.answer_after,
         separator=entry.separator,
     )
-    found: dict[int, list[tuple[float, float]]] = {shots: [] for shots in prompts.shots}
-    for draw in range(len(prompts.draws)):
-        for shots, length, cache in growing_prefix(model, prompts, draw):
-            check()
-            first = shots == 0
-            results = compare(
-                model, cache, prompts.queries, segmenter.ends_as, first=first, at_once=at_once
-            )
-            if prompts.answer_limit is not None:
-                room = prompts.max_tokens - length
-                answers = _answers(model, cache, segmenter, prompts, room, first=first)
-                scores = map(judge, answers, (query.example.output for query in prompts.queries))
-                results = [(score, loss) for score, (_, loss) in zip(scores, results, strict=True)]
-            found[shots] += results
-    for shots, results in found.items():
-        score, loss = (float(np.mean(column)) for column in zip(*results, strict=True))
-        yield Point(shots, score, loss)
+    scores = map(judge, answers, (query.example.output for query in prompts.queries))
+    return [(score, loss) for score, (_, loss) in zip(scores, results, strict=True)]
 
 
 def growing_prefix(model: Any, prompts: Prompts, draw: int) -> Iterator[tuple[int, int, list[Any]]]:
@@ -108,7 +132,7 @@ def compare(
     *,
     first: bool,
     at_once: int | None = None,
-) -> list[tuple[float, float]]:
+) -> Results:
     """Return (is the greedy answer the expected one, loss) of each query, several at a time.
 
     Feeding the expected answer and asking whether every one of its tokens is the most likely one

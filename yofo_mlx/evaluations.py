@@ -7,35 +7,59 @@ where it stopped when the same is asked again. One that is complete is never tou
 import json
 import re
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from yofo_mlx.events import Event, figure, finite
 from yofo_mlx.files import disk_error, write_text
 from yofo_mlx.limits import notes
-from yofo_mlx.runs import Run, slug
+from yofo_mlx.runnames import slug
 from yofo_mlx.scores import Point, Row, Scored, TaskScores, summarize
 
 FORMAT = 1
 MODELS = ("base", "adapter")
-_NAME = re.compile(r"(\d{4,})-[a-z0-9-]+\.json")
+ROLES = {
+    "held_out": "held-out tasks",
+    "trained": "tasks it was trained on",
+    "data": "the data given",
+}
+"""What the tasks of an evaluation are, by `role`."""
+_NAME = re.compile(r"([0-9]{4,})-.+\.json")
 
 Content = dict[str, Any]
+
+
+class Keeper(Protocol):
+    """What has evaluations: a run, or an adapter or a model from elsewhere."""
+
+    @property
+    def run_id(self) -> str:
+        """What it is called."""
+
+    @property
+    def evaluations_path(self) -> Path:
+        """The folder of its evaluations."""
 
 
 class EvaluationFile:
     """One evaluation, written as it grows."""
 
-    def __init__(self, run: Run, content: Content, path: Path | None = None) -> None:
-        self._run, self._content, self._path = run, content, path
+    def __init__(self, keeper: Keeper, content: Content, path: Path | None = None) -> None:
+        self._keeper, self._content, self._path = keeper, content, path
+        self._saved = time.monotonic()
 
     @property
     def path(self) -> Path:
         """The file; there is none before the first task."""
         assert self._path is not None
         return self._path
+
+    @property
+    def is_begun(self) -> bool:
+        """Tell whether anything was measured yet."""
+        return self._path is not None
 
     @property
     def content(self) -> Content:
@@ -46,20 +70,34 @@ class EvaluationFile:
         """Tell whether a task was measured with a model (`base`, `adapter`) already."""
         return task in self._content["measured"][model]
 
+    def part(self, model: str, task: str) -> dict[str, list[tuple[float, float]]]:
+        """Return what was measured of a task before it was cut off; `save` keeps what is added."""
+        last = self._content.get("part")
+        is_its = isinstance(last, dict) and (last.get("model"), last.get("task")) == (model, task)
+        done = _results(last.get("done")) if last and is_its else {}
+        self._content["part"] = {"model": model, "task": task, "done": done}
+        return done
+
+    def save(self, every_s: float = 0.0) -> None:
+        """Keep what was measured of a task, if the last time was so long ago."""
+        if self._content.get("part", {}).get("done") and time.monotonic() >= self._saved + every_s:
+            self._write()
+
     def add(self, model: str, scores: TaskScores) -> None:
         """Keep what a task scored."""
+        self._content.pop("part", None)
         self._content["measured"][model][scores.task] = asdict(scores)
         self._write()
 
     def finish(self) -> None:
         """Make the tables; nothing is added afterwards."""
-        base, adapter = (list(_scores(self._content, model)) for model in MODELS)
-        scored = pairs(base, adapter)
+        scored = side_by_side({m: list(_scores(self._content, m)) for m in models(self._content)})
+        left_out = notes(task_scores(self._content), ROLES[role(self._content)])
         self._content |= {
             "complete": True,
             "metrics": summarize(scored),
             "tasks": {one.task: one.rows for one in scored},
-            "notes": [message for message, _ in notes(adapter, "held-out tasks")],
+            "notes": [*self._content.get("notes", ()), *(message for message, _ in left_out)],
         }
         self._write()
 
@@ -68,53 +106,156 @@ class EvaluationFile:
             return  # the same evaluation, asked twice at a time: the other one was faster
         try:
             if self._path is None:
-                self._path = _new_path(self._run, self._content)
+                self._path = _new_path(self._keeper, self._content)
             write_text(self._path, json.dumps(finite(self._content), indent=1) + "\n")
         except OSError as error:
-            raise disk_error(error, self._run.path) from error
+            folder = self._keeper.evaluations_path
+            raise disk_error(error, folder, "the same command") from error
+        self._saved = time.monotonic()
 
 
-def begin(run: Run, asked: Content, *, full: bool) -> EvaluationFile:
+def begin(
+    keeper: Keeper,
+    asked: Content,
+    *,
+    full: bool,
+    models: Sequence[str] = MODELS,
+    **more: Any,
+) -> EvaluationFile:
     """Return a new evaluation, or go on with the newest one of the same that was cut off.
 
     `asked` is all that the figures depend on; `full`: every held-out task, as the recipe has it.
+    `more` is kept with it.
     """
     asked = json.loads(json.dumps(asked))
-    for path in _paths(run):
+    for path in _paths(keeper):
         content = _read(path)
         same = (content.get("asked"), content.get("full")) == (asked, full)
         if same and not content.get("complete") and _is_sound(content):
-            return EvaluationFile(run, content, path)
+            return EvaluationFile(keeper, content, path)
     return EvaluationFile(
-        run,
+        keeper,
         {
             "format": FORMAT,
-            "run_id": run.run_id,
+            "run_id": keeper.run_id,
             "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "full": full,
             "complete": False,
             "asked": asked,
-            "measured": {model: {} for model in MODELS},
+            "measured": {model: {} for model in models},
+            **more,
         },
     )
+
+
+def cut_off(keeper: Keeper, content: Content) -> EvaluationFile | None:
+    """Return the newest evaluation of tasks of these names that is not complete."""
+    for path in _paths(keeper):
+        found = _read(path)
+        if found.get("complete") or not _is_sound(found) or role(found) != role(content):
+            continue
+        if [*found["asked"]["tasks"]] == [*content["asked"]["tasks"]]:
+            return EvaluationFile(keeper, found, path)
+    return None
 
 
 def _is_sound(content: Content) -> bool:
     """Tell whether what was measured until now can be read, though the file may be damaged."""
     try:
-        for model in MODELS:
+        tasks = content["asked"]["tasks"]
+        if models(content) not in (MODELS, MODELS[:1]) or role(content) not in ROLES:
+            return False
+        if not isinstance(content.get("part", {}), dict):
+            return False
+        for model in models(content):
             for name, facts in content["measured"][model].items():
-                if _of_facts(facts).task != name:
+                if _of_facts(facts).task != name or name not in tasks:
                     return False
     except (AttributeError, KeyError, TypeError, ValueError):
         return False
     return True
 
 
-def latest(run: Run) -> Content:
+def latest(keeper: Keeper) -> Content:
     """Return the newest complete evaluation of all held-out tasks, empty if there is none."""
-    found = (_read(path) for path in _paths(run))
+    found = (_read(path) for path in _paths(keeper))
     return next((one for one in found if one.get("full") and one.get("complete")), {})
+
+
+@dataclass(frozen=True)
+class Score:
+    """The means of one metric at the most shots of its curve."""
+
+    metric: str
+    shots: int
+    base: float | None
+    adapter: float | None
+    tasks: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An evaluation as a line of a list."""
+
+    number: int
+    path: Path
+    date: str
+    role: str  # one of `ROLES`
+    full: bool
+    tasks: tuple[str, ...]
+    queries: int | None  # of each task, at most
+    seed: int | None
+    step: int | None  # of the adapter
+    complete: bool
+    done: int  # tasks measured, each with every model
+    scores: tuple[Score, ...]
+
+
+def listed(keeper: Keeper) -> list[Kept]:
+    """Return all evaluations that can be read, newest first."""
+    found = ((path, _read(path)) for path in _paths(keeper))
+    return [_kept(path, content) for path, content in found if _is_sound(content)]
+
+
+def read(path: Path) -> Content:
+    """Return an evaluation's file, empty if it is none."""
+    content = _read(path)
+    return content if _is_sound(content) else {}
+
+
+def _kept(path: Path, content: Content) -> Kept:
+    asked, measured = content["asked"], content["measured"].values()
+    return Kept(
+        number=int(path.name.split("-")[0]),
+        path=path,
+        date=str(content.get("date", "")),
+        role=role(content),
+        full=content.get("full") is True,
+        tasks=tuple(map(str, asked["tasks"])),
+        queries=_count(asked.get("evaluation"), "queries"),
+        seed=_count(asked, "seed"),
+        step=_count(asked.get("adapter"), "step"),
+        complete=content.get("complete") is True,
+        done=min(map(len, measured), default=0),
+        scores=tuple(_score(metric) for metric in objects(content.get("metrics"))),
+    )
+
+
+def _score(metric: Content) -> Score:
+    rows = objects(metric.get("by_shots"))
+    last = rows[-1] if rows else None
+    return Score(
+        str(metric.get("metric")),
+        _count(last, "shots") or 0,
+        figure(last, "base"),
+        figure(last, "adapter"),
+        _count(metric, "tasks") or 0,
+    )
+
+
+def _count(table: Any, name: str) -> int | None:
+    found = figure(table if isinstance(table, dict) else None, name)
+    return None if found is None else int(found)
 
 
 def outdated(content: Content, best: Event | None) -> str:
@@ -129,9 +270,9 @@ def outdated(content: Content, best: Event | None) -> str:
     return "" if step is None or now is None or step == now else f"step {step:.0f}"
 
 
-def stamp(run: Run) -> tuple[int, int]:
+def stamp(keeper: Keeper) -> tuple[int, int]:
     """Return what changes when an evaluation is added or grows."""
-    newest = next(_paths(run), None)
+    newest = next(_paths(keeper), None)
     try:
         found = newest.stat() if newest else None
     except OSError:
@@ -150,33 +291,35 @@ def points(rows: Any, name: str) -> tuple[tuple[int, float], ...]:
     return tuple(sorted((int(x), y) for x, y in pairs if x is not None and y is not None))
 
 
+def models(content: Content) -> tuple[str, ...]:
+    """Return what was measured, the base model first."""
+    return tuple(content["measured"])
+
+
+def role(content: Content) -> str:
+    """Return what its tasks are, one of `ROLES`."""
+    return str(content["asked"].get("role", "held_out"))
+
+
 def task_scores(content: Content) -> list[TaskScores]:
-    """Return what was asked of each task, with the adapter's scores."""
-    return list(_scores(content, "adapter"))
+    """Return what was asked of each task, with the last model's scores."""
+    return list(_scores(content, models(content)[-1]))
 
 
-def pairs(base: list[TaskScores], adapter: list[TaskScores]) -> list[Scored]:
-    """Put what base and adapter scored on the same queries side by side."""
-    return [
-        Scored(
-            one.task,
-            one.family,
-            one.metric,
-            one.queries,
-            [_side_by_side(*points) for points in zip(one.points, two.points, strict=True)],
-        )
-        for one, two in zip(base, adapter, strict=True)
-    ]
+def side_by_side(scores: dict[str, list[TaskScores]]) -> list[Scored]:
+    """Put what several models scored on the same queries side by side."""
+    found = []
+    for of_task in zip(*scores.values(), strict=True):
+        one, points = of_task[0], zip(*(each.points for each in of_task), strict=True)
+        rows = [_row(dict(zip(scores, group, strict=True))) for group in points]
+        found.append(Scored(one.task, one.family, one.metric, one.queries, rows))
+    return found
 
 
-def _side_by_side(base: Point, adapter: Point) -> Row:
-    return {
-        "shots": base.shots,
-        "base": base.score,
-        "adapter": adapter.score,
-        "base_loss": base.loss,
-        "adapter_loss": adapter.loss,
-    }
+def _row(group: dict[str, Point]) -> Row:
+    shots = next(iter(group.values())).shots
+    losses = {f"{name}_loss": point.loss for name, point in group.items()}
+    return {"shots": shots, **{name: point.score for name, point in group.items()}, **losses}
 
 
 def _scores(content: Content, model: str) -> Iterator[TaskScores]:
@@ -192,14 +335,25 @@ def _of_facts(facts: dict[str, Any]) -> TaskScores:
     return TaskScores(**facts | {"points": points})
 
 
-def _paths(run: Run) -> Iterator[Path]:
+def _results(found: Any) -> dict[str, list[tuple[float, float]]]:
+    """Return what a file holds of a task that was cut off, nothing if it is damaged."""
+    try:
+        return {
+            place: [(float(score), float(loss)) for score, loss in results]  # also "nan"
+            for place, results in found.items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        return {}
+
+
+def _paths(keeper: Keeper) -> Iterator[Path]:
     """Yield the files of evaluations, newest first."""
     try:
-        names = [path.name for path in run.evaluations_path.iterdir()]
+        names = [path.name for path in keeper.evaluations_path.iterdir()]
     except OSError:
         return
     numbered = [(int(found[1]), name) for name in names if (found := _NAME.fullmatch(name))]
-    yield from (run.evaluations_path / name for _, name in sorted(numbered, reverse=True))
+    yield from (keeper.evaluations_path / name for _, name in sorted(numbered, reverse=True))
 
 
 def _read(path: Path) -> Content:
@@ -212,16 +366,17 @@ def _read(path: Path) -> Content:
     return content if isinstance(content, dict) else {}
 
 
-def _new_path(run: Run, content: Content) -> Path:
+def _new_path(keeper: Keeper, content: Content) -> Path:
     """Make a file of a name of its own: the next number, and what is measured."""
-    run.evaluations_path.mkdir(exist_ok=True)
+    folder = keeper.evaluations_path
+    folder.mkdir(exist_ok=True, parents=True)
     tasks = list(content["asked"]["tasks"])
     what = "full" if content["full"] else tasks[0] if len(tasks) == 1 else f"{len(tasks)}-tasks"
-    number = max((int(path.name.split("-")[0]) for path in _paths(run)), default=0)
+    number = max((int(path.name.split("-")[0]) for path in _paths(keeper)), default=0)
     while True:
         number += 1
-        path = run.evaluations_path / f"{number:04d}-{slug(what)}.json"
-        if any(run.evaluations_path.glob(f"{number:04d}-*")):
+        path = folder / f"{number:04d}-{slug(what)}.json"
+        if any(folder.glob(f"{number:04d}-*")):
             continue
         try:
             path.open("x").close()

@@ -6,7 +6,8 @@ taken back, since it happens again. So a resumed run has the stream of one that 
 Kinds and their fields:
     loading     process            of the trainer; taken back when it goes on
     started     run_id, model, steps|tokens (planned), train_tasks, held_out_tasks,
-                trainable_parameters
+                init_adapter, trainable_parameters
+    extended    step, steps|tokens (planned from here on), before, lr_before, lr, share
     plan        chunk, stash, model_gb, step_gb, limit_gb, native_attention,
                 validation_gb, validation_tokens, validation_at_once
     progress    step, done, total, phase          inside a step or a validation; while data are read
@@ -232,6 +233,12 @@ def figure(event: Event | None, field: str) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     return float(value) if -sys.float_info.max <= value <= sys.float_info.max else None
+
+
+def seconds_of(step: Event) -> float:
+    """Return how long a step took, pauses between steps left out."""
+    tokens, pace = figure(step, "tokens"), figure(step, "tokens_per_s")
+    return tokens / pace if tokens and pace and pace > 0 else 0.0
 
 
 def end_torn_line(path: Path) -> None:

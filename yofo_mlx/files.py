@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -85,6 +85,32 @@ def sync_folder(path: Path) -> None:
     _sync(path)
 
 
+def move(source: Path, target: Path) -> None:
+    """Rename a folder or a link; to another file system it is copied as a whole, then removed."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV or source.is_symlink():
+            raise
+        with new_folder(target) as folder:
+            shutil.copytree(source, folder, symlinks=True, dirs_exist_ok=True)
+        shutil.rmtree(source)
+    sync_folder(target.parent)
+    sync_folder(source.parent)
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file or of all files below a folder; links are not followed."""
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size if os.path.lexists(path) else 0
+    found = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(OSError):  # gone meanwhile
+                found += (Path(folder) / name).lstat().st_size
+    return found
+
+
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file's contents."""
     with path.open("rb") as file:
@@ -104,11 +130,14 @@ def patiently(action: Callable[[], T], what: str) -> T:
     return action()
 
 
-def disk_error(error: OSError, path: Path) -> RunError:
-    """Return in words why something below `path` could not be written or read."""
+def disk_error(error: OSError, path: Path, again: str = "`yofo resume`") -> RunError:
+    """Return in words why something below `path` could not be written or read.
+
+    `again`: what goes on once that is mended.
+    """
     place = error.filename or path
     if error.errno in FULL:
-        return RunError(f"the disk of {path} is full", "make room; then `yofo resume` goes on")
+        return RunError(f"the disk of {path} is full", f"make room; then {again} goes on")
     if error.errno == errno.EROFS:
         return RunError(f"{place} is on a disk that is read-only", "mount it for writing")
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -116,7 +145,7 @@ def disk_error(error: OSError, path: Path) -> RunError:
     words = error.strerror or str(error)
     if not path.exists():
         return RunError(f"{path} has gone: {words}", "is its volume still connected?")
-    return RunError(f"{place}: {words}", "check the disk; then `yofo resume` goes on")
+    return RunError(f"{place}: {words}", f"check the disk; then {again} goes on")
 
 
 def is_full(path: Path) -> bool:

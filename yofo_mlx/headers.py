@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import RecipeError
+from yofo_mlx.hubclient import asking
+from yofo_mlx.hubwords import Repo
 from yofo_mlx.modelnames import is_on_hub
-from yofo_mlx.models import asking_hub
+from yofo_mlx.models import replace_files
+from yofo_mlx.text import reason
 
 WEIGHTS = "model*.safetensors"  # what mlx-lm loads
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -80,7 +83,7 @@ def _read(file: Path) -> dict[str, Tensor]:
         header.pop("__metadata__", None)
         return {name: _tensor(entry["dtype"], entry["shape"]) for name, entry in header.items()}
     except (OSError, *MALFORMED) as error:
-        raise _malformed(str(file), error) from error
+        raise _malformed(str(file), error, replace_files(file.parent)) from error
 
 
 def _fetch(name: str, commit: str, file: str) -> dict[str, Tensor]:
@@ -88,21 +91,19 @@ def _fetch(name: str, commit: str, file: str) -> dict[str, Tensor]:
     from huggingface_hub import HfApi, errors
 
     try:
-        with asking_hub(name, commit):
+        with asking(Repo("model", name, commit)):
             found = HfApi().parse_safetensors_file_metadata(name, file, revision=commit)
         return {key: _tensor(info.dtype, info.shape) for key, info in found.tensors.items()}
     except (errors.SafetensorsParsingError, *MALFORMED) as error:
         if isinstance(error, RecipeError):
             raise
-        raise _malformed(f"{name}/{file}", error) from error
+        hint = "mlx-lm cannot load it either: choose another model"
+        raise _malformed(f"{name}/{file}", error, hint) from error
 
 
 def _tensor(dtype: Any, shape: Any) -> Tensor:
     return Tensor(str(dtype), tuple(int(length) for length in shape))
 
 
-def _malformed(file: str, error: Exception) -> RecipeError:
-    return RecipeError(
-        f"{file} is no safetensors file: {error or type(error).__name__}",
-        "download the model again",
-    )
+def _malformed(file: str, error: Exception, hint: str) -> RecipeError:
+    return RecipeError(f"{file} is no safetensors file: {reason(error)}", hint)

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 from yofo_mlx import child, runs
+from yofo_mlx.adapter_files import provenance
 from yofo_mlx.files import disk_error, sync_folder, write_text
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import to_toml
@@ -15,7 +16,7 @@ def create_run(recipe: Recipe, name: str) -> Run:
     run = runs.create(name)
     try:
         write_text(run.recipe_path, to_toml(recipe))
-        run.note(recipe=recipe.model_dump(mode="json"))
+        run.note(recipe=recipe.model_dump(mode="json"), **provenance(recipe))
         sync_folder(run.path.parent)
     except BaseException as error:
         shutil.rmtree(run.path, ignore_errors=True)

@@ -2,18 +2,21 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from yofo_mlx.errors import RecipeError, YofoError
+from yofo_mlx.hub import snapshot
+from yofo_mlx.hubwords import Repo
 from yofo_mlx.modelnames import EMBEDDED, is_folder, is_path
 from yofo_mlx.spm import check_tokenizer
 from yofo_mlx.text import reason, shorten
 
 _POINTER = b"version https://git-lfs"
+_TOKENIZERS = ("tokenizer*", "vocab*", "*.tiktoken", "*.model")  # what one may be kept in
 T = TypeVar("T")
 
 
@@ -64,6 +67,11 @@ def load_tokenizer(path: Path, config: dict[str, Any], *, trust_remote_code: boo
     """Load the tokenizer of a model directory and compare it with its `tokenizer.model`."""
     from mlx_lm.utils import load_tokenizer as mlx_lm_load
 
+    if not any(file for pattern in _TOKENIZERS for file in path.glob(pattern)):
+        raise RecipeError(
+            f"model {str(path)!r} has no tokenizer",
+            "copy the tokenizer.json and tokenizer_config.json of the model into it",
+        )
     options = {"trust_remote_code": True} if trust_remote_code else None
     tokenizer = _asking(
         path, lambda: mlx_lm_load(path, options, eos_token_ids=config.get("eos_token_id"))
@@ -105,50 +113,10 @@ def model_path(name: str, revision: str | None = None, *, weights: bool = True) 
 
 
 def _download(name: str, revision: str | None, *, weights: bool) -> Path:
-    from huggingface_hub import snapshot_download  # mlx-lm's would take a folder of this name
     from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS
 
     small = [pattern for pattern in DEFAULT_ALLOW_PATTERNS if not pattern.endswith(".safetensors")]
-    patterns = DEFAULT_ALLOW_PATTERNS if weights else small
-    with asking_hub(name, revision):
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-
-
-@contextmanager
-def asking_hub(name: str, revision: str | None) -> Iterator[None]:
-    """Turn what the hub's client raises about a model into words for the user."""
-    from huggingface_hub import errors
-
-    try:
-        yield
-    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        raise RecipeError(
-            f"the hub has no model {name!r}, or it needs a login",
-            "check the spelling; for gated models run `hf auth login` and accept the terms",
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise RecipeError(
-            f"the hub's {name!r} has no revision {revision!r}", "remove or correct `revision`"
-        ) from error
-    except Exception as error:
-        if not is_out_of_reach(error):
-            raise
-        raise YofoError(
-            f"model {name!r} is not on this machine and the hub cannot be reached",
-            "check the network (and HF_HUB_OFFLINE), or give a model directory",
-        ) from error
-
-
-def is_out_of_reach(error: BaseException | None) -> bool:
-    """Tell whether the hub's client failed for want of a hub, not because of what was asked."""
-    from huggingface_hub import errors
-
-    if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
-        return False
-    # The base of the client's HTTP errors comes from whichever HTTP library this client uses.
-    http = errors.HfHubHTTPError.__bases__[0]
-    page = json.JSONDecodeError  # a network's login page answers in the hub's place
-    return isinstance(error, http | OSError | page | errors.CachedRepoTreeNotFoundError)
+    return snapshot(Repo("model", name, revision), DEFAULT_ALLOW_PATTERNS if weights else small)
 
 
 def _asking(path: Path, load: Callable[[], T], name: str = "") -> T:
@@ -164,7 +132,7 @@ def _asking(path: Path, load: Callable[[], T], name: str = "") -> T:
         _refuse_pointers(path, name, error)
         strict = isinstance(error, StrictDataclassError)  # says what it means in its cause
         words = reason(error.__cause__ if strict and error.__cause__ else error)
-        remedy = f"correct it in {path / 'config.json'}" if strict else _remedy(str(error))
+        remedy = f"correct it in {path / 'config.json'}" if strict else _remedy(str(error), path)
         raise RecipeError(f"model {name!r} cannot be loaded: {words}", remedy) from error
 
 
@@ -186,9 +154,16 @@ def _is_pointer(file: Path) -> bool:
         return stream.read(len(_POINTER)) == _POINTER
 
 
-def _remedy(words: str) -> str:
+def _remedy(words: str, path: Path) -> str:
     if "trust_remote_code" in words or "custom module" in words:
         return "it brings code of its own: read that, then set trust_remote_code = true"
     if "not supported" in words:
         return "mlx-lm must support its architecture; it may do so in a newer version"
-    return "its files are damaged or do not belong together: download the model again"
+    return f"its files are damaged or do not belong together: {replace_files(path)}"
+
+
+def replace_files(path: Path) -> str:
+    """Return how to get the files of a model anew."""
+    if path.parent.name == "snapshots":  # a cached file is not downloaded again
+        return f"rm -r {shlex.quote(str(path.parent.parent))} lets the next command download them"
+    return "copy them again from where the model is from"

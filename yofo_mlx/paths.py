@@ -17,6 +17,11 @@ def runs() -> Path:
     return home() / "runs"
 
 
+def evaluations() -> Path:
+    """Return the folder of evaluations that belong to no run."""
+    return home() / "evaluations"
+
+
 def prompts() -> Path:
     """Return the folder of saved prompt caches."""
     return home() / "prompts"

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol, Self, TypeVar
 
 from yofo_mlx.talk import can_draw, say
-from yofo_mlx.text import shorten
+from yofo_mlx.text import shorten, size
 
 EVERY_S = 0.2
 LINE_EVERY_S = 10.0  # where lines stay: a pipe, a file, an event stream
@@ -17,11 +17,15 @@ _WIDTH = 60  # most characters of a line that is written over
 Thing = TypeVar("Thing")
 
 
+class Bytes(int):
+    """A number of bytes, to be told as one."""
+
+
 class Listener(Protocol):
     """Who wants to know."""
 
     def tell(self, what: str, done: int, total: int) -> None:
-        """Hear how many of how many are done; a total of 0 is not known."""
+        """Hear how many of how many are done; a total of 0 is not known, 0 of 0 is not counted."""
 
     def end(self) -> None:
         """Hear that all of it is."""
@@ -42,15 +46,13 @@ class Progress:
         self._done += 1
         if _listeners and (now := time.monotonic()) >= self._due:
             self._due = now + EVERY_S
-            for listener in _listeners:
-                listener.tell(self._what, self._done, self._total)
+            tell(self._what, self._done, self._total)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for listener in _listeners:
-            listener.end()
+        end()
 
 
 def counted(things: Iterable[Thing], what: str) -> Iterator[Thing]:
@@ -59,6 +61,18 @@ def counted(things: Iterable[Thing], what: str) -> Iterator[Thing]:
         for thing in things:
             progress.tick()
             yield thing
+
+
+def tell(what: str, done: int = 0, total: int = 0) -> None:
+    """Tell the listeners now."""
+    for listener in _listeners:
+        listener.tell(what, done, total)
+
+
+def end() -> None:
+    """Tell the listeners that there is nothing more to tell."""
+    for listener in _listeners:
+        listener.end()
 
 
 @contextmanager
@@ -77,16 +91,19 @@ def on_stderr() -> AbstractContextManager[None]:
 
 
 class Seldom:
-    """Hands on what is told every ten seconds, after the first ten."""
+    """Hands on what is told every ten seconds; at once what is new and not counted."""
 
     def __init__(self, tell: Callable[[str, int, int], None]) -> None:
         self._tell = tell
         self._due = time.monotonic() + LINE_EVERY_S
+        self._news = ""
 
     def tell(self, what: str, done: int, total: int) -> None:
         """Hand it on, if it is time."""
-        if time.monotonic() >= self._due:
+        is_news = not (done or total) and what != self._news
+        if is_news or time.monotonic() >= self._due:
             self._due = time.monotonic() + LINE_EVERY_S
+            self._news = what
             self._tell(what, done, total)
 
     def end(self) -> None:
@@ -100,7 +117,7 @@ class _OneLine:
 
     def tell(self, what: str, done: int, total: int) -> None:
         self._shown = True
-        _write(_words(what, done, total))
+        _write(words(what, done, total))
 
     def end(self) -> None:
         if self._shown:
@@ -116,8 +133,13 @@ def _write(line: str) -> None:
 
 
 def _say(what: str, done: int, total: int) -> None:
-    say(shorten(_words(what, done, total), 300))
+    say(shorten(words(what, done, total), 300))
 
 
-def _words(what: str, done: int, total: int) -> str:
+def words(what: str, done: int, total: int) -> str:
+    """Return what is told as a line."""
+    if isinstance(total, Bytes):
+        return f"{size(done)} of {size(total)}, {what}"
+    if not (done or total):
+        return what
     return f"{what}: {done:,} of {total:,}" if total else f"{what}: {done:,}"

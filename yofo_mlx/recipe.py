@@ -323,6 +323,9 @@ class Recipe(Section):
     """Hub: branch, tag or commit of the model."""
     trust_remote_code: bool = False
     """Run code that comes with the model or tokenizer."""
+    init_adapter: str | None = None
+    """Adapter to begin with, instead of a fresh one: a run (its name, `last`, or its folder), or a
+    folder in mlx-lm's form. What `[lora]` does not say is taken from it."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of data order, adapter initialisation and dropout."""
     lora: Lora = Lora()
@@ -340,6 +343,11 @@ class Recipe(Section):
     def longest_prompt(self) -> int:
         """Return the most tokens that an evaluation asks with."""
         return self.evaluation.max_tokens or self.episodes.max_tokens
+
+    @field_validator("init_adapter")
+    @classmethod
+    def _fresh(cls, name: str | None) -> str | None:
+        return name or None  # `--set init_adapter=` takes it back
 
     @model_validator(mode="after")
     def _some_task_trains(self) -> Self:

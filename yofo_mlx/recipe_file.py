@@ -1,9 +1,9 @@
 """Recipe files: TOML in, with every mistake named at once, and TOML out."""
 
 import difflib
-import glob
 import json
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from datetime import date
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from yofo_mlx import paths
+from yofo_mlx.adapter_files import find_adapter, shape_of
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.modelnames import EMBEDDED, is_path
 from yofo_mlx.recipe import Recipe
@@ -22,6 +23,22 @@ from yofo_mlx.text import escaped, is_utf8, shorten
 # A recipe gives one of these; setting it takes the other one back.
 _EITHER = {"train.steps": "tokens", "train.tokens": "steps"}
 _MOST_MISTAKES = 12
+_WILD = re.compile(r"[*?]")
+# The checker's words, in those of somebody who writes TOML.
+_PLAIN = {
+    "Input should be": "must be",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+    "a valid array": "a list",
+    "an object": "a table",
+    "Tuple should have": "must have",
+    "String should have": "must have",
+    "Dictionary should have": "must have",
+    " item after validation, not": " entry, not",
+    " items after validation, not": " entries, not",
+}
 
 
 def find_recipe(name: str) -> Path:
@@ -94,7 +111,12 @@ def resolve(
         task.model_copy(update={"source": find(task.source, f"tasks.{index}.source")})
         for index, task in enumerate(recipe.tasks)
     )
-    return recipe.model_copy(update={"tasks": tasks, "model": find(recipe.model, "model")})
+    found: dict[str, Any] = {"tasks": tasks, "model": find(recipe.model, "model")}
+    if recipe.init_adapter and (folder or "init_adapter" in given):
+        adapter = find_adapter(recipe.init_adapter, find(recipe.init_adapter, "init_adapter"))
+        lora = shape_of(adapter, recipe.lora)
+        found |= {"init_adapter": str(adapter.absolute()), "lora": lora}
+    return recipe.model_copy(update=found)
 
 
 def model_here(name: str) -> str:
@@ -121,9 +143,17 @@ def _found(name: str, start: Path = Path()) -> Path | None:
     """Return the path of what is there, or of a pattern that something matches."""
     try:
         path = start / Path(name).expanduser()
-        return path if os.path.lexists(path) or any(glob.iglob(str(path))) else None  # noqa: PTH207 - any
+        return path if os.path.lexists(path) or _matches(path) else None
     except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
         return None
+
+
+def _matches(pattern: Path) -> bool:
+    """Tell whether anything fits a path with `*` or `?`; the folders before them are as written."""
+    fixed = [folder for folder in pattern.parents if not _WILD.search(str(folder))]
+    return _WILD.search(str(pattern)) is not None and any(
+        fixed[0].glob(str(pattern.relative_to(fixed[0])))
+    )
 
 
 def apply_override(data: dict[str, Any], override: str) -> str:
@@ -225,20 +255,39 @@ def _describe(detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"`{place}` is missing"
     words = detail["msg"].removeprefix("Value error, ")
+    for said, plain in _PLAIN.items():
+        words = words.replace(said, plain)
     given = detail.get("input")
     shown = f" (it is {given!r})" if isinstance(given, str | int | float) else ""
     return f"`{place}`: {words}{shown[:60]}" if place else words
 
 
 def _guess(location: tuple[int | str, ...]) -> str:
-    """Suggest a key that exists and looks like the unknown one."""
+    """Suggest a key that exists and looks like the unknown one, or that of another section."""
     section: Any = Recipe
     for part in location[:-1]:
         if isinstance(part, str):
             section = _section_type(section, part)
-    known = list(getattr(section, "model_fields", {}))
-    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-    return f", did you mean `{close[0]}`?" if close else f"; known here: {', '.join(known)}"
+    name, known = str(location[-1]), list(getattr(section, "model_fields", {}))
+
+    def near(cutoff: float) -> str | None:
+        return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=cutoff)), None)
+
+    close = near(0.8) or close_key(name) or near(0.5)
+    return f", did you mean `{close}`?" if close else f"; known here: {', '.join(known)}"
+
+
+def close_key(name: str) -> str | None:
+    """Return the key of a recipe's sections whose last part is, or looks like, a name."""
+    sections = {key: _section_type(Recipe, key) for key in Recipe.model_fields}
+    keys = {
+        key: f"{section}.{key}"
+        for section, model in sections.items()
+        if section != "tasks"
+        for key in getattr(model, "model_fields", {})
+    }
+    found = difflib.get_close_matches(name, keys, n=1, cutoff=0.8)
+    return keys[found[0]] if found else None
 
 
 def _section_type(section: type[BaseModel], name: str) -> Any:

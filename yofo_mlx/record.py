@@ -7,7 +7,7 @@ from yofo_mlx.environment import describe
 from yofo_mlx.models import Base
 from yofo_mlx.prompting.fingerprint import model_fingerprint
 from yofo_mlx.recipe import Recipe
-from yofo_mlx.runinfo import ModelInfo, RunInfo
+from yofo_mlx.runinfo import ModelInfo, RunInfo, TaskInfo
 from yofo_mlx.workload import Workload
 
 COUNTED = ("yofo", "mlx", "mlx-lm", "numpy")  # packages that can change a run's last bits
@@ -24,6 +24,7 @@ def make_record(recipe: Recipe, base: Base, workload: Workload) -> dict[str, Any
         ),
         "seed": recipe.seed,
         "data": {entry.task.name: entry.fingerprint for entry in workload.entries},
+        "tasks": {entry.task.name: TaskInfo.of(entry) for entry in workload.entries},
     }
 
 

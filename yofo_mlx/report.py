@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.evaluations import Content, task_scores
+from yofo_mlx.evaluations import ROLES, Content, models, role, task_scores
 from yofo_mlx.metrics import TITLES
 from yofo_mlx.scores import Row, Scored, TaskScores, mean_rows
 from yofo_mlx.text import printable
 
-BASE, ADAPTER = "#8a8f98", "#d9480f"
+COLORS = {"base": "#8a8f98", "adapter": "#d9480f"}
 
 
 @dataclass(frozen=True)
@@ -24,54 +24,58 @@ class Line:
 
 def table(content: Content) -> str:
     """Return the curve of each metric, then every task, then what was left out."""
-    parts = [_curve_lines(one) for one in content["metrics"]]
+    names, what = models(content), ROLES[role(content)]
+    parts = [curve_lines(one, names, what) for one in content["metrics"]]
     parts += [list(_task_lines(content)), list(_note_lines(content))]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def _curve_lines(metric: dict[str, Any]) -> list[str]:
+def curve_lines(metric: dict[str, Any], names: Sequence[str], what: str) -> list[str]:
+    """Return a metric's curve: a column for each of the names, such as `base`."""
     title = TITLES.get(metric["metric"], metric["metric"])
-    lines = [f"{title} on held-out tasks, in percent"]
+    lines = [f"{title} on {what}, in percent"]
     if not metric["by_shots"]:
         return [*lines, "not one of its tasks could be measured"]
-    lines += ["", f"{'shots':>8}{'base':>14}{'adapter':>14}{'tasks':>12}"]
-    lines += [_curve_line(row, metric["tasks"], metric["of"]) for row in metric["by_shots"]]
+    heads = "".join(f"{name:>14}" for name in names)
+    lines += ["", f"{'shots':>8}{heads}{'tasks':>12}"]
+    of = metric["of"]
+    lines += [_curve_line(row, names, metric["tasks"], of) for row in metric["by_shots"]]
     for other in metric["others"]:
         reach = other["by_shots"][-1]["shots"]
         lines += ["", f"the {other['tasks']} tasks that were measured up to {reach} shots"]
-        lines += [_curve_line(row, other["tasks"], metric["of"]) for row in other["by_shots"][-2:]]
+        lines += [_curve_line(row, names, other["tasks"], of) for row in other["by_shots"][-2:]]
     if len(metric["families"]) > 1:
         last = metric["by_shots"][-1]["shots"]
         lines += ["", f"by family, at {last} shots"]
         lines += [
-            f"{one['family']:<16}{_figures(one['by_shots'][-1])}{one['tasks']:>12}"
+            f"{one['family']:<16}{_figures(one['by_shots'][-1], names)}{one['tasks']:>12}"
             for one in metric["families"]
         ]
     return lines
 
 
-def _curve_line(row: Row, tasks: int, of: int) -> str:
+def _curve_line(row: Row, names: Sequence[str], tasks: int, of: int) -> str:
     among = f"{tasks}" if tasks == of else f"{tasks} of {of}"
-    return f"{row['shots']:>8}{_figures(row)}{among:>12}"
+    return f"{row['shots']:>8}{_figures(row, names)}{among:>12}"
 
 
-def _figures(row: Row) -> str:
-    cells = [f"{_percent(row[k])} ±{_percent(row[f'{k}_margin'])}" for k in ("base", "adapter")]
+def _figures(row: Row, names: Sequence[str]) -> str:
+    cells = [f"{_percent(row[k])} ±{_percent(row[f'{k}_margin'])}" for k in names]
     return "".join(f"{cell:>14}" for cell in cells)
 
 
 def _task_lines(content: Content) -> Iterator[str]:
-    lines = _lines(content)
-    width = max(len(printable(line.name)) for line in lines) + 2
+    lines, names = _lines(content), models(content)
+    heads = "".join(f"{name:>14}" for name in names)
+    width = max(len("task"), *(len(printable(line.name)) for line in lines)) + 2
     yield (
-        f"{'task':<{width}}{'family':<16}{'metric':<8}{'tasks':>5}{'queries':>9}"
-        f"{'shots':>7}{'base':>14}{'adapter':>14}"
+        f"{'task':<{width}}{'family':<16}{'metric':<8}{'tasks':>5}{'queries':>9}{'shots':>7}{heads}"
     )
     for line in lines:
         first, queries = line.tasks[0], sum(one.queries for one in line.tasks)
-        shots, figures = "-", f"{'-':>14}{'-':>14}"
+        shots, figures = "-", f"{'-':>14}" * len(names)
         if line.row:
-            shots, figures = f"{line.row['shots']}", _figures(line.row)
+            shots, figures = f"{line.row['shots']}", _figures(line.row, names)
         yield (
             f"{printable(line.name):<{width}}{first.family:<16}{first.metric:<8}"
             f"{len(line.tasks):>5}{queries:>9}{shots:>7}{figures}"
@@ -120,17 +124,18 @@ def draw(content: Content, path: Path) -> None:
         count, figsize=(6.4, 4.0 * count), layout="constrained", squeeze=False
     )
     for (axes,), metric in zip(charts, metrics, strict=True):
-        _draw_metric(axes, metric)
+        _draw_metric(axes, metric, models(content), ROLES[role(content)])
     figure.savefig(path, dpi=160)
     pyplot.close(figure)
 
 
-def _draw_metric(axes: Any, metric: dict[str, Any]) -> None:
+def _draw_metric(axes: Any, metric: dict[str, Any], names: Sequence[str], what: str) -> None:
     """Draw the curve; points are joined only within one set of tasks."""
     curves = [metric, *metric["others"]]
     shots = sorted({row["shots"] for one in curves for row in one["by_shots"]})
     places = {count: place for place, count in enumerate(shots)}
-    for name, color in (("base", BASE), ("adapter", ADAPTER)):
+    for name in names:
+        color = COLORS[name]
         for one in metric["others"]:
             _plot(axes, places, one["by_shots"][-2:], name, color=color, linestyle=":", mfc="white")
         _plot(axes, places, metric["by_shots"], name, color=color, linewidth=2)
@@ -139,9 +144,9 @@ def _draw_metric(axes: Any, metric: dict[str, Any]) -> None:
     for one in metric["others"]:
         last = one["by_shots"][-1]
         words = f"{one['tasks']} of {metric['of']} tasks"
-        _label(axes, words, places[last["shots"]], last["adapter"], ADAPTER)
+        _label(axes, words, places[last["shots"]], last[names[-1]], COLORS[names[-1]])
     title = TITLES.get(metric["metric"], metric["metric"])
-    axes.set_title(f"{title}, {metric['tasks']} of {metric['of']} held-out tasks", fontsize=10)
+    axes.set_title(f"{title} on {what}, {metric['tasks']} of {metric['of']}", fontsize=10)
     axes.set_xticks(range(len(shots)), [str(count) for count in shots])
     axes.set_ylim(0, 100)
     axes.set_xlim(-0.3, len(shots) - 0.2)

@@ -40,6 +40,8 @@ def supervise(run: Run, lock: int, restarts: int, *, force: bool = False) -> int
             if kills > 1:  # the system kills without a word what takes too much memory
                 _shrink(run, MEMORY)
             _pause(run, PAUSE_DISK_S if death.cause == DISK else PAUSE_S)
+            if run.stop_path.exists():
+                break
     return code if code >= 0 else int(ExitCode.FAILED)
 
 

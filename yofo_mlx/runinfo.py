@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from yofo_mlx.files import write_text
 from yofo_mlx.text import is_utf8
+
+if TYPE_CHECKING:
+    from yofo_mlx.tasks.registry import TaskEntry
 
 FILE = "run.json"
 FORMAT = 1  # of a run folder; a newer one is refused
@@ -28,6 +31,23 @@ class ModelInfo(_Kept):
     fingerprint: str = ""
 
 
+class TaskInfo(_Kept):
+    """A task as it was read: its role, and how many examples each split has."""
+
+    role: str
+    train: int
+    valid: int
+    test: int
+
+    @classmethod
+    def of(cls, entry: "TaskEntry") -> "TaskInfo":
+        """Return the figures of a task."""
+        task = entry.task
+        return cls(
+            role=entry.role, train=len(task.train), valid=len(task.valid), test=len(task.test)
+        )
+
+
 class PlanInfo(_Kept):
     """How the longest step is taken; a run that dies of it goes on in smaller pieces."""
 
@@ -36,22 +56,45 @@ class PlanInfo(_Kept):
     step_gb: FiniteFloat
 
 
+class Extension(_Kept):
+    """A change of a run's length, made when `step` steps were done."""
+
+    date: str
+    step: int
+    unit: Literal["steps", "tokens"]
+    before: int
+    after: int
+    lr_before: FiniteFloat | None = None  # learning rate of the last step, None before the first
+    lr: FiniteFloat  # and of the next one
+
+
+class AdapterInfo(_Kept):
+    """The adapter that a run began with, in place of a fresh one."""
+
+    path: str
+    sha256: str  # of its weights
+    base: str = ""  # the model it says it was trained on
+
+
 class RunInfo(_Kept):
     """Everything that run.json holds."""
 
     format: Any = FORMAT
     number: int = 0  # in the order of creation, from 1; runs from before there were numbers have 0
     created: FiniteFloat | None = None  # Unix time
-    recipe: dict[str, Any] | None = None  # as resolved when the run began
+    recipe: dict[str, Any] | None = None  # as resolved when the run began, in its latest length
+    extended: list[Extension] = []
+    init_adapter: AdapterInfo | None = None
     model: ModelInfo | None = None  # from here on: once it was loaded
     data: dict[str, str] | None = None  # fingerprint by task
+    tasks: dict[str, TaskInfo] | None = None
     seed: int | None = None
     versions: dict[str, str] = {}
     python: str | None = None
     system: str | None = None
     device: str | None = None
     git_commit: str | None = None
-    command: list[str] = []
+    command: list[str] = []  # that created it
     plan: PlanInfo | None = None
     limit_gb: FiniteFloat | None = None  # memory that its steps are planned for
     largest_chunk: int | None = None  # more ran out of memory

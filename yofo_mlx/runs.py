@@ -13,9 +13,9 @@ import os
 import shlex
 import shutil
 import stat
+import sys
 import time
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,10 +25,13 @@ from typing import Any, Literal, TextIO
 from yofo_mlx import paths, runinfo
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import EventReader, figure, first_event, last_event
-from yofo_mlx.files import FULL, disk_error
+from yofo_mlx.files import FULL, PART, disk_error
 from yofo_mlx.runinfo import FORMAT, RunInfo
+from yofo_mlx.runnames import NEWEST, ambiguous, closest, matching
+from yofo_mlx.runnames import slug as slug
 from yofo_mlx.text import is_utf8, shorten
 
+TRASH = ".trash"  # in the folder of runs: what is removed is moved by renaming it
 FILES = "recipe.toml run.json events.jsonl past.jsonl console.log lock stop".split()
 Status = Literal["created", "running", "stopping", "finished", "stopped", "failed", "died"]
 
@@ -128,9 +131,18 @@ class Run:
         kind = last["kind"]
         return kind if kind in ("finished", "stopped", "failed") else "died"
 
-    def request_stop(self) -> None:
-        """Ask the trainer to finish its step, save and exit."""
-        self.stop_path.touch()
+    def request_stop(self, *, now: bool = False) -> None:
+        """Ask the trainer to finish its step (`now`: to leave it), save and exit."""
+        with self.stop_path.open("a") as file:
+            file.write("now\n" if now else "")
+
+    def must_leave(self) -> bool:
+        """Tell whether the trainer was asked to leave its step."""
+        try:
+            with self.stop_path.open() as file:
+                return file.read(4) == "now\n"
+        except (OSError, ValueError):
+            return False
 
 
 def create(name: str) -> Run:
@@ -143,8 +155,9 @@ def create(name: str) -> Run:
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(folder):
-            number = 1 + max((_number(path) for path in folder.iterdir()), default=0)
+        with one_at_a_time(folder):
+            there = [*folder.iterdir(), *folder.glob(f"{TRASH}/*/*")]
+            number = 1 + max(map(_number, there), default=0)
             run = Run(_new_folder(folder, stem))
             _begin(run, number)
     except OSError as error:
@@ -159,7 +172,7 @@ def create(name: str) -> Run:
 
 def _begin(run: Run, number: int) -> None:
     try:
-        run.note(number=number, created=time.time())
+        run.note(number=number, created=time.time(), command=sys.argv[1:])
     except BaseException:
         shutil.rmtree(run.path, ignore_errors=True)
         raise
@@ -177,8 +190,8 @@ def _new_folder(folder: Path, stem: str) -> Path:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let nobody else number a run meanwhile."""
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let nobody else number or name a run meanwhile."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # a network's disk may lock no folders
@@ -190,29 +203,46 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 def find(name: str) -> Run:
     """Return the run with this id, a unique part of it, `last`, or at this path."""
-    run = _find(name)
+    run = find_any(name)
     run.check_format()
     return run
 
 
-def _find(name: str) -> Run:
+def find_any(name: str) -> Run:
+    """Return a run as `find` does, also one that a newer version wrote."""
+    if not name.strip():
+        raise RecipeError("the name of a run is empty", "`yofo runs` lists them")
     if _is_run(Path(name)):
-        return Run(Path(name).absolute())
-    everyone = list_runs()
-    if name == "last" and everyone:
-        return everyone[0]
-    exact = [run for run in everyone if run.run_id == name]
-    part = _folded(name)
-    matches = exact or [run for run in everyone if part in _folded(run.run_id)]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise RecipeError(
-            f"{name!r} could be any of {len(matches)} runs",
-            "write more of the id: " + ", ".join(run.run_id for run in matches[:5]),
-        )
-    shown = shorten(name, 200)
-    raise RecipeError(f"there is no run '{shown}'", f"`yofo runs` lists the runs in {paths.runs()}")
+        return _at(Path(name))
+    everyone = {run.run_id: run for run in list_runs()}
+    if name == NEWEST and everyone:
+        return next(iter(everyone.values()))
+    matches = matching(name, list(everyone))
+    if not matches:
+        raise _unknown(name, list(everyone))
+    if len(matches) > 1:
+        raise ambiguous(name, matches)
+    return everyone[matches[0]]
+
+
+def _at(path: Path) -> Run:
+    """Return the run at a path, by its place in the folder of runs where that is where it lies."""
+    path = path.absolute() if path.name not in ("", "..") else path.resolve()
+    listed = paths.runs() / path.name
+    is_listed = listed.parent.is_dir() and listed.parent.samefile(path.parent)
+    return Run(listed if is_listed else path)
+
+
+def _unknown(name: str, known: Sequence[str]) -> RecipeError:
+    message = f"there is no run '{shorten(name, 200)}'"
+    removed = [path.name for path in (paths.runs() / TRASH).glob("[0-9]*/*")]
+    if name != NEWEST and matching(name, removed):
+        return RecipeError(message, f"it is in the trash: yofo restore {shlex.quote(name)}")
+    if not known:
+        return RecipeError(f"{message}: no runs yet", "`yofo train tiny` makes one")
+    close = closest(name, known)
+    guess = f"did you mean {close}? " if close else ""
+    return RecipeError(message, f"{guess}`yofo runs` lists the runs in {paths.runs()}")
 
 
 def word(run: Run) -> str:
@@ -231,9 +261,11 @@ def list_runs() -> list[Run]:
 
 
 def _is_run(path: Path) -> bool:
-    """Tell whether a folder is a run: it has a recipe, and nothing to stumble over."""
+    """Tell whether a folder is a run: whole, with a recipe, and nothing to stumble over."""
     try:
-        return (path / "recipe.toml").is_file() and _is_sound(path)
+        return (
+            not path.name.startswith(PART) and (path / "recipe.toml").is_file() and _is_sound(path)
+        )
     except (OSError, ValueError):  # such as a name that is too long
         return False
 
@@ -306,7 +338,7 @@ def holder(run: Run) -> int | None:
 def locked(run: Run, descriptor: int | None = None) -> Iterator[int]:
     """Hold the run's lock, or go on holding the one inherited as `descriptor`; refuse if taken."""
     with _open_lock(run, descriptor) as file:
-        if not _take(file):
+        if not take(file):
             pid = file.read().strip() or "unknown"
             raise RunError(
                 f"run {run.run_id} is being trained by process {pid}",
@@ -327,7 +359,10 @@ def sign(run: Run, descriptor: int, pid: int | None = None) -> None:
 
 def has_spoken(run: Run) -> bool:
     """Tell whether whoever holds the lock wrote an event since: then it answers signals."""
-    return run.events_path.stat().st_mtime_ns >= run.lock_path.stat().st_mtime_ns
+    try:
+        return run.events_path.stat().st_mtime_ns >= run.lock_path.stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 def _open_lock(run: Run, descriptor: int | None) -> TextIO:
@@ -339,23 +374,12 @@ def _open_lock(run: Run, descriptor: int | None) -> TextIO:
         raise disk_error(error, run.path) from error
 
 
-def _take(file: TextIO) -> bool:
+def take(file: TextIO, how: int = fcntl.LOCK_EX) -> bool:
     """Lock a file, patiently: a viewer that asks for the status holds it for an instant."""
     for _ in range(20):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, how | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
             time.sleep(0.05)
     return False
-
-
-def slug(name: str) -> str:
-    """Reduce a name to letters and digits, of any script, and dashes between them."""
-    folded = unicodedata.normalize("NFC", name.lower())
-    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in folded)
-    return "-".join("".join(kept).split())[:40].strip("-") or "run"
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()

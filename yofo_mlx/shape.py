@@ -88,7 +88,8 @@ def shape_of(
         item=4 if as_float32 else item,
         weight_bytes=sum(_loaded_bytes(tensor, as_float32) for tensor in tensors.values()),
         parameters=sum(math.prod(size) for size in sizes.values()),
-        adapter_parameters=_adapter_of(config, lora) or _estimated(sizes, lora, layers - trained),
+        adapter_parameters=_size_of(adapter_shapes(config, lora))
+        or _estimated(sizes, lora, layers - trained),
         context=_first(text, "max_position_embeddings"),
         own_attention=text.get("model_type") == "gemma2" or "kv_lora_rank" in text,
         fitted=text.get("model_type") in FITTED and not _has_windows(text),
@@ -177,10 +178,10 @@ def unpacked(tensors: dict[str, Tensor], quantization: Any) -> dict[str, tuple[i
     return result
 
 
-def _adapter_of(config: dict[str, Any], lora: Lora) -> int:
-    """Count the adapter that mlx-lm puts on such a model, whose weights are never computed.
+def adapter_shapes(config: dict[str, Any], lora: Lora) -> dict[str, tuple[int, ...]]:
+    """Return the arrays of the adapter that mlx-lm puts on such a model, which is never computed.
 
-    0 where mlx-lm does not know the architecture.
+    There are none where mlx-lm does not know the architecture.
     """
     from mlx.utils import tree_flatten
     from mlx_lm.utils import _get_classes
@@ -194,8 +195,12 @@ def _adapter_of(config: dict[str, Any], lora: Lora) -> int:
         attach(model, lora)
         added: Any = tree_flatten(model.trainable_parameters())
     except Exception:  # whatever a model's code makes of a configuration that lacks something
-        return 0
-    return sum(int(array.size) for _, array in added)
+        return {}
+    return {name: tuple(array.shape) for name, array in added}
+
+
+def _size_of(shapes: dict[str, tuple[int, ...]]) -> int:
+    return sum(math.prod(shape) for shape in shapes.values())
 
 
 def _estimated(sizes: dict[str, tuple[int, ...]], lora: Lora, first: int) -> int:

@@ -89,10 +89,31 @@ def _usage(error: Exception) -> ExitCode:
     message = getattr(error, "format_message", None)
     if message is None:
         raise error
-    say(f"error: {printable(message())}")
+    say(f"error: {printable(_unknown_option(error) or message())}")
     context = getattr(error, "ctx", None)
     if context is None or context.parent is None:
         say("  `yofo --help` lists the verbs, `yofo VERB --help` their options")
     else:
         say(f"  `{context.command_path} --help` shows how to call it")
     return ExitCode.USAGE
+
+
+def _unknown_option(error: Exception) -> str | None:
+    """Say what is like an unknown option: another one, or a key of the recipe."""
+    given = getattr(error, "option_name", None)
+    if given is None:
+        return None
+    import difflib
+
+    from yofo_mlx.recipe_file import close_key
+
+    options = {name.lstrip("-"): name for name in getattr(error, "possibilities", None) or ()}
+    close = difflib.get_close_matches(given.lstrip("-"), options)
+    words = f"there is no option {given}"
+    if close:
+        return f"{words}; did you mean {options[close[0]]}?"
+    command = getattr(getattr(error, "ctx", None), "command", None)
+    if not any("--set" in parameter.opts for parameter in getattr(command, "params", ())):
+        return words
+    key = close_key(given.lstrip("-").replace("-", "_")) or "SECTION.KEY"
+    return f"{words}; what a recipe says is changed by --set {key}=VALUE"

@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
 
-from yofo_mlx.adapters import adapter_weights, add_adapter
+from yofo_mlx.adapter_files import check_same
+from yofo_mlx.adapters import adapter_weights, add_adapter, begin_with
 from yofo_mlx.batches import Batch
+from yofo_mlx.beginning import doubts
 from yofo_mlx.checkpoints import (
     TrainerState,
     keep_best,
@@ -30,6 +33,7 @@ from yofo_mlx.evaluation_plan import (
     shortening,
 )
 from yofo_mlx.events import Event, EventWriter
+from yofo_mlx.extension import as_event, was_end
 from yofo_mlx.files import disk_error
 from yofo_mlx.models import Base
 from yofo_mlx.peak import peak, reset_peak
@@ -131,7 +135,7 @@ def _optimizer(recipe: Recipe) -> optim.Optimizer:
 
 
 def _prepare(trainer: Trainer, warnings: Sequence[tuple[str, str]]) -> None:
-    """Put a fresh adapter on the model, or everything a checkpoint holds."""
+    """Put a fresh adapter on the model, or a given one, or everything a checkpoint holds."""
     recipe, model = trainer.recipe, trainer.base.model
     mx.random.seed(recipe.seed)
     add_adapter(model, recipe.lora)
@@ -140,6 +144,9 @@ def _prepare(trainer: Trainer, warnings: Sequence[tuple[str, str]]) -> None:
     notes = [(message, "the checkpoint before it is used") for message in unreadable] + [*warnings]
     if state is not None:
         trainer.state, trainer.saved = state, replace(state)
+    elif recipe.init_adapter:
+        check_same(trainer.run.info(), recipe)
+        begin_with(model, Path(recipe.init_adapter))
     began = any(event["kind"] == "started" for event in trainer.run.events())
     resumed = trainer.writer.roll_back(trainer.state.events_bytes, trainer.state.step)
     if began:
@@ -150,6 +157,7 @@ def _prepare(trainer: Trainer, warnings: Sequence[tuple[str, str]]) -> None:
         _tell_checkpoint(trainer)
     if state is not None and not began:
         notes.append((f"the events before step {state.step} are lost", ""))
+    _extend(trainer)
     for message, hint in notes:
         trainer.emit("warning", message=message, hint=hint)
     _plan(trainer)
@@ -166,11 +174,23 @@ def _begin(trainer: Trainer) -> None:
         tokens=recipe.train.tokens,
         train_tasks=len(workload.pools),
         held_out_tasks=len(workload.held_out),
+        init_adapter=recipe.init_adapter,
         trainable_parameters=sum(a.size for a in adapter_weights(trainer.base.model).values()),
     )
     beyond = beyond_context(recipe.episodes.max_tokens, trainer.base.context)
-    for message, hint in [*workload.warnings(recipe), *([beyond] if beyond else [])]:
+    beyond_it = [beyond] if beyond else []
+    for message, hint in [*doubts(recipe), *workload.warnings(recipe), *beyond_it]:
         trainer.warn(message, hint)
+
+
+def _extend(trainer: Trainer) -> None:
+    """Take in every change of the run's length, and tell each one once."""
+    trainer.extended = trainer.run.info().extended
+    told = sum(event["kind"] == "extended" for event in trainer.run.events())
+    for change in trainer.extended[told:]:
+        share = round(_share(trainer.recipe.train, trainer.state), 6)
+        trainer.emit("extended", **as_event(change), share=share)
+    _renew_patience(trainer)
 
 
 def _plan(trainer: Trainer) -> None:
@@ -241,15 +261,26 @@ def _loop(trainer: Trainer) -> Event:
 
 
 def _is_over(trainer: Trainer) -> bool:
-    settings, state = trainer.recipe.train, trainer.state
-    patient = settings.patience is None or state.bad_evals < settings.patience
-    return _share(settings, state) >= 1.0 or not patient
+    return _share(trainer.recipe.train, trainer.state) >= 1.0 or _is_impatient(trainer)
+
+
+def _is_impatient(trainer: Trainer) -> bool:
+    patience = trainer.recipe.train.patience
+    return patience is not None and trainer.state.bad_evals >= patience
+
+
+def _renew_patience(trainer: Trainer) -> None:
+    """Let a run go on that its patience had ended, where it was given another length."""
+    here = any(change.step == trainer.state.step for change in trainer.extended)
+    if here and _is_impatient(trainer):
+        trainer.state.bad_evals = 0
 
 
 def _validation_due(trainer: Trainer) -> bool:
     """Tell whether this step is to be validated and was not yet, also after a resume."""
     settings, state = trainer.recipe.train, trainer.state
     due = _due(settings.eval_every, state.step) or _share(settings, state) >= 1.0
+    due = due or any(was_end(change, state) for change in trainer.extended)
     return due and state.validated_step < state.step
 
 
@@ -311,6 +342,7 @@ def _validate(trainer: Trainer) -> None:
         keep_best(trainer.run, model, trainer.recipe)
     else:
         state.bad_evals += 1
+        _renew_patience(trainer)
     rows = [
         {"metric": one["metric"], "tasks": one["tasks"], "of": one["of"]} | row
         for one in summarize(of_model(scores))

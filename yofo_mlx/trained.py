@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.modelnames import EMBEDDED, is_folder, is_on_hub
-from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe import Recipe, Template
 from yofo_mlx.recipe_file import read_toml, resolve, validate
 from yofo_mlx.runinfo import FILE, ModelInfo, RunInfo
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import Run, word
 
 Note = tuple[str, str]  # message and hint of a warning
 
@@ -61,7 +61,8 @@ def _edited(run: Run, info: RunInfo) -> list[Note]:
     if not is_edited(run, info):
         return []
     message = f"{run.recipe_path} was edited after the run began"
-    return [(message, "what was trained counts; start a new run for the new recipe")]
+    more = f"`yofo resume {word(run)} --set train.steps=N` gives it more steps"
+    return [(message, f"what was trained counts: {more}; the rest needs a new run")]
 
 
 def is_edited(run: Run, info: RunInfo) -> bool:
@@ -72,3 +73,17 @@ def is_edited(run: Run, info: RunInfo) -> bool:
         return validate(read_toml(run.recipe_path), "") != validate(info.recipe, "")
     except YofoError:
         return True
+
+
+def undated(run: Run, chat_template: object) -> list[Note]:
+    """Return a warning of a run without a date in its recipe, whose model's template writes it."""
+    recipe = run.info().recipe
+    own = {"date": ""} if recipe is None else recipe.get("template", {})
+    if "date" in own or own.get("style") == "plain" or "strftime_now" not in str(chat_template):
+        return []
+    return [
+        (
+            f"run {run.run_id} is older than template.date, and its chat template writes the day",
+            f"the prompts now say {Template().date}, not the day it was trained on",
+        )
+    ]

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from yofo_mlx.checkpoints import TrainerState
@@ -12,6 +12,7 @@ from yofo_mlx.events import Event, EventWriter, new_event
 from yofo_mlx.models import Base
 from yofo_mlx.plan import Planner
 from yofo_mlx.recipe import Recipe
+from yofo_mlx.runinfo import Extension
 from yofo_mlx.runs import Run
 from yofo_mlx.workload import Workload
 
@@ -38,6 +39,7 @@ class Trainer:
     saved: TrainerState | None = None
     chunks_tried: bool = False
     validation: EvaluationPlan | None = None
+    extended: list[Extension] = field(default_factory=list)
     progress_kept: float = -math.inf  # when it was last written
 
     def emit(self, kind: str, **fields: Any) -> Event:

@@ -69,6 +69,8 @@ def _gradients(trainer: Trainer, batches: list[Batch]) -> tuple[mx.array, Any]:
     total, gradients = mx.array(0.0), None
     try:
         for place, batch in enumerate(batches):
+            if trainer.should_leave():
+                raise StepLeft
             progress = _progress(trainer, place, len(batches))
             more, added = loss_and_gradients(model, batch, dials[place], progress)
             total = total + more

@@ -113,9 +113,9 @@ class FakeSession:
         note = on_note or (lambda name, told: None)
         if method == "prefill":
             note("progress", {"id": 1, "done": 10, "total": 20})
-            shots = len((params or {})["demonstrations"])
-            told = {"tokens": 20, "reused_tokens": 5, "seconds": 0.1, "left_out": 0, "note": ""}
-            return {"shots": shots, **told}
+            offered = len((params or {})["demonstrations"])
+            told = {"tokens": 20, "reused_tokens": 5, "seconds": 0.1, "told": [], "note": ""}
+            return {"shots": offered, "offered": offered, **told}
         return self._generate(note) if method == "generate" else {}
 
     def _generate(self, note: Callable[[str, dict[str, Any]], None]) -> dict[str, Any]:
@@ -126,12 +126,15 @@ class FakeSession:
                 raise Cancelled("generate was cancelled")
         if self.dies:
             self.is_alive = False
-            raise RunError("the session process ended: killed by SIGKILL", "restart the session")
+            raise RunError("the session process ended: killed by SIGKILL", "ask again")
         told = {"tokens": 2, "seconds": 0.5, "tokens_per_s": 4.0, "prompt_tokens": 24}
         return {"text": "".join(self.answer), "finish": "stop", **told}
 
     def cancel(self) -> None:
         self.cancelled.set()
+
+    def kill(self) -> None:
+        self.is_alive = False
 
     def close(self) -> None:
         self.closed = True

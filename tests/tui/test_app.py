@@ -46,13 +46,30 @@ async def test_every_binding_has_an_id_of_its_own() -> None:
 async def test_the_palette_offers_what_the_keys_do(pilots: Any) -> None:
     async with pilots.open() as pilot:
         commands = {c.title: c for c in pilot.app.get_system_commands(pilot.app.screen)}
-        assert {"New run", "Filter", "Data sets", "Theme"} <= set(commands)
+        assert {"New run", "Filter", "Data sets", "Theme", "Quit"} <= set(commands)
+        assert not {"Maximize", "Screenshot", "Keys"} & set(commands)
         await pilot.press("ctrl+p")
         assert isinstance(pilot.app.screen, CommandPalette)
         await pilot.press("escape")
         commands["Data sets"].callback()
         await pilot.pause()
         await pilot.pause()
+        assert isinstance(pilot.app.screen, DataScreen)
+
+
+@pytest.mark.parametrize("action", ["command_palette", "change_theme"])
+async def test_a_palette_that_is_closed_while_it_searches_does_not_end_the_app(
+    pilots: Any, action: str
+) -> None:
+    async with pilots.open() as pilot:
+        await pilot.app.run_action(action)
+        await pilot.pause()
+        palette = pilot.app.screen
+        assert isinstance(palette, CommandPalette)
+        await pilot.press("escape")
+        palette._gather_commands("new")  # as a key does that is still on its way
+        await pilot.pause()
+        await pilot.press("1")
         assert isinstance(pilot.app.screen, DataScreen)
 
 

@@ -1,6 +1,7 @@
 """What is read from run folders, curves and words, without an app."""
 
 import math
+import random
 from typing import Any
 
 import pytest
@@ -11,20 +12,54 @@ from tui.conversation import Context, Conversation, Target
 from tui.curve import Curve, smoothed
 from tui.follow import RunView, Watcher
 from tui.widgets.braille import Canvas
-from tui.widgets.text_field import neutralised
+from tui.widgets.text_field import given_back, held
 from tui.words import age, duration, number, one_line, safe
 from yofo_mlx.death import last_words
 from yofo_mlx.prompting.protocol import Cancelled
 
 
-def test_a_curve_keeps_its_shape_in_bounded_memory() -> None:
-    curve = Curve(most=64)
-    for step in range(10_000):
-        curve.add(step, step * 2.0)
+def losses(steps: int) -> list[float]:
+    """A fall, then a plain, with noise, whatever the length."""
+    noise = random.Random(steps)
+    return [0.28 + 2.7 * math.exp(-8 * i / steps) + noise.gauss(0, 0.02) for i in range(steps)]
+
+
+@pytest.mark.parametrize("steps", [5, 1000, 1500, 10_000, 200_000])
+def test_a_curve_of_any_length_is_what_a_naive_one_is(steps: int) -> None:
+    curve, values = Curve(), losses(steps)
+    for step, loss in enumerate(values):
+        curve.add(step, loss)
     points = curve.points()
-    assert len(points) <= 64
-    assert points[-1] == (9999, 19998.0)
+    assert min(steps, 500) <= len(points) <= 1024
+    width = next(2**power for power in range(30) if steps <= 1024 * 2**power)
+    for at, point in enumerate(points):
+        own = range(at * width, min((at + 1) * width, steps))
+        mean = sum(values[step] for step in own) / len(own)
+        assert point == pytest.approx((sum(own) / len(own), mean))
+
+
+@pytest.mark.parametrize("steps", [100, 1500, 10_000, 200_000])
+def test_smoothing_goes_by_steps_however_many_a_point_stands_for(steps: int) -> None:
+    curve, values = Curve(), losses(steps)
+    for step, loss in enumerate(values):
+        curve.add(step, loss)
+    shown = smoothed(curve.points())
+    for x, y in shown[:: max(1, len(shown) // 50)]:
+        reach = min((steps - 1) / 24, x)
+        own = values[math.ceil(x - reach) : math.floor(x + reach) + 1]
+        assert y == pytest.approx(sum(own) / len(own), abs=0.05)
+    assert shown[0][1] == pytest.approx(2.98, abs=0.08)
+    assert shown[-1][1] == pytest.approx(0.28, abs=0.03)
+
+
+def test_a_long_curve_that_goes_back_forgets_all_that_is_overwritten() -> None:
+    curve = Curve(most=64)
+    for step in [*range(10_000), *range(5000, 6000)]:
+        curve.add(step, 1.0 if step < 5000 else 2.0)
+    points = curve.points()
     assert [x for x, _ in points] == sorted(x for x, _ in points)
+    assert points[-1][0] < 6000 and points[-1][1] == 2.0
+    assert len(points) <= 64
 
 
 def test_a_curve_that_goes_back_forgets_what_is_overwritten() -> None:
@@ -130,13 +165,14 @@ def test_times_have_two_units_and_ages_one() -> None:
     assert [age(5), age(70), age(7200), age(200_000)] == ["5s", "1m", "2h", "2d"]
 
 
-@given(st.text())
+@given(st.text(st.characters(max_codepoint=0xFFFFF)))
 def test_no_text_reaches_the_terminal_as_a_command(text: str) -> None:
     controls = {chr(code) for code in (*range(32), *range(127, 160))}
     assert not set(safe(text).plain) & (controls - {"\n"})
     assert not set(one_line(text).plain) & controls
-    assert not set(neutralised(text)) & (controls - {"\t"})
-    assert len(neutralised(text)) == len(text)
+    assert not set(held(text)) & (controls - {"\t", "\n"})
+    ends_alike = text.replace("\r\n", "\n").replace("\r", "\n")
+    assert given_back(held(text)) == ends_alike and len(held(text)) == len(ends_alike)
 
 
 def test_a_cancel_between_two_calls_stops_before_the_second(sessions: Any) -> None:

@@ -27,7 +27,7 @@ def curve(pilot: Any, chart: str, name: str) -> tuple[tuple[float, float], ...]:
 async def test_without_runs_the_app_says_what_to_do(pilots: Any, shown: Any) -> None:
     async with pilots.open(size=(80, 24)) as pilot:
         assert "No runs yet" in shown(pilot)
-        assert "make demo" in shown(pilot)
+        assert "yofo train tiny" in shown(pilot)
 
 
 async def test_a_new_step_event_moves_the_curve(pilots: Any, run_folder: Any, until: Any) -> None:
@@ -116,6 +116,7 @@ async def test_a_died_run_shows_the_last_words_of_the_console(
     pilots: Any, run_folder: Any, until: Any, shown: Any
 ) -> None:
     folder = run_folder("gone").steps(3)
+    folder.run.checkpoint_path(2).mkdir(parents=True)
     folder.run.console_path.write_text("loading\n 10%\r 90%\nMetal: Insufficient Memory\n")
     for size in ((80, 24), (120, 40)):
         async with pilots.open(size=size) as pilot:
@@ -205,6 +206,7 @@ async def test_a_stopped_run_can_go_on_and_a_finished_one_cannot(
     gone_on: list[str] = []
     stopped = run_folder("b").steps(2)
     stopped.writer.write("stopped", step=2, reason="asked to stop")
+    stopped.run.checkpoint_path(2).mkdir(parents=True)
     over = run_folder("a").steps(2)
     over.writer.write("finished", step=2, best_step=1, seconds=3.0)
     async with pilots.open() as pilot:

@@ -36,8 +36,8 @@ class ConfirmScreen(ModalScreen[bool]):
         with Vertical():
             yield Static(self._question)
             with Horizontal():
-                yield Button("No", id="no", compact=True)
-                yield Button(self._yes, id="yes", variant="warning", compact=True)
+                yield Button("No (n)", id="no", compact=True)
+                yield Button(f"{self._yes} (y)", id="yes", variant="warning", compact=True)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Answer with the button's meaning."""

@@ -32,7 +32,7 @@ class KeyRow:
 
 
 def key_table(screen: Screen[object]) -> list[KeyRow]:
-    """Return every described binding that is active on a screen, keys of one action together."""
+    """Return every described binding that is active on a screen, keys of one meaning together."""
     keys: dict[tuple[str, DOMNode], list[str]] = {}
     bindings: dict[tuple[str, DOMNode], Binding] = {}
     for active in screen.active_bindings.values():
@@ -40,13 +40,13 @@ def key_table(screen: Screen[object]) -> list[KeyRow]:
         inherited = active.node is screen and not binding.id  # Textual's own, such as tab
         if not binding.description or not active.enabled or binding.system or inherited:
             continue
-        group = (binding.action, active.node)
+        group = (binding.description, active.node)
         shown = screen.app.get_key_display(binding)
         if shown not in keys.setdefault(group, []):
             keys[group].append(shown)
         bindings.setdefault(group, binding)
     rows = [
-        KeyRow(" ".join(shown), bindings[g].description, bindings[g].tooltip, g[0], g[1])
+        KeyRow(" ".join(shown), g[0], bindings[g].tooltip, bindings[g].action, g[1])
         for g, shown in keys.items()
     ]
     return sorted(rows, key=lambda row: OWNERS.index(_owner(row.node)))
@@ -84,7 +84,8 @@ class HelpScreen(ModalScreen[None]):
             if (owner := _owner(row.node)) != heading:
                 parts.append((f"{'' if not heading else chr(10)}{owner}\n", "bold $text-primary"))
                 heading = owner
-            parts += [(f"  {row.keys:<{width}}  ", "$text-accent"), row.words, "\n"]
+            more = f"  {row.tooltip}" if row.tooltip else ""
+            parts += [(f"  {row.keys:<{width}}  ", "$text-accent"), row.words, (more, MUTED), "\n"]
         return Content.assemble(*parts, ("\n" + PLACES_NOTE, MUTED))
 
 

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from tui.recipes import Starter, describe, find_recipes, place
 from tui.screens.recovery import Recovering
-from tui.words import MUTED, muted, one_line, safe
+from tui.words import muted, one_line, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs import Run
 
@@ -46,29 +46,35 @@ class NewRunScreen(Recovering, ModalScreen[Run | None]):
             super().__init__()
             self.run = run
 
-    def __init__(self, starter: Starter) -> None:
+    def __init__(self, starter: Starter, again: Run | None = None, why: str = "") -> None:
+        """`again`: a run whose settings are offered first, and `why`."""
         super().__init__()
-        self._starter = starter
-        self._recipes = find_recipes()
+        self._starter, self._why = starter, why
+        self._recipes = ([again.recipe_path] if again else []) + find_recipes()
+        self._again = again
         self._starting = False
 
     def compose(self) -> ComposeResult:
         """Lay out the list, the line of changes, and the buttons."""
         with Vertical() as box:
             box.border_title = "New run"
-            yield OptionList(*[Option(_option(path), id=str(path)) for path in self._recipes])
+            if self._why:
+                yield Static(safe(self._why), id="why")
+            yield OptionList(*[Option(self._option(path)) for path in self._recipes])
             if not self._recipes:
                 yield Static(EMPTY, id="about")
             yield Label("Changes (section.key=value, apart by spaces)")
             yield Input(placeholder="train.steps=50 optimizer.learning_rate=2e-4", compact=True)
             yield Static("", id="problem")
             with Horizontal():
-                yield Button("Cancel", id="cancel", compact=True)
-                yield Button("Start", id="start", variant="primary", compact=True)
+                yield Button("Cancel (esc)", id="cancel", compact=True)
+                yield Button("Start (ctrl+s)", id="start", variant="primary", compact=True)
 
     def on_mount(self) -> None:
         """Choose the first recipe."""
         self.query_one(OptionList).highlighted = 0 if self._recipes else None
+        if self._again is not None:
+            self.query_one(Input).focus()
 
     @on(OptionList.OptionSelected)
     def _to_changes(self) -> None:
@@ -123,8 +129,12 @@ class NewRunScreen(Recovering, ModalScreen[Run | None]):
         said = Content("\n").join([safe(what).stylize("$text-error"), safe(hint)])
         self.query_one("#problem", Static).update(said)
 
-
-def _option(path: Path) -> Content:
-    about = one_line(describe(path), 64)
-    name = one_line(path.stem, 60).stylize("bold")
-    return Content.assemble(name, "  ", (place(path), MUTED), "\n  ", about)
+    def _option(self, path: Path) -> Content:
+        about = one_line(describe(path), 64)
+        if self._again is not None and path == self._again.recipe_path:
+            name, where = self._again.run_id, "its settings, in a new run"
+        else:
+            name, where = path.stem, place(path)
+        return Content.assemble(
+            one_line(name, 60).stylize("bold"), "  ", (where, "dim"), "\n  ", about
+        )

@@ -1,67 +1,66 @@
 """Prompt: paste demonstrations, ask, and read the answer as it comes."""
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, ClassVar, Final
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.css.query import QueryType
 from textual.message import Message
-from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Footer, Select, Static, TextArea
 
 from tui.conversation import Context, Conversation, Session, Target, session_process
 from tui.models import choices, target_of, value_of
+from tui.pasted import facts_of, parse, shots_of
+from tui.screens.confirm import ConfirmScreen
 from tui.screens.recovery import Recovering
+from tui.screens.save import SaveScreen
+from tui.widgets.demonstrations import Demonstrations
 from tui.widgets.meter import Meter
 from tui.widgets.places import Places
-from tui.widgets.text_field import QueryField, TextField
+from tui.widgets.text_field import QueryField
 from tui.widgets.transcript import Exchange, Transcript
-from tui.words import MUTED, count, safe
+from tui.words import MUTED, count, duration, safe
 from yofo_mlx.errors import YofoError
-from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs import Run
 
-PARSE_AFTER: Final = 0.15  # seconds without a change
 MAX_TOKENS: Final = 256
-PLACEHOLDER: Final = (
-    "Paste labelled examples, such as\n\n"
-    "my card is gone\tlost_card\nwhere is my PIN?\tget_pin\n\n"
-    "(tab, CSV, JSONL, or Input:/Output: pairs)"
-)
 NOTHING_ASKED = Content.assemble(
     ("Nothing asked yet.\n\n", "bold"),
-    "1. Paste demonstrations on the left.\n",
-    "2. Write a question below and press enter.\n\n",
+    "1. Paste demonstrations: they go to the left.\n",
+    "2. Press ", ("enter", "bold $text-accent"), ", write a question, and press it again.\n\n",
     "The model learns the task from the demonstrations alone; ",
     ("b", "bold $text-accent"), " (outside a text field) changes between base model and adapter.",
 )  # fmt: skip
+
+Asked = tuple[Target | None, str, str, bool]  # who, demonstrations, instruction, all that fit
 
 
 class PromptScreen(Recovering):
     """Demonstrations on the left, questions and answers on the right."""
 
     CSS_PATH = "prompt.tcss"
-    AUTO_FOCUS = "#demonstrations"
+    AUTO_FOCUS = ""  # the keys of the places and of this one work at once; a paste finds its way
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Cancel or leave", id="prompt.back", priority=True),
-        Binding("b,ctrl+t", "toggle_adapter", "Base/adapter", id="prompt.adapter"),
+        Binding("enter", "write", "Write", id="prompt.write"),
+        Binding("f4", "write", "Write", id="prompt.question", show=False, priority=True),
+        Binding("e", "edit", "Edit", id="prompt.edit"),
+        Binding("b,ctrl+t", "toggle_adapter", "Adapter", id="prompt.adapter"),
+        Binding("ctrl+s", "save", "Save", id="prompt.save"),
+        Binding("escape", "back", "Back", id="prompt.back", priority=True),
+        Binding("a", "all_shots", "All shots", id="prompt.all", show=False),
         Binding("ctrl+up", "recall", "Last question", id="prompt.recall", show=False),
         Binding("pageup", "page(-1)", "Earlier", id="prompt.earlier", show=False),
         Binding("pagedown", "page(1)", "Later", id="prompt.later", show=False),
         Binding("ctrl+l", "clear", "Clear answers", id="prompt.clear", show=False),
     ]
-
-    class Understood(Message):
-        """The pasted text was parsed."""
-
-        def __init__(self, parsed: Parsed) -> None:
-            super().__init__()
-            self.parsed = parsed
 
     class Heard(Message):
         """A notification of the session, while a question is being answered."""
@@ -87,9 +86,12 @@ class PromptScreen(Recovering):
     def __init__(self, make_session: Callable[[], Session] = session_process) -> None:
         super().__init__()
         self._conversation = Conversation(make_session)
-        self._use_adapter = True
+        self._use_adapter, self._all_shots = True, False
         self._current: Exchange | None = None  # the question that is being answered
-        self._parse_timer: Timer | None = None
+        self._cancelling = False
+        self._stage, self._stage_since = "", 0.0
+        self._asked: Asked = (None, "", "", False)
+        self._facts: dict[str, Any] = {}  # what the session chose and read of what was asked last
 
     def compose(self) -> ComposeResult:
         """Lay out the model, the demonstrations, the answers and the question."""
@@ -98,30 +100,27 @@ class PromptScreen(Recovering):
             yield Select[str]([], prompt="choose a run or a base model", compact=True)
             yield Static(id="who")
             yield Meter(id="state")
+        yield Static(id="read")
         with Horizontal(id="work"):
-            with Vertical(id="left"):
-                yield TextField(PLACEHOLDER, id="demonstrations")
-                yield Static(id="problems")
-                yield TextField("none; for example: Name the intent.", id="instruction")
+            yield Demonstrations()
             with Vertical(id="right"):
                 yield Transcript(NOTHING_ASKED)
                 yield QueryField("a new input, without its answer", id="query")
         yield Footer()
 
     def on_mount(self) -> None:
-        """Name the fields."""
-        self.query_one("#instruction").border_title = "Instruction"
+        """Name the fields, and tell once a second how long the model takes."""
         self.query_one("#query").border_title = "Question"
-        self.query_one("#query").border_subtitle = "enter asks"
-        self.query_one("#demonstrations").border_title = "Demonstrations"
-        self.query_one("#problems").display = False
+        self.query_one("#query").border_subtitle = "enter leads here"
+        self.query_one("#read").display = False
+        self.set_interval(1, self._show_stage)
         self._show_who()
 
     def on_screen_resume(self) -> None:
         """Offer the runs there are now."""
         self._offer()
 
-    def _offer(self) -> None:
+    def _offer(self) -> dict[str, str]:
         select = self.query_one(Select)
         chosen = select.value
         offered = choices()
@@ -130,9 +129,15 @@ class PromptScreen(Recovering):
             select.value = chosen
         elif offered:
             select.value = next(iter(offered))
+            if isinstance(chosen, str):
+                gone, now = chosen.partition(":")[2], offered[str(select.value)]
+                self._warn(f"{gone} is gone; chosen is {now}")
+        return offered
 
     def on_unmount(self) -> None:
-        """End the session with the app."""
+        """End the session with the app; one at work is not waited for."""
+        if self._current is not None:
+            self._conversation.kill()
         self._conversation.close()
 
     @property
@@ -143,74 +148,83 @@ class PromptScreen(Recovering):
     def choose(self, run: Run) -> None:
         """Let this run's adapter answer."""
         self._use_adapter = True
-        self._offer()
-        self.query_one(Select).value = value_of(run)
+        if value_of(run) in self._offer():
+            self.query_one(Select).value = value_of(run)
+        else:
+            self._warn(f"{run.run_id} has no adapter")
         self._show_who()
 
     @on(Select.Changed)
     def _chosen(self) -> None:
         self._show_who()
-        self._parse_soon()
+        target = self._now()[0]
+        self.query_one(Demonstrations).read_as(target.run if target else None)
 
-    @on(TextArea.Changed, "#demonstrations")
-    def _changed(self) -> None:
-        if self._parse_timer is not None:
-            self._parse_timer.stop()
-        self._parse_timer = self.set_timer(PARSE_AFTER, self._parse_soon)
+    def on_paste(self, event: events.Paste) -> None:
+        """Take what is pasted outside a field for demonstrations."""
+        if not isinstance(self.focused, TextArea):
+            self.query_one(Demonstrations).field.append(event.text)
 
-    def _parse_soon(self) -> None:
+    def on_descendant_focus(self) -> None:
+        """Tell what enter does now."""
+        asks = isinstance(self.focused, QueryField)
+        self.query_one("#query").border_subtitle = "enter asks" if asks else "enter leads here"
+
+    on_descendant_blur = on_descendant_focus
+
+    def focus_next(self, selector: str | type[QueryType] = "*") -> Widget | None:
+        """Begin at the demonstrations, not at the list of models."""
+        if self.focused is None:
+            self.action_edit()
+            return self.focused
+        return super().focus_next(selector)
+
+    def _now(self) -> Asked:
+        """Return what a question would be about."""
         target = target_of(self.query_one(Select).value, self._use_adapter)
-        text = self.query_one("#demonstrations", TextField).text
-        self._parse(text, target.run if target else None)
+        shown = self.query_one(Demonstrations)
+        return target, shown.field.text, shown.instruction, self._all_shots
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="parse")
-    def _parse(self, text: str, run: str | None) -> None:
-        self.post_message(self.Understood(_parsed(text, run)))
-
-    @on(Understood)
-    def _understood(self, message: Understood) -> None:
-        self._show_parsed(message.parsed)
-
-    def _show_parsed(self, parsed: Parsed) -> None:
-        field = self.query_one("#demonstrations", TextField)
-        found = count(len(parsed.examples), "demonstration")
-        field.border_title = found if parsed.examples else "Demonstrations"
-        field.border_subtitle = parsed.format if parsed.examples else ""
-        problems = self.query_one("#problems", Static)
-        problems.display = bool(parsed.problems or parsed.notes)
-        shown = [safe(problem, 300) for problem in parsed.problems[:3]]
-        if len(parsed.problems) > len(shown):
-            shown.append(Content(f"and {len(parsed.problems) - len(shown)} more"))
-        shown += [safe(note, 300) for note in parsed.notes]
-        problems.update(Content("\n").join(shown))
+    @on(Demonstrations.Changed)
+    def _show_counts(self) -> None:
+        """Say how many demonstrations the model has read, and what else there is to say of them."""
+        is_read = bool(self._facts) and self._asked == self._now()
+        self.query_one(Demonstrations).show_count(shots_of(self._facts) if is_read else "")
+        read = self.query_one("#read", Static)
+        read.update(safe(facts_of(self._facts)) if is_read else "")
+        read.display = is_read
 
     @on(QueryField.Asked)
     async def _ask(self) -> None:
         """Ask what is written, of the model that is chosen."""
         field = self.query_one(QueryField)
-        target = target_of(self.query_one(Select).value, self._use_adapter)
+        asked = self._now()
+        target = asked[0]
         if self._current is not None or not field.text.strip():
             return
         if target is None:
-            self.notify("choose a run or a base model first", severity="warning", markup=False)
+            self._warn("choose a run or a base model first")
             return
         transcript = self.query_one(Transcript)
         who = "adapter" if self._is_adapter(target) else "base model"
-        self._current = Exchange(field.text, who, target.name)
+        self._current, self._cancelling = Exchange(field.text, who, target.name), False
         await transcript.add(self._current)
         field.text = ""
-        pasted = self.query_one("#demonstrations", TextField).text
-        instruction = self.query_one("#instruction", TextField).text.strip()
-        self._answer(target, pasted, instruction, self._current.question)
+        if self._asked != asked:
+            self._facts = {}
+        self._asked = asked
+        known = self.query_one(Demonstrations).parsed(target.run)
+        self._answer(target, asked, known, self._current.question)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="answer")
-    def _answer(self, target: Target, pasted: str, instruction: str, query: str) -> None:
+    def _answer(self, target: Target, asked: Asked, known: Parsed | None, query: str) -> None:
         def hear(method: str, params: dict[str, Any]) -> None:
             self.post_message(self.Heard(method, params))
 
         try:
-            parsed = _parsed(pasted, target.run)
-            context = Context(parsed.examples, instruction or parsed.instruction)
+            _, text, instruction, all_shots = asked
+            parsed = known or parse(text, target.run)
+            context = Context(parsed.examples, instruction or parsed.instruction, all_shots)
             result = self._conversation.ask(target, context, query, MAX_TOKENS, hear)
         except YofoError as error:
             self.post_message(self.Failed(error))
@@ -223,17 +237,35 @@ class PromptScreen(Recovering):
     def _heard(self, message: Heard) -> None:
         if self._current is None:
             return
-        state, params = self.query_one("#state", Meter), message.params
+        params = message.params
         if message.method == "token":
             self._current.stream(str(params.get("text", "")))
             self.query_one(Transcript).follow()
-        elif message.method == "progress" and params.get("total"):
-            done, total = params.get("done", 0), params["total"]
-            state.show(done / total, "reading", f"{done}/{total}")
+        elif message.method in ("chosen", "read"):
+            self._facts = params
+            self._show_counts()
+        elif message.method == "progress":
+            self._show_progress(params)
         elif message.method == "stage":
-            state.show(None, f"{params['words']} …")
+            self._stage, self._stage_since = str(params["words"]), monotonic()
+            self._show_stage()
         elif message.method == "warning":
-            self.notify(safe(params["words"]).plain, severity="warning", markup=False)
+            self._warn(str(params["words"]))
+
+    def _show_progress(self, params: dict[str, Any]) -> None:
+        done, total, left = (params.get(name) for name in ("done", "total", "seconds_left"))
+        if self._cancelling or not (isinstance(done, int) and isinstance(total, int) and total):
+            return
+        self._stage = ""
+        after = f"{done:,}/{total:,}" + (f" · {duration(left)} left" if left else "")
+        self.query_one("#state", Meter).show(done / total, "reading", after)
+
+    def _show_stage(self) -> None:
+        """Say what the model is at, and for how long if that is no progress."""
+        if self._current is not None and self._stage:
+            took = monotonic() - self._stage_since
+            words = f"{self._stage} …" + (f" {duration(took)}" if took >= 1 else "")
+            self.query_one("#state", Meter).show(None, words)
 
     @on(Answered)
     def _answered(self, message: Answered) -> None:
@@ -243,43 +275,90 @@ class PromptScreen(Recovering):
 
     @on(Failed)
     def _failed(self, message: Failed) -> None:
-        exchange = self._current
-        if exchange is not None and isinstance(message.error, Cancelled):
-            exchange.fail(Content.styled("cancelled", "$text-warning"))
+        if self._current is not None:
+            style = "$text-warning" if isinstance(message.error, Cancelled) else "$text-error"
+            said = [safe(message.error.message).stylize(style), safe(message.error.hint)]
+            self._current.fail(Content("\n").join(part for part in said if part.plain))
             field = self.query_one(QueryField)
-            field.text = field.text or exchange.question
-        elif exchange is not None:
-            error = message.error
-            again = "" if self._conversation.is_alive else "ask again to restart; "
-            said = [safe(error.message).stylize("$text-error"), safe(again + error.hint)]
-            exchange.fail(Content("\n").join(part for part in said if part.plain))
+            field.text = field.text or self._current.question
         self._end()
 
     def recover(self, group: str, words: str) -> None:
-        """Let the next question be asked."""
+        """Let the next question be asked, and the next change be read."""
         if group == "answer":
             self.post_message(self.Failed(YofoError(words, "ask again")))
+        elif group == "parse":
+            self.query_one(Demonstrations).parsing_failed()
 
     def _end(self) -> None:
         self._current = None
+        self._stage = ""
+        if not self._conversation.is_alive:
+            self._facts = {}
         self.query_one(Transcript).follow()
-        self.query_one("#state", Meter).show(None, _facts(self._conversation.facts))
+        self.query_one("#state", Meter).show(None, "")
+        self._show_counts()
         self.refresh_bindings()
 
     def action_back(self) -> None:
-        """Cancel the answer; without one, leave the text field."""
-        if self._current is not None:
-            self._conversation.cancel()
-            self.query_one("#state", Meter).show(None, "cancelling …")
+        """Cancel the answer, end a model that does not hear; without either, leave the field."""
+        if self._current is not None and not self._cancelling:
+            self._cancelling = True
+            self._stage, self._stage_since = "cancelling, escape again ends the model", monotonic()
+            self._show_stage()
+            self._cancel()
+        elif self._current is not None:
+            self._conversation.kill()
         elif self.query_one(Select).expanded:
             self.query_one(Select).expanded = False
         else:
             self.set_focus(None)
 
+    @work(thread=True, exit_on_error=False, group="cancel")
+    def _cancel(self) -> None:
+        self._conversation.cancel()
+
+    def action_write(self) -> None:
+        """Go to the question."""
+        self.query_one(QueryField).focus()
+
+    def action_edit(self) -> None:
+        """Go to the demonstrations."""
+        self.query_one(Demonstrations).field.focus()
+
+    def unsaved(self) -> str | None:
+        """Say what quitting would lose."""
+        if not self.is_mounted:
+            return None
+        lost = self.query_one(Demonstrations).unsaved()
+        if answers := self.query_one(Transcript).unsaved:
+            lost.append(count(answers, "answer"))
+        return f"{', '.join(lost)} (ctrl+s in Prompt saves)" if lost else None
+
+    def action_save(self) -> None:
+        """Save demonstrations and answers."""
+
+        def tell(saved: list[str] | None) -> None:
+            for words in saved or ():
+                self.notify(safe(words).plain, title="Saved", markup=False)
+
+        kept = [self.query_one(Demonstrations).to_save(), self.query_one(Transcript).to_save()]
+        if found := [one for one in kept if one is not None]:
+            self.app.push_screen(SaveScreen(found), tell)
+        else:
+            self._warn("nothing to save: there are no demonstrations and no answers")
+
     def action_toggle_adapter(self) -> None:
         """Change between the run's adapter and its base model."""
         self._use_adapter = not self._use_adapter
         self._show_who()
+        self._show_counts()
+
+    def action_all_shots(self) -> None:
+        """Change between all demonstrations that fit and as many as the model was trained on."""
+        self._all_shots = not self._all_shots
+        self._show_who()
+        self._show_counts()
 
     def action_page(self, pages: int) -> None:
         """Leaf through the answers."""
@@ -291,40 +370,29 @@ class PromptScreen(Recovering):
         if said := self.query_one(Transcript).exchanges:
             self.query_one(QueryField).text = said[-1].question
 
-    async def action_clear(self) -> None:
-        """Forget the answers shown."""
-        if self._current is None:
-            await self.query_one(Transcript).forget()
+    def action_clear(self) -> None:
+        """Forget the answers shown; ask first where they are in no file."""
+        if self._current is not None:
+            return
+        if not (lost := self.query_one(Transcript).unsaved):
+            self._clear(True)
+            return
+        question = Content(f"Clear the answers? {count(lost, 'answer')} would be lost.")
+        self.app.push_screen(ConfirmScreen(question, "Clear"), self._clear)
+
+    def _clear(self, yes: bool | None) -> None:
+        if yes:
+            self.run_worker(self.query_one(Transcript).forget())
+
+    def _warn(self, words: str) -> None:
+        self.notify(safe(words).plain, severity="warning", markup=False)
 
     def _show_who(self) -> None:
         target = target_of(self.query_one(Select).value, self._use_adapter)
         adapter = target is not None and self._is_adapter(target)
         mark = ("● adapter", "$text-success") if adapter else ("○ base model", MUTED)
-        self.query_one("#who", Static).update(Content.assemble(mark))
+        shots = " · all that fit" if self._all_shots else ""
+        self.query_one("#who", Static).update(Content.assemble(mark, (shots, MUTED)))
 
     def _is_adapter(self, target: Target) -> bool:
         return target.run is not None and target.use_adapter
-
-
-def _parsed(text: str, run: str | None) -> Parsed:
-    """Read pasted demonstrations as the run was trained; as they look where that is not known."""
-    try:
-        style = demonstrations.style_of(run)
-    except YofoError:
-        style = None
-    return demonstrations.parse(text, style)
-
-
-def _facts(facts: dict[str, Any]) -> str:
-    """Say what the session has read."""
-    shots, tokens = facts.get("shots"), facts.get("tokens")
-    if not isinstance(shots, int) or not isinstance(tokens, int):
-        return ""
-    said = [count(shots, "shot"), count(tokens, "token")]
-    if reused := facts.get("reused_tokens"):
-        said.append(f"{reused:,} reused")
-    if left_out := facts.get("left_out"):
-        said.append(f"{left_out} left out: too long")
-    if note := facts.get("note"):
-        said.append(safe(note, 200).plain)
-    return " · ".join(said)

@@ -1,5 +1,6 @@
 """Runs: all of them, newest first, and the selected one in full."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on, work
@@ -16,7 +17,7 @@ from tui.screens.new_run import NewRunScreen
 from tui.screens.recovery import Recovering
 from tui.widgets.places import Places
 from tui.widgets.run_detail import RunDetail
-from tui.widgets.run_table import RunTable
+from tui.widgets.run_table import ORDERS, RunTable
 from tui.words import MUTED, muted, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs import Run, Status
@@ -26,9 +27,9 @@ RESUMABLE = frozenset({"stopped", "failed", "died"})
 NO_RUNS = Content.assemble(
     ("No runs yet.\n\n", "bold"),
     "Press ", ("n", "bold $text-accent"), " to start one from a recipe, or type\n\n",
-    ("  make demo\n", "$text-primary"), "or\n",
-    ("  yofo train recipes/tiny.toml\n\n", "$text-primary"),
-    ("The tiny recipe needs no download. A run goes on when this app is closed.", MUTED),
+    ("  yofo train tiny\n\n", "$text-primary"),
+    ("The tiny recipe needs no download and takes a minute.\n", MUTED),
+    ("A run goes on when this app is closed.", MUTED),
 )  # fmt: skip
 
 
@@ -42,8 +43,9 @@ class RunsScreen(Recovering):
         Binding("s", "stop", "Stop", id="runs.stop", tooltip="Finish the step, save, end"),
         Binding("c", "resume", "Continue", id="runs.resume", tooltip="From the last checkpoint"),
         Binding("enter,p", "prompt", "Prompt", id="runs.prompt", tooltip="Use the run's adapter"),
+        Binding("o", "order", "Order", id="runs.order", tooltip="Newest, lowest loss, best score"),
         Binding("slash", "filter", "Filter", id="runs.filter", key_display="/"),
-        Binding("escape", "clear_filter", "Clear filter", id="runs.clear_filter", show=False),
+        Binding("escape", "clear_filter", "All runs", id="runs.clear_filter"),
     ]
 
     class Polled(Message):
@@ -64,12 +66,14 @@ class RunsScreen(Recovering):
         self._watcher = Watcher()
         self._views: list[RunView] = []
         self._offered: Status | None = None  # what the footer's keys go by
+        self._is_looking = True  # for the first time
+        self._trouble = ""  # why that failed
         self._wanted: str | None = None  # a run just started, to be selected once it is listed
 
     def compose(self) -> ComposeResult:
         """Lay the list out over the selected run."""
         yield Places("runs")
-        yield Static(muted("looking for runs …"), id="empty")
+        yield Static(id="empty")
         yield RunTable()
         yield Input(placeholder="part of an id, a model or a status", id="filter", compact=True)
         yield RunDetail()
@@ -95,18 +99,26 @@ class RunsScreen(Recovering):
     @on(Polled)
     def _polled(self, message: Polled) -> None:
         before = {view.run.run_id: view.status for view in self._views}
-        self._views = message.views
-        self.query_one("#empty", Static).update(NO_RUNS)
+        self._views, self._is_looking, self._trouble = message.views, False, ""
+        if gone := before.keys() - {view.run.run_id for view in self._views}:
+            names = ", ".join(sorted(gone)[:3]) + (", …" if len(gone) > 3 else "")
+            self.notify(safe(names).plain, title="Gone from the disk", markup=False)
         for view in message.views:
             if before.get(view.run.run_id, view.status) not in ENDED and view.status in ENDED:
                 self._announce(view)
         self._show()
 
+    def recover(self, group: str, words: str) -> None:
+        """Say why there is no list, while there is none."""
+        if group == "poll" and self._is_looking:
+            self._trouble = words
+            self._show()
+
     def _announce(self, view: RunView) -> None:
-        good = view.status == "finished"
+        good = view.status == "finished" and not view.is_diverged
         self.notify(
             safe(view.run.run_id).plain,
-            title=f"Run {view.status}",
+            title=f"Run {view.status}" + (", but diverged" if view.is_diverged else ""),
             severity="information" if good else "warning",
             markup=False,
         )
@@ -118,9 +130,26 @@ class RunsScreen(Recovering):
         if self._wanted is not None and any(v.run.run_id == self._wanted for v in views):
             table.select(self._wanted)
             self._wanted = None
-        self.query_one("#empty").display = not self._views
-        table.display = bool(self._views)
+        empty = self.query_one("#empty", Static)
+        empty.display = not views
+        empty.update(self._why_empty())
+        table.display = bool(views)
         self._show_detail()
+
+    def _why_empty(self) -> Content:
+        if self._trouble:
+            said = (
+                f"The runs cannot be looked at: {self._trouble}\n\nIt is tried again every second."
+            )
+            return safe(said).stylize("$text-error")
+        if self._is_looking:
+            return muted("looking for runs …")
+        if not self._views:
+            return NO_RUNS
+        words = safe(self.query_one("#filter", Input).value, 60).stylize("bold")
+        return Content.assemble(
+            "No run has ", words, ". Press ", ("escape", "$text-accent"), " to see all."
+        )
 
     def _show_detail(self) -> None:
         view = self.selected
@@ -138,6 +167,10 @@ class RunsScreen(Recovering):
         """Return the run under the cursor."""
         run_id = self.query_one(RunTable).selected
         return next((view for view in self._views if view.run.run_id == run_id), None)
+
+    def going_on(self) -> list[str]:
+        """Return the runs that go on when the app is closed."""
+        return [view.run.run_id for view in self._views if view.status in ("running", "stopping")]
 
     def _matching(self) -> list[RunView]:
         words = self.query_one("#filter", Input).value.lower().split()
@@ -184,9 +217,30 @@ class RunsScreen(Recovering):
             self._look()
 
     def action_resume(self) -> None:
-        """Go on with the selected run from its last checkpoint."""
-        if self.selected is not None:
-            self._resume(self.selected.run)
+        """Go on with the selected run from its last checkpoint; say so where there is none."""
+        view = self.selected
+        if view is None:
+            return
+        if view.has_checkpoint:
+            self._resume(view.run)
+        elif view.status == "failed":
+            why = (
+                f"{view.run.run_id} failed before its first checkpoint and would fail again in the "
+                "same way. Change what has to be changed below, and start it anew."
+            )
+            self.app.push_screen(NewRunScreen(self.starter, view.run, why), self._started)
+        else:
+            run_id = safe(view.run.run_id).stylize("bold")
+            after = "It ended before its first checkpoint: it begins again at step 0."
+            question = Content.assemble("Continue ", run_id, "?\n\n", (after, MUTED))
+            self._ask(question, "Begin again", lambda: self._resume(view.run))
+
+    def _ask(self, question: Content, yes: str, act: Callable[[], object]) -> None:
+        def answered(agreed: bool | None) -> None:
+            if agreed:
+                act()
+
+        self.app.push_screen(ConfirmScreen(question, yes), answered)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="resume")
     def _resume(self, run: Run) -> None:
@@ -201,15 +255,10 @@ class RunsScreen(Recovering):
         view = self.selected
         if view is None:
             return
-        after = "It finishes its step and saves a checkpoint; `yofo resume` goes on from there."
+        after = "It finishes its step and saves a checkpoint; the key c goes on from there."
         run_id = safe(view.run.run_id).stylize("bold")
         question = Content.assemble("Stop ", run_id, "?\n\n", (after, MUTED))
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._stop(view.run)
-
-        self.app.push_screen(ConfirmScreen(question, "Stop it"), answered)
+        self._ask(question, "Stop it", lambda: self._stop(view.run))
 
     def _stop(self, run: Run) -> None:
         try:
@@ -218,11 +267,18 @@ class RunsScreen(Recovering):
             self.notify(f"cannot ask the run to stop: {error}", severity="error", markup=False)
         self._look()
 
+    def action_order(self) -> None:
+        """Order the runs in the next way; a mark in the heading says by which column."""
+        table = self.query_one(RunTable)
+        table.order = ORDERS[(ORDERS.index(table.order) + 1) % len(ORDERS)]
+        self._show()
+
     def action_filter(self) -> None:
         """Narrow the list by words."""
         box = self.query_one("#filter", Input)
         box.display = True
         box.focus()
+        self.refresh_bindings()
 
     def action_clear_filter(self) -> None:
         """Show all runs again."""
@@ -230,6 +286,7 @@ class RunsScreen(Recovering):
         box.value = ""
         box.display = False
         self.query_one(RunTable).focus()
+        self.refresh_bindings()
 
     @on(Input.Changed, "#filter")
     def _filtered(self) -> None:

@@ -1,86 +1,78 @@
 """The table of a collection's data sets."""
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-from rich.text import Text
-from textual.binding import BindingType
-from textual.widgets import DataTable
 
 from tui.datasets import DataSet
-from tui.widgets.keys import VIM
+from tui.widgets.table import Cell, Column, Table, head
 from tui.words import number
 from yofo_mlx.recipe import TaskSource
-from yofo_mlx.text import shorten
 
 COUNTS = ("train", "valid", "test")
+COLUMNS = [Column(""), Column("data set"), Column("family"), Column("role")]
+COLUMNS += [Column(name, numbers=True) for name in COUNTS]
 
 
 @dataclass(frozen=True)
 class Row:
     """A data set, or a source that was not read yet."""
 
+    collection: str  # its key
+    index: int  # of the source in it
     source: TaskSource
     data: DataSet | None
 
+    @property
+    def name(self) -> str:
+        """Return what the row is called."""
+        return self.data.name if self.data else self.source.name or self.source.source
 
-class DataTableOfSets(DataTable[Text]):
+
+class DataTableOfSets(Table):
     """One row a data set; the cursor stays where it is while more are read."""
 
-    BINDINGS: ClassVar[list[BindingType]] = VIM
-
     def __init__(self) -> None:
-        super().__init__(cursor_type="row")
+        super().__init__()
         self._rows: list[Row] = []
-        self._width = 0
 
     @property
     def selected(self) -> Row | None:
         """Return the row under the cursor."""
-        return self._rows[self.cursor_row] if self.cursor_row < len(self._rows) else None
+        return self._rows[self.cursor_row] if self._is_on_a_row else None
 
     def show(self, rows: list[Row], width: int) -> None:
         """Fill the table for a terminal this wide."""
-        if (rows, width) == (self._rows, self._width):
-            return
         before = self.selected
-        self.clear(columns=True)
-        for label in ("", "data set", "family", "role", *COUNTS):
-            self.add_column(Text(label, justify="right" if label in COUNTS else "left"))
-        for row in rows:
-            self.add_row(*self._cells(row, width))
-        self._rows, self._width = rows, width
-        kept = next((i for i, row in enumerate(rows) if before and _same(row, before)), 0)
-        self.move_cursor(row=kept, animate=False)
+        same = before is not None and bool(rows) and before.collection == rows[0].collection
+        self._rows = rows
+        keys = [f"{row.collection} {row.index} {place}" for place, row in enumerate(rows)]
+        self.fill(COLUMNS, keys, [_cells(row, width) for row in rows])
+        if before is not None:
+            kept = next((i for i, row in enumerate(rows) if _same(row, before)), 0)
+            self.move_cursor(row=kept if same else 0, animate=False)
 
-    def _cells(self, row: Row, width: int) -> list[Text]:
-        name = row.data.name if row.data else row.source.name or row.source.source
-        wide = width >= 100
-        family = row.data.family if row.data else row.source.family or ""
-        counts = row.data.counts if row.data else ()
-        numbers = [f"{n:,}" if wide else number(n) for n in counts] or ["…"] * 3
-        return [
-            self._mark(row.data),
-            Text(shorten(name, width - 80 if wide else 13)),
-            Text(shorten(family, 14 if wide else 10)),
-            Text(row.source.role.replace("_", " ")),
-            *(Text("–" if n == "0" else n, justify="right") for n in numbers),
-        ]
 
-    def _mark(self, data: DataSet | None) -> Text:
-        if data is None:
-            return Text("○")
-        if data.errors:
-            return Text("✗", style=self._colour("text-error"))
-        if data.warnings:
-            return Text("!", style=self._colour("text-warning"))
-        return Text("✓", style=self._colour("text-success"))
+def _cells(row: Row, width: int) -> list[Cell]:
+    wide = width >= 100
+    family = row.data.family if row.data else row.source.family or ""
+    counts = row.data.counts if row.data else ()
+    numbers = [f"{n:,}" if wide else number(n) for n in counts] or ["…"] * 3
+    return [
+        _mark(row.data),
+        Cell(head(row.name, width - 84 if wide else 13)),
+        Cell(head(family, 14 if wide else 10)),
+        Cell(row.source.role.replace("_", " ")),
+        *(Cell("–" if n == "0" else n) for n in numbers),
+    ]
 
-    def _colour(self, name: str) -> str:
-        value = self.app.theme_variables.get(name, "")
-        return value if value.startswith("#") else ""
+
+def _mark(data: DataSet | None) -> Cell:
+    if data is None:
+        return Cell("○")
+    if data.errors:
+        return Cell("✗", "$text-error")
+    return Cell("!", "$text-warning") if data.warnings else Cell("✓", "$text-success")
 
 
 def _same(one: Row, other: Row) -> bool:
     names = [row.data.name if row.data else None for row in (one, other)]
-    return one.source == other.source and (names[0] == names[1] or None in names)
+    return one.index == other.index and (names[0] == names[1] or None in names)

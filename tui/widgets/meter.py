@@ -9,7 +9,9 @@ from tui.words import MUTED
 class Meter(Widget):
     """Shows a share; empty while there is none."""
 
-    DEFAULT_CSS = "Meter { height: 1; width: 1fr; padding: 0 1; }"
+    DEFAULT_CSS = """
+    Meter { height: 1; width: 1fr; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

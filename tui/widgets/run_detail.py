@@ -12,8 +12,9 @@ from tui.curve import smoothed
 from tui.follow import ENDED, TROUBLE, RunView
 from tui.widgets.chart import Axes, Chart, Line
 from tui.widgets.meter import Meter
-from tui.words import MUTED, count, duration, lines, muted, number, percent, safe, status_word
+from tui.words import MUTED, count, duration, lines, muted, number, percent, safe, status_mark
 from yofo_mlx.events import Event, figure
+from yofo_mlx.runs import word
 
 LAST_WORDS = 5  # lines
 STYLES = ("$text-success", "$text-primary", "$text-warning", "$text-accent")  # of metrics
@@ -81,7 +82,7 @@ class RunDetail(Vertical):
         self.query_one("#whole", Meter).show(view.share, steps, after if view.step else "")
         inside = self.query_one("#inside", Meter)
         done, total = figure(view.progress, "done"), figure(view.progress, "total")
-        if view.progress is None or done is None or not total:
+        if view.progress is None or view.step is None or done is None or not total:
             inside.show(None, "")
             return
         phase = safe(view.progress.get("phase", "step"), 24).plain
@@ -92,6 +93,7 @@ def _head(view: RunView) -> Content:
     step = view.step
     facts = [
         f"loss {number(figure(step, 'loss'))}",
+        f"best valid {number(view.valid_loss)}",
         f"{number(figure(step, 'tokens_per_s'))} tokens/s",
         _memory(step),
         _shots(step),
@@ -99,14 +101,31 @@ def _head(view: RunView) -> Content:
         f"{number(figure(step, 'total_tokens'))} tokens",
     ]
     title = Content.assemble(
-        status_word(view.status),
+        Content.styled(*status_mark(view.status, view.is_diverged)),
         "  ",
         safe(view.run.run_id).stylize("bold"),
         "  ",
         (_model(view.model), MUTED),
-        ("" if view.status in ENDED else f"  for {duration(time.time() - view.started)}"),
+        ("" if view.since is None else f"  for {duration(time.time() - view.since)}"),
     )
-    return title if step is None else lines([title, " · ".join(f for f in facts if "–" not in f)])
+    if step is None:
+        return title if view.status in ENDED else lines([title, muted(_before_first_step(view))])
+    return lines([title, " · ".join(f for f in facts if "–" not in f)])
+
+
+def _before_first_step(view: RunView) -> str:
+    """Say what the trainer is at, and for how long, from its start to its first step."""
+    event = view.heard
+    if event is None:
+        return "starting …"
+    kind, phase = event["kind"], safe(event.get("phase", ""), 80).plain
+    done, total = figure(event, "done"), figure(event, "total")
+    if kind == "progress" and done is not None:
+        what = f"{phase} {done:,.0f}" + (f" of {total:,.0f}" if total else "")
+    else:
+        what = {"loading": "loading data and model"}.get(kind, "at the first step")
+    began = figure(event, "t")
+    return what + (" …" if began is None else f" … {duration(time.time() - began)}")
 
 
 def _shots(step: Event | None) -> str:
@@ -163,14 +182,16 @@ def _shots_chart(view: RunView) -> tuple[list[Line], Axes]:
 def _notes(view: RunView) -> Content:
     said: list[Content] = []
     if view.end is not None and view.end["kind"] == "failed":
-        said += _trouble(view.end)
+        said += [*_trouble(view.end), _go_on(view)]
     elif view.status == "died":
         said += _death(view)
     elif view.end is not None and view.end["kind"] == "stopped":
         said.append(safe(f"Stopped: {view.end.get('reason', 'asked to')}. ") + _go_on(view))
-    if view.console:
+    if view.is_diverged:
+        said += _diverged(view)
+    if words := _own_words(view):
         said.append(muted("last words of the console:"))
-        said += [Content("  ") + safe(line, 400) for line in view.console[-LAST_WORDS:]]
+        said += [Content("  ") + safe(line, 400) for line in words[-LAST_WORDS:]]
     if view.is_edited:
         said.append(muted("its recipe.toml was edited since: what was trained counts"))
     shown = view.warnings[-2:]
@@ -181,10 +202,32 @@ def _notes(view: RunView) -> Content:
     return lines(said)
 
 
+def _diverged(view: RunView) -> list[Content]:
+    first, last = view.losses[0][1], view.losses[-1][1]
+    state = "Finished, but diverged" if view.status == "finished" else "Diverged"
+    said = f"{state}: the loss went from {number(first)} to {number(last)}."
+    hint = "Start anew with a lower optimizer.learning_rate, or a longer optimizer.warmup."
+    return [Content.styled(said, "$text-error"), safe(hint)]
+
+
+def _own_words(view: RunView) -> list[str]:
+    """Return what the console says that the run's last event has not said already."""
+    end = view.end or {}
+    said = [
+        text for text in (end.get("message"), end.get("hint")) if isinstance(text, str) and text
+    ]
+    return [line for line in view.console if not any(text in line for text in said)]
+
+
 def _go_on(view: RunView) -> Content:
+    """Say what the key c does with a run that ended."""
     key = ("c", "bold $text-accent")
-    rest = f" (or `yofo resume {view.run.run_id}`)."
-    return Content.assemble("Go on from the last checkpoint with ", key, safe(rest))
+    if view.has_checkpoint:
+        rest = f" (or `yofo resume {word(view.run)}`)."
+        return Content.assemble("Go on from the last checkpoint with ", key, safe(rest))
+    if view.status == "failed":
+        return Content.assemble("Start anew with other settings with ", key, ".")
+    return Content.assemble("There is no checkpoint yet: begin again at step 0 with ", key, ".")
 
 
 def _death(view: RunView) -> list[Content]:

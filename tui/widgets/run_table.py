@@ -1,89 +1,109 @@
-"""The table of runs, newest first."""
+"""The table of runs: newest first, or the best ones."""
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
-
-from rich.text import Text
-from textual.binding import BindingType
-from textual.widgets import DataTable
+from dataclasses import dataclass
+from typing import Final
 
 from tui.follow import RunView
-from tui.widgets.keys import VIM
-from tui.words import MARKS, age, number
+from tui.widgets.table import Cell, Column, Table, head, tail
+from tui.words import age, number, percent, status_mark
 from yofo_mlx.events import figure
-from yofo_mlx.text import printable
 
-# label, least width of the table at which the column is shown, cell
-Column = tuple[str, int, Callable[[RunView], str]]
-COLUMNS: tuple[Column, ...] = (
-    ("run", 0, lambda view: view.run.run_id),
-    ("model", 0, lambda view: view.model.rstrip("/").rsplit("/", 1)[-1]),
-    ("step", 0, lambda view: _steps(view)),
-    ("loss", 0, lambda view: number(figure(view.step, "loss"))),
-    ("tokens/s", 96, lambda view: number(figure(view.step, "tokens_per_s"))),
-    ("age", 0, lambda view: age(time.time() - view.started)),
+WIDE: Final = 96  # width from which there are columns for everything
+MODEL: Final = 16  # characters of a model's name
+LEAST_RUN: Final = 12
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of the table, and what is in it."""
+
+    heading: str
+    text: Callable[[RunView], str]
+    is_number: bool = True
+    is_wide: bool = False  # shown where there is room only
+
+
+@dataclass(frozen=True)
+class Order:
+    """A way to order runs: by a column, and what comes first."""
+
+    heading: str
+    mark: str
+    key: Callable[[RunView], float | None]  # the least first, None last
+
+
+FIELDS: tuple[Field, ...] = (
+    Field("model", lambda view: _model(view.model), is_number=False),
+    Field("step", lambda view: _steps(view)),
+    Field("loss", lambda view: number(figure(view.step, "loss")), is_wide=True),
+    Field("valid", lambda view: number(view.valid_loss)),
+    Field("score", lambda view: _score(view)),
+    Field("tokens/s", lambda view: number(figure(view.step, "tokens_per_s")), is_wide=True),
+    Field("age", lambda view: age(time.time() - view.started)),
 )
-NUMBERS = frozenset({"step", "loss", "tokens/s", "age"})
+ORDERS: Final = (
+    Order("age", "▲", lambda view: 0.0),
+    Order("valid", "▲", lambda view: view.valid_loss),
+    Order("score", "▼", lambda view: -view.score[1] if view.score else None),
+)
 
 
-class RunTable(DataTable[Text]):
-    """Rows keyed by run id; the cursor stays on its run while others come and go."""
-
-    BINDINGS: ClassVar[list[BindingType]] = VIM
+class RunTable(Table):
+    """Rows keyed by run id."""
 
     def __init__(self) -> None:
-        super().__init__(cursor_type="row")
-        self._shown: tuple[list[str], list[str]] = ([], [])
+        super().__init__()
+        self.order = ORDERS[0]
 
     @property
     def selected(self) -> str | None:
         """Return the id of the run under the cursor."""
-        ids = self._shown[1]
-        return ids[self.cursor_row] if self.is_valid_row_index(self.cursor_row) and ids else None
-
-    def select(self, run_id: str) -> None:
-        """Put the cursor on a run."""
-        if run_id in self._shown[1]:
-            self.move_cursor(row=self._shown[1].index(run_id))
+        return self.selected_key
 
     def show(self, views: list[RunView], width: int) -> None:
-        """Fill the table for a terminal this wide; rows are only rebuilt when they change."""
-        columns = [column for column in COLUMNS if width >= column[1]]
-        shape = ["status", *(label for label, _, _ in columns)], [v.run.run_id for v in views]
-        rows = [self._cells(view, columns, width) for view in views]
-        if shape != self._shown:
-            self._rebuild(shape, rows)
-            return
-        for row, cells in enumerate(rows):
-            for column, cell in enumerate(cells):
-                if self.get_cell_at((row, column)) != cell:  # type: ignore[arg-type]
-                    self.update_cell_at((row, column), cell, update_width=True)  # type: ignore[arg-type]
+        """Fill the table for a terminal this wide."""
+        fields = [field for field in FIELDS if width >= WIDE or not field.is_wide]
+        ordered = sorted(views, key=self._place)
+        cells = [[field.text(view) for field in fields] for view in ordered]
+        status = [Cell(*status_mark(view.status, view.is_diverged)) for view in ordered]
+        names = [view.run.run_id for view in ordered]
+        taken = sum(
+            max(map(len, [field.heading, *below])) + 2 for field, below in _columns(fields, cells)
+        )
+        taken += max((len(cell.text) for cell in status), default=0) + 4
+        room = max(LEAST_RUN, width - taken - 2)
+        rows = [
+            [mark, Cell(tail(name, room)), *map(Cell, row)]
+            for mark, name, row in zip(status, names, cells, strict=True)
+        ]
+        self.fill(
+            [Column("status"), Column("run"), *map(self._column, fields)],
+            names,
+            rows,
+        )
 
-    def _rebuild(self, shape: tuple[list[str], list[str]], rows: list[list[Text]]) -> None:
-        selected, first = self.selected, self.cursor_row == 0
-        self.clear(columns=True)
-        for label in shape[0]:
-            self.add_column(Text(label, justify="right" if label in NUMBERS else "left"), key=label)
-        for run_id, cells in zip(shape[1], rows, strict=True):
-            self.add_row(*cells, key=run_id)
-        self._shown = shape
-        if selected in shape[1] and not (first and selected == shape[1][0]):
-            self.move_cursor(row=shape[1].index(selected), animate=False)
+    def _column(self, field: Field) -> Column:
+        mark = self.order.mark if field.heading == self.order.heading else ""
+        return Column(f"{field.heading}{mark}", field.is_number)
 
-    def _cells(self, view: RunView, columns: list[Column], width: int) -> list[Text]:
-        mark, style = MARKS[view.status]
-        colour = self.app.theme_variables.get(style.removeprefix("$"), "")
-        cells = [Text(f"{mark} {view.status}", style=colour if colour.startswith("#") else "")]
-        for label, _, cell in columns:
-            limit = max(12, width - 58) if label == "run" else 16
-            cells.append(_text(cell(view), limit, label in NUMBERS))
-        return cells
+    def _place(self, view: RunView) -> tuple[bool, float]:
+        key = self.order.key(view)
+        return key is None, 0.0 if key is None else key
 
 
-def _text(value: str, limit: int, right: bool) -> Text:
-    shown = value if len(value) <= limit else value[: limit - 1] + "…"
-    return Text(printable(shown), justify="right" if right else "left", no_wrap=True)
+def _columns(fields: list[Field], cells: list[list[str]]) -> list[tuple[Field, list[str]]]:
+    return [(field, [row[place] for row in cells]) for place, field in enumerate(fields)]
+
+
+def _model(name: str) -> str:
+    return head(name.rstrip("/").rsplit("/", 1)[-1], MODEL)
+
+
+def _score(view: RunView) -> str:
+    score = view.score
+    return "–" if score is None else f"{percent(score[1])} @{score[0]}"
 
 
 def _steps(view: RunView) -> str:

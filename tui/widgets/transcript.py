@@ -7,6 +7,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from tui.pasted import Work, saved_answers
 from tui.words import duration, muted, number, safe
 
 MOST: Final = 200  # exchanges kept
@@ -20,18 +21,18 @@ class Exchange(Vertical):
     DEFAULT_CSS = """
     Exchange { height: auto; margin: 0 0 1 0; padding: 0 1; }
     Exchange Static { height: auto; }
-    Exchange .question { color: $foreground-muted; }
-    Exchange .answer { border-left: thick $primary; padding-left: 1; }
-    Exchange.-base .answer { border-left: thick $panel-lighten-3; }
-    Exchange .model { color: $text-primary; text-style: bold; }
+    Exchange .model { color: $text-primary; }
     Exchange.-same-model .model { display: none; }
-    Exchange .facts { color: $foreground-muted; }
+    Exchange .question { text-style: bold; }
+    Exchange .answer { border-left: vkey $success; padding-left: 1; }
+    Exchange.-base .answer { border-left: vkey $foreground-muted; }
+    Exchange .facts { color: $foreground-muted; padding-left: 2; }
     """
 
     def __init__(self, question: str, who: str, model: str) -> None:
         super().__init__()
-        self.question, self.answer, self.model = question, "", model
-        self._who = who
+        self.question, self.answer, self.model, self.who = question, "", model, who
+        self.is_saved = False
         self.set_class(who != "adapter", "-base")
 
     def compose(self) -> ComposeResult:
@@ -39,7 +40,7 @@ class Exchange(Vertical):
         yield Static(safe(self.model, 80), classes="model")
         yield Static(safe(self.question, LONGEST), classes="question")
         yield Static(muted("…"), classes="answer")
-        yield Static(Content(self._who), classes="facts")
+        yield Static(Content(self.who), classes="facts")
 
     def stream(self, text: str) -> None:
         """Add to the answer."""
@@ -51,7 +52,7 @@ class Exchange(Vertical):
         self.answer = str(result.get("text", self.answer))
         shown = safe(self.answer, LONGEST) if self.answer else muted("(empty)")
         self.query_one(".answer", Static).update(shown)
-        facts = [self._who]
+        facts = [self.who]
         if (read := result.get("prompt_tokens")) is not None:
             facts.append(f"{read} tokens in, {result.get('tokens')} out")
         if isinstance(speed := result.get("tokens_per_s"), int | float):
@@ -91,6 +92,25 @@ class Transcript(VerticalScroll):
     def exchanges(self) -> list[Exchange]:
         """Return all exchanges, oldest first."""
         return list(self.query(Exchange))
+
+    @property
+    def unsaved(self) -> int:
+        """Return how many answers are in no file."""
+        return len([one for one in self._answers() if not one.is_saved])
+
+    def to_save(self) -> Work | None:
+        """Return what a file would hold."""
+
+        def remember() -> None:
+            for one in answers:
+                one.is_saved = True
+
+        answers = self._answers()
+        rows = [(one.question, one.answer, f"{one.model}, {one.who}") for one in answers]
+        return saved_answers(rows, remember) if rows else None
+
+    def _answers(self) -> list[Exchange]:
+        return [exchange for exchange in self.exchanges if exchange.answer]
 
     async def add(self, exchange: Exchange) -> None:
         """Append an exchange, forgetting the oldest when there are too many."""

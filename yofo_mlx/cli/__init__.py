@@ -8,6 +8,7 @@ import typer
 from yofo_mlx import __version__, blas, progress, shell
 from yofo_mlx.cli import data, evaluating, prompting, recipes, runs, training
 from yofo_mlx.errors import YofoError
+from yofo_mlx.hubwords import check_environment
 
 app = typer.Typer(
     name="yofo",
@@ -18,8 +19,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Look at data sets and check them.", no_args_is_help=True)
-recipes_app = typer.Typer(help="List, copy, check and explain recipes.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at data sets, check them, convert, merge.", no_args_is_help=True)
+recipes_app = typer.Typer(help="List, copy, write, check, explain recipes.", no_args_is_help=True)
 
 app.command()(training.train)
 app.command()(training.resume)
@@ -29,14 +30,20 @@ app.command("eval")(evaluating.evaluate)
 app.command("runs")(runs.show)
 app.command()(runs.watch)
 app.command()(runs.stop)
+app.command("rm")(runs.remove)
+app.command()(runs.restore)
+app.command()(runs.rename)
 app.command()(training.show)
 app.command()(prompting.chat)
 app.add_typer(data_app, name="data")
 data_app.command()(data.check)
 data_app.command()(data.preview)
+data_app.command()(data.convert)
+data_app.command()(data.merge)
 app.add_typer(recipes_app, name="recipes")
 recipes_app.command("list")(recipes.show)
 recipes_app.command()(recipes.copy)
+recipes_app.command()(recipes.new)
 recipes_app.command()(recipes.check)
 recipes_app.command()(recipes.explain)
 
@@ -56,6 +63,7 @@ def start(
     if version:
         print(__version__)
         raise typer.Exit
+    check_environment()
     if context.invoked_subcommand is None:
         _open_app()
     else:

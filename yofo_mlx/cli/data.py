@@ -1,10 +1,16 @@
 """Verbs of `yofo data`."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from yofo_mlx.cli.options import Input, Json, Keys, Output, Paths, Records
+
+Split = Annotated[
+    Literal["train", "valid", "test", "all"] | None, typer.Option(help="The rows of one split.")
+]
+Overwrite = Annotated[bool, typer.Option("--force", help="Write over what is there.")]
 
 
 def check(
@@ -47,3 +53,47 @@ def preview(
     return command.preview(
         *paths, input=input, output=output, records=records, overrides=keys, as_json=as_json
     )
+
+
+def convert(
+    paths: Paths,
+    input: Input = None,
+    output: Output = None,
+    records: Records = None,
+    keys: Keys = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="X.jsonl, or a folder for a file a split; else stdout."),
+    ] = None,
+    split: Split = None,
+    force: Overwrite = False,
+) -> int:
+    """Write what yofo reads as JSON Lines, rows with `input` and `output`."""
+    from yofo_mlx.commands import convert as command
+    from yofo_mlx.commands.reading import Request
+
+    request = Request(paths, input, output, records, keys or [])
+    return command.convert(request, out=out, split=split, force=force)
+
+
+def merge(
+    paths: Paths,
+    out: Annotated[
+        Path, typer.Option(metavar="OUT", help="X.jsonl, or a folder for a file a split.")
+    ],
+    input: Input = None,
+    output: Output = None,
+    records: Records = None,
+    keys: Keys = None,
+    split: Split = None,
+    keep_repeats: Annotated[
+        bool, typer.Option("--keep-repeats", help="Repeated rows are kept.")
+    ] = False,
+    force: Overwrite = False,
+) -> int:
+    """Write several data sets as one task, repeated rows once."""
+    from yofo_mlx.commands import convert as command
+    from yofo_mlx.commands.reading import Request
+
+    request = Request(paths, input, output, records, keys or [])
+    return command.merge(request, out=out, split=split, force=force, keep_repeats=keep_repeats)

@@ -5,24 +5,59 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Json, Overrides, RunName
+from yofo_mlx.cli.options import Input, Json, Output, Records
 
 
 def evaluate(
-    run: RunName,
-    overrides: Overrides = None,
-    task: Annotated[
-        list[str] | None, typer.Option(help="Held-out task or kind; repeatable.")
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Run id, a part of it, or `last`.")
     ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Measure on a file, folder, hub id; repeatable."),
+    ] = None,
+    input: Input = None,
+    output: Output = None,
+    records: Records = None,
+    family: Annotated[str | None, typer.Option(help="Kind of the data's task.")] = None,
+    metric: Annotated[str | None, typer.Option(help="exact, number, f1, rouge.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Recipe key; with --data of [[tasks]], too."
+        ),
+    ] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Task or kind; repeatable.")] = None,
+    adapter: Annotated[
+        str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Its base model; alone: that model.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Picture to write (PNG, SVG, PDF).")] = None,
+    kept: Annotated[bool, typer.Option("--list", help="List the evaluations there are.")] = False,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Two of them side by side: numbers, RUN:NUMBER, files."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
-    """Measure scores by shots on held-out tasks, base against adapter.
+    """Measure scores by shots, base against adapter: on held-out tasks, or on --data.
 
     Each result is kept with the run; one that was interrupted goes on when it is asked again.
     """
     from yofo_mlx.commands import eval as command
 
-    return command.evaluate_run(
-        run, overrides or [], only=task or [], as_json=as_json, picture=picture
+    subject = command.find_subject(run, model, adapter)
+    keys = {"input": input, "output": output, "records": records}
+    keys |= {"family": family, "metric": metric}
+    if kept or compare:
+        idle = {"data": data, "set": overrides, "task": task, "picture": picture, **keys}
+        return command.show(subject, compare, idle=idle, as_json=as_json)
+    return command.evaluate(
+        subject,
+        [*(overrides or []), *command.model_of(subject, model)],
+        data=data or [],
+        keys=keys,
+        only=task or [],
+        as_json=as_json,
+        picture=picture,
     )

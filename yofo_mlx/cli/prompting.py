@@ -1,6 +1,6 @@
 """The verb that answers from demonstrations."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,12 +12,28 @@ def chat(
         str | None, typer.Argument(metavar="[RUN]", help="Run id or `last`.", callback=known_run)
     ] = None,
     model: Annotated[str | None, typer.Option(help="Base model, where there is no run.")] = None,
-    demos: Annotated[str | None, typer.Option(help="Demonstrations: file, folder, hub id.")] = None,
+    demos: Annotated[
+        list[str] | None,
+        typer.Option(help="Demonstrations: file, folder, hub id, `-`; repeatable."),
+    ] = None,
     input: Input = None,
     output: Output = None,
     records: Records = None,
     instruction: Annotated[str, typer.Option(help="Sentence before the demonstrations.")] = "",
     base: Annotated[bool, typer.Option("--base", help="Leave the adapter out.")] = False,
+    shots: Annotated[
+        str | None,
+        typer.Option(metavar="N|all", help="Show so many, also beyond the training's length."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Chooses and shuffles them; default: the run's.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Answer with the likeliest of these; repeatable.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of an answer; default 256.")
+    ] = None,
     query: Annotated[list[str] | None, typer.Option(help="Answer and leave; repeatable.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -27,12 +43,24 @@ def chat(
     return command.chat(
         run,
         model=model,
-        demos=demos,
+        demos=demos or [],
         input=input,
         output=output,
         records=records,
         instruction=instruction,
         base=base,
+        shots=_shots(shots),
+        seed=seed,
+        labels=label or [],
+        max_tokens=max_tokens,
         queries=query or [],
         as_json=as_json,
     )
+
+
+def _shots(text: str | None) -> int | Literal["all"] | None:
+    if text is None or text == "all":
+        return "all" if text else None
+    if text.isdecimal():
+        return int(text)
+    raise typer.BadParameter("a number, or `all`", param_hint="--shots")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Json, Overrides, RecipeName
+from yofo_mlx.cli.options import Input, Json, Keys, Output, Overrides, RecipeName, Records
 
 
 def show(as_json: Json = False) -> int:
@@ -22,6 +22,34 @@ def copy(
     from yofo_mlx.commands import recipes as command
 
     return command.copy(name, target)
+
+
+def new(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="File, folder, hub id.")],
+    input: Input = None,
+    output: Output = None,
+    records: Records = None,
+    keys: Keys = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File to write; `-` is standard output.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Hub id, directory, or `tiny`; left out: a 7B in 4 bit.")
+    ] = None,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Data set never to train on; repeatable."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Updates; left out: by the amount of data.")
+    ] = None,
+) -> int:
+    """Write a recipe for data files, folders or hub ids: what `yofo data preview` shows of them."""
+    from yofo_mlx.commands import recipes as command
+    from yofo_mlx.commands.reading import Request
+
+    request = Request(paths, input, output, records, keys or [])
+    return command.new(request, out=out, model=model, held_out=held_out or [], steps=steps)
 
 
 def check(recipe: RecipeName, overrides: Overrides = None) -> int:

@@ -1,13 +1,73 @@
 """Verbs that look at runs and look after them."""
 
+from typing import Annotated
+
+import typer
+
 from yofo_mlx.cli.options import Json, RunName
 
+SomeRuns = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="RUN", help="Run id, a part of it, or `last`; several at once."),
+]
 
-def show(as_json: Json = False) -> int:
-    """List runs, newest first."""
+
+def show(
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="Show this one in full.")] = None,
+    sizes: Annotated[
+        bool, typer.Option("--sizes", help="Add what each takes on the disk.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """List runs, newest first; or show one in full.
+
+    Of one: recipe, data, training, adapter, evaluations, disk, and what can be done next.
+    """
+    if run is not None:
+        from yofo_mlx.commands import overview
+
+        return overview.show(run, as_json=as_json)
     from yofo_mlx.commands import runs as command
 
-    return command.show(as_json=as_json)
+    return command.show(sizes=sizes, as_json=as_json)
+
+
+def remove(
+    run: SomeRuns = None,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Delete for good what is in the trash.")
+    ] = False,
+) -> int:
+    """Move runs to the trash; `yofo restore` brings them back.
+
+    With --empty those in the trash are deleted for good, all of them if none is named.
+    """
+    from yofo_mlx.commands import keeping
+
+    return keeping.remove(run or [], for_good=empty)
+
+
+def restore(
+    run: SomeRuns = None,
+    name: Annotated[
+        str | None, typer.Option(help="Another name for it, if its own is taken.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Bring runs back from the trash; without a RUN list what is in it."""
+    from yofo_mlx.commands import keeping
+
+    return keeping.restore(run or [], name=name, as_json=as_json)
+
+
+def rename(
+    run: RunName,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits, dashes.")],
+) -> int:
+    """Give a run another name."""
+    from yofo_mlx.commands import keeping
+
+    return keeping.rename(run, name)
 
 
 def watch(run: RunName, as_json: Json = False) -> int:
@@ -20,8 +80,14 @@ def watch(run: RunName, as_json: Json = False) -> int:
     return command.watch(run, as_json=as_json)
 
 
-def stop(run: RunName) -> int:
-    """Ask a run to finish its step, save and exit."""
-    from yofo_mlx.commands import runs as command
+def stop(
+    run: RunName,
+    now: Annotated[bool, typer.Option("--now", help="Leave the step.")] = False,
+) -> int:
+    """Ask a run to finish its step, save and exit.
 
-    return command.stop(run)
+    With --now it leaves the step, saves what was before it, and its end is waited for.
+    """
+    from yofo_mlx.commands import stop as command
+
+    return command.stop(run, now=now)

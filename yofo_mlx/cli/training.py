@@ -48,14 +48,23 @@ def train(
 
 def resume(
     run: RunName,
+    length: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="train.steps=N", help="Another length; nothing else."),
+    ] = None,
     lock: Annotated[int | None, typer.Option(hidden=True)] = None,
     detach: Detach = False,
     restarts: Restarts = 0,
     force: Force = False,
 ) -> int:
-    """Go on with a run from its newest checkpoint, exactly as if it had never stopped."""
+    """Go on with a run from its newest checkpoint, exactly as if it had never stopped.
+
+    A finished run goes on with `--set train.steps=N`.
+    """
     from yofo_mlx.commands import background
 
+    if length:
+        background.lengthen(run, length, told=detach)
     if lock is not None and restarts:
         return background.supervise(run, lock, restarts, force=force)
     if detach or restarts:

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yofo_mlx import launch, runs
+from yofo_mlx import extension, launch, runs
+from yofo_mlx.beginning import check_fits
 from yofo_mlx.commands import watch
+from yofo_mlx.commands.display import describe
 from yofo_mlx.errors import ExitCode, RecipeError
-from yofo_mlx.events import last_event
+from yofo_mlx.events import backwards, figure, last_event, new_event
 from yofo_mlx.recipe import Memory, Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.runinfo import RunInfo
@@ -36,6 +38,7 @@ def start(
     """
     path = find_recipe(recipe_name)
     recipe = load_recipe(path, overrides)
+    check_fits(recipe)
     if not force and (planner := find_planner(recipe)):
         planner.check(recipe)
     load_tasks(recipe.tasks, recipe.seed, Path.cwd())  # its mistakes are told here, not in a log
@@ -66,12 +69,25 @@ def supervise(name: str, lock: int, restarts: int, *, force: bool = False) -> in
     return restart.supervise(runs.find(name), lock, restarts, force=force)
 
 
+def lengthen(name: str, overrides: Sequence[str], *, told: bool = False) -> None:
+    """Give a run another length; with `told` say so, where nobody shows its events."""
+    change = extension.lengthen(runs.find(name), overrides)
+    if told:
+        say(describe(new_event("extended", **extension.as_event(change))))
+
+
 def is_finished(run: Run) -> bool:
-    """Tell whether nothing is left to do, and say so."""
-    last = last_event(run.events_path)
+    """Tell whether nothing is left to do, and say so, with the way to do more."""
+    last, extended = last_event(run.events_path), run.info().extended
     if last is None or last["kind"] != "finished":
         return False
-    say(f"{run.run_id} is finished, after {last.get('step')} steps")
+    step = int(figure(last, "step") or 0)
+    if extended and step <= extended[-1].step:
+        return False
+    early = (figure(next(backwards(run.events_path, ("step",)), None), "share") or 1.0) < 1.0
+    why = ": its validations got no better" if early else ""
+    say(f"{run.run_id} is finished, after {step} steps{why}")
+    say(f"  go on with: {extension.more(run, at_end=not early)}")
     print_path(run.path)
     return True
 

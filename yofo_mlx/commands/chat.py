@@ -2,34 +2,48 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from yofo_mlx import runs
-from yofo_mlx.commands.chatroom import CACHE_SUFFIX, Model, Room, talk
-from yofo_mlx.errors import DataError, ExitCode, YofoError
+from yofo_mlx.commands.chatroom import CACHE_SUFFIX, Model, Result, Room, talk
+from yofo_mlx.errors import DataError, ExitCode, RecipeError, YofoError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Cancelled
-from yofo_mlx.text import printable, shorten
+from yofo_mlx.tasks import jsontext
+from yofo_mlx.text import printable, reason, shorten
 
 _NO_QUERY = {"text": "", "finish": "empty"}
 """What an empty line gives, so that lines stay side by side."""
+
+
+@dataclass(frozen=True)
+class Answering:
+    """How queries that come as a batch are answered."""
+
+    labels: Sequence[str] = ()
+    as_json: bool = False
 
 
 def chat(
     run: str | None = None,
     *,
     model: str | None = None,
-    demos: str | None = None,
+    demos: Sequence[str] = (),
     input: str | None = None,
     output: str | None = None,
     records: str | None = None,
     instruction: str = "",
     base: bool = False,
+    shots: int | Literal["all"] | None = None,
+    seed: int | None = None,
+    labels: Sequence[str] = (),
+    max_tokens: int | None = None,
     queries: Sequence[str] = (),
     as_json: bool = False,
 ) -> ExitCode:
@@ -37,40 +51,88 @@ def chat(
     wanted = Model(run if run or model else "last", model, use_adapter=not base)
     if wanted.run:
         runs.find(wanted.run)  # mistakes are told before anything is loaded
+    _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
-    parsed = _parsed(demos, style) if demos and not demos.endswith(CACHE_SUFFIX) else None
+    parsed = _parsed(demos, style)
+    labels = [label.strip() for some in labels for label in some.split("|") if label.strip()]
     with SessionClient(echo=_echo if sys.stderr.isatty() else None) as client:
         room = Room(client, wanted, instruction.strip(), style=style)
+        room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
+        room.is_instructed = bool(room.instruction)
         room.open()
-        if parsed:
-            room.take(parsed)
-        elif demos:
-            room.take_cache(Path(demos))
-        if queries or not sys.stdin.isatty():
-            return _answer_all(room, queries or _lines(), as_json)
+        is_batch = bool(queries) or not sys.stdin.isatty()
+        with nullcontext() if is_batch else _told():
+            if parsed:
+                room.take(parsed)
+            elif demos:
+                room.take_cache(Path(demos[0]))
+        if is_batch:
+            return _answer_all(room, queries or _lines(), Answering(labels, as_json))
         from yofo_mlx.commands.conversation import Conversation
         from yofo_mlx.commands.keyboard import Keyboard
 
-        Conversation(room, Keyboard()).run()
+        Conversation(room, Keyboard(), labels).run()
     return ExitCode.OK
 
 
-def _parsed(name: str, style: Style) -> Parsed:
-    parsed = demonstrations.read(name, style)
+def _check_demos(names: Sequence[str], queries: Sequence[str], *, is_chosen: bool) -> None:
+    if "-" in names and not queries:
+        wrong = "`--demos -` reads demonstrations from standard input, so no query can come from it"
+        raise RecipeError(wrong, "ask with `--query TEXT`, or put the demonstrations into a file")
+    caches = [name for name in names if name.endswith(CACHE_SUFFIX)]
+    if caches and len(names) > 1:
+        wrong = f"a saved prompt cache stands alone: {shorten(caches[0], 500)}"
+        raise RecipeError(wrong, "leave the other `--demos` out, or add them with /demos")
+    if caches and is_chosen:
+        wrong = f"a saved prompt cache is taken as it stands: {shorten(caches[0], 500)}"
+        raise RecipeError(wrong, "leave --shots and --seed out")
+
+
+def _parsed(names: Sequence[str], style: Style) -> Parsed | None:
+    """Read the demonstrations of all that is named, but of no prompt cache."""
+    parts = [_part(name, style) for name in names if not name.endswith(CACHE_SUFFIX)]
+    return demonstrations.joined(parts) if parts else None
+
+
+def _part(name: str, style: Style) -> Parsed:
+    if name == "-":
+        parsed = demonstrations.parse(_standard_input(), style)
+    else:
+        parsed = demonstrations.read(name, style)
     if not parsed.examples:
+        shown = "standard input" if name == "-" else shorten(name, 500)
         why = f": {parsed.problems[0]}" if parsed.problems else ""
         hint = "write lines such as `input -> output`, or say --input and --output"
-        raise DataError(f"{shorten(name, 500)} holds no demonstrations{why}", hint)
+        raise DataError(f"{shown} holds no demonstrations{why}", hint)
     return parsed
 
 
-def _answer_all(room: Room, queries: Iterable[str], as_json: bool) -> ExitCode:
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        hint = "convert it: iconv -f WINDOWS-1252 -t UTF-8"
+        raise DataError(f"standard input is not UTF-8 ({reason(error)})", hint) from error
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell that a reading was stopped, and go on to the prompt with what is read."""
+    try:
+        yield
+    except Cancelled as error:
+        talk(f"{error.message}: {error.hint}")
+
+
+def _answer_all(room: Room, queries: Iterable[str], how: Answering) -> ExitCode:
     """Print one line for each query, whatever happens to it, so that lines stay side by side."""
     code = ExitCode.OK
-    for number, query in enumerate(queries, start=1):
+    for number, line in enumerate(queries, start=1):
+        query = line
         try:
-            answer: dict[str, Any] = room.answer(query, lambda _: None) if query else _NO_QUERY
+            query = _query(line) if how.as_json else line
+            answer = _answer(room, query, how.labels) if query else _NO_QUERY
         except Cancelled:
             return ExitCode.INTERRUPTED
         except YofoError as error:
@@ -78,9 +140,31 @@ def _answer_all(room: Room, queries: Iterable[str], as_json: bool) -> ExitCode:
             answer, code = {"text": "", "error": error.message}, error.exit_code
         if answer.get("finish") == "cancelled":
             return ExitCode.INTERRUPTED
-        line = json.dumps({"input": query, **answer}) if as_json else printable(answer["text"])
-        print(line, flush=True)
+        answered = {"input": query, **answer}
+        print(json.dumps(answered) if how.as_json else printable(answer["text"]), flush=True)
     return code
+
+
+def _query(line: str) -> str:
+    """Return the query in a line: the `input` of a JSON object that has one, or the line itself."""
+    if not line.startswith("{"):
+        return line
+    try:
+        row = jsontext.parse(line)
+    except jsontext.JsonError:
+        return line
+    if not isinstance(row, dict) or "input" not in row:
+        return line
+    if not isinstance(row["input"], str):
+        raise DataError("`input` is no text", 'write {"input": "..."}')
+    return row["input"].strip()
+
+
+def _answer(room: Room, query: str, labels: Sequence[str]) -> Result:
+    if not labels:
+        return room.answer(query, lambda _: None)
+    scores = room.scores(query, labels)
+    return {"text": scores[0]["label"], "scores": scores, "finish": "end"}
 
 
 def _lines() -> Iterable[str]:

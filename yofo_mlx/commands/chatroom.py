@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
+from yofo_mlx import progress
+from yofo_mlx.commands.reading_time import Watcher
 from yofo_mlx.errors import DataError, YofoError
-from yofo_mlx.prompting import demonstrations
+from yofo_mlx.prompting import demonstrations, stages
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
-from yofo_mlx.prompting.protocol import Params
-from yofo_mlx.talk import can_draw
+from yofo_mlx.prompting.protocol import Cancelled, Params
+from yofo_mlx.tasks.sources import after
 from yofo_mlx.tasks.task import Example
 from yofo_mlx.text import printable, reason, shorten
 
@@ -47,9 +49,19 @@ class Room:
     model: Model
     instruction: str = ""
     examples: list[Example] = field(default_factory=list)
+    """Those to choose from."""
     style: Style = field(default_factory=Style)
-    shots: int = 0
-    """Demonstrations that are in the context."""
+    wanted: int | Literal["all"] | None = None
+    """How many to show; None: as many as were trained."""
+    seed: int | None = None
+    max_tokens: int | None = None
+    """Most tokens of an answer."""
+    is_instructed: bool = False
+    """The instruction is the user's own, and stands for those that files have."""
+    more: str = "--shots"
+    """What the user says to see more demonstrations."""
+    shown: list[Example] = field(default_factory=list)
+    """Those in the context, in their order."""
     _is_loaded: bool = False
     _is_read: bool = True
 
@@ -57,9 +69,10 @@ class Room:
         """Load the model and say what it is; the demonstrations are read when they are needed."""
         talk("loading the model ...")
         self._is_loaded = False
-        loaded = self._call("load", asdict(self.model))
+        loaded = self._call("load", asdict(self.model), stages.show)
+        progress.end()
         self._is_loaded = True
-        self._is_read, self.shots = not (self.examples or self.instruction), 0
+        self._is_read, self.shown = not (self.examples or self.instruction), []
         adapter = f" with the adapter {loaded['adapter']}" if loaded["adapter"] else ", no adapter"
         context = f", trained on up to {loaded['context']} tokens" if loaded["context"] else ""
         talk(f"{loaded['model']}{adapter}; {loaded['style']} template{context}")
@@ -67,12 +80,28 @@ class Room:
             talk(f"warning: {note}")
 
     def show(self, examples: Sequence[Example]) -> None:
-        """Put these demonstrations into the context."""
-        self.examples, self._is_read, self.shots = list(examples), False, 0
+        """Choose from these demonstrations and put them into the context."""
+        self.examples, self._is_read, self.shown = list(examples), False, []
         self._get_ready()
 
-    def take(self, parsed: Parsed, instead: bool = False) -> None:
-        """Put parsed demonstrations into the context and say what was not understood."""
+    def drop(self, number: int) -> None:
+        """Take one of those shown out of all."""
+        dropped = self.shown[number - 1]
+        self.show([example for example in self.examples if example != dropped])
+
+    def choose(self, wanted: int | Literal["all"] | None) -> None:
+        """Show so many of the demonstrations."""
+        self.wanted = wanted
+        self.show(self.examples)
+
+    def take_paste(self, parsed: Parsed) -> None:
+        """Add pasted demonstrations, on top of a number that was asked for; at most doubling it."""
+        if isinstance(self.wanted, int):
+            self.wanted += min(len(parsed.examples), max(1, self.wanted))
+        self.take(parsed)
+
+    def take(self, parsed: Parsed) -> None:
+        """Add parsed demonstrations and say what was not understood."""
         for problem in parsed.problems[:_SHOWN_PROBLEMS]:
             talk(f"  {problem}")
         if len(parsed.problems) > _SHOWN_PROBLEMS:
@@ -83,17 +112,21 @@ class Room:
         talk(f"{count(len(parsed.examples), 'demonstration')} read as {parsed.format}")
         for note in parsed.notes:
             talk(f"  {note}")
-        if parsed.instruction and not self.instruction:
+        examples: Sequence[Example] = parsed.examples
+        if parsed.instruction and not (self.instruction or self.examples):
             self.instruction = parsed.instruction
             talk(f"  before them: {shorten(parsed.instruction, 90)}")
-        self.show([*([] if instead else self.examples), *parsed.examples])
+        elif parsed.instruction not in ("", self.instruction) and not self.is_instructed:
+            examples = [after(parsed.instruction, example) for example in examples]
+            talk(f"  before each of them: {shorten(parsed.instruction, 90)}")
+        self.show([*self.examples, *examples])
 
-    def take_file(self, path: Path) -> None:
-        """Put the demonstrations of a file into the context, or of a saved prompt cache."""
-        if path.suffix == CACHE_SUFFIX:
-            self.take_cache(path)
+    def take_file(self, name: str) -> None:
+        """Add the demonstrations of a file; those of a saved prompt cache come instead."""
+        if name.endswith(CACHE_SUFFIX):
+            self.take_cache(Path(name))
         else:
-            self.take(demonstrations.read(str(path), self.style), instead=True)
+            self.take(demonstrations.read(name, self.style))
 
     def take_cache(self, path: Path) -> None:
         """Put the demonstrations of a prompt cache file into the context, K and V included."""
@@ -101,24 +134,30 @@ class Room:
         result = self._call("load_cache", {"path": _written(path)})
         self.examples = [Example(**pair) for pair in result["demonstrations"]]
         self.instruction, self._is_read = result["instruction"], True
+        self.shown = self.examples
         self._report(result)
 
     def answer(self, query: str, on_text: Callable[[str], None]) -> Result:
         """Answer a query; the text comes in pieces on the way."""
         check_query(query)
+        watcher = Watcher(self.more)
 
         def note(method: str, params: Params) -> None:
             if method == "token":
                 on_text(params["text"])
+            else:
+                watcher(method, params)
 
         self._get_ready()
-        return self._call("generate", {"input": query}, note)
+        limit = {"max_tokens": self.max_tokens} if self.max_tokens else {}
+        return self._call("generate", {"input": query, **limit}, note)
 
     def scores(self, query: str, labels: Sequence[str]) -> list[Result]:
         """Return labels with their log-probabilities, best first."""
         check_query(query)
         self._get_ready()
-        return list(self._call("score", {"input": query, "labels": list(labels)})["scores"])
+        params = {"input": query, "labels": list(labels)}
+        return list(self._call("score", params, Watcher(self.more))["scores"])
 
     def save(self, path: Path) -> Path:
         """Write the demonstrations with their K and V to a prompt cache file."""
@@ -133,11 +172,39 @@ class Room:
     def _get_ready(self) -> None:
         """See to it that the session holds the demonstrations, whatever happened before."""
         self._reopen()
-        if not self._is_read:
-            wanted = [asdict(example) for example in self.examples]
-            params = {"demonstrations": wanted, "instruction": self.instruction}
-            self._report(self._call("prefill", params, show_progress))
-            self._is_read = True
+        if self._is_read:
+            return
+        watcher = Watcher(self.more)
+        try:
+            self._prefill(watcher)
+        except Cancelled:
+            self._settle(watcher.chosen)
+            raise
+
+    def _prefill(self, watcher: Watcher) -> None:
+        params: Params = {
+            "demonstrations": [asdict(example) for example in self.examples],
+            "instruction": self.instruction,
+        }
+        choice = {"shots": self.wanted, "seed": self.seed}
+        params |= {name: value for name, value in choice.items() if value is not None}
+        try:
+            result = self._call("prefill", params, watcher)
+        finally:
+            watcher.finish()
+        self.shown = [self.examples[place] for place in result["chosen"]]
+        self._is_read = True
+        self._report(result)
+
+    def _settle(self, chosen: Result) -> None:
+        """After a reading that was stopped: stay with what is read of it, if that can be had."""
+        read = self._call("stats")["shots_read"]
+        if not chosen or read is None:
+            raise Cancelled("reading is stopped", "the next query reads on")
+        self.wanted = read
+        self._prefill(Watcher(self.more))
+        hint = f"`{self.more} N` reads on"
+        raise Cancelled(f"reading is stopped, after {read:,} of {chosen['shots']:,}", hint)
 
     def _reopen(self) -> None:
         if not self._is_loaded:
@@ -145,13 +212,10 @@ class Room:
             self.open()
 
     def _report(self, result: Result) -> None:
-        self.shots = result["shots"]
         talk(
             f"{count(result['shots'], 'demonstration')} in the context, {result['tokens']} tokens"
             f" ({result['reused_tokens']} reused), {result['seconds']:.1f} s"
         )
-        if result["left_out"]:
-            talk(f"{result['left_out']} did not fit the model's context and were left out")
         if result["note"]:
             talk(result["note"])
 
@@ -208,14 +272,6 @@ def interrupt_cancels(client: SessionClient) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def show_progress(method: str, params: Params) -> None:
-    """Draw how far the demonstrations are read, where somebody watches."""
-    if method == "progress" and can_draw(sys.stderr):
-        done, total = params["done"], params["total"]
-        line = f"reading demonstrations: {done} of {total} tokens" if done < total else ""
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
 
 def talk(text: str) -> None:

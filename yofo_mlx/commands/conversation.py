@@ -1,7 +1,7 @@
 """`yofo chat` at the keyboard: lines are queries, `/words` change what is in the context."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from yofo_mlx import paths
@@ -14,10 +14,11 @@ from yofo_mlx.text import printable, shorten
 HELP = """\
 A line is a query. Several pasted lines that read as demonstrations become demonstrations.
   /paste           paste demonstrations, ended by /end
-  /demos FILE      take the demonstrations of a file (or a saved .safetensors) instead
+  /demos FILE      add the demonstrations of a file (a saved .safetensors comes instead)
   /add X -> Y      add one
   /drop N          drop number N; /drop all
-  /shots           list them
+  /shots           list those that are shown
+  /shots N         show N of them; /shots all
   /instruction T   put a sentence before them; alone: none
   /label a|b|c     answer with the likeliest of these; alone: answer freely again
   /base            switch the adapter off and on
@@ -34,9 +35,10 @@ class Leave(Exception):
 class Conversation:
     """Reads lines and does what they say until the user leaves."""
 
-    def __init__(self, room: Room, keyboard: Keyboard) -> None:
+    def __init__(self, room: Room, keyboard: Keyboard, labels: Sequence[str] = ()) -> None:
         self.room, self.keyboard = room, keyboard
-        self.labels: list[str] = []
+        self.room.more = "/shots"
+        self.labels = list(labels)
         self._last_query = ""
         self._words: dict[str, Callable[[str], None]] = {
             "/paste": self._paste,
@@ -72,7 +74,7 @@ class Conversation:
 
     def _shots_there(self) -> str:
         """Return how many demonstrations are in the context, and of how many."""
-        there, known = self.room.shots, len(self.room.examples)
+        there, known = len(self.room.shown), len(self.room.examples)
         return count(there, "shot") if there == known else f"{there} of {count(known, 'shot')}"
 
     def take(self, entered: str) -> None:
@@ -93,12 +95,12 @@ class Conversation:
     def _take_paste(self, text: str) -> bool:
         """Take several lines as demonstrations if that is what they look like."""
         if text.startswith("/paste\n"):  # typed ahead, and so taken for one piece
-            self.room.take(self._parse(text.removeprefix("/paste\n").removesuffix("\n/end")))
+            self.room.take_paste(self._parse(text.removeprefix("/paste\n").removesuffix("\n/end")))
             return True
         parsed = self._parse(text)
         if len(parsed.examples) < 2 or len(parsed.problems) > len(parsed.examples):
             return False
-        self.room.take(parsed)
+        self.room.take_paste(parsed)
         return True
 
     def _parse(self, text: str) -> Parsed:
@@ -117,46 +119,57 @@ class Conversation:
 
     def _paste(self, _: str) -> None:
         talk("paste the demonstrations, then /end on a line of its own")
-        self.room.take(self._parse(self.keyboard.read_until("/end", "")))
+        self.room.take_paste(self._parse(self.keyboard.read_until("/end", "")))
 
     def _demos(self, name: str) -> None:
         if name:
-            self.room.take_file(Path(name))
+            self.room.take_file(name)
         else:
             talk("name a file: /demos FILE")
 
     def _add(self, text: str) -> None:
-        self.room.take(self._parse(text))
+        self.room.take_paste(self._parse(text))
 
     def _drop(self, number: str) -> None:
-        examples = self.room.examples
+        shown = len(self.room.shown)
         if number == "all":
             self.room.show([])
-        elif number.isdecimal() and 1 <= int(number) <= len(examples):
-            self.room.show(examples[: int(number) - 1] + examples[int(number) :])
+        elif number.isdecimal() and 1 <= int(number) <= shown:
+            self.room.drop(int(number))
         else:
-            talk(f"there are {count(len(examples), 'demonstration')}; /drop N or /drop all")
+            talk(f"there are {count(shown, 'demonstration')}; /drop N or /drop all")
 
-    def _shots(self, _: str) -> None:
+    def _shots(self, wanted: str) -> None:
+        if wanted == "all":
+            self.room.choose("all")
+        elif wanted.isdecimal():
+            self.room.choose(int(wanted))
+        elif wanted:
+            talk("a number, or all: /shots N")
+        else:
+            self._list()
+
+    def _list(self) -> None:
         if self.room.instruction:
             talk(f"     {shorten(self.room.instruction, 90)}")
-        for number, example in enumerate(self.room.examples, start=1):
+        for number, example in enumerate(self.room.shown, start=1):
             talk(f"{number:4} {shorten(example.input, 60)} -> {shorten(example.output, 30)}")
-        if not self.room.examples:
+        if not self.room.shown:
             talk("no demonstrations yet")
 
     def _instruction(self, text: str) -> None:
-        self.room.instruction = text
+        self.room.instruction, self.room.is_instructed = text, True
         self.room.show(self.room.examples)
 
     def _label(self, text: str) -> None:
         self.labels = [label.strip() for label in text.split("|") if label.strip()]
         if not self.labels:
             talk("answers are free")
-        elif self._last_query:
+            return
+        talk(f"answers are one of {count(len(self.labels), 'label')}")
+        if self._last_query:
+            talk(f"the last query once more: {shorten(self._last_query, 60)}")
             self._ask(self._last_query)
-        else:
-            talk(f"answers are one of {count(len(self.labels), 'label')}")
 
     def _base(self, _: str) -> None:
         if not self.room.model.has_adapter:

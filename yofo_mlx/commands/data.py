@@ -1,48 +1,24 @@
 """`yofo data`: check data sets, show what would be made of them."""
 
 import json
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from yofo_mlx.commands import reading
+from yofo_mlx.commands.reading import quoted
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.recipe import TaskSource
-from yofo_mlx.recipe_file import (
-    apply_override,
-    find_recipe,
-    load_recipe,
-    shipped_recipes,
-    validate,
-)
+from yofo_mlx.talk import say
 from yofo_mlx.tasks import checks
-from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
-from yofo_mlx.tasks.problems import Place, Problem, errors
-from yofo_mlx.tasks.readers import format_of
-from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.tasks.sources import Loaded, load
-from yofo_mlx.tasks.splits import SPLITS, meaning
+from yofo_mlx.tasks.problems import Problem, errors
+from yofo_mlx.tasks.registry import metric_of
+from yofo_mlx.tasks.sources import Loaded
 from yofo_mlx.text import printable, shorten
 
 _MOST_LABELS = 12
 _MOST_OF_A_KIND = 20
-
-
-@dataclass(frozen=True)
-class Group:
-    """The sources of a recipe, or the one that a path stands for."""
-
-    sources: tuple[TaskSource, ...]
-    base: Path
-    is_recipe: bool = False
-
-    def read(self) -> list[Loaded]:
-        """Read all sources."""
-        return [loaded for source in self.sources for loaded in _read(source, self.base)]
 
 
 def check(
@@ -64,14 +40,16 @@ def check(
     read: list[Loaded] = []
     own: list[Loaded] = []
     found: list[Problem] = []
-    for group in _groups(paths, _keys(input, output, records), overrides):
-        sets = group.read()
+    for group in reading.read(reading.Request(paths, input, output, records, overrides)):
         # The embedded suite has few answers on purpose.
-        known = [loaded for loaded in sets if not _is_embedded(loaded.source)]
-        found += [problem for loaded in known for problem in checks.check(loaded)]
-        if group.is_recipe:
-            found += checks.check_names([loaded.name for loaded in sets])
-        read += sets
+        known = [loaded for loaded in group.sets if not reading.is_embedded(loaded.source)]
+        problems = [problem for loaded in known for problem in checks.check(loaded)]
+        found += problems if group.recipe else map(reading.as_options, problems)
+        if group.recipe:
+            found += checks.check_names([loaded.name for loaded in group.sets])
+        if group.told:
+            say(group.told)
+        read += group.sets
         own += known
     found += checks.check_held_out(own)
     if as_json:
@@ -95,100 +73,22 @@ def preview(
     as_json: bool = False,
 ) -> ExitCode:
     """Print what would be made of data sets: columns, splits, family, labels, examples."""
-    shown = [
-        _summary(loaded, examples)
-        for group in _groups(paths, _keys(input, output, records), overrides)
-        for loaded in group.read()
-    ]
+    request = reading.Request(paths, input, output, records, overrides)
+    groups = list(reading.read(request))
+    shown = [_summary(loaded, examples) for group in groups for loaded in group.sets]
     if as_json:
         print(json.dumps(shown, indent=2))
     else:
         print("\n\n".join(_page(summary) for summary in shown))
+    for told in (group.told for group in groups if group.told):
+        say(told)
     failed = sum(bool(summary["errors"]) for summary in shown)
     if failed:
-        again = " ".join(shlex.quote(printable(path)) for path in paths)
-        options = " with the same options" if overrides or _keys(input, output, records) else ""
-        what = f"errors in {_plural(failed, 'data set')}"
-        print(f"{what}: yofo data check {again}{options}", file=sys.stderr)
+        say(f"errors in {plural(failed, 'data set')}: yofo data check {request}")
+    elif not as_json:
+        recipe = next((group.recipe for group in groups if group.recipe), None)
+        say(f"next: yofo {f'show {quoted(recipe)}' if recipe else f'recipes new {request}'}")
     return ExitCode.DATA if failed else ExitCode.OK
-
-
-def _keys(input: str | None, output: str | None, records: str | None) -> dict[str, str]:
-    keys = {"input": input, "output": output, "records": records}
-    return {key: value for key, value in keys.items() if value is not None}
-
-
-def _groups(
-    paths: Sequence[str], keys: dict[str, str], overrides: Sequence[str]
-) -> Iterator[Group]:
-    """Yield what to read: the sources of a recipe, or one source for each path."""
-    for path in _join_splits(paths):
-        name, files = path if isinstance(path, tuple) else (path, None)
-        if recipe := None if files else _recipe(name):
-            yield Group(load_recipe(recipe, overrides).tasks, recipe.parent, is_recipe=True)
-            continue
-        table: dict[str, Any] = {"source": name, **keys} | ({"files": files} if files else {})
-        for override in overrides:
-            apply_override(table, override)
-        yield Group((_source(table),), Path.cwd())
-
-
-def _recipe(name: str) -> Path | None:
-    """Return the recipe a name stands for, unless it stands for data."""
-    if name.endswith(".toml"):
-        return find_recipe(name)
-    shipped = {path.stem: path for path in shipped_recipes()}
-    return None if Path(name).exists() else shipped.get(name)
-
-
-def _source(table: dict[str, Any]) -> TaskSource:
-    """Return a source; its mistakes are told as those of a recipe that holds it."""
-    tasks = [table, {"source": "tiny:train"}]
-    whole = {"model": "tiny", "train": {"steps": 1}, "tasks": tasks}
-    return validate(whole, shorten(table["source"], 200)).tasks[0]
-
-
-def _read(source: TaskSource, base: Path) -> list[Loaded]:
-    if not _is_embedded(source):
-        return load(source, base)
-    return [
-        Loaded(
-            source,
-            entry.task.name,
-            items={
-                split: [
-                    Item(example, Place(source.source), (example.output,))
-                    for example in getattr(entry.task, split)
-                ]
-                for split in SPLITS
-            },
-            instruction=entry.task.instruction,
-            family=entry.task.family,
-        )
-        for entry in load_tasks([source], 0, base)
-    ]
-
-
-def _is_embedded(source: TaskSource) -> bool:
-    return source.source.startswith("tiny:")
-
-
-def _join_splits(paths: Sequence[str]) -> list[str | tuple[str, dict[str, str]]]:
-    """Take train.jsonl and valid.jsonl of one folder for the splits of one data set."""
-    groups: dict[Path, dict[str, str]] = {}
-    for path in map(Path, paths):
-        split = meaning(path.name.split(".")[0]) if format_of(path.name) else None
-        if split:
-            groups.setdefault(path.parent, {}).setdefault(split, path.name)
-    joined: list[str | tuple[str, dict[str, str]]] = []
-    for text in paths:
-        path = Path(text)
-        group = groups.get(path.parent, {})
-        if "train" not in group or len(group) < 2 or path.name not in group.values():
-            joined.append(text)
-        elif path.name == group["train"]:
-            joined.append((str(path.parent), group))
-    return joined
 
 
 def _first_of_kinds(found: list[Problem]) -> Iterator[Problem]:
@@ -201,13 +101,13 @@ def _first_of_kinds(found: list[Problem]) -> Iterator[Problem]:
 
 def _counts(read: list[Loaded], found: list[Problem]) -> str:
     examples = sum(1 for loaded in read for _ in loaded.all_items())
-    what = f"{_plural(examples, 'example')} in {_plural(len(read), 'data set')}"
+    what = f"{plural(examples, 'example')} in {plural(len(read), 'data set')}"
     chosen = [loaded.selection for loaded in read if loaded.selection]
     if chosen:
         kept, seen = sum(one.kept for one in chosen), sum(one.seen for one in chosen)
         what += f" ({kept:,} of {seen:,} rows fit `where`)"
     wrong = len(errors(found))
-    counts = f"{_plural(wrong, 'error')}, {_plural(len(found) - wrong, 'warning')}"
+    counts = f"{plural(wrong, 'error')}, {plural(len(found) - wrong, 'warning')}"
     return f"{what}: {counts if found else 'no problems'}"
 
 
@@ -215,7 +115,7 @@ def _kinds(found: list[Problem]) -> str:
     """Sum problems up by kind."""
     counts = Counter((problem.severity, problem.kind) for problem in found)
     lines = [
-        printable(f"  {_plural(count, severity)}: {kind}")
+        printable(f"  {plural(count, severity)}: {kind}")
         for (severity, kind), count in counts.most_common()
     ]
     return "\n".join([*lines, f"{_MOST_OF_A_KIND} of a kind are shown; --all shows all"])
@@ -251,7 +151,8 @@ def _summary(loaded: Loaded, examples: int) -> dict[str, Any]:
         "where": {"kept": chosen.kept, "seen": chosen.seen} if chosen else None,
         "instruction": loaded.instruction,
         "family": loaded.family,
-        "guessed": loaded.source.family is None and not _is_embedded(loaded.source),
+        "metric": metric_of(loaded.source, loaded.family),
+        "guessed": loaded.source.family is None and not reading.is_embedded(loaded.source),
         "splits": {split: len(items) for split, items in loaded.items.items()},
         "files": loaded.files,
         "labels": dict(labels.most_common()),
@@ -275,6 +176,7 @@ def _page(summary: dict[str, Any]) -> str:
         f"  input   {shorten(str(summary['input']), 200)}{chosen if summary['input'] else ''}",
         f"  output  {shorten(str(summary['output']), 200)}",
         f"  family  {summary['family']}{guessed}",
+        f"  metric  {summary['metric']}",
         "  splits  " + ", ".join(f"{split} {count}" for split, count in summary["splits"].items()),
     ]
     if where := summary["where"]:
@@ -292,5 +194,6 @@ def _page(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _plural(count: int, word: str) -> str:
+def plural(count: int, word: str) -> str:
+    """Return a count with its noun."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -9,10 +9,12 @@ from yofo_mlx.death import Death
 from yofo_mlx.events import Event, figure
 from yofo_mlx.files import FULL
 from yofo_mlx.talk import can_draw, say
-from yofo_mlx.text import printable, size
+from yofo_mlx.text import duration, printable, size
 
 STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible"
+LEAVING = "\nleaving this step, and saving what was before it"
 QUIET_S = 60.0  # without a line, before any sign of life is worth one
+
 
 # What an event of another version, or a damaged one, may raise where it is put into words.
 _ODD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -82,6 +84,8 @@ class PlainDisplay:
             if share < self._next_share and not is_quiet:
                 return
             self._next_share = share + 0.05
+        elif event["kind"] in ("extended", "resumed"):
+            self._next_share = 0.0
         line = describe(event)
         if event["kind"] == "progress" and is_quiet:
             line = printable(f"step {event['step']:>5}  {_phase(event)}")
@@ -142,7 +146,8 @@ def _share(event: Event) -> float:
 
 def _phase(event: Event) -> str:
     of = f"/{event['total']}" if event["total"] else ""
-    return f"{event['phase']} {event['done']}{of}"
+    count = f" {event['done']}{of}" if event["done"] or of else ""
+    return f"{event['phase']}{count}"
 
 
 def numbers(event: Event) -> str:
@@ -173,14 +178,6 @@ def complain(run_id: str, status: str, death: Death) -> None:
             say(f"    {line}")
 
 
-def duration(seconds: float) -> str:
-    """Return seconds as 1h02m, 3m04s or 5s."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
-
-
 def shots_line(rows: list[dict[str, Any]]) -> str:
     """Return scores by shots on one line, each metric's apart."""
     parts = []
@@ -194,9 +191,11 @@ def shots_line(rows: list[dict[str, Any]]) -> str:
 
 
 def _started(event: Event) -> str:
+    adapter = event.get("init_adapter")
     return (
         f"run {event['run_id']}: {event['model']}, {event['train_tasks']} training tasks,"
         f" {event['held_out_tasks']} held out, {event['trainable_parameters']:,} parameters"
+        + (f"\n  begun with the adapter in {adapter}" if adapter else "")
     )
 
 
@@ -210,6 +209,16 @@ def _step(event: Event) -> str:
     return f"step {event['step']:>5}  {100 * event['share']:3.0f}%  {numbers(event)}"
 
 
+def _extended(event: Event) -> str:
+    unit = "steps" if "steps" in event else "tokens"
+    line = f"its length is now {event[unit]} {unit}, it was {event['before']}"
+    before, now = event["lr_before"], event["lr"]
+    if before is None:
+        return line
+    rate = f"goes from {before:.3g} to {now:.3g}" if now != before else f"stays at {now:.3g}"
+    return f"{line}; the learning rate {rate}"
+
+
 def _eval(event: Event) -> str:
     best = "  (best)" if event["best"] else ""
     rows = shots_line(event["by_shots"])
@@ -218,6 +227,13 @@ def _eval(event: Event) -> str:
 
 def _best(event: Event) -> str:
     return f", best at {event['best_step']}" if event["best_step"] else ""
+
+
+def _stopped(event: Event) -> str:
+    reason = event.get("reason", "asked to stop")
+    if reason != "asked to stop":
+        return f"stopped: {reason}"
+    return f"stopped after step {event['step']}; a checkpoint is saved"
 
 
 def _warning(event: Event) -> str:
@@ -230,11 +246,12 @@ def _float(value: Any) -> str:
 
 _LINES: dict[str, Callable[[Event], str]] = {
     "started": _started,
+    "extended": _extended,
     "plan": _plan,
     "step": _step,
     "eval": _eval,
     "warning": _warning,
     "finished": lambda event: f"finished after {event['step']} steps" + _best(event),
     "resumed": lambda event: f"going on from step {event['step']}",
-    "stopped": lambda event: f"stopped after step {event['step']}; a checkpoint is saved",
+    "stopped": _stopped,
 }

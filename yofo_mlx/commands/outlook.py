@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from yofo_mlx.commands.display import duration
 from yofo_mlx.evaluation_plan import EvaluationPlan, describe_evaluation
 from yofo_mlx.machine import memory_limit
 from yofo_mlx.plan import (
@@ -18,7 +17,7 @@ from yofo_mlx.plan import (
 )
 from yofo_mlx.probe import Measurement
 from yofo_mlx.recipe import Recipe
-from yofo_mlx.text import printable, size
+from yofo_mlx.text import duration, printable, size
 from yofo_mlx.volume import Volume
 from yofo_mlx.workload import PROCESS_BYTES, DataSize
 
@@ -67,6 +66,7 @@ def as_dict(outlook: Outlook) -> dict[str, Any]:
         "layers": shape.layers,
         "parameters": shape.parameters,
         "trainable_parameters": shape.adapter_parameters,
+        "init_adapter": recipe.init_adapter,
         "context": shape.context,
         "max_tokens": recipe.episodes.max_tokens,
         "longest_max_tokens": outlook.longest,
@@ -153,6 +153,7 @@ def _model_rows(outlook: Outlook) -> Iterator[Row]:
     yield "model", _short(shape.parameters), f"{printable(recipe.model)}: {kind}"
     lora = recipe.lora
     words = f"{lora.fine_tune_type} of rank {lora.rank} on {shape.trained} layers"
+    words += f", begun with {printable(recipe.init_adapter)}" if recipe.init_adapter else ""
     yield "adapter", _short(shape.adapter_parameters), words
     cache = describe_parts(shape, outlook.way, recipe.episodes.max_tokens)["kv_cache_gb"]
     words = f"keys and values of {recipe.episodes.max_tokens:,} tokens, when prompting"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.beginning import check_fits, doubts
 from yofo_mlx.commands.outlook import Asking, Outlook, as_dict, table
 from yofo_mlx.errors import DataError, ExitCode, YofoError
 from yofo_mlx.evaluation_plan import (
@@ -18,7 +19,8 @@ from yofo_mlx.evaluation_plan import (
     shortening,
 )
 from yofo_mlx.events import finite
-from yofo_mlx.models import is_out_of_reach, load_base, load_tokenizer, model_config, model_path
+from yofo_mlx.hubwords import is_out_of_reach
+from yofo_mlx.models import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.plan import (
     Planner,
     beyond_context,
@@ -43,6 +45,9 @@ def plan(recipe_name: str, overrides: Sequence[str], *, probed: bool, as_json: b
     recipe = load_recipe(find_recipe(recipe_name), overrides)
     model = model_path(recipe.model, recipe.revision, weights=False)
     planner = make_planner(recipe, model)
+    check_fits(recipe)
+    for doubt in doubts(recipe):
+        _warn(*doubt)
     _warn_of_sizes(recipe, planner)
     way = planner.longest_step(recipe)
     found = _draws(recipe, model, recipe_name, needed=probed)
@@ -145,23 +150,22 @@ def _entries(recipe: Recipe, named: str) -> list[TaskEntry]:
     try:
         return load_tasks(recipe.tasks, recipe.seed, base, named)
     except DataError as error:
-        away = [source for source in recipe.tasks if _is_away(source, base)]
+        reasons = [_why_away(source, base) for source in recipe.tasks]
+        away = [reason for reason in reasons if reason]
         if not away:
             raise
-        here = [source for source in recipe.tasks if source not in away]
-        load_tasks(here, recipe.seed, base, named)
-        more = f" and {len(away) - 1} more" if len(away) > 1 else ""
-        raise YofoError(
-            f"data set {away[0].source}{more} not on this machine and the hub cannot be reached",
-            "check the network (and HF_HUB_OFFLINE)",
-        ) from error
+        pairs = zip(recipe.tasks, reasons, strict=True)
+        load_tasks([source for source, reason in pairs if not reason], recipe.seed, base, named)
+        more = f" (and {len(away) - 1} more data sets)" if len(away) > 1 else ""
+        raise YofoError(f"{away[0].message}{more}", away[0].hint) from error
 
 
-def _is_away(source: TaskSource, base: Path) -> bool:
+def _why_away(source: TaskSource, base: Path) -> DataError | None:
+    """Return why a data set cannot be had from the hub, None if it can or is not from there."""
     if source.source.startswith("tiny:") or locate.is_pattern(source.source):
-        return False
+        return None
     try:
         locate.pieces(source, base)
     except DataError as error:
-        return is_out_of_reach(error.__cause__)
-    return False
+        return error if is_out_of_reach(error.__cause__) else None
+    return None

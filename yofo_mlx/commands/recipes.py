@@ -1,6 +1,10 @@
 """`yofo recipes`: list, copy, check, explain."""
 
+import difflib
+import itertools
 import json
+import os
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,9 +13,19 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from yofo_mlx.commands import draft, reading, settings
+from yofo_mlx.commands.reading import Request, quoted
 from yofo_mlx.errors import ExitCode, RecipeError
+from yofo_mlx.files import write_text
 from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import find_recipe, load_recipe, shipped_recipes, to_toml
+from yofo_mlx.recipe_file import (
+    find_recipe,
+    load_recipe,
+    model_here,
+    resolve,
+    shipped_recipes,
+    to_toml,
+)
 from yofo_mlx.talk import print_path, say
 
 
@@ -36,17 +50,72 @@ def copy(name: str, target: Path | None) -> ExitCode:
     source = shipped.get(Path(name).stem) or find_recipe(Path(name).stem)
     target = target or Path(source.name)
     target = target / source.name if target.is_dir() else target
-    try:
-        with target.open("x", encoding="utf-8") as file:
-            file.write(source.read_text(encoding="utf-8"))
-    except FileExistsError:
-        raise RecipeError(f"{target} exists already", "give another name to copy to") from None
-    except OSError as error:
-        raise RecipeError(
-            f"cannot write {target}: {error.strerror}", "choose another place"
-        ) from error
+    _refuse_existing(target, "give another name to copy to")
+    _write(target, source.read_text(encoding="utf-8"))
     print_path(target)
     return ExitCode.OK
+
+
+def new(
+    request: Request,
+    *,
+    out: Path | None = None,
+    model: str | None = None,
+    held_out: Sequence[str] = (),
+    steps: int | None = None,
+) -> ExitCode:
+    """Write a recipe for data sets, never over a file that exists; `-` is standard output."""
+    groups = list(reading.read(request))
+    for told in (group.told for group in groups if group.told):
+        say(told)
+    entries = draft.entries(groups, held_out)
+    target = None if out == Path("-") else out or Path()
+    if target:
+        target = target / draft.file_name(entries) if target.is_dir() else target
+        if target.suffix != ".toml":
+            raise RecipeError(f"{target} is no name of a recipe", "end it in .toml")
+        _refuse_existing(target, f"another name: --out {quoted(_free(target))}")
+    folder = target.parent if target else Path()
+    if model is None:
+        model = settings.usual_model()
+        say(f"model: {model}; another: --model ID, --model FOLDER, --model tiny to try it out")
+    shown = [one.example for entry in entries if not entry.held_out for one in entry.items("train")]
+    sections, length = settings.choose(model_here(model), shown, steps)
+    moved = [entry.beside(folder) for entry in entries]
+    text = draft.text(moved, draft.beside(folder, model), sections, {"steps": length})
+    resolve(tomllib.loads(text), str(target or "recipe"), folder)
+    draft.tell(entries)
+    say(f"{sections['train']['steps']:,} steps: {length}")
+    if target is None:
+        print(text, end="")
+        return ExitCode.OK
+    _write(target, text)
+    print_path(target)
+    name = quoted(target)
+    say(f"next: yofo show {name}  (what is trained)")
+    say(f"      yofo plan {name}  (memory and time)")
+    say(f"      yofo train {name}")
+    return ExitCode.OK
+
+
+def _refuse_existing(path: Path, hint: str) -> None:
+    if os.path.lexists(path):
+        raise RecipeError(f"{path} exists already", hint)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    try:
+        write_text(path, text)
+    except OSError as error:
+        wrong = f"cannot write {path}: {error.strerror}"
+        raise RecipeError(wrong, "choose another place") from error
+
+
+def _free(path: Path) -> Path:
+    """Return a name like this one that is not taken."""
+    tries = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(one for one in tries if not os.path.lexists(one))
 
 
 def check(name: str, overrides: Sequence[str]) -> ExitCode:
@@ -59,10 +128,9 @@ def check(name: str, overrides: Sequence[str]) -> ExitCode:
 
 def explain(key: str | None, *, as_json: bool = False) -> ExitCode:
     """Print the keys of the recipe, or those below `key`, with defaults and meaning."""
-    rows = [row for row in walk(Recipe) if key is None or f"{row['key']}.".startswith(f"{key}.")]
-    if not rows:
-        sections = ", ".join(name for name in Recipe.model_fields)
-        raise RecipeError(f"recipes have no key {key!r}", f"there are: {sections}")
+    rows = list(walk(Recipe))
+    if key is not None:
+        rows = _below(key, rows)
     if as_json:
         print(json.dumps(rows))
         return ExitCode.OK
@@ -70,6 +138,20 @@ def explain(key: str | None, *, as_json: bool = False) -> ExitCode:
         default = "" if row["default"] == "" else f" = {row['default']}"
         print(f"{row['key']}{default}  ({row['type']})\n    {row['help']}")
     return ExitCode.OK
+
+
+def _below(key: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the rows of a key and of what is in it, by its name alone where no path is given."""
+    plain = re.sub(r"\.\d+(?=\.|$)|\[\d*\]", "", key)  # as in --set tasks.0.limit=100
+    found = [row for row in rows if f"{row['key']}.".startswith(f"{plain}.")]
+    found += [row for row in rows if row["key"].endswith(f".{plain}")]
+    if found:
+        return found
+    known = {name: row["key"] for row in rows for name in (row["key"].split(".")[-1], row["key"])}
+    close = difflib.get_close_matches(plain, known, n=1)
+    guess = f"did you mean {known[close[0]]}? " if close else ""
+    sections = ", ".join(Recipe.model_fields)
+    raise RecipeError(f"recipes have no key {key!r}", f"{guess}there are: {sections}")
 
 
 def walk(section: type[BaseModel], prefix: str = "") -> Iterator[dict[str, str]]:

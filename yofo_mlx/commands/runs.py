@@ -1,49 +1,62 @@
-"""`yofo runs` and `yofo stop`."""
+"""`yofo runs`: all runs and how they stand."""
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from yofo_mlx import evaluations, runs
+from yofo_mlx import evaluations, keeping, runs
+from yofo_mlx.commands.columns import age, show_table
 from yofo_mlx.death import explain
-from yofo_mlx.errors import ExitCode, RunError
+from yofo_mlx.errors import ExitCode
 from yofo_mlx.events import Event, backwards, figure, first_event
+from yofo_mlx.files import size_of
+from yofo_mlx.runnames import short
 from yofo_mlx.runs import Run
 from yofo_mlx.talk import say
-from yofo_mlx.text import json_line, printable, shorten
+from yofo_mlx.text import clip, json_line, printable, shorten, size
 
-COLUMNS = ("run_id", "status", "model", "step", "share", "loss", "tokens_per_s", "eval", "age")
+HEADS = {  # of the columns: what `describe` calls them
+    "run": "name",
+    "status": "status",
+    "process": "process",
+    "step": "step",
+    "done": "share",
+    "loss": "loss",
+    "tok/s": "tokens_per_s",
+    "eval": "eval",
+    "model": "model",
+    "size": "bytes",
+    "age": "created",
+}
+NUMBERS = ("process", "step", "done", "loss", "tok/s", "size", "age")
+SPARED = ("tok/s", "model", "loss", "step", "eval", "done", "process")  # in a narrow terminal
 TROUBLE = frozenset({"failed", "died"})
+LONGEST_MODEL = 24
 EXPLAINED = 3  # runs, the newest
 SHOWN_WORDS = 3  # lines
 
 
-def show(*, as_json: bool = False) -> ExitCode:
-    """List runs, newest first."""
-    rows = [describe(run) for run in runs.list_runs()]
+def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
+    """List runs, newest first; with `sizes` also what each takes on the disk."""
+    found = runs.list_runs()
+    rows = [describe(run) for run in found]
+    for row, name in zip(rows, short([run.run_id for run in found]), strict=True):
+        row["name"] = name
+        row |= {"bytes": size_of(Path(row["path"]).resolve())} if sizes else {}
     if as_json:
         print(json_line(rows))
         return ExitCode.OK
     if not rows:
         say("no runs yet: `yofo train tiny` makes one")
+        if keeping.removed_runs():
+            say("  `yofo restore` lists those in the trash")
         return ExitCode.OK
-    lines = [list(COLUMNS), *[[_cell(row, name) for name in COLUMNS] for row in rows]]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
-    for line in lines:
-        cells = zip(line, widths, strict=True)
-        print("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip())
+    heads = [head for head, key in HEADS.items() if any(row.get(key) is not None for row in rows)]
+    cells = [[_cell(row, HEADS[head]) for head in heads] for row in rows]
+    show_table(heads, cells, numbers=NUMBERS, spared=SPARED)
     for row in [row for row in rows if row["status"] in TROUBLE][:EXPLAINED]:
         _explain(row)
-    return ExitCode.OK
-
-
-def stop(name: str) -> ExitCode:
-    """Ask a run to finish its step and save."""
-    run = runs.find(name)
-    if run.status() not in ("running", "stopping"):
-        raise RunError(f"run {run.run_id} is not running: {run.status()}", "nothing to stop")
-    run.request_stop()
-    say(f"{run.run_id} will finish its step, save and exit")
     return ExitCode.OK
 
 
@@ -54,6 +67,7 @@ def describe(run: Run) -> dict[str, Any]:
     row: dict[str, Any] = {
         "run_id": run.run_id,
         "status": run.status(),
+        "process": runs.holder(run),
         "path": str(run.path),
         "model": shorten(str(started.get("model", "")), 200),
         "step": int(figure(step, "step") or 0),
@@ -108,19 +122,16 @@ def _newest(run: Run) -> tuple[Event | None, Event | None]:
     return step, best
 
 
-def _cell(row: dict[str, Any], name: str) -> str:
-    if name == "age":
-        return _age(time.time() - row["created"])
-    value = row[name]
-    if value is None:
+def _cell(row: dict[str, Any], key: str) -> str:
+    value = row.get(key)
+    if value is None or value == "":
         return "-"
-    if name == "share":
+    if key == "created":
+        return age(time.time() - value)
+    if key == "share":
         return f"{100 * value:.0f}%"
-    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
-
-
-def _age(seconds: float) -> str:
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds // size:.0f}{unit}"
-    return f"{max(0, seconds):.0f}s"
+    if key == "bytes":
+        return size(value)
+    if key == "model":
+        return clip(str(value).rstrip("/").rpartition("/")[2], LONGEST_MODEL)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from yofo_mlx.batches import target_spans
+from yofo_mlx.beginning import check_fits, doubts
 from yofo_mlx.episodes import Episode
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models import load_tokenizer, model_config, model_path
@@ -47,7 +48,9 @@ def show(recipe_name: str, overrides: Sequence[str], *, step: int, as_json: bool
     tokenizer = load_tokenizer(path, config, trust_remote_code=recipe.trust_remote_code)
     check_tables(recipe, tokenizer, config)
     workload = make_workload(recipe, entries, tokenizer)
-    for message, hint in [*workload.protected.warnings(), *workload.unmeasured(recipe)]:
+    check_fits(recipe)
+    notes = [*doubts(recipe), *workload.protected.warnings(), *workload.unmeasured(recipe)]
+    for message, hint in notes:
         say(f"warning: {printable(message)}\n  {printable(hint)}")
     episode = workload.sampler.draw(step, 0, recipe.train.batch_size)[0]
     summary = summarize(workload, recipe)
@@ -116,8 +119,11 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
         f" ({100 * summary.target_share:.1f}% of the tokens); longest {summary.longest}",
         "",
     ]
+    if recipe.init_adapter:
+        lines[-1:] = [f"begins with the adapter in {printable(recipe.init_adapter)}", ""]
     rows = _task_rows(workload, recipe)
-    width = max(len(printable(row["task"])) for row in rows[:MOST_TASKS]) + 2
+    names = ["task", *(printable(row["task"]) for row in rows[:MOST_TASKS])]
+    width = max(map(len, names)) + 2
     lines.append(
         f"{'task':<{width}}{'role':<10}{'family':<25}{'train':>7}{'query':>7}{'left out':>10}"
     )
@@ -164,5 +170,6 @@ def _as_dict(
             "shots": episode.shots,
         },
         "mean": asdict(summary),
+        "init_adapter": recipe.init_adapter,
         "tasks": _task_rows(workload, recipe),
     }

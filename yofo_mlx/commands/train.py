@@ -1,6 +1,7 @@
 """`yofo train`, `yofo resume`: run the loop in this process."""
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TextIO
 from yofo_mlx import launch, runs
 from yofo_mlx.adapters import check_adapter
 from yofo_mlx.awake import keep_awake
+from yofo_mlx.beginning import check_fits
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands.background import (
     find_planner,
@@ -18,14 +20,13 @@ from yofo_mlx.commands.background import (
     is_smaller,
     smaller_machine,
 )
-from yofo_mlx.commands.display import STOPPING, shown_on
+from yofo_mlx.commands.display import LEAVING, STOPPING, shown_on
 from yofo_mlx.console import recorded
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.models import Base, load_base
 from yofo_mlx.plan import Planner, describe_plan
-from yofo_mlx.progress import Seldom, listening
-from yofo_mlx.prompting.fingerprint import changed_model
+from yofo_mlx.progress import Bytes, Seldom, listening
 from yofo_mlx.recipe import Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.record import differences, make_record
@@ -37,7 +38,7 @@ from yofo_mlx.tables import check_tables
 from yofo_mlx.talk import print_path, say, say_now
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
-from yofo_mlx.trained import Note, trained
+from yofo_mlx.trained import Note, trained, undated
 from yofo_mlx.workload import Workload, make_workload
 
 
@@ -59,6 +60,7 @@ def start(
     """
     path = find_recipe(recipe_name)
     recipe = load_recipe(path, overrides)
+    check_fits(recipe)
     with stop_requests() as stop:
         try:
             with stop.at_once():
@@ -104,10 +106,12 @@ def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -
     writer = EventWriter(run.events_path)
     try:
         writer.write("loading", process=os.getpid())
-        with stop.at_once(), listening(Seldom(partial(_tell_reading, writer))):
+        told = Seldom(partial(_tell_reading, writer))
+        with stop.at_once(), listening(told), listening(_LeaveReading(stop)):
             return _load(recipe, force=force or fitted, info=info)
     except KeyboardInterrupt:
-        writer.write("stopped", step=0, reason="interrupted while loading")
+        step = next((int(path.name) for path in list_checkpoints(run)), 0)
+        writer.write("stopped", step=step, reason="interrupted while loading")
         raise
     except YofoError as error:
         with suppress(OSError):  # what is raised says more
@@ -117,7 +121,24 @@ def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -
         writer.close()
 
 
+class _LeaveReading:
+    """Ends the reading of data, or a download, of a run that is asked to stop; a listener."""
+
+    def __init__(self, stop: "StopRequest") -> None:
+        self._stop = stop
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        is_ours = threading.current_thread() is threading.main_thread()
+        if is_ours and self._stop.is_requested():
+            raise KeyboardInterrupt
+
+    def end(self) -> None:
+        """Do nothing: the run goes on."""
+
+
 def _tell_reading(writer: EventWriter, what: str, done: int, total: int) -> None:
+    if isinstance(total, Bytes):
+        what, done, total = f"MB, {what}", done // 10**6, total // 10**6
     writer.write("progress", step=0, done=done, total=total, phase=what)
 
 
@@ -131,15 +152,6 @@ def _recipe_of(run: Run) -> tuple[Recipe, list[Note]]:
 def load(recipe: Recipe) -> tuple[Base, Workload]:
     """Load a recipe's data, model and tokenizer; data first, since it fails sooner."""
     return _load_model(recipe, _entries(recipe))
-
-
-def load_trained(run: Run, overrides: Sequence[str]) -> tuple[Recipe, Base, Workload]:
-    """Load what a run was trained with, overrides on top; say what is no longer as it was."""
-    recipe, notes = trained(run, overrides)
-    base, workload = load(recipe)
-    for message, hint in [*notes, *changed_model(run, base)]:
-        say(f"warning: {message}\n  {hint}")
-    return recipe, base, workload
 
 
 def _load(
@@ -211,7 +223,8 @@ def _record(run: Run, recipe: Recipe, loaded: Loaded) -> list[Note]:
         plan = describe_plan(planner, planner.longest_step(recipe))
         info = run.note(plan=plan, limit_gb=planner.limit / 1e9)
     if info.data is not None:
-        return list(differences(info, RunInfo(**record)))
+        dated = undated(run, loaded.base.tokenizer.chat_template)
+        return [*dated, *differences(info, RunInfo(**record))]
     began = {} if info.recipe else {"recipe": recipe.model_dump(mode="json")}
     run.note(**record, **began)
     return []
@@ -224,7 +237,9 @@ def _interrupted(run: Run) -> ExitCode:
 
 
 class StopRequest:
-    """Ctrl-C, SIGTERM or the run's `stop` file: finish the step, save, exit. Twice: leave the step.
+    """Ctrl-C, SIGTERM or the run's `stop` file: finish the step, save, exit.
+
+    Twice, or with `now` in that file: leave the step.
 
     While a model is loaded there is nothing to save: then a signal ends that at once.
     """
@@ -243,14 +258,16 @@ class StopRequest:
         return self._signals > 0 or (self._run is not None and self._run.stop_path.exists())
 
     def is_urgent(self) -> bool:
-        """Tell whether somebody asked twice."""
-        return self._signals > 1
+        """Tell whether somebody asked twice, or for the end at once."""
+        return self._signals > 1 or (self._run is not None and self._run.must_leave())
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Let a signal interrupt what is done meanwhile."""
         self._at_once = True
         try:
+            if self._signals or self.is_urgent():
+                raise KeyboardInterrupt
             yield
         finally:
             self._at_once = False
@@ -261,7 +278,7 @@ class StopRequest:
             raise KeyboardInterrupt
         self._signals += 1
         if self._signals == 1:
-            say_now(STOPPING)
+            say_now(LEAVING if self.is_urgent() else STOPPING)
 
 
 @contextmanager

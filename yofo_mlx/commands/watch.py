@@ -87,7 +87,7 @@ def follow(run: Run) -> Iterator[Event]:
             is_step = event["kind"] == "step" and isinstance(event.get("step"), int)
             known.append((key, event["step"] if is_step else 0))
             place += 1
-            began = began or event["kind"] != "loading"
+            began = began or event["kind"] in ("started", "step")
             yield event
         if not alive:
             return

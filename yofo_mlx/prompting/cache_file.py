@@ -25,6 +25,7 @@ from mlx_lm.models.cache import (
 from yofo_mlx.errors import RunError
 from yofo_mlx.files import sync_folder
 from yofo_mlx.prompting.context import Context
+from yofo_mlx.prompting.fingerprint import adapter_fingerprint
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.tasks.task import Example
 from yofo_mlx.text import reason, shorten
@@ -71,6 +72,16 @@ def save(path: Path, prefix: Prefix, fingerprint: dict[str, str]) -> Path:
             "choose a folder you can write to, with room for it",
         ) from error
     return path
+
+
+def saved_for(folder: Path, adapter: Path) -> list[Path]:
+    """Return the prompt caches in a folder that belong to an adapter as it is now."""
+    mark, found = adapter_fingerprint(adapter), []
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        with suppress(OSError, RunError):
+            if path.is_file() and _mark_of_adapter(path) == mark:
+                found.append(path)
+    return found
 
 
 def load(path: Path, prefix: Prefix, fingerprint: dict[str, str]) -> None:
@@ -128,7 +139,7 @@ def _existing(path: Path) -> Path:
     )
 
 
-def _read_metadata(path: Path, fingerprint: dict[str, str]) -> Saved:
+def _metadata(path: Path) -> dict[str, str]:
     try:
         contents: Any = mx.load(str(path), return_metadata=True)
         # mlx-lm's layout: the caller's metadata come first of three.
@@ -137,6 +148,18 @@ def _read_metadata(path: Path, fingerprint: dict[str, str]) -> Saved:
         raise RunError(f"{path} is not a prompt cache: {reason(error)}", _AGAIN) from error
     if metadata.get("yofo_prompt_cache") != VERSION:
         raise RunError(f"{path} was not saved by this version of yofo", _AGAIN)
+    return metadata
+
+
+def _mark_of_adapter(path: Path) -> object:
+    try:
+        return json.loads(_metadata(path)["fingerprint"])["adapter"]
+    except (LookupError, ValueError, TypeError, *_TOO_MUCH):
+        return None
+
+
+def _read_metadata(path: Path, fingerprint: dict[str, str]) -> Saved:
+    metadata = _metadata(path)
     try:
         known = json.loads(metadata["fingerprint"])
         if different := [name for name in fingerprint if known.get(name) != fingerprint[name]]:

@@ -2,7 +2,6 @@
 
 import os
 import queue
-import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from yofo_mlx import child as processes
-from yofo_mlx.errors import RunError
+from yofo_mlx.errors import DataError, RunError
 from yofo_mlx.prompting import protocol
 from yofo_mlx.prompting.protocol import Params, ProtocolError, Request, Response
 
@@ -69,6 +68,11 @@ class SessionClient:
         """Ask the session to give up what it is doing; the waiting call then ends."""
         if (child := self._child) is not None:
             child.send(protocol.request_line(None, "cancel", {}))
+
+    def kill(self) -> None:
+        """End the process at once, stuck as it may be; calls that wait raise RunError."""
+        if (child := self._child) is not None:
+            child.process.kill()
 
     def close(self) -> None:
         """End the process; calls that still wait raise RunError."""
@@ -130,7 +134,7 @@ class _Child:
             id = next(self._ids)
             self._waiting[id] = mail
         try:
-            self.send(protocol.request_line(id, method, params))
+            self.send(_line(id, method, params))
             while isinstance(message := mail.get(), Request):
                 if on_note is not None:
                     on_note(message.method, message.params)
@@ -151,14 +155,14 @@ class _Child:
             self.process.stdin.flush()
 
     def close(self) -> None:
-        """End the process: politely, then firmly."""
+        """End the process: politely, then firmly, which frees what waits at a full pipe too."""
+        firmly = threading.Timer(_PATIENCE, self.process.kill)
+        firmly.daemon = True
+        firmly.start()
         self.send(protocol.request_line(None, "cancel", {}))
         self._close_stdin()
-        try:
-            self.process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.process.wait()
+        firmly.cancel()
         self._reader.join(_PATIENCE)
 
     def _close_stdin(self) -> None:
@@ -186,7 +190,8 @@ class _Child:
         code = self.process.wait()
         self._talk.join(1.0)
         words = self._tail.decode("utf-8", "replace").strip().splitlines()[-5:]
-        obituary = RunError(f"the session process ended: {_cause(code)}", _advice(code, words))
+        cause = processes.ending(code) if code else "closed"
+        obituary = RunError(f"the session process ended: {cause}", _advice(code, words))
         with self._lock:
             self._obituary = obituary
             for mail in self._waiting.values():
@@ -201,18 +206,19 @@ class _Child:
                     self._echo(chunk.decode("utf-8", "replace"))
 
 
-def _cause(code: int) -> str:
-    if code == 0:
-        return "closed"
-    if code > 0:
-        return f"exit status {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
+def _line(id: int, method: str, params: Params) -> bytes:
+    """Return a request's line; one that the session would not read is refused here."""
+    line = protocol.request_line(id, method, params)
+    if len(line) > protocol.LONGEST_LINE:
+        raise DataError(
+            f"{method}: {len(line) / 1e6:,.0f} MB are too much for a session, which takes"
+            f" {protocol.LONGEST_LINE / 1e6:,.0f} MB",
+            "give fewer demonstrations to choose from, such as the first 100,000 lines",
+        )
+    return line
 
 
 def _advice(code: int, words: list[str]) -> str:
     memory = "if memory ran out, use fewer demonstrations or a smaller model; " if code < 0 else ""
     last = "; its last words:\n" + "\n".join(words) if words else ""
-    return f"{memory}restart the session{last}"
+    return f"{memory}ask again: that starts another{last}"

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 
 import mlx.core as mx
@@ -52,17 +53,26 @@ class Context:
         """Take over a cache that holds these tokens."""
         self.layers, self.tokens = layers, list(tokens)
 
-    def read(self, tokens: Sequence[int], on_chunk: OnChunk = ignore) -> None:
-        """Append tokens chunk by chunk; stopped by Cancelled it keeps what was read so far."""
-        for start in range(0, len(tokens), CHUNK):
-            chunk = list(tokens[start : start + CHUNK])
+    def read(
+        self, tokens: Sequence[int], on_chunk: OnChunk = ignore, lead: Sequence[int] = ()
+    ) -> None:
+        """Append tokens chunk by chunk; stopped by Cancelled it keeps what was read so far.
+
+        `lead` are the sizes of the first chunks, where they are to be smaller.
+        """
+        sizes = chain(lead, repeat(CHUNK))
+        first, start = sum(lead) or CHUNK, 0
+        while start < len(tokens):
+            end = min(start + next(sizes), len(tokens))
+            chunk = list(tokens[start:end])
             with self.whole_or_nothing():
                 self.model(mx.array([chunk]), cache=self.layers)
                 mx.eval([layer.state for layer in self.layers])
             self.tokens += chunk
             mx.clear_cache()
-            if start == 0:
-                self._check_memory(len(tokens) - len(chunk))
+            if end == min(first, len(tokens)):
+                self._check_memory(len(tokens) - end)
+            start = end
             on_chunk(len(self.tokens))
 
     def log_probability(
@@ -117,12 +127,17 @@ class Context:
         """Keep the first tokens only; False, and all is kept, where a layer has no way back."""
         surplus = len(self.tokens) - length
         if surplus > 0:
-            if not all(_can_be_cut(layer) for layer in self.layers):
+            if not self.can_be_cut:
                 return False
             for layer in self.layers:
                 layer.trim(surplus)
             del self.tokens[length:]
         return True
+
+    @property
+    def can_be_cut(self) -> bool:
+        """Tell whether every layer has a way back now."""
+        return all(_can_be_cut(layer) for layer in self.layers)
 
     def _check_memory(self, ahead: int) -> None:
         """Refuse to read on into an out-of-memory kill, which nothing could catch."""

@@ -107,7 +107,7 @@ def read(name: str, style: Style | None = None, base: Path | None = None) -> Par
         paths = locate.matches(name, base)
         if not paths:
             raise DataError(f"no file matches {shorten(name, 500)}", "check the pattern")
-        return _joined([read(str(path), style, base) for path in paths])
+        return joined([read(str(path), style, base) for path in paths])
     path = locate.find(name, base)
     if path is not None and path.is_file() and format_of(path.name) is None:
         return parse(_text(path), style)
@@ -234,8 +234,10 @@ def _columns(loaded: Loaded) -> str:
     return f"rows: {columns.input!r} -> {columns.output!r}" if columns else "rows"
 
 
-def _joined(parts: list[Parsed]) -> Parsed:
+def joined(parts: Sequence[Parsed]) -> Parsed:
     """Put the rows of several files together; what each says of its own stands before its rows."""
+    if len(parts) == 1:
+        return parts[0]
     shared = len({part.instruction for part in parts}) == 1
     examples = [
         example if shared or not part.instruction else sources.after(part.instruction, example)
@@ -245,7 +247,7 @@ def _joined(parts: list[Parsed]) -> Parsed:
     return Parsed(
         tuple(examples),
         tuple(problem for part in parts for problem in part.problems),
-        f"{parts[0].format}, from {len(parts)} files",
+        f"{', '.join(dict.fromkeys(part.format for part in parts))}, from {len(parts)} files",
         parts[0].instruction if shared else "",
         tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )

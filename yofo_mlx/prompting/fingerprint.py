@@ -11,7 +11,7 @@ from mlx_lm.models.cache import make_prompt_cache
 from yofo_mlx.models import Base
 from yofo_mlx.prompting.loading import Loaded
 from yofo_mlx.runs import Run
-from yofo_mlx.trained import Note
+from yofo_mlx.trained import Note, undated
 
 _SAMPLE = 65536  # bytes read at three places of a weights file: gigabytes are not hashed whole
 _SMALL = ("config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json")
@@ -22,7 +22,7 @@ def fingerprint(loaded: Loaded) -> dict[str, str]:
     adapter = loaded.source.adapter if loaded.uses_adapter else None
     return {
         "model": model_fingerprint(loaded.base.path),
-        "adapter": _adapter(adapter) if adapter else "none",
+        "adapter": adapter_fingerprint(adapter) if adapter else "none",
         "template": _hash(
             loaded.source.template.model_dump_json().encode(),
             str(loaded.base.tokenizer.chat_template).encode(),
@@ -39,22 +39,25 @@ def model_fingerprint(folder: Path) -> str:
     return _hash(*pieces)
 
 
+def adapter_fingerprint(folder: Path) -> str:
+    """Hash an adapter's files."""
+    return _hash(*(_whole(path) for path in sorted(folder.glob("adapter*"))))
+
+
 def changed_model(run: Run, base: Base) -> list[Note]:
-    """Return a warning if the files of a run's model are not those that it was trained on."""
+    """Return warnings if the files, or the day, are not those that a run was trained on."""
     kept = run.info().model
     known = kept is not None and kept.name == base.name and kept.fingerprint
+    notes = undated(run, base.tokenizer.chat_template)
     if not known or known == model_fingerprint(base.path):
-        return []
+        return notes
     return [
+        *notes,
         (
             f"the files of model {base.name} changed since the run began",
             "the adapter belongs to what was there before",
-        )
+        ),
     ]
-
-
-def _adapter(folder: Path) -> str:
-    return _hash(*(_whole(path) for path in sorted(folder.glob("adapter*"))))
 
 
 def _kv_setting(model: Any) -> str:

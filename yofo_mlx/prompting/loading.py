@@ -27,6 +27,7 @@ class Source:
     template: Template = field(default_factory=Template)
     run: runs.Run | None = None
     trained_context: int | None = None
+    seed: int = 0
     notes: tuple[Note, ...] = field(default=(), compare=False)  # what is no longer as it was
 
 
@@ -102,6 +103,7 @@ def find_source(run: str | None, model: str | None, adapter: str | None) -> Sour
         recipe.template,
         found,
         recipe.episodes.max_tokens,
+        recipe.seed,
         tuple(notes),
     )
 

@@ -1,6 +1,6 @@
 """Parameters of a session's methods, declared once and checked before any work."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -43,10 +43,14 @@ class Demonstration(Parameters):
 
 
 class Prefill(Parameters):
-    """The demonstrations to keep in the context."""
+    """The demonstrations to choose from, and how many of them to keep in the context."""
 
     demonstrations: list[Demonstration] = []
     instruction: Text = ""
+    shots: Annotated[int, Field(ge=0)] | Literal["all"] | None = None
+    """None: as many as the longest training episode holds, or a modest number of tokens."""
+    seed: int | None = None
+    """None: the run's, else 0."""
 
     def examples(self) -> list[Example]:
         """Return the demonstrations as examples."""

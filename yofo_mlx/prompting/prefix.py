@@ -1,16 +1,18 @@
 """The demonstrations in the context: chosen to fit, read once, kept between queries."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from yofo_mlx.errors import DataError, FitError
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
+from yofo_mlx.prompting.selection import least_room
 from yofo_mlx.recipe import Template
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.task import Example
 
-LARGEST_ROOM = 512  # tokens kept free for a query and its answer
+LEAD = (16, 240)  # tokens read first, of many: the machine wakes up, then its speed is seen
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Prefix:
 
     def choose(self, demonstrations: Sequence[Example], instruction: str) -> Reuse:
         """Take these demonstrations instead of the present ones; `fill` then reads them."""
-        segmenter = Segmenter(self._tokenizer, self._template, instruction)
-        tokens, fitting = list(segmenter.opening), list[Example]()
+        segmenter = self.segmenter_of(instruction)
+        tokens, fitting, ends = list(segmenter.opening), list[Example](), list[int]()
         room = self._room()
         if room is not None and len(tokens) > room:
             raise FitError(
@@ -48,20 +50,33 @@ class Prefix:
             if room is None or len(tokens) + len(piece) <= room:
                 tokens += piece
                 fitting.append(example)
+                ends.append(len(tokens))
         self.segmenter, self.instruction = segmenter, instruction
-        self.tokens, self.demonstrations = tokens, fitting
+        self.tokens, self.demonstrations, self._ends = tokens, fitting, ends
         self.left_out = len(demonstrations) - len(fitting)
         self.altered = sum(segmenter.alters(example.output) for example in fitting)
         return self._reuse()
+
+    def segmenter_of(self, instruction: str) -> Segmenter:
+        """Return what makes tokens of demonstrations behind an instruction."""
+        return Segmenter(self._tokenizer, self._template, instruction)
 
     @property
     def is_filled(self) -> bool:
         """Tell whether the context holds all demonstrations."""
         return self.context.tokens == self.tokens
 
+    @property
+    def shots_read(self) -> int | None:
+        """Return how many are read, None if the context cannot be cut back to just these."""
+        held = len(self.context.tokens)
+        read = bisect_right(self._ends, held)
+        return read if read == len(self._ends) or self.context.can_be_cut else None
+
     def fill(self, on_chunk: OnChunk = ignore) -> None:
         """Read what the context still lacks; what a cancel leaves over is read by the next call."""
-        self.context.read(self.tokens[len(self.context.tokens) :], on_chunk)
+        ahead = self.tokens[len(self.context.tokens) :]
+        self.context.read(ahead, on_chunk, LEAD if len(ahead) > 2 * sum(LEAD) else ())
 
     def question(self, text: str, answer_tokens: int = 1) -> list[int]:
         """Return a query's tokens; refuse one that leaves no room for so long an answer."""
@@ -83,7 +98,7 @@ class Prefix:
 
     def _room(self) -> int | None:
         """Return how many tokens the demonstrations may take."""
-        return None if self.limit is None else self.limit - min(LARGEST_ROOM, self.limit // 8)
+        return None if self.limit is None else self.limit - least_room(self.limit)
 
     def _reuse(self) -> Reuse:
         """Cut the context down to what it shares with the new tokens."""

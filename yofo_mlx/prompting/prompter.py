@@ -2,20 +2,25 @@
 
 import gc
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import mlx.core as mx
 
-from yofo_mlx.errors import RunError
-from yofo_mlx.prompting import cache_file, loading, parameters
-from yofo_mlx.prompting.context import Context, OnChunk
+from yofo_mlx.episodes import tokenize
+from yofo_mlx.errors import FitError, RunError
+from yofo_mlx.prompting import cache_file, choosing, loading, parameters, selection
+from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.loading import Loaded
 from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
+from yofo_mlx.prompting.selection import Room
+from yofo_mlx.tasks.task import Example
 
 Result = dict[str, Any]
 
@@ -30,20 +35,49 @@ class Work(Protocol):
         """Send a notification about it."""
 
 
+class Reading:
+    """Reports how far demonstrations are read, and how long the rest takes; satisfies OnChunk."""
+
+    def __init__(self, prefix: Prefix, work: Work) -> None:
+        self._total, self._work = len(prefix.tokens), work
+        self._done, self._at = len(prefix.context.tokens), 0.0
+
+    def __call__(self, done: int) -> None:
+        """Report, and stop where the caller wants it."""
+        self._work.check()
+        now = time.perf_counter()
+        told: dict[str, float] = {"done": done, "total": self._total}
+        if self._at:  # the first piece is no measure: the machine wakes up
+            told["seconds_left"] = (self._total - done) * (now - self._at) / (done - self._done)
+        self._done, self._at = done, now
+        self._work.note("progress", **told)
+
+
 class Prompter:
     """A loaded model and its demonstrations."""
 
     def __init__(self) -> None:
         self._loaded: Loaded | None = None
         self._prefix: Prefix | None = None
+        self._facts: Result = {}
+        self._shown: Sequence[Example] = ()
+        self._known: frozenset[Example] = frozenset()  # of which those were chosen
+        self._seed: int | None = None  # with which those were chosen
+        self._aside: dict[bool, Context] = {}  # read by this model before, with its adapter or not
 
     def load(self, wanted: parameters.Load, work: Work) -> Result:
-        """Load a model, or switch its adapter; the context is empty afterwards."""
+        """Load a model, or switch its adapter; the context is empty afterwards.
+
+        What was read before a switch is put aside: demonstrations that are shown again use it.
+        """
         source = loading.find_source(wanted.run, wanted.model, wanted.adapter)
         loading.check(source, wanted.use_adapter)
-        loaded, self._loaded, self._prefix = self._loaded, None, None
+        loaded, prefix, self._loaded, self._prefix = self._loaded, self._prefix, None, None
+        if loaded is not None and prefix is not None:
+            self._aside[loaded.uses_adapter] = prefix.context
         if loaded is None or not loaded.switch(source, wanted.use_adapter):
-            del loaded  # two models at once might not fit
+            del loaded, prefix  # two models at once might not fit
+            self._aside.clear()
             gc.collect()
             mx.clear_cache()
             loaded = loading.load(source, wanted.use_adapter)
@@ -55,15 +89,27 @@ class Prompter:
             "run_id": source.run.run_id if source.run else None,
             "style": self._prefix.segmenter.style,
             "context": loaded.context,
+            "trained_tokens": source.trained_context,
             "notes": [f"{message}: {hint}" for message, hint in notes],
         }
 
     def prefill(self, wanted: parameters.Prefill, work: Work) -> Result:
-        """Read demonstrations; what earlier ones have in common with them is not read again."""
+        """Choose demonstrations and read them; those that stay are not read again."""
         started = time.perf_counter()
         loaded, prefix = self._ready()
-        reuse = prefix.choose(wanted.examples(), wanted.instruction)
-        prefix.fill(_progress(prefix, work))
+        self._choose(loaded, prefix, wanted)
+        prefix.context = self._aside.pop(loaded.uses_adapter, prefix.context)
+        reuse = prefix.choose(self._shown, wanted.instruction)
+        tokens = {"tokens": len(prefix.tokens), "reused_tokens": reuse.tokens}
+        work.note("chosen", **self._facts, **tokens)
+        try:
+            prefix.fill(Reading(prefix, work))
+        except FitError:  # the other context goes first
+            if not self._aside:
+                raise
+            self._aside.clear()
+            mx.clear_cache()
+            prefix.fill(Reading(prefix, work))
         notes = [reuse.note]
         if prefix.altered:
             notes.append(
@@ -71,13 +117,32 @@ class Prompter:
             )
         if loaded.context and len(prefix.tokens) > loaded.context:
             notes.append(f"the model was trained on at most {loaded.context} tokens")
-        return _summary(prefix, reuse, started) | {"note": "; ".join(filter(None, notes))}
+        summary = _summary(prefix, reuse, started)
+        return summary | self._facts | {"note": "; ".join(filter(None, notes))}
+
+    def _choose(self, loaded: Loaded, prefix: Prefix, wanted: parameters.Prefill) -> None:
+        """Choose what is shown; with the same seed, what is shown already stays in its place."""
+        source, offered = loaded.source, wanted.examples()
+        seed = source.seed if wanted.seed is None else wanted.seed
+        bound = choosing.bound_of(wanted.shots, source.trained_context, prefix.limit)
+        segmenter = prefix.segmenter_of(wanted.instruction)
+        choice = selection.choose(
+            offered,
+            seed=seed,
+            room=Room(bound.tokens, len(segmenter.opening)),
+            length=cache(lambda example: tokenize(segmenter, example).alone),
+            shots=wanted.shots if isinstance(wanted.shots, int) else None,
+            shown=self._shown if self._seed in (None, seed) else (),
+            known=self._known,
+        )
+        self._shown, self._known, self._seed = choice.examples, frozenset(offered), seed
+        self._facts = choosing.facts(choice, offered, wanted.shots, bound, seed)
 
     def generate(self, wanted: parameters.Generate, work: Work) -> Result:
         """Answer a query."""
         _, prefix = self._ready()
         question = prefix.question(wanted.input)
-        prefix.fill(_progress(prefix, work))
+        prefix.fill(Reading(prefix, work))
         free = prefix.free(question)
         answer = generate(
             prefix.context,
@@ -95,7 +160,7 @@ class Prompter:
         _, prefix = self._ready()
         longest = max(len(prefix.segmenter.answer(label)) for label in wanted.labels)
         question = prefix.question(wanted.input, longest)
-        prefix.fill(_progress(prefix, work))
+        prefix.fill(Reading(prefix, work))
         scores = score(
             prefix.context, prefix.segmenter, question, wanted.labels, lambda _: work.check()
         )
@@ -105,9 +170,10 @@ class Prompter:
         """Write the demonstrations with their K and V to a file."""
         started = time.perf_counter()
         loaded, prefix = self._ready()
-        prefix.fill(_progress(prefix, work))
+        prefix.fill(Reading(prefix, work))
         path = cache_file.save(Path(wanted.path), prefix, fingerprint(loaded))
-        return _summary(prefix, Reuse(len(prefix.tokens)), started) | {"path": str(path)}
+        summary = _summary(prefix, Reuse(len(prefix.tokens)), started)
+        return summary | self._facts | {"path": str(path)}
 
     def load_cache(self, wanted: parameters.CacheFile, work: Work) -> Result:
         """Take the demonstrations from a file; a refused file changes nothing."""
@@ -116,10 +182,18 @@ class Prompter:
         prefix = _new_prefix(loaded)
         cache_file.load(Path(wanted.path), prefix, fingerprint(loaded))
         self._prefix = prefix
-        return _summary(prefix, Reuse(len(prefix.tokens)), started) | {
-            "demonstrations": [asdict(example) for example in prefix.demonstrations],
-            "instruction": prefix.instruction,
-        }
+        self._aside.pop(loaded.uses_adapter, None)
+        self._shown, self._seed = prefix.demonstrations, None
+        self._known = frozenset(self._shown)
+        self._facts = choosing.facts_of_file(self._shown)
+        return (
+            _summary(prefix, Reuse(len(prefix.tokens)), started)
+            | self._facts
+            | {
+                "demonstrations": [asdict(example) for example in prefix.demonstrations],
+                "instruction": prefix.instruction,
+            }
+        )
 
     def stats(self, wanted: parameters.Nothing, work: Work) -> Result:
         """Return memory and the size of the context."""
@@ -130,6 +204,7 @@ class Prompter:
             "peak_gb": mx.get_peak_memory() / 1e9,
             "context_tokens": len(prefix.context.tokens) if prefix else 0,
             "shots": len(prefix.demonstrations) if prefix else 0,
+            "shots_read": prefix.shots_read if prefix else 0,
         }
 
     def _ready(self) -> tuple[Loaded, Prefix]:
@@ -141,16 +216,6 @@ class Prompter:
 def _new_prefix(loaded: Loaded) -> Prefix:
     base = loaded.base
     return Prefix(Context(base.model), base.tokenizer, loaded.source.template, loaded.limit)
-
-
-def _progress(prefix: Prefix, work: Work) -> OnChunk:
-    """Report how far the demonstrations are read, and stop where the caller wants it."""
-
-    def report(done: int) -> None:
-        work.check()
-        work.note("progress", done=done, total=len(prefix.tokens))
-
-    return report
 
 
 def _summary(prefix: Prefix, reuse: Reuse, started: float) -> Result:

@@ -1,11 +1,13 @@
 """JSON-RPC 2.0 messages, one a line, between a session process and whoever prompts.
 
-    load        {run, model, adapter, use_adapter}   prefill    {demonstrations, instruction}
+    load        {run, model, adapter, use_adapter}
+    prefill     {demonstrations, instruction, shots, seed}
     generate    {input, max_tokens, temperature}     score      {input, labels}
     save_cache  {path}                               load_cache {path}
     cancel      {}                                   stats      {}
 
-Notifications on the way: `progress` {id, done, total} and `token` {id, text}.
+Notifications on the way: `chosen` {id, ...}, `progress` {id, done, total, seconds_left} and
+`token` {id, text}. What they and the results hold is told in `docs/prompting.md`.
 """
 
 import json
@@ -16,6 +18,8 @@ from yofo_mlx.errors import DataError, ExitCode, FitError, RecipeError, RunError
 
 Id = int | str | None
 Params = dict[str, Any]
+
+LONGEST_LINE = 256 * 1024 * 1024  # bytes: millions of demonstrations to choose from
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600

@@ -16,9 +16,8 @@ from typing import Any, BinaryIO
 from yofo_mlx import blas
 from yofo_mlx.errors import FitError, YofoError
 from yofo_mlx.prompting import parameters, protocol
-from yofo_mlx.prompting.protocol import Cancelled, ProtocolError, Request
-
-LONGEST_LINE = 64 * 1024 * 1024  # bytes: far more than any context holds
+from yofo_mlx.prompting.protocol import LONGEST_LINE, Cancelled, ProtocolError, Request
+from yofo_mlx.prompting.stages import told_to
 
 
 class Job:
@@ -165,7 +164,8 @@ def _answer(job: Job, methods: Methods) -> bytes:
         if request.method not in methods:
             raise ProtocolError(protocol.METHOD_NOT_FOUND, f"no method {request.method!r}")
         kind, method = methods[request.method]
-        return protocol.result_line(request.id, method(parameters.read(kind, request), job))
+        with told_to(job):
+            return protocol.result_line(request.id, method(parameters.read(kind, request), job))
     except (YofoError, ProtocolError) as error:
         return protocol.error_line(request.id, error)
     except BrokenPipeError:

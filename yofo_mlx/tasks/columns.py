@@ -1,5 +1,6 @@
 """Which columns of a row become the input and the answer."""
 
+import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -52,6 +53,11 @@ class Columns:
     """Fields that hold a conversation, in place of `input` and `output`."""
     shape: Shape | None = None
     """The known form that both columns were taken from."""
+
+    @property
+    def names_output(self) -> bool:
+        """Whether the answer is one column, and `output` its name."""
+        return not (self.chat or _is_template(self.output))
 
     def item(self, row: Row) -> Item:
         """Return the example a row holds, or raise RowError."""
@@ -203,8 +209,12 @@ def _no_shape(fields: dict[str, Any]) -> RowError:
             "rows hold only `text`: plain text has no answer to learn",
             "give rows with an input and an answer, such as `prompt` and `completion`",
         )
-    known = ", ".join(map(str, fields)) or "none"
-    hint = 'say which they are, such as input = "question" and output = "answer"'
+    names = [str(name) for name in fields]
+    known = ", ".join(names) or "none"
+    first, last = (names[0], names[-1]) if len(names) > 1 else ("question", "answer")
+    hint = (
+        f"say which they are, such as input = {json.dumps(first)} and output = {json.dumps(last)}"
+    )
     return RowError(f"cannot tell input and answer from the fields: {known}", hint)
 
 

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 from yofo_mlx.tasks.columns import Item
-from yofo_mlx.tasks.task import Family
+from yofo_mlx.tasks.task import Example, Family
 
 LABELLED: tuple[Family, ...] = ("classification", "multilabel", "nli")
 
@@ -23,7 +24,7 @@ def guess_family(items: list[Item], *, labelled: bool = False) -> Family:
         return "nli"
     if labelled:
         return "classification"
-    if all(_NUMBER.fullmatch(answer) for answer in answers) and len(answers) > len(items) // 4:
+    if _are_results(answers):
         return "math"
     if _are_labels(answers):
         return "classification"
@@ -33,6 +34,17 @@ def guess_family(items: list[Item], *, labelled: bool = False) -> Family:
         return "summarization"
     asking = sum("?" in item.example.input[-200:] for item in items)
     return "qa" if 2 * asking > len(items) else "other"
+
+
+def holds_labels(examples: Iterable[Example]) -> bool:
+    """Tell whether the answers of examples look like labels, by themselves."""
+    answers = Counter(example.output for example in examples)
+    return bool(answers) and not _are_results(answers) and _are_labels(answers)
+
+
+def _are_results(answers: Counter[str]) -> bool:
+    """Many different numbers are what was worked out."""
+    return len(answers) > answers.total() // 4 and all(map(_NUMBER.fullmatch, answers))
 
 
 def _are_labels(answers: Counter[str]) -> bool:

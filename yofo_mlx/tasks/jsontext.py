@@ -6,7 +6,7 @@ lists and objects around the records are walked by hand.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from yofo_mlx.tasks.splits import candidates
@@ -84,6 +84,14 @@ def lists(text: str) -> list[str]:
     return [".".join(steps) for steps in _lists(parse(text))]
 
 
+def ways_of_splits(known: Iterable[str]) -> Iterator[str]:
+    """Yield the dotted paths, with `{split}` in them, to lists that are a split each."""
+    for path in known:
+        above, _, name = path.rpartition(".")
+        if name in candidates("train"):
+            yield f"{above}.{{split}}" if above else "{split}"
+
+
 def _lists(value: Any, depth: int = 3) -> list[list[str]]:
     """Return the ways to lists that are empty or hold objects or lists."""
     if isinstance(value, list):
@@ -120,8 +128,7 @@ def _no_list(whole: Any, path: str | None) -> JsonError:
     if not found:
         hint = 'expected is [{"input": ..., "output": ...}, ...]'
         return JsonError("no list of rows in this file", 1, hint)
-    way = next((steps for steps in ways if steps and steps[-1] in candidates("train")), None)
-    shown = ".".join([*way[:-1], "{split}"] if way else found[0])
+    shown = next(ways_of_splits(found), found[0])
     return JsonError(f"several lists of rows: {known}", 1, f'name one, such as records = "{shown}"')
 
 

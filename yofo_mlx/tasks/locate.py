@@ -1,10 +1,13 @@
 """Finding the files of a source: which make up which split, and where in them the rows are."""
 
+import difflib
+import os
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe import TaskSource
@@ -59,7 +62,7 @@ def pieces(source: TaskSource, base: Path) -> Found:
     path = find(source.source, base)
     listing = _listing(source, path)
     if source.records and SPLIT in source.records:
-        return Found(_record_pieces(source, listing), listing.class_names)
+        return _record_pieces(source, listing)
     if source.files:
         assigned = {split: listing.splits[name] for split, name in source.files.items()}
     elif len(listing.splits) == 1 and not source.splits and not _meant(listing, path):
@@ -121,7 +124,17 @@ def find(name: str, base: Path) -> Path | None:
     hint = "check the path" + ("" if "/" in name else "; ids on the hub have the form owner/name")
     if path.is_symlink():
         raise DataError(f"a link that leads nowhere: {shown}", hint)
-    raise DataError(f"no such file or folder: {shown}", hint)
+    raise DataError(f"no such file or folder: {shown}", _guess(path) + hint)
+
+
+def _guess(path: Path) -> str:
+    """Propose what is there under a name that is nearly the one that is not."""
+    try:
+        there = [entry.name for entry in os.scandir(path.parent)]
+    except (OSError, ValueError):
+        return ""
+    close = difflib.get_close_matches(path.name, there, n=1)
+    return f"did you mean {clip(close[0], 200)}? " if close else ""
 
 
 def _assigned(
@@ -133,26 +146,50 @@ def _assigned(
     except KeyError as error:
         reason = f"{source.source}: no split `{error.args[0]}`"
         raise DataError(reason, f"there are: {known}") from None
-    if "train" not in assigned:
+    if "train" not in assigned and not (assigned and source.role == "held_out"):
         hint = f'say which it is: splits = {{ train = "{next(iter(groups))}" }}'
         if len(groups) > 1 and not any(map(splits.meaning, groups)):
-            each = _pattern(source.source, groups) if is_here else ""
+            pattern = _shared_pattern(source.source, groups) if is_here else ""
+            each = f'a task for each: source = "{pattern}"; ' if pattern else ""
             hint = f'{each}{hint}; all in one: splits = {{ train = "*" }}'
         raise DataError(f"{source.source}: no split `train` among: {known}", hint)
     return assigned
 
 
-def _pattern(source: str, groups: dict[str, list[str]]) -> str:
-    """Propose a task for each file, where the files have a pattern."""
+def other_readings(source: TaskSource, base: Path) -> Iterator[dict[str, Any]]:
+    """Yield keys with which a source here may be readable that is not as it stands there.
+
+    They are what its errors propose, as long as nobody has said how it is to be read.
+    """
+    if source.records or source.files or source.splits or source.config:
+        return
+    try:
+        path = find(source.source, base)
+        listing = _listing(source, path) if path else None
+    except DataError:
+        return
+    if path is None or listing is None:
+        return
+    names = [name for of_split in listing.splits.values() for name in of_split]
+    for file in listing.fetch([name for name in names if format_of(name) == ".json"]):
+        yield from ({"records": way} for way in jsontext.ways_of_splits(_lists(file) or ()))
+    if path.is_dir() and len(listing.splits) == 1:
+        yield {"splits": {"train": next(iter(listing.splits))}}
+    elif path.is_dir() and not any(map(splits.meaning, listing.splits)):
+        pattern = _shared_pattern(source.source, listing.splits)
+        yield from [{"source": pattern}] if pattern else []
+
+
+def _shared_pattern(source: str, groups: dict[str, list[str]]) -> str:
+    """Return the pattern that all files have in common, nothing where there is none."""
     names = [PurePosixPath(name) for files in groups.values() for name in files]
     if len({(name.parent, name.suffix) for name in names}) > 1:
         return ""
-    pattern = PurePosixPath(source, names[0].parent, f"*{names[0].suffix}")
-    return f'a task for each: source = "{pattern}"; '
+    return str(PurePosixPath(source, names[0].parent, f"*{names[0].suffix}"))
 
 
-def _record_pieces(source: TaskSource, listing: Listing) -> dict[Split, list[Piece]]:
-    """Return the lists for each split in the one JSON file that has them."""
+def _record_pieces(source: TaskSource, listing: Listing) -> Found:
+    """Return the lists for each split in the one JSON file that has them, and what is not read."""
     names = [name for files in listing.splits.values() for name in files]
     files = listing.fetch([name for name in names if format_of(name) == ".json"] or names)
     known = [_lists(file) for file in files]
@@ -163,17 +200,34 @@ def _record_pieces(source: TaskSource, listing: Listing) -> dict[Split, list[Pie
     ]
     if len(chosen) == 1:
         file, found = chosen[0]
-        return {split: [Piece(file, path)] for split, path in found.items()}
+        others = [one.shown for one in files if one != file]
+        unread = _unread(source, found.values(), known[files.index(file)] or (), others)
+        pieces = {split: [Piece(file, path)] for split, path in found.items()}
+        return Found(pieces, listing.class_names, unread)
     if len(chosen) > 1:
         several = ", ".join(file.shown for file, _ in chosen[:8])
         raise DataError(f"{source.source}: several files have such lists", f"name one: {several}")
     if len(files) == 1 and known[0] is None:
-        return {"train": [Piece(files[0], source.records)]}  # the reader meets and reports it
+        piece = Piece(files[0], source.records)  # the reader meets and reports it
+        return Found({"train": [piece]}, listing.class_names)
     lists = [path for found in known for path in found or ()]
     wanted = (source.splits or {}).get("train", "train")
     hint = f"lists in {'this file' if len(files) == 1 else 'these files'}: "
     reason = f"{source.source}: no list of rows for `{wanted}`"
     raise DataError(reason, hint + (", ".join(lists[:12]) or "none"))
+
+
+def _unread(
+    source: TaskSource, used: Collection[str], lists: Sequence[str], files: Sequence[str]
+) -> list[LeftOut]:
+    """Tell of lists beside those that are splits, and of other files, where nobody chose so."""
+    before, _, behind = (source.records or "").partition(SPLIT)
+    beside = [way for way in lists if way.startswith(before) and way.endswith(behind)]
+    names = [*files, *(way for way in beside if way not in used)]
+    if not names or source.splits:
+        return []
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return [(f"not read: {shown}", "its name tells no split; `splits` can say it")]
 
 
 def _lists(file: DataFile) -> list[str] | None:

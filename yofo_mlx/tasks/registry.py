@@ -53,24 +53,32 @@ class TaskEntry:
 
 
 def load_tasks(
-    sources: Sequence[TaskSource], seed: int, base: Path, recipe: str = "RECIPE.toml"
+    sources: Sequence[TaskSource],
+    seed: int,
+    base: Path,
+    recipe: str = "RECIPE.toml",
+    *,
+    whole: bool = True,
 ) -> list[TaskEntry]:
     """Read every source; all problems of all of them are raised as one DataError.
 
-    `recipe` is the file that messages name.
+    `recipe` is what messages tell to check. Unless `whole`, a task may have queries only.
     """
     entries: list[TaskEntry] = []
     problems: list[Problem] = []
     for source in sources:
-        if source.source.startswith(SUITE):
+        if is_embedded(source):
             entries += _tiny(source)
             continue
         for loaded in load(source, base):
             wrong = errors(loaded.problems)
-            task, notes = (None, ()) if wrong else _task(loaded, seed)
-            if task and not task.train:
+            task, notes = (None, ()) if wrong else make_task(loaded, seed)
+            if whole and task and not task.train:
                 hint = "see `where`" if source.where else "see `splits`"
-                wrong = [Problem(Place(source.source), "no examples to train on", hint)]
+                what = "no examples to train on"
+                if source.role == "held_out":
+                    what = "no rows of `train`, which demonstrations are of"
+                wrong = [Problem(Place(source.source), what, hint)]
             problems += wrong
             if task and not wrong:
                 entries.append(_entry(task, source, notes))
@@ -78,6 +86,11 @@ def load_tasks(
     if problems:
         raise _report(problems, recipe)
     return entries
+
+
+def is_embedded(source: TaskSource) -> bool:
+    """Tell whether a source is of the embedded suite."""
+    return source.source.startswith(SUITE)
 
 
 def _tiny(source: TaskSource) -> list[TaskEntry]:
@@ -95,7 +108,7 @@ def _tiny(source: TaskSource) -> list[TaskEntry]:
 
 
 def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskEntry:
-    metric = METRICS[task.family] if source.metric == "auto" else source.metric
+    metric = metric_of(source, task.family)
     mark = fingerprint(task)
     separator = source.separator if task.family == "multilabel" else None
     return TaskEntry(
@@ -107,20 +120,28 @@ def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskE
         mark,
         separator,
         notes,
-        guessed=source.family is None and not source.source.startswith(SUITE),
+        guessed=source.family is None and not is_embedded(source),
     )
 
 
-def _task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
+def metric_of(source: TaskSource, family: Family) -> str:
+    """Return the metric of a task: its own, or else its family's."""
+    return METRICS[family] if source.metric == "auto" else source.metric
+
+
+def make_task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
+    """Return the task that was read, and notes on what was left out or set aside."""
     source = loaded.source
-    train, valid, test = (_once(loaded.items.get(split, [])) for split in SPLITS)
+    train, valid, test = (
+        [item.example for item in once(loaded.items.get(split, []))] for split in SPLITS
+    )
     repeated = sum(1 for _ in loaded.all_items()) - len(train) - len(valid) - len(test)
     shown = {text_key(example.input) for example in valid + test}
     clean = [example for example in train if text_key(example.input) not in shown]
     draw = random.Random(f"{seed}/{loaded.name}")
     kept = _limited(clean, source.limit, draw)
     if not valid and not (source.role == "held_out" and test):
-        kept, valid = _set_aside(kept, source.valid_share, draw)
+        kept, valid = set_aside(kept, source.valid_share, draw)
     task = Task(
         name=loaded.name,
         family=loaded.family,
@@ -155,16 +176,16 @@ def _limited(examples: list[Example], limit: int | None, draw: random.Random) ->
     return [examples[index] for index in sorted(draw.sample(range(len(examples)), limit))]
 
 
-def _once(items: Iterable[Item]) -> list[Example]:
-    """Return the examples, each once, the first of its kind kept."""
-    once: dict[tuple[str, str], Example] = {}
+def once(items: Iterable[Item]) -> list[Item]:
+    """Return what holds an example, each example once, the first of its kind kept."""
+    first: dict[tuple[str, str], Item] = {}
     for item in items:
         example = item.example
-        once.setdefault((text_key(example.input), text_key(example.output)), example)
-    return list(once.values())
+        first.setdefault((text_key(example.input), text_key(example.output)), item)
+    return list(first.values())
 
 
-def _set_aside(
+def set_aside(
     examples: list[Example], share: float, draw: random.Random
 ) -> tuple[list[Example], list[Example]]:
     """Part examples in two; rows with the same input stay together."""

@@ -58,17 +58,22 @@ class Loaded:
 
 def load(source: TaskSource, base: Path) -> list[Loaded]:
     """Read a source: one set of examples, or one for each file that a `*` matches."""
-    if not locate.is_pattern(source.source):
-        return [_load_one(source, base)]
-    paths = locate.matches(source.source, base)
-    if not paths:
+    found = expand(source, base)
+    if not found:
         missing = Problem(Place(source.source), "no file matches", "check the pattern")
         return [Loaded(source, source.name or source.source, problems=[missing])]
-    names = _names(paths)
+    return [_load_one(one, base) for one in found]
+
+
+def expand(source: TaskSource, base: Path) -> list[TaskSource]:
+    """Return a source for each file that a `*` matches, itself without any; nothing is read."""
+    if not locate.is_pattern(source.source):
+        return [source]
+    paths = locate.matches(source.source, base)
     prefix = f"{source.name}/" if source.name else ""
     return [
-        _load_one(source.model_copy(update={"source": str(path), "name": prefix + name}), base)
-        for path, name in zip(paths, names, strict=True)
+        source.model_copy(update={"source": str(path), "name": prefix + name})
+        for path, name in zip(paths, _names(paths), strict=True)
     ]
 
 
@@ -186,6 +191,8 @@ def _stem(name: str) -> str:
 
 def _names(paths: list[Path]) -> list[str]:
     """Name files by their stems, or by their folders too where stems are the same."""
+    if not paths:
+        return []
     stems = [_stem(path.name) for path in paths]
     if len(set(stems)) == len(stems):
         return stems

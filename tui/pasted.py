@@ -1,0 +1,89 @@
+"""Demonstrations as they are pasted, read and saved, in words and as files."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tui.words import count
+from yofo_mlx.errors import YofoError
+from yofo_mlx.prompting import demonstrations
+from yofo_mlx.prompting.demonstrations import Parsed
+from yofo_mlx.tasks.task import Example
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something to save: what it is, the name to offer (its end is its form), and the text."""
+
+    what: str
+    name: str
+    text: str
+    saved: Callable[[], None]  # called once it is in a file
+
+
+def parse(text: str, run: str | None) -> Parsed:
+    """Read pasted demonstrations as the run was trained; as they look where that is not known."""
+    try:
+        style = demonstrations.style_of(run)
+    except YofoError:
+        style = None
+    return demonstrations.parse(text, style)
+
+
+def separator_of(parsed: Parsed) -> str:
+    """Return what stands between an input and its answer on a line, if anything does."""
+    if parsed.format.startswith("TSV"):
+        return "\t"
+    name = parsed.format.removeprefix("lines with ")
+    if name == parsed.format:
+        return ""
+    return "\t" if name == "tab" else name.strip("`")
+
+
+def shots_of(facts: dict[str, Any]) -> str:
+    """Say how many of the demonstrations the model reads."""
+    shots, offered = facts.get("shots"), facts.get("offered")
+    if not isinstance(shots, int):
+        return ""
+    if isinstance(offered, int) and offered != shots:
+        return f"{shots:,} of {count(offered, 'shot')}"
+    return count(shots, "shot")
+
+
+def facts_of(facts: dict[str, Any]) -> str:
+    """Say what the model reads, what it does not, and why."""
+    said = []
+    if isinstance(tokens := facts.get("tokens"), int):
+        said.append(count(tokens, "token"))
+    if reused := facts.get("reused_tokens"):
+        said.append(f"{reused:,} reused")
+    said += [str(words) for words in facts.get("told") or ()]
+    if facts.get("left_out") and facts.get("bound") in ("trained", "default"):
+        said.append("key a: all that fit")
+    if note := facts.get("note"):
+        said.append(str(note))
+    return " · ".join(said)
+
+
+def saved_demonstrations(parsed: Parsed, instruction: str, saved: Callable[[], None]) -> Work:
+    """Return demonstrations as JSON lines; an instruction stands in each, as a system message."""
+    said = instruction or parsed.instruction
+    what = count(len(parsed.examples), "demonstration") + (" with the instruction" if said else "")
+    if left_out := len(parsed.problems):
+        what += f", without {count(left_out, 'line')} that gave none"
+    rows = (json.dumps(_row(pair, said), ensure_ascii=False) for pair in parsed.examples)
+    return Work(what, "demonstrations.jsonl", "".join(f"{row}\n" for row in rows), saved)
+
+
+def saved_answers(exchanges: Sequence[tuple[str, str, str]], saved: Callable[[], None]) -> Work:
+    """Return questions, their answers and who gave them as a page."""
+    pages = (f"## {question}\n\n{answer}\n\n*{who}*\n" for question, answer, who in exchanges)
+    return Work(count(len(exchanges), "answer"), "answers.md", "\n".join(pages), saved)
+
+
+def _row(pair: Example, instruction: str) -> dict[str, Any]:
+    if not instruction:
+        return {"input": pair.input, "output": pair.output}
+    said = (("system", instruction), ("user", pair.input), ("assistant", pair.output))
+    return {"messages": [{"role": role, "content": text} for role, text in said]}

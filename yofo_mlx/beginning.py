@@ -1,0 +1,54 @@
+"""Whether a run can begin with an adapter that was trained before, and what speaks against it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from yofo_mlx.adapter_files import TEMPLATE_FILE, read_settings
+from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.recipe import Recipe
+from yofo_mlx.runs import Run
+
+
+def check_fits(recipe: Recipe) -> None:
+    """Refuse an adapter that the recipe's model cannot begin with; no weights are loaded."""
+    if recipe.init_adapter is None:
+        return
+    from yofo_mlx.adapters import check_shapes
+    from yofo_mlx.models import model_config, model_path
+    from yofo_mlx.shape import adapter_shapes
+
+    config = model_config(model_path(recipe.model, recipe.revision, weights=False))
+    try:
+        if shapes := adapter_shapes(config, recipe.lora):
+            check_shapes(Path(recipe.init_adapter), shapes)
+    except RunError as error:
+        raise RecipeError(f"init_adapter: {error.message}", error.hint) from error
+
+
+def doubts(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Yield what speaks against beginning with an adapter, as message and hint."""
+    if recipe.init_adapter is None:
+        return
+    folder = Path(recipe.init_adapter)
+    base = read_settings(folder).base
+    if base and base != recipe.model and not _is_base(folder, recipe):
+        message = f"the adapter in {folder} was trained on {base}, this run's model is"
+        yield f"{message} {recipe.model}", "on another model it may know nothing"
+    if (folder / TEMPLATE_FILE).is_file():
+        from yofo_mlx.adapters import adapter_template
+
+        if adapter_template(folder) != recipe.template:
+            message = f"the adapter in {folder} was trained with another template"
+            yield message, f"its own is in {folder / TEMPLATE_FILE}: put it into [template]"
+
+
+def _is_base(folder: Path, recipe: Recipe) -> bool:
+    """Tell whether a run's adapter was trained on the very files of a recipe's model."""
+    from yofo_mlx.models import model_path
+    from yofo_mlx.prompting.fingerprint import model_fingerprint
+
+    model = Run(folder.parent).info().model
+    if model is None or not model.fingerprint:
+        return False
+    here = model_path(recipe.model, recipe.revision, weights=False)
+    return model.fingerprint == model_fingerprint(here)

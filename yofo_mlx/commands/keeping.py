@@ -1,0 +1,110 @@
+"""`yofo rm`, `yofo restore` and `yofo rename`."""
+
+import shlex
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from yofo_mlx import keeping, runs
+from yofo_mlx.commands.columns import age, show_table
+from yofo_mlx.errors import ExitCode, RecipeError
+from yofo_mlx.files import size_of
+from yofo_mlx.keeping import Removed
+from yofo_mlx.runs import Run
+from yofo_mlx.talk import print_path, say
+from yofo_mlx.text import json_line, size
+
+
+def remove(names: Sequence[str], *, for_good: bool = False) -> ExitCode:
+    """Move runs to the trash, or delete those in the trash; all are looked at before the first."""
+    if for_good:
+        return _empty(names)
+    if not names:
+        raise RecipeError("no run is named", "`yofo rm RUN`; `yofo rm --empty` empties the trash")
+    chosen = list(dict.fromkeys(map(runs.find_any, names)))
+    for run in chosen:
+        keeping.check_removable(run)
+    for run in chosen:
+        heirs = [heir.run_id for heir, _ in keeping.descendants(run) if heir not in chosen]
+        keeping.remove(run)
+        say(f"{run.run_id} is in the trash")
+        say(f"  back with: yofo restore {shlex.quote(run.run_id)}")
+        if heirs:
+            say(f"  begun from its adapter, and going on without it: {', '.join(heirs)}")
+    held = keeping.removed_runs()
+    total = size(sum(size_of(removed.path) for removed in held))
+    say(f"the trash holds {_count(held)}, {total}; yofo rm --empty frees that for good")
+    return ExitCode.OK
+
+
+def _empty(names: Sequence[str]) -> ExitCode:
+    chosen = [*dict.fromkeys(map(keeping.find_removed, names))] or keeping.removed_runs()
+    freed = keeping.delete(chosen)
+    freed += 0 if names else keeping.delete_leftovers()
+    is_empty = not (chosen or freed)
+    done = f"{_count(chosen)} deleted for good: {size(freed)} freed"
+    say("the trash is empty" if is_empty else done)
+    return ExitCode.OK
+
+
+def restore(names: Sequence[str], *, name: str | None = None, as_json: bool = False) -> ExitCode:
+    """Bring runs back from the trash, or list what is in it."""
+    if name is not None and len(names) != 1:
+        raise RecipeError("--name is for one run", "name the run that it is for: RUN --name NAME")
+    if not names:
+        return _list(as_json=as_json)
+    chosen = list(dict.fromkeys(map(keeping.find_removed, names)))
+    for removed in chosen:
+        keeping.check_restorable(removed, name)
+    restored = []
+    for removed in chosen:
+        run = keeping.restore(removed, name)
+        restored.append({"run_id": run.run_id, "path": str(run.path)})
+        if not as_json:
+            _tell(run)
+    if as_json:
+        print(json_line(restored))
+    return ExitCode.OK
+
+
+def _list(*, as_json: bool) -> ExitCode:
+    rows: list[dict[str, Any]] = [
+        {
+            "run_id": removed.run_id,
+            "removed": removed.when,
+            "bytes": size_of(removed.path),
+            "path": str(removed.path),
+        }
+        for removed in keeping.removed_runs()
+    ]
+    if as_json:
+        print(json_line(rows))
+        return ExitCode.OK
+    if not rows:
+        say("the trash is empty")
+        return ExitCode.OK
+    now = time.time()
+    cells = [
+        [row["run_id"], f"{age(now - row['removed'])} ago", size(row["bytes"])] for row in rows
+    ]
+    show_table(("run", "removed", "size"), cells, numbers=("removed", "size"))
+    say("back with: yofo restore RUN; deleted for good with: yofo rm --empty")
+    return ExitCode.OK
+
+
+def rename(name: str, new: str) -> ExitCode:
+    """Give a run another name."""
+    run = runs.find_any(name)
+    renamed = keeping.rename(run, new)
+    say(f"{run.run_id} is now {renamed.run_id}")
+    _tell(renamed)
+    return ExitCode.OK
+
+
+def _tell(run: Run) -> None:
+    say(f"all of it: yofo runs {runs.word(run)}")
+    print_path(run.path)
+
+
+def _count(removed: Sequence[Removed]) -> str:
+    return f"{len(removed)} run{'' if len(removed) == 1 else 's'}"

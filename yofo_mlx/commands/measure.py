@@ -1,0 +1,233 @@
+"""What `yofo eval` does once it is clear what is asked: load, measure, keep, show."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import mlx.core as mx
+
+from yofo_mlx import evaluations
+from yofo_mlx.adapter_files import CONFIG_FILE, WEIGHTS_FILE
+from yofo_mlx.adapters import load_adapter
+from yofo_mlx.chosen import Chosen
+from yofo_mlx.commands.background import find_planner
+from yofo_mlx.comparison import differences
+from yofo_mlx.environment import describe
+from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.evaluate import evaluate_entry
+from yofo_mlx.evaluation_plan import most_asked, plan_evaluation, refused
+from yofo_mlx.evaluations import Content, EvaluationFile
+from yofo_mlx.files import digest
+from yofo_mlx.models import Base, load_base
+from yofo_mlx.plan import LEAST_CACHE
+from yofo_mlx.progress import Progress
+from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
+from yofo_mlx.prompts import prompts_of
+from yofo_mlx.recipe import Recipe
+from yofo_mlx.scores import TaskScores
+from yofo_mlx.subjects import Subject
+from yofo_mlx.tables import check_tables
+from yofo_mlx.talk import say
+from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.text import reason
+from yofo_mlx.trained import Note
+
+SAVE_EVERY_S = 5.0  # seconds between the times that half a task is kept
+
+
+def measure(
+    subject: Subject, recipe: Recipe, chosen: Chosen, warnings: Sequence[Note], *, full: bool
+) -> EvaluationFile:
+    """Measure tasks without and with the adapter; keep what they score."""
+    recipe, base = load_model(subject, recipe, warnings)
+    _check_measurable(base, recipe, chosen)
+    at_once = _copies(recipe, base, chosen.entries)
+    with tempfile.TemporaryDirectory() as folder:
+        adapter = _copy_adapter(subject.adapter, Path(folder))  # a trainer may replace it meanwhile
+        kept = evaluations.begin(
+            subject,
+            _asked(subject, recipe, base, chosen, adapter),
+            full=full,
+            models=evaluations.MODELS if adapter else evaluations.MODELS[:1],
+            data=chosen.data,
+            notes=chosen.notes,
+        )
+        _tell_of_other(subject, kept)
+        _measure(kept, subject, base, recipe, chosen.entries, adapter, at_once)
+    return kept
+
+
+def load_model(subject: Subject, recipe: Recipe, warnings: Sequence[Note]) -> tuple[Recipe, Base]:
+    """Load the base model and say what is no longer as it was.
+
+    What comes with no recipe is asked with prompts as long as its model knows at most.
+    """
+    base = load_base(
+        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
+    )
+    longest = recipe.episodes.max_tokens
+    if subject.run is None and base.context and base.context < longest:
+        episodes = recipe.episodes.model_copy(update={"max_tokens": base.context})
+        recipe = recipe.model_copy(update={"episodes": episodes})
+    check_tables(recipe, base.tokenizer, base.config)
+    changed = changed_model(subject.run, base) if subject.run else []
+    for message, hint in [*warnings, *changed]:
+        say(f"warning: {message}\n  {hint}")
+    return recipe, base
+
+
+def _measure(
+    kept: EvaluationFile,
+    subject: Subject,
+    base: Base,
+    recipe: Recipe,
+    entries: list[TaskEntry],
+    adapter: Path | None,
+    at_once: int | None,
+) -> None:
+    """Measure what is not kept yet, without and then with the adapter."""
+    try:
+        for model in evaluations.models(kept.content):
+            if model == "adapter" and adapter:
+                _mount(base, subject, adapter)
+            left = [entry for entry in entries if not kept.has(model, entry.task.name)]
+            if len(left) < len(entries):
+                say(f"{model}: {len(entries) - len(left)} of {len(entries)} tasks are kept already")
+            for scores in measure_each(base, recipe, left, model, at_once, kept):
+                kept.add(model, scores)
+        kept.finish()
+    except KeyboardInterrupt:
+        kept.save()
+        done = "what was measured is kept; the same command goes on"
+        say(f"\n{done}" if kept.is_begun else "\nnothing was measured yet")
+        raise
+
+
+def _copies(recipe: Recipe, base: Base, entries: list[TaskEntry]) -> int | None:
+    """Return how many queries there is memory for at once; refuse what has none for a single one.
+
+    None where the model's sizes are not known.
+    """
+    planner = find_planner(recipe)
+    asked = most_asked(recipe, entries, base.tokenizer)
+    if planner is None or asked is None:
+        return None
+    plan = plan_evaluation(planner, asked)
+    if refusal := refused(plan, planner.limit):
+        raise refusal
+    mx.set_cache_limit(max(plan.work, LEAST_CACHE))  # what one group frees, the next one takes
+    return plan.copies
+
+
+def measure_each(
+    base: Base,
+    recipe: Recipe,
+    entries: list[TaskEntry],
+    what: str,
+    at_once: int | None = None,
+    kept: EvaluationFile | None = None,
+) -> Iterator[TaskScores]:
+    """Measure task by task with the model as it is, and tell how far it is.
+
+    `kept` takes what is measured of a task before its end.
+    """
+    base.model.eval()
+    points = len(recipe.evaluation.shots) * recipe.evaluation.draws
+    for number, entry in enumerate(entries, 1):
+        done = kept.part(what, entry.task.name) if kept else None
+        words = f"{what}: task {number} of {len(entries)}, numbers of shots"
+        with Progress(words, points) as progress:
+            check = partial(_check, progress, kept)
+            yield evaluate_entry(base, recipe, entry, check=check, at_once=at_once, done=done)
+
+
+def _check(progress: Progress, kept: EvaluationFile | None) -> None:
+    progress.tick()
+    if kept:
+        kept.save(SAVE_EVERY_S)
+
+
+def _asked(
+    subject: Subject, recipe: Recipe, base: Base, chosen: Chosen, adapter: Path | None
+) -> Content:
+    """Return all that the figures depend on."""
+    evaluation = recipe.evaluation
+    limit = recipe.longest_prompt
+    if base.context and limit > max(base.context, recipe.episodes.max_tokens):
+        say(f"warning: prompts may have {limit} tokens; the model knows at most {base.context}")
+    step = {"step": subject.step()}
+    return {
+        "role": chosen.role,
+        "versions": describe()["versions"],
+        "model": {
+            "name": recipe.model,
+            "revision": base.revision,
+            "fingerprint": model_fingerprint(base.path),
+        },
+        "adapter": step | {"sha256": digest(adapter / WEIGHTS_FILE)} if adapter else None,
+        "seed": recipe.seed,
+        "template": recipe.template.model_dump(mode="json"),
+        "evaluation": evaluation.model_dump(mode="json") | {"max_tokens": limit},
+        "tasks": {
+            entry.task.name: {
+                "fingerprint": entry.fingerprint,
+                "metric": entry.metric,
+                "answer_after": entry.answer_after,
+                "separator": entry.separator,
+            }
+            for entry in chosen.entries
+        },
+    }
+
+
+def _tell_of_other(subject: Subject, kept: EvaluationFile) -> None:
+    """Say why an evaluation of the same tasks that was cut off is not gone on with."""
+    other = None if kept.is_begun else evaluations.cut_off(subject, kept.content)
+    if other is None:
+        return
+    asked, before = kept.content["asked"], other.content["asked"]
+    changed = [one.setting for one in differences(before, asked)]
+    tasks = asked["tasks"]
+    changed += [f"the rows of {name}" for name in tasks if tasks[name] != before["tasks"][name]]
+    say(
+        f"{other.path.name} was cut off, but {', '.join(changed)} changed since:"
+        " this is another evaluation"
+    )
+
+
+def _mount(base: Base, subject: Subject, adapter: Path) -> None:
+    """Put the copied adapter on; what is wrong with it is told of the original."""
+    try:
+        load_adapter(base.model, adapter)
+    except RunError as error:
+        message = error.message.replace(str(adapter), str(subject.adapter))
+        raise RunError(message, error.hint) from error
+
+
+def _copy_adapter(adapter: Path | None, folder: Path) -> Path | None:
+    if adapter is None:
+        return None
+    try:
+        for name in (WEIGHTS_FILE, CONFIG_FILE):
+            shutil.copyfile(adapter / name, folder / name)
+    except OSError as error:
+        hint = f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}"
+        raise RunError(f"{adapter} cannot be read: {reason(error)}", hint) from error
+    return folder
+
+
+def _check_measurable(base: Base, recipe: Recipe, chosen: Chosen) -> None:
+    reasons: list[str] = []
+    for entry in chosen.entries:
+        _, prompts = prompts_of(recipe, entry, base.tokenizer)
+        if not prompts.reason:
+            return
+        reasons.append(f"{entry.task.name}: {prompts.reason}")
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    raise RecipeError(
+        f"none of {evaluations.ROLES[chosen.role]} can be measured; {reasons[0]}{more}",
+        f"longer prompts: --set evaluation.max_tokens={2 * recipe.longest_prompt}; or change"
+        " evaluation.shots, or give the tasks other rows",
+    )

@@ -1,0 +1,137 @@
+"""More steps for a run: its length is the one thing that may change once it has begun."""
+
+import shlex
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, Literal
+
+from yofo_mlx import runs
+from yofo_mlx.errors import RecipeError
+from yofo_mlx.events import backwards, figure
+from yofo_mlx.files import write_text
+from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe_file import read_toml, resolve, to_toml
+from yofo_mlx.runinfo import Extension
+from yofo_mlx.runs import Run
+from yofo_mlx.schedule import learning_rate
+from yofo_mlx.trained import is_edited
+
+if TYPE_CHECKING:
+    from yofo_mlx.checkpoints import TrainerState
+
+# A new run of these cannot begin with the old one's adapter.
+_OF_THE_ADAPTER = frozenset({"lora", "model", "revision", "trust_remote_code", "init_adapter"})
+
+
+def lengthen(run: Run, overrides: Sequence[str]) -> Extension:
+    """Give a run that nobody trains another length, in run.json and recipe.toml.
+
+    Any other key is refused, and a length that is done already.
+    """
+    with_length = _resolved(run, overrides)
+    keys = [override.partition("=")[0].strip() for override in overrides]
+    if foreign := [one for one, key in zip(overrides, keys, strict=True) if not _is_length(key)]:
+        raise _refusal(run, foreign)
+    with runs.locked(run):
+        change = _change(run, _resolved(run), with_length)
+        edited = is_edited(run, run.info())
+        run.note(
+            recipe=with_length.model_dump(mode="json"), extended=[*run.info().extended, change]
+        )
+        if not edited:
+            write_text(run.recipe_path, to_toml(with_length))
+    return change
+
+
+def length_of(recipe: Recipe) -> tuple[Literal["steps", "tokens"], int]:
+    """Return what a recipe's length is measured in, and how much of it there is."""
+    steps, tokens = recipe.train.steps, recipe.train.tokens
+    return ("steps", steps) if steps is not None else ("tokens", tokens or 0)
+
+
+def more(run: Run, *, at_end: bool = True) -> str:
+    """Return the command that lets a run go on: to its planned length, from there to its double."""
+    unit, planned = length_of(_resolved(run))
+    return f"yofo resume {runs.word(run)} --set train.{unit}={2 * planned if at_end else planned}"
+
+
+def _resolved(run: Run, overrides: Sequence[str] = ()) -> Recipe:
+    data = run.info().recipe
+    data = read_toml(run.recipe_path) if data is None else deepcopy(data)
+    return resolve(data, "--set" if overrides else str(run.path), None, overrides)
+
+
+def _is_length(key: str) -> bool:
+    return key in ("train.steps", "train.tokens")
+
+
+def _refusal(run: Run, foreign: Sequence[str]) -> RecipeError:
+    """Say why other keys stay, and the command of a new run that has them."""
+    keys = [override.partition("=")[0].strip() for override in foreign]
+    given = [*foreign]
+    fresh = any(key.partition(".")[0] in _OF_THE_ADAPTER for key in keys)
+    if not fresh and run.adapter_path.is_dir():
+        given = [f"init_adapter={shlex.split(runs.word(run))[0]}", *given]
+    command = shlex.join(["yofo", "train", str(run.recipe_path)])
+    options = "".join(f" --set {shlex.quote(one)}" for one in given)
+    return RecipeError(
+        f"{', '.join(keys)} cannot change in run {run.run_id}: what goes on keeps its recipe,"
+        " but for its length (train.steps or train.tokens)",
+        f"a new run can have it: {command}{options}",
+    )
+
+
+def _change(run: Run, before: Recipe, after: Recipe) -> Extension:
+    """Return the change of a run's length, with what it does to the learning rate."""
+    (unit, planned), (new_unit, length) = length_of(before), length_of(after)
+    if unit != new_unit:
+        raise RecipeError(
+            f"the length of run {run.run_id} is counted in {unit}, not in {new_unit}",
+            f"go on with: {more(run)}",
+        )
+    from yofo_mlx.checkpoints import newest_state  # MLX: what is quickly told was told
+
+    state = newest_state(run)
+    done, one = state.step, 1.0
+    if unit == "tokens":
+        done, one = state.tokens, state.tokens / max(state.step, 1)
+    if length <= done:
+        raise RecipeError(
+            f"train.{unit} = {length}: run {run.run_id} has done {done} {unit} already",
+            f"give it more than that: {more(run, at_end=done >= planned)}",
+        )
+    return Extension(
+        date=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        step=state.step,
+        unit=unit,
+        before=planned,
+        after=length,
+        lr_before=_last_rate(run, state.step),
+        lr=learning_rate(after.optimizer, min(1.0, (done + one) / length)),
+    )
+
+
+def _last_rate(run: Run, step: int) -> float | None:
+    """Return the learning rate of a step that was made."""
+    for event in backwards(run.events_path, ("step",)):
+        if figure(event, "step") == step:
+            return figure(event, "lr")
+    return None
+
+
+def as_event(change: Extension) -> dict[str, Any]:
+    """Return a change of the length as the fields of an `extended` event."""
+    return {
+        "step": change.step,
+        change.unit: change.after,
+        "before": change.before,
+        "lr_before": change.lr_before,
+        "lr": change.lr,
+    }
+
+
+def was_end(change: Extension, state: "TrainerState") -> bool:
+    """Tell whether a run that is at this point had come to its end here before it was extended."""
+    done = state.step if change.unit == "steps" else state.tokens
+    return change.step == state.step and done >= change.before

@@ -1,0 +1,88 @@
+"""What a session says of the demonstrations it has chosen, in numbers and in words."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from yofo_mlx.prompting.selection import Choice, as_given
+from yofo_mlx.tasks.task import Example
+from yofo_mlx.text import shorten
+
+Shots = int | Literal["all"] | None
+
+UNASKED_TOKENS = 4096  # read of many demonstrations by a model whose episodes nobody knows
+_SHOWN_LABELS = 8
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The tokens that demonstrations may take, and what says so."""
+
+    tokens: int | None
+    kind: Literal["trained", "default", "context"]
+
+    @property
+    def words(self) -> str:
+        """Say what holds no more."""
+        if self.kind == "trained":
+            return f"the longest training episode holds ({self.tokens:,} tokens)"
+        if self.kind == "default":
+            return f"{self.tokens:,} tokens hold, unless more are asked for"
+        return f"the model's context holds ({self.tokens:,} tokens)"
+
+
+def bound_of(shots: Shots, trained: int | None, context: int | None) -> Bound:
+    """Return the bound: what was trained, unless a number of shots is asked for."""
+    if shots is not None:
+        return Bound(context, "context")
+    tokens = trained or UNASKED_TOKENS
+    if context is not None and context <= tokens:
+        return Bound(context, "context")
+    return Bound(tokens, "trained" if trained else "default")
+
+
+def facts(choice: Choice, offered: Sequence[Example], shots: Shots, bound: Bound, seed: int) -> Any:
+    """Return what was chosen of what was offered, as a session's result tells it."""
+    places = {example: place for place, example in reversed(list(enumerate(offered)))}
+    return {
+        "shots": len(choice.examples),
+        "offered": choice.offered,
+        "chosen": [places[example] for example in choice.examples],
+        "left_out": choice.offered - len(choice.examples),
+        "reasons": {
+            "doublets": choice.doublets,
+            "too_long": choice.too_long,
+            "unused": choice.unused,
+        },
+        "labels": choice.labels,
+        "labels_missing": list(choice.labels_missing),
+        "seed": seed,
+        "bound": "shots" if len(choice.examples) == shots else bound.kind,
+        "told": list(_told(choice, shots, bound, seed)),
+    }
+
+
+def facts_of_file(examples: Sequence[Example]) -> Any:
+    """Return the same of demonstrations that come from a prompt cache, just as they stand there."""
+    bound = Bound(None, "context")
+    return facts(as_given(examples), examples, "all", bound, 0) | {"seed": None, "told": []}
+
+
+def _told(choice: Choice, shots: Shots, bound: Bound, seed: int) -> Iterator[str]:
+    shown = len(choice.examples)
+    turns = f", in turn from {choice.labels:,} labels" if choice.labels > 1 else ""
+    if choice.unused:
+        why = "were asked for" if shown == shots else bound.words
+        yield f"{shown:,} of {choice.offered:,} chosen with seed {seed}{turns}: as many as {why}"
+    elif shown > 1 and not choice.stayed:
+        yield f"all {shown:,} in an order drawn with seed {seed}{turns}"
+    if shown and (missing := choice.labels_missing):
+        names = ", ".join(shorten(label, 40) for label in missing[:_SHOWN_LABELS])
+        more = f" and {len(missing) - _SHOWN_LABELS:,} more" if missing[_SHOWN_LABELS:] else ""
+        yield f"without a demonstration are {len(missing):,} of the labels: {names}{more}"
+    if choice.doublets:
+        yield f"doublets left out: {choice.doublets:,}"
+    if choice.contradictions:
+        yield f"inputs with more than one answer: {choice.contradictions:,}"
+    if choice.too_long:
+        yield f"{choice.too_long:,} do not fit, and are left out"

@@ -1,0 +1,108 @@
+"""What an evaluation measures: a run, an adapter from elsewhere, or a base model alone."""
+
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from yofo_mlx import paths
+from yofo_mlx.adapter_files import CONFIG_FILE, check_files
+from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.events import figure
+from yofo_mlx.recipe import Recipe, Template
+from yofo_mlx.recipe_file import model_here, resolve
+from yofo_mlx.runs import Run, slug, word
+from yofo_mlx.text import reason
+from yofo_mlx.trained import Note, trained
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured, and where what it scored is kept."""
+
+    run_id: str  # of a run, else the adapter's folder or the model's name
+    evaluations_path: Path
+    arguments: str  # that name it on the command line
+    adapter: Path | None = None
+    run: Run | None = None
+    model: str | None = None  # where there is no run
+
+    def step(self) -> int | None:
+        """Return the step that the adapter is of, None if that is not known."""
+        events = self.run.events() if self.run else ()
+        best = [event for event in events if event["kind"] == "eval" and event.get("best")]
+        step = figure(best[-1], "step") if best else None
+        return None if step is None else int(step)
+
+    def check(self) -> None:
+        """Refuse an adapter that is not there."""
+        if self.run and not self.run.adapter_path.is_dir():
+            raise RunError(
+                f"run {self.run_id} has no adapter yet (it is {self.run.status()})",
+                "wait for its first validation or its end",
+            )
+        if self.adapter:
+            check_files(self.adapter)
+
+    def recipe(self, overrides: Sequence[str] = ()) -> tuple[Recipe, list[Note]]:
+        """Return the recipe it is measured by, overrides on top, and what the user should know."""
+        if self.run:
+            return trained(self.run, overrides)
+        template = Template()
+        if self.adapter:
+            from yofo_mlx.adapters import adapter_template  # it needs MLX
+
+            template = adapter_template(self.adapter)
+        data = {
+            "model": self.model,
+            "template": template.model_dump(mode="json"),
+            "train": {"steps": 1},
+            "tasks": [{"source": "tiny:train"}],  # never read; there is no recipe without any
+        }
+        return resolve(data, self.arguments, Path.cwd(), overrides), []
+
+
+def of_run(run: Run) -> Subject:
+    """Return a run as what is measured."""
+    path = run.evaluations_path
+    return Subject(run.run_id, path, word(run), adapter=run.adapter_path, run=run)
+
+
+def elsewhere(model: str | None, adapter: str | None) -> Subject:
+    """Return an adapter from elsewhere, or a model without any; it is kept in yofo's own folder."""
+    try:
+        folder = Path(adapter).expanduser().absolute() if adapter else None
+    except RuntimeError as error:  # the home of nobody
+        raise RunError(f"{adapter}: {reason(error)}", "check the path") from error
+    if folder:
+        check_files(folder)
+        model = model or _base_of(folder)
+    if not model:
+        raise RecipeError("neither a run, an adapter nor a model is named", "give one of them")
+    words = [f"--adapter {shlex.quote(adapter)}"] if adapter else []
+    name = str(folder or model_here(model))
+    mark = sha256(os.fsencode(name)).hexdigest()[:8]
+    return Subject(
+        name,
+        paths.evaluations() / f"{slug(Path(name).name)}-{mark}",
+        " ".join([*words, f"--model {shlex.quote(model)}"]),
+        adapter=folder,
+        model=model,
+    )
+
+
+def _base_of(adapter: Path) -> str:
+    """Return the model that an adapter's settings name."""
+    try:
+        model = json.loads((adapter / CONFIG_FILE).read_bytes()).get("model")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        model = None
+    if isinstance(model, str) and model:
+        return model
+    raise RecipeError(
+        f"the adapter in {adapter} does not say which model it belongs to",
+        "name it: --model MODEL",
+    )

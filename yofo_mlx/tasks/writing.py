@@ -1,0 +1,28 @@
+"""From examples to rows of JSON Lines that yofo reads back as the same examples."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from yofo_mlx.recipe import TaskSource
+from yofo_mlx.tasks.columns import Item
+from yofo_mlx.tasks.rows import Row, header_again
+from yofo_mlx.text import escaped
+
+_JOINED_BY = TaskSource.model_fields["separator"].default
+
+
+def lines(items: Iterable[Item], instruction: str, *, as_ascii: bool = False) -> Iterator[str]:
+    """Yield the line of each example; what a terminal would obey is written as JSON's escapes."""
+    for item in items:
+        yield escaped(json.dumps(_row(item, instruction), ensure_ascii=as_ascii)) + "\n"
+
+
+def _row(item: Item, instruction: str) -> dict[str, Any]:
+    example = item.example
+    keeps_list = item.is_list and _JOINED_BY.join(item.answers) == example.output
+    row: dict[str, Any] = {"system": instruction} if instruction else {}
+    row |= {"input": example.input, "output": list(item.answers) if keeps_list else example.output}
+    if header_again(Row(item.place, row)):
+        row["id"] = ""  # one field more, which has no meaning: the row is no header
+    return row
