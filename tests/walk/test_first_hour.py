@@ -1,4 +1,7 @@
-"""The first hour of a new user, played in a real terminal from an empty home: no dead end."""
+"""The first hour of a new user, played in a real terminal from an empty home: no dead end.
+
+What is typed next is what the step before told, wherever it told a command.
+"""
 
 import csv
 import re
@@ -8,15 +11,14 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from shell import Shell, next_of, quoted
 
+from walk.shell import Shell, next_of
 from yofo_mlx.tiny import suite
 from yofo_mlx.tiny.words import NAMES, TOPICS
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(1200)  # on a machine that does other things as well
 
-REPOSITORY = Path(__file__).parents[2]
-SMALL = "--set train.steps=12 --set episodes.max_tokens=256"
+FEW = "--set evaluation.queries=4 --set evaluation.shots=[0,4]"
 
 
 @pytest.fixture
@@ -31,96 +33,113 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 def test_the_first_hour_has_no_dead_end(shell: Shell) -> None:
-    recipe = data_become_a_recipe(shell)
-    the_recipe_becomes_a_run(shell, recipe)
-    the_run_is_measured(shell)
-    demonstrations_of_ones_own_are_answered(shell)
+    train = data_become_a_recipe(shell)
+    chat = a_run_is_trained_and_measured(shell, train)
+    demonstrations_are_answered(shell, chat)
     a_sorted_file_is_chosen_from(shell)
-    a_run_is_stopped_and_goes_on(shell, recipe)
+    a_run_is_stopped_and_goes_on(shell, train)
     runs_are_thrown_away_and_brought_back(shell)
     the_app_shows_it_all(shell)
 
 
 def data_become_a_recipe(shell: Shell) -> str:
-    """Check, preview and draft, each step told by the one before."""
+    """Check, preview, draft, show and plan."""
     assert "yofo" in shell.run("yofo --help")
-    next_of(shell.run("yofo data check tickets.csv"))
-    draft = next_of(shell.run("yofo data preview tickets.csv"))
-    assert draft.startswith("yofo recipes new tickets.csv")
-    show = next_of(shell.run(f"{draft} --model tiny"))
-    assert show.startswith("yofo show ")
-    return show.removeprefix("yofo show ")
+    assert next_of(shell.run("yofo runs")) == "yofo train tiny"
+    preview = next_of(shell.run("yofo data check tickets.csv"))
+    assert preview == "yofo data preview tickets.csv"
+    draft = next_of(shell.run(preview))
+    assert draft == "yofo recipes new tickets.csv"
+    show = next_of(shell.run(f"{draft} --model tiny --steps 12"))
+    assert show == "yofo show tickets.toml"
+    plan = next_of(shell.run(show))
+    assert plan == "yofo plan tickets.toml"
+    return next_of(shell.run(plan))
 
 
-def the_recipe_becomes_a_run(shell: Shell, recipe: str) -> None:
-    plan = next_of(shell.run(f"yofo show {recipe}"))
-    assert plan == f"yofo plan {recipe}"
-    train = next_of(shell.run(plan))
-    assert train == f"yofo train {recipe}"
-    assert next_of(shell.run(f"{train} {SMALL}")).startswith("yofo eval ")
+def a_run_is_trained_and_measured(shell: Shell, train: str) -> str:
+    """A recipe without a held-out task ends in a table, and so do data of one's own."""
+    assert train == "yofo train tickets.toml"
+    evaluate = next_of(shell.run(train))
+    table = shell.run(evaluate)
+    assert re.search(r"^ +8 .+ 1$", table, re.MULTILINE), table
+    assert "tickets.csv" in next_of(table)
+    told = shell.run(f"{evaluate} --data 'new task.csv' {FEW}")
+    assert re.search(r"^ +4 .+ 1$", told, re.MULTILINE), told
+    listed = shell.run(f"{evaluate} --list")
+    assert "new task" in listed and "tickets" in listed
+    return next_of(told)
 
 
-def the_run_is_measured(shell: Shell) -> None:
-    """The recipe without a held-out task ends in a table, and so does data of one's own."""
-    few = "--set evaluation.queries=4 --set evaluation.shots=[0,4]"
-    assert "adapter" in shell.run(f"yofo eval last {few}")
-    told = shell.run(f"yofo eval last --data 'new task.csv' {few}")
-    assert re.search(r"^ +4 +\d", told, re.MULTILINE)
-    assert next_of(told).startswith("yofo chat ")
-    assert "new task" in shell.run("yofo eval last --list")
-
-
-def demonstrations_of_ones_own_are_answered(shell: Shell) -> None:
-    asked = "--query 'tea coffee wine' --query 'robin raven'"
-    assert shell.run(f"yofo chat last --demos 'new task.csv' {asked}")
+def demonstrations_are_answered(shell: Shell, chat: str) -> None:
+    """Those that were measured, and pasted ones; many queries are a batch."""
+    assert chat.startswith("yofo chat ") and chat.endswith(" --demos 'new task.csv'")
+    assert shell.run(f"{chat} --query 'tea coffee wine' --query 'robin raven'").strip()
+    shell.start(chat)
+    shell.heard(r"shots?\] > ")
+    shell.press("tea coffee\r")
+    shell.heard(r"\(\d+ tokens?, .*\)")
+    shell.press("\x04")
+    shell.ended()
     shell.start("yofo chat last")
-    shell.heard("> ")
+    shell.heard(r"\[0 shots\] > ")
     shell.paste("lion tiger -> Tom\nhammer drill -> Kate\nwolf deer -> Tom\n")
+    shell.press("\r")
     shell.heard("3 demonstrations in the context")
-    shell.press("great film\r")
-    shell.heard("great, film")
+    shell.press("goat pig\r")
+    shell.heard(r"\(\d+ tokens?, .*\)")
     shell.press("\x04")
     shell.ended()
 
 
 def a_sorted_file_is_chosen_from(shell: Shell) -> None:
-    """10,003 rows, 77 labels, sorted: all of them are shown, or those that are not are named."""
+    """10,003 rows, sorted by 77 labels: what is shown has all of them."""
     told = shell.run("yofo chat last --demos sorted.csv --query 'lion tiger'")
-    assert "10,003" in told and "seed" in told and "tokens" in told
-    assert "77" in told
+    assert re.search(r"of 10,003 chosen with seed 0, in turn from 77 labels", told), told
 
 
-def a_run_is_stopped_and_goes_on(shell: Shell, recipe: str) -> None:
-    shell.run(f"yofo train {recipe} --name long --detach --set train.steps=100000")
-    shell.run("yofo stop last")
-    assert next_of(shell.run("yofo watch last", code=130)).startswith("yofo resume ")
-    shell.run("yofo resume last --set train.steps=20", code=2)  # it is further already
-    told = shell.run("yofo runs last")
-    assert "tickets.csv" in told and "100,000" in told
+def a_run_is_stopped_and_goes_on(shell: Shell, train: str) -> None:
+    endless = f"{train} --name long --detach --set train.steps=100000"
+    watch = next_of(shell.run(endless))
+    shell.start(watch)
+    shell.heard(r"step +\d+ ")
+    shell.press("\x03")
+    assert "goes on" in shell.ended()
+    told = shell.run(next_of(shell.run("yofo stop last")), code=130)
+    resume = next_of(told)
+    done = int(re.findall(r"stopped after step (\d+)", told)[0])
+    shell.run(f"{resume} --set train.steps=1", code=2)  # it is further already
+    assert next_of(shell.run(f"{resume} --set train.steps={done + 3}")).startswith("yofo eval ")
+    assert "100000 before" in shell.run("yofo runs last")
 
 
 def runs_are_thrown_away_and_brought_back(shell: Shell) -> None:
     restore = next_of(shell.run("yofo rm last"))
-    assert restore.startswith("yofo restore ")
     assert "long" not in shell.run("yofo runs")
-    shell.run(restore)
-    shell.run("yofo rename last kept")
+    assert next_of(shell.run("yofo restore")) == restore
+    page = shell.run(next_of(shell.run(restore)))
+    assert "tickets.csv" in page and "finished" in page
+    assert next_of(shell.run("yofo rename last kept")) == "yofo runs kept"
     assert "kept" in shell.run("yofo runs")
 
 
 def the_app_shows_it_all(shell: Shell) -> None:
+    """All three places, in two sizes; the terminal is afterwards as it was before."""
+    before = shell.run("stty -a")
     shell.start("yofo")
     shell.sees("kept")
     shell.press("1")
     shell.sees("tickets")
-    shell.press("\x1bOR")  # F3
-    shell.sees("kept")
+    shell.press("2")
+    shell.sees("finished")
     shell.resize(24, 80)
     shell.press("3")
-    shell.sees("question")
+    shell.sees("uestion")
     shell.press("\x1b")
     shell.press("\x11")
     shell.ended()
+    shell.resize(45, 140)
+    assert shell.run("stty -a") == before
 
 
 def _rows(task: str) -> list[tuple[str, str]]:
@@ -137,9 +156,4 @@ def _many_rows() -> list[tuple[str, str]]:
 
 def _write(path: Path, rows: list[tuple[str, str]]) -> None:
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([("utterance", "intent"), *rows])
-
-
-def quoted_path(path: Path) -> str:
-    """Return a path as a word of a command line."""
-    return quoted(path)
+        csv.writer(file).writerows([("text", "intent"), *rows])
