@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import pexpect
 import pyte
 
 PROMPT = r"<(\d+)> \$ $"
+NETWORK = re.compile(r"PIP_|SSL_|(HTTPS?|NO)_PROXY$", re.IGNORECASE)  # ways to the registry
 BESIDES_TEXT = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
 
 
@@ -27,6 +27,7 @@ class Shell:
             "INPUTRC": "/dev/null",
             "HF_HUB_OFFLINE": "1",
             "OPENBLAS_NUM_THREADS": "1",
+            **{name: value for name, value in os.environ.items() if NETWORK.match(name)},
         }
         self.home = home
         self._screen = pyte.Screen(columns, rows)
@@ -43,12 +44,12 @@ class Shell:
         )
         self._child.expect(PROMPT)
 
-    def run(self, line: str, *, code: int = 0, seconds: float = 120) -> str:
+    def run(self, line: str, *, code: int = 0, seconds: float = 600) -> str:
         """Type a line and return what it printed; it must end with this exit code."""
         self._child.sendline(line)
         return self.ended(code=code, seconds=seconds)
 
-    def ended(self, *, code: int = 0, seconds: float = 120) -> str:
+    def ended(self, *, code: int = 0, seconds: float = 600) -> str:
         """Wait until the shell is back and return what was printed meanwhile."""
         self._child.expect(PROMPT, timeout=seconds)
         text = BESIDES_TEXT.sub("", self._child.before)
@@ -60,7 +61,7 @@ class Shell:
         """Type a line, and do not wait for its end."""
         self._child.sendline(line)
 
-    def heard(self, pattern: str, seconds: float = 60) -> str:
+    def heard(self, pattern: str, seconds: float = 300) -> str:
         """Wait until a pattern was printed."""
         self._child.expect(pattern, timeout=seconds)
         return str(self._child.match[0])
@@ -73,7 +74,7 @@ class Shell:
         """Paste text, as a terminal does."""
         self._child.send("\x1b[200~" + text.replace("\n", "\r") + "\x1b[201~")
 
-    def sees(self, words: str, seconds: float = 60) -> str:
+    def sees(self, words: str, seconds: float = 300) -> str:
         """Wait until the screen, drawn from all that came, shows words."""
         end = time.monotonic() + seconds
         while words not in (shown := "\n".join(self._screen.display)):
@@ -96,11 +97,6 @@ class Shell:
 
 def next_of(text: str) -> str:
     """Return the command that a step told to run next."""
-    found = re.findall(r"next: (yofo .+)", text)
+    found = re.findall(r"next: (\S*yofo .+)", text)
     assert found, f"no next step is told:\n{text}"
     return str(found[-1]).strip()
-
-
-def quoted(*words: str | os.PathLike[str]) -> str:
-    """Return words as a command line."""
-    return shlex.join(map(str, words))

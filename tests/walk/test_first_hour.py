@@ -11,8 +11,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-
 from walk.shell import Shell, next_of
+
 from yofo_mlx.tiny import suite
 from yofo_mlx.tiny.words import NAMES, TOPICS
 
@@ -23,16 +23,22 @@ FEW = "--set evaluation.queries=4 --set evaluation.shots=[0,4]"
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
-    """A shell with data of one's own: tickets to train on, a new task, a sorted file of it all."""
-    _write(tmp_path / "tickets.csv", _rows("topic-07"))
-    _write(tmp_path / "new task.csv", _rows("new-topic-01"))
-    _write(tmp_path / "sorted.csv", sorted(_many_rows(), key=lambda row: row[1]))
+    """A shell with data of one's own."""
+    write_data(tmp_path)
     opened = Shell(tmp_path, Path(sys.executable).parent)
     yield opened
     opened.close()
 
 
+def write_data(folder: Path) -> None:
+    """Write tickets to train on, a new task, and a file of many rows, sorted by label."""
+    _write(folder / "tickets.csv", _rows("topic-07"))
+    _write(folder / "new task.csv", _rows("new-topic-01"))
+    _write(folder / "sorted.csv", sorted(_many_rows(), key=lambda row: row[1]))
+
+
 def test_the_first_hour_has_no_dead_end(shell: Shell) -> None:
+    assert next_of(shell.run("yofo runs")) == "yofo train tiny"
     train = data_become_a_recipe(shell)
     chat = a_run_is_trained_and_measured(shell, train)
     demonstrations_are_answered(shell, chat)
@@ -42,15 +48,14 @@ def test_the_first_hour_has_no_dead_end(shell: Shell) -> None:
     the_app_shows_it_all(shell)
 
 
-def data_become_a_recipe(shell: Shell) -> str:
+def data_become_a_recipe(shell: Shell, model: str = "tiny", steps: int = 12) -> str:
     """Check, preview, draft, show and plan."""
     assert "yofo" in shell.run("yofo --help")
-    assert next_of(shell.run("yofo runs")) == "yofo train tiny"
     preview = next_of(shell.run("yofo data check tickets.csv"))
     assert preview == "yofo data preview tickets.csv"
     draft = next_of(shell.run(preview))
     assert draft == "yofo recipes new tickets.csv"
-    show = next_of(shell.run(f"{draft} --model tiny --steps 12"))
+    show = next_of(shell.run(f"{draft} --model '{model}' --steps {steps}"))
     assert show == "yofo show tickets.toml"
     plan = next_of(shell.run(show))
     assert plan == "yofo plan tickets.toml"
