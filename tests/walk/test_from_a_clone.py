@@ -65,7 +65,7 @@ def paste_what_it_shows(shell: Shell, words: str) -> None:
     shell.press("\r")
     shell.heard(f"{len(pairs)} demonstrations in the context")
     shell.press(f"{question}\r")
-    shell.heard(r"(?m)^Tom\r?$")
+    shell.heard(r"Tom\s+\(\d+ tokens?, ")  # as their animals, not as their tools
     shell.press("\x04")
     shell.ended()
 
