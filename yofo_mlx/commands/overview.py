@@ -182,7 +182,7 @@ def _next(run: Run, facts: Facts) -> Iterator[str]:
         yield f"yofo {verb} {runs.word(run)}"
     if facts["adapter"]:
         yield f"yofo chat {runs.word(run)}"
-        if any(task["role"] == "held_out" for task in facts["tasks"]):
+        if any(task["test"] or task["valid"] for task in facts["tasks"]):
             yield f"yofo eval {runs.word(run)}"
 
 
