@@ -266,6 +266,16 @@ def test_a_download_without_any_new_byte_is_given_up_and_the_next_command_goes_o
     assert asked(hub, f"bytes={len(FILE) // 2}-")
 
 
+def test_a_card_that_stalls_is_told_and_tried_again_as_any_file_is(
+    hub: HubServer, heard: Heard
+) -> None:
+    hub.add("dataset", "owner/name", {"README.md": b"A card.\n" * 99, "train.jsonl": ROWS})
+    hub.ailment, hub.times = "stall", 1
+    assert list_files("owner/name").splits == {"train": ["train.jsonl"]}
+    assert "no data from 127.0.0.1 for 0.1 s; given up after 0.4 s" in heard.words
+    assert "try 1 of 3" in heard.words
+
+
 def test_a_slow_download_is_never_given_up(hub: HubServer, heard: Heard) -> None:
     hub.add("dataset", "owner/slow", {"file.bin": b"slow" * 12})
     hub.ailment = "slow"
