@@ -52,7 +52,8 @@ class HubServer:
         self.log: list[str] = []
         self.ailment = ""
         """How the hub fails: a status such as `500`, `html` (a captive portal), `shape` (JSON of
-        another kind), `loop` (of redirects), `silent` (it never answers); or only the files that it
+        another kind), `loop` (of redirects), `silent` (it never answers),
+        `drip` (its answers come byte after byte); or only the files that it
         sends: `busy` (503), `cut` (broken off), `stall` (half, then nothing), `reset` (half, then
         the connection is reset), `other` (another content), `slow` (byte after byte)."""
         self.times: int | None = None
@@ -71,7 +72,9 @@ class HubServer:
             server_hub = hub
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.01,), daemon=True
+        )
         self._thread.start()
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -139,6 +142,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(401, "", "Invalid credentials in Authorization header")
         elif hub.fails("silent"):
             hub.closing.wait(60)
+        elif hub.fails("drip"):
+            self.send_response(200)
+            self.send_header("Content-Length", "500")
+            self.end_headers()
+            self._drip(b"x" * 500)
         elif hub.fails("html"):
             self._send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
         elif hub.fails("shape"):
@@ -220,12 +228,15 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send_body(body)
 
+    def _drip(self, body: bytes) -> None:
+        for place in range(len(body)):
+            self.wfile.write(body[place : place + 1])
+            self.server_hub.closing.wait(0.02)
+
     def _send_body(self, body: bytes) -> None:
         hub, half = self.server_hub, len(body) // 2
         if hub.fails("slow"):
-            for place in range(len(body)):
-                self.wfile.write(body[place : place + 1])
-                hub.closing.wait(0.02)
+            self._drip(body)
         elif hub.fails("other"):
             self.wfile.write(b"!" * len(body))
         elif hub.ailment in ("cut", "stall", "reset") and hub.fails(hub.ailment):

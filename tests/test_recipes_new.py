@@ -161,7 +161,7 @@ def test_rows_that_cannot_be_used_are_dropped_and_told(here: Path, capsys: Any) 
     [
         ("", "no examples"),
         ("it's,team\na,b\n", """such as --input 'it'"'"'s' and --output team"""),
-        (ROWS + 40 * ",a\n", "`text` is empty"),
+        (ROWS + 40 * ",a\n", "`yofo data check` with the same words names all of them"),
         (ROWS + 'x,"a\n', "never ends"),
     ],
 )
@@ -172,6 +172,29 @@ def test_data_that_cannot_be_read_write_nothing(
     code, out, err = yofo("recipes", "new", "a.csv")
     assert (code, out) == (3, "") and told in err
     assert [path.name for path in here.iterdir()] == ["a.csv"]
+
+
+def test_fields_within_fields_are_proposed_by_their_paths(here: Path, yofo: Any) -> None:
+    (here / "a.json").write_text(json.dumps([{"q": {"text": "a"}, "a": {"gold": "b"}}]))
+    assert "--input q.text and --output a.gold" in yofo("recipes", "new", "a.json")[2]
+    told = yofo("recipes", "new", "a.json", "--input", "q", "--output", "a.gold")[2]
+    assert "name what is in it, such as `q.text`" in told
+    assert yofo("recipes", "new", "a.json", "--input", "q.text", "--output", "a.gold")[0] == 0
+
+
+def test_rows_that_all_leak_are_the_reason_why_nothing_is_left(here: Path, yofo: Any) -> None:
+    (here / "d").mkdir()
+    for split in ("train", "test"):
+        (here / "d" / f"{split}.csv").write_text(ROWS)
+    told = yofo("recipes", "new", "d")[2]
+    assert "no examples to train on (d: 30 train rows left out, their" in told
+
+
+def test_a_file_named_in_two_ways_is_named_twice(here: Path, yofo: Any) -> None:
+    (here / "a.csv").write_text(ROWS)
+    (here / "link.csv").symlink_to("a.csv")
+    for other in ("./a.csv", "link.csv"):
+        assert "is named twice" in yofo("recipes", "new", "a.csv", other)[2]
 
 
 def test_of_several_data_sets_one_of_another_kind_is_held_out(here: Path, capsys: Any) -> None:
@@ -189,15 +212,16 @@ def test_of_several_data_sets_one_of_another_kind_is_held_out(here: Path, capsys
     assert [task.get("role") for task in made["tasks"]] == [None, "held_out", "held_out"]
     with pytest.raises(RecipeError, match="no data set is called 'bb'"):
         new("a.csv", "b.csv", out="3.toml", held_out=["bb"])
-    with pytest.raises(RecipeError, match='no task has `role = "train"`'):
+    with pytest.raises(RecipeError, match="nothing is left to train on"):
         new("a.csv", out="3.toml", held_out=["a"])
 
 
-def test_a_file_a_task_is_a_pattern_unless_one_is_held_out(here: Path) -> None:
+def test_a_file_a_task_is_a_pattern_unless_one_is_held_out(here: Path, capsys: Any) -> None:
     (here / "many").mkdir()
     for name in ("cats", "dogs", "cows"):
         (here / "many" / f"{name}.csv").write_text(ROWS.replace("word", name))
     assert new("many")["tasks"] == [{"source": "many/*.csv"}]
+    assert "none of them is held out; one: --held-out cats" in capsys.readouterr().err
     assert draft.file_name(draft.entries(list(reading.read(Request(["many"]))), ())) == "many.toml"
     with pytest.raises(RecipeError, match="'dgos'") as caught:
         new("many", out="2.toml", held_out=["dgos"])

@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 def snapshot(repo: Repo, patterns: Sequence[str]) -> Path:
     """Return the folder of a revision with all files that match, downloading what is not here."""
     with asking(repo):
-        folder = _look(repo, ())
-        here = Repo(repo.kind, repo.id, folder.name)
-        if missing := _missing(here, folder, patterns):
-            download.files(repo, folder, missing)
-        return _ask(here, patterns)  # makes links to what was downloaded
+        return _complete(repo, patterns)
 
 
 def look(repo: Repo, patterns: Sequence[str]) -> tuple[Path, list[str]]:
@@ -32,16 +28,24 @@ def look(repo: Repo, patterns: Sequence[str]) -> tuple[Path, list[str]]:
     from huggingface_hub import get_cached_repo_tree
 
     with asking(repo):
-        folder = _look(repo, patterns)
+        folder = _complete(repo, patterns)
         tree = get_cached_repo_tree(repo.id, repo_type=repo.kind, revision=folder.name)
     return folder, sorted(entry.path for entry in tree)
 
 
-def _look(repo: Repo, patterns: Sequence[str]) -> Path:
+def _complete(repo: Repo, patterns: Sequence[str]) -> Path:
+    folder = _look(repo)
+    here = Repo(repo.kind, repo.id, folder.name)
+    if missing := _missing(here, folder, patterns):
+        download.files(repo, folder, missing)
+    return _ask(here, patterns)  # makes links to what was downloaded
+
+
+def _look(repo: Repo) -> Path:
     """Find the commit of a revision; of a hub in trouble, in the cache, and say so."""
     watch.trouble = None
     try:
-        folder = _ask(repo, patterns)
+        folder = _ask(repo, ())
     except (LookupError, TypeError, AttributeError, AssertionError) as error:
         raise ValueError("an answer of another shape") from error
     if watch.trouble is not None:

@@ -16,6 +16,7 @@ from yofo_mlx.hubwords import Repo, explain, http, reason_of
 
 TOLD_AFTER_S = 5.0  # of silence
 REMEMBERED_S = 60.0  # for so long a silent hub is not asked again, where a copy would do
+WHOLE_ANSWER = 6  # limits: the time for all of an answer that is no download
 _WAITS = ("connect", "read", "write", "pool")
 
 
@@ -53,24 +54,28 @@ def _install() -> None:
     class Client(http().Client):  # type: ignore[misc]
         """The hub's client, which by itself would wait for ever."""
 
-        silent_until = 0.0
+        silent_until, trouble = 0.0, ""
 
         def send(self, request: Any, **keys: Any) -> Any:
             """Send a request and wait for its answer, but not longer than the limit."""
             streamed = keys.get("stream", False)  # a download, which tries again by itself
             host = request.url.host
             if not streamed and time.monotonic() < self.silent_until:
-                raise Silent(_gave_up(host))
+                raise Silent(self.trouble)
             request.extensions["timeout"] = dict.fromkeys(_WAITS, limit())
             with watch.waiting(f"no answer from {host} for {_seconds(TOLD_AFTER_S)}; {_until()}"):
                 try:
-                    response = super().send(request, **keys)
+                    response = super().send(request, **{**keys, "stream": True})
+                    if not streamed:
+                        _read_whole(response, host)
                 except http().TimeoutException as error:
                     if streamed:
                         raise
                     self.silent_until = time.monotonic() + REMEMBERED_S
-                    watch.trouble = _gave_up(host)
-                    raise Silent(_gave_up(host)) from error
+                    in_drops = str(error) == _too_slow(host)
+                    self.trouble = str(error) if in_drops else _gave_up(host)
+                    watch.trouble = self.trouble
+                    raise Silent(self.trouble) from error
                 except http().HTTPError as error:
                     watch.trouble = reason_of(error)
                     raise
@@ -87,12 +92,38 @@ def _install() -> None:
     logging.set_verbosity_error()
 
 
+def _read_whole(response: Any, host: str) -> None:
+    """Read an answer, unless it comes in drops, and would never end."""
+    until = time.monotonic() + WHOLE_ANSWER * limit()
+
+    class Bounded(http().SyncByteStream):  # type: ignore[misc]
+        def __init__(self, stream: Any) -> None:
+            self._stream, self.close = stream, stream.close
+
+        def __iter__(self) -> Iterator[bytes]:
+            for part in self._stream:
+                if time.monotonic() > until:
+                    raise http().ReadTimeout(_too_slow(host), request=response.request)
+                yield part
+
+    response.stream = Bounded(response.stream)
+    try:
+        response.read()
+    except BaseException:
+        response.close()
+        raise
+
+
 def _seconds(seconds: float) -> str:
     return f"{seconds:g} s"
 
 
 def _gave_up(host: str) -> str:
     return f"{host} did not answer for {_seconds(limit())}"
+
+
+def _too_slow(host: str) -> str:
+    return f"{host} did not come to the end of an answer in {_seconds(WHOLE_ANSWER * limit())}"
 
 
 def _until() -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from yofo_mlx import toml
 from yofo_mlx.commands.data import plural
-from yofo_mlx.commands.reading import Group, is_embedded
+from yofo_mlx.commands.reading import Group, is_embedded, quoted
 from yofo_mlx.commands.settings import Settings
 from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.recipe import TaskSource
@@ -116,6 +116,8 @@ def tell(found: Sequence[Entry]) -> None:
         if entry.held_out:
             another = "" if entry.held_out == ASKED else "; another: --held-out NAME"
             say(f"  held out, {entry.held_out}{another}")
+        if not entry.is_one and len(found) == 1 and not is_embedded(entry.sets[0].source):
+            say(f"  none of them is held out; one: --held-out {quoted(entry.sets[0].name)}")
     own = [one for entry in found for one in entry.roles() if not is_embedded(one.source)]
     for problem in checks.check_held_out(own):
         say(f"warning: {problem}")
@@ -129,7 +131,7 @@ def entries(groups: Sequence[Group], held_out: Sequence[str]) -> list[Entry]:
             hint = f"name its data, or edit a copy: yofo recipes copy {group.recipe.stem}"
             raise RecipeError(f"{group.recipe} is a recipe already", hint)
         entry = Entry(dict(group.table), tuple(group.sets))
-        if any(one.table == entry.table for one in found):
+        if any(_same(one.table, entry.table) for one in found):
             raise RecipeError(f"{entry.table['source']} is named twice", "name it once")
         inside = not entry.is_one and any(
             _is_meant(*pair) for pair in product(group.sets, held_out)
@@ -137,6 +139,12 @@ def entries(groups: Sequence[Group], held_out: Sequence[str]) -> list[Entry]:
         found += _each(entry) if inside else [entry]
     _refuse_unusable([loaded for entry in found for loaded in entry.sets])
     return _chosen(_named(found), held_out)
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Tell whether two tables read the same, also where they spell its place in two ways."""
+    first, second = ({**keys, "source": os.path.realpath(keys["source"])} for keys in (one, other))
+    return first == second
 
 
 def _is_meant(loaded: Loaded, name: str) -> bool:
@@ -167,11 +175,20 @@ def _refuse_unusable(sets: Sequence[Loaded]) -> None:
         items = sum(1 for _ in loaded.all_items())
         if len(wrong) > items or any(problem.ends_file for problem in wrong):
             found += wrong
-        elif not is_embedded(loaded.source) and not make_task(loaded, seed=0)[0].train:
-            raise DataError(f"{loaded.source.source}: no examples to train on", "see `splits`")
+        elif not is_embedded(loaded.source):
+            _refuse_untrainable(loaded)
     if found:
         more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
-        raise DataError(f"{found[0]}{more}", found[0].hint)
+        every = "`yofo data check` with the same words names all of them"
+        raise DataError(f"{found[0]}{more}", found[0].hint or every)
+
+
+def _refuse_untrainable(loaded: Loaded) -> None:
+    """Raise an error if nothing is left to train on, with what became of the rows."""
+    task, notes = make_task(loaded, seed=0)
+    if not task.train:
+        why = f" ({'; '.join(notes)})" if notes else ""
+        raise DataError(f"{loaded.source.source}: no examples to train on{why}", "see `splits`")
 
 
 def _named(found: list[Entry]) -> list[Entry]:
@@ -211,6 +228,10 @@ def _chosen(found: list[Entry], wanted: Sequence[str]) -> list[Entry]:
     }
     if not held and not any("role" in entry.table for entry in found):
         held = suite or _proposed(found)
+    trained = set(range(len(found))) - held.keys()
+    if all(found[index].table.get("role") == "held_out" for index in trained):
+        hint = "name other data to train on; `yofo eval RUN --data FILE` measures on any"
+        raise RecipeError("nothing is left to train on: all is held out", hint)
     return [replace(entry, held_out=held.get(index, "")) for index, entry in enumerate(found)]
 
 

@@ -163,9 +163,11 @@ class Columns:
             return value
         if not numbers:
             hint = f'a number can be put into a template: input = "{{{name}}}"'
+            if isinstance(value, dict):
+                hint = f"name what is in it, such as `{_way_to_text(name, value)}`"
             raise RowError(
                 f"`{name}` is {kind(value)}, not text",
-                hint if isinstance(value, int | float) else "",
+                hint if isinstance(value, int | float | dict) else "",
             )
         return _label(value, name, names)
 
@@ -211,11 +213,20 @@ def _no_shape(fields: dict[str, Any]) -> RowError:
         )
     names = [str(name) for name in fields]
     known = ", ".join(names) or "none"
-    first, last = (names[0], names[-1]) if len(names) > 1 else ("question", "answer")
+    ways = [_way_to_text(name, fields[name]) for name in fields]
+    first, last = (ways[0], ways[-1]) if len(ways) > 1 else ("question", "answer")
     hint = (
         f"say which they are, such as input = {json.dumps(first)} and output = {json.dumps(last)}"
     )
     return RowError(f"cannot tell input and answer from the fields: {known}", hint)
+
+
+def _way_to_text(name: Any, value: Any) -> str:
+    """Return the dotted path to the first text in a field, as a table names it."""
+    while isinstance(value, dict) and value:
+        inner, value = next(iter(value.items()))
+        name = f"{name}.{inner}"
+    return str(name)
 
 
 def _is_template(text: str) -> bool:
