@@ -1,5 +1,6 @@
 """Demonstrations as people paste them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,21 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     for name in ("latin", "missing", "."):
         with pytest.raises(DataError):
             read(str(tmp_path / name))
+
+
+def test_what_is_named_is_read_as_it_must_have_been_meant_and_that_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    for name in ("colours", "shapes"):
+        rows = [{"input": f"{name} {n}", "target": "ab"[n]} for n in range(2)]
+        (folder / f"{name}.json").write_text(json.dumps({"examples": rows}))
+    several = read(str(folder))
+    assert len(several.examples) == 4 and f'source = "{folder}/*.json"' in several.notes[0]
+    splits = {"val": [["v", "x"]], "train": [["t", "x"], ["u", "y"]]}
+    (tmp_path / "whole.json").write_text(json.dumps(splits))
+    whole = read("whole.json", base=tmp_path)
+    assert whole.examples == (Example("t", "x"), Example("u", "y"))
+    assert 'records = "{split}"' in whole.notes[0]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError):
+        read(str(tmp_path / "none"))

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from yofo_mlx import runs
-from yofo_mlx.commands.chatroom import CACHE_SUFFIX, Model, Result, Room, talk
+from yofo_mlx.commands.chatroom import CACHE_SUFFIX, Model, Result, Room
 from yofo_mlx.errors import DataError, ExitCode, RecipeError, YofoError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Cancelled
+from yofo_mlx.talk import say
 from yofo_mlx.tasks import jsontext
 from yofo_mlx.text import printable, reason, shorten
 
@@ -122,7 +123,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except Cancelled as error:
-        talk(f"{error.message}: {error.hint}")
+        say(f"{error.message}: {error.hint}")
 
 
 def _answer_all(room: Room, queries: Iterable[str], how: Answering) -> ExitCode:
@@ -136,7 +137,7 @@ def _answer_all(room: Room, queries: Iterable[str], how: Answering) -> ExitCode:
         except Cancelled:
             return ExitCode.INTERRUPTED
         except YofoError as error:
-            talk(f"error: query {number}: {error.message}\n  {error.hint}")
+            say(f"error: query {number}: {error.message}\n  {error.hint}")
             answer, code = {"text": "", "error": error.message}, error.exit_code
         if answer.get("finish") == "cancelled":
             return ExitCode.INTERRUPTED
