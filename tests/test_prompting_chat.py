@@ -23,6 +23,7 @@ from test_prompting_client import STAND_IN
 from yofo_mlx.commands import chat as command
 from yofo_mlx.commands.chatroom import Model, Room, interrupt_cancels
 from yofo_mlx.commands.conversation import Conversation, Leave
+from yofo_mlx.commands.keyboard import Keyboard
 from yofo_mlx.errors import DataError, ExitCode, FitError, RecipeError, RunError
 from yofo_mlx.models import model_path
 from yofo_mlx.prompting.choosing import shots_of
@@ -311,6 +312,21 @@ def test_how_many_are_shown_can_be_asked_for_and_only_those_are_listed_and_dropp
     assert "chose 2\n  `/shots N` or `/shots all` shows more" in shown
     assert "   2 c -> d\n" in shown and "e -> f" not in shown
     assert "there are 2 demonstrations" in shown
+
+
+def test_a_terminal_that_moves_no_cursor_is_sent_no_escape_sequences(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readline = pytest.importorskip("readline")
+    bound: list[str] = []
+    monkeypatch.setattr(readline, "parse_and_bind", bound.append)
+    monkeypatch.setattr(readline, "__doc__", "GNU readline")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for term, there in (("xterm", ["set enable-bracketed-paste on"]), ("dumb", [])):
+        bound.clear()
+        monkeypatch.setenv("TERM", term)
+        Keyboard()
+        assert bound == there
 
 
 def test_a_number_of_any_length_is_one(enter: Callable[..., Room], client: FakeClient) -> None:

@@ -187,6 +187,8 @@ def test_a_rare_label_or_an_odd_row_does_not_take_the_turns_from_all_the_others(
     many = [Example(f"row {n} of {label}", label) for label in "abcdefg" for n in range(30)]
     assert chosen([*many, odd], 4).labels == 8
     assert len({example.output for example in chosen([*many, odd], 8).examples}) == 8
+    asked = [Example(f"row {n}", f"why does {n % 50} so often come to it?") for n in range(200)]
+    assert chosen([*asked, odd], 4).labels == 0
     few = [Example(f"row {n}", "often") for n in range(5)]
     few += [Example(label, label) for label in "abcde"]
     assert len(chosen(few, 4).labels_missing) == 2

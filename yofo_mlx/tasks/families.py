@@ -45,8 +45,9 @@ def holds_labels(examples: Iterable[Example]) -> bool:
     answers = Counter(example.output for example in examples)
     again = sum(times for times in answers.values() if times > 1)
     long = sum(times for answer, times in answers.items() if len(answer) > _LONGEST_LABEL)
-    are_labels = 2 * again >= answers.total() and 100 * long <= answers.total()
-    return bool(answers) and are_labels and not _are_results(answers)
+    if not answers or _are_results(answers) or 2 * again < answers.total():
+        return False
+    return not long or max(100 * long, 10 * len(answers)) <= answers.total()
 
 
 def _are_results(answers: Counter[str]) -> bool:
