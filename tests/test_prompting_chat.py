@@ -329,6 +329,16 @@ def test_a_terminal_that_moves_no_cursor_is_sent_no_escape_sequences(
         assert bound == there
 
 
+@pytest.mark.parametrize("locale", ["ascii", "utf-8"])
+def test_words_of_the_command_line_are_utf8_in_every_locale(
+    monkeypatch: pytest.MonkeyPatch, locale: str
+) -> None:
+    monkeypatch.setattr(os, "fsencode", lambda text: text.encode(locale, "surrogateescape"))
+    given = "größe".encode().decode(locale, "surrogateescape")
+    assert command._argument(given) == "größe"
+    assert command._argument("gr\udcf6n") == "gr\udcf6n"
+
+
 def test_a_number_of_any_length_is_one(enter: Callable[..., Room], client: FakeClient) -> None:
     enter("/add a -> b", "/drop " + 5000 * "9", "/shots " + 5000 * "9", "/shots 1" + 5000 * "0")
     [added, *asked] = client.asked("prefill")

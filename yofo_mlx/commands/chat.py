@@ -1,6 +1,7 @@
 """`yofo chat`: answer queries from demonstrations in the context."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -17,7 +18,7 @@ from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.talk import say
 from yofo_mlx.tasks import jsontext
-from yofo_mlx.text import printable, reason, shorten
+from yofo_mlx.text import is_utf8, printable, reason, shorten
 
 _NO_QUERY = {"text": "", "finish": "empty"}
 """What an empty line gives, so that lines stay side by side."""
@@ -56,7 +57,9 @@ def chat(
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
     parsed = _parsed(demos, style)
-    labels = [label.strip() for some in labels for label in some.split("|") if label.strip()]
+    queries, instruction = list(map(_argument, queries)), _argument(instruction)
+    labels = [label.strip() for some in map(_argument, labels) for label in some.split("|")]
+    labels = [label for label in labels if label]
     with SessionClient(echo=_echo if sys.stderr.isatty() else None) as client:
         room = Room(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
@@ -75,6 +78,11 @@ def chat(
 
         Conversation(room, Keyboard(), labels).run()
     return ExitCode.OK
+
+
+def _argument(text: str) -> str:
+    """Return a text of the command line, read as UTF-8 where the locale knows ASCII alone."""
+    return text if is_utf8(text) else os.fsencode(text).decode("utf-8", "surrogateescape")
 
 
 def _check_demos(names: Sequence[str], queries: Sequence[str], *, is_chosen: bool) -> None:
