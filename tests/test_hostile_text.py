@@ -14,10 +14,11 @@ from test_prompting_chat import FakeClient, Typed
 from tui.words import one_line, safe
 from yofo_mlx import cli, shell
 from yofo_mlx.commands import chat as chat_command
-from yofo_mlx.commands.chatroom import Model, Room, talk
+from yofo_mlx.commands.chatroom import Model, Room
 from yofo_mlx.commands.conversation import Conversation
 from yofo_mlx.commands.display import shown_on
 from yofo_mlx.errors import DataError
+from yofo_mlx.talk import say
 
 HOSTILE = [text for text in HOSTILE_TEXT if text.strip() and len(text) < 100 and text != "\ud800"]
 MARKUP = [text for text in HOSTILE if "[" in text and text.isascii() and text.isprintable()]
@@ -176,7 +177,7 @@ def test_an_answer_in_a_pipe_is_one_harmless_line(
 @pytest.mark.parametrize("text", HOSTILE)
 def test_errors_and_remarks_are_harmless(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     shell._complain(DataError(text, text))
-    talk(text)
+    say(text)
     chat_command._echo(text)
     check_harmless(capsys.readouterr().err, keep="\n\t\r")
 

@@ -1,5 +1,6 @@
 """`yofo chat`: at the keyboard, from a pipe, with a session that dies."""
 
+import errno
 import io
 import json
 import os
@@ -22,9 +23,12 @@ from test_prompting_client import STAND_IN
 from yofo_mlx.commands import chat as command
 from yofo_mlx.commands.chatroom import Model, Room, interrupt_cancels
 from yofo_mlx.commands.conversation import Conversation, Leave
+from yofo_mlx.commands.keyboard import Keyboard
 from yofo_mlx.errors import DataError, ExitCode, FitError, RecipeError, RunError
 from yofo_mlx.models import model_path
+from yofo_mlx.prompting.choosing import shots_of
 from yofo_mlx.prompting.client import OnNote, SessionClient
+from yofo_mlx.prompting.demonstrations import parse
 from yofo_mlx.prompting.protocol import Cancelled, Params
 from yofo_mlx.tasks.task import Example
 
@@ -259,6 +263,23 @@ def test_a_dead_session_is_started_again_with_the_demonstrations(
     assert len(client.asked("prefill")[-1]["demonstrations"]) == 2
 
 
+def test_after_a_death_the_same_demonstrations_are_shown_and_ones_own_are_not_lost(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with SessionClient() as client:
+        room = Room(client, Model(model="tiny"), examples=[], wanted=3)
+        room.open()
+        room.show([Example("mine", "first")])
+        room.show([*room.examples, *(Example(f"row {n}", f"label {n % 9}") for n in range(90))])
+        before = list(room.shown)
+        assert before[0] == Example("mine", "first") and len(before) == 3
+        os.kill(client.pid or 0, signal.SIGKILL)
+        with pytest.raises(RunError, match="ended"):
+            room.take_paste(parse("late -> last"))
+        room.stats()
+        assert room.shown == [*before, Example("late", "last")]
+
+
 @pytest.mark.parametrize("error", [Cancelled("stopped"), FitError("too long", "shorten")])
 def test_demonstrations_that_were_not_read_are_never_silently_missing(
     enter: Callable[..., Room], client: FakeClient, error: Exception
@@ -291,6 +312,51 @@ def test_how_many_are_shown_can_be_asked_for_and_only_those_are_listed_and_dropp
     assert "chose 2\n  `/shots N` or `/shots all` shows more" in shown
     assert "   2 c -> d\n" in shown and "e -> f" not in shown
     assert "there are 2 demonstrations" in shown
+
+
+def test_a_terminal_that_moves_no_cursor_is_sent_no_escape_sequences(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readline = pytest.importorskip("readline")
+    bound: list[str] = []
+    monkeypatch.setattr(readline, "parse_and_bind", bound.append)
+    monkeypatch.setattr(readline, "__doc__", "GNU readline")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for term, there in (("xterm", ["set enable-bracketed-paste on"]), ("dumb", [])):
+        bound.clear()
+        monkeypatch.setenv("TERM", term)
+        Keyboard()
+        assert bound == there
+
+
+@pytest.mark.parametrize("locale", ["ascii", "utf-8"])
+def test_words_of_the_command_line_are_utf8_in_every_locale(
+    monkeypatch: pytest.MonkeyPatch, locale: str
+) -> None:
+    monkeypatch.setattr(os, "fsencode", lambda text: text.encode(locale, "surrogateescape"))
+    given = "größe".encode().decode(locale, "surrogateescape")
+    assert command._argument(given) == "größe"
+    assert command._argument("gr\udcf6n") == "gr\udcf6n"
+
+
+def test_a_number_of_any_length_is_one(enter: Callable[..., Room], client: FakeClient) -> None:
+    enter("/add a -> b", "/drop " + 5000 * "9", "/shots " + 5000 * "9", "/shots 1" + 5000 * "0")
+    [added, *asked] = client.asked("prefill")
+    assert "shots" not in added and [one["shots"] > 10**9 for one in asked] == [True, True]
+    assert shots_of("007") == 7 and shots_of("all") == "all" and shots_of("-1") is None
+
+
+def test_answers_are_given_also_where_there_is_no_room_for_talk(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys.stderr, "write", refuse)
+    room = Room(client, Model(run="last"))  # type: ignore[arg-type]
+    room.open()
+    room.take(parse("a -> b"))
+    assert room.answer("q", lambda _: None)["text"].startswith("answer to q")
 
 
 def test_what_is_pasted_comes_on_top_of_a_number_that_was_asked_for(

@@ -1,5 +1,6 @@
 """Demonstrations as people paste them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,21 @@ def test_a_task_of_the_suite_gives_its_examples() -> None:
     assert read("tiny:new-topic-01").examples == task.train
     with pytest.raises(DataError, match="unknown source tiny:nothing"):
         read("tiny:nothing")
+
+
+def test_what_is_named_is_read_as_it_must_have_been_meant_and_that_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    for name in ("colours", "shapes"):
+        rows = [{"input": f"{name} {n}", "target": "ab"[n]} for n in range(2)]
+        (folder / f"{name}.json").write_text(json.dumps({"examples": rows}))
+    several = read(str(folder))
+    assert len(several.examples) == 4 and f'source = "{folder}/*.json"' in several.notes[0]
+    splits = {"val": [["v", "x"]], "train": [["t", "x"], ["u", "y"]]}
+    (tmp_path / "whole.json").write_text(json.dumps(splits))
+    whole = read("whole.json", base=tmp_path)
+    assert whole.examples == (Example("t", "x"), Example("u", "y"))
+    assert 'records = "{split}"' in whole.notes[0]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError):
+        read(str(tmp_path / "none"))

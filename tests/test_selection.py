@@ -126,6 +126,18 @@ def test_what_is_added_to_a_full_context_takes_the_place_of_the_last_ones() -> N
     assert after[:10] == before[:10] and set(after[10:]) <= set(many)
 
 
+def test_one_that_was_shown_and_has_to_make_place_is_named() -> None:
+    mine, other = [Example("my own", "a"), Example("mine too", "b")], [Example("more", "c")]
+    limit = sum(map(length, mine)) + 8
+    before = chosen(mine, None, limit).examples
+    assert set(before) == set(mine)
+    after = chosen(mine + other, None, limit, 0, before, mine)
+    assert after.displaced == before[-1:] and set(after.examples) == {before[0], *other}
+    told = facts(after, mine + other, None, bound_of(None, 256, 8192), 0)["told"]
+    assert any(f"{before[-1].input} -> {before[-1].output}" in words for words in told)
+    assert chosen(mine + other, 1, limit, 0, before, mine).displaced == ()
+
+
 def test_another_seed_chooses_others() -> None:
     assert chosen(LABELLED, 20, seed=1).examples != chosen(LABELLED, 20, seed=2).examples
 
@@ -168,3 +180,15 @@ def test_no_more_is_read_than_was_trained_unless_it_is_asked_for() -> None:
     assert bound_of(None, None, 8192).tokens == 4096
     assert bound_of(None, None, 2048).words == "the model's context holds (2,048 tokens)"
     assert bound_of(None, 65536, 2048).kind == "context"
+
+
+def test_a_rare_label_or_an_odd_row_does_not_take_the_turns_from_all_the_others() -> None:
+    odd = Example("odd", "this answer is a sentence of its own, " * 3)
+    many = [Example(f"row {n} of {label}", label) for label in "abcdefg" for n in range(30)]
+    assert chosen([*many, odd], 4).labels == 8
+    assert len({example.output for example in chosen([*many, odd], 8).examples}) == 8
+    asked = [Example(f"row {n}", f"why does {n % 50} so often come to it?") for n in range(200)]
+    assert chosen([*asked, odd], 4).labels == 0
+    few = [Example(f"row {n}", "often") for n in range(5)]
+    few += [Example(label, label) for label in "abcde"]
+    assert len(chosen(few, 4).labels_missing) == 2

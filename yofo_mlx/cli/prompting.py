@@ -59,8 +59,9 @@ def chat(
 
 
 def _shots(text: str | None) -> int | Literal["all"] | None:
-    if text is None or text == "all":
-        return "all" if text else None
-    if text.isdecimal():
-        return int(text)
-    raise typer.BadParameter("a number, or `all`", param_hint="--shots")
+    from yofo_mlx.prompting.choosing import shots_of
+
+    wanted = None if text is None else shots_of(text)
+    if text is not None and wanted is None:
+        raise typer.BadParameter("a number, or `all`", param_hint="--shots")
+    return wanted

@@ -1,6 +1,7 @@
 """`yofo chat`: answer queries from demonstrations in the context."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -9,14 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from yofo_mlx import runs
-from yofo_mlx.commands.chatroom import CACHE_SUFFIX, Model, Result, Room, talk
+from yofo_mlx.commands.chatroom import CACHE_SUFFIX, Model, Result, Room
 from yofo_mlx.errors import DataError, ExitCode, RecipeError, YofoError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Cancelled
+from yofo_mlx.talk import say
 from yofo_mlx.tasks import jsontext
-from yofo_mlx.text import printable, reason, shorten
+from yofo_mlx.text import is_utf8, printable, reason, shorten
 
 _NO_QUERY = {"text": "", "finish": "empty"}
 """What an empty line gives, so that lines stay side by side."""
@@ -55,7 +57,9 @@ def chat(
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
     parsed = _parsed(demos, style)
-    labels = [label.strip() for some in labels for label in some.split("|") if label.strip()]
+    queries, instruction = list(map(_argument, queries)), _argument(instruction)
+    labels = [label.strip() for some in map(_argument, labels) for label in some.split("|")]
+    labels = [label for label in labels if label]
     with SessionClient(echo=_echo if sys.stderr.isatty() else None) as client:
         room = Room(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
@@ -74,6 +78,11 @@ def chat(
 
         Conversation(room, Keyboard(), labels).run()
     return ExitCode.OK
+
+
+def _argument(text: str) -> str:
+    """Return a text of the command line, read as UTF-8 where the locale knows ASCII alone."""
+    return text if is_utf8(text) else os.fsencode(text).decode("utf-8", "surrogateescape")
 
 
 def _check_demos(names: Sequence[str], queries: Sequence[str], *, is_chosen: bool) -> None:
@@ -122,7 +131,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except Cancelled as error:
-        talk(f"{error.message}: {error.hint}")
+        say(f"{error.message}: {error.hint}")
 
 
 def _answer_all(room: Room, queries: Iterable[str], how: Answering) -> ExitCode:
@@ -136,7 +145,7 @@ def _answer_all(room: Room, queries: Iterable[str], how: Answering) -> ExitCode:
         except Cancelled:
             return ExitCode.INTERRUPTED
         except YofoError as error:
-            talk(f"error: query {number}: {error.message}\n  {error.hint}")
+            say(f"error: query {number}: {error.message}\n  {error.hint}")
             answer, code = {"text": "", "error": error.message}, error.exit_code
         if answer.get("finish") == "cancelled":
             return ExitCode.INTERRUPTED

@@ -1,7 +1,6 @@
 """What `yofo chat` keeps: the session, the demonstrations, and what was asked of both."""
 
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +16,10 @@ from yofo_mlx.prompting import demonstrations, stages
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Cancelled, Params
+from yofo_mlx.talk import say
 from yofo_mlx.tasks.sources import after
 from yofo_mlx.tasks.task import Example
-from yofo_mlx.text import printable, reason, shorten
+from yofo_mlx.text import reason, shorten
 
 Result = dict[str, Any]
 CACHE_SUFFIX = ".safetensors"
@@ -62,12 +62,13 @@ class Room:
     """What the user says to see more demonstrations."""
     shown: list[Example] = field(default_factory=list)
     """Those in the context, in their order."""
+    _last: tuple[Sequence[Example], Sequence[Example]] = ((), ())  # offered and shown at last
     _is_loaded: bool = False
     _is_read: bool = True
 
     def open(self) -> None:
         """Load the model and say what it is; the demonstrations are read when they are needed."""
-        talk("loading the model ...")
+        say("loading the model ...")
         self._is_loaded = False
         loaded = self._call("load", asdict(self.model), stages.show)
         progress.end()
@@ -75,9 +76,9 @@ class Room:
         self._is_read, self.shown = not (self.examples or self.instruction), []
         adapter = f" with the adapter {loaded['adapter']}" if loaded["adapter"] else ", no adapter"
         context = f", trained on up to {loaded['context']} tokens" if loaded["context"] else ""
-        talk(f"{loaded['model']}{adapter}; {loaded['style']} template{context}")
+        say(f"{loaded['model']}{adapter}; {loaded['style']} template{context}")
         for note in loaded.get("notes", ()):
-            talk(f"warning: {note}")
+            say(f"warning: {note}")
 
     def show(self, examples: Sequence[Example]) -> None:
         """Choose from these demonstrations and put them into the context."""
@@ -103,22 +104,22 @@ class Room:
     def take(self, parsed: Parsed) -> None:
         """Add parsed demonstrations and say what was not understood."""
         for problem in parsed.problems[:_SHOWN_PROBLEMS]:
-            talk(f"  {problem}")
+            say(f"  {problem}")
         if len(parsed.problems) > _SHOWN_PROBLEMS:
-            talk(f"  ... and {len(parsed.problems) - _SHOWN_PROBLEMS} more")
+            say(f"  ... and {len(parsed.problems) - _SHOWN_PROBLEMS} more")
         if not parsed.examples:
-            talk("no demonstrations found")
+            say("no demonstrations found")
             return
-        talk(f"{count(len(parsed.examples), 'demonstration')} read as {parsed.format}")
+        say(f"{count(len(parsed.examples), 'demonstration')} read as {parsed.format}")
         for note in parsed.notes:
-            talk(f"  {note}")
+            say(f"  {note}")
         examples: Sequence[Example] = parsed.examples
         if parsed.instruction and not (self.instruction or self.examples):
             self.instruction = parsed.instruction
-            talk(f"  before them: {shorten(parsed.instruction, 90)}")
+            say(f"  before them: {shorten(parsed.instruction, 90)}")
         elif parsed.instruction not in ("", self.instruction) and not self.is_instructed:
             examples = [after(parsed.instruction, example) for example in examples]
-            talk(f"  before each of them: {shorten(parsed.instruction, 90)}")
+            say(f"  before each of them: {shorten(parsed.instruction, 90)}")
         self.show([*self.examples, *examples])
 
     def take_file(self, name: str) -> None:
@@ -135,6 +136,7 @@ class Room:
         self.examples = [Example(**pair) for pair in result["demonstrations"]]
         self.instruction, self._is_read = result["instruction"], True
         self.shown = self.examples
+        self._last = self.examples, self.shown
         self._report(result)
 
     def answer(self, query: str, on_text: Callable[[str], None]) -> Result:
@@ -191,13 +193,25 @@ class Room:
         }
         choice = {"shots": self.wanted, "seed": self.seed}
         params |= {name: value for name, value in choice.items() if value is not None}
+        params |= self._as_before()
         try:
             result = self._call("prefill", params, watcher)
         finally:
             watcher.finish()
         self.shown = [self.examples[place] for place in result["chosen"]]
+        self._last = self.examples, self.shown
         self._is_read = True
         self._report(result)
+
+    def _as_before(self) -> Params:
+        """Return what a session needs to show what another one, which has died, has shown."""
+        offered, shown = self._last
+        places = {example: place for place, example in enumerate(self.examples)}
+        new = places.keys() - set(offered)
+        return {
+            "shown": [places[example] for example in shown if example in places],
+            "added": sorted(places[example] for example in new) if shown else [],
+        }
 
     def _settle(self, chosen: Result) -> None:
         """After a reading that was stopped: stay with what is read of it, if that can be had."""
@@ -215,12 +229,12 @@ class Room:
             self.open()
 
     def _report(self, result: Result) -> None:
-        talk(
+        say(
             f"{count(result['shots'], 'demonstration')} in the context, {result['tokens']} tokens"
             f" ({result['reused_tokens']} reused), {result['seconds']:.1f} s"
         )
         if result["note"]:
-            talk(result["note"])
+            say(result["note"])
 
     def _call(
         self, method: str, params: Params | None = None, on_note: OnNote | None = None
@@ -275,11 +289,6 @@ def interrupt_cancels(client: SessionClient) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def talk(text: str) -> None:
-    """Say something on stderr; stdout is for answers."""
-    print(printable(text, keep="\n"), file=sys.stderr, flush=True)
 
 
 def count(number: int, noun: str) -> str:

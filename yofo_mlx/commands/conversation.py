@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from yofo_mlx import paths
-from yofo_mlx.commands.chatroom import Room, count, talk
+from yofo_mlx.commands.chatroom import Room, count
 from yofo_mlx.commands.keyboard import Keyboard
 from yofo_mlx.errors import YofoError
+from yofo_mlx.prompting.choosing import shots_of
 from yofo_mlx.prompting.demonstrations import Parsed, parse
+from yofo_mlx.talk import say
 from yofo_mlx.text import printable, shorten
 
 HELP = """\
@@ -51,13 +53,13 @@ class Conversation:
             "/base": self._base,
             "/save": self._save,
             "/stats": self._stats,
-            "/help": lambda _: talk(HELP),
+            "/help": lambda _: say(HELP),
             "/quit": self._quit,
         }
 
     def run(self) -> None:
         """Go on until the user leaves."""
-        talk("a line is a query; /paste takes demonstrations, /help lists the rest")
+        say("a line is a query; /paste takes demonstrations, /help lists the rest")
         was_interrupted = False
         while True:
             try:
@@ -68,7 +70,7 @@ class Conversation:
                 if was_interrupted:
                     break
                 was_interrupted = True
-                talk("\nCtrl-C again (or Ctrl-D) leaves")
+                say("\nCtrl-C again (or Ctrl-D) leaves")
             except (EOFError, Leave):
                 break
 
@@ -90,7 +92,7 @@ class Conversation:
             else:
                 self._ask(entered.strip())
         except YofoError as error:
-            talk(f"{error.message}\n  {error.hint}" if error.hint else error.message)
+            say(f"{error.message}\n  {error.hint}" if error.hint else error.message)
 
     def _take_paste(self, text: str) -> bool:
         """Take several lines as demonstrations if that is what they look like."""
@@ -115,17 +117,17 @@ class Conversation:
         answer = self.room.answer(query, _write)
         print(flush=True)
         ending = {"end": "", "length": ", cut", "cancelled": ", stopped"}[answer["finish"]]
-        talk(f"({count(answer['tokens'], 'token')}, {answer['tokens_per_s']:.0f}/s{ending})")
+        say(f"({count(answer['tokens'], 'token')}, {answer['tokens_per_s']:.0f}/s{ending})")
 
     def _paste(self, _: str) -> None:
-        talk("paste the demonstrations, then /end on a line of its own")
+        say("paste the demonstrations, then /end on a line of its own")
         self.room.take_paste(self._parse(self.keyboard.read_until("/end", "")))
 
     def _demos(self, name: str) -> None:
         if name:
             self.room.take_file(name)
         else:
-            talk("name a file: /demos FILE")
+            say("name a file: /demos FILE")
 
     def _add(self, text: str) -> None:
         self.room.take_paste(self._parse(text))
@@ -134,28 +136,26 @@ class Conversation:
         shown = len(self.room.shown)
         if number == "all":
             self.room.show([])
-        elif number.isdecimal() and 1 <= int(number) <= shown:
+        elif number in map(str, range(1, shown + 1)):
             self.room.drop(int(number))
         else:
-            talk(f"there are {count(shown, 'demonstration')}; /drop N or /drop all")
+            say(f"there are {count(shown, 'demonstration')}; /drop N or /drop all")
 
     def _shots(self, wanted: str) -> None:
-        if wanted == "all":
-            self.room.choose("all")
-        elif wanted.isdecimal():
-            self.room.choose(int(wanted))
-        elif wanted:
-            talk("a number, or all: /shots N")
-        else:
+        if not wanted:
             self._list()
+        elif (shots := shots_of(wanted)) is None:
+            say("a number, or all: /shots N")
+        else:
+            self.room.choose(shots)
 
     def _list(self) -> None:
         if self.room.instruction:
-            talk(f"     {shorten(self.room.instruction, 90)}")
+            say(f"     {shorten(self.room.instruction, 90)}")
         for number, example in enumerate(self.room.shown, start=1):
-            talk(f"{number:4} {shorten(example.input, 60)} -> {shorten(example.output, 30)}")
+            say(f"{number:4} {shorten(example.input, 60)} -> {shorten(example.output, 30)}")
         if not self.room.shown:
-            talk("no demonstrations yet")
+            say("no demonstrations yet")
 
     def _instruction(self, text: str) -> None:
         self.room.instruction, self.room.is_instructed = text, True
@@ -164,16 +164,16 @@ class Conversation:
     def _label(self, text: str) -> None:
         self.labels = [label.strip() for label in text.split("|") if label.strip()]
         if not self.labels:
-            talk("answers are free")
+            say("answers are free")
             return
-        talk(f"answers are one of {count(len(self.labels), 'label')}")
+        say(f"answers are one of {count(len(self.labels), 'label')}")
         if self._last_query:
-            talk(f"the last query once more: {shorten(self._last_query, 60)}")
+            say(f"the last query once more: {shorten(self._last_query, 60)}")
             self._ask(self._last_query)
 
     def _base(self, _: str) -> None:
         if not self.room.model.has_adapter:
-            talk("there is no adapter, only the base model")
+            say("there is no adapter, only the base model")
             return
         self.room.model.use_adapter = not self.room.model.use_adapter
         try:
@@ -185,11 +185,11 @@ class Conversation:
 
     def _save(self, name: str) -> None:
         path = Path(name) if name else paths.prompts() / "last.safetensors"
-        talk(f"saved in {self.room.save(path)}")
+        say(f"saved in {self.room.save(path)}")
 
     def _stats(self, _: str) -> None:
         stats = self.room.stats()
-        talk(
+        say(
             f"memory {stats['active_gb']:.2f} GB in use, {stats['cache_gb']:.2f} GB kept for reuse,"
             f" {stats['peak_gb']:.2f} GB at most; {stats['context_tokens']} tokens,"
             f" {count(stats['shots'], 'shot')} in the context"
@@ -199,7 +199,7 @@ class Conversation:
         raise Leave
 
     def _unknown(self, _: str) -> None:
-        talk("no such word; /help lists them (a query may begin with a space before its `/`)")
+        say("no such word; /help lists them (a query may begin with a space before its `/`)")
 
 
 def _write(text: str) -> None:

@@ -4,6 +4,8 @@ import select
 import sys
 from contextlib import suppress
 
+from yofo_mlx.talk import can_draw
+
 _SOON = 0.05  # seconds: a hand does not type the next line so fast
 
 
@@ -16,7 +18,7 @@ class Keyboard:
             import readline
 
             # GNU readline can, but Python switches it off; libedit (macOS) cannot.
-            if "libedit" not in (readline.__doc__ or ""):
+            if "libedit" not in (readline.__doc__ or "") and can_draw(sys.stdout):
                 readline.parse_and_bind("set enable-bracketed-paste on")
                 self._pastes_whole = True
 

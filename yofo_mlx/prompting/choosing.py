@@ -11,7 +11,16 @@ from yofo_mlx.text import shorten
 Shots = int | Literal["all"] | None
 
 UNASKED_TOKENS = 4096  # read of many demonstrations by a model whose episodes nobody knows
+_MOST_SHOTS = 10**12
 _SHOWN_LABELS = 8
+_SHOWN_DISPLACED = 4
+
+
+def shots_of(text: str) -> Shots:
+    """Return how many shots a user asks for, None where that is no number and not `all`."""
+    if not text.isdecimal():
+        return "all" if text == "all" else None
+    return int(text) if len(text) < 12 else _MOST_SHOTS  # int() refuses very many digits
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,10 @@ def _told(choice: Choice, shots: Shots, bound: Bound, seed: int) -> Iterator[str
         yield f"{shown:,} of {choice.offered:,} chosen with seed {seed}{turns}: as many as {why}"
     elif shown > 1 and not choice.stayed:
         yield f"all {shown:,} in an order drawn with seed {seed}{turns}"
+    if gone := choice.displaced:
+        pairs = [shorten(f"{one.input} -> {one.output}", 60) for one in gone[:_SHOWN_DISPLACED]]
+        more = f" and {len(gone) - len(pairs):,} more" if gone[_SHOWN_DISPLACED:] else ""
+        yield f"no longer shown, since there is no room for them: {', '.join(pairs)}{more}"
     if shown and (missing := choice.labels_missing):
         names = ", ".join(shorten(label, 40) for label in missing[:_SHOWN_LABELS])
         more = f" and {len(missing) - _SHOWN_LABELS:,} more" if missing[_SHOWN_LABELS:] else ""

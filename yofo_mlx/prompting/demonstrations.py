@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from yofo_mlx import runs
+from yofo_mlx import runs, toml
 from yofo_mlx.errors import DataError
 from yofo_mlx.modelnames import SUITE
 from yofo_mlx.prompting import forms
@@ -115,7 +115,14 @@ def read(name: str, style: Style | None = None, base: Path | None = None) -> Par
     path = locate.find(name, base)
     if path is not None and path.is_file() and format_of(path.name) is None:
         return parse(_text(path), style)
-    parsed = _read_source(name, path, style, base)
+    try:
+        parsed = _read_source(name, path, style, base)
+    except DataError:
+        if (otherwise := _read_otherwise(name, path, style, base)) is None:
+            raise
+        return otherwise
+    if not parsed.examples and (otherwise := _read_otherwise(name, path, style, base)):
+        return otherwise
     plain = path is not None and path.is_file() and format_of(path.name) in _TEXT
     if parsed.examples or style.is_given or style.records or path is None or not plain:
         return parsed
@@ -129,9 +136,30 @@ def _of_suite(name: str, base: Path) -> Parsed:
     return Parsed(examples, (), ", ".join(task.name for task in tasks[:3]))
 
 
-def _read_source(name: str, path: Path | None, style: Style, base: Path) -> Parsed:
+def _read_otherwise(name: str, path: Path | None, style: Style, base: Path) -> Parsed | None:
+    """Return what is read in one of the ways that a source here may have been meant, and say so."""
+    asked = _asked(name, style)
+    for keys in locate.other_readings(asked, base):
+        pattern = keys.get("source")
+        if pattern:
+            found = read(pattern, style, base)
+        else:
+            found = _read_source(name, path, style, base, asked.model_copy(update=keys))
+        if found.examples:
+            told = f"{name}: read with {toml.pairs(keys, ', ')}"
+            return replace(found, notes=(told, *found.notes))
+    return None
+
+
+def _asked(name: str, style: Style) -> TaskSource:
+    return TaskSource(source=name, input=style.input, output=style.output, records=style.records)
+
+
+def _read_source(
+    name: str, path: Path | None, style: Style, base: Path, asked: TaskSource | None = None
+) -> Parsed:
     own = [task for task in style.tasks if _is_same(task, name, path, base)]
-    asked = TaskSource(source=name, input=style.input, output=style.output, records=style.records)
+    asked = asked or _asked(name, style)
     source = asked if style.is_given or style.records or not own else _at(own[0], name)
     found = locate.pieces(source, base)
     tasks = own or [task for task in style.tasks if path and _holds(task, path, base)]

@@ -1,8 +1,15 @@
 """Parameters of a session's methods, declared once and checked before any work."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from yofo_mlx.prompting.protocol import INVALID_PARAMS, ProtocolError, Request
 from yofo_mlx.tasks.task import Example
@@ -14,6 +21,7 @@ def _encodable(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_encodable)]
+Place = Annotated[int, Field(ge=0)]
 
 
 class Parameters(BaseModel):
@@ -51,6 +59,16 @@ class Prefill(Parameters):
     """None: as many as the longest training episode holds, or a modest number of tokens."""
     seed: int | None = None
     """None: the run's, else 0."""
+    shown: list[Place] = []
+    """Places of those that an earlier session showed; they stay first."""
+    added: list[Place] = []
+    """Places of those that were not offered to that session."""
+
+    @model_validator(mode="after")
+    def _are_places(self) -> Self:
+        if max([*self.shown, *self.added], default=-1) >= len(self.demonstrations):
+            raise ValueError("a place beyond the demonstrations")
+        return self
 
     def examples(self) -> list[Example]:
         """Return the demonstrations as examples."""

@@ -128,14 +128,18 @@ class Prompter:
         seed = source.seed if wanted.seed is None else wanted.seed
         bound = choosing.bound_of(wanted.shots, source.trained_context, prefix.limit)
         segmenter = prefix.segmenter_of(wanted.instruction)
+        shown, known = self._shown, self._known
+        if not known:  # a new session goes on where another one ended
+            shown = [offered[place] for place in wanted.shown]
+            known = frozenset(offered).difference(offered[place] for place in wanted.added)
         choice = selection.choose(
             offered,
             seed=seed,
             room=Room(bound.tokens, len(segmenter.opening)),
             length=cache(lambda example: tokenize(segmenter, example).alone),
             shots=wanted.shots if isinstance(wanted.shots, int) else None,
-            shown=self._shown if self._seed in (None, seed) else (),
-            known=self._known,
+            shown=shown if self._seed in (None, seed) else (),
+            known=known,
         )
         self._shown, self._known, self._seed = choice.examples, frozenset(offered), seed
         self._facts = choosing.facts(choice, offered, wanted.shots, bound, seed)

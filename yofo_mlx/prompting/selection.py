@@ -43,6 +43,7 @@ class Choice:
     labels_missing: tuple[str, ...] = ()
     contradictions: int = 0  # inputs that are offered with more than one answer
     stayed: int = 0  # those shown before
+    displaced: tuple[Example, ...] = ()  # those shown before that had to make place
 
     @property
     def unused(self) -> int:
@@ -88,6 +89,7 @@ def choose(
     if missing(arranged):
         arranged = min(arranged, order(brief=True), key=lambda some: len(missing(some)))
     chosen, too_long = _fitting(arranged, room, length, shots)
+    before = [] if shots is not None and shots < len(shown) else list(dict.fromkeys(shown))
     met = {example.output for example in chosen}
     return Choice(
         tuple(chosen),
@@ -98,6 +100,7 @@ def choose(
         tuple(label for label in labels if label not in met),
         sum(times > 1 for times in Counter(example.input for example in distinct).values()),
         len(staying),
+        tuple(example for example in before if example in there.difference(chosen)),
     )
 
 
@@ -114,17 +117,18 @@ def _staying(
     shots: int | None,
 ) -> list[Example]:
     """Return the first of those shown, as many as leave the fresh ones their share."""
-    wanted = count = 0
+    wanted = count = longest = 0
     for example in fresh:
         wanted, count = wanted + length(example), count + 1
+        longest = max(longest, length(example))
         if room.limit is not None and 2 * wanted > room.limit:
             wanted = room.limit // 2
             break
     most = None if shots is None else shots - min(count, shots // 2)
     staying, tokens = list[Example](), wanted
     for example in shown[:most]:
-        tokens += length(example)
-        if not room.holds(tokens, 0):
+        tokens, longest = tokens + length(example), max(longest, length(example))
+        if not room.holds(tokens, longest):
             break
         staying.append(example)
     return staying if count else shown

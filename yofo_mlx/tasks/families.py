@@ -10,6 +10,7 @@ from yofo_mlx.tasks.task import Example, Family
 LABELLED: tuple[Family, ...] = ("classification", "multilabel", "nli")
 
 _ENTAILMENT = {"entailment", "neutral", "contradiction", "not_entailment"}
+_LONGEST_LABEL = 60  # characters
 _NUMBER = re.compile(r"(.*####\s*)?-?[\d,.]+", re.DOTALL)
 
 
@@ -37,9 +38,16 @@ def guess_family(items: list[Item], *, labelled: bool = False) -> Family:
 
 
 def holds_labels(examples: Iterable[Example]) -> bool:
-    """Tell whether the answers of examples look like labels, by themselves."""
+    """Tell whether the answers of examples look like labels: most come again, and are short.
+
+    Some rare ones change nothing about that, nor does the odd row that is no label at all.
+    """
     answers = Counter(example.output for example in examples)
-    return bool(answers) and not _are_results(answers) and _are_labels(answers)
+    again = sum(times for times in answers.values() if times > 1)
+    long = sum(times for answer, times in answers.items() if len(answer) > _LONGEST_LABEL)
+    if not answers or _are_results(answers) or 2 * again < answers.total():
+        return False
+    return not long or max(100 * long, 10 * len(answers)) <= answers.total()
 
 
 def _are_results(answers: Counter[str]) -> bool:
@@ -51,4 +59,4 @@ def _are_labels(answers: Counter[str]) -> bool:
     """Few, short and repeated answers are taken for labels."""
     total = answers.total()
     few = len(answers) <= max(2, total // 2) and len(answers) < total
-    return few and max(map(len, answers)) <= 60
+    return few and max(map(len, answers)) <= _LONGEST_LABEL
