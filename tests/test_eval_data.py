@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from hub_server import HubServer, hub_fixture  # noqa: F401
 
-from yofo_mlx import evaluate, runs
+from yofo_mlx import evaluate, evaluations, keeping, runs
 from yofo_mlx.commands import measure as command
+from yofo_mlx.errors import RunError
 from yofo_mlx.runs import Run
 
 RECIPE = """
@@ -243,6 +244,25 @@ def test_an_interrupted_one_goes_on_unless_its_rows_changed(
         "0001-new.json",
         "0002-new.json",
     ]
+
+
+def test_a_run_that_is_being_evaluated_stays_where_it_is(
+    yofo: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = evaluate.evaluate_entry
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        with pytest.raises(RunError, match="is being evaluated"):
+            keeping.remove(run)
+        with pytest.raises(RunError, match="is being evaluated"):
+            keeping.rename(run, "other")
+        return measure(*arguments, **options)
+
+    monkeypatch.setattr(command, "evaluate_entry", meanwhile)
+    write("new.csv", 8, 100)
+    evaluated(yofo, "last", "--data", "new.csv")
+    assert [one.number for one in evaluations.listed(run)] == [1]
+    keeping.remove(run)
 
 
 def test_one_that_is_cut_off_inside_a_task_goes_on_inside_it(

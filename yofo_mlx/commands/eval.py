@@ -4,13 +4,14 @@ import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
-from yofo_mlx import runs, subjects
 from yofo_mlx.chosen import from_data, from_recipe
 from yofo_mlx.commands import kept, reading
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.events import finite
+from yofo_mlx.keeping import staying
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.recipe_file import apply_override
 from yofo_mlx.subjects import Subject
@@ -60,7 +61,8 @@ def evaluate(
     from yofo_mlx.commands.measure import measure  # it needs MLX
     from yofo_mlx.report import draw, table
 
-    made = measure(subject, recipe, chosen, warnings, full=full)
+    with staying(subject.run) if subject.run else nullcontext():
+        made = measure(subject, recipe, chosen, warnings, full=full)
     path = picture or made.path.with_suffix(PICTURES[0])
     draw(made.content, path)
     print(json.dumps(finite(made.content)) if as_json else table(made.content))
@@ -87,17 +89,6 @@ def show(
 def model_of(subject: Subject, model: str | None) -> list[str]:
     """Return the override of a recipe that `--model` is, where it is of a run."""
     return [f"model={json.dumps(model)}"] if subject.run and model else []
-
-
-def find_subject(run: str | None, model: str | None, adapter: str | None) -> Subject:
-    """Return what is meant: a run, without a name the last one; or an adapter, or a model."""
-    if run and adapter:
-        raise RecipeError(
-            "a run is measured with its own adapter", "give a run or --adapter, not both"
-        )
-    if run or not (adapter or model):
-        return subjects.of_run(runs.find(run or "last"))
-    return subjects.elsewhere(model, adapter)
 
 
 def _sources(
