@@ -106,7 +106,10 @@ def _sources(
         return [], list(overrides), ""
     own = [one for one in overrides if one.partition("=")[0].strip().split(".")[0] in DATA_KEYS]
     sources = []
-    for table in reading.tables(list(dict.fromkeys(paths))):
+    named: dict[str, str] = {}
+    for path in paths:  # a file once, however it is spelt
+        named.setdefault(os.path.realpath(path), path)
+    for table in reading.tables(list(named.values())):
         table |= keys
         for override in own:
             apply_override(table, override)
