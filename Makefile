@@ -32,6 +32,7 @@ pytest: .venv/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # Not part of `test`, nor of what continuous integration runs: hours, not minutes.
+# The long tests are, among others, the first hour from a clone and the app under random keys.
 long: real-model random mutants ## what takes too long for `test`: these three, and long tests
 	$(BIN)/python -m pytest -m long
 

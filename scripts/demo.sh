@@ -13,7 +13,7 @@ None of the tasks above was trained on: what rises to the right is learnt from t
 
 Next, ask it yourself. One of those tasks names drinks, birds and money after people:
 
-  .venv/bin/yofo chat last --demos tiny:new-topic-01 --query 'tea coffee wine' --query 'robin raven'
+  .venv/bin/yofo chat last --demos tiny:new-topic-01 --query 'water juice brandy' --query 'robin raven'
 
 answers Bianca and Nikos, as the demonstrations do (`yofo data preview tiny:new-topic-01` shows some).
 With --base, the model as it was before training, it does not. Then, with demonstrations of your own:

@@ -71,7 +71,7 @@ def test_every_evaluation_is_listed_with_its_state_settings_and_scores(yofo: Any
 
 def test_no_evaluations_is_said_with_the_command_that_makes_one(yofo: Any, run: Run) -> None:
     code, out, err = yofo("eval", "last", "--list")
-    assert (code, out) == (0, "") and f"`yofo eval {run.run_id}` makes one" in err
+    assert (code, out) == (0, "") and f"next: yofo eval {run.run_id}\n" in err
     assert json.loads(yofo("eval", "last", "--list", "--json")[1]) == []
 
 

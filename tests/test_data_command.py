@@ -21,7 +21,10 @@ def test_clean_data_print_nothing_and_pass(tmp_path: Path, capsys: Output) -> No
     (tmp_path / "a.jsonl").write_text(GOOD)
     assert data.check([str(tmp_path / "a.jsonl")]) == ExitCode.OK
     out, err = capsys.readouterr()
-    assert out == "" and err == "8 examples in 1 data set: no problems\n"
+    assert out == "" and err.splitlines() == [
+        "8 examples in 1 data set: no problems",
+        f"next: yofo data preview {tmp_path / 'a.jsonl'}",
+    ]
 
 
 def test_every_problem_of_every_path_is_printed_with_its_line(
@@ -40,7 +43,10 @@ def test_every_problem_of_every_path_is_printed_with_its_line(
         ["/b.csv", "4"],
         ["/c.csv", " error"],
     ]
-    assert err == "10 examples in 3 data sets: 4 errors, 1 warning\n"
+    assert err.splitlines() == [
+        "10 examples in 3 data sets: 4 errors, 1 warning; mend the errors and check again",
+        f"next: yofo data check {' '.join(paths)}",
+    ]
 
 
 def test_warnings_pass_unless_strict(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_length_that_is_none_is_refused(yofo: Any, run: Run, given: str, words
 
 def test_a_finished_run_says_how_to_go_on_and_that_works(yofo: Any, run: Run) -> None:
     _, _, err = yofo("resume", "last")
-    command = err.split("go on with: yofo ")[1].split()
+    command = err.split("next: yofo ")[1].split()
     assert command == ["resume", run.run_id, "--set", "train.steps=8"]
     assert yofo(*command)[0] == 0 and of_kind(run, "finished", "step") == [(8,)]
 

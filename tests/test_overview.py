@@ -201,14 +201,8 @@ def test_evaluations_and_notes_are_listed(yofo: Any, run: Run, tmp_path: Path) -
     (run.evaluations_path / "0007-full.json").write_text(json.dumps(content))
     (run.evaluations_path / "0008-full.json").write_text("{")
     recipe = (run.info().recipe or {}) | {"init_adapter": str(tmp_path / "gone")}
-    change = {
-        "date": "2026-01-01",
-        "step": 20,
-        "unit": "steps",
-        "before": 20,
-        "after": 40,
-        "lr": 1e-5,
-    }
+    change = {"date": "2026-01-01", "unit": "steps", "before": 20, "after": 40}
+    change |= {"step": 20, "lr": 1e-4}
     run.note(recipe=recipe, extended=[change])
     found = full(yofo)
     assert [one["number"] for one in found["evaluations"]] == [7]

@@ -78,7 +78,7 @@ class FakeClient:
         if on_note:
             for piece in (text[:3], text[3:]):
                 on_note("token", {"id": 1, "text": piece})
-        return {"text": text, "tokens": 2, "tokens_per_s": 1.0, "finish": "end"}
+        return {"text": text, "tokens": 2, "tokens_per_s": 1.0, "finish": "end", "note": ""}
 
     def _score(self, params: Params, _: Any) -> Any:
         return {"scores": [{"label": label, "logprob": -1.0} for label in params["labels"]]}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from yofo_mlx.errors import DataError
 from yofo_mlx.prompting.demonstrations import parse, read
 from yofo_mlx.tasks.task import Example
+from yofo_mlx.tiny import suite
 
 TWO = (Example("good film", "yes"), Example("bad, film", "no"))
 
@@ -116,3 +117,10 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     for name in ("latin", "missing", "."):
         with pytest.raises(DataError):
             read(str(tmp_path / name))
+
+
+def test_a_task_of_the_suite_gives_its_examples() -> None:
+    [task] = suite.find("new-topic-01")
+    assert read("tiny:new-topic-01").examples == task.train
+    with pytest.raises(DataError, match="unknown source tiny:nothing"):
+        read("tiny:nothing")

@@ -329,3 +329,17 @@ def test_a_session_whose_caller_is_gone_ends_by_itself(long_tiny: Path) -> None:
     process.stdin.close()
     process.stdout.close()
     assert process.wait(60) == 0
+
+
+def test_words_that_the_embedded_model_does_not_know_are_told() -> None:
+    with SessionClient() as client:
+        client.call("load", {"model": "tiny"})
+        demonstrations = [
+            {"input": "lion tiger", "output": "Tom"},
+            {"input": "a film", "output": "good"},
+        ]
+        read = client.call("prefill", {"demonstrations": demonstrations})
+        assert read["told"][-1].endswith("not: film, good")
+        assert client.call("generate", {"input": "wolf deer", "max_tokens": 1})["note"] == ""
+        asked = client.call("generate", {"input": "great <b>", "max_tokens": 1})
+        assert asked["note"].startswith("tiny knows 491 words") and "not: great, b" in asked["note"]

@@ -1,6 +1,8 @@
 """Words on stderr that cannot fail: what they are about matters more; and what a terminal can."""
 
 import os
+import shlex
+import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,19 @@ def say(words: str) -> None:
     with suppress(OSError, ValueError):
         sys.stderr.write(printable(words, keep="\n") + "\n")
         sys.stderr.flush()
+
+
+def say_next(command: str) -> None:
+    """Say which command of yofo goes on from here; it works when it is pasted."""
+    say(f"next: {_program()} {command}")
+
+
+def _program() -> str:
+    """Return how to call yofo from here: by the path it was called by, if by no other way."""
+    called = sys.argv[0]
+    if Path(called).name != "yofo" or shutil.which("yofo"):
+        return "yofo"
+    return shlex.quote(called)
 
 
 def print_path(path: Path) -> None:

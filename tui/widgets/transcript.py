@@ -61,6 +61,8 @@ class Exchange(Vertical):
             facts.append(f"{seconds:.2f} s" if seconds < 10 else duration(seconds))
         if result.get("finish") == "length":
             facts.append("cut at the longest answer")
+        if note := result.get("note"):
+            facts.append(str(note))
         self.query_one(".facts", Static).update(safe(" · ".join(facts)))
 
     def fail(self, what: Content) -> None:

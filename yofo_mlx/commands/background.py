@@ -15,7 +15,7 @@ from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.runinfo import RunInfo
 from yofo_mlx.runs import Run
 from yofo_mlx.signals import answered
-from yofo_mlx.talk import print_path, say
+from yofo_mlx.talk import print_path, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.trained import Note
 
@@ -45,7 +45,7 @@ def start(
     with answered(_wait):
         run = launch.start(recipe, name or path.stem, force=force, restarts=restarts)
     print_path(run.path)
-    return watch.attend(run) if attend else ExitCode.OK
+    return watch.attend(run) if attend else _left(run)
 
 
 def _wait(number: int, frame: object) -> None:
@@ -59,7 +59,12 @@ def resume(name: str, *, force: bool = False, restarts: int = 0, attend: bool = 
         return ExitCode.OK
     launch.detach(run, force=force, restarts=restarts)
     print_path(run.path)
-    return watch.attend(run) if attend else ExitCode.OK
+    return watch.attend(run) if attend else _left(run)
+
+
+def _left(run: Run) -> ExitCode:
+    say_next(f"watch {runs.word(run)}")
+    return ExitCode.OK
 
 
 def supervise(name: str, lock: int, restarts: int, *, force: bool = False) -> int:
@@ -87,8 +92,8 @@ def is_finished(run: Run) -> bool:
     early = (figure(next(backwards(run.events_path, ("step",)), None), "share") or 1.0) < 1.0
     why = ": its validations got no better" if early else ""
     say(f"{run.run_id} is finished, after {step} steps{why}")
-    say(f"  go on with: {extension.more(run, at_end=not early)}")
     print_path(run.path)
+    say_next(extension.more(run, at_end=not early).removeprefix("yofo "))
     return True
 
 

@@ -150,7 +150,10 @@ class Room:
 
         self._get_ready()
         limit = {"max_tokens": self.max_tokens} if self.max_tokens else {}
-        return self._call("generate", {"input": query, **limit}, note)
+        answer = self._call("generate", {"input": query, **limit}, note)
+        if answer["note"]:
+            talk(f"  {answer['note']}")
+        return answer
 
     def scores(self, query: str, labels: Sequence[str]) -> list[Result]:
         """Return labels with their log-probabilities, best first."""

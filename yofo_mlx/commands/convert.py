@@ -14,7 +14,7 @@ from yofo_mlx.commands.reading import Request, quoted
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.files import new_folder, write_text
 from yofo_mlx.recipe import TaskSource
-from yofo_mlx.talk import print_path, say
+from yofo_mlx.talk import print_path, say, say_next
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import guess_family
@@ -145,7 +145,7 @@ def _write(sets: Sets, out: Path | None, split: str | None) -> None:
     for name, (items, _) in files.items():
         say(f"{name}: {plural(len(items), 'row')}")
     print_path(out)
-    say(f"next: yofo data preview {quoted(out)}{'/*' if len(sets) > 1 else ''}")
+    say_next(f"data preview {quoted(out)}{'/*' if len(sets) > 1 else ''}")
 
 
 def _refuse_existing(out: Path | None) -> None:

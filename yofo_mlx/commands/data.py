@@ -4,12 +4,12 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from yofo_mlx.commands import reading
-from yofo_mlx.commands.reading import quoted
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.talk import say
+from yofo_mlx.talk import say, say_next
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Problem, errors
@@ -40,12 +40,15 @@ def check(
     read: list[Loaded] = []
     own: list[Loaded] = []
     found: list[Problem] = []
-    for group in reading.read(reading.Request(paths, input, output, records, overrides)):
+    recipe = None
+    request = reading.Request(paths, input, output, records, overrides)
+    for group in reading.read(request):
         # The embedded suite has few answers on purpose.
         known = [loaded for loaded in group.sets if not reading.is_embedded(loaded.source)]
         problems = [problem for loaded in known for problem in checks.check(loaded)]
         found += problems if group.recipe else map(reading.as_options, problems)
         if group.recipe:
+            recipe = recipe or group.recipe
             found += checks.check_names([loaded.name for loaded in group.sets])
         if group.told:
             say(group.told)
@@ -58,8 +61,13 @@ def check(
         shown = found if every else list(_first_of_kinds(found))
         print("".join(f"{_told(problem)}\n" for problem in shown), end="")
     print(_counts(read, found), file=sys.stderr)
-    if not as_json and len(shown) < len(found):
-        print(_kinds(found), file=sys.stderr)
+    if not as_json:
+        if len(shown) < len(found):
+            print(_kinds(found), file=sys.stderr)
+        if errors(found):
+            say_next(f"data check {request}")
+        else:
+            say_next(_shown(recipe, request) if recipe else f"data preview {request}")
     return ExitCode.DATA if errors(found) or (strict and found) else ExitCode.OK
 
 
@@ -84,11 +92,19 @@ def preview(
         say(told)
     failed = sum(bool(summary["errors"]) for summary in shown)
     if failed:
-        say(f"errors in {plural(failed, 'data set')}: yofo data check {request}")
-    elif not as_json:
+        say(f"errors in {plural(failed, 'data set')}")
+    if as_json:
+        pass
+    elif failed:
+        say_next(f"data check {request}")
+    else:
         recipe = next((group.recipe for group in groups if group.recipe), None)
-        say(f"next: yofo {f'show {quoted(recipe)}' if recipe else f'recipes new {request}'}")
+        say_next(_shown(recipe, request) if recipe else f"recipes new {request}")
     return ExitCode.DATA if failed else ExitCode.OK
+
+
+def _shown(recipe: Path, request: reading.Request) -> str:
+    return f"show {reading.Request([str(recipe)], overrides=request.overrides)}"
 
 
 def _first_of_kinds(found: list[Problem]) -> Iterator[Problem]:
@@ -108,7 +124,8 @@ def _counts(read: list[Loaded], found: list[Problem]) -> str:
         what += f" ({kept:,} of {seen:,} rows fit `where`)"
     wrong = len(errors(found))
     counts = f"{plural(wrong, 'error')}, {plural(len(found) - wrong, 'warning')}"
-    return f"{what}: {counts if found else 'no problems'}"
+    again = "; mend the errors and check again" if wrong else ""
+    return f"{what}: {counts if found else 'no problems'}{again}"
 
 
 def _kinds(found: list[Problem]) -> str:

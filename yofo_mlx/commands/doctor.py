@@ -9,6 +9,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from yofo_mlx.commands.reading import Request
 from yofo_mlx.environment import describe
 from yofo_mlx.errors import ExitCode, RecipeError, YofoError
 from yofo_mlx.events import finite
@@ -18,6 +19,7 @@ from yofo_mlx.machine import memory_limit
 from yofo_mlx.models import model_config, model_path
 from yofo_mlx.recipe import Lora
 from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.talk import say_next
 
 HEAD_DIMS = (64, 128)
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
@@ -58,7 +60,9 @@ def doctor(recipe_name: str | None, overrides: Sequence[str], *, as_json: bool) 
             print(f"{_MARKS[check.ok]:>8}  {check.name}: {check.words}")
         unsupported = any("supported" in check.figures for check in wrong)
         verdict = UNSUPPORTED if unsupported else WRONG
-        print(SOUND if sound else verdict, file=sys.stdout if sound else sys.stderr)
+        print(SOUND if sound else verdict, file=sys.stdout if sound else sys.stderr, flush=True)
+        if recipe_name and sound:
+            say_next(f"plan {Request([recipe_name], overrides=overrides)}")
     return ExitCode.OK if sound else ExitCode.FAILED
 
 

@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from yofo_mlx.chosen import from_data, from_recipe
+from yofo_mlx.chosen import Chosen, from_data, from_recipe
 from yofo_mlx.commands import kept, reading
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.events import finite
 from yofo_mlx.keeping import staying
+from yofo_mlx.modelnames import EMBEDDED
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.recipe_file import apply_override
 from yofo_mlx.subjects import Subject
-from yofo_mlx.talk import say
+from yofo_mlx.talk import say, say_next
+from yofo_mlx.tasks.registry import is_embedded
 from yofo_mlx.text import printable
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -67,7 +69,28 @@ def evaluate(
     draw(made.content, path)
     print(json.dumps(finite(made.content)) if as_json else table(made.content))
     say(f"kept in {printable(str(made.path))}\npicture: {printable(str(path))}")
+    if not as_json:
+        say_next(_onward(subject, chosen, sources or recipe.tasks, given))
     return ExitCode.OK
+
+
+def _onward(
+    subject: Subject, chosen: Chosen, sources: Sequence[TaskSource], given: Mapping[str, str]
+) -> str:
+    """Return what comes after measuring: to ask oneself, with what was measured as demonstrations.
+
+    `given` are options of the data.
+    """
+    role = "train" if chosen.role == "trained" else "held_out"
+    source = next(source for source in sources if source.role == role)
+    name = source.source
+    if is_embedded(source):
+        name = f"{EMBEDDED}:{chosen.entries[0].task.name}"
+    elif source.files:
+        name = str(Path(name) / source.files.get("train", ""))
+    known = [(key, given[key]) for key in ("input", "output", "records") if key in given]
+    options = [word for key, value in known for word in (f"--{key}", value)]
+    return f"chat {subject.arguments} {shlex.join(['--demos', name, *options])}"
 
 
 def show(

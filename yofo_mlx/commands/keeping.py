@@ -11,7 +11,7 @@ from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.files import size_of
 from yofo_mlx.keeping import Removed
 from yofo_mlx.runs import Run
-from yofo_mlx.talk import print_path, say
+from yofo_mlx.talk import print_path, say, say_next
 from yofo_mlx.text import json_line, size
 
 
@@ -28,12 +28,12 @@ def remove(names: Sequence[str], *, for_good: bool = False) -> ExitCode:
         heirs = [heir.run_id for heir, _ in keeping.descendants(run) if heir not in chosen]
         keeping.remove(run)
         say(f"{run.run_id} is in the trash")
-        say(f"  back with: yofo restore {shlex.quote(run.run_id)}")
         if heirs:
             say(f"  begun from its adapter, and going on without it: {', '.join(heirs)}")
     held = keeping.removed_runs()
     total = size(sum(size_of(removed.path) for removed in held))
-    say(f"the trash holds {_count(held)}, {total}; yofo rm --empty frees that for good")
+    say(f"the trash holds {_count(held)}, {total}; `yofo rm --empty` frees that for good")
+    say_next(f"restore {shlex.join(run.run_id for run in chosen)}")
     return ExitCode.OK
 
 
@@ -88,7 +88,8 @@ def _list(*, as_json: bool) -> ExitCode:
         [row["run_id"], f"{age(now - row['removed'])} ago", size(row["bytes"])] for row in rows
     ]
     show_table(("run", "removed", "size"), cells, numbers=("removed", "size"))
-    say("back with: yofo restore RUN; deleted for good with: yofo rm --empty")
+    say("`yofo rm --empty` deletes all of it for good")
+    say_next(f"restore {shlex.quote(rows[0]['run_id'])}")
     return ExitCode.OK
 
 
@@ -102,8 +103,8 @@ def rename(name: str, new: str) -> ExitCode:
 
 
 def _tell(run: Run) -> None:
-    say(f"all of it: yofo runs {runs.word(run)}")
     print_path(run.path)
+    say_next(f"runs {runs.word(run)}")
 
 
 def _count(removed: Sequence[Removed]) -> str:

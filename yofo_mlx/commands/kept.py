@@ -13,7 +13,7 @@ from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.evaluations import ROLES, Content, Keeper, Kept, Score
 from yofo_mlx.report import curve_lines
 from yofo_mlx.subjects import Subject
-from yofo_mlx.talk import say
+from yofo_mlx.talk import say, say_next
 from yofo_mlx.text import json_line, printable, shorten
 
 COLUMNS = tuple("number date measured queries shots metric base adapter step state".split())
@@ -28,8 +28,11 @@ def show(subject: Subject, *, as_json: bool) -> ExitCode:
         print(json_line([asdict(one) | {"path": str(one.path)} for one in kept]))
         return ExitCode.OK
     if not kept:
-        data = "" if subject.run else " --data NEW.csv"
-        say(f"no evaluations yet: `yofo eval {subject.arguments}{data}` makes one")
+        if subject.run:
+            say("no evaluations yet")
+            say_next(f"eval {subject.arguments}")
+        else:
+            say(f"no evaluations yet: `yofo eval {subject.arguments} --data NEW.csv` makes one")
         return ExitCode.OK
     lines = [COLUMNS, *(line for one in kept for line in _lines(one))]
     widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
@@ -38,7 +41,7 @@ def show(subject: Subject, *, as_json: bool) -> ExitCode:
         print("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip())
     if pair := _comparable(kept):
         two = " ".join(str(one.number) for one in pair)
-        say(f"side by side: yofo eval {subject.arguments} --compare {two}")
+        say_next(f"eval {subject.arguments} --compare {two}")
     return ExitCode.OK
 
 

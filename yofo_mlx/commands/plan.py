@@ -9,6 +9,7 @@ from typing import Any
 
 from yofo_mlx.beginning import check_fits, doubts
 from yofo_mlx.commands.outlook import Asking, Outlook, as_dict, table
+from yofo_mlx.commands.reading import Request
 from yofo_mlx.errors import DataError, ExitCode, YofoError
 from yofo_mlx.evaluation_plan import (
     asked_at_most,
@@ -30,6 +31,7 @@ from yofo_mlx.probe import probe
 from yofo_mlx.recipe import Recipe, TaskSource
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.tables import check_tables
+from yofo_mlx.talk import say_next
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.text import printable
@@ -69,8 +71,18 @@ def plan(recipe_name: str, overrides: Sequence[str], *, probed: bool, as_json: b
     if as_json:
         print(json.dumps(finite(as_dict(outlook)), allow_nan=False))
     else:
-        print(table(outlook))
+        print(table(outlook), flush=True)
+        _tell_next(outlook, recipe_name, overrides)
     return ExitCode.OK if outlook.fits else ExitCode.WONT_FIT
+
+
+def _tell_next(outlook: Outlook, named: str, overrides: Sequence[str]) -> None:
+    """Tell how to train what fits, or how to shorten what does not."""
+    if outlook.fits:
+        say_next(f"train {Request([named], overrides=overrides)}")
+    elif longest := outlook.longest:
+        shorter = [*overrides, f"episodes.max_tokens={longest}"]
+        say_next(f"plan {Request([named], overrides=shorter)}")
 
 
 def _load(recipe: Recipe) -> Any:

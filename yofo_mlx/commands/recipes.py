@@ -26,7 +26,7 @@ from yofo_mlx.recipe_file import (
     shipped_recipes,
     to_toml,
 )
-from yofo_mlx.talk import print_path, say
+from yofo_mlx.talk import print_path, say, say_next
 
 
 def show(*, as_json: bool = False) -> ExitCode:
@@ -41,6 +41,8 @@ def show(*, as_json: bool = False) -> ExitCode:
     width = max((len(row["name"]) for row in rows), default=0) + 2
     for row in rows:
         print(f"{row['name']:<{width}}{row['description']}\n{'':<{width}}{row['model']}")
+    if rows:
+        say_next(f"recipes copy {rows[0]['name']}")
     return ExitCode.OK
 
 
@@ -53,6 +55,7 @@ def copy(name: str, target: Path | None) -> ExitCode:
     _refuse_existing(target, "give another name to copy to")
     _write(target, source.read_text(encoding="utf-8"))
     print_path(target)
+    say_next(f"show {quoted(target)}")
     return ExitCode.OK
 
 
@@ -91,10 +94,7 @@ def new(
         return ExitCode.OK
     _write(target, text)
     print_path(target)
-    name = quoted(target)
-    say(f"next: yofo show {name}  (what is trained)")
-    say(f"      yofo plan {name}  (memory and time)")
-    say(f"      yofo train {name}")
+    say_next(f"show {quoted(target)}")
     return ExitCode.OK
 
 
@@ -123,6 +123,7 @@ def check(name: str, overrides: Sequence[str]) -> ExitCode:
     path = find_recipe(name)
     print(to_toml(load_recipe(path, overrides)), end="")
     say(f"{path} is valid")
+    say_next(f"show {Request([name], overrides=overrides)}")
     return ExitCode.OK
 
 

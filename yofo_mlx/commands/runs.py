@@ -1,5 +1,6 @@
 """`yofo runs`: all runs and how they stand."""
 
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,7 @@ from yofo_mlx.events import Event, backwards, figure, first_event
 from yofo_mlx.files import size_of
 from yofo_mlx.runnames import short
 from yofo_mlx.runs import Run
-from yofo_mlx.talk import say
+from yofo_mlx.talk import say, say_next
 from yofo_mlx.text import clip, json_line, printable, shorten, size
 
 HEADS = {  # of the columns: what `describe` calls them
@@ -50,9 +51,10 @@ def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
         print(json_line(rows))
         return ExitCode.OK
     if not rows:
-        say("no runs yet: `yofo train tiny` makes one")
+        say("no runs yet")
         if keeping.removed_runs():
             say("  `yofo restore` lists those in the trash")
+        say_next("train tiny")
         return ExitCode.OK
     heads = [head for head, key in HEADS.items() if any(row.get(key) is not None for row in rows)]
     cells = [[_cell(row, HEADS[head]) for head in heads] for row in rows]
@@ -60,6 +62,8 @@ def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
     told = [row for row in rows if row["status"] in TROUBLE or row["diverged"]]
     for row in told[:EXPLAINED]:
         _explain(row)
+    sys.stdout.flush()
+    say_next(f"runs {runs.word(found[0])}")
     return ExitCode.OK
 
 

@@ -12,13 +12,14 @@ import numpy as np
 
 from yofo_mlx.batches import target_spans
 from yofo_mlx.beginning import check_fits, doubts
+from yofo_mlx.commands.reading import Request
 from yofo_mlx.episodes import Episode
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models import load_tokenizer, model_config, model_path
 from yofo_mlx.recipe import Objective, Recipe
 from yofo_mlx.recipe_file import find_recipe, load_recipe
 from yofo_mlx.tables import check_tables
-from yofo_mlx.talk import has_colour, say
+from yofo_mlx.talk import has_colour, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.text import printable
 from yofo_mlx.workload import Workload, make_workload
@@ -58,7 +59,8 @@ def show(recipe_name: str, overrides: Sequence[str], *, step: int, as_json: bool
         print(json.dumps(_as_dict(workload, recipe, episode, summary)))
         return ExitCode.OK
     print(colored(episode, recipe.objective, tokenizer, color=has_colour(sys.stdout)))
-    print(_facts(workload, recipe, episode, summary))
+    print(_facts(workload, recipe, episode, summary), flush=True)
+    say_next(f"plan {Request([recipe_name], overrides=overrides)}")
     return ExitCode.OK
 
 

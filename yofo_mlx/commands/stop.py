@@ -9,7 +9,7 @@ from yofo_mlx import runs
 from yofo_mlx.errors import ExitCode, RunError
 from yofo_mlx.events import figure, last_event
 from yofo_mlx.runs import Run
-from yofo_mlx.talk import say
+from yofo_mlx.talk import say, say_next
 
 ANSWER_S = 10.0
 POLL_S = 0.1
@@ -29,6 +29,7 @@ def stop(name: str, *, now: bool = False) -> ExitCode:
     words = "will finish its step, save and exit"
     words = f"was asked before, and {words}" if status == "stopping" else words
     say(f"{run.run_id} {words}; `yofo stop {runs.word(run)} --now` leaves the step")
+    say_next(f"watch {runs.word(run)}")
     return ExitCode.OK
 
 
@@ -46,7 +47,8 @@ def _leave(run: Run) -> ExitCode:
         time.sleep(POLL_S)
     step = figure(last_event(run.events_path), "step")
     after = f" after step {step:.0f}" if step else ""
-    say(f"{run.run_id}: {run.status()}{after}; `yofo resume {runs.word(run)}` goes on")
+    say(f"{run.run_id}: {run.status()}{after}")
+    say_next(f"resume {runs.word(run)}")
     return ExitCode.OK
 
 

@@ -21,6 +21,7 @@ from yofo_mlx.commands.background import (
     smaller_machine,
 )
 from yofo_mlx.commands.display import LEAVING, STOPPING, shown_on
+from yofo_mlx.commands.watch import say_how_to_use
 from yofo_mlx.console import recorded
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import Event, EventWriter
@@ -35,7 +36,7 @@ from yofo_mlx.runinfo import RunInfo
 from yofo_mlx.runs import Run
 from yofo_mlx.signals import answered
 from yofo_mlx.tables import check_tables
-from yofo_mlx.talk import print_path, say, say_now
+from yofo_mlx.talk import print_path, say, say_next, say_now
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
 from yofo_mlx.trained import Note, trained, undated
@@ -72,7 +73,7 @@ def start(
         stop.of(run)
         with runs.locked(run), recorded(run, detached=False) as terminal:
             last = _train(run, recipe, loaded, [], stop, terminal)
-    return _end(run, loaded, last)
+    return _end(run, last)
 
 
 def resume(name: str, lock: int | None = None, *, force: bool = False) -> ExitCode:
@@ -95,7 +96,7 @@ def resume(name: str, lock: int | None = None, *, force: bool = False) -> ExitCo
             except KeyboardInterrupt:
                 return _interrupted(run)
             last = _train(run, recipe, loaded, notes, stop, terminal)
-    return _end(run, loaded, last)
+    return _end(run, last)
 
 
 def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -> Loaded:
@@ -207,12 +208,11 @@ def _train(
         )
 
 
-def _end(run: Run, loaded: Loaded, last: Event) -> ExitCode:
+def _end(run: Run, last: Event) -> ExitCode:
     print_path(run.path)
     if last["kind"] == "stopped":
         return _interrupted(run)
-    verb = "eval" if loaded.workload.held_out else "chat"
-    say(f"next: yofo {verb} {runs.word(run)}")
+    say_how_to_use(run)
     return ExitCode.OK
 
 
@@ -232,7 +232,10 @@ def _record(run: Run, recipe: Recipe, loaded: Loaded) -> list[Note]:
 
 def _interrupted(run: Run) -> ExitCode:
     saved = list_checkpoints(run)
-    say(f"go on with: yofo resume {runs.word(run)}" if saved else "nothing was saved yet")
+    if saved:
+        say_next(f"resume {runs.word(run)}")
+    else:
+        say("nothing was saved yet")
     return ExitCode.INTERRUPTED if saved else ExitCode.FAILED
 
 

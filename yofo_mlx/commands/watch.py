@@ -15,7 +15,7 @@ from yofo_mlx.errors import ExitCode
 from yofo_mlx.events import Event, new_event
 from yofo_mlx.runs import Run
 from yofo_mlx.signals import answered
-from yofo_mlx.talk import say, say_now
+from yofo_mlx.talk import say, say_next, say_now
 from yofo_mlx.text import json_line
 
 POLL_S = 0.2
@@ -47,6 +47,13 @@ def attend(run: Run) -> ExitCode:
     with answered(ask):
         _follow(run)
     return _end(run)
+
+
+def say_how_to_use(run: Run) -> None:
+    """Say what comes after the training: to measure it, or to ask it where no rows were kept."""
+    tasks = (run.info().tasks or {}).values()
+    has_queries = any(task.test or task.valid for task in tasks)
+    say_next(f"{'eval' if has_queries else 'chat'} {runs.word(run)}")
 
 
 def _follow(run: Run, *, as_json: bool = False) -> None:
@@ -98,9 +105,12 @@ def _end(run: Run) -> ExitCode:
     """Say how a run stands that nobody trains."""
     status = run.status()
     if status == "created":
-        say(f"{run.run_id} was never started: `yofo resume {runs.word(run)}`")
+        say(f"{run.run_id} was never started")
+        say_next(f"resume {runs.word(run)}")
     elif death := explain(run):
         complain(run.run_id, status, death)
     elif status == "stopped":
-        say(f"go on with: yofo resume {runs.word(run)}")
+        say_next(f"resume {runs.word(run)}")
+    elif status == "finished":
+        say_how_to_use(run)
     return CODES.get(status, ExitCode.FAILED)

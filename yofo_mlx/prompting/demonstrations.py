@@ -10,6 +10,7 @@ from pathlib import Path
 
 from yofo_mlx import runs
 from yofo_mlx.errors import DataError
+from yofo_mlx.modelnames import SUITE
 from yofo_mlx.prompting import forms
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.tasks import jsontext, locate, sniff, sources, tables
@@ -18,6 +19,7 @@ from yofo_mlx.tasks.locate import Found, Piece
 from yofo_mlx.tasks.parquet import ClassNames, class_names
 from yofo_mlx.tasks.problems import Place, RowError
 from yofo_mlx.tasks.readers import DataFile, format_of, read_rows
+from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.rows import Row, as_row
 from yofo_mlx.tasks.sources import Loaded
 from yofo_mlx.tasks.task import Example
@@ -103,6 +105,8 @@ def read(name: str, style: Style | None = None, base: Path | None = None) -> Par
     Those are the training examples of a file, a folder, files by `*`, or a data set on the hub.
     """
     style, base = style or Style(), base or Path.cwd()
+    if name.startswith(SUITE):
+        return _of_suite(name, base)
     if locate.is_pattern(name) and not (base / name).exists():
         paths = locate.matches(name, base)
         if not paths:
@@ -117,6 +121,12 @@ def read(name: str, style: Style | None = None, base: Path | None = None) -> Par
         return parsed
     by_looks = parse(_text(path), style)  # such as a table without a header
     return by_looks if by_looks.examples else parsed
+
+
+def _of_suite(name: str, base: Path) -> Parsed:
+    tasks = [entry.task for entry in load_tasks([TaskSource(source=name)], 0, base)]
+    examples = tuple(example for task in tasks for example in task.train)
+    return Parsed(examples, (), ", ".join(task.name for task in tasks[:3]))
 
 
 def _read_source(name: str, path: Path | None, style: Style, base: Path) -> Parsed:

@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ import mlx.core as mx
 
 from yofo_mlx.episodes import tokenize
 from yofo_mlx.errors import FitError, RunError
+from yofo_mlx.modelnames import EMBEDDED
 from yofo_mlx.prompting import cache_file, choosing, loading, parameters, selection
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
@@ -21,6 +22,7 @@ from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.selection import Room
 from yofo_mlx.tasks.task import Example
+from yofo_mlx.tiny import words
 
 Result = dict[str, Any]
 
@@ -137,10 +139,13 @@ class Prompter:
         )
         self._shown, self._known, self._seed = choice.examples, frozenset(offered), seed
         self._facts = choosing.facts(choice, offered, wanted.shots, bound, seed)
+        shown = (text for example in choice.examples for text in (example.input, example.output))
+        if remark := _remark(loaded, shown):
+            self._facts["told"].append(remark)
 
     def generate(self, wanted: parameters.Generate, work: Work) -> Result:
         """Answer a query."""
-        _, prefix = self._ready()
+        loaded, prefix = self._ready()
         question = prefix.question(wanted.input)
         prefix.fill(Reading(prefix, work))
         free = prefix.free(question)
@@ -153,7 +158,9 @@ class Prompter:
             on_text=lambda text: work.note("token", text=text),
             on_chunk=lambda _: work.check(),
         )
-        return asdict(answer) | {"prompt_tokens": len(prefix.tokens) + len(question)}
+        prompt_tokens = len(prefix.tokens) + len(question)
+        note = _remark(loaded, [wanted.input])
+        return asdict(answer) | {"prompt_tokens": prompt_tokens, "note": note}
 
     def score(self, wanted: parameters.Score, work: Work) -> Result:
         """Compare given answers to a query."""
@@ -211,6 +218,11 @@ class Prompter:
         if self._loaded is None or self._prefix is None:
             raise RunError("no model is loaded", "load one first")
         return self._loaded, self._prefix
+
+
+def _remark(loaded: Loaded, texts: Iterable[str]) -> str:
+    """Say what the embedded model, which has few words, does not know."""
+    return words.remark(texts) if loaded.source.model == EMBEDDED else ""
 
 
 def _new_prefix(loaded: Loaded) -> Prefix:

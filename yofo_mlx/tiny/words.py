@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from yofo_mlx.text import shorten
+
 _CLUSTERS = {
     "animals": "horse cow pig goat sheep dog rabbit mouse wolf bear deer cat lion tiger",
     "fruit": "apple pear plum cherry grape lemon melon peach banana mango olive fig date lime",
@@ -77,6 +79,8 @@ NUMBERS: tuple[str, ...] = tuple(str(number) for number in range(20))
 SPACED_SIGNS: tuple[str, ...] = ("->", "?", "=", "|", "+", "-", "*", "/", "(", "~", "&", "#", "@")
 CLINGING_SIGNS: tuple[str, ...] = (".", ",", ":", ";", "?", "!", ")")
 
+_SHOWN = 6  # words that a remark names
+
 
 def vocabulary() -> list[str]:
     """Return every whole word or number that the tokenizer keeps in one piece, in id order."""
@@ -89,3 +93,13 @@ def unknown(texts: Iterable[str]) -> list[str]:
     known = set(vocabulary())
     found = (word for text in texts for word in re.findall(r"\w+", text))
     return [word for word in dict.fromkeys(found) if word not in known]
+
+
+def remark(texts: Iterable[str]) -> str:
+    """Say which words of texts the model does not know; empty where it knows them all."""
+    strange = unknown(texts)
+    if not strange:
+        return ""
+    shown = ", ".join(shorten(word, 30) for word in strange[:_SHOWN])
+    more = f" and {len(strange) - _SHOWN:,} more" if len(strange) > _SHOWN else ""
+    return f"tiny knows {len(vocabulary())} words (docs/tiny.md lists them), not: {shown}{more}"
