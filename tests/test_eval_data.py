@@ -253,6 +253,16 @@ def test_fewer_queries_than_were_to_be_asked_are_listed_as_they_were(yofo: Any, 
     assert [one.queries for one in evaluations.listed(run)] == [1]
 
 
+@pytest.mark.parametrize("damage", [{"tasks": None}, {"tasks": {"new": [{}]}}])
+def test_a_damaged_evaluation_is_not_compared(yofo: Any, run: Run, damage: dict[str, Any]) -> None:
+    write("new.csv", 4, 100)
+    found, _ = evaluated(yofo, "last", "--data", "new.csv")
+    (run.evaluations_path / "0002-new.json").write_text(json.dumps(found | damage))
+    for pair in (("1", "2"), ("2", "1")):
+        code, _, err = yofo("eval", "last", "--compare", *pair)
+        assert code == 2 and "damaged" in err
+
+
 def test_a_run_that_is_being_evaluated_stays_where_it_is(
     yofo: Any, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
