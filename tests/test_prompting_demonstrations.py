@@ -124,8 +124,3 @@ def test_a_task_of_the_suite_gives_its_examples() -> None:
     assert read("tiny:new-topic-01").examples == task.train
     with pytest.raises(DataError, match="unknown source tiny:nothing"):
         read("tiny:nothing")
-
-
-def test_a_folder_of_a_test_file_only_gives_its_rows(tmp_path: Path) -> None:
-    (tmp_path / "test.csv").write_text("text,label\nred,a\nblue,b\n")
-    assert [example.input for example in read(str(tmp_path)).examples] == ["red", "blue"]

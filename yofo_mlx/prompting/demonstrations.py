@@ -102,8 +102,7 @@ def parse(text: str, style: Style | None = None) -> Parsed:
 def read(name: str, style: Style | None = None, base: Path | None = None) -> Parsed:
     """Return the demonstrations of a file of any text, or of all that a task's `source` may name.
 
-    Those are the training examples of a file, a folder, files by `*`, or a data set on the hub;
-    of one that has none, those of its other split.
+    Those are the training examples of a file, a folder, files by `*`, or a data set on the hub.
     """
     style, base = style or Style(), base or Path.cwd()
     if name.startswith(SUITE):
@@ -132,19 +131,12 @@ def _of_suite(name: str, base: Path) -> Parsed:
 
 def _read_source(name: str, path: Path | None, style: Style, base: Path) -> Parsed:
     own = [task for task in style.tasks if _is_same(task, name, path, base)]
-    asked = TaskSource(
-        source=name,
-        role="held_out",  # which may have no training rows
-        input=style.input,
-        output=style.output,
-        records=style.records,
-    )
+    asked = TaskSource(source=name, input=style.input, output=style.output, records=style.records)
     source = asked if style.is_given or style.records or not own else _at(own[0], name)
     found = locate.pieces(source, base)
     tasks = own or [task for task in style.tasks if path and _holds(task, path, base)]
     within = [_at(task, name, "files", "splits", "config", "records") for task in tasks]
-    there = found.pieces
-    found.pieces = {"train": there.get("train") or there.get("valid") or there.get("test") or []}
+    found.pieces = {"train": found.pieces["train"]}
     return _parsed(found, source, style, within)
 
 
