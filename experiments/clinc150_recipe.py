@@ -1,6 +1,6 @@
 """Write a recipe that trains on random sets of CLINC150's intents, none of them about banking.
 
-    python experiments/clinc150_recipe.py ../shared/data/clinc150 --model out/smollm2 > out/clinc.toml
+    python experiments/clinc150_recipe.py ../shared/data/clinc150 > out/clinc.toml
     yofo train out/clinc.toml
 
 The folder holds data_full.json and domains.json (the ten domains of 15 intents each). Every task is

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from hub_server import HubServer, hub_fixture  # noqa: F401
 
-from yofo_mlx import evaluate, runs
+from yofo_mlx import evaluate, evaluations, keeping, runs
 from yofo_mlx.commands import measure as command
+from yofo_mlx.errors import RunError
 from yofo_mlx.runs import Run
 
 RECIPE = """
@@ -129,7 +130,7 @@ def test_files_of_one_name_are_told_apart_by_what_was_typed(yofo: Any, run: Run)
     for folder in "xy":
         Path(folder).mkdir()
         write(f"{folder}/a.csv", 6, ord(folder) * 10)
-    twice = ("--data", "x/a.csv", "--data", "x/a.csv")
+    twice = ("--data", "x/a.csv", "--data", "x/a.csv", "--data", "./y/../x/a.csv")
     found, _ = evaluated(yofo, "last", *twice, "--data", "y/a.csv")
     assert list(found["data"]) == ["x/a.csv", "y/a.csv"]
 
@@ -231,6 +232,7 @@ def test_an_interrupted_one_goes_on_unless_its_rows_changed(
     assert code == 0 and "interrupted, 0 of 1 tasks" in out
     code, _, err = yofo("eval", "last", "--data", "new.csv")  # again, at its first task
     assert code == 130 and "base: 1 of 1 tasks are kept already" in err
+    assert "going on with 0001-new.json" in err
     write("new.csv", 9, 100)
     monkeypatch.setattr(command, "evaluate_entry", measure)
     found, err = evaluated(yofo, "last", "--data", "new.csv")
@@ -243,6 +245,41 @@ def test_an_interrupted_one_goes_on_unless_its_rows_changed(
         "0001-new.json",
         "0002-new.json",
     ]
+
+
+def test_fewer_queries_than_were_to_be_asked_are_listed_as_they_were(yofo: Any, run: Run) -> None:
+    write("new.csv", 2, 100)
+    evaluated(yofo, "last", "--data", "new.csv")
+    assert [one.queries for one in evaluations.listed(run)] == [1]
+
+
+@pytest.mark.parametrize("damage", [{"tasks": None}, {"tasks": {"new": [{}]}}])
+def test_a_damaged_evaluation_is_not_compared(yofo: Any, run: Run, damage: dict[str, Any]) -> None:
+    write("new.csv", 4, 100)
+    found, _ = evaluated(yofo, "last", "--data", "new.csv")
+    (run.evaluations_path / "0002-new.json").write_text(json.dumps(found | damage))
+    for pair in (("1", "2"), ("2", "1")):
+        code, _, err = yofo("eval", "last", "--compare", *pair)
+        assert code == 2 and "damaged" in err
+
+
+def test_a_run_that_is_being_evaluated_stays_where_it_is(
+    yofo: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = evaluate.evaluate_entry
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        with pytest.raises(RunError, match="is being evaluated"):
+            keeping.remove(run)
+        with pytest.raises(RunError, match="is being evaluated"):
+            keeping.rename(run, "other")
+        return measure(*arguments, **options)
+
+    monkeypatch.setattr(command, "evaluate_entry", meanwhile)
+    write("new.csv", 8, 100)
+    evaluated(yofo, "last", "--data", "new.csv")
+    assert [one.number for one in evaluations.listed(run)] == [1]
+    keeping.remove(run)
 
 
 def test_one_that_is_cut_off_inside_a_task_goes_on_inside_it(
@@ -297,6 +334,19 @@ def test_an_adapter_from_elsewhere_and_a_model_alone_are_measured(
     assert (
         err.splitlines()[-1] == "  `yofo eval --adapter 'my adapter' --model tiny --data NEW.csv`"
     )
+
+
+def test_an_adapter_from_elsewhere_is_prompted(yofo: Any, run: Run, tmp_path: Path) -> None:
+    write("new.csv", 6, 100)
+    shutil.copytree(run.adapter_path, tmp_path / "mine")
+    asked = ("--demos", "new.csv", "--shots", "2", "--query", "fork 7")
+    _, expected, _ = yofo("chat", "last", *asked)
+    code, out, err = yofo("chat", "--adapter", "mine", "--model", "tiny", *asked)
+    assert (code, out) == (0, expected) and f"with the adapter {tmp_path / 'mine'}" in err
+    code, _, err = yofo("chat", "last", "--adapter", "mine", *asked)
+    assert code == 2 and "a run or --adapter, not both" in err
+    code, _, err = yofo("chat", "--adapter", "nowhere", *asked)
+    assert code == 1 and "there is no adapter in" in err and "loading" not in err
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,30 @@ def test_every_next_line_is_a_command_of_yofo(yofo: Any, run: Run) -> None:
         assert runs.find(name) == run and yofo(verb, "--help")[0] == 0
 
 
+def test_a_finished_run_is_offered_more_steps_and_data_of_ones_own(yofo: Any, run: Run) -> None:
+    with run.events_path.open("a") as file:
+        file.write('{"v": 1, "t": 1.0, "kind": "finished", "steps": 2}\n')
+    found = full(yofo)
+    planned = found["training"]["planned_steps"]
+    assert found["status"] == "finished"
+    assert found["next"][-1] == f"yofo resume {runs.word(run)} --set train.steps={planned}"
+    assert f"data of your own: yofo eval {runs.word(run)} --data NEW" in yofo("runs", "last")[1]
+
+
+def test_a_run_whose_loss_went_up_is_said_to_have_diverged(yofo: Any, run: Run) -> None:
+    with run.events_path.open("a") as file:
+        for step in range(3, 300):
+            file.write(
+                json.dumps({"v": 1, "t": 1, "kind": "step", "step": step, "loss": 99}) + "\n"
+            )
+        file.write('{"v": 1, "t": 1.0, "kind": "finished", "steps": 299}\n')
+    code, out, _ = yofo("runs")
+    assert code == 0 and "finished, diverged" in out and "lower optimizer.learning_rate" in out
+    found = full(yofo)
+    assert found["diverged"] and "it has diverged" in found["message"]
+    assert not any("resume" in line for line in found["next"])
+
+
 def test_evaluations_and_notes_are_listed(yofo: Any, run: Run, tmp_path: Path) -> None:
     run.evaluations_path.mkdir()
     scores = [{"shots": 4, "base": 0.25, "adapter": 0.75}]

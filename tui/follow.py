@@ -1,9 +1,8 @@
 """How runs stand, read from their folders: no Textual in here, and no MLX."""
 
-import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +10,7 @@ from typing import Any, Final
 from tui.curve import Curve, Point
 from yofo_mlx import evaluations, runs
 from yofo_mlx.death import Death, explain, last_words
+from yofo_mlx.divergence import far_worse
 from yofo_mlx.evaluations import objects, points
 from yofo_mlx.events import FINAL_KINDS, Event, figure
 from yofo_mlx.runs import Run, Status
@@ -23,7 +23,6 @@ SHOWN_EVERY_S: Final = 0.3  # while many runs are read for the first time
 KEPT = frozenset(  # kinds whose last event is shown
     {"loading", "started", "extended", "plan", "progress", "step", "eval"}
 )
-FAR_WORSE: Final = 1.25, 0.5  # factor and nats over the loss at the start
 
 
 @dataclass(frozen=True)
@@ -266,18 +265,6 @@ def has_checkpoint(run: Run) -> bool:
         return any(path.name.isdecimal() for path in run.checkpoints_path.iterdir())
     except OSError:
         return False
-
-
-def far_worse(points: Sequence[Point]) -> bool:
-    """Tell whether a loss ends far above where it began, or at no number."""
-    if len(points) < 2:
-        return False
-    few = max(1, min(3, len(points) // 2))
-    end = points[-max(few, len(points) // 20) :]
-    first = min(y for _, y in points[:few])  # one that diverges may do so at its second step
-    last = sum(y for _, y in end) / len(end)
-    factor, margin = FAR_WORSE
-    return not math.isfinite(last) or last > factor * first + margin
 
 
 def _taken_up(run: Run) -> float | None:

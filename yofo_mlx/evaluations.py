@@ -232,13 +232,20 @@ def _kept(path: Path, content: Content) -> Kept:
         role=role(content),
         full=content.get("full") is True,
         tasks=tuple(map(str, asked["tasks"])),
-        queries=_count(asked.get("evaluation"), "queries"),
+        queries=_queries(content),
         seed=_count(asked, "seed"),
         step=_count(asked.get("adapter"), "step"),
         complete=content.get("complete") is True,
         done=min(map(len, measured), default=0),
         scores=tuple(_score(metric) for metric in objects(content.get("metrics"))),
     )
+
+
+def _queries(content: Content) -> int | None:
+    """Return how many were asked of a task, which may have fewer than it was to be asked."""
+    tasks = content["measured"][MODELS[0]].values() if content.get("complete") is True else ()
+    counts = [count for task in tasks if (count := _count(task, "queries")) is not None]
+    return max(counts, default=_count(content["asked"].get("evaluation"), "queries"))
 
 
 def _score(metric: Content) -> Score:

@@ -4,13 +4,14 @@ The trash lies in the folder of runs, so that a run is removed by renaming its f
 whole. It is `.trash/<time in ns>/<run>`, until the trash is emptied.
 """
 
+import os
 import shlex
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from fcntl import LOCK_SH
+from fcntl import LOCK_EX, LOCK_SH
 from pathlib import Path
 
 from yofo_mlx import paths, runs
@@ -166,9 +167,22 @@ def _follow(before: Run, now: Run) -> None:
 
 
 @contextmanager
-def _at_rest(run: Run) -> Iterator[None]:
-    """Keep trainers away from a run while it is moved; refuse if one is at it."""
+def staying(run: Run) -> Iterator[None]:
+    """Keep a run where it is while something is added to its folder; trainers are let be."""
     with ExitStack() as stack:
+        _hold(stack, run.path, LOCK_SH)
+        yield
+
+
+@contextmanager
+def _at_rest(run: Run) -> Iterator[None]:
+    """Keep trainers away from a run while it is moved; refuse if it is in use."""
+    with ExitStack() as stack:
+        if not _hold(stack, run.path, LOCK_EX):
+            raise RunError(
+                f"run {run.run_id} is being evaluated",
+                "wait until that ends, or interrupt it: what was measured is kept",
+            )
         with suppress(OSError):  # there is no lock before the first start
             file = stack.enter_context(run.lock_path.open())
             if not runs.take(file, LOCK_SH):  # shared: nobody takes us for a trainer
@@ -178,6 +192,16 @@ def _at_rest(run: Run) -> Iterator[None]:
                     f"stop it first: yofo stop {runs.word(run)}",
                 )
         yield
+
+
+def _hold(stack: ExitStack, folder: Path, how: int) -> bool:
+    """Lock a folder for the life of a stack; False if somebody else's lock is in the way."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        stack.callback(os.close, descriptor)
+        return runs.take(descriptor, how)
+    except OSError:  # it is no folder; or a network's disk, which may lock none
+        return True
 
 
 def _check_free(run: Run, hint: str) -> None:

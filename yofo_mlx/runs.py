@@ -374,7 +374,7 @@ def _open_lock(run: Run, descriptor: int | None) -> TextIO:
         raise disk_error(error, run.path) from error
 
 
-def take(file: TextIO, how: int = fcntl.LOCK_EX) -> bool:
+def take(file: TextIO | int, how: int = fcntl.LOCK_EX) -> bool:
     """Lock a file, patiently: a viewer that asks for the status holds it for an instant."""
     for _ in range(20):
         try:

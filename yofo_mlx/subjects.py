@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from yofo_mlx import paths
+from yofo_mlx import paths, runs
 from yofo_mlx.adapter_files import CONFIG_FILE, check_files
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import figure
@@ -63,6 +63,15 @@ class Subject:
             "tasks": [{"source": "tiny:train"}],  # never read; there is no recipe without any
         }
         return resolve(data, self.arguments, Path.cwd(), overrides), []
+
+
+def find(run: str | None, model: str | None, adapter: str | None) -> Subject:
+    """Return what is meant: a run, without a name the last one; or an adapter, or a model."""
+    if run and adapter:
+        raise RecipeError("a run comes with its own adapter", "give a run or --adapter, not both")
+    if run or not (adapter or model):
+        return of_run(runs.find(run or "last"))
+    return elsewhere(model, adapter)
 
 
 def of_run(run: Run) -> Subject:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
-from tui.follow import far_worse, has_checkpoint
+from tui.follow import has_checkpoint
 from tui.recipes import start_detached
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.new_run import NewRunScreen
@@ -17,6 +17,7 @@ from tui.screens.prompt import PromptScreen
 from tui.screens.runs import RunsScreen
 from tui.widgets.run_table import RunTable
 from yofo_mlx import runs
+from yofo_mlx.divergence import far_worse
 from yofo_mlx.errors import RunError
 
 pytestmark = pytest.mark.asyncio

@@ -13,6 +13,7 @@ from tui.follow import ENDED, TROUBLE, RunView
 from tui.widgets.chart import Axes, Chart, Line
 from tui.widgets.meter import Meter
 from tui.words import MUTED, count, duration, lines, muted, number, percent, safe, status_mark
+from yofo_mlx.divergence import HINT
 from yofo_mlx.events import Event, figure
 from yofo_mlx.runs import word
 
@@ -206,8 +207,7 @@ def _diverged(view: RunView) -> list[Content]:
     first, last = view.losses[0][1], view.losses[-1][1]
     state = "Finished, but diverged" if view.status == "finished" else "Diverged"
     said = f"{state}: the loss went from {number(first)} to {number(last)}."
-    hint = "Start anew with a lower optimizer.learning_rate, or a longer optimizer.warmup."
-    return [Content.styled(said, "$text-error"), safe(hint)]
+    return [Content.styled(said, "$text-error"), safe(f"{HINT[0].upper()}{HINT[1:]}.")]
 
 
 def _own_words(view: RunView) -> list[str]:

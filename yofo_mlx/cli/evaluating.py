@@ -44,9 +44,10 @@ def evaluate(
 
     Each result is kept with the run; one that was interrupted goes on when it is asked again.
     """
+    from yofo_mlx import subjects
     from yofo_mlx.commands import eval as command
 
-    subject = command.find_subject(run, model, adapter)
+    subject = subjects.find(run, model, adapter)
     keys = {"input": input, "output": output, "records": records}
     keys |= {"family": family, "metric": metric}
     if kept or compare:

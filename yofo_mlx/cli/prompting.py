@@ -12,6 +12,9 @@ def chat(
         str | None, typer.Argument(metavar="[RUN]", help="Run id or `last`.", callback=known_run)
     ] = None,
     model: Annotated[str | None, typer.Option(help="Base model, where there is no run.")] = None,
+    adapter: Annotated[
+        str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")
+    ] = None,
     demos: Annotated[
         list[str] | None,
         typer.Option(help="Demonstrations: file, folder, hub id, `-`; repeatable."),
@@ -43,6 +46,7 @@ def chat(
     return command.chat(
         run,
         model=model,
+        adapter=adapter,
         demos=demos or [],
         input=input,
         output=output,

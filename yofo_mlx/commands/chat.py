@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from yofo_mlx import runs
+from yofo_mlx import subjects
 from yofo_mlx.commands.chatroom import CACHE_SUFFIX, Model, Result, Room
 from yofo_mlx.errors import DataError, ExitCode, RecipeError, YofoError
 from yofo_mlx.prompting import demonstrations
@@ -36,6 +36,7 @@ def chat(
     run: str | None = None,
     *,
     model: str | None = None,
+    adapter: str | None = None,
     demos: Sequence[str] = (),
     input: str | None = None,
     output: str | None = None,
@@ -50,9 +51,12 @@ def chat(
     as_json: bool = False,
 ) -> ExitCode:
     """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
-    wanted = Model(run if run or model else "last", model, use_adapter=not base)
-    if wanted.run:
-        runs.find(wanted.run)  # mistakes are told before anything is loaded
+    subject = subjects.find(run, model, adapter)  # mistakes are told before anything is loaded
+    if subject.run:
+        wanted = Model(run or "last", model, use_adapter=not base)
+    else:
+        folder = str(subject.adapter) if subject.adapter else None
+        wanted = Model(None, subject.model, folder, use_adapter=not base)
     _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)

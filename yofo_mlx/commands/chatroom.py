@@ -154,7 +154,7 @@ class Room:
         limit = {"max_tokens": self.max_tokens} if self.max_tokens else {}
         answer = self._call("generate", {"input": query, **limit}, note)
         if answer["note"]:
-            talk(f"  {answer['note']}")
+            say(f"  {answer['note']}")
         return answer
 
     def scores(self, query: str, labels: Sequence[str]) -> list[Result]:

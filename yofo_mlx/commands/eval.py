@@ -4,13 +4,14 @@ import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
-from yofo_mlx import runs, subjects
 from yofo_mlx.chosen import Chosen, from_data, from_recipe
 from yofo_mlx.commands import kept, reading
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.events import finite
+from yofo_mlx.keeping import staying
 from yofo_mlx.modelnames import EMBEDDED
 from yofo_mlx.recipe import TaskSource
 from yofo_mlx.recipe_file import apply_override
@@ -62,7 +63,8 @@ def evaluate(
     from yofo_mlx.commands.measure import measure  # it needs MLX
     from yofo_mlx.report import draw, table
 
-    made = measure(subject, recipe, chosen, warnings, full=full)
+    with staying(subject.run) if subject.run else nullcontext():
+        made = measure(subject, recipe, chosen, warnings, full=full)
     path = picture or made.path.with_suffix(PICTURES[0])
     draw(made.content, path)
     print(json.dumps(finite(made.content)) if as_json else table(made.content))
@@ -79,8 +81,6 @@ def _onward(
 
     `given` are options of the data.
     """
-    if subject.run is None and subject.adapter:  # which `yofo chat` does not take
-        return f"eval {subject.arguments} --list"
     role = "train" if chosen.role == "trained" else "held_out"
     source = next(source for source in sources if source.role == role)
     name = source.source
@@ -114,17 +114,6 @@ def model_of(subject: Subject, model: str | None) -> list[str]:
     return [f"model={json.dumps(model)}"] if subject.run and model else []
 
 
-def find_subject(run: str | None, model: str | None, adapter: str | None) -> Subject:
-    """Return what is meant: a run, without a name the last one; or an adapter, or a model."""
-    if run and adapter:
-        raise RecipeError(
-            "a run is measured with its own adapter", "give a run or --adapter, not both"
-        )
-    if run or not (adapter or model):
-        return subjects.of_run(runs.find(run or "last"))
-    return subjects.elsewhere(model, adapter)
-
-
 def _sources(
     subject: Subject, paths: Sequence[str], keys: dict[str, str], overrides: Sequence[str]
 ) -> tuple[list[TaskSource], list[str], str]:
@@ -140,7 +129,10 @@ def _sources(
         return [], list(overrides), ""
     own = [one for one in overrides if one.partition("=")[0].strip().split(".")[0] in DATA_KEYS]
     sources = []
-    for table in reading.tables(list(dict.fromkeys(paths))):
+    named: dict[str, str] = {}
+    for path in paths:  # a file once, however it is spelt
+        named.setdefault(os.path.realpath(path), path)
+    for table in reading.tables(list(named.values())):
         table |= keys
         for override in own:
             apply_override(table, override)

@@ -91,7 +91,13 @@ def _figures(score: Score | None) -> tuple[str, ...]:
 def side_by_side(subject: Subject, names: tuple[str, str], *, as_json: bool) -> ExitCode:
     """Compare two evaluations that are kept."""
     (one, first), (two, second) = (_find(subject, name) for name in names)
-    found = compare(first, second)
+    try:
+        found = compare(first, second)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RecipeError(
+            f"{one} or {two} is damaged: its figures cannot be read",
+            f"measure again what it measured: `yofo eval {subject.arguments}`",
+        ) from error
     if not any(metric["by_shots"] for metric in found.metrics):
         why = f": {found.left_out[0]}" if found.left_out else ""
         raise RecipeError(

@@ -183,8 +183,11 @@ def _asked(
 
 
 def _tell_of_other(subject: Subject, kept: EvaluationFile) -> None:
-    """Say why an evaluation of the same tasks that was cut off is not gone on with."""
-    other = None if kept.is_begun else evaluations.cut_off(subject, kept.content)
+    """Say what is gone on with, or why one of the same tasks that was cut off is not."""
+    if kept.is_begun:
+        say(f"going on with {kept.path.name}")
+        return
+    other = evaluations.cut_off(subject, kept.content)
     if other is None:
         return
     asked, before = kept.content["asked"], other.content["asked"]

@@ -4,12 +4,13 @@ import json
 import shlex
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from yofo_mlx import runs
+from yofo_mlx import extension, runs
 from yofo_mlx.commands.columns import age
 from yofo_mlx.commands.runs import SHOWN_WORDS, describe
-from yofo_mlx.errors import ExitCode
+from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.overview import Facts, overview
 from yofo_mlx.runs import Run
 from yofo_mlx.text import duration, json_line, printable, shorten, size
@@ -155,6 +156,8 @@ def _evaluations(facts: Facts) -> Iterator[str]:
         date = one["date"][:16].replace("T", " ")
         lines.append(f"{one['number']}  {date}  {shorten(what)}{scores}{step}{state}")
     yield from _some(lines)
+    if facts["adapter"]:
+        yield f"on data of your own: yofo eval {_word(facts)} --data NEW.csv"
 
 
 def _score(score: Facts) -> str:
@@ -184,6 +187,9 @@ def _next(run: Run, facts: Facts) -> Iterator[str]:
         yield f"yofo chat {runs.word(run)}"
         if any(task["test"] or task["valid"] for task in facts["tasks"]):
             yield f"yofo eval {runs.word(run)}"
+    if facts["status"] == "finished" and not facts["diverged"]:
+        with suppress(YofoError):  # of a damaged recipe
+            yield extension.more(run, at_end=facts["share"] >= 1.0)
 
 
 def _word(facts: Facts) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from yofo_mlx import evaluations, keeping, runs
 from yofo_mlx.commands.columns import age, show_table
 from yofo_mlx.death import explain
+from yofo_mlx.divergence import HINT, is_diverged
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.events import Event, backwards, figure, first_event
 from yofo_mlx.files import size_of
@@ -33,6 +34,7 @@ HEADS = {  # of the columns: what `describe` calls them
 NUMBERS = ("process", "step", "done", "loss", "tok/s", "size", "age")
 SPARED = ("tok/s", "model", "loss", "step", "eval", "done", "process")  # in a narrow terminal
 TROUBLE = frozenset({"failed", "died"})
+DIVERGED = "its loss ends far above where it began: it has diverged"
 LONGEST_MODEL = 24
 EXPLAINED = 3  # runs, the newest
 SHOWN_WORDS = 3  # lines
@@ -57,7 +59,8 @@ def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
     heads = [head for head, key in HEADS.items() if any(row.get(key) is not None for row in rows)]
     cells = [[_cell(row, HEADS[head]) for head in heads] for row in rows]
     show_table(heads, cells, numbers=NUMBERS, spared=SPARED)
-    for row in [row for row in rows if row["status"] in TROUBLE][:EXPLAINED]:
+    told = [row for row in rows if row["status"] in TROUBLE or row["diverged"]]
+    for row in told[:EXPLAINED]:
         _explain(row)
     sys.stdout.flush()
     say_next(f"runs {runs.word(found[0])}")
@@ -67,10 +70,10 @@ def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
 def describe(run: Run) -> dict[str, Any]:
     """Return what a list of runs shows, from the start and the end of the event stream."""
     step, best = _newest(run)
-    started = first_event(run.events_path) or {}
+    started, status = first_event(run.events_path) or {}, run.status()
     row: dict[str, Any] = {
         "run_id": run.run_id,
-        "status": run.status(),
+        "status": status,
         "process": runs.holder(run),
         "path": str(run.path),
         "model": shorten(str(started.get("model", "")), 200),
@@ -82,9 +85,12 @@ def describe(run: Run) -> dict[str, Any]:
         "created": runs.born(run),
         "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
         "eval": _evaluated(run, best),
+        "diverged": status not in TROUBLE and is_diverged(run),
     }
     if row["status"] in TROUBLE and (death := explain(run)):
         row |= asdict(death)
+    if row["diverged"]:
+        row |= {"message": DIVERGED, "hint": HINT}
     return row
 
 
@@ -130,6 +136,8 @@ def _cell(row: dict[str, Any], key: str) -> str:
     value = row.get(key)
     if value is None or value == "":
         return "-"
+    if key == "status" and row["diverged"]:
+        return f"{value}, diverged"
     if key == "created":
         return age(time.time() - value)
     if key == "share":

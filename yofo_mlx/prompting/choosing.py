@@ -12,7 +12,7 @@ Shots = int | Literal["all"] | None
 
 UNASKED_TOKENS = 4096  # read of many demonstrations by a model whose episodes nobody knows
 _MOST_SHOTS = 10**12
-_SHOWN_LABELS = 8
+_SHOWN_LABELS = 100
 _SHOWN_DISPLACED = 4
 
 

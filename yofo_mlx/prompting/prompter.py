@@ -143,8 +143,8 @@ class Prompter:
         )
         self._shown, self._known, self._seed = choice.examples, frozenset(offered), seed
         self._facts = choosing.facts(choice, offered, wanted.shots, bound, seed)
-        shown = (text for example in choice.examples for text in (example.input, example.output))
-        if remark := _remark(loaded, shown):
+        texts = (text for example in choice.examples for text in (example.input, example.output))
+        if remark := _remark(loaded, texts):
             self._facts["told"].append(remark)
 
     def generate(self, wanted: parameters.Generate, work: Work) -> Result:
