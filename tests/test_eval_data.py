@@ -227,7 +227,7 @@ def test_an_interrupted_one_goes_on_unless_its_rows_changed(
 
     monkeypatch.setattr(command, "evaluate_entry", interrupted)
     code, _, err = yofo("eval", "last", "--data", "new.csv")
-    assert code == 130 and "the same command goes on" in err
+    assert code == 130 and "what was measured is kept" in err and "next: yofo eval " in err
     code, out, _ = yofo("eval", "last", "--list")
     assert code == 0 and "interrupted, 0 of 1 tasks" in out
     code, _, err = yofo("eval", "last", "--data", "new.csv")  # again, at its first task

@@ -293,4 +293,4 @@ def interrupt_cancels(client: SessionClient) -> Iterator[None]:
 
 def count(number: int, noun: str) -> str:
     """Return a number with its noun."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

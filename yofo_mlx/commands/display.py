@@ -191,9 +191,9 @@ def shots_line(rows: list[dict[str, Any]]) -> str:
 
 
 def _started(event: Event) -> str:
-    adapter = event.get("init_adapter")
+    adapter, tasks = event.get("init_adapter"), event["train_tasks"]
     return (
-        f"run {event['run_id']}: {event['model']}, {event['train_tasks']} training tasks,"
+        f"run {event['run_id']}: {event['model']}, {tasks} training task{'' if tasks == 1 else 's'},"
         f" {event['held_out_tasks']} held out, {event['trainable_parameters']:,} parameters"
         + (f"\n  begun with the adapter in {adapter}" if adapter else "")
     )

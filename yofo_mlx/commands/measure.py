@@ -1,6 +1,8 @@
 """What `yofo eval` does once it is clear what is asked: load, measure, keep, show."""
 
+import shlex
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -29,7 +31,7 @@ from yofo_mlx.recipe import Recipe
 from yofo_mlx.scores import TaskScores
 from yofo_mlx.subjects import Subject
 from yofo_mlx.tables import check_tables
-from yofo_mlx.talk import say
+from yofo_mlx.talk import say, say_next
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.text import reason
 from yofo_mlx.trained import Note
@@ -100,8 +102,8 @@ def _measure(
         kept.finish()
     except KeyboardInterrupt:
         kept.save()
-        done = "what was measured is kept; the same command goes on"
-        say(f"\n{done}" if kept.is_begun else "\nnothing was measured yet")
+        say("\nwhat was measured is kept" if kept.is_begun else "\nnothing was measured yet")
+        say_next(shlex.join(sys.argv[1:]))
         raise
 
 
