@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.actions import SkipAction
-from textual.app import App, SystemCommand
+from textual.app import App, ModeError, ScreenError, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES, ThemeProvider
 
@@ -21,6 +22,7 @@ from tui.screens.data import DataScreen
 from tui.screens.help import HelpScreen, key_table
 from tui.screens.prompt import PromptScreen
 from tui.screens.runs import OpenInPrompt, RunsScreen
+from tui.widgets.lists import mend_lists
 from tui.words import MUTED, count, safe
 
 # What 256 colours hold of the default theme; the nearest of its own greys are navy and teal there.
@@ -63,6 +65,7 @@ class YofoApp(App[None]):
     ]
 
     def __init__(self) -> None:
+        mend_lists()
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]
@@ -130,6 +133,17 @@ class YofoApp(App[None]):
 
     def _all_screens(self) -> list[Screen[Any]]:
         return [screen for stack in self._screen_stacks.values() for screen in stack]
+
+    async def on_event(self, event: events.Event) -> None:
+        """Let keys wait for a screen that is still being laid out: they are meant for it."""
+        if isinstance(event, events.InputEvent) and not event.is_forwarded and self.screen_stack:
+            await self.screen._mounted_event.wait()
+        await super().on_event(event)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Take no notice of a message that finds its screen put away: the app is ending anyway."""
+        if self._running or not isinstance(error, (ModeError, NoMatches, ScreenError)):
+            super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
         """End without Textual's page of values: `main` says where the report lies."""
