@@ -19,6 +19,7 @@ from textual.theme import BUILTIN_THEMES, ThemeProvider
 from tui.crash import ended_by
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.data import DataScreen
+from tui.screens.dialog import Dialog
 from tui.screens.help import HelpScreen, key_table
 from tui.screens.prompt import PromptScreen
 from tui.screens.runs import OpenInPrompt, RunsScreen
@@ -160,6 +161,8 @@ class YofoApp(App[None]):
 
     @on(OpenInPrompt)
     async def _open_in_prompt(self, message: OpenInPrompt) -> None:
+        if len(self.screen_stack) > 1:  # a dialog was faster; it belongs to its place
+            return
         await self.switch_mode("prompt")
         if isinstance(self.screen, PromptScreen):
             self.screen.choose(message.run)
@@ -178,7 +181,7 @@ class YofoApp(App[None]):
         return lambda: self.call_later(self.run_action, action, namespace)
 
 
-class Palette(CommandPalette):
+class Palette(Dialog, CommandPalette):
     """Textual's own; one that is closed while it searches does not end the app."""
 
     def run_worker(self, *arguments: Any, **options: Any) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.binding import Binding
 from textual.command import CommandPalette
 
@@ -91,3 +92,43 @@ async def test_quitting_ends_no_run(pilots: Any, run_folder: Any, until: Any) ->
             await pilot.press("q")
         assert folder.run.status() == "running"
         assert not folder.run.stop_path.exists()
+
+
+@pytest.mark.parametrize("key", ["question_mark", "n", "ctrl+p"])
+async def test_a_dialog_that_is_closed_twice_closes_nothing_else(pilots: Any, key: str) -> None:
+    async with pilots.open() as pilot:
+        await pilot.press(key)
+        dialog = pilot.app.screen
+        assert dialog is not pilot.app.screen_stack[0]
+        dialog.dismiss()
+        dialog.dismiss()
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, RunsScreen)
+
+
+async def test_a_dialog_that_ends_below_another_takes_that_with_it(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        await pilot.press("n")
+        dialog = pilot.app.screen
+        await pilot.press("ctrl+p")
+        assert pilot.app.screen is not dialog
+        dialog.dismiss()
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, RunsScreen)
+
+
+async def test_keys_wait_for_a_screen_that_is_being_laid_out(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        for key in ("3", "q", "1", "o", "escape"):
+            pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await pilot.pause()
+        assert pilot.app._exception is None
+
+
+async def test_a_list_without_room_takes_page_keys(pilots: Any) -> None:
+    async with pilots.open(size=(1, 1)) as pilot:
+        for action in (pilot.app.action_command_palette, pilot.app.screen.action_new):
+            action()
+            await pilot.press("pagedown", "pageup")
+            assert pilot.app._exception is None
+            await pilot.press("escape")
