@@ -201,7 +201,10 @@ class _QuitScreen(ConfirmScreen):
 def _unsaved(screen: Screen[Any]) -> str | None:
     """Return what a screen would lose, which it tells by a method `unsaved`."""
     ask = getattr(screen, "unsaved", None)
-    return ask() if ask is not None else None
+    try:
+        return ask() if ask is not None else None
+    except NoMatches:  # it is still being laid out behind another: nothing is in it
+        return None
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from textual import events
+from textual.app import ScreenStackError
 from textual.binding import Binding
 from textual.command import CommandPalette
 
@@ -132,3 +133,18 @@ async def test_a_list_without_room_takes_page_keys(pilots: Any) -> None:
             await pilot.press("pagedown", "pageup")
             assert pilot.app._exception is None
             await pilot.press("escape")
+
+
+async def test_what_comes_when_the_screens_are_put_away_is_no_defect(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        app = pilot.app
+    app._handle_exception(ScreenStackError("late"))
+    assert app._exception is None
+
+
+async def test_quitting_does_not_ask_a_place_that_is_still_being_laid_out(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        pilot.app._screen_stacks["prompt"] = [PromptScreen()]
+        await pilot.press("q")
+        assert pilot.app._exception is None and not pilot.app.is_running
+        del pilot.app._screen_stacks["prompt"]
