@@ -59,7 +59,7 @@ PASTED = (
     "\ud800 half a character\tlabel",
     "mine.toml", "tickets", "rows-*.csv", "nowhere/at/all", "some/hub-id", "~", "train.steps=3",
 )  # fmt: skip
-SIZES = ((140, 45), (80, 24), (80, 24), (100, 36), (200, 60), (40, 10), (20, 5), (3, 2), (1, 1))
+SIZES = ((140, 45), (80, 24), (80, 24), (100, 36), (120, 30), (40, 10), (20, 5), (3, 2), (1, 1))
 
 RECIPES = {
     "mine": 'model = "tiny"\n[[tasks]]\nsource = "tickets.csv"\ninput = "text"\noutput = "team"\n',
