@@ -13,8 +13,11 @@ from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.content import Content
 from textual.css.query import NoMatches
+from textual.errors import NoWidget
+from textual.geometry import Region
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES, ThemeProvider
+from textual.widget import Widget
 
 from tui.crash import ended_by
 from tui.screens.confirm import ConfirmScreen
@@ -187,6 +190,13 @@ class Palette(Dialog, CommandPalette):
     def run_worker(self, *arguments: Any, **options: Any) -> Any:
         """Let a search fail alone: its list may be gone by then."""
         return super().run_worker(*arguments, **options | {"exit_on_error": False})
+
+    def get_widget_at(self, x: int, y: int) -> tuple[Widget, Region]:
+        """Take a click past the edge, as of a window that just shrank, for one beside the list."""
+        try:
+            return super().get_widget_at(x, y)
+        except NoWidget:
+            return self, self.region
 
 
 class _QuitScreen(ConfirmScreen):

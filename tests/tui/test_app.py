@@ -148,3 +148,13 @@ async def test_quitting_does_not_ask_a_place_that_is_still_being_laid_out(pilots
         await pilot.press("q")
         assert pilot.app._exception is None and not pilot.app.is_running
         del pilot.app._screen_stacks["prompt"]
+
+
+async def test_a_click_beside_a_palette_that_shrank_closes_it(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        await pilot.press("ctrl+p")
+        palette = pilot.app.screen
+        at = {"delta_x": 0, "delta_y": 0, "shift": False, "meta": False, "ctrl": False}
+        palette.post_message(events.Click(palette, 500, 500, button=1, **at))
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, RunsScreen) and pilot.app._exception is None
