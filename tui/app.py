@@ -6,21 +6,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.actions import SkipAction
-from textual.app import App, SystemCommand
+from textual.app import App, ModeError, ScreenError, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.content import Content
+from textual.css.query import NoMatches
+from textual.errors import NoWidget
+from textual.geometry import Region
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES, ThemeProvider
+from textual.widget import Widget
 
 from tui.crash import ended_by
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.data import DataScreen
+from tui.screens.dialog import Dialog
 from tui.screens.help import HelpScreen, key_table
 from tui.screens.prompt import PromptScreen
 from tui.screens.runs import OpenInPrompt, RunsScreen
+from tui.widgets.lists import mend_lists
 from tui.words import MUTED, count, safe
 
 # What 256 colours hold of the default theme; the nearest of its own greys are navy and teal there.
@@ -63,6 +69,7 @@ class YofoApp(App[None]):
     ]
 
     def __init__(self) -> None:
+        mend_lists()
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]
@@ -131,6 +138,17 @@ class YofoApp(App[None]):
     def _all_screens(self) -> list[Screen[Any]]:
         return [screen for stack in self._screen_stacks.values() for screen in stack]
 
+    async def on_event(self, event: events.Event) -> None:
+        """Let keys wait for a screen that is still being laid out: they are meant for it."""
+        if isinstance(event, events.InputEvent) and not event.is_forwarded and self.screen_stack:
+            await self.screen._mounted_event.wait()
+        await super().on_event(event)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Take no notice of a message that finds its screen put away: the app is ending anyway."""
+        if self._running or not isinstance(error, (ModeError, NoMatches, ScreenError)):
+            super()._handle_exception(error)
+
     def _fatal_error(self) -> None:
         """End without Textual's page of values: `main` says where the report lies."""
         self.bell()
@@ -146,6 +164,8 @@ class YofoApp(App[None]):
 
     @on(OpenInPrompt)
     async def _open_in_prompt(self, message: OpenInPrompt) -> None:
+        if len(self.screen_stack) > 1:  # a dialog was faster; it belongs to its place
+            return
         await self.switch_mode("prompt")
         if isinstance(self.screen, PromptScreen):
             self.screen.choose(message.run)
@@ -164,12 +184,19 @@ class YofoApp(App[None]):
         return lambda: self.call_later(self.run_action, action, namespace)
 
 
-class Palette(CommandPalette):
+class Palette(Dialog, CommandPalette):
     """Textual's own; one that is closed while it searches does not end the app."""
 
     def run_worker(self, *arguments: Any, **options: Any) -> Any:
         """Let a search fail alone: its list may be gone by then."""
         return super().run_worker(*arguments, **options | {"exit_on_error": False})
+
+    def get_widget_at(self, x: int, y: int) -> tuple[Widget, Region]:
+        """Take a click past the edge, as of a window that just shrank, for one beside the list."""
+        try:
+            return super().get_widget_at(x, y)
+        except NoWidget:
+            return self, self.region
 
 
 class _QuitScreen(ConfirmScreen):
@@ -184,7 +211,10 @@ class _QuitScreen(ConfirmScreen):
 def _unsaved(screen: Screen[Any]) -> str | None:
     """Return what a screen would lose, which it tells by a method `unsaved`."""
     ask = getattr(screen, "unsaved", None)
-    return ask() if ask is not None else None
+    try:
+        return ask() if ask is not None else None
+    except NoMatches:  # it is still being laid out behind another: nothing is in it
+        return None
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
+from textual.app import ScreenStackError
 from textual.binding import Binding
 from textual.command import CommandPalette
 
@@ -91,3 +93,68 @@ async def test_quitting_ends_no_run(pilots: Any, run_folder: Any, until: Any) ->
             await pilot.press("q")
         assert folder.run.status() == "running"
         assert not folder.run.stop_path.exists()
+
+
+@pytest.mark.parametrize("key", ["question_mark", "n", "ctrl+p"])
+async def test_a_dialog_that_is_closed_twice_closes_nothing_else(pilots: Any, key: str) -> None:
+    async with pilots.open() as pilot:
+        await pilot.press(key)
+        dialog = pilot.app.screen
+        assert dialog is not pilot.app.screen_stack[0]
+        dialog.dismiss()
+        dialog.dismiss()
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, RunsScreen)
+
+
+async def test_a_dialog_that_ends_below_another_takes_that_with_it(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        await pilot.press("n")
+        dialog = pilot.app.screen
+        await pilot.press("ctrl+p")
+        assert pilot.app.screen is not dialog
+        dialog.dismiss()
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, RunsScreen)
+
+
+async def test_keys_wait_for_a_screen_that_is_being_laid_out(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        for key in ("3", "q", "1", "o", "escape"):
+            pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await pilot.pause()
+        assert pilot.app._exception is None
+
+
+async def test_a_list_without_room_takes_page_keys(pilots: Any) -> None:
+    async with pilots.open(size=(1, 1)) as pilot:
+        for action in (pilot.app.action_command_palette, pilot.app.screen.action_new):
+            action()
+            await pilot.press("pagedown", "pageup")
+            assert pilot.app._exception is None
+            await pilot.press("escape")
+
+
+async def test_what_comes_when_the_screens_are_put_away_is_no_defect(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        app = pilot.app
+    app._handle_exception(ScreenStackError("late"))
+    assert app._exception is None
+
+
+async def test_quitting_does_not_ask_a_place_that_is_still_being_laid_out(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        pilot.app._screen_stacks["prompt"] = [PromptScreen()]
+        await pilot.press("q")
+        assert pilot.app._exception is None and not pilot.app.is_running
+        del pilot.app._screen_stacks["prompt"]
+
+
+async def test_a_click_beside_a_palette_that_shrank_closes_it(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        await pilot.press("ctrl+p")
+        palette = pilot.app.screen
+        at = {"delta_x": 0, "delta_y": 0, "shift": False, "meta": False, "ctrl": False}
+        palette.post_message(events.Click(palette, 500, 500, button=1, **at))
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, RunsScreen) and pilot.app._exception is None

@@ -11,6 +11,7 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
+from tui.screens.dialog import Dialog
 from tui.words import MUTED
 
 OWNERS = ("This place", "Everywhere", "Where the focus is")
@@ -52,7 +53,7 @@ def key_table(screen: Screen[object]) -> list[KeyRow]:
     return sorted(rows, key=lambda row: OWNERS.index(_owner(row.node)))
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog, ModalScreen[None]):
     """Keys of the place, of the app, and of the focused widget."""
 
     CSS = """

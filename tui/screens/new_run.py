@@ -15,6 +15,7 @@ from textual.widgets import Button, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.recipes import Starter, describe, find_recipes, place
+from tui.screens.dialog import Dialog
 from tui.screens.recovery import Recovering
 from tui.words import muted, one_line, safe
 from yofo_mlx.errors import YofoError
@@ -23,7 +24,7 @@ from yofo_mlx.runs import Run
 EMPTY = "No recipes found. `yofo recipes copy <name>` puts one into this folder."
 
 
-class NewRunScreen(Recovering, ModalScreen[Run | None]):
+class NewRunScreen(Dialog, Recovering, ModalScreen[Run | None]):
     """Choose, adjust, start; gives the run back once its folder exists."""
 
     CSS_PATH = "new_run.tcss"

@@ -328,8 +328,6 @@ class PromptScreen(Recovering):
 
     def unsaved(self) -> str | None:
         """Say what quitting would lose."""
-        if not self.is_mounted:
-            return None
         lost = self.query_one(Demonstrations).unsaved()
         if answers := self.query_one(Transcript).unsaved:
             lost.append(count(answers, "answer"))

@@ -13,13 +13,14 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from tui.pasted import Work
+from tui.screens.dialog import Dialog
 from tui.words import safe
 from yofo_mlx import files
 from yofo_mlx.errors import YofoError
 from yofo_mlx.text import reason
 
 
-class SaveScreen(ModalScreen[list[str] | None]):
+class SaveScreen(Dialog, ModalScreen[list[str] | None]):
     """Asks for the files' names; gives back in words what was saved."""
 
     CSS = """
