@@ -192,8 +192,9 @@ def shots_line(rows: list[dict[str, Any]]) -> str:
 
 def _started(event: Event) -> str:
     adapter, tasks = event.get("init_adapter"), event["train_tasks"]
+    ending = "" if tasks == 1 else "s"
     return (
-        f"run {event['run_id']}: {event['model']}, {tasks} training task{'' if tasks == 1 else 's'},"
+        f"run {event['run_id']}: {event['model']}, {tasks} training task{ending},"
         f" {event['held_out_tasks']} held out, {event['trainable_parameters']:,} parameters"
         + (f"\n  begun with the adapter in {adapter}" if adapter else "")
     )
