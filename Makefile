@@ -29,7 +29,7 @@ imports: .venv/ready
 	$(BIN)/lint-imports --no-logo
 
 pytest: .venv/ready
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Not part of `test`, nor of what continuous integration runs: hours, not minutes.
 # The long tests are, among others, the first hour from a clone and the app under random keys.

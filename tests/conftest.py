@@ -32,6 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(config.getoption("--hypothesis-profile") or "fixed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of few but long tests, so that none is left to run alone at the end."""
+    items.sort(key=lambda item: item.path.name not in ("test_first_hour.py", "test_keys.py"))
+
+
 @pytest.fixture(autouse=True)
 def yofo_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give every test a home folder of its own."""
