@@ -655,7 +655,7 @@ def test_ctrl_c_while_a_long_file_is_read_leads_to_the_prompt_with_what_is_read(
     terminal.wait_for(" tokens (1,500 shots), about ")
     terminal.type("\x03")
     assert " of 1,500: `--shots N` reads on" in terminal.wait_for("reads on")
-    terminal.wait_for(" of 1500 shots] > ")
+    terminal.wait_for(" of 1,500 shots] > ")
     terminal.type("\x04")
     assert terminal.process.wait(60) == 0
     os.close(terminal.master)

@@ -20,13 +20,13 @@ from textual.theme import BUILTIN_THEMES, ThemeProvider
 from textual.widget import Widget
 
 from tui.crash import ended_by
+from tui.mends import mend_textual
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.data import DataScreen
 from tui.screens.dialog import Dialog
 from tui.screens.help import HelpScreen, key_table
 from tui.screens.prompt import PromptScreen
 from tui.screens.runs import OpenInPrompt, RunsScreen
-from tui.widgets.lists import mend_lists
 from tui.words import MUTED, count, safe
 
 # What 256 colours hold of the default theme; the nearest of its own greys are navy and teal there.
@@ -69,7 +69,7 @@ class YofoApp(App[None]):
     ]
 
     def __init__(self) -> None:
-        mend_lists()
+        mend_textual()
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]
@@ -173,7 +173,7 @@ class YofoApp(App[None]):
     def action_command_palette(self) -> None:
         """Open the command palette."""
         if not isinstance(self.screen, CommandPalette):
-            self.push_screen(Palette(id="--command-palette"))
+            self.push_screen(Palette())  # no id: the one before may still be closing
 
     def search_themes(self) -> None:
         """Open the palette over the themes."""

@@ -1,5 +1,6 @@
 """The shell: places, keys, the palette, and what it may import."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ from textual import events
 from textual.app import ScreenStackError
 from textual.binding import Binding
 from textual.command import CommandPalette
+from textual.events import Resize
+from textual.geometry import Size
+from textual.screen import Screen
 
 import tui.app
 from tui.screens.data import DataScreen
@@ -158,3 +162,20 @@ async def test_a_click_beside_a_palette_that_shrank_closes_it(pilots: Any) -> No
         palette.post_message(events.Click(palette, 500, 500, button=1, **at))
         await pilot.pause()
         assert isinstance(pilot.app.screen, RunsScreen) and pilot.app._exception is None
+
+
+async def test_sizes_that_follow_each_other_fast_come_to_rest(
+    pilots: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pilots.open() as pilot:
+        laid_out, refresh = [], Screen._refresh_layout
+
+        def note(self: Screen[Any], size: Size | None = None, scroll: bool = False) -> None:
+            laid_out.append(size)
+            refresh(self, size, scroll)
+
+        monkeypatch.setattr(Screen, "_refresh_layout", note)
+        for size in (Size(40, 10), pilot.app.size):
+            pilot.app.screen.post_message(Resize(size, size))
+        await asyncio.sleep(0.5)
+        assert len([size for size in laid_out if size is not None]) < 3

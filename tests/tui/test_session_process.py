@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.tui.test_prompt import THREE, ask, paste
+from tests.tui.test_prompt import THREE, ask, exchanges, paste
 from tui.screens.prompt import PromptScreen
 from tui.widgets.text_field import QueryField
 from yofo_mlx import paths
@@ -41,8 +41,9 @@ def state(screen: PromptScreen) -> str:
 async def answered(pilot: Any, until: Any, question: str) -> PromptScreen:
     """Ask, and wait for a real answer."""
     screen: PromptScreen = pilot.app.screen
+    before = len(exchanges(pilot))
     await ask(pilot, question)
-    await until(pilot, lambda: not screen.is_idle)
+    await until(pilot, lambda: len(exchanges(pilot)) > before)
     await until(pilot, lambda: screen.is_idle, 120)
     return screen
 

@@ -1,0 +1,41 @@
+"""What Textual 8.2.8 gets wrong wherever its widgets are used."""
+
+from functools import cache
+from typing import Any
+
+from textual.geometry import Size
+from textual.screen import Screen
+from textual.widgets import OptionList
+
+
+@cache
+def mend_textual() -> None:
+    """Mend Textual, once."""
+    _mend_lists()
+    _mend_sizes()
+
+
+def _mend_lists() -> None:
+    """Let a list that was never drawn, or has no room, take page keys: Textual fails there."""
+    move = OptionList._move_page
+
+    def move_page(self: OptionList, direction: Any) -> None:
+        if self._index_to_line:
+            move(self, direction)
+
+    OptionList._move_page = move_page  # type: ignore[method-assign]
+
+
+def _mend_sizes() -> None:
+    """Obey no size that the terminal has left meanwhile.
+
+    Being laid out for a size sends a screen that size again: two of them in its queue would take
+    turns for ever.
+    """
+    resized = Screen._screen_resized
+
+    def screen_resized(self: Screen[Any], size: Size) -> None:
+        if size == self.app.size:
+            resized(self, size)
+
+    Screen._screen_resized = screen_resized  # type: ignore[method-assign]
