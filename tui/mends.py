@@ -13,6 +13,7 @@ def mend_textual() -> None:
     """Mend Textual, once."""
     _mend_lists()
     _mend_sizes()
+    _mend_clicks()
 
 
 def _mend_lists() -> None:
@@ -39,3 +40,15 @@ def _mend_sizes() -> None:
             resized(self, size)
 
     Screen._screen_resized = screen_resized  # type: ignore[method-assign]
+
+
+def _mend_clicks() -> None:
+    """Let a click on what is just being taken away be one on nothing, not on its lost parent."""
+    found = Screen.get_widget_and_offset_at
+
+    def widget_and_offset(self: Screen[Any], x: int, y: int) -> tuple[Any, Any]:
+        widget, offset = found(self, x, y)
+        gone = widget is not None and widget.parent is None and not isinstance(widget, Screen)
+        return (None, None) if gone else (widget, offset)
+
+    Screen.get_widget_and_offset_at = widget_and_offset  # type: ignore[method-assign]
