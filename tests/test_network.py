@@ -279,7 +279,7 @@ def test_a_slow_download_is_never_given_up(hub: HubServer, heard: Heard) -> None
     hub.add("dataset", "owner/slow", {"file.bin": b"slow" * 8})
     hub.ailment = "slow"
     assert (snapshot(Repo("dataset", "owner/slow"), ["*"]) / "file.bin").exists()
-    assert "given up" not in heard.words
+    assert "try 1" not in heard.words  # on a slow machine it may be told that one waits
 
 
 def test_size_and_rate_of_all_files_together_are_told(hub: HubServer, heard: Heard) -> None:
