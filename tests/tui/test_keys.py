@@ -179,7 +179,7 @@ class Player:
     async def answers(self) -> None:
         """Check that keys still lead somewhere: out of every dialog, to Runs, to the help."""
         await self._press_until(("escape", "f3"), RunsScreen)
-        await self._press_until(("f1",), HelpScreen)
+        await self._press_until(("escape", "f1"), HelpScreen)  # a dialog may have come late
         await self._press_until(("escape",), (RunsScreen, DataScreen, PromptScreen))
 
     async def _press_until(self, keys: tuple[str, ...], screen: Any) -> None:
