@@ -18,8 +18,8 @@ from yofo_mlx.prompting.demonstrations import Parsed
 PARSE_AFTER: Final = 0.15  # seconds without a change
 PLACEHOLDER: Final = (
     "Paste labelled examples, such as\n\n"
-    "my card is gone\tlost_card\nwhere is my PIN?\tget_pin\n\n"
-    "(tab, CSV, JSONL, or Input:/Output: pairs)"
+    "my card is gone -> lost_card\nwhere is my PIN? -> get_pin\n\n"
+    "(or tab, CSV, JSONL, or Input:/Output: pairs)"
 )
 
 
