@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from yofo_mlx import blas
+from yofo_mlx.system import blas
 
 blas.preload()
 
@@ -28,7 +28,7 @@ from yofo_mlx.evaluation_plan import Asked, plan_validation
 from yofo_mlx.longcontext import Dials, loss_and_gradients
 from yofo_mlx.plan import Episodes, Planner, forecast
 from yofo_mlx.prompts import Prompts, Query
-from yofo_mlx.recipe import Lora, Memory, Objective
+from yofo_mlx.recipe.schema import Lora, Memory, Objective
 from yofo_mlx.shape import Tensor, shape_of
 from yofo_mlx.tasks.task import Example
 

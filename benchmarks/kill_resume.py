@@ -22,18 +22,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import blas
+from yofo_mlx.system import blas
 
 blas.preload()
 
 import mlx.core as mx
 
-from yofo_mlx import child, launch
+from yofo_mlx import launch
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.events import Event, parse
-from yofo_mlx.files import PART
-from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runs import Run
+from yofo_mlx.system import child
+from yofo_mlx.system.files import PART
 
 RECIPE = """
 model = "tiny"

@@ -11,7 +11,7 @@ from typing import Any
 
 from yofo_mlx.evaluation_plan import Asked, plan_validation
 from yofo_mlx.plan import Episodes, Planner, resident_bytes
-from yofo_mlx.recipe import Lora, Memory
+from yofo_mlx.recipe.schema import Lora, Memory
 from yofo_mlx.shape import Shape, Tensor, shape_of
 
 LENGTHS = (16384, 32768, 65536, 131072)

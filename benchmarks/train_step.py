@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import blas
+from yofo_mlx.system import blas
 
 blas.preload()
 
@@ -34,10 +34,10 @@ from yofo_mlx.batches import Batch, make_batch
 from yofo_mlx.episodes import Episode
 from yofo_mlx.longcontext import loss_and_gradients
 from yofo_mlx.longcontext.attention import bounded_attention, native_is_bounded
-from yofo_mlx.machine import memory_limit
 from yofo_mlx.plan import Episodes, Forecast, Planner
-from yofo_mlx.recipe import Lora, Memory, Objective
+from yofo_mlx.recipe.schema import Lora, Memory, Objective
 from yofo_mlx.shape import model_shape
+from yofo_mlx.system.memory import memory_limit
 
 LORA = {"rank": 8, "scale": 20.0, "dropout": 0.0}
 

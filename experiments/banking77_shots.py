@@ -14,13 +14,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from yofo_mlx import blas
+from yofo_mlx.system import blas
 
 blas.preload()
 
-from yofo_mlx.environment import describe
 from yofo_mlx.episodes import tokenize
-from yofo_mlx.files import write_text
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
@@ -28,6 +26,8 @@ from yofo_mlx.prompting.loading import find_source, load
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.selection import Room, choose
+from yofo_mlx.system.environment import describe
+from yofo_mlx.system.files import write_text
 from yofo_mlx.tasks.task import Example
 
 LONGEST_ANSWER = 32  # tokens: more than any label has

@@ -16,18 +16,19 @@ from pathlib import Path
 
 import numpy as np
 
-from yofo_mlx import blas
+from yofo_mlx.system import blas
 
 blas.preload()
 
 from yofo_mlx.commands.display import shots_line
 from yofo_mlx.commands.measure import measure_each
 from yofo_mlx.commands.train import load
-from yofo_mlx.environment import describe
-from yofo_mlx.files import write_text
-from yofo_mlx.recipe_file import find_recipe, load_recipe, to_toml
+from yofo_mlx.recipe.file import find_recipe, to_toml
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runs import Run
 from yofo_mlx.scores import TaskScores, of_model, summarize
+from yofo_mlx.system.environment import describe
+from yofo_mlx.system.files import write_text
 from yofo_mlx.train import train
 
 SETTINGS = {

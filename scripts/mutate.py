@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ |= {"HF_HUB_OFFLINE": "1", "OPENBLAS_NUM_THREADS": "1"}
 os.environ |= {"PYTHONDONTWRITEBYTECODE": "1", "TEXTUAL_ANIMATIONS": "none"}
 
-from yofo_mlx import blas
+from yofo_mlx.system import blas
 
 blas.preload()
 

@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import blas
+from yofo_mlx.system import blas
 
 blas.preload()
 

@@ -37,7 +37,7 @@ install '.[dev]'
 
 # Ten times faster matrix products on Linux; everything works without.
 if [ "$(uname)" = Linux ]; then
-    { install '.[fast-cpu]' && .venv/bin/python -m yofo_mlx.blas; } >/dev/null 2>&1 ||
+    { install '.[fast-cpu]' && .venv/bin/python -m yofo_mlx.system.blas; } >/dev/null 2>&1 ||
         echo "No faster BLAS for this machine: training on the CPU will be slow."
 fi
 touch .venv/ready

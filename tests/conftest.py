@@ -13,7 +13,8 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from yofo_mlx import blas, cli, progress
+from yofo_mlx import cli
+from yofo_mlx.system import blas, progress
 
 blas.preload()
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from yofo_mlx import cli
 from yofo_mlx.errors import YofoError
-from yofo_mlx.text import printable
+from yofo_mlx.system.text import printable
 
 # Inputs by surface. YOFO_FUZZ=10 takes ten times as many.
 INPUTS = {

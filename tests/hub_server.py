@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from yofo_mlx.text import printable
+from yofo_mlx.system.text import printable
 
 Files = dict[str, bytes]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import child, runs
+from yofo_mlx import runs
 from yofo_mlx.runs import Run
+from yofo_mlx.system import child
 
 STEPS = 30
 RECIPE = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from yofo_mlx import blas
+from yofo_mlx.system import blas
 
 PRODUCT = """
 from yofo_mlx import blas

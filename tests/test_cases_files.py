@@ -16,7 +16,7 @@ import pytest
 from yofo_mlx.commands import data
 from yofo_mlx.commands.chatroom import check_query
 from yofo_mlx.errors import DataError, ExitCode
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import Loaded, load
 

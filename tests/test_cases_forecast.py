@@ -15,15 +15,16 @@ from mlx.utils import tree_flatten
 from mlx_lm.models import llama
 
 from tests.tiny_models import CONFIGS, SHAPE, tiny_model
-from yofo_mlx import child, launch, progress, runs
+from yofo_mlx import launch, runs
 from yofo_mlx.adapters import adapter_weights, add_adapter
 from yofo_mlx.evaluation_plan import most_asked
 from yofo_mlx.events import EventWriter
 from yofo_mlx.headers import Tensor
 from yofo_mlx.models import load_base, load_tokenizer, model_config, model_path
-from yofo_mlx.recipe import Lora
-from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.recipe.schema import Lora
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.shape import shape_of, unpacked
+from yofo_mlx.system import child, progress
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.workload import make_workload
 

@@ -9,7 +9,7 @@ import pytest
 from yofo_mlx import runs
 from yofo_mlx.models import load_base
 from yofo_mlx.prompts import prompts_of
-from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.tasks.registry import load_tasks
 
 RECIPE = """

@@ -12,7 +12,7 @@ import pytest
 from yofo_mlx.commands import data
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.prompting import demonstrations
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.tasks.sources import Loaded, load

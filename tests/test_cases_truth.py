@@ -10,7 +10,7 @@ import pytest
 from tui.recipes import describe, is_recipe
 from yofo_mlx import runs
 from yofo_mlx.models import model_path
-from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.trained import trained
 
 ROWS = "".join(f"question {i},{'ab'[i % 2]}\n" for i in range(20))

@@ -15,7 +15,7 @@ from transformers.utils import chat_template_utils
 from yofo_mlx.episodes import Demonstration
 from yofo_mlx.evaluate import compare, measure
 from yofo_mlx.prompts import Query, draw_prompts
-from yofo_mlx.recipe import Evaluation, Template
+from yofo_mlx.recipe.schema import Evaluation, Template
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example

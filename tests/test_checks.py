@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.checks import LONG_TEXT, check
 from yofo_mlx.tasks.families import guess_family
 from yofo_mlx.tasks.problems import Problem

@@ -23,7 +23,7 @@ from yofo_mlx.episodes import Episode
 from yofo_mlx.errors import RunError
 from yofo_mlx.longcontext import Dials, loss_and_gradients
 from yofo_mlx.longcontext.layer_cache import KeyValues
-from yofo_mlx.recipe import Lora, Objective
+from yofo_mlx.recipe.schema import Lora, Objective
 
 Gradients = dict[str, mx.array]
 Result = tuple[float, Gradients]

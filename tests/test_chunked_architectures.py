@@ -15,7 +15,7 @@ from yofo_mlx.batches import Batch, make_batch
 from yofo_mlx.episodes import Episode
 from yofo_mlx.errors import RunError
 from yofo_mlx.longcontext import Dials, loss_and_gradients
-from yofo_mlx.recipe import Lora, Objective
+from yofo_mlx.recipe.schema import Lora, Objective
 
 REFUSED = {
     "afm7": "its layers are in more than one list",

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import paths, runs
+from yofo_mlx import runs
 from yofo_mlx.events import last_event
+from yofo_mlx.system import paths
 from yofo_mlx.tiny import suite
 
 SMALL = (

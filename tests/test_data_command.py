@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from yofo_mlx.commands import data
 from yofo_mlx.errors import ExitCode, RecipeError
-from yofo_mlx.text import printable, shorten
+from yofo_mlx.system.text import printable, shorten
 
 GOOD = "".join(json.dumps({"input": f"in {n}", "output": f"o{n % 2}"}) + "\n" for n in range(8))
 Output = pytest.CaptureFixture[str]

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 from processes import STEPS, endless, short, start, training_run, wait_for  # noqa: F401
 
-from yofo_mlx import child, launch
+from yofo_mlx import launch
 from yofo_mlx.death import explain, find_cause, first_words
 from yofo_mlx.events import EventWriter, last_event
-from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runs import Run
+from yofo_mlx.system import child
 
 METAL = "libc++abi: terminating due to uncaught exception of type std::runtime_error: [METAL] "
 MESSAGES = {
@@ -154,7 +156,7 @@ def test_an_abort_leaves_its_last_words_on_the_terminal_and_in_the_folder(tmp_pa
 def test_on_a_mac_caffeinate_watches_the_trainer_and_its_absence_is_harmless(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from yofo_mlx.awake import keep_awake
+    from yofo_mlx.system.awake import keep_awake
 
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setenv("PATH", str(tmp_path))

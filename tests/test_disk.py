@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from test_train import SMALL, entries, figures, run_it, small_recipe  # noqa: F401
 
-from yofo_mlx import arrays, files, launch, paths, runs
+from yofo_mlx import launch, runs
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.errors import RunError
 from yofo_mlx.events import Event, EventReader, EventWriter, parse
-from yofo_mlx.files import PART, new_folder, patiently, write_text
+from yofo_mlx.system import arrays, files, paths
+from yofo_mlx.system.files import PART, new_folder, patiently, write_text
 from yofo_mlx.tasks.registry import TaskEntry
 
 KB = 1024

@@ -12,13 +12,15 @@ from fuzzing import check_harmless
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from yofo_mlx import child, launch, runs
+from yofo_mlx import launch, runs
 from yofo_mlx.commands import recipes as recipes_command
 from yofo_mlx.commands.display import numbers, shown_on
 from yofo_mlx.events import EventWriter, parse
-from yofo_mlx.recipe_file import find_recipe, load_recipe
-from yofo_mlx.talk import can_draw, has_colour
-from yofo_mlx.text import json_line
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.resolved import load_recipe
+from yofo_mlx.system import child
+from yofo_mlx.system.talk import can_draw, has_colour
+from yofo_mlx.system.text import json_line
 
 STEP = {
     "t": 1.0, "kind": "step", "step": 3, "loss": 0.5, "tokens_per_s": 1e3, "targets_per_s": 10.0,

@@ -19,8 +19,8 @@ import pytest
 import typer
 
 from yofo_mlx import cli, runs
-from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import validate
+from yofo_mlx.recipe.file import validate
+from yofo_mlx.recipe.schema import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

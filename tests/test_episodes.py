@@ -21,7 +21,7 @@ from yofo_mlx.episodes import (
     tokenize,
 )
 from yofo_mlx.errors import DataError
-from yofo_mlx.recipe import Episodes, Objective, Template
+from yofo_mlx.recipe.schema import Episodes, Objective, Template
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.task import Example
 

@@ -10,7 +10,7 @@ from yofo_mlx import evaluations, runs, subjects
 from yofo_mlx.chosen import from_recipe
 from yofo_mlx.commands import measure as command
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe_file import resolve
+from yofo_mlx.resolved import resolve
 from yofo_mlx.runs import Run
 
 RECIPE = """

@@ -16,7 +16,7 @@ from yofo_mlx.episodes import Demonstration
 from yofo_mlx.evaluate import compare, evaluate_entry, measure
 from yofo_mlx.models import load_base
 from yofo_mlx.prompts import Prompts, Query, draw_prompts
-from yofo_mlx.recipe import Evaluation, Recipe, TaskSource, Template
+from yofo_mlx.recipe.schema import Evaluation, Recipe, TaskSource, Template
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.tasks.task import Example

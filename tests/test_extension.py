@@ -13,7 +13,7 @@ from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands import background
 from yofo_mlx.events import EventWriter
 from yofo_mlx.extension import as_event
-from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runs import Run
 from yofo_mlx.trained import is_edited, trained
 

@@ -19,7 +19,7 @@ from yofo_mlx.longcontext.chunked import chunked_loss_and_gradients
 from yofo_mlx.longcontext.dials import Dials
 from yofo_mlx.models import load_base
 from yofo_mlx.objective import summed_loss, token_losses
-from yofo_mlx.recipe import Lora, Objective
+from yofo_mlx.recipe.schema import Lora, Objective
 from yofo_mlx.tasks.registry import TaskEntry
 
 HALVES = [mx.bfloat16, mx.float16]

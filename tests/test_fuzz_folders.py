@@ -32,7 +32,7 @@ from yofo_mlx.commands import chat as chat_command
 from yofo_mlx.prompting import protocol, session
 from yofo_mlx.prompting.client import OnNote
 from yofo_mlx.prompting.protocol import Params, Request, Response
-from yofo_mlx.recipe import Lora
+from yofo_mlx.recipe.schema import Lora
 
 RECIPE = b'model = "./nowhere"\ntrain.steps = 2\ntasks = [{source = "rows.jsonl"}]\n'
 KINDS = ("started", "step", "eval", "checkpoint", "failed")

@@ -37,8 +37,9 @@ from yofo_mlx.commands import runs as runs_command
 from yofo_mlx.commands.display import shown_on
 from yofo_mlx.events import last_event, parse
 from yofo_mlx.prompting import demonstrations
-from yofo_mlx.recipe import TaskSource
-from yofo_mlx.recipe_file import find_recipe, load_recipe, to_toml
+from yofo_mlx.recipe.file import find_recipe, to_toml
+from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runs import Run
 from yofo_mlx.tasks.registry import load_tasks
 

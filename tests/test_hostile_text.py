@@ -18,7 +18,7 @@ from yofo_mlx.commands.chatroom import Model, Room
 from yofo_mlx.commands.conversation import Conversation
 from yofo_mlx.commands.display import shown_on
 from yofo_mlx.errors import DataError
-from yofo_mlx.talk import say
+from yofo_mlx.system.talk import say
 
 HOSTILE = [text for text in HOSTILE_TEXT if text.strip() and len(text) < 100 and text != "\ud800"]
 MARKUP = [text for text in HOSTILE if "[" in text and text.isascii() and text.isprintable()]

@@ -17,7 +17,7 @@ from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from huggingface_hub import constants, snapshot_download
 
 from yofo_mlx.errors import DataError
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.task import Task
 

@@ -8,21 +8,21 @@ import pytest
 HEAVY = {"mlx", "mlx_lm", "transformers", "pyarrow", "matplotlib", "textual", "rich"}
 LIGHT = [
     "yofo_mlx",
-    "yofo_mlx.blas",
+    "yofo_mlx.system.blas",
     "yofo_mlx.cli",
     "yofo_mlx.errors",
     "yofo_mlx.evaluations",
     "yofo_mlx.events",
     "yofo_mlx.launch",
-    "yofo_mlx.paths",
+    "yofo_mlx.system.paths",
     "yofo_mlx.prompting.client",
     "yofo_mlx.prompting.demonstrations",
     "yofo_mlx.prompting.protocol",
-    "yofo_mlx.recipe",
-    "yofo_mlx.recipe_file",
+    "yofo_mlx.recipe.schema",
+    "yofo_mlx.recipe.file",
     "yofo_mlx.runs",
     "yofo_mlx.tasks",
-    "yofo_mlx.text",
+    "yofo_mlx.system.text",
 ]
 
 

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from test_runs import hold
 
-from yofo_mlx import keeping, paths, runs
+from yofo_mlx import keeping, runs
 from yofo_mlx.errors import RecipeError, RunError, YofoError
-from yofo_mlx.files import size_of
 from yofo_mlx.runnames import short as short_names
 from yofo_mlx.runs import Run
+from yofo_mlx.system import paths
+from yofo_mlx.system.files import size_of
 
 
 def make(name: str, content: str = "") -> Run:

@@ -11,8 +11,9 @@ from tiny_models import CONFIGS, SHAPE
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.models import load_base
 from yofo_mlx.prompting.loading import Loaded, Source
-from yofo_mlx.recipe import Template
-from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.recipe.schema import Template
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.tables import check_ids, check_tables, model_tables
 
 GPT2 = SHAPE | {"model_type": "gpt2"} | CONFIGS["gpt2"]

@@ -15,16 +15,18 @@ import pytest
 from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from huggingface_hub import close_session, constants
 
-from yofo_mlx import child, download, hubclient, progress
 from yofo_mlx.commands.train import StopRequest, _LeaveReading, _tell_reading
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.events import EventWriter, last_event
-from yofo_mlx.hub import snapshot
-from yofo_mlx.hubwords import Repo
+from yofo_mlx.hub import client as hubclient
+from yofo_mlx.hub import download
+from yofo_mlx.hub.snapshot import snapshot
+from yofo_mlx.hub.words import Repo
 from yofo_mlx.models import load_base, model_path
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs import Run
+from yofo_mlx.system import child, progress
 from yofo_mlx.tasks.hub import list_files
 
 TINY = model_path("tiny")

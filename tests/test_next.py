@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from processes import write_recipe
 
-from yofo_mlx import talk
+from yofo_mlx.system import talk
 
 SHORT = ("--set", "evaluation.shots=[0,2]", "--set", "evaluation.queries=2")
 

@@ -14,7 +14,7 @@ import pytest
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.prompting.demonstrations import parse, read
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import Loaded, load

@@ -14,7 +14,7 @@ from yofo_mlx.batches import Batch, make_batch
 from yofo_mlx.episodes import Episode
 from yofo_mlx.longcontext import loss_and_gradients
 from yofo_mlx.objective import token_losses
-from yofo_mlx.recipe import Lora, Objective
+from yofo_mlx.recipe.schema import Lora, Objective
 from yofo_mlx.rows import row_logits
 
 LORA = Lora(rank=2)

@@ -15,12 +15,13 @@ import pytest
 from rich.cells import cell_len
 from test_runs import hold
 
-from yofo_mlx import child, launch, paths, runs
+from yofo_mlx import launch, runs
 from yofo_mlx.events import EventWriter
-from yofo_mlx.files import size_of
-from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runinfo import TaskInfo
 from yofo_mlx.runs import Run
+from yofo_mlx.system import child, paths
+from yofo_mlx.system.files import size_of
 from yofo_mlx.tasks.registry import load_tasks
 
 RECIPE = """

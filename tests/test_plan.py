@@ -19,7 +19,6 @@ from forecast import (
 )
 from known_models import MODELS, known_shape
 
-from yofo_mlx import machine
 from yofo_mlx.errors import FitError, RecipeError
 from yofo_mlx.longcontext import Dials
 from yofo_mlx.longcontext.dials import groups
@@ -33,8 +32,9 @@ from yofo_mlx.plan import (
     forecast,
     resident_bytes,
 )
-from yofo_mlx.recipe import Lora, Memory, Recipe
+from yofo_mlx.recipe.schema import Lora, Memory, Recipe
 from yofo_mlx.shape import model_shape, shape_of
+from yofo_mlx.system import memory as machine
 
 MISTRAL = "Mistral-7B v0.3, 4 bit"
 

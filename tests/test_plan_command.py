@@ -13,13 +13,14 @@ import pytest
 from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from huggingface_hub import constants
 
-from yofo_mlx import child, runs, volume
+from yofo_mlx import runs, volume
 from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.headers import Tensor, model_tensors
 from yofo_mlx.models import load_base, model_path
 from yofo_mlx.plan import make_planner
 from yofo_mlx.probe import spread
-from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.resolved import load_recipe
+from yofo_mlx.system import child
 from yofo_mlx.volume import Draw
 
 TINY = model_path("tiny")

@@ -19,7 +19,7 @@ from yofo_mlx.prompting.parameters import Demonstration, Load, Nothing, Prefill,
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.prompter import Prompter
 from yofo_mlx.prompting.scoring import score
-from yofo_mlx.recipe import Lora, Template
+from yofo_mlx.recipe.schema import Lora, Template
 from yofo_mlx.tasks.task import Example
 
 SHOTS = [Example(f"horse cow {name}", "Anna ü\n\x1b[31m") for name in ("pig", "goat", "dog")]

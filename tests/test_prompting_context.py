@@ -17,7 +17,7 @@ from yofo_mlx.prompting.generation import AnswerText, generate
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.prompting.scoring import score
-from yofo_mlx.recipe import Template
+from yofo_mlx.recipe.schema import Template
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.task import Example
 

@@ -7,7 +7,7 @@ from fakes import ByteTokenizer, letters_task
 
 from yofo_mlx.limits import notes
 from yofo_mlx.prompts import Prompts, asked_of, draw_prompts, prompts_of
-from yofo_mlx.recipe import Evaluation, Recipe, Template
+from yofo_mlx.recipe.schema import Evaluation, Recipe, Template
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example, Task
@@ -61,7 +61,7 @@ def test_a_query_that_is_too_long_is_passed_over_and_another_one_asked() -> None
 
 
 def asked_of_it(prompts: Prompts) -> object:
-    from yofo_mlx.recipe import Recipe
+    from yofo_mlx.recipe.schema import Recipe
 
     recipe = Recipe.model_validate(
         {"model": "tiny", "train": {"steps": 1}, "tasks": [{"source": "x"}]}, strict=False

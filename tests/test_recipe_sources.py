@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from hub_server import HubServer, hub_fixture  # noqa: F401
 
-from yofo_mlx import paths
-from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.resolved import load_recipe
+from yofo_mlx.system import paths
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 
 NLI = ["entailment", "neutral", "contradiction"]

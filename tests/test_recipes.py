@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from yofo_mlx import cli, paths
+from yofo_mlx import cli
 from yofo_mlx.commands import recipes as command
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe_file import find_recipe, load_recipe, shipped_recipes, to_toml, validate
+from yofo_mlx.recipe.file import find_recipe, shipped_recipes, to_toml, validate
+from yofo_mlx.resolved import load_recipe
+from yofo_mlx.system import paths
 
 MINIMAL = 'model = "tiny"\n[train]\nsteps = 3\n[[tasks]]\nsource = "tiny:train"\n'
 

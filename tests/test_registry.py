@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yofo_mlx import paths
 from yofo_mlx.errors import DataError, ExitCode
-from yofo_mlx.recipe import Recipe, TaskSource
-from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.recipe.family import FAMILIES
+from yofo_mlx.recipe.schema import Recipe, TaskSource
+from yofo_mlx.resolved import load_recipe
+from yofo_mlx.system import paths
 from yofo_mlx.tasks.registry import TaskEntry, fingerprint, load_tasks
-from yofo_mlx.tasks.task import FAMILIES, Example, Task
+from yofo_mlx.tasks.task import Example, Task
 
 examples = st.lists(st.builds(Example, st.text(), st.text()), max_size=4).map(tuple)
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import child, paths, runs
+from yofo_mlx import runs
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.death import explain
 from yofo_mlx.events import EventWriter, last_event
 from yofo_mlx.runs import Run
+from yofo_mlx.system import child, paths
 
 ROWS = "".join(f'{{"input": "question {i}", "output": "yes"}}\n' for i in range(20))
 RECIPE = """

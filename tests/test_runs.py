@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import files, runs
+from yofo_mlx import runs
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import EventWriter
-from yofo_mlx.files import new_folder, write_text
 from yofo_mlx.runs import Run
+from yofo_mlx.system import files
+from yofo_mlx.system.files import new_folder, write_text
 
 HOLD = """
 import sys, time

@@ -19,7 +19,7 @@ from yofo_mlx import launch
 from yofo_mlx.errors import DataError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.demonstrations import Style, parse
-from yofo_mlx.recipe import Recipe, TaskSource
+from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.tasks.sources import load
 from yofo_mlx.tasks.task import Example
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.problems import errors
 from yofo_mlx.tasks.registry import METRICS, TaskEntry, load_tasks

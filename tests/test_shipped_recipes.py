@@ -17,7 +17,8 @@ from mlx_lm.utils import _get_classes
 from tiny_models import GEMMA3, SHAPE
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from yofo_mlx.recipe_file import load_recipe, shipped_recipes
+from yofo_mlx.recipe.file import shipped_recipes
+from yofo_mlx.resolved import load_recipe
 
 ROWS = 24
 WORDS = "river stone cloud green seven letter window paper garden winter".split()

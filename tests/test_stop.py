@@ -13,7 +13,8 @@ from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands import stop
 from yofo_mlx.commands.train import StopRequest
 from yofo_mlx.events import EventWriter, last_event
-from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runs import Run
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from yofo_mlx.longcontext.attention import attention, bounded_attention, native_is_bounded
 from yofo_mlx.longcontext.tiles import KEY_TILE, QUERY_TILE, attend
-from yofo_mlx.peak import peak as peak_so_far
-from yofo_mlx.peak import reset_peak
+from yofo_mlx.system.peak import peak as peak_so_far
+from yofo_mlx.system.peak import reset_peak
 
 Floats = npt.NDArray[np.float64]
 Attention = Callable[..., mx.array]

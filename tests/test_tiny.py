@@ -16,9 +16,10 @@ from mlx_lm.tokenizer_utils import TokenizerWrapper
 from tokenizers import Tokenizer
 
 from yofo_mlx.errors import DataError
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.family import FAMILIES
+from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.tasks.task import FAMILIES, Task
+from yofo_mlx.tasks.task import Task
 from yofo_mlx.tiny import documents, suite
 from yofo_mlx.tiny.network import Shape, cross_entropy, logits
 from yofo_mlx.tiny.pretrain import Plan, piece_ids, pretrain, save, weighted_loss

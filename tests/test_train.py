@@ -24,8 +24,9 @@ from yofo_mlx.events import Event
 from yofo_mlx.models import Base, load_base
 from yofo_mlx.plan import make_planner
 from yofo_mlx.prompts import draw_prompts
-from yofo_mlx.recipe import Evaluation, Optimizer, Recipe
-from yofo_mlx.recipe_file import find_recipe, load_recipe, to_toml
+from yofo_mlx.recipe.file import find_recipe, to_toml
+from yofo_mlx.recipe.schema import Evaluation, Optimizer, Recipe
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runs import Run
 from yofo_mlx.schedule import learning_rate
 from yofo_mlx.segments import Segmenter

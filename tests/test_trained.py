@@ -10,7 +10,7 @@ import pytest
 from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 
 from tui import models as tui_models
-from yofo_mlx import launch, paths, runs, subjects
+from yofo_mlx import launch, runs, subjects
 from yofo_mlx.commands.measure import load_model
 from yofo_mlx.commands.train import load
 from yofo_mlx.errors import RecipeError, RunError, YofoError
@@ -18,10 +18,12 @@ from yofo_mlx.models import model_path
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.prompting.loading import find_source
 from yofo_mlx.prompting.prompter import Prompter
-from yofo_mlx.recipe import TaskSource
-from yofo_mlx.recipe_file import find_recipe, load_recipe, resolve
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.resolved import load_recipe, resolve
 from yofo_mlx.runinfo import ModelInfo, RunInfo
 from yofo_mlx.runs import Run
+from yofo_mlx.system import paths
 from yofo_mlx.tasks import locate
 from yofo_mlx.trained import trained, undated
 

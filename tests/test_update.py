@@ -18,8 +18,9 @@ from yofo_mlx.episodes import Episode
 from yofo_mlx.errors import RunError
 from yofo_mlx.events import EventWriter
 from yofo_mlx.longcontext import Dials
-from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.trainer import Trainer
 
 

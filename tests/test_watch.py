@@ -13,12 +13,14 @@ import pytest
 from processes import endless, short, start, training_run, wait_for  # noqa: F401
 from test_death import MESSAGES
 
-from yofo_mlx import child, launch, restart, runs
+from yofo_mlx import launch, restart, runs
 from yofo_mlx.commands.watch import follow
 from yofo_mlx.death import first_words
 from yofo_mlx.events import EventWriter
-from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runs import Run
+from yofo_mlx.system import child
 
 PLAN = {"chunk": None, "stash": None, "model_gb": 1.0, "step_gb": 2.0, "limit_gb": 8.0}
 
@@ -268,7 +270,7 @@ def test_a_run_taken_to_a_smaller_machine_is_planned_for_that(
     run.events_path.write_text("".join(lines[:-1]))  # it has not finished
     run.note(limit_gb=1e6)
     with monkeypatch.context() as patched:
-        patched.setattr("yofo_mlx.machine.main_memory", lambda: 1_000_000)
+        patched.setattr("yofo_mlx.system.memory.main_memory", lambda: 1_000_000)
         code, _, err = yofo("resume", "last")
     assert code == 4 and "of memory; there are" in err
     assert yofo("resume", "last")[0] == 0

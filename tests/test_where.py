@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from yofo_mlx.errors import DataError, RecipeError
-from yofo_mlx.recipe import Recipe, TaskSource
-from yofo_mlx.recipe_file import load_recipe, to_toml, validate
+from yofo_mlx.recipe.file import to_toml, validate
+from yofo_mlx.recipe.schema import Recipe, TaskSource
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import Loaded, load

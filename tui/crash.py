@@ -8,9 +8,10 @@ import traceback
 from importlib.metadata import version
 from pathlib import Path
 
-from yofo_mlx import __version__, paths
+from yofo_mlx import __version__
 from yofo_mlx.errors import RunError
-from yofo_mlx.text import printable, reason
+from yofo_mlx.system import paths
+from yofo_mlx.system.text import printable, reason
 
 
 def ended_by(error: BaseException, seen: str) -> RunError:

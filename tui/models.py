@@ -1,9 +1,10 @@
 """Who can answer: runs with an adapter, and base models."""
 
 from tui.conversation import Target
-from yofo_mlx import paths, runs
+from yofo_mlx import runs
 from yofo_mlx.errors import YofoError
-from yofo_mlx.text import shorten
+from yofo_mlx.system import paths
+from yofo_mlx.system.text import shorten
 from yofo_mlx.trained import trained
 
 

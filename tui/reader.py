@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tui.datasets import DataSet, Finding, unread
-from yofo_mlx import progress
 from yofo_mlx.errors import YofoError
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.system import progress
+from yofo_mlx.system.text import clip, reason
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Problem
@@ -24,7 +25,6 @@ from yofo_mlx.tasks.registry import load_tasks, make_task
 from yofo_mlx.tasks.sources import Loaded, load
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.task import Task
-from yofo_mlx.text import clip, reason
 
 SHOWN_EXAMPLES = 3
 SHOWN_LABELS = 24

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from tui.datasets import DataSet, from_facts, unread
-from yofo_mlx import child
-from yofo_mlx.recipe import TaskSource
-from yofo_mlx.text import shorten
+from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.system import child
+from yofo_mlx.system.text import shorten
 
 READER = child.command("tui.reader")
 

@@ -6,10 +6,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from yofo_mlx import child, paths
 from yofo_mlx.errors import RunError, YofoError
-from yofo_mlx.recipe_file import read_toml, shipped_recipes
+from yofo_mlx.recipe.file import read_toml, shipped_recipes
 from yofo_mlx.runs import Run
+from yofo_mlx.system import child, paths
 
 _DATE = re.compile(r"^\d{8}-\d{6}-")
 Starter = Callable[[Path, list[str]], Run]

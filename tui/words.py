@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from textual.content import Content
 
 from yofo_mlx.runs import Status
-from yofo_mlx.text import printable, shorten
+from yofo_mlx.system.text import printable, shorten
 
 MUTED = "$foreground-muted"
 MARKS: dict[Status, tuple[str, str]] = {

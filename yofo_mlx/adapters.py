@@ -12,10 +12,10 @@ from mlx_lm.tuner.utils import load_adapters as mlx_lm_load
 from yofo_mlx.adapter_files import CONFIG_FILE as CONFIG_FILE
 from yofo_mlx.adapter_files import TEMPLATE_FILE, check_files, read_lora, read_settings
 from yofo_mlx.adapter_files import WEIGHTS_FILE as WEIGHTS_FILE
-from yofo_mlx.arrays import load_arrays, save_arrays
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.recipe import Lora, Template
-from yofo_mlx.text import reason
+from yofo_mlx.recipe.schema import Lora, Template
+from yofo_mlx.system.arrays import load_arrays, save_arrays
+from yofo_mlx.system.text import reason
 
 
 def check_adapter(model: Any, lora: Lora) -> None:

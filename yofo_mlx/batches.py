@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from yofo_mlx.episodes import Episode
 from yofo_mlx.errors import DataError
-from yofo_mlx.recipe import Objective
+from yofo_mlx.recipe.schema import Objective
 
 
 @dataclass(frozen=True)

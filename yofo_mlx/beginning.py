@@ -5,7 +5,7 @@ from pathlib import Path
 
 from yofo_mlx.adapter_files import TEMPLATE_FILE, read_settings
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import Run
 
 

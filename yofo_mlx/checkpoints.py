@@ -12,9 +12,11 @@ import mlx.core as mx
 from mlx.utils import tree_flatten, tree_unflatten
 
 from yofo_mlx.adapters import WEIGHTS_FILE, adapter_weights, save_adapter
-from yofo_mlx.arrays import load_arrays, save_arrays
 from yofo_mlx.errors import RunError
-from yofo_mlx.files import (
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.runs import Run
+from yofo_mlx.system.arrays import load_arrays, save_arrays
+from yofo_mlx.system.files import (
     digest,
     new_folder,
     patiently,
@@ -22,9 +24,7 @@ from yofo_mlx.files import (
     replacing,
     sync_folder,
 )
-from yofo_mlx.recipe import Recipe
-from yofo_mlx.runs import Run
-from yofo_mlx.text import reason
+from yofo_mlx.system.text import reason
 
 OPTIMIZER_FILE = "optimizer_state.safetensors"
 STATE_FILE = "trainer_state.json"

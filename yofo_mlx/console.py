@@ -10,7 +10,7 @@ from typing import TextIO
 
 from yofo_mlx.death import first_words
 from yofo_mlx.runs import Run
-from yofo_mlx.signals import hang_up_ignored
+from yofo_mlx.system.signals import hang_up_ignored
 
 STDERR = 2
 

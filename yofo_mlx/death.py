@@ -11,9 +11,9 @@ from typing import Final
 
 from yofo_mlx import __version__
 from yofo_mlx.events import last_event
-from yofo_mlx.files import is_full
 from yofo_mlx.runs import Run, word
-from yofo_mlx.text import shorten
+from yofo_mlx.system.files import is_full
+from yofo_mlx.system.text import shorten
 
 MEMORY: Final = "out of memory"
 WATCHDOG: Final = "GPU watchdog"

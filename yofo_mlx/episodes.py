@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from yofo_mlx.errors import DataError
-from yofo_mlx.recipe import Episodes
+from yofo_mlx.recipe.schema import Episodes
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.task import Example
 

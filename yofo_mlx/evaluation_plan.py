@@ -21,10 +21,10 @@ from yofo_mlx.plan import (
     weighted,
 )
 from yofo_mlx.prompts import Prompts, Query, prompts_of
-from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.shape import Shape
+from yofo_mlx.system.text import size
 from yofo_mlx.tasks.registry import TaskEntry
-from yofo_mlx.text import size
 
 CACHE_STEP = 256  # tokens by which mlx-lm's caches grow
 USUAL_QUERY = 256  # tokens of a query, where the data are not known

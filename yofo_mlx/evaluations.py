@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from yofo_mlx.events import Event, figure, finite
-from yofo_mlx.files import disk_error, write_text
 from yofo_mlx.limits import notes
 from yofo_mlx.runnames import slug
 from yofo_mlx.scores import Point, Row, Scored, TaskScores, summarize
+from yofo_mlx.system.files import disk_error, write_text
 
 FORMAT = 1
 MODELS = ("base", "adapter")

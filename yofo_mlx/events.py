@@ -31,7 +31,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from yofo_mlx.files import patiently, replacing, sync, sync_folder
+from yofo_mlx.system.files import patiently, replacing, sync, sync_folder
 
 VERSION: Final = 1
 FINAL_KINDS: Final = frozenset({"finished", "stopped", "failed"})

@@ -15,7 +15,7 @@ from yofo_mlx.errors import RunError
 from yofo_mlx.longcontext.chunked import chunked_loss_and_gradients
 from yofo_mlx.longcontext.dials import Dials
 from yofo_mlx.objective import summed_loss
-from yofo_mlx.recipe import Lora, Objective
+from yofo_mlx.recipe.schema import Lora, Objective
 from yofo_mlx.small import small_model
 
 TOKENS, CHUNK, STASH = 48, 13, 2

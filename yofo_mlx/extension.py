@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from yofo_mlx import runs
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.events import backwards, figure
-from yofo_mlx.files import write_text
-from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import read_toml, resolve, to_toml
+from yofo_mlx.recipe.file import read_toml, to_toml
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.resolved import resolve
 from yofo_mlx.runinfo import Extension
 from yofo_mlx.runs import Run
 from yofo_mlx.schedule import learning_rate
+from yofo_mlx.system.files import write_text
 from yofo_mlx.trained import is_edited
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Any
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.markers import find_markers
-from yofo_mlx.recipe import Template
-from yofo_mlx.text import reason, shorten
+from yofo_mlx.recipe.schema import Template
+from yofo_mlx.system.text import reason, shorten
 
 # Letters only, so that no chat template and no tokenizer treats the marks in a special way; of both
 # cases, so that a template which changes the case of what is said is seen to do so.

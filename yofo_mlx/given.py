@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yofo_mlx.errors import DataError, YofoError
-from yofo_mlx.recipe import Recipe, TaskSource
+from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.division import divide
 from yofo_mlx.tasks.registry import TaskEntry, fingerprint, load_tasks

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.hubclient import asking
-from yofo_mlx.hubwords import Repo
-from yofo_mlx.modelnames import is_on_hub
+from yofo_mlx.hub.client import asking
+from yofo_mlx.hub.words import Repo
 from yofo_mlx.models import replace_files
-from yofo_mlx.text import reason
+from yofo_mlx.recipe.names import is_on_hub
+from yofo_mlx.system.text import reason
 
 WEIGHTS = "model*.safetensors"  # what mlx-lm loads
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_SH
 from pathlib import Path
 
-from yofo_mlx import paths, runs
+from yofo_mlx import runs
 from yofo_mlx.errors import RecipeError, RunError, YofoError
-from yofo_mlx.files import PART, move, size_of, write_text
-from yofo_mlx.recipe_file import to_toml, validate
+from yofo_mlx.recipe.file import to_toml, validate
 from yofo_mlx.runnames import NEWEST, ambiguous, chosen, folded, matching
 from yofo_mlx.runs import Run
-from yofo_mlx.text import reason, shorten
+from yofo_mlx.system import paths
+from yofo_mlx.system.files import PART, move, size_of, write_text
+from yofo_mlx.system.text import reason, shorten
 from yofo_mlx.trained import is_edited
 
 

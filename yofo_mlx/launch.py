@@ -3,12 +3,13 @@
 import shutil
 import subprocess
 
-from yofo_mlx import child, runs
-from yofo_mlx.adapter_files import provenance
-from yofo_mlx.files import disk_error, sync_folder, write_text
-from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import to_toml
+from yofo_mlx import runs
+from yofo_mlx.init_adapter import provenance
+from yofo_mlx.recipe.file import to_toml
+from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import Run
+from yofo_mlx.system import child
+from yofo_mlx.system.files import disk_error, sync_folder, write_text
 
 
 def create_run(recipe: Recipe, name: str) -> Run:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from yofo_mlx.errors import RecipeError, YofoError
-from yofo_mlx.hub import snapshot
-from yofo_mlx.hubwords import Repo
-from yofo_mlx.modelnames import EMBEDDED, is_folder, is_path
+from yofo_mlx.hub.snapshot import snapshot
+from yofo_mlx.hub.words import Repo
+from yofo_mlx.recipe.names import EMBEDDED, is_folder, is_path
 from yofo_mlx.spm import check_tokenizer
-from yofo_mlx.text import reason, shorten
+from yofo_mlx.system.text import reason, shorten
 
 _POINTER = b"version https://git-lfs"
 _TOKENIZERS = ("tokenizer*", "vocab*", "*.tiktoken", "*.model")  # what one may be kept in

@@ -6,19 +6,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import evaluations, paths
+from yofo_mlx import evaluations
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.events import FINAL_KINDS, Event, figure, last_event, seconds_of
-from yofo_mlx.files import size_of
-from yofo_mlx.modelnames import EMBEDDED, is_folder, is_on_hub
-from yofo_mlx.recipe import Recipe, TaskSource
-from yofo_mlx.recipe_file import read_toml, validate
+from yofo_mlx.recipe.file import read_toml, validate
+from yofo_mlx.recipe.names import EMBEDDED, is_folder, is_on_hub
+from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.runinfo import RunInfo, TaskInfo
 from yofo_mlx.runs import Run
+from yofo_mlx.system import paths
+from yofo_mlx.system.files import size_of
+from yofo_mlx.system.text import reason
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import default_name
-from yofo_mlx.text import reason
 from yofo_mlx.trained import trained
 
 _NOWHERE = Path(os.devnull)  # a recipe's paths are absolute; what is relative is an id

@@ -19,11 +19,11 @@ from yofo_mlx.longcontext.attention import native_is_bounded
 from yofo_mlx.longcontext.chunked import LOGITS_AT_ONCE
 from yofo_mlx.longcontext.dials import Dials, groups
 from yofo_mlx.longcontext.tiles import KEY_TILE, QUERY_TILE
-from yofo_mlx.machine import memory_limit
 from yofo_mlx.models import model_path
-from yofo_mlx.recipe import Memory, Recipe
+from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.shape import Shape, model_shape
-from yofo_mlx.text import size
+from yofo_mlx.system.memory import memory_limit
+from yofo_mlx.system.text import size
 
 CHUNKS = (1024, 512, 256, 128)
 FLOAT = 4

@@ -10,9 +10,9 @@ from yofo_mlx.adapters import add_adapter
 from yofo_mlx.batches import Batch, make_batch
 from yofo_mlx.longcontext import loss_and_gradients
 from yofo_mlx.models import Base
-from yofo_mlx.peak import peak, reset_peak
 from yofo_mlx.plan import Planner, resident_bytes
-from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.system.peak import peak, reset_peak
 from yofo_mlx.volume import Draw
 from yofo_mlx.workload import Workload
 

@@ -8,7 +8,7 @@ from typing import Any
 from yofo_mlx.evaluations import ROLES, Content, models, role, task_scores
 from yofo_mlx.metrics import TITLES
 from yofo_mlx.scores import Row, Scored, TaskScores, mean_rows
-from yofo_mlx.text import printable
+from yofo_mlx.system.text import printable
 
 COLORS = {"base": "#8a8f98", "adapter": "#d9480f"}
 

@@ -10,8 +10,8 @@ from yofo_mlx import launch, runs
 from yofo_mlx.death import CAUSES, DISK, KILLED, MEMORY, WATCHDOG, explain
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.runs import Run
-from yofo_mlx.signals import answered, hang_up_ignored
-from yofo_mlx.talk import say
+from yofo_mlx.system.signals import answered, hang_up_ignored
+from yofo_mlx.system.talk import say
 
 SURVIVED: Final = frozenset({cause.name for cause in CAUSES} | {KILLED})
 PAUSE_S: Final = 2

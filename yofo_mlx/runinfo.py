@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
-from yofo_mlx.files import write_text
-from yofo_mlx.text import is_utf8
+from yofo_mlx.system.files import write_text
+from yofo_mlx.system.text import is_utf8
 
 if TYPE_CHECKING:
     from yofo_mlx.tasks.registry import TaskEntry

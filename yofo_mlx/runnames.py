@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.text import shorten
+from yofo_mlx.system.text import shorten
 
 NEWEST = "last"
 _LONGEST = 200  # bytes; file systems take 255

@@ -22,14 +22,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from yofo_mlx import paths, runinfo
+from yofo_mlx import runinfo
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import EventReader, figure, first_event, last_event
-from yofo_mlx.files import FULL, PART, disk_error
 from yofo_mlx.runinfo import FORMAT, RunInfo
 from yofo_mlx.runnames import NEWEST, ambiguous, closest, matching
 from yofo_mlx.runnames import slug as slug
-from yofo_mlx.text import is_utf8, shorten
+from yofo_mlx.system import paths
+from yofo_mlx.system.files import FULL, PART, disk_error
+from yofo_mlx.system.text import is_utf8, shorten
 
 TRASH = ".trash"  # in the folder of runs: what is removed is moved by renaming it
 FILES = "recipe.toml run.json events.jsonl past.jsonl console.log lock stop".split()

@@ -2,7 +2,7 @@
 
 import math
 
-from yofo_mlx.recipe import Optimizer
+from yofo_mlx.recipe.schema import Optimizer
 
 
 def learning_rate(settings: Optimizer, share: float) -> float:

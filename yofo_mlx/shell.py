@@ -7,8 +7,8 @@ from io import TextIOWrapper
 import typer
 
 from yofo_mlx.errors import ExitCode, YofoError
-from yofo_mlx.talk import say
-from yofo_mlx.text import clip, printable
+from yofo_mlx.system.talk import say
+from yofo_mlx.system.text import clip, printable
 
 MOST_WORDS = 4000  # characters of an error, whatever it quotes
 
@@ -74,8 +74,8 @@ def _complain(error: YofoError) -> ExitCode:
 
 
 def _complain_of_disk(error: OSError) -> ExitCode:
-    from yofo_mlx import paths
-    from yofo_mlx.files import FULL, disk_error, is_full
+    from yofo_mlx.system import paths
+    from yofo_mlx.system.files import FULL, disk_error, is_full
 
     if error.errno in FULL and error.filename is None and not is_full(paths.runs()):
         _forget_output()
@@ -105,7 +105,7 @@ def _unknown_option(error: Exception) -> str | None:
         return None
     import difflib
 
-    from yofo_mlx.recipe_file import close_key
+    from yofo_mlx.recipe.file import close_key
 
     options = {name.lstrip("-"): name for name in getattr(error, "possibilities", None) or ()}
     close = difflib.get_close_matches(given.lstrip("-"), options)

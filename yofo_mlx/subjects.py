@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from yofo_mlx import paths, runs
+from yofo_mlx import runs
 from yofo_mlx.adapter_files import CONFIG_FILE, check_files
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import figure
-from yofo_mlx.recipe import Recipe, Template
-from yofo_mlx.recipe_file import model_here, resolve
+from yofo_mlx.recipe.names import model_here
+from yofo_mlx.recipe.schema import Recipe, Template
+from yofo_mlx.resolved import resolve
 from yofo_mlx.runs import Run, slug, word
-from yofo_mlx.text import reason
+from yofo_mlx.system import paths
+from yofo_mlx.system.text import reason
 from yofo_mlx.trained import Note, trained
 
 

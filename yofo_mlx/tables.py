@@ -15,7 +15,7 @@ from mlx_lm.utils import _get_classes
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.markers import find_markers
-from yofo_mlx.recipe import Recipe, Template
+from yofo_mlx.recipe.schema import Recipe, Template
 from yofo_mlx.segments import Segmenter
 
 _TOKENS = [1, 0, 1, 1]  # unlike their positions

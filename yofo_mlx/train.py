@@ -11,7 +11,6 @@ import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
 
-from yofo_mlx.adapter_files import check_same
 from yofo_mlx.adapters import adapter_weights, add_adapter, begin_with
 from yofo_mlx.batches import Batch
 from yofo_mlx.beginning import doubts
@@ -34,14 +33,15 @@ from yofo_mlx.evaluation_plan import (
 )
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.extension import as_event, was_end
-from yofo_mlx.files import disk_error
+from yofo_mlx.init_adapter import check_same
 from yofo_mlx.models import Base
-from yofo_mlx.peak import peak, reset_peak
 from yofo_mlx.plan import Planner, beyond_context, describe_plan
-from yofo_mlx.recipe import Recipe, Training
+from yofo_mlx.recipe.schema import Recipe, Training
 from yofo_mlx.runs import Run
 from yofo_mlx.schedule import learning_rate
 from yofo_mlx.scores import TaskScores, of_model, summarize
+from yofo_mlx.system.files import disk_error
+from yofo_mlx.system.peak import peak, reset_peak
 from yofo_mlx.trainer import Listener, Trainer
 from yofo_mlx.update import StepLeft, draw, update
 from yofo_mlx.workload import Workload

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yofo_mlx.errors import RunError, YofoError
-from yofo_mlx.modelnames import EMBEDDED, is_folder, is_on_hub
-from yofo_mlx.recipe import Recipe, Template
-from yofo_mlx.recipe_file import read_toml, resolve, validate
+from yofo_mlx.recipe.file import read_toml, validate
+from yofo_mlx.recipe.names import EMBEDDED, is_folder, is_on_hub
+from yofo_mlx.recipe.schema import Recipe, Template
+from yofo_mlx.resolved import resolve
 from yofo_mlx.runinfo import FILE, ModelInfo, RunInfo
 from yofo_mlx.runs import Run, word
 

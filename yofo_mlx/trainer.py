@@ -11,7 +11,7 @@ from yofo_mlx.evaluation_plan import EvaluationPlan
 from yofo_mlx.events import Event, EventWriter, new_event
 from yofo_mlx.models import Base
 from yofo_mlx.plan import Planner
-from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runinfo import Extension
 from yofo_mlx.runs import Run
 from yofo_mlx.workload import Workload

@@ -14,7 +14,7 @@ from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.errors import RunError
 from yofo_mlx.exactness import check_exactness
 from yofo_mlx.longcontext import Dials, Progress, loss_and_gradients
-from yofo_mlx.peak import aside
+from yofo_mlx.system.peak import aside
 from yofo_mlx.trainer import Trainer
 
 PROGRESS_EVERY_S = 1.0  # shown

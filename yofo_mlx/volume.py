@@ -5,7 +5,7 @@ from itertools import count
 from math import ceil
 
 from yofo_mlx.batches import make_batch
-from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.workload import Workload
 
 # What is drawn of a long run; the rest is taken to be like it.

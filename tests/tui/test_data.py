@@ -13,8 +13,8 @@ from textual.widgets import Input, OptionList
 from tui import datasets, reader, reading
 from tui.screens.data import DataScreen
 from tui.widgets.data_table import DataTableOfSets
-from yofo_mlx.recipe import TaskSource
-from yofo_mlx.recipe_file import shipped_recipes
+from yofo_mlx.recipe.file import shipped_recipes
+from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
 
 pytestmark = pytest.mark.asyncio

@@ -17,7 +17,7 @@ import pytest
 
 from tui.screens.data import DataScreen
 from tui.screens.runs import RunsScreen
-from yofo_mlx import child
+from yofo_mlx.system import child
 
 DEFECT = """
 import tui.app

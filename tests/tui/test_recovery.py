@@ -14,10 +14,11 @@ from tui.screens.prompt import PromptScreen
 from tui.screens.recovery import Recovering
 from tui.widgets.run_table import RunTable
 from tui.widgets.text_field import QueryField
-from yofo_mlx import launch, paths, runs
+from yofo_mlx import launch, runs
 from yofo_mlx.errors import RunError
-from yofo_mlx.recipe_file import load_recipe
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runs import Run
+from yofo_mlx.system import paths
 
 pytestmark = pytest.mark.asyncio
 

@@ -10,8 +10,8 @@ import pytest
 from tests.tui.test_prompt import THREE, ask, exchanges, paste
 from tui.screens.prompt import PromptScreen
 from tui.widgets.text_field import QueryField
-from yofo_mlx import paths
 from yofo_mlx.prompting.client import SessionClient
+from yofo_mlx.system import paths
 
 pytestmark = pytest.mark.asyncio
 

@@ -21,7 +21,7 @@ from tui.widgets.data_detail import DataDetail
 from tui.widgets.data_table import DataTableOfSets, Row
 from tui.widgets.places import Places
 from tui.words import count, duration, lines, muted, one_line, safe
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.schema import TaskSource
 
 READ_AFTER = 0.2  # seconds on a collection: who passes by starts nothing
 EMPTY = Content.assemble(

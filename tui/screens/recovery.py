@@ -6,7 +6,7 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from tui.words import safe
-from yofo_mlx.text import reason
+from yofo_mlx.system.text import reason
 
 
 class Recovering(Screen[Any]):

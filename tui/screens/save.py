@@ -15,9 +15,9 @@ from textual.widgets import Button, Input, Label, Static
 from tui.pasted import Work
 from tui.screens.dialog import Dialog
 from tui.words import safe
-from yofo_mlx import files
 from yofo_mlx.errors import YofoError
-from yofo_mlx.text import reason
+from yofo_mlx.system import files
+from yofo_mlx.system.text import reason
 
 
 class SaveScreen(Dialog, ModalScreen[list[str] | None]):

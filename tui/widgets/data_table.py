@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tui.datasets import DataSet
 from tui.widgets.table import Cell, Column, Table, head
 from tui.words import number
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.schema import TaskSource
 
 COUNTS = ("train", "valid", "test")
 COLUMNS = [Column(""), Column("data set"), Column("family"), Column("role")]

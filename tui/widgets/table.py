@@ -13,7 +13,7 @@ from textual.style import Style
 from textual.widgets import DataTable
 
 from tui.widgets.keys import VIM
-from yofo_mlx.text import printable
+from yofo_mlx.system.text import printable
 
 
 @dataclass(frozen=True)

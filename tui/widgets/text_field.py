@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult
 
-from yofo_mlx.text import printable
+from yofo_mlx.system.text import printable
 
 LONGEST_WRAPPED: Final = 20_000  # characters of a line
 MOST_WRAPPED: Final = 10_000  # lines

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx import __version__, blas, progress, shell
+from yofo_mlx import __version__, shell
 from yofo_mlx.cli import data, evaluating, prompting, recipes, runs, training
 from yofo_mlx.errors import YofoError
-from yofo_mlx.hubwords import check_environment
+from yofo_mlx.hub.words import check_environment
+from yofo_mlx.system import blas, progress
 
 app = typer.Typer(
     name="yofo",

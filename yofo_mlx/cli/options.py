@@ -17,7 +17,8 @@ def known_run(name: str | None) -> str | None:
 
 def sound(name: str, overrides: Sequence[str] | None) -> list[str]:
     """Refuse a recipe with mistakes before what a verb needs is imported; return the overrides."""
-    from yofo_mlx.recipe_file import find_recipe, load_recipe
+    from yofo_mlx.recipe.file import find_recipe
+    from yofo_mlx.resolved import load_recipe
 
     load_recipe(find_recipe(name), overrides or [])
     return list(overrides or [])

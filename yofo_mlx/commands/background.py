@@ -10,12 +10,13 @@ from yofo_mlx.commands import watch
 from yofo_mlx.commands.display import describe
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.events import backwards, figure, last_event, new_event
-from yofo_mlx.recipe import Memory, Recipe
-from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.recipe.schema import Memory, Recipe
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runinfo import RunInfo
 from yofo_mlx.runs import Run
-from yofo_mlx.signals import answered
-from yofo_mlx.talk import print_path, say, say_next
+from yofo_mlx.system.signals import answered
+from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.trained import Note
 
@@ -120,7 +121,7 @@ def find_planner(recipe: Recipe, info: RunInfo | None = None) -> "Planner | None
 
 def is_smaller(recipe: Recipe, info: RunInfo) -> bool:
     """Tell whether this machine has less memory than the run was planned for."""
-    from yofo_mlx.machine import memory_limit
+    from yofo_mlx.system.memory import memory_limit
 
     limit = memory_limit(recipe.memory.limit_gb)
     return info.limit_gb is not None and limit.nbytes < int(info.limit_gb * 1e9)

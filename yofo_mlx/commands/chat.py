@@ -16,9 +16,9 @@ from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Cancelled
-from yofo_mlx.talk import say
+from yofo_mlx.system.talk import say
+from yofo_mlx.system.text import is_utf8, printable, reason, shorten
 from yofo_mlx.tasks import jsontext
-from yofo_mlx.text import is_utf8, printable, reason, shorten
 
 _NO_QUERY = {"text": "", "finish": "empty"}
 """What an empty line gives, so that lines stay side by side."""

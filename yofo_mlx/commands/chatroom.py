@@ -9,17 +9,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
-from yofo_mlx import progress
 from yofo_mlx.commands.reading_time import Watcher
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.prompting import demonstrations, stages
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Cancelled, Params
-from yofo_mlx.talk import say
+from yofo_mlx.system import progress
+from yofo_mlx.system.talk import say
+from yofo_mlx.system.text import reason, shorten
 from yofo_mlx.tasks.sources import after
 from yofo_mlx.tasks.task import Example
-from yofo_mlx.text import reason, shorten
 
 Result = dict[str, Any]
 CACHE_SUFFIX = ".safetensors"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from yofo_mlx.talk import say
-from yofo_mlx.text import printable
+from yofo_mlx.system.talk import say
+from yofo_mlx.system.text import printable
 
 GAP = "  "
 _LEGIBLE = 24  # cells of a name, below which columns are spared for it

@@ -4,14 +4,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from yofo_mlx import paths
 from yofo_mlx.commands.chatroom import Room, count
 from yofo_mlx.commands.keyboard import Keyboard
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.choosing import shots_of
 from yofo_mlx.prompting.demonstrations import Parsed, parse
-from yofo_mlx.talk import say
-from yofo_mlx.text import printable, shorten
+from yofo_mlx.system import paths
+from yofo_mlx.system.talk import say
+from yofo_mlx.system.text import printable, shorten
 
 HELP = """\
 A line is a query. Several pasted lines that read as demonstrations become demonstrations.

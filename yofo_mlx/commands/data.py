@@ -9,13 +9,13 @@ from typing import Any
 
 from yofo_mlx.commands import reading
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.talk import say, say_next
+from yofo_mlx.system.talk import say, say_next
+from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Problem, errors
 from yofo_mlx.tasks.registry import metric_of
 from yofo_mlx.tasks.sources import Loaded
-from yofo_mlx.text import printable, shorten
 
 _MOST_LABELS = 12
 _MOST_OF_A_KIND = 20

@@ -7,9 +7,9 @@ from typing import Any, Protocol, TextIO
 
 from yofo_mlx.death import Death
 from yofo_mlx.events import Event, figure
-from yofo_mlx.files import FULL
-from yofo_mlx.talk import can_draw, say
-from yofo_mlx.text import duration, printable, size
+from yofo_mlx.system.files import FULL
+from yofo_mlx.system.talk import can_draw, say
+from yofo_mlx.system.text import duration, printable, size
 
 STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible"
 LEAVING = "\nleaving this step, and saving what was before it"

@@ -10,16 +10,17 @@ from typing import Any
 import mlx.core as mx
 
 from yofo_mlx.commands.reading import Request
-from yofo_mlx.environment import describe
 from yofo_mlx.errors import ExitCode, RecipeError, YofoError
 from yofo_mlx.events import finite
 from yofo_mlx.exactness import small_comparison
 from yofo_mlx.longcontext.attention import native_is_bounded
-from yofo_mlx.machine import memory_limit
 from yofo_mlx.models import model_config, model_path
-from yofo_mlx.recipe import Lora
-from yofo_mlx.recipe_file import find_recipe, load_recipe
-from yofo_mlx.talk import say_next
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.recipe.schema import Lora
+from yofo_mlx.resolved import load_recipe
+from yofo_mlx.system.environment import describe
+from yofo_mlx.system.memory import memory_limit
+from yofo_mlx.system.talk import say_next
 
 HEAD_DIMS = (64, 128)
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}

@@ -10,14 +10,15 @@ from itertools import chain, count, product
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import toml
 from yofo_mlx.commands.data import plural
 from yofo_mlx.commands.reading import Group, is_embedded, quoted
 from yofo_mlx.commands.settings import Settings
 from yofo_mlx.errors import DataError, RecipeError
-from yofo_mlx.recipe import TaskSource
-from yofo_mlx.recipe_file import model_here
-from yofo_mlx.talk import say
+from yofo_mlx.recipe.names import model_here
+from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.system import toml
+from yofo_mlx.system.talk import say
+from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
@@ -26,7 +27,6 @@ from yofo_mlx.tasks.problems import Problem, errors
 from yofo_mlx.tasks.registry import METRICS, make_task, metric_of
 from yofo_mlx.tasks.sources import Loaded, default_name
 from yofo_mlx.tasks.splits import SPLITS, Split
-from yofo_mlx.text import printable, shorten
 
 HEAD = "Written by `yofo recipes new`; `yofo recipes explain` says what each key means."
 ASKED = "as asked"

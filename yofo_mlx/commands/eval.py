@@ -12,13 +12,13 @@ from yofo_mlx.commands import kept, reading
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.events import finite
 from yofo_mlx.keeping import staying
-from yofo_mlx.modelnames import EMBEDDED
-from yofo_mlx.recipe import TaskSource
-from yofo_mlx.recipe_file import apply_override
+from yofo_mlx.recipe.file import apply_override
+from yofo_mlx.recipe.names import EMBEDDED
+from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.subjects import Subject
-from yofo_mlx.talk import say, say_next
+from yofo_mlx.system.talk import say, say_next
+from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.registry import is_embedded
-from yofo_mlx.text import printable
 
 PICTURES = (".png", ".svg", ".pdf")
 # Keys of [[tasks]] that `--set` takes for data; what they are and what for is settled.

@@ -8,11 +8,11 @@ from typing import Any
 from yofo_mlx import keeping, runs
 from yofo_mlx.commands.columns import age, show_table
 from yofo_mlx.errors import ExitCode, RecipeError
-from yofo_mlx.files import size_of
 from yofo_mlx.keeping import Removed
 from yofo_mlx.runs import Run
-from yofo_mlx.talk import print_path, say, say_next
-from yofo_mlx.text import json_line, size
+from yofo_mlx.system.files import size_of
+from yofo_mlx.system.talk import print_path, say, say_next
+from yofo_mlx.system.text import json_line, size
 
 
 def remove(names: Sequence[str], *, for_good: bool = False) -> ExitCode:

@@ -13,8 +13,8 @@ from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.evaluations import ROLES, Content, Keeper, Kept, Score
 from yofo_mlx.report import curve_lines
 from yofo_mlx.subjects import Subject
-from yofo_mlx.talk import say, say_next
-from yofo_mlx.text import json_line, printable, shorten
+from yofo_mlx.system.talk import say, say_next
+from yofo_mlx.system.text import json_line, printable, shorten
 
 COLUMNS = tuple("number date measured queries shots metric base adapter step state".split())
 WIDTH = 60  # characters of what was measured

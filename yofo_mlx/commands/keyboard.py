@@ -4,7 +4,7 @@ import select
 import sys
 from contextlib import suppress
 
-from yofo_mlx.talk import can_draw
+from yofo_mlx.system.talk import can_draw
 
 _SOON = 0.05  # seconds: a hand does not type the next line so fast
 

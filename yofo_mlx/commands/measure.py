@@ -16,24 +16,24 @@ from yofo_mlx.adapters import load_adapter
 from yofo_mlx.chosen import Chosen
 from yofo_mlx.commands.background import find_planner
 from yofo_mlx.comparison import differences
-from yofo_mlx.environment import describe
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.evaluate import evaluate_entry
 from yofo_mlx.evaluation_plan import most_asked, plan_evaluation, refused
 from yofo_mlx.evaluations import Content, EvaluationFile
-from yofo_mlx.files import digest
 from yofo_mlx.models import Base, load_base
 from yofo_mlx.plan import LEAST_CACHE
-from yofo_mlx.progress import Progress
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.prompts import prompts_of
-from yofo_mlx.recipe import Recipe
+from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.scores import TaskScores
 from yofo_mlx.subjects import Subject
+from yofo_mlx.system.environment import describe
+from yofo_mlx.system.files import digest
+from yofo_mlx.system.progress import Progress
+from yofo_mlx.system.talk import say, say_next
+from yofo_mlx.system.text import reason
 from yofo_mlx.tables import check_tables
-from yofo_mlx.talk import say, say_next
 from yofo_mlx.tasks.registry import TaskEntry
-from yofo_mlx.text import reason
 from yofo_mlx.trained import Note
 
 SAVE_EVERY_S = 5.0  # seconds between the times that half a task is kept

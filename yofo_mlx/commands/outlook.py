@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from yofo_mlx.evaluation_plan import EvaluationPlan, describe_evaluation
-from yofo_mlx.machine import memory_limit
 from yofo_mlx.plan import (
     SMALLER,
     Forecast,
@@ -16,8 +15,9 @@ from yofo_mlx.plan import (
     resident_bytes,
 )
 from yofo_mlx.probe import Measurement
-from yofo_mlx.recipe import Recipe
-from yofo_mlx.text import duration, printable, size
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.system.memory import memory_limit
+from yofo_mlx.system.text import duration, printable, size
 from yofo_mlx.volume import Volume
 from yofo_mlx.workload import PROCESS_BYTES, DataSize
 

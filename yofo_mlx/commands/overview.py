@@ -13,7 +13,7 @@ from yofo_mlx.commands.runs import SHOWN_WORDS, describe
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.overview import Facts, overview
 from yofo_mlx.runs import Run
-from yofo_mlx.text import duration, json_line, printable, shorten, size
+from yofo_mlx.system.text import duration, json_line, printable, shorten, size
 
 MOST = 12  # keys, tasks or evaluations that are shown; --json has them all
 ENDED = frozenset({"finished", "stopped", "failed"})

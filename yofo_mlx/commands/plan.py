@@ -20,7 +20,7 @@ from yofo_mlx.evaluation_plan import (
     shortening,
 )
 from yofo_mlx.events import finite
-from yofo_mlx.hubwords import is_out_of_reach
+from yofo_mlx.hub.words import is_out_of_reach
 from yofo_mlx.models import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.plan import (
     Planner,
@@ -28,13 +28,14 @@ from yofo_mlx.plan import (
     make_planner,
 )
 from yofo_mlx.probe import probe
-from yofo_mlx.recipe import Recipe, TaskSource
-from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.recipe.schema import Recipe, TaskSource
+from yofo_mlx.resolved import load_recipe
+from yofo_mlx.system.talk import say_next
+from yofo_mlx.system.text import printable
 from yofo_mlx.tables import check_tables
-from yofo_mlx.talk import say_next
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
-from yofo_mlx.text import printable
 from yofo_mlx.volume import Draw, draw, volume_bounds, volume_of
 from yofo_mlx.workload import Workload, make_workload
 

@@ -9,15 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import toml
-from yofo_mlx.recipe import TaskSource
-from yofo_mlx.recipe_file import (
-    apply_override,
-    find_recipe,
-    load_recipe,
-    shipped_recipes,
-    validate,
-)
+from yofo_mlx.recipe.file import apply_override, find_recipe, shipped_recipes, validate
+from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.resolved import load_recipe
+from yofo_mlx.system import toml
+from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.problems import Place, Problem, errors
@@ -26,7 +22,6 @@ from yofo_mlx.tasks.registry import is_embedded as is_embedded
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import Loaded, load
 from yofo_mlx.tasks.splits import SPLITS, Split, meaning
-from yofo_mlx.text import printable, shorten
 
 # A key and its value, as hints give them to whoever writes a recipe.
 _KEY = re.compile(

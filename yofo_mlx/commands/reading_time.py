@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from yofo_mlx.prompting.protocol import Params
-from yofo_mlx.talk import can_draw, say
-from yofo_mlx.text import clip, duration
+from yofo_mlx.system.talk import can_draw, say
+from yofo_mlx.system.text import clip, duration
 
 _WORTH_TELLING = 2.0  # seconds
 

@@ -16,17 +16,12 @@ from pydantic.fields import FieldInfo
 from yofo_mlx.commands import draft, reading, settings
 from yofo_mlx.commands.reading import Request, quoted
 from yofo_mlx.errors import ExitCode, RecipeError
-from yofo_mlx.files import write_text
-from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import (
-    find_recipe,
-    load_recipe,
-    model_here,
-    resolve,
-    shipped_recipes,
-    to_toml,
-)
-from yofo_mlx.talk import print_path, say, say_next
+from yofo_mlx.recipe.file import find_recipe, shipped_recipes, to_toml
+from yofo_mlx.recipe.names import model_here
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.resolved import load_recipe, resolve
+from yofo_mlx.system.files import write_text
+from yofo_mlx.system.talk import print_path, say, say_next
 
 
 def show(*, as_json: bool = False) -> ExitCode:
@@ -205,7 +200,7 @@ def reference() -> str:
     lines = [
         "# Recipe reference",
         "",
-        "Generated from `yofo_mlx/recipe.py`; `yofo recipes explain` prints the same text.",
+        "Generated from `yofo_mlx/recipe/schema.py`; `yofo recipes explain` prints the same text.",
         "A key without a default is required or may be left out, as its text says. In a command,",
         "`--set section.key=value` beats the file; `tasks.0.limit=100` reaches into a list.",
         "",

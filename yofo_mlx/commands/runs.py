@@ -12,11 +12,11 @@ from yofo_mlx.death import explain
 from yofo_mlx.divergence import HINT, is_diverged
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.events import Event, backwards, figure, first_event
-from yofo_mlx.files import size_of
 from yofo_mlx.runnames import short
 from yofo_mlx.runs import Run
-from yofo_mlx.talk import say, say_next
-from yofo_mlx.text import clip, json_line, printable, shorten, size
+from yofo_mlx.system.files import size_of
+from yofo_mlx.system.talk import say, say_next
+from yofo_mlx.system.text import clip, json_line, printable, shorten, size
 
 HEADS = {  # of the columns: what `describe` calls them
     "run": "name",

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import find_recipe, shipped_recipes
+from yofo_mlx.recipe.file import find_recipe, shipped_recipes
+from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.tasks.task import Example
 
 USUAL = "mistral"  # the shipped recipe that is followed where none has the model

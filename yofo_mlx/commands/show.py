@@ -16,12 +16,13 @@ from yofo_mlx.commands.reading import Request
 from yofo_mlx.episodes import Episode
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models import load_tokenizer, model_config, model_path
-from yofo_mlx.recipe import Objective, Recipe
-from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.recipe.schema import Objective, Recipe
+from yofo_mlx.resolved import load_recipe
+from yofo_mlx.system.talk import has_colour, say, say_next
+from yofo_mlx.system.text import printable
 from yofo_mlx.tables import check_tables
-from yofo_mlx.talk import has_colour, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.text import printable
 from yofo_mlx.workload import Workload, make_workload
 
 SAMPLED_UPDATES = 50

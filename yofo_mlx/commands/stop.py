@@ -9,7 +9,7 @@ from yofo_mlx import runs
 from yofo_mlx.errors import ExitCode, RunError
 from yofo_mlx.events import figure, last_event
 from yofo_mlx.runs import Run
-from yofo_mlx.talk import say, say_next
+from yofo_mlx.system.talk import say, say_next
 
 ANSWER_S = 10.0
 POLL_S = 0.1

@@ -11,7 +11,6 @@ from typing import TextIO
 
 from yofo_mlx import launch, runs
 from yofo_mlx.adapters import check_adapter
-from yofo_mlx.awake import keep_awake
 from yofo_mlx.beginning import check_fits
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands.background import (
@@ -27,16 +26,18 @@ from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.models import Base, load_base
 from yofo_mlx.plan import Planner, describe_plan
-from yofo_mlx.progress import Bytes, Seldom, listening
-from yofo_mlx.recipe import Recipe
-from yofo_mlx.recipe_file import find_recipe, load_recipe
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.record import differences, make_record
+from yofo_mlx.resolved import load_recipe
 from yofo_mlx.restart import shrink
 from yofo_mlx.runinfo import RunInfo
 from yofo_mlx.runs import Run
-from yofo_mlx.signals import answered
+from yofo_mlx.system.awake import keep_awake
+from yofo_mlx.system.progress import Bytes, Seldom, listening
+from yofo_mlx.system.signals import answered
+from yofo_mlx.system.talk import print_path, say, say_next, say_now
 from yofo_mlx.tables import check_tables
-from yofo_mlx.talk import print_path, say, say_next, say_now
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
 from yofo_mlx.trained import Note, trained, undated

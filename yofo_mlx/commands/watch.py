@@ -14,9 +14,9 @@ from yofo_mlx.death import explain
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.events import Event, new_event
 from yofo_mlx.runs import Run
-from yofo_mlx.signals import answered
-from yofo_mlx.talk import say, say_next, say_now
-from yofo_mlx.text import json_line
+from yofo_mlx.system.signals import answered
+from yofo_mlx.system.talk import say, say_next, say_now
+from yofo_mlx.system.text import json_line
 
 POLL_S = 0.2
 CODES = {"finished": ExitCode.OK, "stopped": ExitCode.INTERRUPTED}

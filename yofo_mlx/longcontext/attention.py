@@ -15,7 +15,7 @@ import mlx.core as mx
 
 from yofo_mlx.longcontext.layer_cache import KeyValues
 from yofo_mlx.longcontext.tiles import attend
-from yofo_mlx.peak import growth_of
+from yofo_mlx.system.peak import growth_of
 
 native = mx.fast.scaled_dot_product_attention
 Kept = tuple[mx.array, mx.array]

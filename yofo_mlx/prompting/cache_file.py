@@ -23,12 +23,12 @@ from mlx_lm.models.cache import (
 )
 
 from yofo_mlx.errors import RunError
-from yofo_mlx.files import sync_folder
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import adapter_fingerprint
 from yofo_mlx.prompting.prefix import Prefix
+from yofo_mlx.system.files import sync_folder
+from yofo_mlx.system.text import reason, shorten
 from yofo_mlx.tasks.task import Example
-from yofo_mlx.text import reason, shorten
 
 VERSION = "1"
 SUFFIX = ".safetensors"

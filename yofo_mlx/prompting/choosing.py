@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from yofo_mlx.prompting.selection import Choice, as_given
+from yofo_mlx.system.text import shorten
 from yofo_mlx.tasks.task import Example
-from yofo_mlx.text import shorten
 
 Shots = int | Literal["all"] | None
 

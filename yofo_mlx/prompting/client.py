@@ -10,10 +10,10 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
-from yofo_mlx import child as processes
 from yofo_mlx.errors import DataError, RunError
 from yofo_mlx.prompting import protocol
 from yofo_mlx.prompting.protocol import Params, ProtocolError, Request, Response
+from yofo_mlx.system import child as processes
 
 OnNote = Callable[[str, Params], None]
 """Called with a notification's method and params, in the thread that waits for the result."""

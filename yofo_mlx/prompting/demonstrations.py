@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from yofo_mlx import runs, toml
+from yofo_mlx import runs
 from yofo_mlx.errors import DataError
-from yofo_mlx.modelnames import SUITE
 from yofo_mlx.prompting import forms
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.names import SUITE
+from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.system import toml
+from yofo_mlx.system.text import reason, shorten
 from yofo_mlx.tasks import jsontext, locate, sniff, sources, tables
 from yofo_mlx.tasks.columns import choose_columns
 from yofo_mlx.tasks.locate import Found, Piece
@@ -23,7 +25,6 @@ from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.rows import Row, as_row
 from yofo_mlx.tasks.sources import Loaded
 from yofo_mlx.tasks.task import Example
-from yofo_mlx.text import reason, shorten
 from yofo_mlx.trained import trained
 
 _HEAD = 20  # rows that show whether a task's columns are there

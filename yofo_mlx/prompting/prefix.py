@@ -8,7 +8,7 @@ from typing import Any
 from yofo_mlx.errors import DataError, FitError
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
 from yofo_mlx.prompting.selection import least_room
-from yofo_mlx.recipe import Template
+from yofo_mlx.recipe.schema import Template
 from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.task import Example
 

@@ -12,7 +12,6 @@ import mlx.core as mx
 
 from yofo_mlx.episodes import tokenize
 from yofo_mlx.errors import FitError, RunError
-from yofo_mlx.modelnames import EMBEDDED
 from yofo_mlx.prompting import cache_file, choosing, loading, parameters, selection
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
@@ -21,6 +20,7 @@ from yofo_mlx.prompting.loading import Loaded
 from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.selection import Room
+from yofo_mlx.recipe.names import EMBEDDED
 from yofo_mlx.tasks.task import Example
 from yofo_mlx.tiny import words
 

@@ -13,11 +13,11 @@ import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from yofo_mlx import blas
 from yofo_mlx.errors import FitError, YofoError
 from yofo_mlx.prompting import parameters, protocol
 from yofo_mlx.prompting.protocol import LONGEST_LINE, Cancelled, ProtocolError, Request
 from yofo_mlx.prompting.stages import told_to
+from yofo_mlx.system import blas
 
 
 class Job:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from yofo_mlx import progress
 from yofo_mlx.prompting.protocol import Params
+from yofo_mlx.system import progress
 
 
 class Call(Protocol):

@@ -1,5 +1,1 @@
-"""Tasks: reading labelled examples from files, hubs and the embedded suite."""
-
-from yofo_mlx.tasks.task import FAMILIES, Example, Family, Task
-
-__all__ = ["FAMILIES", "Example", "Family", "Task"]
+"""Tasks: labelled examples, read from files, the hub and the embedded suite."""

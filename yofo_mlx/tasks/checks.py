@@ -4,13 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from yofo_mlx.system.text import shorten
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Place, Problem
 from yofo_mlx.tasks.sources import Loaded
 from yofo_mlx.tasks.spelling import label_key, list_in_text, spelled, text_key
 from yofo_mlx.tasks.splits import SPLITS
-from yofo_mlx.text import shorten
 
 LONG_TEXT = 100_000
 

@@ -4,8 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from yofo_mlx.recipe.family import Family
 from yofo_mlx.tasks.columns import Item
-from yofo_mlx.tasks.task import Example, Family
+from yofo_mlx.tasks.task import Example
 
 LABELLED: tuple[Family, ...] = ("classification", "multilabel", "nli")
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from yofo_mlx.system.text import clip
 from yofo_mlx.tasks.splits import candidates
-from yofo_mlx.text import clip
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

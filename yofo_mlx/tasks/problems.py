@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from yofo_mlx.text import clip
+from yofo_mlx.system.text import clip
 
 Unit = Literal["line", "record"]
 Severity = Literal["error", "warning"]

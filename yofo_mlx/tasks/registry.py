@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yofo_mlx.errors import DataError
-from yofo_mlx.modelnames import SUITE
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.family import Family
+from yofo_mlx.recipe.names import SUITE
+from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.system.text import clip, shorten
 from yofo_mlx.tasks.checks import check_names
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
@@ -17,8 +19,7 @@ from yofo_mlx.tasks.problems import Place, Problem, errors
 from yofo_mlx.tasks.sources import Loaded, load
 from yofo_mlx.tasks.spelling import text_key
 from yofo_mlx.tasks.splits import SPLITS
-from yofo_mlx.tasks.task import Example, Family, Task
-from yofo_mlx.text import clip, shorten
+from yofo_mlx.tasks.task import Example, Task
 
 METRICS: dict[Family, str] = {
     "classification": "exact",

@@ -8,8 +8,9 @@ from itertools import chain, islice
 from pathlib import Path
 
 from yofo_mlx.errors import DataError
-from yofo_mlx.progress import counted
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.family import Family
+from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.system.progress import counted
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.columns import Columns, Item, choose_columns, names_of_numbers
 from yofo_mlx.tasks.families import guess_family
@@ -20,7 +21,7 @@ from yofo_mlx.tasks.readers import format_of, read_rows
 from yofo_mlx.tasks.rows import Row, header_again
 from yofo_mlx.tasks.shapes import is_header
 from yofo_mlx.tasks.splits import SPLITS, Split
-from yofo_mlx.tasks.task import Example, Family
+from yofo_mlx.tasks.task import Example
 from yofo_mlx.tasks.where import Selection
 
 # Rows that are looked at to find out which columns there are.

@@ -10,7 +10,7 @@ import unicodedata
 from contextlib import suppress
 from functools import lru_cache
 
-from yofo_mlx.text import clip, shorten
+from yofo_mlx.system.text import clip, shorten
 
 # What Unicode calls ignorable by default, but for the tags that tell flags apart.
 _INVISIBLE = re.compile(

@@ -1,10 +1,8 @@
 """A task: labelled examples of one kind, from which demonstrations and queries are drawn."""
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
-Family = Literal["classification", "multilabel", "summarization", "qa", "nli", "math", "other"]
-FAMILIES: tuple[str, ...] = get_args(Family)
+from yofo_mlx.recipe.family import Family
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from yofo_mlx.recipe import TaskSource
+from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.system.text import escaped
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.rows import Row, header_again
-from yofo_mlx.text import escaped
 
 _JOINED_BY = TaskSource.model_fields["separator"].default
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Literal
 
-from yofo_mlx.tasks.task import Example, Family, Task
+from yofo_mlx.recipe.family import Family
+from yofo_mlx.tasks.task import Example, Task
 from yofo_mlx.tiny import skills
 from yofo_mlx.tiny.words import NAMES, NUMBERS, TOPICS
 

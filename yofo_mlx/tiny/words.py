@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from yofo_mlx.text import shorten
+from yofo_mlx.system.text import shorten
 
 _CLUSTERS = {
     "animals": "horse cow pig goat sheep dog rabbit mouse wolf bear deer cat lion tiger",

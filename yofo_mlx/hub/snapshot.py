@@ -8,10 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yofo_mlx import download
-from yofo_mlx.hubclient import asking, watch
-from yofo_mlx.hubwords import Repo
-from yofo_mlx.talk import say
+from yofo_mlx.hub import download
+from yofo_mlx.hub.client import asking, watch
+from yofo_mlx.hub.words import Repo
+from yofo_mlx.system.talk import say
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from yofo_mlx.files import why_not_written
+from yofo_mlx.system.files import why_not_written
 
 
 def save_arrays(path: Path, arrays: dict[str, mx.array]) -> None:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from yofo_mlx.talk import say
+from yofo_mlx.system.talk import say
 
 
 def keep_awake() -> None:

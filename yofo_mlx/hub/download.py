@@ -13,12 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from yofo_mlx import progress
 from yofo_mlx.errors import YofoError
-from yofo_mlx.hubclient import waiting_for_data
-from yofo_mlx.hubwords import Repo, explain, http, is_passing, reason_of, wait_asked_for
-from yofo_mlx.talk import say
-from yofo_mlx.text import duration, shorten, size
+from yofo_mlx.hub.client import waiting_for_data
+from yofo_mlx.hub.words import Repo, explain, http, is_passing, reason_of, wait_asked_for
+from yofo_mlx.system import progress
+from yofo_mlx.system.talk import say
+from yofo_mlx.system.text import duration, shorten, size
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from yofo_mlx.errors import DataError, RecipeError, YofoError
-from yofo_mlx.files import FULL
-from yofo_mlx.text import duration, reason, shorten
+from yofo_mlx.system.files import FULL
+from yofo_mlx.system.text import duration, reason, shorten
 
 E = TypeVar("E")
 Told = tuple[str, str]  # what it is, what to do

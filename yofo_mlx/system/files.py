@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from yofo_mlx.errors import RunError
-from yofo_mlx.talk import say
+from yofo_mlx.system.talk import say
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 LITTLE = 2**20  # bytes: a disk with less is full

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from yofo_mlx.text import escaped
+from yofo_mlx.system.text import escaped
 
 
 def pairs(table: Mapping[str, Any], between: str = "\n") -> str:

@@ -2,10 +2,7 @@
 
 import difflib
 import json
-import os
-import re
 import tomllib
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,17 +10,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from yofo_mlx import paths
-from yofo_mlx.adapter_files import find_adapter, shape_of
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.modelnames import EMBEDDED, is_path
-from yofo_mlx.recipe import Recipe
-from yofo_mlx.text import escaped, is_utf8, shorten
+from yofo_mlx.recipe.names import found_at
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.system import paths
+from yofo_mlx.system.text import escaped, shorten
 
 # A recipe gives one of these; setting it takes the other one back.
 _EITHER = {"train.steps": "tokens", "train.tokens": "steps"}
 _MOST_MISTAKES = 12
-_WILD = re.compile(r"[*?]")
 # The checker's words, in those of somebody who writes TOML.
 _PLAIN = {
     "Input should be": "must be",
@@ -43,10 +38,10 @@ _PLAIN = {
 
 def find_recipe(name: str) -> Path:
     """Return the path of a recipe file, given a path or the name of a shipped recipe."""
-    if (path := _found(name)) and path.is_file():
+    if (path := found_at(name)) and path.is_file():
         return path
     path = Path(name)
-    shipped = {found.stem: found for found in shipped_recipes()}
+    shipped = {path.stem: path for path in shipped_recipes()}
     if (known := shipped.get(path.stem)) and path in (
         Path(path.stem),
         Path("recipes") / known.name,
@@ -63,11 +58,6 @@ def find_recipe(name: str) -> Path:
 def shipped_recipes() -> list[Path]:
     """Return the recipes that come with yofo."""
     return sorted(paths.shipped_recipes().glob("*.toml"))
-
-
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and validate a recipe file with `section.key=value` overrides on top."""
-    return resolve(read_toml(path), str(path), path.parent, overrides)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -87,73 +77,6 @@ def read_toml(path: Path) -> dict[str, Any]:
             f"{path} is not valid TOML: {shorten(str(error), 200)}", "mend the line it names"
         ) from error
     raise RecipeError(f"{path} is not UTF-8 text", "save it as UTF-8")
-
-
-def resolve(
-    data: dict[str, Any], place: str, folder: Path | None, overrides: Sequence[str] = ()
-) -> Recipe:
-    """Validate parsed TOML with overrides on top, and write down once what its names stand for.
-
-    Paths are relative to the recipe's folder, else to the current one; an override's the other way
-    round. A folder that is there is a model before an id on the hub is. What is relative afterwards
-    is an id, wherever the recipe is used: without `folder` this was done before, and only what the
-    overrides name is looked up.
-    """
-    given = [apply_override(data, override) for override in overrides]
-    recipe = validate(data, place)
-
-    def find(name: str, key: str) -> str:
-        starts = [folder, Path.cwd()] if folder else []
-        is_given = any(f"{key}.".startswith(f"{one}.") for one in given)
-        return _absolute(name, [Path.cwd(), *starts] if is_given else starts)
-
-    tasks = tuple(
-        task.model_copy(update={"source": find(task.source, f"tasks.{index}.source")})
-        for index, task in enumerate(recipe.tasks)
-    )
-    found: dict[str, Any] = {"tasks": tasks, "model": find(recipe.model, "model")}
-    if recipe.init_adapter and (folder or "init_adapter" in given):
-        adapter = find_adapter(recipe.init_adapter, find(recipe.init_adapter, "init_adapter"))
-        lora = shape_of(adapter, recipe.lora)
-        found |= {"init_adapter": str(adapter.absolute()), "lora": lora}
-    return recipe.model_copy(update=found)
-
-
-def model_here(name: str) -> str:
-    """Return what a model's name stands for in the current folder."""
-    return _absolute(name, [Path.cwd()])
-
-
-def _absolute(name: str, starts: Sequence[Path]) -> str:
-    """Return what a name stands for: an absolute path, or the name of something that is no path."""
-    found = next((there for start in starts if (there := _found(name, start))), None)
-    if found is None and is_path(name) and not name.startswith("~") and starts:
-        found = starts[0] / name
-    if found is None or name == EMBEDDED:
-        return name
-    path = str(found.absolute())
-    if not is_utf8(path):
-        raise RecipeError(
-            f"{path}: no recipe can hold a path that is not UTF-8", "rename its folder"
-        )
-    return path
-
-
-def _found(name: str, start: Path = Path()) -> Path | None:
-    """Return the path of what is there, or of a pattern that something matches."""
-    try:
-        path = start / Path(name).expanduser()
-        return path if os.path.lexists(path) or _matches(path) else None
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
-        return None
-
-
-def _matches(pattern: Path) -> bool:
-    """Tell whether anything fits a path with `*` or `?`; the folders before them are as written."""
-    fixed = [folder for folder in pattern.parents if not _WILD.search(str(folder))]
-    return _WILD.search(str(pattern)) is not None and any(
-        fixed[0].glob(str(pattern.relative_to(fixed[0])))
-    )
 
 
 def apply_override(data: dict[str, Any], override: str) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from yofo_mlx.text import printable
+from yofo_mlx.system.text import printable
 
 
 def say(words: str) -> None:

@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
 
-from yofo_mlx import progress
 from yofo_mlx.errors import YofoError
-from yofo_mlx.hubwords import Repo, explain, http, reason_of
+from yofo_mlx.hub.words import Repo, explain, http, reason_of
+from yofo_mlx.system import progress
 
 TOLD_AFTER_S = 5.0  # of silence
 REMEMBERED_S = 60.0  # for so long a silent hub is not asked again, where a copy would do

@@ -1,6 +1,6 @@
 """A faster matrix product for MLX on Linux, whose CPU wheel brings the reference BLAS.
 
-    python -m yofo_mlx.blas    # once a virtual environment, with the extra `fast-cpu` installed
+    python -m yofo_mlx.system.blas    # once, with the extra `fast-cpu` installed
 
 makes a copy of the OpenBLAS in the scipy-openblas32 wheel, and takes the prefix off the names that
 MLX asks for. Loaded with its names in sight of all, before MLX is, the copy answers first.

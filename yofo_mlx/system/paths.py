@@ -29,6 +29,6 @@ def prompts() -> Path:
 
 def shipped_recipes() -> Path:
     """Return the folder of the recipes that come with yofo."""
-    package = Path(__file__).parent
-    installed = package / "recipes"
+    package = Path(__file__).parents[1]
+    installed = package / "recipe" / "shipped"
     return installed if installed.is_dir() else package.parent / "recipes"

@@ -1,0 +1,1 @@
+"""The hub: files of models and data sets, downloaded within limits of time and told in words."""

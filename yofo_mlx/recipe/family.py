@@ -1,0 +1,6 @@
+"""The families of tasks, as recipes name them."""
+
+from typing import Literal, get_args
+
+Family = Literal["classification", "multilabel", "summarization", "qa", "nli", "math", "other"]
+FAMILIES: tuple[str, ...] = get_args(Family)
