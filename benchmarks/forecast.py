@@ -21,11 +21,11 @@ from mlx.utils import tree_flatten
 from mlx_lm.models import llama
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
-from yofo_mlx.batches import make_batch
-from yofo_mlx.episodes import Demonstration, Episode
+from yofo_mlx.episodes.batches import make_batch
+from yofo_mlx.episodes.sampler import Demonstration, Episode
 from yofo_mlx.evaluate import compare, growing_prefix
 from yofo_mlx.evaluation_plan import Asked, plan_validation
-from yofo_mlx.longcontext import Dials, loss_and_gradients
+from yofo_mlx.gradients import Dials, loss_and_gradients
 from yofo_mlx.plan import Episodes, Planner, forecast
 from yofo_mlx.prompts import Prompts, Query
 from yofo_mlx.recipe.schema import Lora, Memory, Objective

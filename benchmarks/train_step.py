@@ -30,10 +30,10 @@ from mlx_lm.tuner.trainer import grad_checkpoint
 from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.utils import load_model
 
-from yofo_mlx.batches import Batch, make_batch
-from yofo_mlx.episodes import Episode
-from yofo_mlx.longcontext import loss_and_gradients
-from yofo_mlx.longcontext.attention import bounded_attention, native_is_bounded
+from yofo_mlx.episodes.batches import Batch, make_batch
+from yofo_mlx.episodes.sampler import Episode
+from yofo_mlx.gradients import loss_and_gradients
+from yofo_mlx.gradients.attention import bounded_attention, native_is_bounded
 from yofo_mlx.plan import Episodes, Forecast, Planner
 from yofo_mlx.recipe.schema import Lora, Memory, Objective
 from yofo_mlx.shape import model_shape

@@ -18,7 +18,7 @@ from yofo_mlx.system import blas
 
 blas.preload()
 
-from yofo_mlx.episodes import tokenize
+from yofo_mlx.episodes.sampler import tokenize
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate

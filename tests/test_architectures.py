@@ -7,13 +7,13 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from yofo_mlx.adapters import add_adapter
-from yofo_mlx.batches import make_batch
-from yofo_mlx.episodes import Episode
-from yofo_mlx.longcontext import loss_and_gradients
-from yofo_mlx.objective import token_losses
+from yofo_mlx.episodes.batches import make_batch
+from yofo_mlx.episodes.sampler import Episode
+from yofo_mlx.gradients import loss_and_gradients
+from yofo_mlx.gradients.objective import token_losses
+from yofo_mlx.models.adapters import add_adapter
+from yofo_mlx.models.logits import row_logits
 from yofo_mlx.recipe.schema import Lora, Objective
-from yofo_mlx.rows import row_logits
 
 SHAPE = {
     "hidden_size": 32,

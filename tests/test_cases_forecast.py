@@ -16,11 +16,11 @@ from mlx_lm.models import llama
 
 from tests.tiny_models import CONFIGS, SHAPE, tiny_model
 from yofo_mlx import launch, runs
-from yofo_mlx.adapters import adapter_weights, add_adapter
 from yofo_mlx.evaluation_plan import most_asked
 from yofo_mlx.events import EventWriter
 from yofo_mlx.headers import Tensor
-from yofo_mlx.models import load_base, load_tokenizer, model_config, model_path
+from yofo_mlx.models.adapters import adapter_weights, add_adapter
+from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.recipe.schema import Lora
 from yofo_mlx.resolved import load_recipe
 from yofo_mlx.shape import shape_of, unpacked
@@ -377,7 +377,7 @@ def test_a_validation_is_planned_for_its_own_queries() -> None:
 
 @pytest.mark.parametrize("key", ["batch_size", "grad_accumulation_steps"])
 def test_of_a_huge_step_a_part_is_drawn(yofo: Any, key: str, monkeypatch: Any) -> None:
-    from yofo_mlx.episodes import Sampler
+    from yofo_mlx.episodes.sampler import Sampler
 
     drawn = []
     whole = Sampler.draw

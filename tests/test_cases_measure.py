@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from yofo_mlx import runs
-from yofo_mlx.models import load_base
+from yofo_mlx.models.base import load_base
 from yofo_mlx.prompts import prompts_of
 from yofo_mlx.resolved import load_recipe
 from yofo_mlx.tasks.registry import load_tasks

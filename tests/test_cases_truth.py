@@ -9,7 +9,7 @@ import pytest
 
 from tui.recipes import describe, is_recipe
 from yofo_mlx import runs
-from yofo_mlx.models import model_path
+from yofo_mlx.models.base import model_path
 from yofo_mlx.resolved import load_recipe
 from yofo_mlx.trained import trained
 

@@ -12,11 +12,11 @@ from fakes import letters_task, random_llama
 from mlx_lm.models.cache import make_prompt_cache
 from transformers.utils import chat_template_utils
 
-from yofo_mlx.episodes import Demonstration
+from yofo_mlx.episodes.sampler import Demonstration
+from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluate import compare, measure
 from yofo_mlx.prompts import Query, draw_prompts
 from yofo_mlx.recipe.schema import Evaluation, Template
-from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example
 

@@ -17,12 +17,12 @@ from mlx_lm.models.llama import Model, ModelArgs
 from tests.fakes import random_llama
 from tests.naive_llama import Weights, forward, weights_of
 from tests.tiny_models import tiny_model
-from yofo_mlx.adapters import add_adapter
-from yofo_mlx.batches import Batch, make_batch
-from yofo_mlx.episodes import Episode
+from yofo_mlx.episodes.batches import Batch, make_batch
+from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import RunError
-from yofo_mlx.longcontext import Dials, loss_and_gradients
-from yofo_mlx.longcontext.layer_cache import KeyValues
+from yofo_mlx.gradients import Dials, loss_and_gradients
+from yofo_mlx.gradients.layer_cache import KeyValues
+from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.recipe.schema import Lora, Objective
 
 Gradients = dict[str, mx.array]

@@ -10,11 +10,11 @@ import pytest
 from mlx.utils import tree_flatten, tree_map
 from tiny_models import CONFIGS, LORA_KEYS, VOCABULARY, tiny_model
 
-from yofo_mlx.adapters import add_adapter
-from yofo_mlx.batches import Batch, make_batch
-from yofo_mlx.episodes import Episode
+from yofo_mlx.episodes.batches import Batch, make_batch
+from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import RunError
-from yofo_mlx.longcontext import Dials, loss_and_gradients
+from yofo_mlx.gradients import Dials, loss_and_gradients
+from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.recipe.schema import Lora, Objective
 
 REFUSED = {

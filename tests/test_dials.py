@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yofo_mlx.longcontext.dials import Dials, groups
+from yofo_mlx.gradients.dials import Dials, groups
 
 LAYERS = st.integers(1, 130)
 STASH = st.integers(1, 140)

@@ -8,8 +8,8 @@ import mlx.core as mx
 import pytest
 
 from yofo_mlx.errors import RunError
-from yofo_mlx.longcontext import tiles
-from yofo_mlx.small import small_model
+from yofo_mlx.gradients import tiles
+from yofo_mlx.gradients.small_model import small_model
 
 REAL: dict[str, dict[str, Any]] = {
     "llama": {"hidden_size": 4096, "num_hidden_layers": 32, "head_dim": 128},

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes import ByteTokenizer
-from yofo_mlx.batches import make_batch, target_spans
-from yofo_mlx.episodes import (
+from yofo_mlx.episodes.batches import make_batch, target_spans
+from yofo_mlx.episodes.sampler import (
     Demonstration,
     Demonstrations,
     Episode,
@@ -20,9 +20,9 @@ from yofo_mlx.episodes import (
     make_pool,
     tokenize,
 )
+from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.schema import Episodes, Objective, Template
-from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.task import Example
 
 TOKENIZER = ByteTokenizer()

@@ -10,15 +10,15 @@ from fakes import letters_task, random_llama
 from mlx.utils import tree_flatten
 from test_train import run_it, small_recipe
 
-from yofo_mlx.adapters import add_adapter
-from yofo_mlx.batches import make_batch
-from yofo_mlx.episodes import Episode
+from yofo_mlx.episodes.batches import make_batch
+from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import RunError
-from yofo_mlx.exactness import compare, small_comparison
-from yofo_mlx.longcontext.chunked import chunked_loss_and_gradients
-from yofo_mlx.longcontext.dials import Dials
-from yofo_mlx.models import load_base
-from yofo_mlx.objective import summed_loss, token_losses
+from yofo_mlx.gradients.chunked import chunked_loss_and_gradients
+from yofo_mlx.gradients.dials import Dials
+from yofo_mlx.gradients.exactness import compare, small_comparison
+from yofo_mlx.gradients.objective import summed_loss, token_losses
+from yofo_mlx.models.adapters import add_adapter
+from yofo_mlx.models.base import load_base
 from yofo_mlx.recipe.schema import Lora, Objective
 from yofo_mlx.tasks.registry import TaskEntry
 

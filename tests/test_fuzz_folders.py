@@ -27,8 +27,14 @@ from fuzzing import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, add_adapter, load_adapter, save_adapter
 from yofo_mlx.commands import chat as chat_command
+from yofo_mlx.models.adapters import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    add_adapter,
+    load_adapter,
+    save_adapter,
+)
 from yofo_mlx.prompting import protocol, session
 from yofo_mlx.prompting.client import OnNote
 from yofo_mlx.prompting.protocol import Params, Request, Response

@@ -11,12 +11,12 @@ from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from yofo_mlx import launch, runs
-from yofo_mlx.adapters import load_adapter
-from yofo_mlx.batches import make_batch
 from yofo_mlx.commands.train import load
+from yofo_mlx.episodes.batches import make_batch
 from yofo_mlx.errors import RecipeError, YofoError
-from yofo_mlx.models import load_base, model_path
-from yofo_mlx.objective import summed_loss
+from yofo_mlx.gradients.objective import summed_loss
+from yofo_mlx.models.adapters import load_adapter
+from yofo_mlx.models.base import load_base, model_path
 from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runs import Run
 from yofo_mlx.system import paths

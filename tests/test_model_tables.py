@@ -8,13 +8,14 @@ import pytest
 from chat_shapes import SHAPES, build, write_model
 from tiny_models import CONFIGS, SHAPE
 
+from yofo_mlx.episodes.bounds import check_ids, check_tables
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.models import load_base
+from yofo_mlx.models.base import load_base
+from yofo_mlx.models.tables import model_tables
 from yofo_mlx.prompting.loading import Loaded, Source
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.resolved import load_recipe
-from yofo_mlx.tables import check_ids, check_tables, model_tables
 
 GPT2 = SHAPE | {"model_type": "gpt2"} | CONFIGS["gpt2"]
 

@@ -13,11 +13,11 @@ from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from mlx.utils import tree_flatten
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import RecipeError, YofoError
-from yofo_mlx.models import load_base, load_tokenizer, model_config, model_path
+from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
+from yofo_mlx.models.tokenizer import SAMPLES, check_tokenizer
 from yofo_mlx.recipe.schema import Template
-from yofo_mlx.segments import Segmenter
-from yofo_mlx.spm import SAMPLES, check_tokenizer
 from yofo_mlx.system import paths
 
 TINY = model_path("tiny")

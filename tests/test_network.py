@@ -22,7 +22,7 @@ from yofo_mlx.hub import client as hubclient
 from yofo_mlx.hub import download
 from yofo_mlx.hub.snapshot import snapshot
 from yofo_mlx.hub.words import Repo
-from yofo_mlx.models import load_base, model_path
+from yofo_mlx.models.base import load_base, model_path
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs import Run

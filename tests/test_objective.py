@@ -9,13 +9,13 @@ from mlx.utils import tree_flatten
 
 from tests.fakes import random_llama
 from tests.naive_llama import Weights, forward, weights_of
-from yofo_mlx.adapters import add_adapter
-from yofo_mlx.batches import Batch, make_batch
-from yofo_mlx.episodes import Episode
-from yofo_mlx.longcontext import loss_and_gradients
-from yofo_mlx.objective import token_losses
+from yofo_mlx.episodes.batches import Batch, make_batch
+from yofo_mlx.episodes.sampler import Episode
+from yofo_mlx.gradients import loss_and_gradients
+from yofo_mlx.gradients.objective import token_losses
+from yofo_mlx.models.adapters import add_adapter
+from yofo_mlx.models.logits import row_logits
 from yofo_mlx.recipe.schema import Lora, Objective
-from yofo_mlx.rows import row_logits
 
 LORA = Lora(rank=2)
 

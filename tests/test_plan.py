@@ -20,8 +20,8 @@ from forecast import (
 from known_models import MODELS, known_shape
 
 from yofo_mlx.errors import FitError, RecipeError
-from yofo_mlx.longcontext import Dials
-from yofo_mlx.longcontext.dials import groups
+from yofo_mlx.gradients import Dials
+from yofo_mlx.gradients.dials import groups
 from yofo_mlx.plan import (
     FLOAT,
     SCORES,

@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from yofo_mlx import runs, volume
 from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.headers import Tensor, model_tensors
-from yofo_mlx.models import load_base, model_path
+from yofo_mlx.models.base import load_base, model_path
 from yofo_mlx.plan import make_planner
 from yofo_mlx.probe import spread
 from yofo_mlx.resolved import load_recipe

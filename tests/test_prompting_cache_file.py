@@ -8,9 +8,9 @@ from typing import Any
 import mlx.core as mx
 import pytest
 
-from yofo_mlx.adapters import add_adapter, save_adapter
 from yofo_mlx.errors import FitError, RunError
-from yofo_mlx.models import load_base, model_path
+from yofo_mlx.models.adapters import add_adapter, save_adapter
+from yofo_mlx.models.base import load_base, model_path
 from yofo_mlx.prompting import cache_file
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import fingerprint

@@ -9,6 +9,7 @@ from fakes import ByteTokenizer, random_llama
 from mlx.utils import tree_flatten
 from mlx_lm.generate import generate_step
 
+from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import DataError, FitError
 from yofo_mlx.prompting import context as context_module
 from yofo_mlx.prompting import prefix as prefix_module
@@ -18,7 +19,6 @@ from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.recipe.schema import Template
-from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.task import Example
 
 SHOTS = [Example(f"input {n}", f"answer {n % 3}") for n in range(8)]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from yofo_mlx.errors import DataError, FitError, RecipeError, RunError
-from yofo_mlx.models import model_path
+from yofo_mlx.models.base import model_path
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.protocol import Cancelled, Params
 

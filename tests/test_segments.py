@@ -10,9 +10,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pro
 from transformers import PreTrainedTokenizerFast
 
 from tests.fakes import ByteTokenizer
+from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe.schema import Template
-from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.task import Example, Task
 from yofo_mlx.workload import count_protected
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yofo_mlx.longcontext.attention import attention, bounded_attention, native_is_bounded
-from yofo_mlx.longcontext.tiles import KEY_TILE, QUERY_TILE, attend
+from yofo_mlx.gradients.attention import attention, bounded_attention, native_is_bounded
+from yofo_mlx.gradients.tiles import KEY_TILE, QUERY_TILE, attend
 from yofo_mlx.system.peak import peak as peak_so_far
 from yofo_mlx.system.peak import reset_peak
 

@@ -15,13 +15,14 @@ import pytest
 from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx import launch
-from yofo_mlx.adapters import load_adapter
-from yofo_mlx.caches import clone, starting_from
 from yofo_mlx.checkpoints import list_checkpoints
+from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.evaluate import evaluate_entry, generate, measure
 from yofo_mlx.events import Event
-from yofo_mlx.models import Base, load_base
+from yofo_mlx.models.adapters import load_adapter
+from yofo_mlx.models.base import Base, load_base
+from yofo_mlx.models.prompt_cache import clone, starting_from
 from yofo_mlx.plan import make_planner
 from yofo_mlx.prompts import draw_prompts
 from yofo_mlx.recipe.file import find_recipe, to_toml
@@ -29,7 +30,6 @@ from yofo_mlx.recipe.schema import Evaluation, Optimizer, Recipe
 from yofo_mlx.resolved import load_recipe
 from yofo_mlx.runs import Run
 from yofo_mlx.schedule import learning_rate
-from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
 from yofo_mlx.workload import make_workload
@@ -509,6 +509,6 @@ def test_the_plan_is_told_and_episodes_past_the_trained_context_are_warned_of(
 def test_gradients_that_differ_between_the_ways_stop_the_run_before_its_first_step(
     entries: list[TaskEntry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("yofo_mlx.longcontext.tiles.LOG2_E", 1.5)
+    monkeypatch.setattr("yofo_mlx.gradients.tiles.LOG2_E", 1.5)
     with pytest.raises(RunError, match="llama: in chunks its gradients differ"):
         run_it(small_recipe(*CHUNKED), entries)

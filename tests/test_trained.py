@@ -14,7 +14,7 @@ from yofo_mlx import launch, runs, subjects
 from yofo_mlx.commands.measure import load_model
 from yofo_mlx.commands.train import load
 from yofo_mlx.errors import RecipeError, RunError, YofoError
-from yofo_mlx.models import model_path
+from yofo_mlx.models.base import model_path
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.prompting.loading import find_source
 from yofo_mlx.prompting.prompter import Prompter

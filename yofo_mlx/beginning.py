@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from yofo_mlx.adapter_files import TEMPLATE_FILE, read_settings
 from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.models.adapter_files import TEMPLATE_FILE, read_settings
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import Run
 
@@ -13,8 +13,8 @@ def check_fits(recipe: Recipe) -> None:
     """Refuse an adapter that the recipe's model cannot begin with; no weights are loaded."""
     if recipe.init_adapter is None:
         return
-    from yofo_mlx.adapters import check_shapes
-    from yofo_mlx.models import model_config, model_path
+    from yofo_mlx.models.adapters import check_shapes
+    from yofo_mlx.models.base import model_config, model_path
     from yofo_mlx.shape import adapter_shapes
 
     config = model_config(model_path(recipe.model, recipe.revision, weights=False))
@@ -35,7 +35,7 @@ def doubts(recipe: Recipe) -> Iterator[tuple[str, str]]:
         message = f"the adapter in {folder} was trained on {base}, this run's model is"
         yield f"{message} {recipe.model}", "on another model it may know nothing"
     if (folder / TEMPLATE_FILE).is_file():
-        from yofo_mlx.adapters import adapter_template
+        from yofo_mlx.models.adapters import adapter_template
 
         if adapter_template(folder) != recipe.template:
             message = f"the adapter in {folder} was trained with another template"
@@ -44,7 +44,7 @@ def doubts(recipe: Recipe) -> Iterator[tuple[str, str]]:
 
 def _is_base(folder: Path, recipe: Recipe) -> bool:
     """Tell whether a run's adapter was trained on the very files of a recipe's model."""
-    from yofo_mlx.models import model_path
+    from yofo_mlx.models.base import model_path
     from yofo_mlx.prompting.fingerprint import model_fingerprint
 
     model = Run(folder.parent).info().model

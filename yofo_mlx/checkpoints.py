@@ -11,8 +11,8 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_flatten, tree_unflatten
 
-from yofo_mlx.adapters import WEIGHTS_FILE, adapter_weights, save_adapter
 from yofo_mlx.errors import RunError
+from yofo_mlx.models.adapters import WEIGHTS_FILE, adapter_weights, save_adapter
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import Run
 from yofo_mlx.system.arrays import load_arrays, save_arrays

@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 
 from yofo_mlx import runs
-from yofo_mlx.adapter_files import CONFIG_FILE, PEFT_FILES, WEIGHTS_FILE, read_settings
 from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.models.adapter_files import CONFIG_FILE, PEFT_FILES, WEIGHTS_FILE, read_settings
 from yofo_mlx.recipe.names import is_folder, is_path
 from yofo_mlx.recipe.schema import Lora, Recipe
 from yofo_mlx.runinfo import AdapterInfo, RunInfo

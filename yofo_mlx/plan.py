@@ -14,12 +14,12 @@ from typing import Any
 import mlx.core as mx
 
 from yofo_mlx.errors import FitError
+from yofo_mlx.gradients.attention import native_is_bounded
+from yofo_mlx.gradients.chunked import LOGITS_AT_ONCE
+from yofo_mlx.gradients.dials import Dials, groups
+from yofo_mlx.gradients.tiles import KEY_TILE, QUERY_TILE
 from yofo_mlx.headers import model_tensors
-from yofo_mlx.longcontext.attention import native_is_bounded
-from yofo_mlx.longcontext.chunked import LOGITS_AT_ONCE
-from yofo_mlx.longcontext.dials import Dials, groups
-from yofo_mlx.longcontext.tiles import KEY_TILE, QUERY_TILE
-from yofo_mlx.models import model_path
+from yofo_mlx.models.base import model_path
 from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.shape import Shape, model_shape
 from yofo_mlx.system.memory import memory_limit

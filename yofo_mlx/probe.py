@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import mlx.core as mx
 import mlx.optimizers as optim
 
-from yofo_mlx.adapters import add_adapter
-from yofo_mlx.batches import Batch, make_batch
-from yofo_mlx.longcontext import loss_and_gradients
-from yofo_mlx.models import Base
+from yofo_mlx.episodes.batches import Batch, make_batch
+from yofo_mlx.gradients import loss_and_gradients
+from yofo_mlx.models.adapters import add_adapter
+from yofo_mlx.models.base import Base
 from yofo_mlx.plan import Planner, resident_bytes
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.peak import peak, reset_peak

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from yofo_mlx.models import Base
+from yofo_mlx.models.base import Base
 from yofo_mlx.prompting.fingerprint import model_fingerprint
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runinfo import ModelInfo, RunInfo, TaskInfo

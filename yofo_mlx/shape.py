@@ -186,7 +186,7 @@ def adapter_shapes(config: dict[str, Any], lora: Lora) -> dict[str, tuple[int, .
     from mlx.utils import tree_flatten
     from mlx_lm.utils import _get_classes
 
-    from yofo_mlx.adapters import attach
+    from yofo_mlx.models.adapters import attach
 
     try:
         model_class, arguments = _get_classes(config)

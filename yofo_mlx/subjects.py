@@ -9,9 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from yofo_mlx import runs
-from yofo_mlx.adapter_files import CONFIG_FILE, check_files
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.events import figure
+from yofo_mlx.models.adapter_files import CONFIG_FILE, check_files
 from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.schema import Recipe, Template
 from yofo_mlx.resolved import resolve
@@ -55,7 +55,7 @@ class Subject:
             return trained(self.run, overrides)
         template = Template()
         if self.adapter:
-            from yofo_mlx.adapters import adapter_template  # it needs MLX
+            from yofo_mlx.models.adapters import adapter_template  # it needs MLX
 
             template = adapter_template(self.adapter)
         data = {

@@ -11,8 +11,6 @@ import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
 
-from yofo_mlx.adapters import adapter_weights, add_adapter, begin_with
-from yofo_mlx.batches import Batch
 from yofo_mlx.beginning import doubts
 from yofo_mlx.checkpoints import (
     TrainerState,
@@ -21,6 +19,7 @@ from yofo_mlx.checkpoints import (
     save_checkpoint,
 )
 from yofo_mlx.death import find_cause
+from yofo_mlx.episodes.batches import Batch
 from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.evaluate import evaluate_entry
 from yofo_mlx.evaluation_plan import (
@@ -34,7 +33,8 @@ from yofo_mlx.evaluation_plan import (
 from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.extension import as_event, was_end
 from yofo_mlx.init_adapter import check_same
-from yofo_mlx.models import Base
+from yofo_mlx.models.adapters import adapter_weights, add_adapter, begin_with
+from yofo_mlx.models.base import Base
 from yofo_mlx.plan import Planner, beyond_context, describe_plan
 from yofo_mlx.recipe.schema import Recipe, Training
 from yofo_mlx.runs import Run

@@ -9,7 +9,7 @@ from typing import Any
 from yofo_mlx.checkpoints import TrainerState
 from yofo_mlx.evaluation_plan import EvaluationPlan
 from yofo_mlx.events import Event, EventWriter, new_event
-from yofo_mlx.models import Base
+from yofo_mlx.models.base import Base
 from yofo_mlx.plan import Planner
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runinfo import Extension

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import count
 from math import ceil
 
-from yofo_mlx.batches import make_batch
+from yofo_mlx.episodes.batches import make_batch
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.workload import Workload
 

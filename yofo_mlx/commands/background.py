@@ -104,7 +104,7 @@ def find_planner(recipe: Recipe, info: RunInfo | None = None) -> "Planner | None
     `info`: what run.json says of a run that goes on, which takes its steps as before; on a smaller
     machine, as that can.
     """
-    from yofo_mlx.models import model_path
+    from yofo_mlx.models.base import model_path
     from yofo_mlx.plan import make_planner
 
     info = info or RunInfo()

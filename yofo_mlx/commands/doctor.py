@@ -12,9 +12,9 @@ import mlx.core as mx
 from yofo_mlx.commands.reading import Request
 from yofo_mlx.errors import ExitCode, RecipeError, YofoError
 from yofo_mlx.events import finite
-from yofo_mlx.exactness import small_comparison
-from yofo_mlx.longcontext.attention import native_is_bounded
-from yofo_mlx.models import model_config, model_path
+from yofo_mlx.gradients.attention import native_is_bounded
+from yofo_mlx.gradients.exactness import small_comparison
+from yofo_mlx.models.base import model_config, model_path
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Lora
 from yofo_mlx.resolved import load_recipe

@@ -11,16 +11,17 @@ from pathlib import Path
 import mlx.core as mx
 
 from yofo_mlx import evaluations
-from yofo_mlx.adapter_files import CONFIG_FILE, WEIGHTS_FILE
-from yofo_mlx.adapters import load_adapter
 from yofo_mlx.chosen import Chosen
 from yofo_mlx.commands.background import find_planner
 from yofo_mlx.comparison import differences
+from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.evaluate import evaluate_entry
 from yofo_mlx.evaluation_plan import most_asked, plan_evaluation, refused
 from yofo_mlx.evaluations import Content, EvaluationFile
-from yofo_mlx.models import Base, load_base
+from yofo_mlx.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE
+from yofo_mlx.models.adapters import load_adapter
+from yofo_mlx.models.base import Base, load_base
 from yofo_mlx.plan import LEAST_CACHE
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.prompts import prompts_of
@@ -32,7 +33,6 @@ from yofo_mlx.system.files import digest
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import reason
-from yofo_mlx.tables import check_tables
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.trained import Note
 

@@ -10,6 +10,7 @@ from typing import Any
 from yofo_mlx.beginning import check_fits, doubts
 from yofo_mlx.commands.outlook import Asking, Outlook, as_dict, table
 from yofo_mlx.commands.reading import Request
+from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import DataError, ExitCode, YofoError
 from yofo_mlx.evaluation_plan import (
     asked_at_most,
@@ -21,7 +22,7 @@ from yofo_mlx.evaluation_plan import (
 )
 from yofo_mlx.events import finite
 from yofo_mlx.hub.words import is_out_of_reach
-from yofo_mlx.models import load_base, load_tokenizer, model_config, model_path
+from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.plan import (
     Planner,
     beyond_context,
@@ -33,7 +34,6 @@ from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.resolved import load_recipe
 from yofo_mlx.system.talk import say_next
 from yofo_mlx.system.text import printable
-from yofo_mlx.tables import check_tables
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.volume import Draw, draw, volume_bounds, volume_of

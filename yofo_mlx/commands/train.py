@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TextIO
 
 from yofo_mlx import launch, runs
-from yofo_mlx.adapters import check_adapter
 from yofo_mlx.beginning import check_fits
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands.background import (
@@ -22,9 +21,11 @@ from yofo_mlx.commands.background import (
 from yofo_mlx.commands.display import LEAVING, STOPPING, shown_on
 from yofo_mlx.commands.watch import say_how_to_use
 from yofo_mlx.console import recorded
+from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.events import Event, EventWriter
-from yofo_mlx.models import Base, load_base
+from yofo_mlx.models.adapters import check_adapter
+from yofo_mlx.models.base import Base, load_base
 from yofo_mlx.plan import Planner, describe_plan
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Recipe
@@ -37,7 +38,6 @@ from yofo_mlx.system.awake import keep_awake
 from yofo_mlx.system.progress import Bytes, Seldom, listening
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import print_path, say, say_next, say_now
-from yofo_mlx.tables import check_tables
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
 from yofo_mlx.trained import Note, trained, undated

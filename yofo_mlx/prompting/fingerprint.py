@@ -8,7 +8,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from mlx_lm.models.cache import make_prompt_cache
 
-from yofo_mlx.models import Base
+from yofo_mlx.models.base import Base
 from yofo_mlx.prompting.loading import Loaded
 from yofo_mlx.runs import Run
 from yofo_mlx.trained import Note, undated

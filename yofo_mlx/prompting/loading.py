@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx import runs
-from yofo_mlx.adapters import CONFIG_FILE, WEIGHTS_FILE, adapter_template, load_adapter
+from yofo_mlx.episodes.bounds import check_ids
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.models import Base, load_base, model_path
+from yofo_mlx.models.adapters import CONFIG_FILE, WEIGHTS_FILE, adapter_template, load_adapter
+from yofo_mlx.models.base import Base, load_base, model_path
 from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.system.text import reason
-from yofo_mlx.tables import check_ids
 from yofo_mlx.trained import Note, trained
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import DataError, FitError
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
 from yofo_mlx.prompting.selection import least_room
 from yofo_mlx.recipe.schema import Template
-from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.task import Example
 
 LEAD = (16, 240)  # tokens read first, of many: the machine wakes up, then its speed is seen

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import mlx.core as mx
 
-from yofo_mlx.episodes import tokenize
+from yofo_mlx.episodes.sampler import tokenize
 from yofo_mlx.errors import FitError, RunError
 from yofo_mlx.prompting import cache_file, choosing, loading, parameters, selection
 from yofo_mlx.prompting.context import Context

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
-from yofo_mlx.segments import Segmenter
 
 
 @dataclass(frozen=True)

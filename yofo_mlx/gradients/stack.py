@@ -14,8 +14,8 @@ from typing import Any
 import mlx.core as mx
 
 from yofo_mlx.errors import RunError
-from yofo_mlx.layers import StandIn, layer_list
-from yofo_mlx.longcontext.layer_cache import KeyValues, Recurrent, caches_for
+from yofo_mlx.gradients.layer_cache import KeyValues, Recurrent, caches_for
+from yofo_mlx.models.layers import StandIn, layer_list
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten, tree_map
 
-from yofo_mlx.adapters import add_adapter
-from yofo_mlx.batches import Batch, make_batch
-from yofo_mlx.episodes import Episode
+from yofo_mlx.episodes.batches import Batch, make_batch
+from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import RunError
-from yofo_mlx.longcontext.chunked import chunked_loss_and_gradients
-from yofo_mlx.longcontext.dials import Dials
-from yofo_mlx.objective import summed_loss
+from yofo_mlx.gradients.chunked import chunked_loss_and_gradients
+from yofo_mlx.gradients.dials import Dials
+from yofo_mlx.gradients.objective import summed_loss
+from yofo_mlx.gradients.small_model import small_model
+from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.recipe.schema import Lora, Objective
-from yofo_mlx.small import small_model
 
 TOKENS, CHUNK, STASH = 48, 13, 2
 SMALL_TOKENS, SMALL_CHUNK = 160, 48

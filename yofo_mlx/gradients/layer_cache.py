@@ -13,7 +13,7 @@ from mlx_lm.models import cache as mlx_lm_caches
 from mlx_lm.models.base import create_causal_mask
 
 from yofo_mlx.errors import RunError
-from yofo_mlx.longcontext.tiles import KEY_TILE, Earlier, Span, spans
+from yofo_mlx.gradients.tiles import KEY_TILE, Earlier, Span, spans
 
 
 class KeyValues:

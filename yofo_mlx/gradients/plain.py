@@ -5,9 +5,9 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from yofo_mlx.batches import Batch
-from yofo_mlx.longcontext.attention import bounded_attention
-from yofo_mlx.objective import summed_loss
+from yofo_mlx.episodes.batches import Batch
+from yofo_mlx.gradients.attention import bounded_attention
+from yofo_mlx.gradients.objective import summed_loss
 
 
 def plain_loss_and_gradients(model: Any, batch: Batch) -> tuple[mx.array, dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 import mlx.core as mx
 
 from yofo_mlx.errors import RunError
-from yofo_mlx.layers import StandIn, layer_list
+from yofo_mlx.models.layers import StandIn, layer_list
 
 
 class RowGather(StandIn):

@@ -8,8 +8,8 @@ from datetime import datetime, tzinfo
 from itertools import takewhile
 from typing import Any
 
+from yofo_mlx.episodes.markers import find_markers
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.markers import find_markers
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.system.text import reason, shorten
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import mlx.core as mx
 
-from yofo_mlx.batches import Batch
-from yofo_mlx.longcontext.chunked import Progress, chunked_loss_and_gradients
-from yofo_mlx.longcontext.dials import Dials
-from yofo_mlx.longcontext.plain import plain_loss_and_gradients
+from yofo_mlx.episodes.batches import Batch
+from yofo_mlx.gradients.chunked import Progress, chunked_loss_and_gradients
+from yofo_mlx.gradients.dials import Dials
+from yofo_mlx.gradients.plain import plain_loss_and_gradients
 
 
 def loss_and_gradients(

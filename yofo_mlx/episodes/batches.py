@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from yofo_mlx.episodes import Episode
+from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.schema import Objective
 

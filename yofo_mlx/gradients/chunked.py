@@ -18,13 +18,13 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 
-from yofo_mlx.batches import Batch
+from yofo_mlx.episodes.batches import Batch
 from yofo_mlx.errors import RunError
-from yofo_mlx.longcontext.attention import Tape, attending, bounded_attention
-from yofo_mlx.longcontext.dials import Dials, groups
-from yofo_mlx.longcontext.layer_cache import KeyValues, Recurrent
-from yofo_mlx.longcontext.stack import Stack
-from yofo_mlx.objective import token_losses
+from yofo_mlx.gradients.attention import Tape, attending, bounded_attention
+from yofo_mlx.gradients.dials import Dials, groups
+from yofo_mlx.gradients.layer_cache import KeyValues, Recurrent
+from yofo_mlx.gradients.objective import token_losses
+from yofo_mlx.gradients.stack import Stack
 
 Progress = Callable[[int, int, str], None]  # pieces done, pieces in all, "forward" or "backward"
 Stream = list[Any]  # one (B, C, D) array for each chunk

@@ -13,8 +13,8 @@ from typing import Any
 
 import mlx.core as mx
 
-from yofo_mlx.batches import Batch
-from yofo_mlx.rows import row_logits
+from yofo_mlx.episodes.batches import Batch
+from yofo_mlx.models.logits import row_logits
 
 
 def token_losses(logits: mx.array, targets: mx.array) -> mx.array:

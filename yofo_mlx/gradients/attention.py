@@ -13,8 +13,8 @@ from typing import Any
 
 import mlx.core as mx
 
-from yofo_mlx.longcontext.layer_cache import KeyValues
-from yofo_mlx.longcontext.tiles import attend
+from yofo_mlx.gradients.layer_cache import KeyValues
+from yofo_mlx.gradients.tiles import attend
 from yofo_mlx.system.peak import growth_of
 
 native = mx.fast.scaled_dot_product_attention

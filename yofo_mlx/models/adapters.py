@@ -9,10 +9,10 @@ from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.tuner.utils import load_adapters as mlx_lm_load
 
-from yofo_mlx.adapter_files import CONFIG_FILE as CONFIG_FILE
-from yofo_mlx.adapter_files import TEMPLATE_FILE, check_files, read_lora, read_settings
-from yofo_mlx.adapter_files import WEIGHTS_FILE as WEIGHTS_FILE
 from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.models.adapter_files import CONFIG_FILE as CONFIG_FILE
+from yofo_mlx.models.adapter_files import TEMPLATE_FILE, check_files, read_lora, read_settings
+from yofo_mlx.models.adapter_files import WEIGHTS_FILE as WEIGHTS_FILE
 from yofo_mlx.recipe.schema import Lora, Template
 from yofo_mlx.system.arrays import load_arrays, save_arrays
 from yofo_mlx.system.text import reason

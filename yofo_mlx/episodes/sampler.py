@@ -9,9 +9,9 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.schema import Episodes
-from yofo_mlx.segments import Segmenter
 from yofo_mlx.tasks.task import Example
 
 Lengths = npt.NDArray[np.int32]

@@ -14,9 +14,9 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal, Protocol
 
+from yofo_mlx.episodes.frames import Frame, chat_frame, plain_frame
+from yofo_mlx.episodes.markers import begin_ids, end_ids, find_markers
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.frames import Frame, chat_frame, plain_frame
-from yofo_mlx.markers import begin_ids, end_ids, find_markers
 from yofo_mlx.recipe.schema import Template
 
 

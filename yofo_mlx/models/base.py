@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.hub.snapshot import snapshot
 from yofo_mlx.hub.words import Repo
+from yofo_mlx.models.tokenizer import check_tokenizer
 from yofo_mlx.recipe.names import EMBEDDED, is_folder, is_path
-from yofo_mlx.spm import check_tokenizer
 from yofo_mlx.system.text import reason, shorten
 
 _POINTER = b"version https://git-lfs"
@@ -51,7 +51,7 @@ def load_base(name: str, *, revision: str | None = None, trust_remote_code: bool
     import mlx.core as mx
     from mlx_lm.utils import load_model
 
-    from yofo_mlx.tables import model_tables
+    from yofo_mlx.models.tables import model_tables
 
     model, config = _asking(
         path, lambda: load_model(path, trust_remote_code=trust_remote_code), name
@@ -99,7 +99,7 @@ def model_path(name: str, revision: str | None = None, *, weights: bool = True) 
     Without `weights` only its small files are downloaded: configuration and tokenizer.
     """
     if name == EMBEDDED:
-        return Path(__file__).parent / "tiny" / "model"
+        return Path(__file__).parents[1] / "tiny" / "model"
     if is_path(name) and is_folder(name):
         path = Path(name).expanduser()
         model_config(path)

@@ -1,0 +1,1 @@
+"""Episodes: demonstrations as token sequences with the places of their answers, then as arrays."""

@@ -1,0 +1,1 @@
+"""A base model, its tokenizer and its adapter, loaded through mlx-lm."""
