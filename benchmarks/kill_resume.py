@@ -28,11 +28,11 @@ blas.preload()
 
 import mlx.core as mx
 
-from yofo_mlx import launch
 from yofo_mlx.checkpoints import list_checkpoints
-from yofo_mlx.events import Event, parse
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import launch
+from yofo_mlx.runs.events import Event, parse
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import child
 from yofo_mlx.system.files import PART
 

@@ -24,8 +24,8 @@ from yofo_mlx.commands.display import shots_line
 from yofo_mlx.commands.measure import measure_each
 from yofo_mlx.commands.train import load
 from yofo_mlx.recipe.file import find_recipe, to_toml
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.scores import TaskScores, of_model, summarize
 from yofo_mlx.system.environment import describe
 from yofo_mlx.system.files import write_text

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import runs
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import child
 
 STEPS = 30
@@ -63,6 +63,6 @@ def wait_for(condition: Callable[[], Any], seconds: float = 90) -> Any:
 
 def training_run(steps: int = 1) -> Run | None:
     """Return the newest run once it has made some steps."""
-    found = runs.list_runs()
+    found = listing.list_runs()
     enough = found and sum(event["kind"] == "step" for event in found[0].events()) >= steps
     return found[0] if enough else None

@@ -15,14 +15,14 @@ from mlx.utils import tree_flatten
 from mlx_lm.models import llama
 
 from tests.tiny_models import CONFIGS, SHAPE, tiny_model
-from yofo_mlx import launch, runs
 from yofo_mlx.evaluation_plan import most_asked
-from yofo_mlx.events import EventWriter
 from yofo_mlx.headers import Tensor
 from yofo_mlx.models.adapters import adapter_weights, add_adapter
 from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.recipe.schema import Lora
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs import launch, listing
+from yofo_mlx.runs.events import EventWriter
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.shape import shape_of, unpacked
 from yofo_mlx.system import child, progress
 from yofo_mlx.tasks.registry import load_tasks
@@ -86,7 +86,7 @@ def planned(yofo: Any, *keys: str) -> dict[str, Any]:
 
 
 def events(kind: str) -> list[dict[str, Any]]:
-    return [event for event in runs.find("last").events() if event["kind"] == kind]
+    return [event for event in listing.find("last").events() if event["kind"] == kind]
 
 
 # ---------------------------------------------------------------------- mixed bits

@@ -15,7 +15,7 @@ from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import fingerprint
 from yofo_mlx.prompting.loading import find_source, load
 from yofo_mlx.prompting.prefix import Prefix
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.tasks.task import Example
 
 ROWS = [(f"where is parcel {i}", "parcel") for i in range(8)]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import runs
 from yofo_mlx.models.base import load_base
 from yofo_mlx.prompts import prompts_of
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.registry import load_tasks
 
 RECIPE = """
@@ -63,7 +63,7 @@ def test_a_limit_that_cuts_expected_answers_is_told_by_show_train_and_eval(
     limit, words = ("--set", "evaluation.max_answer_tokens=4"), words.replace("128", "4")
     code, _, err = yofo("train", case, *limit, "--set", "evaluation.valid_tasks=1")
     assert code == 0 and words in err
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     warnings = [event["message"] for event in run.events() if event["kind"] == "warning"]
     assert sum(words in message for message in warnings) == 1
     code, out, _ = yofo("eval", "last")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tui.recipes import describe, is_recipe
-from yofo_mlx import runs
 from yofo_mlx.models.base import model_path
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.trained import trained
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.runs.trained import trained
 
 ROWS = "".join(f"question {i},{'ab'[i % 2]}\n" for i in range(20))
 RECIPE = """
@@ -43,7 +43,7 @@ def test_a_model_beside_the_recipe_is_used_from_every_folder(
     (tmp_path / "other" / "models" / "mine").mkdir(parents=True)  # not even a model
     monkeypatch.chdir(path.parent)
     assert yofo("train", "recipe.toml")[0] == 0
-    run = runs.find("last")
+    run = listing.find("last")
     config = json.loads((run.adapter_path / "adapter_config.json").read_text())
     assert config["model"] == str(mine) == trained(run).recipe.model
     shutil.rmtree(run.checkpoint_path(2))

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import runs
-from yofo_mlx.events import last_event
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.events import last_event
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import paths
 from yofo_mlx.tiny import suite
 
@@ -99,7 +100,7 @@ def test_bad_input_ends_in_words_and_writes_nothing(
 def test_the_main_job_from_train_to_eval(yofo: Any, tmp_path: Path) -> None:
     code, out, _ = yofo("train", "tiny", *set_all(*SMALL), "--name", "first")
     assert code == 0
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     assert out.strip() == str(run.path)
     info = run.info()
     assert info.versions["mlx"] and info.data and info.seed == 0
@@ -156,11 +157,11 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_steps(count: int, seconds: float = 120) -> runs.Run:
+def wait_for_steps(count: int, seconds: float = 120) -> Run:
     """Wait until the newest run has made some steps."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        found = runs.list_runs()
+        found = listing.list_runs()
         if found and sum(event["kind"] == "step" for event in found[0].events()) >= count:
             return found[0]
         time.sleep(0.1)
@@ -188,7 +189,7 @@ def test_ctrl_c_finishes_the_step_and_saves_and_the_run_goes_on_from_there(yofo:
 
 def test_a_detached_run_outlives_the_command_that_started_it(yofo: Any) -> None:
     code, out, _ = yofo("train", "tiny", "--detach", *set_all(*SMALL))
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     assert code == 0 and out.strip() == str(run.path)
     end = time.monotonic() + 120
     while run.status() in ("created", "running") and time.monotonic() < end:
@@ -206,7 +207,7 @@ def test_a_detached_run_is_checked_before_anything_is_written(yofo: Any, tmp_pat
 
 def test_a_detached_run_is_locked_and_can_be_stopped_from_its_birth(yofo: Any) -> None:
     yofo("train", "tiny", "--detach", *set_all(*SMALL, "train.steps=100000"))
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     assert run.status() == "running"
     assert yofo("resume", "last")[0] == 1
     assert yofo("stop", "last")[0] == 0

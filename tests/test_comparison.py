@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import evaluations, runs
+from yofo_mlx import evaluations
 from yofo_mlx.comparison import compare
 from yofo_mlx.evaluations import Content, EvaluationFile
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.scores import Point, TaskScores
 
 TASK = TaskScores("a", "qa", "", "f1", 4, 0, 0, 99, 1, None, 0, "")
@@ -18,7 +19,7 @@ TASK = TaskScores("a", "qa", "", "f1", 4, 0, 0, 99, 1, None, 0, "")
 
 @pytest.fixture
 def run() -> Run:
-    run = runs.create("measured")
+    run = listing.create("measured")
     run.recipe_path.touch()
     return run
 
@@ -109,7 +110,7 @@ def test_other_queries_are_never_compared_without_a_word(
 
 def test_those_of_other_runs_and_files_are_compared(yofo: Any, run: Run) -> None:
     whole(run, {"a": "1"}, 0.25)
-    other = runs.create("other")
+    other = listing.create("other")
     other.recipe_path.touch()
     whole(other, {"a": "1"}, 0.75)
     file = str(next(other.evaluations_path.glob("*.json")))

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from processes import STEPS, endless, short, start, training_run, wait_for  # noqa: F401
 
-from yofo_mlx import launch
-from yofo_mlx.death import explain, find_cause, first_words
-from yofo_mlx.events import EventWriter, last_event
 from yofo_mlx.recipe.file import find_recipe
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import launch
+from yofo_mlx.runs.diagnosis import explain, find_cause, first_words
+from yofo_mlx.runs.events import EventWriter, last_event
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import child
 
 METAL = "libc++abi: terminating due to uncaught exception of type std::runtime_error: [METAL] "
@@ -130,8 +130,8 @@ def test_a_run_goes_on_when_the_reader_of_its_progress_leaves(short: Path) -> No
 def test_an_abort_leaves_its_last_words_on_the_terminal_and_in_the_folder(tmp_path: Path) -> None:
     script = (
         "import os, sys, pathlib\n"
-        "from yofo_mlx.console import recorded\n"
-        "from yofo_mlx.runs import Run\n"
+        "from yofo_mlx.runs.console import recorded\n"
+        "from yofo_mlx.runs.folder import Run\n"
         "with recorded(Run(pathlib.Path(sys.argv[1])), detached=False) as terminal:\n"
         "    print('a bar', file=terminal)\n"
         f"    os.write(2, {MESSAGES['out of memory']!r}.encode() + b'\\n')\n"

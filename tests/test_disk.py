@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from test_train import SMALL, entries, figures, run_it, small_recipe  # noqa: F401
 
-from yofo_mlx import launch, runs
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.errors import RunError
-from yofo_mlx.events import Event, EventReader, EventWriter, parse
+from yofo_mlx.runs import launch, listing
+from yofo_mlx.runs.events import Event, EventReader, EventWriter, parse
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import arrays, files, paths
 from yofo_mlx.system.files import PART, new_folder, patiently, write_text
 from yofo_mlx.tasks.registry import TaskEntry
@@ -61,7 +62,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     subprocess.run(["umount", "-l", str(found.path)], check=True)
 
 
-def assert_sound(run: runs.Run) -> None:
+def assert_sound(run: Run) -> None:
     """Check that nothing in a run folder is half-written or torn."""
     assert all(parse(line) for line in run.events_path.read_bytes().splitlines())
     assert not list(run.path.rglob(f"{PART}*"))
@@ -115,7 +116,7 @@ def test_no_run_is_left_behind_where_there_is_no_room_for_one(disk: Disk, yofo: 
     disk.fill(0)
     code, _, err = yofo("train", "tiny", *[p for s in SMALL for p in ("--set", s)])
     assert code == 1 and "is full" in err and len(err.splitlines()) == 2
-    assert not runs.list_runs() and not list(paths.runs().glob("*"))
+    assert not listing.list_runs() and not list(paths.runs().glob("*"))
 
 
 @pytest.mark.parametrize("verb", [("train", "tiny"), ("resume", "last")])

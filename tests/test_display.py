@@ -12,12 +12,12 @@ from fuzzing import check_harmless
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from yofo_mlx import launch, runs
 from yofo_mlx.commands import recipes as recipes_command
 from yofo_mlx.commands.display import numbers, shown_on
-from yofo_mlx.events import EventWriter, parse
 from yofo_mlx.recipe.file import find_recipe
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs import launch, listing
+from yofo_mlx.runs.events import EventWriter, parse
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import child
 from yofo_mlx.system.talk import can_draw, has_colour
 from yofo_mlx.system.text import json_line
@@ -157,7 +157,7 @@ def test_what_the_encoding_of_the_output_lacks_is_shown_by_its_number(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
 @pytest.mark.parametrize("arguments", [["runs"], ["recipes", "list"], ["recipes", "explain"]])
 def test_an_output_that_is_full_is_not_the_disk_of_the_runs(arguments: list[str]) -> None:
-    runs.create("one").recipe_path.write_text("")
+    listing.create("one").recipe_path.write_text("")
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             child.command("yofo_mlx.cli", *arguments),

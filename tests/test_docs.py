@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 import typer
 
-from yofo_mlx import cli, runs
+from yofo_mlx import cli
 from yofo_mlx.recipe.file import validate
 from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.runs import listing
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -82,7 +83,7 @@ def parse(words: list[str]) -> None:
 def test_every_call_in_the_docs_has_a_verb_and_options_that_there_are(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "find", lambda run: run)  # there is none called RUN
+    monkeypatch.setattr(listing, "find", lambda run: run)  # there is none called RUN
     text = NAMED[name].read_text("utf-8")
     for call in mentions(text):
         parse(call.split())

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import evaluations, runs, subjects
+from yofo_mlx import evaluations, subjects
 from yofo_mlx.chosen import from_recipe
 from yofo_mlx.commands import measure as command
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.resolved import resolve
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import resolve
 
 RECIPE = """
 model = "tiny"
@@ -56,7 +57,7 @@ def run(yofo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     code, _, err = yofo("train", "mine.toml")
     assert code == 0, err
     assert "held-out tasks: 1 of 3 cannot be measured (long: none of its" in err
-    return runs.list_runs()[0]
+    return listing.list_runs()[0]
 
 
 def test_every_held_out_task_is_in_table_and_file_and_partial_ones_replace_nothing(
@@ -205,7 +206,7 @@ def test_a_run_without_a_held_out_task_is_measured_on_what_it_was_not_trained_on
     assert code == 0, err
     code, out, err = yofo("eval", "last")
     assert code == 0 and "Exact match on tasks it was trained on" in out
-    name = runs.list_runs()[0].run_id
+    name = listing.list_runs()[0].run_id
     assert "none was held out" in err and f"`yofo eval {name} --data NEW.csv`" in err
 
     assert "changed since" not in out
@@ -216,7 +217,7 @@ def test_a_run_without_a_held_out_task_is_measured_on_what_it_was_not_trained_on
     code, _, err = yofo("train", "mine.toml", *small, "--set", "tasks.0.valid_share=0.0")
     assert code == 0, err
     code, _, err = yofo("eval", "last")
-    name = runs.list_runs()[0].run_id
+    name = listing.list_runs()[0].run_id
     assert code == 2 and f"no task of {name} was held out" in err
     assert err.splitlines()[-1] == f"  `yofo eval {name} --data NEW.csv`"
     Path("NEW.csv").write_text("text,label\n" + rows)

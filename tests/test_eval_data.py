@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from hub_server import HubServer, hub_fixture  # noqa: F401
 
-from yofo_mlx import evaluate, evaluations, keeping, runs
+from yofo_mlx import evaluate, evaluations
 from yofo_mlx.commands import measure as command
 from yofo_mlx.errors import RunError
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing, trash
+from yofo_mlx.runs.folder import Run
 
 RECIPE = """
 model = "tiny"
@@ -56,7 +57,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(made: Path, tmp_path: Path, yofo_home: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     shutil.copytree(made / "home", yofo_home, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    return runs.list_runs()[0]
+    return listing.list_runs()[0]
 
 
 def evaluated(yofo: Any, *arguments: str) -> tuple[dict[str, Any], str]:
@@ -270,16 +271,16 @@ def test_a_run_that_is_being_evaluated_stays_where_it_is(
 
     def meanwhile(*arguments: Any, **options: Any) -> Any:
         with pytest.raises(RunError, match="is being evaluated"):
-            keeping.remove(run)
+            trash.remove(run)
         with pytest.raises(RunError, match="is being evaluated"):
-            keeping.rename(run, "other")
+            trash.rename(run, "other")
         return measure(*arguments, **options)
 
     monkeypatch.setattr(command, "evaluate_entry", meanwhile)
     write("new.csv", 8, 100)
     evaluated(yofo, "last", "--data", "new.csv")
     assert [one.number for one in evaluations.listed(run)] == [1]
-    keeping.remove(run)
+    trash.remove(run)
 
 
 def test_one_that_is_cut_off_inside_a_task_goes_on_inside_it(

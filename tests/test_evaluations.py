@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from tui.follow import Watcher
-from yofo_mlx import evaluations, runs
+from yofo_mlx import evaluations
 from yofo_mlx.commands.runs import describe
 from yofo_mlx.evaluations import EvaluationFile
-from yofo_mlx.events import EventWriter
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.events import EventWriter
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.scores import Point, TaskScores
 
 TASK = TaskScores("a", "other", "", "exact", 4, 0, 0, 99, 1, None, 0, "", (Point(0, 0.5, 1.0),))
@@ -20,7 +21,7 @@ TASK = TaskScores("a", "other", "", "exact", 4, 0, 0, 99, 1, None, 0, "", (Point
 
 @pytest.fixture
 def run() -> Run:
-    return runs.create("measured")
+    return listing.create("measured")
 
 
 def asked(*names: str, queries: int = 4) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yofo_mlx.checkpoints import TrainerState
-from yofo_mlx.events import (
+from yofo_mlx.runs.events import (
     BLOCK,
     MAX_READ,
     EventReader,
@@ -115,7 +115,7 @@ def test_a_stream_read_backwards_is_the_one_read_forwards(
     numbered = [line.replace(b"1", b"%d" % place) for place, line in enumerate(lines)]
     path.write_bytes(b"\n".join(numbered) + (b"" if is_torn else b"\n"))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("yofo_mlx.events.BLOCK", 64)
+        patched.setattr("yofo_mlx.runs.events.BLOCK", 64)
         backward = list(backwards(path))
     whole = [event for line in numbered if (event := parse(line))]
     assert backward[::-1] == whole

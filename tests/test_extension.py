@@ -8,14 +8,14 @@ import pytest
 from processes import endless, start, training_run, wait_for  # noqa: F401
 
 from tui.follow import Follower
-from yofo_mlx import runs
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands import background
-from yofo_mlx.events import EventWriter
 from yofo_mlx.extension import as_event
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.runs import Run
-from yofo_mlx.trained import is_edited, trained
+from yofo_mlx.runs import listing, lock
+from yofo_mlx.runs.events import EventWriter
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.runs.trained import is_edited, trained
 
 ROWS = "".join(f'{{"input": "question {i}", "output": "{i % 3}"}}\n' for i in range(20))
 RECIPE = """
@@ -43,7 +43,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(yofo: Any, recipe: Path) -> Run:
     """Return a run that is done, after four steps."""
     assert yofo("train", recipe)[0] == 0
-    return runs.list_runs()[0]
+    return listing.list_runs()[0]
 
 
 def of_kind(run: Run, kind: str, *fields: str) -> list[tuple[Any, ...]]:
@@ -69,7 +69,7 @@ def test_a_run_that_was_extended_twice_is_the_run_that_had_that_length_from_the_
     assert yofo("resume", "last", "--set", "train.steps=6")[0] == 0
     assert yofo("resume", "last", "--set", "train.steps=10")[0] == 0
     assert yofo("train", recipe, "--set", "train.steps=10", "--name", "whole")[0] == 0
-    assert same_training(run, runs.list_runs()[0])
+    assert same_training(run, listing.list_runs()[0])
     assert run.status() == "finished"
 
 
@@ -106,7 +106,7 @@ def test_a_decay_that_was_at_its_end_goes_up_again_and_both_rates_are_told(
     assert yofo("train", recipe, *decay)[0] == 0
     code, _, err = yofo("resume", "last", "--set", "train.steps=8")
     assert code == 0 and "the learning rate goes from 0.00025 to 0.000531" in err
-    rates = [rate for (rate,) in of_kind(runs.list_runs()[0], "step", "lr")]
+    rates = [rate for (rate,) in of_kind(listing.list_runs()[0], "step", "lr")]
     assert rates[3:5] == pytest.approx([0.00025, 0.00053125])
     _, _, err = yofo("resume", "last", "--set", "train.steps=16", "--detach")
     assert "its length is now 16 steps, it was 8; the learning rate goes from 0.00025 to" in err
@@ -160,7 +160,7 @@ def test_a_finished_run_says_how_to_go_on_and_that_works(yofo: Any, run: Run) ->
 def test_a_run_that_its_patience_ended_early_gets_new_patience(yofo: Any, recipe: Path) -> None:
     wild = ("optimizer.learning_rate=10.0", "train.patience=1", "train.steps=60")
     assert yofo("train", recipe, *(word for key in wild for word in ("--set", key)))[0] == 0
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     ((early,),) = of_kind(run, "finished", "step")
     assert early < 60
     _, _, err = yofo("resume", "last")
@@ -171,7 +171,7 @@ def test_a_run_that_its_patience_ended_early_gets_new_patience(yofo: Any, recipe
 
 def test_a_run_of_tokens_is_given_more_tokens(yofo: Any, recipe: Path) -> None:
     assert yofo("train", recipe, "--set", "train.tokens=200")[0] == 0
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     steps = len(of_kind(run, "step"))
     assert "--set train.tokens=400" in yofo("resume", "last")[2]
     code, _, err = yofo("resume", "last", "--set", "train.tokens=100")
@@ -186,7 +186,7 @@ def test_the_best_adapter_of_the_shorter_run_stays_the_best_until_a_better_one_c
 ) -> None:
     own = (f"train.checkpoint_every={checkpoint_every}", "train.eval_every=100")
     assert yofo("train", recipe, *(word for key in own for word in ("--set", key)))[0] == 0
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     best = (run.adapter_path / "adapters.safetensors").read_bytes()
     run.note(recipe=worse(run))
     assert yofo("resume", "last", "--set", "train.steps=6")[0] == 0
@@ -214,7 +214,7 @@ def test_a_run_that_was_stopped_may_be_given_less_than_was_planned(
 
 
 def test_a_run_that_is_being_trained_is_left_as_it_is(yofo: Any, run: Run) -> None:
-    with runs.locked(run):
+    with lock.locked(run.path):
         code, _, err = yofo("resume", "last", "--set", "train.steps=8")
     assert code == 1 and "is being trained by process" in err and not run.info().extended
 
@@ -235,7 +235,7 @@ def test_who_looks_at_a_run_that_goes_on_sees_its_new_length_and_how_far_it_is(
     background.lengthen("last", ["train.steps=8"])
     writer = EventWriter(run.events_path)
     writer.roll_back(writer.position, 4)
-    with runs.locked(run):
+    with lock.locked(run.path):
         event = {**as_event(run.info().extended[0]), "share": 0.5}
         EventWriter(run.events_path).write("extended", **event)
         view = follower.poll()

@@ -31,16 +31,16 @@ from hypothesis import strategies as st
 
 from tui import words
 from tui.follow import Follower
-from yofo_mlx import runs
 from yofo_mlx.commands import data as data_command
 from yofo_mlx.commands import runs as runs_command
 from yofo_mlx.commands.display import shown_on
-from yofo_mlx.events import last_event, parse
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.recipe.file import find_recipe, to_toml
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.events import last_event, parse
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.registry import load_tasks
 
 RECIPE: dict[str, Any] = {
@@ -323,7 +323,7 @@ EVENTS = [{"v": 1, "t": 1.5 + number} | event for number, event in enumerate(EVE
 
 @pytest.fixture
 def run(yofo_home: Path) -> Run:
-    run = runs.create("fuzzed")
+    run = listing.create("fuzzed")
     run.recipe_path.write_bytes(toml_file(RECIPE))
     return run
 

@@ -10,18 +10,18 @@ import pytest
 from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
-from yofo_mlx import launch, runs
 from yofo_mlx.commands.train import load
 from yofo_mlx.episodes.batches import make_batch
 from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.gradients.objective import summed_loss
 from yofo_mlx.models.adapters import load_adapter
 from yofo_mlx.models.base import load_base, model_path
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import launch, listing
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.runs.trained import trained
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import digest
-from yofo_mlx.trained import trained
 
 ROWS = "".join(f'{{"input": "question {i}", "output": "{i % 3}"}}\n' for i in range(20))
 RECIPE = """
@@ -49,7 +49,7 @@ def first(yofo: Any, recipe: Path) -> Run:
     """Return a run of rank 3, whose adapter others begin with."""
     shape = ("--set", "lora.rank=3", "--set", "lora.scale=7.0", "--set", "lora.num_layers=2")
     assert yofo("train", recipe, "--name", "first", *shape)[0] == 0
-    return runs.list_runs()[0]
+    return listing.list_runs()[0]
 
 
 def losses(run: Run) -> list[float]:
@@ -69,7 +69,7 @@ def score(recipe: Path, adapter: Path) -> float:
 def test_the_first_loss_is_what_the_adapter_scores(yofo: Any, recipe: Path, first: Run) -> None:
     code, _, err = yofo("train", recipe, "--set", "init_adapter=last")
     assert code == 0 and f"begun with the adapter in {first.adapter_path}" in err
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     assert losses(run)[0] == pytest.approx(score(recipe, first.adapter_path), rel=1e-6)
     assert losses(run)[0] < losses(first)[0]
     begun = run.info().init_adapter
@@ -134,7 +134,7 @@ def test_what_is_no_adapter_is_refused_in_two_lines(
         for verb in ("train", "show", "plan"):
             code, _, err = yofo(verb, recipe, "--set", f"init_adapter={name}")
             assert code == 2 and words in err and len(err.splitlines()) == 2, (verb, name)
-    assert len(runs.list_runs()) == 2
+    assert len(listing.list_runs()) == 2
 
 
 def test_an_adapter_that_mlx_lm_made_is_trained_on(yofo: Any, recipe: Path, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_an_adapter_that_mlx_lm_made_is_trained_on(yofo: Any, recipe: Path, tmp_
     config = {"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": own, "batch_size": 4}
     (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"model": "tiny"}))
     assert yofo("train", recipe, "--set", f"init_adapter={tmp_path}")[0] == 0
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     assert losses(run)[0] == pytest.approx(score(recipe, tmp_path), rel=1e-4)
     config = json.loads((run.adapter_path / "adapter_config.json").read_text())
     assert config["lora_parameters"]["rank"] == 5 and config["num_layers"] == 2
@@ -170,7 +170,7 @@ def test_another_base_is_refused_where_it_does_not_fit_and_told_where_it_does(
     for verb in ("train", "plan", "show"):
         code, _, err = yofo(verb, recipe, "--set", f"init_adapter={tmp_path / 'wide'}")
         assert code == 2 and "does not fit the model" in err and "it was trained on tiny" in err
-    assert len(runs.list_runs()) == 1
+    assert len(listing.list_runs()) == 1
 
     shutil.copytree(model_path("tiny"), tmp_path / "model")
     elsewhere = ("--set", f"model={tmp_path / 'model'}", "--set")
@@ -223,11 +223,11 @@ def test_the_command_that_a_refused_resume_shows_works(yofo: Any, first: Run) ->
     _, _, err = yofo("resume", "last", "--set", "optimizer.learning_rate=1e-3")
     command = err.split("yofo ")[-1].split()
     assert yofo(*command)[0] == 0
-    second = runs.list_runs()[0]
+    second = listing.list_runs()[0]
     assert second != first and trained(second).recipe.optimizer.learning_rate == 1e-3
     _, _, err = yofo("resume", first.run_id, "--set", "lora.rank=2")
     assert yofo(*err.split("yofo ")[-1].split())[0] == 0
-    third = trained(runs.list_runs()[0]).recipe
+    third = trained(listing.list_runs()[0]).recipe
     assert third.lora.rank == 2 and third.init_adapter is None
 
 

@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from test_runs import hold
 
-from yofo_mlx import keeping, runs
 from yofo_mlx.errors import RecipeError, RunError, YofoError
-from yofo_mlx.runnames import short as short_names
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing, trash
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.names import short as short_names
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import size_of
 
 
 def make(name: str, content: str = "") -> Run:
-    run = runs.create(name)
+    run = listing.create(name)
     run.recipe_path.write_text(content)
     run.adapter_path.mkdir()
     (run.adapter_path / "adapters.safetensors").write_bytes(os.urandom(100))
@@ -49,7 +49,7 @@ def test_a_removed_run_comes_back_as_it_was(yofo: Any) -> None:
     code, out, _ = yofo(*shlex.split(command.split("yofo ")[1]))
     assert (code, out) == (0, f"{run.path}\n")
     assert contents(run.path) == before
-    assert list(keeping.trash().iterdir()) == []
+    assert list(trash.folder().iterdir()) == []
 
 
 def test_the_trash_is_listed_and_emptied_with_what_it_frees(yofo: Any) -> None:
@@ -60,10 +60,10 @@ def test_the_trash_is_listed_and_emptied_with_what_it_frees(yofo: Any) -> None:
     code, out, err = yofo("restore")
     assert code == 0 and len(out.splitlines()) == 3 and "yofo rm --empty" in err
     assert yofo("rm", "--empty", "a")[0] == 0
-    assert [removed.run_id for removed in keeping.removed_runs()] == [rows[0]["run_id"]]
-    (keeping.trash() / ".part.5").mkdir()
+    assert [removed.run_id for removed in trash.removed_runs()] == [rows[0]["run_id"]]
+    (trash.folder() / ".part.5").mkdir()
     assert "1 run deleted for good" in yofo("rm", "--empty")[2]
-    assert list(keeping.trash().iterdir()) == []
+    assert list(trash.folder().iterdir()) == []
     assert "the trash is empty" in yofo("rm", "--empty")[2]
     assert "the trash is empty" in yofo("restore")[2]
 
@@ -73,7 +73,7 @@ def test_what_is_removed_stays_until_the_trash_is_emptied(yofo: Any) -> None:
     yofo("rm", "a")
     assert yofo("rm", "a")[0] == 2
     assert yofo("rm", "--empty", "nothing")[0] == 2
-    assert [removed.run_id for removed in keeping.removed_runs()] == [run.run_id]
+    assert [removed.run_id for removed in trash.removed_runs()] == [run.run_id]
 
 
 @pytest.mark.parametrize("verb", [("rm", "one"), ("rm", "two", "one"), ("rename", "one", "new")])
@@ -89,20 +89,20 @@ def test_a_running_run_stays_and_the_command_that_stops_it_is_told(
         process.wait()
     assert code == 1 and f"process {process.pid}" in err
     assert f"yofo stop {run.run_id}" in err
-    assert runs.list_runs() == [other, run]
+    assert listing.list_runs() == [other, run]
 
 
 @pytest.mark.parametrize("names", [("a", "nothing"), ("a", "b"), ("a", ""), ("",), ("a", "no*")])
 def test_runs_are_removed_all_or_none(yofo: Any, names: tuple[str, ...]) -> None:
     made = [make(name) for name in ("a1", "b1", "b2")]
     assert yofo("rm", *names)[0] == 2
-    assert runs.list_runs() == made[::-1]
+    assert listing.list_runs() == made[::-1]
 
 
 def test_a_run_named_twice_is_removed_once(yofo: Any) -> None:
     run = make("one")
     assert yofo("rm", "last", run.run_id, run.path)[0] == 0
-    assert len(keeping.removed_runs()) == 1
+    assert len(trash.removed_runs()) == 1
 
 
 def test_a_run_elsewhere_is_refused_in_words(yofo: Any, tmp_path: Path) -> None:
@@ -120,13 +120,13 @@ def test_a_run_is_known_by_its_path_through_a_linked_folder_of_runs(
     (yofo_home / "runs").symlink_to(tmp_path / "disk")
     run = make("one")
     monkeypatch.chdir(tmp_path / "disk")
-    assert runs.find(run.run_id) == run
+    assert listing.find(run.run_id) == run
     monkeypatch.chdir(run.adapter_path)
-    assert runs.find("..") == run
+    assert listing.find("..") == run
     monkeypatch.chdir(tmp_path)
     assert yofo("rm", tmp_path / "disk" / run.run_id)[0] == 0
     assert yofo("restore", "one")[0] == 0
-    assert runs.find("one") == run
+    assert listing.find("one") == run
 
 
 def test_a_linked_run_is_only_a_link_that_is_removed(yofo: Any, tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_a_linked_run_is_only_a_link_that_is_removed(yofo: Any, tmp_path: Path) 
     run.path.rename(tmp_path / "kept")
     run.path.symlink_to(tmp_path / "kept")
     before = contents(tmp_path / "kept")
-    assert yofo("rm", "one")[0] == 0 and runs.list_runs() == []
-    assert yofo("restore", "one")[0] == 0 and runs.list_runs() == [run]
+    assert yofo("rm", "one")[0] == 0 and listing.list_runs() == []
+    assert yofo("restore", "one")[0] == 0 and listing.list_runs() == [run]
     yofo("rm", "one")
     assert yofo("rm", "--empty")[0] == 0
     assert contents(tmp_path / "kept") == before
@@ -144,23 +144,23 @@ def test_a_linked_run_is_only_a_link_that_is_removed(yofo: Any, tmp_path: Path) 
 def test_a_name_that_was_taken_meanwhile_is_told_with_the_way_out(yofo: Any) -> None:
     first = make("one")
     yofo("rm", "one")
-    keeping.rename(make("two"), first.run_id)
+    trash.rename(make("two"), first.run_id)
     code, _, err = yofo("restore", first.run_id)
     assert code == 2 and f"yofo restore {first.run_id} --name NAME" in err
     assert yofo("restore", first.run_id, "--name", "back")[0] == 0
-    assert [run.run_id for run in runs.list_runs()] == [first.run_id, "back"]
+    assert [run.run_id for run in listing.list_runs()] == [first.run_id, "back"]
 
 
 def test_of_several_with_one_name_the_last_one_removed_comes_back(yofo: Any) -> None:
     made = []
     for _ in range(2):
-        made.append(contents(keeping.rename(make("x"), "same").path))
+        made.append(contents(trash.rename(make("x"), "same").path))
         yofo("rm", "same")
     assert yofo("restore", "same")[0] == 0
-    assert contents(runs.find("same").path) == made[1]
-    keeping.rename(runs.find("same"), "other")
+    assert contents(listing.find("same").path) == made[1]
+    trash.rename(listing.find("same"), "other")
     yofo("restore", "same")
-    assert contents(runs.find("same").path) == made[0]
+    assert contents(listing.find("same").path) == made[0]
 
 
 def test_a_run_in_the_trash_is_offered_where_it_is_asked_for(yofo: Any) -> None:
@@ -181,39 +181,39 @@ def test_a_run_is_renamed_to_letters_of_any_script(yofo: Any, name: str) -> None
     assert code == 0 and renamed.parent == run.path.parent and not run.path.exists()
     assert f"{run.run_id} is now {renamed.name}" in err
     assert contents(renamed) == before
-    assert runs.find(name.lower() if "/" not in name else "a-b").path == renamed
+    assert listing.find(name.lower() if "/" not in name else "a-b").path == renamed
     assert yofo("rename", renamed.name, run.run_id)[0] == 0  # and back
     assert contents(run.path) == before
 
 
 @pytest.mark.parametrize("name", ["...", "", "last", "LAST", "x" * 300, "語" * 99, "Other", "one"])
 def test_a_name_that_no_run_can_have_is_refused(yofo: Any, name: str) -> None:
-    keeping.rename(make("x"), "other")
-    run = keeping.rename(make("x"), "one")
+    trash.rename(make("x"), "other")
+    run = trash.rename(make("x"), "one")
     code, _, err = yofo("rename", "one", name)
     assert code == 2 and len(err.splitlines()) == 2
-    assert runs.find("last") == run
+    assert listing.find("last") == run
 
 
 def test_a_run_that_begins_from_an_adapter_goes_by_its_new_name(yofo: Any) -> None:
     first, second = make("first"), make("second")
     second.note(recipe={"init_adapter": str(first.adapter_path)})
     yofo("rename", "first", "new")
-    named = runs.find("new").adapter_path
-    assert runs.find("second").info().recipe == {"init_adapter": str(named)}
+    named = listing.find("new").adapter_path
+    assert listing.find("second").info().recipe == {"init_adapter": str(named)}
     assert second.run_id in yofo("rm", "new")[2]
     yofo("restore", "new", "--name", "newer")
-    assert runs.find("second").info().recipe == {
-        "init_adapter": str(runs.find("newer").adapter_path)
+    assert listing.find("second").info().recipe == {
+        "init_adapter": str(listing.find("newer").adapter_path)
     }
 
 
 def test_a_trash_that_cannot_be_made_is_told_and_nothing_is_moved(yofo: Any) -> None:
     run = make("one")
-    keeping.trash().write_text("")
+    trash.folder().write_text("")
     code, _, err = yofo("rm", "one")
     assert code == 1 and "nothing can be put into" in err and len(err.splitlines()) == 2
-    assert runs.list_runs() == [run]
+    assert listing.list_runs() == [run]
 
 
 def other_disk() -> Path:
@@ -229,11 +229,11 @@ def other_disk() -> Path:
 
 KILLED = """
 import os, shutil, sys
-from yofo_mlx import keeping, runs
+from yofo_mlx.runs import listing, trash
 setattr(shutil, sys.argv[1], lambda *_, **__: os._exit(9))
 """
-REMOVE = 'keeping.remove(runs.find("one"))'
-DELETE = "keeping.delete(keeping.removed_runs())"
+REMOVE = 'trash.remove(listing.find("one"))'
+DELETE = "trash.delete(trash.removed_runs())"
 
 
 def killed_at(function: str, action: str) -> None:
@@ -246,14 +246,14 @@ def test_a_trash_on_another_disk_gets_a_whole_copy_or_none(yofo: Any) -> None:
     run = make("one")
     before, disk = contents(run.path), other_disk()
     try:
-        keeping.trash().symlink_to(disk)
+        trash.folder().symlink_to(disk)
         for cut_off, copies in (("copytree", []), ("rmtree", [before])):
             killed_at(cut_off, REMOVE)
-            assert [contents(removed.path) for removed in keeping.removed_runs()] == copies
+            assert [contents(removed.path) for removed in trash.removed_runs()] == copies
             assert contents(run.path) == before
         yofo("rm", "--empty")
         assert list(disk.iterdir()) == []
-        assert yofo("rm", "one")[0] == 0 and runs.list_runs() == []
+        assert yofo("rm", "one")[0] == 0 and listing.list_runs() == []
         assert yofo("restore", "one")[0] == 0
         assert contents(run.path) == before
     finally:
@@ -261,10 +261,10 @@ def test_a_trash_on_another_disk_gets_a_whole_copy_or_none(yofo: Any) -> None:
 
 
 def test_a_trash_that_was_emptied_half_way_offers_no_half_of_a_run() -> None:
-    keeping.remove(make("one"))
+    trash.remove(make("one"))
     killed_at("rmtree", DELETE)
-    assert keeping.removed_runs() == []
-    assert keeping.delete_leftovers() > 0
+    assert trash.removed_runs() == []
+    assert trash.delete_leftovers() > 0
 
 
 NAMES = st.sampled_from(["a", "A", "b", "ab", "größe", "a b", "last", "...", "1"])
@@ -283,15 +283,15 @@ class Keeping(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def remove(self, name: str) -> None:
-        self._try(lambda: keeping.remove(runs.find(name)))
+        self._try(lambda: trash.remove(listing.find(name)))
 
     @rule(name=NAMES, other=st.none() | NAMES)
     def restore(self, name: str, other: str | None) -> None:
-        self._try(lambda: keeping.restore(keeping.find_removed(name), other))
+        self._try(lambda: trash.restore(trash.find_removed(name), other))
 
     @rule(name=NAMES, new=NAMES)
     def rename(self, name: str, new: str) -> None:
-        self._try(lambda: keeping.rename(runs.find(name), new))
+        self._try(lambda: trash.rename(listing.find(name), new))
 
     def _try(self, action: Any) -> None:
         before = self._places()
@@ -303,7 +303,7 @@ class Keeping(RuleBasedStateMachine):
 
     def _places(self) -> list[Path]:
         return sorted(
-            [run.path for run in runs.list_runs()] + [one.path for one in keeping.removed_runs()]
+            [run.path for run in listing.list_runs()] + [one.path for one in trash.removed_runs()]
         )
 
     @invariant()
@@ -312,9 +312,9 @@ class Keeping(RuleBasedStateMachine):
 
     @invariant()
     def each_is_found_by_its_short_name(self) -> None:
-        everyone = [run.run_id for run in runs.list_runs()]
+        everyone = [run.run_id for run in listing.list_runs()]
         for run_id, short in zip(everyone, short_names(everyone), strict=True):
-            assert runs.find(short).run_id == run_id
+            assert listing.find(short).run_id == run_id
 
 
 def test_no_sequence_loses_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -330,17 +330,17 @@ def test_no_sequence_loses_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_a_copy_that_was_cut_off_is_no_run_and_goes_with_the_trash(yofo: Any) -> None:
     run = make("one")
     shutil.copytree(run.path, run.path.with_name(f".part.{run.run_id}.x"))
-    assert runs.list_runs() == [run]
+    assert listing.list_runs() == [run]
     assert "freed" in yofo("rm", "--empty")[2]
     assert list(paths.runs().iterdir()) == [run.path]
 
 
 def test_a_new_run_has_a_number_that_none_in_the_trash_has() -> None:
     first = make("one")
-    keeping.remove(first)
+    trash.remove(first)
     second = make("two")
-    keeping.restore(keeping.find_removed("one"))
-    assert runs.list_runs() == [second, first]
+    trash.restore(trash.find_removed("one"))
+    assert listing.list_runs() == [second, first]
     assert second.info().number > first.info().number
 
 

@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import kill_resume
 
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.folder import Run
 
 
 @pytest.fixture(scope="module")

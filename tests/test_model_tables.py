@@ -15,7 +15,7 @@ from yofo_mlx.models.tables import model_tables
 from yofo_mlx.prompting.loading import Loaded, Source
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Template
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs.recipe import load_recipe
 
 GPT2 = SHAPE | {"model_type": "gpt2"} | CONFIGS["gpt2"]
 

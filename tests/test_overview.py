@@ -15,11 +15,11 @@ import pytest
 from rich.cells import cell_len
 from test_runs import hold
 
-from yofo_mlx import launch, runs
-from yofo_mlx.events import EventWriter
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.runinfo import TaskInfo
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import launch, listing
+from yofo_mlx.runs.events import EventWriter
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.info import TaskInfo
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import child, paths
 from yofo_mlx.system.files import size_of
 from yofo_mlx.tasks.registry import load_tasks
@@ -161,7 +161,7 @@ def test_every_next_line_is_a_command_of_yofo(yofo: Any, run: Run) -> None:
     assert [line.split()[1] for line in stopped] == ["resume", "chat", "eval"]
     for line in [*running, *stopped]:
         _, verb, name = shlex.split(line)
-        assert runs.find(name) == run and yofo(verb, "--help")[0] == 0
+        assert listing.find(name) == run and yofo(verb, "--help")[0] == 0
 
 
 def test_a_finished_run_is_offered_more_steps_and_data_of_ones_own(yofo: Any, run: Run) -> None:
@@ -170,8 +170,8 @@ def test_a_finished_run_is_offered_more_steps_and_data_of_ones_own(yofo: Any, ru
     found = full(yofo)
     planned = found["training"]["planned_steps"]
     assert found["status"] == "finished"
-    assert found["next"][-1] == f"yofo resume {runs.word(run)} --set train.steps={planned}"
-    assert f"data of your own: yofo eval {runs.word(run)} --data NEW" in yofo("runs", "last")[1]
+    assert found["next"][-1] == f"yofo resume {listing.word(run)} --set train.steps={planned}"
+    assert f"data of your own: yofo eval {listing.word(run)} --data NEW" in yofo("runs", "last")[1]
 
 
 def test_a_run_whose_loss_went_up_is_said_to_have_diverged(yofo: Any, run: Run) -> None:
@@ -277,7 +277,7 @@ def many() -> list[Run]:
         "🦁🐯",
         "a-long-name-of-a-run-" * 2,
     ):
-        made.append(runs.create(name))
+        made.append(listing.create(name))
         made[-1].recipe_path.write_text("")
         EventWriter(made[-1].events_path).write("started", model="owner/a-model-of-a-long-name")
         made[-1].note(created=time.time() - 3600)
@@ -322,7 +322,7 @@ def test_a_pipe_gets_all_columns_and_names_that_can_be_pasted(yofo: Any) -> None
     head, *lines = yofo("runs", "--sizes")[1].splitlines()[: len(made) + 1]
     assert {"run", "status", "model", "size", "age"} <= set(head.split())
     for line, run in zip(lines, reversed(made), strict=True):
-        assert runs.find(line.split("  ")[0]) == run
+        assert listing.find(line.split("  ")[0]) == run
     rows = json.loads(yofo("runs", "--sizes", "--json")[1])
     assert [row["bytes"] for row in rows] == [size_of(run.path) for run in reversed(made)]
     assert len({row["name"] for row in rows}) == len(made)

@@ -13,13 +13,14 @@ import pytest
 from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from huggingface_hub import constants
 
-from yofo_mlx import runs, volume
+from yofo_mlx import volume
 from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.headers import Tensor, model_tensors
 from yofo_mlx.models.base import load_base, model_path
 from yofo_mlx.plan import make_planner
 from yofo_mlx.probe import spread
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import child
 from yofo_mlx.volume import Draw
 
@@ -167,7 +168,7 @@ def test_a_run_processes_what_was_forecast(yofo: Any, forecast: Any, length: str
     keys = (length, "train.grad_accumulation_steps=2", "episodes.max_tokens=256")
     found = forecast(*keys)
     assert yofo("train", "small.toml", *changes(*keys))[0] == 0
-    steps = [event for event in runs.find("last").events() if event["kind"] == "step"]
+    steps = [event for event in listing.find("last").events() if event["kind"] == "step"]
     assert found["counted"] == "drawn"
     assert found["steps"] == len(steps)
     assert found["tokens"] == sum(step["tokens"] for step in steps)

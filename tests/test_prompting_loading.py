@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from yofo_mlx import runs
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.prompting import loading
 from yofo_mlx.prompting.loading import find_source
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.folder import Run
 
 RECIPE = """
 model = "tiny"
@@ -20,26 +21,26 @@ tasks = [{source = "tiny:train"}]
 
 
 @pytest.fixture
-def run() -> runs.Run:
-    run = runs.create("small")
+def run() -> Run:
+    run = listing.create("small")
     run.recipe_path.write_text(RECIPE)
     return run
 
 
-def test_a_run_brings_its_model_template_adapter_and_context(run: runs.Run) -> None:
+def test_a_run_brings_its_model_template_adapter_and_context(run: Run) -> None:
     source = find_source("last", None, None)
     assert (source.model, source.run, source.trained_context) == ("tiny", run, 3000)
     assert source.template.input == "{input} ->"
     assert source.adapter == run.adapter_path
 
 
-def test_a_model_or_adapter_by_name_takes_the_place_of_the_runs(run: runs.Run) -> None:
+def test_a_model_or_adapter_by_name_takes_the_place_of_the_runs(run: Run) -> None:
     source = find_source(run.run_id, "elsewhere/tiny", "adapters")
     assert (source.model, source.adapter) == ("elsewhere/tiny", Path("adapters").absolute())
     assert source.run == run
 
 
-def test_a_run_without_an_adapter_can_only_be_prompted_without(run: runs.Run) -> None:
+def test_a_run_without_an_adapter_can_only_be_prompted_without(run: Run) -> None:
     source = find_source(run.run_id, None, None)
     with pytest.raises(RunError, match="has no adapter yet"):
         loading.check(source, use_adapter=True)

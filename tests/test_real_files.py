@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yofo_mlx import launch
 from yofo_mlx.models.base import load_base
 from yofo_mlx.recipe.file import validate
+from yofo_mlx.runs import launch
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.train import train
 from yofo_mlx.workload import make_workload

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hub_server import HubServer, hub_fixture  # noqa: F401
 
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import paths
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 

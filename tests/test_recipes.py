@@ -10,7 +10,7 @@ from yofo_mlx import cli
 from yofo_mlx.commands import recipes as command
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe.file import find_recipe, shipped_recipes, to_toml, validate
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import paths
 
 MINIMAL = 'model = "tiny"\n[train]\nsteps = 3\n[[tasks]]\nsource = "tiny:train"\n'

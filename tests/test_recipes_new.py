@@ -16,7 +16,7 @@ from yofo_mlx.commands.reading import Request
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.shapes import SHAPES
 from yofo_mlx.tasks.sources import Loaded, load

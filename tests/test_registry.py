@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from yofo_mlx.errors import DataError, ExitCode
 from yofo_mlx.recipe.family import FAMILIES
 from yofo_mlx.recipe.schema import Recipe, TaskSource
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import paths
 from yofo_mlx.tasks.registry import TaskEntry, fingerprint, load_tasks
 from yofo_mlx.tasks.task import Example, Task

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tui.follow import metrics_of
-from yofo_mlx import evaluations, runs
+from yofo_mlx import evaluations
 from yofo_mlx.evaluations import Content
 from yofo_mlx.report import draw, table
+from yofo_mlx.runs import listing
 from yofo_mlx.scores import Point, TaskScores
 
 TASK = TaskScores("", "classification", "", "exact", 4, 0, 0, 900, 1, None, 0, "")
@@ -34,7 +35,7 @@ def tasks(gain: float) -> list[TaskScores]:
 
 @pytest.fixture
 def content() -> Content:
-    run = runs.create("measured")
+    run = listing.create("measured")
     names = {one.task: {} for one in tasks(0.0)}
     asked = {"tasks": names, "seed": 0, "evaluation": {"draws": 1}}
     kept = evaluations.begin(run, asked, full=True)

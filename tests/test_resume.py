@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import runs
 from yofo_mlx.checkpoints import list_checkpoints
-from yofo_mlx.death import explain
-from yofo_mlx.events import EventWriter, last_event
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.diagnosis import explain
+from yofo_mlx.runs.events import EventWriter, last_event
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import child, paths
 
 ROWS = "".join(f'{{"input": "question {i}", "output": "yes"}}\n' for i in range(20))
@@ -205,7 +205,7 @@ def test_what_mlx_raises_for_want_of_memory_is_two_lines_and_has_a_cause(
     monkeypatch.setattr("yofo_mlx.update.loss_and_gradients", fail)
     code, _, err = yofo("train", data / "own.toml")
     assert code == 1 and message in err and "yofo resume" in err and "Traceback" not in err
-    last = last_event(runs.list_runs()[0].events_path)
+    last = last_event(listing.list_runs()[0].events_path)
     assert last is not None and (last["kind"], last["cause"]) == ("failed", cause)
 
 
@@ -297,4 +297,4 @@ def test_a_run_outside_the_home_is_called_by_its_quoted_path(
     moved = tmp_path / "moved run"
     run.path.rename(moved)
     assert yofo("resume", moved)[0] == 0
-    assert runs.word(Run(moved)) == f"'{moved}'"
+    assert listing.word(Run(moved)) == f"'{moved}'"

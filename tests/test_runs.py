@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import runs
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.events import EventWriter
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing, lock
+from yofo_mlx.runs.events import EventWriter
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import files
 from yofo_mlx.system.files import new_folder, write_text
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from yofo_mlx.runs import Run, locked
-with locked(Run(Path(sys.argv[1]))):
+from yofo_mlx.runs.lock import locked
+with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -31,7 +31,7 @@ with locked(Run(Path(sys.argv[1]))):
 
 @pytest.fixture
 def run() -> Run:
-    run = runs.create("My Recipe")
+    run = listing.create("My Recipe")
     run.recipe_path.write_text("")
     return run
 
@@ -53,7 +53,7 @@ def test_a_locked_run_is_running_and_stops_when_asked(run: Run) -> None:
     process = hold(run)
     try:
         assert run.status() == "running"
-        assert runs.holder(run) == process.pid
+        assert lock.holder(run.path) == process.pid
         run.request_stop()
         assert run.status() == "stopping"
     finally:
@@ -71,7 +71,7 @@ def test_a_killed_trainer_leaves_the_status_died(run: Run) -> None:
 
 @pytest.mark.parametrize("kind", ["finished", "stopped", "failed"])
 def test_the_last_event_tells_how_a_run_ended(run: Run, kind: str) -> None:
-    with runs.locked(run):
+    with lock.locked(run.path):
         EventWriter(run.events_path).write(kind, step=1)
     assert run.status() == kind
 
@@ -79,7 +79,7 @@ def test_the_last_event_tells_how_a_run_ended(run: Run, kind: str) -> None:
 def test_a_second_trainer_is_refused_by_the_name_of_the_first(run: Run) -> None:
     process = hold(run)
     try:
-        with pytest.raises(RunError, match=f"process {process.pid}"), runs.locked(run):
+        with pytest.raises(RunError, match=f"process {process.pid}"), lock.locked(run.path):
             pass
     finally:
         process.kill()
@@ -87,20 +87,20 @@ def test_a_second_trainer_is_refused_by_the_name_of_the_first(run: Run) -> None:
 
 
 def test_runs_are_listed_newest_first_and_found_by_part(run: Run) -> None:
-    later = runs.create("other")
+    later = listing.create("other")
     later.recipe_path.write_text("")
-    assert [found.run_id for found in runs.list_runs()] == [later.run_id, run.run_id]
-    assert runs.find("last") == later
-    assert runs.find("my-recipe") == run
-    assert runs.find(str(run.path)) == run
+    assert [found.run_id for found in listing.list_runs()] == [later.run_id, run.run_id]
+    assert listing.find("last") == later
+    assert listing.find("my-recipe") == run
+    assert listing.find(str(run.path)) == run
     with pytest.raises(RecipeError, match="could be any of 2"):
-        runs.find("-")
+        listing.find("-")
     with pytest.raises(RecipeError, match="no run 'nothing'"):
-        runs.find("nothing")
+        listing.find("nothing")
 
 
 def test_two_runs_of_the_same_second_get_folders_of_their_own() -> None:
-    assert len({runs.create("same").path for _ in range(3)}) == 3
+    assert len({listing.create("same").path for _ in range(3)}) == 3
 
 
 def test_a_home_that_cannot_be_written_is_named(
@@ -110,7 +110,7 @@ def test_a_home_that_cannot_be_written_is_named(
     blocked.write_text("")
     monkeypatch.setenv("YOFO_HOME", str(blocked))
     with pytest.raises(RunError, match="cannot create the run folder"):
-        runs.create("x")
+        listing.create("x")
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -140,19 +140,19 @@ def test_last_and_the_order_of_runs_follow_neither_clocks_nor_names(
     made = []
     for clock, zone in ((2e9, "UTC-14"), (1e9, "UTC"), (1e9, "UTC+11"), (1e9, "UTC+11")):
         with monkeypatch.context() as patched:
-            patched.setattr("yofo_mlx.runs.time.time", lambda clock=clock: clock)
+            patched.setattr("yofo_mlx.runs.listing.time.time", lambda clock=clock: clock)
             patched.setenv("TZ", zone)
             time.tzset()
-            made.append(runs.create("clock"))
+            made.append(listing.create("clock"))
         made[-1].recipe_path.write_text("")
     time.tzset()
     for place, name in ((0, "zebra"), (3, "0000")):
         made[place] = Run(made[place].path.rename(made[place].path.with_name(name)))
-    assert runs.list_runs() == made[::-1]
-    assert runs.find("last") == made[3]
+    assert listing.list_runs() == made[::-1]
+    assert listing.find("last") == made[3]
     EventWriter(made[0].events_path).write("started")
     made[1].recipe_path.touch()
-    assert runs.list_runs() == made[::-1]
+    assert listing.list_runs() == made[::-1]
 
 
 def test_runs_without_a_number_come_before_by_their_beginning(run: Run) -> None:
@@ -163,7 +163,7 @@ def test_runs_without_a_number_come_before_by_their_beginning(run: Run) -> None:
         old[-1].recipe_path.write_text("")
         line = f'{{"v": 1, "t": {began}, "kind": "started"}}\n'
         old[-1].events_path.write_text(line)
-    assert runs.list_runs() == [run, old[1], old[0]]
+    assert listing.list_runs() == [run, old[1], old[0]]
 
 
 def test_a_run_that_came_from_elsewhere_does_not_stay_the_last(run: Run) -> None:
@@ -171,15 +171,15 @@ def test_a_run_that_came_from_elsewhere_does_not_stay_the_last(run: Run) -> None
     foreign.path.mkdir()
     foreign.recipe_path.write_text("")
     foreign.note(number=57)
-    assert runs.find("last") == foreign
-    newer = runs.create("newer")
+    assert listing.find("last") == foreign
+    newer = listing.create("newer")
     newer.recipe_path.write_text("")
-    assert runs.find("last") == newer
+    assert listing.find("last") == newer
 
 
 def test_runs_created_at_the_same_time_have_numbers_of_their_own() -> None:
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(runs.create, ["same"] * 24))
+        made = list(pool.map(listing.create, ["same"] * 24))
     assert sorted(run.info().number for run in made) == list(range(1, 25))
 
 
@@ -202,17 +202,17 @@ def test_the_age_of_a_run_is_that_of_its_beginning(run: Run, yofo: Any) -> None:
     ],
 )
 def test_a_name_keeps_its_letters_and_digits(name: str, words: str) -> None:
-    run = runs.create(name)
+    run = listing.create(name)
     run.recipe_path.write_text("")
     assert run.run_id.split("-", 2)[2] == words
-    assert len(os.fsencode(runs.create("語" * 99).run_id)) < 250
+    assert len(os.fsencode(listing.create("語" * 99).run_id)) < 250
 
 
 def test_a_run_is_found_by_the_name_it_was_given(run: Run) -> None:
     for name in ("Größe", unicodedata.normalize("NFD", "größe"), "GRÖSSE"):
-        made = runs.create("Größe")
+        made = listing.create("Größe")
         made.recipe_path.write_text("")
-        assert runs.find(name) == made
+        assert listing.find(name) == made
         shutil.rmtree(made.path)
 
 

@@ -15,11 +15,11 @@ from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yofo_mlx import launch
 from yofo_mlx.errors import DataError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.demonstrations import Style, parse
 from yofo_mlx.recipe.schema import Recipe, TaskSource
+from yofo_mlx.runs import launch
 from yofo_mlx.tasks.sources import load
 from yofo_mlx.tasks.task import Example
 

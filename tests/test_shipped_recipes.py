@@ -18,7 +18,7 @@ from tiny_models import GEMMA3, SHAPE
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from yofo_mlx.recipe.file import shipped_recipes
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs.recipe import load_recipe
 
 ROWS = 24
 WORDS = "river stone cloud green seven letter window paper garden winter".split()

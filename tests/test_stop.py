@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from processes import endless, start, training_run, wait_for  # noqa: F401
 
-from yofo_mlx import launch, runs
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands import stop
 from yofo_mlx.commands.train import StopRequest
-from yofo_mlx.events import EventWriter, last_event
 from yofo_mlx.recipe.file import find_recipe
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import launch, listing, lock
+from yofo_mlx.runs.events import EventWriter, last_event
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import load_recipe
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def fresh() -> Run:
 
 
 def test_a_plain_stop_names_the_harder_one_and_so_does_a_second(yofo: Any, fresh: Run) -> None:
-    with runs.locked(fresh):
+    with lock.locked(fresh.path):
         for words in ("will finish its step", "was asked before"):
             code, _, err = yofo("stop", "last")
             assert code == 0 and words in err and f"`yofo stop {fresh.run_id} --now`" in err
@@ -53,7 +53,7 @@ def test_a_process_that_does_not_answer_is_named_and_leaves_once_it_can(
     process = start("train", endless, "--detach")
     assert process.wait() == 0
     run = wait_for(training_run)
-    pid = runs.holder(run)
+    pid = lock.holder(run.path)
     assert pid
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -79,7 +79,7 @@ def test_a_supervised_run_that_loads_ends_at_once_and_is_not_started_again(
     process = start("train", endless, "--detach", "--restarts", "2")
     assert process.wait() == 0
     code, _, err = yofo("stop", "last", "--now")
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     assert code == 0 and f"yofo resume {run.run_id}" in err
     assert not run.is_locked() and run.status() == "stopped"
     assert all(event["kind"] != "step" for event in run.events())

@@ -14,12 +14,10 @@ import numpy as np
 import pytest
 from mlx_lm.models.cache import make_prompt_cache
 
-from yofo_mlx import launch
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.evaluate import evaluate_entry, generate, measure
-from yofo_mlx.events import Event
 from yofo_mlx.models.adapters import load_adapter
 from yofo_mlx.models.base import Base, load_base
 from yofo_mlx.models.prompt_cache import clone, starting_from
@@ -27,8 +25,10 @@ from yofo_mlx.plan import make_planner
 from yofo_mlx.prompts import draw_prompts
 from yofo_mlx.recipe.file import find_recipe, to_toml
 from yofo_mlx.recipe.schema import Evaluation, Optimizer, Recipe
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import launch
+from yofo_mlx.runs.events import Event
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.schedule import learning_rate
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train

@@ -10,7 +10,7 @@ import pytest
 from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 
 from tui import models as tui_models
-from yofo_mlx import launch, runs, subjects
+from yofo_mlx import subjects
 from yofo_mlx.commands.measure import load_model
 from yofo_mlx.commands.train import load
 from yofo_mlx.errors import RecipeError, RunError, YofoError
@@ -20,12 +20,13 @@ from yofo_mlx.prompting.loading import find_source
 from yofo_mlx.prompting.prompter import Prompter
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.resolved import load_recipe, resolve
-from yofo_mlx.runinfo import ModelInfo, RunInfo
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import launch, listing
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.info import ModelInfo, RunInfo
+from yofo_mlx.runs.recipe import load_recipe, resolve
+from yofo_mlx.runs.trained import trained, undated
 from yofo_mlx.system import paths
 from yofo_mlx.tasks import locate
-from yofo_mlx.trained import trained, undated
 
 TINY = model_path("tiny")
 RECIPE = """
@@ -204,7 +205,7 @@ def test_a_run_moved_to_another_place_is_the_same_run(folder: Path, tmp_path: Pa
     expected = trained(run)
     moved = Run(tmp_path / "moved run")
     run.path.rename(moved.path)
-    assert trained(runs.find(str(moved.path))) == expected
+    assert trained(listing.find(str(moved.path))) == expected
 
 
 def test_without_run_json_the_recipe_counts_and_that_is_told(folder: Path) -> None:
@@ -297,11 +298,11 @@ def test_a_run_from_before_templates_had_a_date_says_which_day_it_is_told_now(
 
 
 def test_a_key_that_is_no_text_hides_neither_a_run_nor_the_others() -> None:
-    run = runs.create("odd")
+    run = listing.create("odd")
     text = '{"\\ud800": 1, "number": 3, "plan": 5, "created": 7.0}'
     (run.path / "run.json").write_text(text, encoding="utf-8")
     assert run.info().number == 3 and run.info().plan is None
-    assert runs.create("next").info().number == 4
+    assert listing.create("next").info().number == 4
 
 
 def test_a_data_set_that_was_an_id_stays_one_wherever_the_run_goes_on(

@@ -10,17 +10,18 @@ import pytest
 from fakes import random_llama
 from mlx.utils import tree_flatten, tree_map
 
-from yofo_mlx import launch, update
+from yofo_mlx import update
 from yofo_mlx.checkpoints import TrainerState
 from yofo_mlx.episodes.batches import Batch
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import RunError
-from yofo_mlx.events import EventWriter
 from yofo_mlx.gradients import Dials
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs import launch
+from yofo_mlx.runs.events import EventWriter
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.trainer import Trainer
 
 

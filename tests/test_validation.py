@@ -13,9 +13,9 @@ from test_train import kinds, run_it, small_recipe
 
 from yofo_mlx import train as training
 from yofo_mlx.commands.display import describe, shots_line
-from yofo_mlx.events import Event
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.events import Event
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.tasks.task import Example
 

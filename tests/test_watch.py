@@ -13,14 +13,14 @@ import pytest
 from processes import endless, short, start, training_run, wait_for  # noqa: F401
 from test_death import MESSAGES
 
-from yofo_mlx import launch, restart, runs
 from yofo_mlx.commands.watch import follow
-from yofo_mlx.death import first_words
-from yofo_mlx.events import EventWriter
 from yofo_mlx.recipe.file import find_recipe
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.runs import Run
-from yofo_mlx.system import child
+from yofo_mlx.runs import launch, listing, lock, supervisor
+from yofo_mlx.runs.diagnosis import first_words
+from yofo_mlx.runs.events import EventWriter
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.system import child, paths
 
 PLAN = {"chunk": None, "stash": None, "model_gb": 1.0, "step_gb": 2.0, "limit_gb": 8.0}
 
@@ -29,7 +29,7 @@ def test_watching_a_detached_run_shows_it_to_its_end_and_leaving_does_not_hurt_i
     short: Path,  # noqa: F811
 ) -> None:
     assert start("train", short, "--detach", stdout=subprocess.DEVNULL).wait() == 0
-    run = wait_for(lambda: runs.list_runs() and runs.list_runs()[0])
+    run = wait_for(lambda: listing.list_runs() and listing.list_runs()[0])
     leaver = start("watch", "last", stderr=subprocess.PIPE, text=True)
     wait_for(training_run)
     leaver.send_signal(signal.SIGINT)
@@ -46,7 +46,7 @@ def test_watching_a_run_that_is_killed_says_what_became_of_it(endless: Path) -> 
     assert process.wait() == 0
     run = wait_for(training_run)
     watcher = start("watch", "last", stderr=subprocess.PIPE, text=True)
-    pid = runs.holder(run)
+    pid = lock.holder(run.path)
     assert pid
     os.kill(pid, signal.SIGKILL)
     _, err = watcher.communicate(timeout=60)
@@ -55,7 +55,7 @@ def test_watching_a_run_that_is_killed_says_what_became_of_it(endless: Path) -> 
 
 def test_a_watcher_of_a_run_that_is_resumed_hears_what_is_new_and_nothing_twice() -> None:
     run = launch.create_run(load_recipe(find_recipe("tiny")), "watched")
-    with runs.locked(run):
+    with lock.locked(run.path):
         writer = EventWriter(run.events_path)
         heard = follow(run)
         writer.write("step", step=1)
@@ -75,7 +75,7 @@ def test_a_watcher_of_a_run_that_is_resumed_hears_what_is_new_and_nothing_twice(
 
 def test_a_run_that_has_only_loaded_until_now_does_not_go_on_from_anywhere() -> None:
     run = launch.create_run(load_recipe(find_recipe("tiny")), "watched")
-    with runs.locked(run):
+    with lock.locked(run.path):
         writer = EventWriter(run.events_path)
         heard = follow(run)
         writer.write("loading", process=1)
@@ -87,7 +87,7 @@ def test_a_run_that_has_only_loaded_until_now_does_not_go_on_from_anywhere() -> 
 
 
 def kill_once(run: Run) -> int:
-    pid = wait_for(lambda: training_run(3) and runs.holder(run))
+    pid = wait_for(lambda: training_run(3) and lock.holder(run.path))
     os.kill(pid, signal.SIGKILL)
     return int(pid)
 
@@ -132,7 +132,7 @@ def dying(run: Run, message: str) -> list[str]:
     """Return a trainer that plans a step, says this and aborts."""
     script = (
         "import os, sys, pathlib\n"
-        "from yofo_mlx.events import EventWriter\n"
+        "from yofo_mlx.runs.events import EventWriter\n"
         f"EventWriter(pathlib.Path({str(run.events_path)!r})).write('step', step=1)\n"
         f"sys.stderr.write({first_words('test')!r} + {message!r})\n"
         "sys.stderr.flush()\n"
@@ -151,10 +151,10 @@ def supervised(run: Run, deaths: list[str], restarts: int, monkeypatch: Any) -> 
         return dying(run, message) if len(started) <= len(deaths) else [sys.executable, "-c", ""]
 
     monkeypatch.setattr(child, "command", command)
-    monkeypatch.setattr(restart, "PAUSE_S", 0)
-    monkeypatch.setattr(restart, "PAUSE_DISK_S", 0)
-    with runs.locked(run) as lock:
-        code = restart.supervise(run, os.dup(lock), restarts)
+    monkeypatch.setattr(supervisor, "PAUSE_S", 0)
+    monkeypatch.setattr(supervisor, "PAUSE_DISK_S", 0)
+    with lock.locked(run.path) as held:
+        code = supervisor.supervise(run, os.dup(held), restarts)
     return code, len(started)
 
 
@@ -182,7 +182,7 @@ def test_after_a_second_kill_in_a_row_the_chunks_get_smaller(
 
 def test_a_detached_run_is_known_by_the_process_that_trains_it(endless: Path) -> None:  # noqa: F811
     run = launch.start(load_recipe(endless), "endless")
-    pid = runs.holder(run)
+    pid = lock.holder(run.path)
     assert pid and pid != os.getpid()
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not run.is_locked())
@@ -201,7 +201,7 @@ def test_after_an_out_of_memory_the_chunks_get_smaller_each_time(fresh: Run) -> 
     for chunk in (None, 1024, 40, 32):
         fresh.note(plan=PLAN | {"chunk": chunk})
         fresh.console_path.write_text(first_words("test") + MESSAGES["out of memory"])
-        warning = restart.shrink(fresh)
+        warning = supervisor.shrink(fresh)
         assert warning is not None and "there was not enough memory" in warning[0]
         chunks.append(fresh.info().largest_chunk)
         assert fresh.info().limit_gb == pytest.approx(2.6)
@@ -211,9 +211,9 @@ def test_after_an_out_of_memory_the_chunks_get_smaller_each_time(fresh: Run) -> 
 def test_after_the_watchdog_chunks_are_smaller_and_after_a_kill_nothing_changes(fresh: Run) -> None:
     fresh.note(plan=PLAN | {"chunk": 512})
     fresh.console_path.write_text(first_words("test"))
-    assert restart.shrink(fresh) is None
+    assert supervisor.shrink(fresh) is None
     fresh.console_path.write_text(first_words("test") + MESSAGES["GPU watchdog"])
-    assert restart.shrink(fresh) is not None
+    assert supervisor.shrink(fresh) is not None
     assert fresh.info().largest_chunk == 256 and fresh.info().limit_gb is None
 
 
@@ -223,7 +223,7 @@ def test_a_run_that_ran_out_of_memory_goes_on_in_chunks_and_learns_the_same(
 ) -> None:
     settings = ("train.steps=3", "train.checkpoint_every=1", "episodes.max_tokens=200")
     assert yofo("train", short, *[part for s in settings for part in ("--set", s)])[0] == 0
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     losses = [event["loss"] for event in run.events() if event["kind"] == "step"]
     shutil.rmtree(run.checkpoint_path(3))
     lines = run.events_path.read_text().splitlines(keepends=True)
@@ -241,7 +241,7 @@ def test_a_run_that_ran_out_of_memory_goes_on_in_chunks_and_learns_the_same(
 
 def test_a_run_that_has_only_loaded_does_not_go_on_from_anything() -> None:
     run = launch.create_run(load_recipe(find_recipe("tiny")), "detached")
-    with runs.locked(run):
+    with lock.locked(run.path):
         writer = EventWriter(run.events_path)
         heard = follow(run)
         writer.write("loading", process=1)
@@ -262,7 +262,7 @@ def test_a_run_taken_to_a_smaller_machine_is_planned_for_that(
     assert (
         yofo("train", short, "--set", "train.steps=2", "--set", "train.checkpoint_every=1")[0] == 0
     )
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     planned = run.info().limit_gb
     assert planned and run.info().plan
     shutil.rmtree(run.checkpoint_path(2))
@@ -296,7 +296,7 @@ def test_ctrl_c_while_a_run_is_born_leaves_one_that_goes_on(
     with monkeypatch.context() as patched:
         patched.setattr(launch, "create_run", interrupted)
         code, _, err = yofo("train", short, "--set", "train.steps=1")
-    run = runs.list_runs()[0]
+    run = listing.list_runs()[0]
     assert code == 130 and run.status() == "stopped" and f"yofo resume {run.run_id}" in err
     assert yofo("resume", "last")[0] == 0 and run.status() == "finished"
 
@@ -311,4 +311,4 @@ def test_a_run_whose_folder_could_not_be_written_whole_is_no_run(
 
     monkeypatch.setattr(launch, "to_toml", interrupt)
     assert yofo("train", short)[0] == 130
-    assert not list(runs.paths.runs().iterdir())
+    assert not list(paths.runs().iterdir())

@@ -12,7 +12,7 @@ import pytest
 from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.recipe.file import to_toml, validate
 from yofo_mlx.recipe.schema import Recipe, TaskSource
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import Loaded, load

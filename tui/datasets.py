@@ -8,7 +8,7 @@ from typing import Any
 from tui.recipes import find_recipes, place
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks import locate
 
 

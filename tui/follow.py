@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from tui.curve import Curve, Point
-from yofo_mlx import evaluations, runs
-from yofo_mlx.death import Death, explain, last_words
-from yofo_mlx.divergence import far_worse
+from yofo_mlx import evaluations
 from yofo_mlx.evaluations import objects, points
-from yofo_mlx.events import FINAL_KINDS, Event, figure
-from yofo_mlx.runs import Run, Status
-from yofo_mlx.trained import is_edited
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.diagnosis import Death, explain, last_words
+from yofo_mlx.runs.divergence import far_worse
+from yofo_mlx.runs.events import FINAL_KINDS, Event, figure
+from yofo_mlx.runs.folder import Run, Status
+from yofo_mlx.runs.trained import is_edited
 
 ENDED = frozenset({"finished", "stopped", "failed", "died"})
 TROUBLE = frozenset({"failed", "died"})
@@ -99,7 +100,7 @@ class Follower:
         self._run = run
         self._reader = run.events()
         self._stamp: tuple[int, ...] | None = None
-        self._view = RunView(run, run.status(), runs.born(run))
+        self._view = RunView(run, run.status(), listing.born(run))
         self._forget()
 
     def _forget(self) -> None:
@@ -162,7 +163,7 @@ class Follower:
         return RunView(
             run=self._run,
             status=status,
-            started=runs.born(self._run),
+            started=listing.born(self._run),
             since=None if status in ENDED else _taken_up(self._run),
             model=str(started.get("model", "")) if started else "",
             planned=_planned(self._last.get("extended", started)),
@@ -194,7 +195,7 @@ class Watcher:
 
         A run that cannot be read does not keep the others from being shown; why is raised last.
         """
-        found = runs.list_runs()
+        found = listing.list_runs()
         known = self._followers
         self._followers = {run.path: known.get(run.path) or Follower(run) for run in found}
         if self._followers.keys() - known.keys():

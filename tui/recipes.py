@@ -8,7 +8,7 @@ from pathlib import Path
 
 from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.recipe.file import read_toml, shipped_recipes
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import child, paths
 
 _DATE = re.compile(r"^\d{8}-\d{6}-")
@@ -66,7 +66,7 @@ def place(path: Path) -> str:
 
 def resume_detached(run: Run) -> None:
     """Go on with a run from its last checkpoint, outliving the app."""
-    from yofo_mlx import launch
+    from yofo_mlx.runs import launch
 
     launch.detach(run)
 

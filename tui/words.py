@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from textual.content import Content
 
-from yofo_mlx.runs import Status
+from yofo_mlx.runs.folder import Status
 from yofo_mlx.system.text import printable, shorten
 
 MUTED = "$foreground-muted"

@@ -6,7 +6,7 @@ from pathlib import Path
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models.adapter_files import TEMPLATE_FILE, read_settings
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.folder import Run
 
 
 def check_fits(recipe: Recipe) -> None:

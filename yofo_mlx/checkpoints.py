@@ -14,7 +14,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 from yofo_mlx.errors import RunError
 from yofo_mlx.models.adapters import WEIGHTS_FILE, adapter_weights, save_adapter
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.arrays import load_arrays, save_arrays
 from yofo_mlx.system.files import (
     digest,

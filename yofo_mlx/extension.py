@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal
 
-from yofo_mlx import runs
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.events import backwards, figure
 from yofo_mlx.recipe.file import read_toml, to_toml
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.resolved import resolve
-from yofo_mlx.runinfo import Extension
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing, lock
+from yofo_mlx.runs.events import backwards, figure
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.info import Extension
+from yofo_mlx.runs.recipe import resolve
+from yofo_mlx.runs.trained import is_edited
 from yofo_mlx.schedule import learning_rate
 from yofo_mlx.system.files import write_text
-from yofo_mlx.trained import is_edited
 
 if TYPE_CHECKING:
     from yofo_mlx.checkpoints import TrainerState
@@ -34,7 +34,7 @@ def lengthen(run: Run, overrides: Sequence[str]) -> Extension:
     keys = [override.partition("=")[0].strip() for override in overrides]
     if foreign := [one for one, key in zip(overrides, keys, strict=True) if not _is_length(key)]:
         raise _refusal(run, foreign)
-    with runs.locked(run):
+    with lock.locked(run.path):
         change = _change(run, _resolved(run), with_length)
         edited = is_edited(run, run.info())
         run.note(
@@ -54,7 +54,9 @@ def length_of(recipe: Recipe) -> tuple[Literal["steps", "tokens"], int]:
 def more(run: Run, *, at_end: bool = True) -> str:
     """Return the command that lets a run go on: to its planned length, from there to its double."""
     unit, planned = length_of(_resolved(run))
-    return f"yofo resume {runs.word(run)} --set train.{unit}={2 * planned if at_end else planned}"
+    return (
+        f"yofo resume {listing.word(run)} --set train.{unit}={2 * planned if at_end else planned}"
+    )
 
 
 def _resolved(run: Run, overrides: Sequence[str] = ()) -> Recipe:
@@ -73,7 +75,7 @@ def _refusal(run: Run, foreign: Sequence[str]) -> RecipeError:
     given = [*foreign]
     fresh = any(key.partition(".")[0] in _OF_THE_ADAPTER for key in keys)
     if not fresh and run.adapter_path.is_dir():
-        given = [f"init_adapter={shlex.split(runs.word(run))[0]}", *given]
+        given = [f"init_adapter={shlex.split(listing.word(run))[0]}", *given]
     command = shlex.join(["yofo", "train", str(run.recipe_path)])
     options = "".join(f" --set {shlex.quote(one)}" for one in given)
     return RecipeError(

@@ -8,19 +8,19 @@ from typing import Any
 
 from yofo_mlx import evaluations
 from yofo_mlx.errors import DataError, YofoError
-from yofo_mlx.events import FINAL_KINDS, Event, figure, last_event, seconds_of
 from yofo_mlx.recipe.file import read_toml, validate
 from yofo_mlx.recipe.names import EMBEDDED, is_folder, is_on_hub
 from yofo_mlx.recipe.schema import Recipe, TaskSource
-from yofo_mlx.runinfo import RunInfo, TaskInfo
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.events import FINAL_KINDS, Event, figure, last_event, seconds_of
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.info import RunInfo, TaskInfo
+from yofo_mlx.runs.trained import trained
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import size_of
 from yofo_mlx.system.text import reason
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import default_name
-from yofo_mlx.trained import trained
 
 _NOWHERE = Path(os.devnull)  # a recipe's paths are absolute; what is relative is an id
 

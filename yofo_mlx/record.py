@@ -6,7 +6,7 @@ from typing import Any
 from yofo_mlx.models.base import Base
 from yofo_mlx.prompting.fingerprint import model_fingerprint
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.runinfo import ModelInfo, RunInfo, TaskInfo
+from yofo_mlx.runs.info import ModelInfo, RunInfo, TaskInfo
 from yofo_mlx.system.environment import describe
 from yofo_mlx.workload import Workload
 

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from yofo_mlx import runs
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.events import figure
 from yofo_mlx.models.adapter_files import CONFIG_FILE, check_files
 from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.schema import Recipe, Template
-from yofo_mlx.resolved import resolve
-from yofo_mlx.runs import Run, slug, word
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.events import figure
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.listing import word
+from yofo_mlx.runs.names import slug
+from yofo_mlx.runs.recipe import resolve
+from yofo_mlx.runs.trained import Note, trained
 from yofo_mlx.system import paths
 from yofo_mlx.system.text import reason
-from yofo_mlx.trained import Note, trained
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def find(run: str | None, model: str | None, adapter: str | None) -> Subject:
     if run and adapter:
         raise RecipeError("a run comes with its own adapter", "give a run or --adapter, not both")
     if run or not (adapter or model):
-        return of_run(runs.find(run or "last"))
+        return of_run(listing.find(run or "last"))
     return elsewhere(model, adapter)
 
 

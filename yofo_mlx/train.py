@@ -18,7 +18,6 @@ from yofo_mlx.checkpoints import (
     resume_newest,
     save_checkpoint,
 )
-from yofo_mlx.death import find_cause
 from yofo_mlx.episodes.batches import Batch
 from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.evaluate import evaluate_entry
@@ -30,14 +29,15 @@ from yofo_mlx.evaluation_plan import (
     plan_validation,
     shortening,
 )
-from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.extension import as_event, was_end
-from yofo_mlx.init_adapter import check_same
 from yofo_mlx.models.adapters import adapter_weights, add_adapter, begin_with
 from yofo_mlx.models.base import Base
 from yofo_mlx.plan import Planner, beyond_context, describe_plan
 from yofo_mlx.recipe.schema import Recipe, Training
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.diagnosis import find_cause
+from yofo_mlx.runs.events import Event, EventWriter
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.init_adapter import check_same
 from yofo_mlx.schedule import learning_rate
 from yofo_mlx.scores import TaskScores, of_model, summarize
 from yofo_mlx.system.files import disk_error

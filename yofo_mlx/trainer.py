@@ -8,12 +8,12 @@ from typing import Any
 
 from yofo_mlx.checkpoints import TrainerState
 from yofo_mlx.evaluation_plan import EvaluationPlan
-from yofo_mlx.events import Event, EventWriter, new_event
 from yofo_mlx.models.base import Base
 from yofo_mlx.plan import Planner
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.runinfo import Extension
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.events import Event, EventWriter, new_event
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.info import Extension
 from yofo_mlx.workload import Workload
 
 Listener = Callable[[Event], None]

@@ -16,11 +16,12 @@ from textual.screen import Screen
 
 from tui.app import YofoApp
 from tui.screens.prompt import PromptScreen
-from yofo_mlx import evaluations, runs
+from yofo_mlx import evaluations
 from yofo_mlx.errors import RunError
-from yofo_mlx.events import EventWriter
 from yofo_mlx.prompting.protocol import Cancelled
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.events import EventWriter
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.scores import Point, TaskScores
 
 TASK = TaskScores("", "other", "", "exact", 8, 0, 0, 99, 1, None, 0, "")
@@ -31,7 +32,7 @@ class RunFolder:
     """A run as its trainer would leave it, step by step."""
 
     def __init__(self, name: str, model: str = "tiny", steps: int = 100) -> None:
-        self.run = runs.create(name)
+        self.run = listing.create(name)
         self.run.recipe_path.write_text(RECIPE, encoding="utf-8")
         self.run.lock_path.touch()
         self.writer = EventWriter(self.run.events_path)

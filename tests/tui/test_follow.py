@@ -14,8 +14,8 @@ from tui.follow import RunView, Watcher
 from tui.widgets.braille import Canvas
 from tui.widgets.text_field import given_back, held
 from tui.words import age, duration, number, one_line, safe
-from yofo_mlx.death import last_words
 from yofo_mlx.prompting.protocol import Cancelled
+from yofo_mlx.runs.diagnosis import last_words
 
 
 def losses(steps: int) -> list[float]:

@@ -27,7 +27,7 @@ from tui.screens.help import HelpScreen
 from tui.screens.prompt import PromptScreen
 from tui.screens.runs import RunsScreen
 from yofo_mlx.errors import RunError
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import files
 
 pytestmark = pytest.mark.asyncio

@@ -16,9 +16,9 @@ from tui.screens.new_run import NewRunScreen
 from tui.screens.prompt import PromptScreen
 from tui.screens.runs import RunsScreen
 from tui.widgets.run_table import RunTable
-from yofo_mlx import runs
-from yofo_mlx.divergence import far_worse
 from yofo_mlx.errors import RunError
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.divergence import far_worse
 
 pytestmark = pytest.mark.asyncio
 
@@ -208,7 +208,7 @@ async def test_a_list_that_cannot_be_had_says_why_instead_of_that_there_is_none(
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "list_runs", broken)
+        patch.setattr(listing, "list_runs", broken)
         async with pilots.open() as pilot:
             await until(pilot, lambda: "The runs cannot be looked at" in shown(pilot))
             assert "No runs yet" not in shown(pilot)

@@ -14,10 +14,10 @@ from tui.screens.prompt import PromptScreen
 from tui.screens.recovery import Recovering
 from tui.widgets.run_table import RunTable
 from tui.widgets.text_field import QueryField
-from yofo_mlx import launch, runs
 from yofo_mlx.errors import RunError
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import launch, listing
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import paths
 
 pytestmark = pytest.mark.asyncio
@@ -83,8 +83,8 @@ async def test_names_are_there_before_what_is_in_the_runs_is_read(
 async def test_while_it_looks_for_runs_it_does_not_say_that_there_are_none(
     pilots: Any, until: Any, shown: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, list_runs = Event(), runs.list_runs
-    monkeypatch.setattr(runs, "list_runs", lambda: (go.wait(30), list_runs())[1])
+    go, list_runs = Event(), listing.list_runs
+    monkeypatch.setattr(listing, "list_runs", lambda: (go.wait(30), list_runs())[1])
     async with pilots.open() as pilot:
         assert "looking for runs" in shown(pilot) and "No runs yet" not in shown(pilot)
         go.set()

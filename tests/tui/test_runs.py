@@ -14,7 +14,7 @@ from tui.screens.runs import RunsScreen
 from tui.widgets.chart import Chart
 from tui.widgets.run_table import RunTable
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.folder import Run
 
 pytestmark = pytest.mark.asyncio
 

@@ -19,7 +19,7 @@ from tui.screens.dialog import Dialog
 from tui.screens.recovery import Recovering
 from tui.words import muted, one_line, safe
 from yofo_mlx.errors import YofoError
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.folder import Run
 
 EMPTY = "No recipes found. `yofo recipes copy <name>` puts one into this folder."
 

@@ -29,7 +29,7 @@ from tui.words import MUTED, count, duration, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.prompting.protocol import Cancelled
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.folder import Run
 
 MAX_TOKENS: Final = 256
 NOTHING_ASKED = Content.assemble(

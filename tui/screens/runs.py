@@ -20,7 +20,7 @@ from tui.widgets.run_detail import RunDetail
 from tui.widgets.run_table import ORDERS, RunTable
 from tui.words import MUTED, muted, safe
 from yofo_mlx.errors import YofoError
-from yofo_mlx.runs import Run, Status
+from yofo_mlx.runs.folder import Run, Status
 
 POLL_SECONDS = 1.0
 RESUMABLE = frozenset({"stopped", "failed", "died"})

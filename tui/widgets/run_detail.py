@@ -13,9 +13,9 @@ from tui.follow import ENDED, TROUBLE, RunView
 from tui.widgets.chart import Axes, Chart, Line
 from tui.widgets.meter import Meter
 from tui.words import MUTED, count, duration, lines, muted, number, percent, safe, status_mark
-from yofo_mlx.divergence import HINT
-from yofo_mlx.events import Event, figure
-from yofo_mlx.runs import word
+from yofo_mlx.runs.divergence import HINT
+from yofo_mlx.runs.events import Event, figure
+from yofo_mlx.runs.listing import word
 
 LAST_WORDS = 5  # lines
 STYLES = ("$text-success", "$text-primary", "$text-warning", "$text-accent")  # of metrics

@@ -8,7 +8,7 @@ from typing import Final
 from tui.follow import RunView
 from tui.widgets.table import Cell, Column, Table, head, tail
 from tui.words import age, number, percent, status_mark
-from yofo_mlx.events import figure
+from yofo_mlx.runs.events import figure
 
 WIDE: Final = 96  # width from which there are columns for everything
 MODEL: Final = 16  # characters of a model's name

@@ -8,17 +8,17 @@ import typer
 
 def known_run(name: str | None) -> str | None:
     """Refuse the name of no run before what a verb needs is imported."""
-    from yofo_mlx import runs
+    from yofo_mlx.runs import listing
 
     if name is not None:
-        runs.find(name)
+        listing.find(name)
     return name
 
 
 def sound(name: str, overrides: Sequence[str] | None) -> list[str]:
     """Refuse a recipe with mistakes before what a verb needs is imported; return the overrides."""
     from yofo_mlx.recipe.file import find_recipe
-    from yofo_mlx.resolved import load_recipe
+    from yofo_mlx.runs.recipe import load_recipe
 
     load_recipe(find_recipe(name), overrides or [])
     return list(overrides or [])

@@ -4,21 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yofo_mlx import extension, launch, runs
+from yofo_mlx import extension
 from yofo_mlx.beginning import check_fits
 from yofo_mlx.commands import watch
 from yofo_mlx.commands.display import describe
 from yofo_mlx.errors import ExitCode, RecipeError
-from yofo_mlx.events import backwards, figure, last_event, new_event
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Memory, Recipe
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.runinfo import RunInfo
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import launch, listing
+from yofo_mlx.runs.events import backwards, figure, last_event, new_event
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.info import RunInfo
+from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.runs.trained import Note
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.trained import Note
 
 if TYPE_CHECKING:
     from yofo_mlx.plan import Planner
@@ -55,7 +56,7 @@ def _wait(number: int, frame: object) -> None:
 
 def resume(name: str, *, force: bool = False, restarts: int = 0, attend: bool = False) -> ExitCode:
     """Go on with a run in the background."""
-    run = runs.find(name)
+    run = listing.find(name)
     if is_finished(run):
         return ExitCode.OK
     launch.detach(run, force=force, restarts=restarts)
@@ -64,20 +65,20 @@ def resume(name: str, *, force: bool = False, restarts: int = 0, attend: bool = 
 
 
 def _left(run: Run) -> ExitCode:
-    say_next(f"watch {runs.word(run)}")
+    say_next(f"watch {listing.word(run)}")
     return ExitCode.OK
 
 
 def supervise(name: str, lock: int, restarts: int, *, force: bool = False) -> int:
     """Train in a child process, started again when it dies."""
-    from yofo_mlx import restart
+    from yofo_mlx.runs import supervisor
 
-    return restart.supervise(runs.find(name), lock, restarts, force=force)
+    return supervisor.supervise(listing.find(name), lock, restarts, force=force)
 
 
 def lengthen(name: str, overrides: Sequence[str], *, told: bool = False) -> None:
     """Give a run another length; with `told` say so, where nobody shows its events."""
-    change = extension.lengthen(runs.find(name), overrides)
+    change = extension.lengthen(listing.find(name), overrides)
     if told:
         say(describe(new_event("extended", **extension.as_event(change))))
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
 
-from yofo_mlx.death import Death
-from yofo_mlx.events import Event, figure
+from yofo_mlx.runs.diagnosis import Death
+from yofo_mlx.runs.events import Event, figure
 from yofo_mlx.system.files import FULL
 from yofo_mlx.system.talk import can_draw, say
 from yofo_mlx.system.text import duration, printable, size

@@ -11,13 +11,13 @@ import mlx.core as mx
 
 from yofo_mlx.commands.reading import Request
 from yofo_mlx.errors import ExitCode, RecipeError, YofoError
-from yofo_mlx.events import finite
 from yofo_mlx.gradients.attention import native_is_bounded
 from yofo_mlx.gradients.exactness import small_comparison
 from yofo_mlx.models.base import model_config, model_path
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Lora
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs.events import finite
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system.environment import describe
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.talk import say_next

@@ -10,11 +10,11 @@ from pathlib import Path
 from yofo_mlx.chosen import Chosen, from_data, from_recipe
 from yofo_mlx.commands import kept, reading
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
-from yofo_mlx.events import finite
-from yofo_mlx.keeping import staying
 from yofo_mlx.recipe.file import apply_override
 from yofo_mlx.recipe.names import EMBEDDED
 from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.runs.events import finite
+from yofo_mlx.runs.trash import staying
 from yofo_mlx.subjects import Subject
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import printable

@@ -5,11 +5,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from yofo_mlx import keeping, runs
 from yofo_mlx.commands.columns import age, show_table
 from yofo_mlx.errors import ExitCode, RecipeError
-from yofo_mlx.keeping import Removed
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing, trash
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.trash import Removed
 from yofo_mlx.system.files import size_of
 from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.system.text import json_line, size
@@ -21,16 +21,16 @@ def remove(names: Sequence[str], *, for_good: bool = False) -> ExitCode:
         return _empty(names)
     if not names:
         raise RecipeError("no run is named", "`yofo rm RUN`; `yofo rm --empty` empties the trash")
-    chosen = list(dict.fromkeys(map(runs.find_any, names)))
+    chosen = list(dict.fromkeys(map(listing.find_any, names)))
     for run in chosen:
-        keeping.check_removable(run)
+        trash.check_removable(run)
     for run in chosen:
-        heirs = [heir.run_id for heir, _ in keeping.descendants(run) if heir not in chosen]
-        keeping.remove(run)
+        heirs = [heir.run_id for heir, _ in trash.descendants(run) if heir not in chosen]
+        trash.remove(run)
         say(f"{run.run_id} is in the trash")
         if heirs:
             say(f"  begun from its adapter, and going on without it: {', '.join(heirs)}")
-    held = keeping.removed_runs()
+    held = trash.removed_runs()
     total = size(sum(size_of(removed.path) for removed in held))
     say(f"the trash holds {_count(held)}, {total}; `yofo rm --empty` frees that for good")
     say_next(f"restore {shlex.join(run.run_id for run in chosen)}")
@@ -38,9 +38,9 @@ def remove(names: Sequence[str], *, for_good: bool = False) -> ExitCode:
 
 
 def _empty(names: Sequence[str]) -> ExitCode:
-    chosen = [*dict.fromkeys(map(keeping.find_removed, names))] or keeping.removed_runs()
-    freed = keeping.delete(chosen)
-    freed += 0 if names else keeping.delete_leftovers()
+    chosen = [*dict.fromkeys(map(trash.find_removed, names))] or trash.removed_runs()
+    freed = trash.delete(chosen)
+    freed += 0 if names else trash.delete_leftovers()
     is_empty = not (chosen or freed)
     done = f"{_count(chosen)} deleted for good: {size(freed)} freed"
     say("the trash is empty" if is_empty else done)
@@ -53,12 +53,12 @@ def restore(names: Sequence[str], *, name: str | None = None, as_json: bool = Fa
         raise RecipeError("--name is for one run", "name the run that it is for: RUN --name NAME")
     if not names:
         return _list(as_json=as_json)
-    chosen = list(dict.fromkeys(map(keeping.find_removed, names)))
+    chosen = list(dict.fromkeys(map(trash.find_removed, names)))
     for removed in chosen:
-        keeping.check_restorable(removed, name)
+        trash.check_restorable(removed, name)
     restored = []
     for removed in chosen:
-        run = keeping.restore(removed, name)
+        run = trash.restore(removed, name)
         restored.append({"run_id": run.run_id, "path": str(run.path)})
         if not as_json:
             _tell(run)
@@ -75,7 +75,7 @@ def _list(*, as_json: bool) -> ExitCode:
             "bytes": size_of(removed.path),
             "path": str(removed.path),
         }
-        for removed in keeping.removed_runs()
+        for removed in trash.removed_runs()
     ]
     if as_json:
         print(json_line(rows))
@@ -95,8 +95,8 @@ def _list(*, as_json: bool) -> ExitCode:
 
 def rename(name: str, new: str) -> ExitCode:
     """Give a run another name."""
-    run = runs.find_any(name)
-    renamed = keeping.rename(run, new)
+    run = listing.find_any(name)
+    renamed = trash.rename(run, new)
     say(f"{run.run_id} is now {renamed.run_id}")
     _tell(renamed)
     return ExitCode.OK
@@ -104,7 +104,7 @@ def rename(name: str, new: str) -> ExitCode:
 
 def _tell(run: Run) -> None:
     print_path(run.path)
-    say_next(f"runs {runs.word(run)}")
+    say_next(f"runs {listing.word(run)}")
 
 
 def _count(removed: Sequence[Removed]) -> str:

@@ -7,11 +7,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import evaluations, runs
+from yofo_mlx import evaluations
 from yofo_mlx.comparison import Comparison, compare
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.evaluations import ROLES, Content, Keeper, Kept, Score
 from yofo_mlx.report import curve_lines
+from yofo_mlx.runs import listing
 from yofo_mlx.subjects import Subject
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import json_line, printable, shorten
@@ -119,7 +120,7 @@ def _find(subject: Subject, name: str) -> tuple[str, Content]:
         run, _, number = name.rpartition(":")
         if not number.isdecimal():
             run, number = name, ""
-        keeper = runs.find(run) if run else subject
+        keeper = listing.find(run) if run else subject
         listed = evaluations.listed(keeper)
         there = [one for one in listed if (one.number == int(number) if number else one.complete)]
         path = there[0].path if there else Path()

@@ -26,6 +26,7 @@ from yofo_mlx.plan import LEAST_CACHE
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.prompts import prompts_of
 from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.runs.trained import Note
 from yofo_mlx.scores import TaskScores
 from yofo_mlx.subjects import Subject
 from yofo_mlx.system.environment import describe
@@ -34,7 +35,6 @@ from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import reason
 from yofo_mlx.tasks.registry import TaskEntry
-from yofo_mlx.trained import Note
 
 SAVE_EVERY_S = 5.0  # seconds between the times that half a task is kept
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from yofo_mlx import extension, runs
+from yofo_mlx import extension
 from yofo_mlx.commands.columns import age
 from yofo_mlx.commands.runs import SHOWN_WORDS, describe
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.overview import Facts, overview
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.text import duration, json_line, printable, shorten, size
 
 MOST = 12  # keys, tasks or evaluations that are shown; --json has them all
@@ -29,7 +30,7 @@ NEXT = {
 
 def show(name: str, *, as_json: bool = False) -> ExitCode:
     """Show what a run is, what it learnt from, what it left, and what can be done next."""
-    run = runs.find_any(name)
+    run = listing.find_any(name)
     facts = describe(run) | overview(run)
     facts["next"] = list(_next(run, facts))
     if as_json:
@@ -182,18 +183,18 @@ def _disk(facts: Facts) -> Iterator[str]:
 def _next(run: Run, facts: Facts) -> Iterator[str]:
     """Yield commands that work when pasted."""
     for verb in NEXT.get(facts["status"], ()):
-        yield f"yofo {verb} {runs.word(run)}"
+        yield f"yofo {verb} {listing.word(run)}"
     if facts["adapter"]:
-        yield f"yofo chat {runs.word(run)}"
+        yield f"yofo chat {listing.word(run)}"
         if any(task["test"] or task["valid"] for task in facts["tasks"]):
-            yield f"yofo eval {runs.word(run)}"
+            yield f"yofo eval {listing.word(run)}"
     if facts["status"] == "finished" and not facts["diverged"]:
         with suppress(YofoError):  # of a damaged recipe
             yield extension.more(run, at_end=facts["share"] >= 1.0)
 
 
 def _word(facts: Facts) -> str:
-    return runs.word(Run(Path(facts["path"])))
+    return listing.word(Run(Path(facts["path"])))
 
 
 def _some(lines: list[str]) -> Iterator[str]:

@@ -20,7 +20,6 @@ from yofo_mlx.evaluation_plan import (
     refused,
     shortening,
 )
-from yofo_mlx.events import finite
 from yofo_mlx.hub.words import is_out_of_reach
 from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.plan import (
@@ -31,7 +30,8 @@ from yofo_mlx.plan import (
 from yofo_mlx.probe import probe
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Recipe, TaskSource
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs.events import finite
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system.talk import say_next
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks import locate

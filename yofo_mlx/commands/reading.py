@@ -11,7 +11,7 @@ from typing import Any
 
 from yofo_mlx.recipe.file import apply_override, find_recipe, shipped_recipes, validate
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import toml
 from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks import locate

@@ -19,7 +19,7 @@ from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.recipe.file import find_recipe, shipped_recipes, to_toml
 from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.resolved import load_recipe, resolve
+from yofo_mlx.runs.recipe import load_recipe, resolve
 from yofo_mlx.system.files import write_text
 from yofo_mlx.system.talk import print_path, say, say_next
 

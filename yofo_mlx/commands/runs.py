@@ -6,14 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import evaluations, keeping, runs
+from yofo_mlx import evaluations
 from yofo_mlx.commands.columns import age, show_table
-from yofo_mlx.death import explain
-from yofo_mlx.divergence import HINT, is_diverged
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.events import Event, backwards, figure, first_event
-from yofo_mlx.runnames import short
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing, lock, trash
+from yofo_mlx.runs.diagnosis import explain
+from yofo_mlx.runs.divergence import HINT, is_diverged
+from yofo_mlx.runs.events import Event, backwards, figure, first_event
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.names import short
 from yofo_mlx.system.files import size_of
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import clip, json_line, printable, shorten, size
@@ -42,7 +43,7 @@ SHOWN_WORDS = 3  # lines
 
 def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
     """List runs, newest first; with `sizes` also what each takes on the disk."""
-    found = runs.list_runs()
+    found = listing.list_runs()
     rows = [describe(run) for run in found]
     for row, name in zip(rows, short([run.run_id for run in found]), strict=True):
         row["name"] = name
@@ -52,7 +53,7 @@ def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
         return ExitCode.OK
     if not rows:
         say("no runs yet")
-        if keeping.removed_runs():
+        if trash.removed_runs():
             say("  `yofo restore` lists those in the trash")
         say_next("train tiny")
         return ExitCode.OK
@@ -63,7 +64,7 @@ def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
     for row in told[:EXPLAINED]:
         _explain(row)
     sys.stdout.flush()
-    say_next(f"runs {runs.word(found[0])}")
+    say_next(f"runs {listing.word(found[0])}")
     return ExitCode.OK
 
 
@@ -74,7 +75,7 @@ def describe(run: Run) -> dict[str, Any]:
     row: dict[str, Any] = {
         "run_id": run.run_id,
         "status": status,
-        "process": runs.holder(run),
+        "process": lock.holder(run.path),
         "path": str(run.path),
         "model": shorten(str(started.get("model", "")), 200),
         "step": int(figure(step, "step") or 0),
@@ -82,7 +83,7 @@ def describe(run: Run) -> dict[str, Any]:
         "loss": figure(step, "loss"),
         "tokens_per_s": figure(step, "tokens_per_s"),
         "best_loss": figure(best, "loss"),
-        "created": runs.born(run),
+        "created": listing.born(run),
         "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
         "eval": _evaluated(run, best),
         "diverged": status not in TROUBLE and is_diverged(run),

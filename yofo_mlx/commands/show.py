@@ -19,7 +19,7 @@ from yofo_mlx.errors import ExitCode
 from yofo_mlx.models.base import load_tokenizer, model_config, model_path
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Objective, Recipe
-from yofo_mlx.resolved import load_recipe
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system.talk import has_colour, say, say_next
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.registry import load_tasks

@@ -5,10 +5,10 @@ import signal
 import time
 from contextlib import suppress
 
-from yofo_mlx import runs
 from yofo_mlx.errors import ExitCode, RunError
-from yofo_mlx.events import figure, last_event
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing, lock
+from yofo_mlx.runs.events import figure, last_event
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.talk import say, say_next
 
 ANSWER_S = 10.0
@@ -17,7 +17,7 @@ POLL_S = 0.1
 
 def stop(name: str, *, now: bool = False) -> ExitCode:
     """Ask a run to finish its step and save; with `now` to leave its step, and wait for that."""
-    run = runs.find(name)
+    run = listing.find(name)
     status = run.status()
     if status not in ("running", "stopping"):
         raise RunError(
@@ -28,33 +28,33 @@ def stop(name: str, *, now: bool = False) -> ExitCode:
         return _leave(run)
     words = "will finish its step, save and exit"
     words = f"was asked before, and {words}" if status == "stopping" else words
-    say(f"{run.run_id} {words}; `yofo stop {runs.word(run)} --now` leaves the step")
-    say_next(f"watch {runs.word(run)}")
+    say(f"{run.run_id} {words}; `yofo stop {listing.word(run)} --now` leaves the step")
+    say_next(f"watch {listing.word(run)}")
     return ExitCode.OK
 
 
 def _leave(run: Run) -> ExitCode:
     """Interrupt what a trainer does and wait until it has gone; say so if it does not go."""
     end, interrupted = time.monotonic() + ANSWER_S, False
-    while (pid := runs.holder(run)) is not None:
+    while (pid := lock.holder(run.path)) is not None:
         interrupted = interrupted or _interrupt(run, pid)
         if time.monotonic() > end:
             raise RunError(
                 f"{run.run_id} has not answered for {ANSWER_S:.0f} s: it is process {pid}",
                 f"it may be at a long piece of its step: wait, or `kill -9 {pid}`; then"
-                f" `yofo resume {runs.word(run)}` goes on from the last checkpoint",
+                f" `yofo resume {listing.word(run)}` goes on from the last checkpoint",
             )
         time.sleep(POLL_S)
     step = figure(last_event(run.events_path), "step")
     after = f" after step {step:.0f}" if step else ""
     say(f"{run.run_id}: {run.status()}{after}")
-    say_next(f"resume {runs.word(run)}")
+    say_next(f"resume {listing.word(run)}")
     return ExitCode.OK
 
 
 def _interrupt(run: Run, pid: int) -> bool:
     """Send a trainer what Ctrl-C sends, once it answers that."""
-    if not pid or not runs.has_spoken(run):
+    if not pid or not run.has_spoken():
         return False
     with suppress(OSError):  # it has just ended, or is somebody else's
         os.kill(pid, signal.SIGINT)

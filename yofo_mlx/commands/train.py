@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from yofo_mlx import launch, runs
 from yofo_mlx.beginning import check_fits
 from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands.background import (
@@ -20,27 +19,28 @@ from yofo_mlx.commands.background import (
 )
 from yofo_mlx.commands.display import LEAVING, STOPPING, shown_on
 from yofo_mlx.commands.watch import say_how_to_use
-from yofo_mlx.console import recorded
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode, YofoError
-from yofo_mlx.events import Event, EventWriter
 from yofo_mlx.models.adapters import check_adapter
 from yofo_mlx.models.base import Base, load_base
 from yofo_mlx.plan import Planner, describe_plan
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.record import differences, make_record
-from yofo_mlx.resolved import load_recipe
-from yofo_mlx.restart import shrink
-from yofo_mlx.runinfo import RunInfo
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import launch, listing, lock
+from yofo_mlx.runs.console import recorded
+from yofo_mlx.runs.events import Event, EventWriter
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.info import RunInfo
+from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.runs.supervisor import shrink
+from yofo_mlx.runs.trained import Note, trained, undated
 from yofo_mlx.system.awake import keep_awake
 from yofo_mlx.system.progress import Bytes, Seldom, listening
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import print_path, say, say_next, say_now
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.train import train
-from yofo_mlx.trained import Note, trained, undated
 from yofo_mlx.workload import Workload, make_workload
 
 
@@ -72,24 +72,24 @@ def start(
             return ExitCode.FAILED
         run = launch.create_run(recipe, name or path.stem)
         stop.of(run)
-        with runs.locked(run), recorded(run, detached=False) as terminal:
+        with lock.locked(run.path), recorded(run, detached=False) as terminal:
             last = _train(run, recipe, loaded, [], stop, terminal)
     return _end(run, last)
 
 
-def resume(name: str, lock: int | None = None, *, force: bool = False) -> ExitCode:
+def resume(name: str, held: int | None = None, *, force: bool = False) -> ExitCode:
     """Go on with a run from its newest checkpoint, or begin one that was only created.
 
-    `lock` is the descriptor of the run's lock where whoever started this process holds it.
+    `held` is the descriptor of the run's lock where whoever started this process holds it.
     """
-    run = runs.find(name)
+    run = listing.find(name)
     if is_finished(run):
         return ExitCode.OK
-    with runs.locked(run, lock):
-        if lock is None:  # a detached run may have been asked to stop already
+    with lock.locked(run.path, held):
+        if held is None:  # a detached run may have been asked to stop already
             run.stop_path.unlink(missing_ok=True)
         recipe, notes = _recipe_of(run)  # before the console has new words
-        detached = lock is not None
+        detached = held is not None
         with recorded(run, detached=detached) as terminal, stop_requests() as stop:
             stop.of(run)
             try:
@@ -234,7 +234,7 @@ def _record(run: Run, recipe: Recipe, loaded: Loaded) -> list[Note]:
 def _interrupted(run: Run) -> ExitCode:
     saved = list_checkpoints(run)
     if saved:
-        say_next(f"resume {runs.word(run)}")
+        say_next(f"resume {listing.word(run)}")
     else:
         say("nothing was saved yet")
     return ExitCode.INTERRUPTED if saved else ExitCode.FAILED

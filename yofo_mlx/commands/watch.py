@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from yofo_mlx import runs
 from yofo_mlx.commands.display import STOPPING, complain, shown_on
-from yofo_mlx.death import explain
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.events import Event, new_event
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing, lock
+from yofo_mlx.runs.diagnosis import explain
+from yofo_mlx.runs.events import Event, new_event
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import say, say_next, say_now
 from yofo_mlx.system.text import json_line
@@ -24,11 +24,11 @@ CODES = {"finished": ExitCode.OK, "stopped": ExitCode.INTERRUPTED}
 
 def watch(name: str, *, as_json: bool = False) -> ExitCode:
     """Show a run as it goes, from its beginning to its end; Ctrl-C leaves it alone."""
-    run = runs.find(name)
+    run = listing.find(name)
     try:
         _follow(run, as_json=as_json)
     except KeyboardInterrupt:
-        say(f"\n{run.run_id} goes on; `yofo stop {runs.word(run)}` ends it")
+        say(f"\n{run.run_id} goes on; `yofo stop {listing.word(run)}` ends it")
         return ExitCode.OK
     return _end(run)
 
@@ -40,8 +40,8 @@ def attend(run: Run) -> ExitCode:
         say_now(STOPPING)
         with suppress(OSError):  # nobody there, or a full disk
             run.request_stop()
-            pid = runs.holder(run)
-            if pid and pid != os.getpid() and runs.has_spoken(run):
+            pid = lock.holder(run.path)
+            if pid and pid != os.getpid() and run.has_spoken():
                 os.kill(pid, signal.SIGINT)
 
     with answered(ask):
@@ -53,7 +53,7 @@ def say_how_to_use(run: Run) -> None:
     """Say what comes after the training: to measure it, or to ask it where no rows were kept."""
     tasks = (run.info().tasks or {}).values()
     has_queries = any(task.test or task.valid for task in tasks)
-    say_next(f"{'eval' if has_queries else 'chat'} {runs.word(run)}")
+    say_next(f"{'eval' if has_queries else 'chat'} {listing.word(run)}")
 
 
 def _follow(run: Run, *, as_json: bool = False) -> None:
@@ -106,11 +106,11 @@ def _end(run: Run) -> ExitCode:
     status = run.status()
     if status == "created":
         say(f"{run.run_id} was never started")
-        say_next(f"resume {runs.word(run)}")
+        say_next(f"resume {listing.word(run)}")
     elif death := explain(run):
         complain(run.run_id, status, death)
     elif status == "stopped":
-        say_next(f"resume {runs.word(run)}")
+        say_next(f"resume {listing.word(run)}")
     elif status == "finished":
         say_how_to_use(run)
     return CODES.get(status, ExitCode.FAILED)

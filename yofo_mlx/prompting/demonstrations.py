@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from yofo_mlx import runs
 from yofo_mlx.errors import DataError
 from yofo_mlx.prompting import forms
 from yofo_mlx.recipe.names import SUITE
 from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.trained import trained
 from yofo_mlx.system import toml
 from yofo_mlx.system.text import reason, shorten
 from yofo_mlx.tasks import jsontext, locate, sniff, sources, tables
@@ -25,7 +26,6 @@ from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.rows import Row, as_row
 from yofo_mlx.tasks.sources import Loaded
 from yofo_mlx.tasks.task import Example
-from yofo_mlx.trained import trained
 
 _HEAD = 20  # rows that show whether a task's columns are there
 _TABLES = {"\t": "TSV", ",": "CSV", ";": "CSV with semicolons", "|": "CSV with bars"}
@@ -79,7 +79,7 @@ def style_of(run: str | None) -> Style:
     """Return how the tasks that a run was trained on become demonstrations."""
     if run is None:
         return Style()
-    recipe = trained(runs.find(run)).recipe
+    recipe = trained(listing.find(run)).recipe
     return Style(tuple(task for task in recipe.tasks if not task.source.startswith("tiny:")))
 
 

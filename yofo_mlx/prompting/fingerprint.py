@@ -10,8 +10,8 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx.models.base import Base
 from yofo_mlx.prompting.loading import Loaded
-from yofo_mlx.runs import Run
-from yofo_mlx.trained import Note, undated
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.trained import Note, undated
 
 _SAMPLE = 65536  # bytes read at three places of a weights file: gigabytes are not hashed whole
 _SMALL = ("config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json")

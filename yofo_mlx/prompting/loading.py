@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import runs
 from yofo_mlx.episodes.bounds import check_ids
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models.adapters import CONFIG_FILE, WEIGHTS_FILE, adapter_template, load_adapter
 from yofo_mlx.models.base import Base, load_base, model_path
 from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.schema import Template
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.trained import Note, trained
 from yofo_mlx.system.text import reason
-from yofo_mlx.trained import Note, trained
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Source:
     trust_remote_code: bool = False
     adapter: Path | None = None
     template: Template = field(default_factory=Template)
-    run: runs.Run | None = None
+    run: Run | None = None
     trained_context: int | None = None
     seed: int = 0
     notes: tuple[Note, ...] = field(default=(), compare=False)  # what is no longer as it was
@@ -93,7 +94,7 @@ def find_source(run: str | None, model: str | None, adapter: str | None) -> Sour
             raise RecipeError("neither a run nor a model is named", "give one of them")
         template = adapter_template(folder) if folder else Template()
         return Source(model_here(model), adapter=folder, template=template)
-    found = runs.find(run)
+    found = listing.find(run)
     recipe, notes = trained(found, [f"model={json.dumps(model)}"] if model else [])
     return Source(
         recipe.model,

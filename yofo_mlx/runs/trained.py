@@ -9,9 +9,10 @@ from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.recipe.file import read_toml, validate
 from yofo_mlx.recipe.names import EMBEDDED, is_folder, is_on_hub
 from yofo_mlx.recipe.schema import Recipe, Template
-from yofo_mlx.resolved import resolve
-from yofo_mlx.runinfo import FILE, ModelInfo, RunInfo
-from yofo_mlx.runs import Run, word
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.info import FILE, ModelInfo, RunInfo
+from yofo_mlx.runs.listing import word
+from yofo_mlx.runs.recipe import resolve
 
 Note = tuple[str, str]  # message and hint of a warning
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TextIO
 
-from yofo_mlx.death import first_words
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.diagnosis import first_words
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.signals import hang_up_ignored
 
 STDERR = 2

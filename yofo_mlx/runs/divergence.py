@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
-from yofo_mlx.events import Event, backwards, figure
-from yofo_mlx.runs import Run
+from yofo_mlx.runs.events import Event, backwards, figure
+from yofo_mlx.runs.folder import Run
 
 HINT = "start anew with a lower optimizer.learning_rate, or a longer optimizer.warmup"
 _FAR_WORSE: Final = 1.25, 0.5  # factor and nats over the loss at the start

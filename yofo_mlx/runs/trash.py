@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_SH
 from pathlib import Path
 
-from yofo_mlx import runs
 from yofo_mlx.errors import RecipeError, RunError, YofoError
 from yofo_mlx.recipe.file import to_toml, validate
-from yofo_mlx.runnames import NEWEST, ambiguous, chosen, folded, matching
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing, lock
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.names import NEWEST, ambiguous, chosen, folded, matching
+from yofo_mlx.runs.trained import is_edited
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import PART, move, size_of, write_text
 from yofo_mlx.system.text import reason, shorten
-from yofo_mlx.trained import is_edited
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Removed:
         return int(self.path.parent.name) / 1e9
 
 
-def trash() -> Path:
+def folder() -> Path:
     """Return the folder of removed runs."""
-    return paths.runs() / runs.TRASH
+    return paths.runs() / listing.TRASH
 
 
 def removed_runs() -> list[Removed]:
     """Return what is in the trash, removed last first; what is being moved is not there yet."""
-    entries = [path for path in trash().glob("*/*") if path.parent.name.isdecimal()]
+    entries = [path for path in folder().glob("*/*") if path.parent.name.isdecimal()]
     folders = [path for path in entries if path.is_dir() or path.is_symlink()]
     found = [Removed(path) for path in folders if not path.name.startswith(PART)]
     return sorted(found, key=lambda removed: int(removed.path.parent.name), reverse=True)
@@ -107,7 +107,7 @@ def check_restorable(removed: Removed, name: str | None = None) -> Run:
 
 def restore(removed: Removed, name: str | None = None) -> Run:
     """Move a run from the trash to where it was, or to another name."""
-    with _at_rest(Run(removed.path)), runs.one_at_a_time(paths.runs()):
+    with _at_rest(Run(removed.path)), listing.one_at_a_time(paths.runs()):
         run = check_restorable(removed, name)
         _move(removed.path, run.path)
     with suppress(OSError):
@@ -127,9 +127,9 @@ def delete(doomed: Sequence[Removed]) -> int:
 def delete_leftovers() -> int:
     """Delete what was cut off on its way to the trash or back; return how many bytes that frees."""
     kept = {removed.path.parent for removed in removed_runs()}
-    freed = sum(_delete(path) for path in trash().glob("*") if path not in kept)
+    freed = sum(_delete(path) for path in folder().glob("*") if path not in kept)
     if paths.runs().is_dir():
-        with runs.one_at_a_time(paths.runs()):  # nobody is copying a run back
+        with listing.one_at_a_time(paths.runs()):  # nobody is copying a run back
             freed += sum(_delete(path) for path in paths.runs().glob(f"{PART}*"))
     return freed
 
@@ -139,7 +139,7 @@ def rename(run: Run, name: str) -> Run:
     renamed = Run(run.path.with_name(chosen(name)))
     if renamed == run:
         raise RecipeError(f"run {run.run_id} has that name already", "choose another name")
-    with _at_rest(run), runs.one_at_a_time(run.path.parent):
+    with _at_rest(run), listing.one_at_a_time(run.path.parent):
         if folded(renamed.run_id) != folded(run.run_id):
             _check_free(renamed, "choose another name")
         _move(run.path, renamed.path)
@@ -149,7 +149,7 @@ def rename(run: Run, name: str) -> Run:
 
 def descendants(run: Run) -> Iterator[tuple[Run, Path]]:
     """Yield the runs that begin from a run's adapter, and where in its folder that is."""
-    for other in runs.list_runs():
+    for other in listing.list_runs():
         start = (other.info().recipe or {}).get("init_adapter")
         with suppress(OSError, ValueError, RuntimeError):  # of a damaged file; or lies elsewhere
             yield other, Path(str(start)).resolve().relative_to(run.path.resolve())
@@ -186,11 +186,11 @@ def _at_rest(run: Run) -> Iterator[None]:
             )
         with suppress(OSError):  # there is no lock before the first start
             file = stack.enter_context(run.lock_path.open())
-            if not runs.take(file, LOCK_SH):  # shared: nobody takes us for a trainer
+            if not lock.take(file, LOCK_SH):  # shared: nobody takes us for a trainer
                 pid = file.read().strip() or "unknown"
                 raise RunError(
                     f"run {run.run_id} is being trained by process {pid}",
-                    f"stop it first: yofo stop {runs.word(run)}",
+                    f"stop it first: yofo stop {listing.word(run)}",
                 )
         yield
 
@@ -200,7 +200,7 @@ def _hold(stack: ExitStack, folder: Path, how: int) -> bool:
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         stack.callback(os.close, descriptor)
-        return runs.take(descriptor, how)
+        return lock.take(descriptor, how)
     except OSError:  # it is no folder; or a network's disk, which may lock none
         return True
 
@@ -214,12 +214,12 @@ def _check_free(run: Run, hint: str) -> None:
 
 def _new_entry() -> Path:
     while True:
-        path = trash() / str(time.time_ns())
+        path = folder() / str(time.time_ns())
         try:
             path.mkdir(parents=True)
         except OSError as error:
             if not path.is_dir():
-                raise _refused(f"nothing can be put into {trash()}", error) from error
+                raise _refused(f"nothing can be put into {folder()}", error) from error
             continue  # somebody was there in the same moment
         return path
 

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from subprocess import Popen
 from typing import Any, Final
 
-from yofo_mlx import launch, runs
-from yofo_mlx.death import CAUSES, DISK, KILLED, MEMORY, WATCHDOG, explain
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import launch, lock
+from yofo_mlx.runs.diagnosis import CAUSES, DISK, KILLED, MEMORY, WATCHDOG, explain
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.signals import answered, hang_up_ignored
 from yofo_mlx.system.talk import say
 
@@ -21,16 +21,16 @@ LEAST_CHUNK: Final = 32
 LESS: Final = 0.8  # of the memory that a step was expected to need
 
 
-def supervise(run: Run, lock: int, restarts: int, *, force: bool = False) -> int:
+def supervise(run: Run, held: int, restarts: int, *, force: bool = False) -> int:
     """Train in a child process, and again as often as it dies; return the last exit code."""
     kills = 0
-    with runs.locked(run, lock) as held:
+    with lock.locked(run.path, held) as descriptor:
         for left in range(restarts, -1, -1):
-            process = launch.spawn(run, held, force=force)
-            runs.sign(run, held, process.pid)
+            process = launch.spawn(run, descriptor, force=force)
+            lock.sign(run.path, descriptor, process.pid)
             with _forwarding(process):
                 code = process.wait()
-            runs.sign(run, held)
+            lock.sign(run.path, descriptor)
             death = explain(run)
             ended = code in (ExitCode.OK, ExitCode.INTERRUPTED) or run.stop_path.exists()
             if ended or death is None or death.cause not in SURVIVED or not left:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.init_adapter import find_adapter, shape_of
 from yofo_mlx.recipe.file import apply_override, read_toml, validate
 from yofo_mlx.recipe.names import absolute
 from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.runs.init_adapter import find_adapter, shape_of
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -4,13 +4,13 @@ import json
 import shlex
 from pathlib import Path
 
-from yofo_mlx import runs
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models.adapter_files import CONFIG_FILE, PEFT_FILES, WEIGHTS_FILE, read_settings
 from yofo_mlx.recipe.names import is_folder, is_path
 from yofo_mlx.recipe.schema import Lora, Recipe
-from yofo_mlx.runinfo import AdapterInfo, RunInfo
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.info import AdapterInfo, RunInfo
 from yofo_mlx.system.files import digest, disk_error
 
 
@@ -26,7 +26,7 @@ def find_adapter(name: str, place: str) -> Path:
     if is_path(name) or (is_folder(place) and any((folder / one).is_file() for one in files)):
         return folder
     try:
-        return _of_run(runs.find(name))
+        return _of_run(listing.find(name))
     except RecipeError as error:
         raise RecipeError(
             f"init_adapter: {error.message}",

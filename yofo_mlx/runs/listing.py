@@ -1,12 +1,4 @@
-"""Run folders: where a run's recipe, events, checkpoints and adapter are, and how it stands.
-
-recipe.toml   as resolved            events.jsonl   what happened, written by the trainer
-run.json      versions, machine      past.jsonl     what a resume took back
-lock          held while it trains   console.log    what the trainer printed
-checkpoints/<step>/                  stop           present: finish the step, save, exit
-adapter/      best so far, for mlx-lm's --adapter-path
-evaluations/  what `yofo eval` measured, a file each
-"""
+"""All runs that there are: made, found by name, in the order of their making."""
 
 import fcntl
 import os
@@ -17,133 +9,20 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TextIO
 
-from yofo_mlx import runinfo
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.events import EventReader, figure, first_event, last_event
-from yofo_mlx.runinfo import FORMAT, RunInfo
-from yofo_mlx.runnames import NEWEST, ambiguous, closest, matching
-from yofo_mlx.runnames import slug as slug
+from yofo_mlx.runs import info as runinfo
+from yofo_mlx.runs.events import figure, first_event
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.names import NEWEST, ambiguous, closest, matching, slug
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import FULL, PART, disk_error
 from yofo_mlx.system.text import is_utf8, shorten
 
 TRASH = ".trash"  # in the folder of runs: what is removed is moved by renaming it
 FILES = "recipe.toml run.json events.jsonl past.jsonl console.log lock stop".split()
-Status = Literal["created", "running", "stopping", "finished", "stopped", "failed", "died"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run folder."""
-
-    path: Path
-
-    @property
-    def run_id(self) -> str:
-        """The folder's name."""
-        return self.path.name
-
-    @property
-    def recipe_path(self) -> Path:
-        """The resolved recipe."""
-        return self.path / "recipe.toml"
-
-    @property
-    def events_path(self) -> Path:
-        """The event stream."""
-        return self.path / "events.jsonl"
-
-    @property
-    def console_path(self) -> Path:
-        """Output of a detached trainer."""
-        return self.path / "console.log"
-
-    @property
-    def lock_path(self) -> Path:
-        """Held with flock for the trainer's life."""
-        return self.path / "lock"
-
-    @property
-    def stop_path(self) -> Path:
-        """Present when somebody asked the trainer to stop."""
-        return self.path / "stop"
-
-    @property
-    def adapter_path(self) -> Path:
-        """The best adapter so far, in mlx-lm's form."""
-        return self.path / "adapter"
-
-    @property
-    def evaluations_path(self) -> Path:
-        """What `yofo eval` measured, a file each."""
-        return self.path / "evaluations"
-
-    @property
-    def checkpoints_path(self) -> Path:
-        """Folder of checkpoints, one folder a step."""
-        return self.path / "checkpoints"
-
-    def checkpoint_path(self, step: int) -> Path:
-        """Return the folder of one checkpoint."""
-        return self.checkpoints_path / f"{step:07d}"
-
-    def events(self) -> EventReader:
-        """Return a reader of the event stream, at its start."""
-        return EventReader(self.events_path)
-
-    def info(self) -> RunInfo:
-        """Return run.json, with defaults for what is missing or damaged."""
-        return runinfo.read(self.path)
-
-    def note(self, **fields: Any) -> RunInfo:
-        """Put fields into run.json and return it as it is then."""
-        info = self.info().updated(**fields)
-        runinfo.write(self.path, info)
-        return info
-
-    def check_format(self) -> None:
-        """Refuse a folder that a newer version wrote."""
-        found = self.info().format
-        if not isinstance(found, int) or found > FORMAT:
-            raise RunError(
-                f"run {self.run_id} was made by a newer yofo (run folders of format {found})",
-                f"update yofo: this version reads format {FORMAT}",
-            )
-
-    def is_locked(self) -> bool:
-        """Tell whether a trainer holds the lock."""
-        return holder(self) is not None
-
-    def status(self) -> Status:
-        """Derive the status from the lock and the last event."""
-        locked = (
-            self.is_locked()
-        )  # before the events: a trainer that ends in between has written its last
-        last = last_event(self.events_path)
-        if locked:
-            return "stopping" if self.stop_path.exists() else "running"
-        if last is None:
-            return "created" if not self.lock_path.exists() else "died"
-        kind = last["kind"]
-        return kind if kind in ("finished", "stopped", "failed") else "died"
-
-    def request_stop(self, *, now: bool = False) -> None:
-        """Ask the trainer to finish its step (`now`: to leave it), save and exit."""
-        with self.stop_path.open("a") as file:
-            file.write("now\n" if now else "")
-
-    def must_leave(self) -> bool:
-        """Tell whether the trainer was asked to leave its step."""
-        try:
-            with self.stop_path.open() as file:
-                return file.read(4) == "now\n"
-        except (OSError, ValueError):
-            return False
 
 
 def create(name: str) -> Run:
@@ -319,68 +198,3 @@ def _stamp(path: Path) -> tuple[int, ...]:
     except OSError:
         return ()
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def holder(run: Run) -> int | None:
-    """Return the process id that holds the run's lock, None if nobody does."""
-    try:
-        with run.lock_path.open() as file:
-            try:  # shared: two who ask at the same time do not see each other
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                text = file.read().strip()
-                return int(text) if text.isdigit() else 0
-    except OSError:
-        pass
-    return None
-
-
-@contextmanager
-def locked(run: Run, descriptor: int | None = None) -> Iterator[int]:
-    """Hold the run's lock, or go on holding the one inherited as `descriptor`; refuse if taken."""
-    with _open_lock(run, descriptor) as file:
-        if not take(file):
-            pid = file.read().strip() or "unknown"
-            raise RunError(
-                f"run {run.run_id} is being trained by process {pid}",
-                "wait until it ends, or stop it first",
-            )
-        sign(run, file.fileno())
-        yield file.fileno()
-
-
-def sign(run: Run, descriptor: int, pid: int | None = None) -> None:
-    """Write the process that holds the lock into it; left out, this one."""
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(pid or os.getpid()).encode(), 0)
-    except OSError as error:
-        raise disk_error(error, run.path) from error
-
-
-def has_spoken(run: Run) -> bool:
-    """Tell whether whoever holds the lock wrote an event since: then it answers signals."""
-    try:
-        return run.events_path.stat().st_mtime_ns >= run.lock_path.stat().st_mtime_ns
-    except OSError:
-        return False
-
-
-def _open_lock(run: Run, descriptor: int | None) -> TextIO:
-    try:
-        if descriptor is None:
-            descriptor = os.open(run.lock_path, os.O_RDWR | os.O_CREAT, 0o644)
-        return open(descriptor, "r+")
-    except OSError as error:
-        raise disk_error(error, run.path) from error
-
-
-def take(file: TextIO | int, how: int = fcntl.LOCK_EX) -> bool:
-    """Lock a file, patiently: a viewer that asks for the status holds it for an instant."""
-    for _ in range(20):
-        try:
-            fcntl.flock(file, how | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            time.sleep(0.05)
-    return False

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from yofo_mlx import __version__
-from yofo_mlx.events import last_event
-from yofo_mlx.runs import Run, word
+from yofo_mlx.runs.events import last_event
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.listing import word
 from yofo_mlx.system.files import is_full
 from yofo_mlx.system.text import shorten
 

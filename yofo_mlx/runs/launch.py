@@ -3,18 +3,18 @@
 import shutil
 import subprocess
 
-from yofo_mlx import runs
-from yofo_mlx.init_adapter import provenance
 from yofo_mlx.recipe.file import to_toml
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.runs import Run
+from yofo_mlx.runs import listing, lock
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.init_adapter import provenance
 from yofo_mlx.system import child
 from yofo_mlx.system.files import disk_error, sync_folder, write_text
 
 
 def create_run(recipe: Recipe, name: str) -> Run:
     """Create a run folder with the recipe as resolved."""
-    run = runs.create(name)
+    run = listing.create(name)
     try:
         write_text(run.recipe_path, to_toml(recipe))
         run.note(recipe=recipe.model_dump(mode="json"), **provenance(recipe))
@@ -42,26 +42,26 @@ def detach(run: Run, *, force: bool = False, restarts: int = 0) -> int:
     """
     # The child inherits the lock: from its birth on, nobody else can take the run.
     run.check_format()
-    with runs.locked(run) as lock:
+    with lock.locked(run.path) as held:
         run.stop_path.unlink(missing_ok=True)
-        process = spawn(run, lock, force=force, restarts=restarts)
-        runs.sign(run, lock, process.pid)
+        process = spawn(run, held, force=force, restarts=restarts)
+        lock.sign(run.path, held, process.pid)
     return process.pid
 
 
 def spawn(
-    run: Run, lock: int, *, force: bool = False, restarts: int = 0
+    run: Run, held: int, *, force: bool = False, restarts: int = 0
 ) -> "subprocess.Popen[bytes]":
     """Start a trainer, or with `restarts` its supervisor, on a run whose lock is held."""
     options = ["--force"] if force else []
     options += ["--restarts", str(restarts)] if restarts else []
     with run.console_path.open("ab") as console:
         return subprocess.Popen(
-            child.command("yofo_mlx.cli", "resume", str(run.path), "--lock", str(lock), *options),
+            child.command("yofo_mlx.cli", "resume", str(run.path), "--lock", str(held), *options),
             env=child.environment(),
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
-            pass_fds=[lock],
+            pass_fds=[held],
             start_new_session=True,
         )
