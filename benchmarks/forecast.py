@@ -23,13 +23,13 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from yofo_mlx.episodes.batches import make_batch
 from yofo_mlx.episodes.sampler import Demonstration, Episode
-from yofo_mlx.evaluate import compare, growing_prefix
-from yofo_mlx.evaluation_plan import Asked, plan_validation
+from yofo_mlx.evaluation.measure import compare, growing_prefix
+from yofo_mlx.evaluation.prompts import Prompts, Query
 from yofo_mlx.gradients import Dials, loss_and_gradients
-from yofo_mlx.plan import Episodes, Planner, forecast
-from yofo_mlx.prompts import Prompts, Query
+from yofo_mlx.planning.evaluation import Asked, plan_validation
+from yofo_mlx.planning.planner import Episodes, Planner, forecast
+from yofo_mlx.planning.sizes import Tensor, shape_of
 from yofo_mlx.recipe.schema import Lora, Memory, Objective
-from yofo_mlx.shape import Tensor, shape_of
 from yofo_mlx.tasks.task import Example
 
 MOST_WORK = 25e9  # tokens x layers x widths: seconds for each model

@@ -28,13 +28,13 @@ blas.preload()
 
 import mlx.core as mx
 
-from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.runs import launch
 from yofo_mlx.runs.events import Event, parse
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import child
 from yofo_mlx.system.files import PART
+from yofo_mlx.training.checkpoints import list_checkpoints
 
 RECIPE = """
 model = "tiny"

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from yofo_mlx.evaluation_plan import Asked, plan_validation
-from yofo_mlx.plan import Episodes, Planner, resident_bytes
+from yofo_mlx.planning.evaluation import Asked, plan_validation
+from yofo_mlx.planning.planner import Episodes, Planner, resident_bytes
+from yofo_mlx.planning.sizes import Shape, Tensor, shape_of
 from yofo_mlx.recipe.schema import Lora, Memory
-from yofo_mlx.shape import Shape, Tensor, shape_of
 
 LENGTHS = (16384, 32768, 65536, 131072)
 TARGET_SHARE = 16

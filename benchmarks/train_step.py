@@ -34,9 +34,9 @@ from yofo_mlx.episodes.batches import Batch, make_batch
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.gradients import loss_and_gradients
 from yofo_mlx.gradients.attention import bounded_attention, native_is_bounded
-from yofo_mlx.plan import Episodes, Forecast, Planner
+from yofo_mlx.planning.planner import Episodes, Forecast, Planner
+from yofo_mlx.planning.sizes import model_shape
 from yofo_mlx.recipe.schema import Lora, Memory, Objective
-from yofo_mlx.shape import model_shape
 from yofo_mlx.system.memory import memory_limit
 
 LORA = {"rank": 8, "scale": 20.0, "dropout": 0.0}

@@ -23,13 +23,13 @@ blas.preload()
 from yofo_mlx.commands.display import shots_line
 from yofo_mlx.commands.measure import measure_each
 from yofo_mlx.commands.train import load
+from yofo_mlx.evaluation.scores import TaskScores, of_model, summarize
 from yofo_mlx.recipe.file import find_recipe, to_toml
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
-from yofo_mlx.scores import TaskScores, of_model, summarize
 from yofo_mlx.system.environment import describe
 from yofo_mlx.system.files import write_text
-from yofo_mlx.train import train
+from yofo_mlx.training.loop import train
 
 SETTINGS = {
     "all answers": (),

@@ -10,7 +10,7 @@ import pytest
 from yofo_mlx.system import blas
 
 PRODUCT = """
-from yofo_mlx import blas
+from yofo_mlx.system import blas
 loaded = blas.preload()
 import mlx.core as mx
 mx.set_default_device(mx.cpu)

@@ -15,18 +15,18 @@ from mlx.utils import tree_flatten
 from mlx_lm.models import llama
 
 from tests.tiny_models import CONFIGS, SHAPE, tiny_model
-from yofo_mlx.evaluation_plan import most_asked
-from yofo_mlx.headers import Tensor
 from yofo_mlx.models.adapters import adapter_weights, add_adapter
 from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
+from yofo_mlx.planning.evaluation import most_asked
+from yofo_mlx.planning.headers import Tensor
+from yofo_mlx.planning.sizes import shape_of, unpacked
+from yofo_mlx.planning.workload import make_workload
 from yofo_mlx.recipe.schema import Lora
 from yofo_mlx.runs import launch, listing
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.recipe import load_recipe
-from yofo_mlx.shape import shape_of, unpacked
 from yofo_mlx.system import child, progress
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.workload import make_workload
 
 TINY = model_path("tiny")
 SIZES = {
@@ -329,7 +329,7 @@ def test_an_evaluation_that_does_not_fit_is_refused_with_the_prompt_that_does(yo
 
 
 def test_what_is_planned_to_be_asked_is_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    from yofo_mlx import evaluate
+    from yofo_mlx.evaluation import measure as evaluate
 
     recipe = load_recipe(Path("small.toml"))
     base = load_base("tiny")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from yofo_mlx.evaluation.prompts import prompts_of
 from yofo_mlx.models.base import load_base
-from yofo_mlx.prompts import prompts_of
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.registry import load_tasks

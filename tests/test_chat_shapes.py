@@ -14,8 +14,8 @@ from transformers.utils import chat_template_utils
 
 from yofo_mlx.episodes.sampler import Demonstration
 from yofo_mlx.episodes.segments import Segmenter
-from yofo_mlx.evaluate import compare, measure
-from yofo_mlx.prompts import Query, draw_prompts
+from yofo_mlx.evaluation.measure import compare, measure
+from yofo_mlx.evaluation.prompts import Query, draw_prompts
 from yofo_mlx.recipe.schema import Evaluation, Template
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example

@@ -15,7 +15,7 @@ from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import last_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import paths
-from yofo_mlx.tiny import suite
+from yofo_mlx.tasks.suite import tasks as suite
 
 SMALL = (
     "train.steps=3",

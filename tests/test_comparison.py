@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import evaluations
-from yofo_mlx.comparison import compare
-from yofo_mlx.evaluations import Content, EvaluationFile
+from yofo_mlx.evaluation import archive
+from yofo_mlx.evaluation.archive import Content, EvaluationFile
+from yofo_mlx.evaluation.comparison import compare
+from yofo_mlx.evaluation.scores import Point, TaskScores
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.scores import Point, TaskScores
 
 TASK = TaskScores("a", "qa", "", "f1", 4, 0, 0, 99, 1, None, 0, "")
 
@@ -32,14 +32,14 @@ def begun(run: Run, tasks: dict[str, str], **settings: Any) -> EvaluationFile:
         "evaluation": {"queries": 4, "draws": 1} | settings,
         "tasks": {name: {"fingerprint": mark, "metric": "f1"} for name, mark in tasks.items()},
     }
-    return evaluations.begin(run, asked, full=asked["role"] == "held_out")
+    return archive.begin(run, asked, full=asked["role"] == "held_out")
 
 
 def whole(
     run: Run, tasks: dict[str, str], score: float = 0.5, reach: int = 4, **settings: Any
 ) -> Content:
     kept = begun(run, tasks, **settings)
-    for model in evaluations.MODELS:
+    for model in archive.MODELS:
         points = [Point(n, score * (model == "adapter"), 1.0) for n in (0, 1, 4) if n <= reach]
         for name in tasks:
             kept.add(model, replace(TASK, task=name, points=tuple(points)))
@@ -51,11 +51,11 @@ def test_every_evaluation_is_listed_with_its_state_settings_and_scores(yofo: Any
     whole(run, {"a": "1", "b": "1"}, 0.25)
     whole(run, {"größe": "1"}, 0.75, role="data", queries=8)
     begun(run, {"a": "1", "b": "1"}, role="trained", step=20).add("base", TASK)
-    cut, data, full = evaluations.listed(run)
+    cut, data, full = archive.listed(run)
     assert (cut.number, cut.complete, cut.done, cut.scores) == (3, False, 0, ())
     assert (data.role, data.tasks, data.step) == ("data", ("größe",), 10)
     assert data.queries == TASK.queries  # as many as were asked, of the 8 that were to be
-    assert full.full and full.scores == (evaluations.Score("f1", 4, 0.0, 0.25, 2),)
+    assert full.full and full.scores == (archive.Score("f1", 4, 0.0, 0.25, 2),)
 
     code, out, err = yofo("eval", "last", "--list")
     lines = [line.split("  ") for line in out.splitlines()]
@@ -141,7 +141,7 @@ def test_a_damaged_file_is_not_listed(run: Run) -> None:
     ):
         path = run.evaluations_path / f"{number:04d}-x.json"
         path.write_text(text, encoding="latin-1")
-    assert [one.number for one in evaluations.listed(run)] == [1]
+    assert [one.number for one in archive.listed(run)] == [1]
 
 
 def test_an_option_that_would_be_idle_is_refused(yofo: Any, run: Run) -> None:

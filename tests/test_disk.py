@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from test_train import SMALL, entries, figures, run_it, small_recipe  # noqa: F401
 
-from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import launch, listing
 from yofo_mlx.runs.events import Event, EventReader, EventWriter, parse
@@ -19,6 +18,7 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import arrays, files, paths
 from yofo_mlx.system.files import PART, new_folder, patiently, write_text
 from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.training.checkpoints import list_checkpoints
 
 KB = 1024
 

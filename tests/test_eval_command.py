@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx import evaluations, subjects
-from yofo_mlx.chosen import from_recipe
 from yofo_mlx.commands import measure as command
 from yofo_mlx.errors import RecipeError
+from yofo_mlx.evaluation import archive, subjects
+from yofo_mlx.evaluation.chosen import from_recipe
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import resolve
@@ -74,13 +74,13 @@ def test_every_held_out_task_is_in_table_and_file_and_partial_ones_replace_nothi
     assert lines["long"][-3:] == ["-", "-", "-"]
     assert "1 of 3 cannot be measured (long: none of its" in out
     assert (run.evaluations_path / "0001-full.png").is_file()
-    whole = evaluations.latest(run)
+    whole = archive.latest(run)
     assert whole["asked"]["seed"] == 0 and whole["asked"]["model"]["name"] == "tiny"
     assert whole["asked"]["evaluation"]["queries"] == 2 and whole["asked"]["adapter"]["step"] == 1
 
     assert yofo("eval", "last", "--task", "banking77")[0] == 0
     assert yofo("eval", "last", "--set", "evaluation.queries=1", "--task", "news_500")[0] == 0
-    assert evaluations.latest(run) == whole
+    assert archive.latest(run) == whole
     names = sorted(path.name for path in run.evaluations_path.glob("*.json"))
     assert names == ["0001-full.json", "0002-banking77.json", "0003-news-500.json"]
     _, out, _ = yofo("runs", "--json")
@@ -104,7 +104,7 @@ def test_an_interrupted_evaluation_keeps_what_it_measured_and_goes_on(
     monkeypatch.setattr(command, "evaluate_entry", interrupted)
     code, _, err = yofo("eval", "last", *TWO)
     assert code == 130 and "what was measured is kept" in err
-    assert evaluations.latest(run) == {}
+    assert archive.latest(run) == {}
 
     def counted(base: Any, recipe: Any, entry: Any, **options: Any) -> Any:
         measured.append(entry.task.name)
@@ -181,7 +181,7 @@ def test_a_training_task_that_is_named_is_asked_what_it_was_not_trained_on(
     assert code == 0, err
     assert "Exact match on tasks it was trained on" in out
     assert "demonstrations are rows that it was trained on, queries are not" in out
-    assert "none was held out" not in err and evaluations.latest(run) == {}
+    assert "none was held out" not in err and archive.latest(run) == {}
     seeded = ("--set", "seed=5", "--json")  # another seed asks the same rows in another order
     _, first, _ = yofo("eval", "last", "--task", "trained", "--json")
     _, other, _ = yofo("eval", "last", "--task", "trained", *seeded)

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from hub_server import HubServer, hub_fixture  # noqa: F401
 
-from yofo_mlx import evaluate, evaluations
 from yofo_mlx.commands import measure as command
 from yofo_mlx.errors import RunError
+from yofo_mlx.evaluation import archive
+from yofo_mlx.evaluation import measure as evaluate
 from yofo_mlx.runs import listing, trash
 from yofo_mlx.runs.folder import Run
 
@@ -204,7 +205,7 @@ def test_what_cannot_be_measured_is_two_lines(
 
 def test_a_mistake_is_told_without_mlx(run: Run, yofo_home: Path) -> None:
     script = (
-        "import sys; from yofo_mlx import shell, cli\n"
+        "import sys; from yofo_mlx import cli; from yofo_mlx.cli import shell\n"
         "for words in (['nowhere'], ['last', '--data', 'nowhere.csv'], ['last', '--list'],\n"
         "              ['--adapter', 'nowhere', '--data', 'x.csv']):\n"
         "    sys.argv = ['yofo', 'eval', *words]; shell.run(cli.app)\n"
@@ -251,7 +252,7 @@ def test_an_interrupted_one_goes_on_unless_its_rows_changed(
 def test_fewer_queries_than_were_to_be_asked_are_listed_as_they_were(yofo: Any, run: Run) -> None:
     write("new.csv", 2, 100)
     evaluated(yofo, "last", "--data", "new.csv")
-    assert [one.queries for one in evaluations.listed(run)] == [1]
+    assert [one.queries for one in archive.listed(run)] == [1]
 
 
 @pytest.mark.parametrize("damage", [{"tasks": None}, {"tasks": {"new": [{}]}}])
@@ -279,7 +280,7 @@ def test_a_run_that_is_being_evaluated_stays_where_it_is(
     monkeypatch.setattr(command, "evaluate_entry", meanwhile)
     write("new.csv", 8, 100)
     evaluated(yofo, "last", "--data", "new.csv")
-    assert [one.number for one in evaluations.listed(run)] == [1]
+    assert [one.number for one in archive.listed(run)] == [1]
     trash.remove(run)
 
 

@@ -11,12 +11,13 @@ import pytest
 from fakes import ByteTokenizer, letters_task, random_llama
 from mlx_lm.models.cache import make_prompt_cache
 
-from yofo_mlx import evaluate, metrics
 from yofo_mlx.episodes.sampler import Demonstration
 from yofo_mlx.episodes.segments import Segmenter
-from yofo_mlx.evaluate import compare, evaluate_entry, measure
+from yofo_mlx.evaluation import measure as evaluate
+from yofo_mlx.evaluation import metrics
+from yofo_mlx.evaluation.measure import compare, evaluate_entry, measure
+from yofo_mlx.evaluation.prompts import Prompts, Query, draw_prompts
 from yofo_mlx.models.base import load_base
-from yofo_mlx.prompts import Prompts, Query, draw_prompts
 from yofo_mlx.recipe.schema import Evaluation, Recipe, TaskSource, Template
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.tasks.task import Example

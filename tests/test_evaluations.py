@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tui.follow import Watcher
-from yofo_mlx import evaluations
 from yofo_mlx.commands.runs import describe
-from yofo_mlx.evaluations import EvaluationFile
+from yofo_mlx.evaluation import archive
+from yofo_mlx.evaluation.archive import EvaluationFile
+from yofo_mlx.evaluation.scores import Point, TaskScores
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.scores import Point, TaskScores
 
 TASK = TaskScores("a", "other", "", "exact", 4, 0, 0, 99, 1, None, 0, "", (Point(0, 0.5, 1.0),))
 
@@ -31,8 +31,8 @@ def asked(*names: str, queries: int = 4) -> dict[str, Any]:
 def whole(
     run: Run, *names: str, full: bool = True, score: float = 0.5, **more: Any
 ) -> EvaluationFile:
-    kept = evaluations.begin(run, asked(*names, **more), full=full)
-    for model in evaluations.MODELS:
+    kept = archive.begin(run, asked(*names, **more), full=full)
+    for model in archive.MODELS:
         for name in names:
             kept.add(model, replace(TASK, task=name, points=(Point(0, score, 1.0),)))
     kept.finish()
@@ -62,20 +62,20 @@ def test_every_evaluation_is_a_file_of_its_own(run: Run) -> None:
 
 
 def test_a_partial_evaluation_never_replaces_a_full_one(run: Run) -> None:
-    assert evaluations.latest(run) == {}
+    assert archive.latest(run) == {}
     whole(run, "a", "b", score=0.25)
     whole(run, "a", full=False, score=0.75)
-    evaluations.begin(run, asked("a", "b", queries=9), full=True).add("base", TASK)
-    (metric,) = evaluations.latest(run)["metrics"]
+    archive.begin(run, asked("a", "b", queries=9), full=True).add("base", TASK)
+    (metric,) = archive.latest(run)["metrics"]
     assert metric["by_shots"][0]["adapter"] == 0.25
     assert len(files(run)) == 3
 
 
 def test_what_was_cut_off_goes_on_when_the_same_is_asked_again(run: Run) -> None:
-    kept = evaluations.begin(run, asked("a", "b"), full=True)
+    kept = archive.begin(run, asked("a", "b"), full=True)
     kept.add("base", replace(TASK, points=(Point(0, 1.0, math.nan),)))
-    assert not evaluations.begin(run, asked("a", "b", queries=5), full=True).has("base", "a")
-    again = evaluations.begin(run, asked("a", "b"), full=True)
+    assert not archive.begin(run, asked("a", "b", queries=5), full=True).has("base", "a")
+    again = archive.begin(run, asked("a", "b"), full=True)
     assert again.path == kept.path
     assert again.has("base", "a") and not again.has("base", "b") and not again.has("adapter", "a")
     for model, name in (("base", "b"), ("adapter", "a"), ("adapter", "b")):
@@ -90,7 +90,7 @@ def test_the_tenthousandth_evaluation_is_the_newest(run: Run) -> None:
     first = whole(run, "a")
     first.path.rename(first.path.with_name("9999-full.json"))
     assert whole(run, "a", score=0.0).path.name == "10000-full.json"
-    assert evaluations.latest(run)["metrics"][0]["by_shots"][0]["adapter"] == 0.0
+    assert archive.latest(run)["metrics"][0]["by_shots"][0]["adapter"] == 0.0
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"full": true}', "\xff"])
@@ -98,20 +98,20 @@ def test_a_damaged_file_is_passed_over_and_kept(run: Run, text: str) -> None:
     whole(run, "a")
     path = run.evaluations_path / "0007-full.json"
     path.write_text(text, encoding="latin-1")
-    assert evaluations.latest(run)["complete"]
+    assert archive.latest(run)["complete"]
     assert whole(run, "a").path.name == "0008-full.json"
     assert path.read_text(encoding="latin-1") == text
 
 
 def test_the_same_asked_twice_at_a_time_never_takes_back_what_is_complete(run: Run) -> None:
-    slow = evaluations.begin(run, asked("a"), full=True)
+    slow = archive.begin(run, asked("a"), full=True)
     slow.add("base", TASK)
-    fast = evaluations.begin(run, asked("a"), full=True)
+    fast = archive.begin(run, asked("a"), full=True)
     fast.add("adapter", TASK)
     fast.finish()
     before = fast.path.read_bytes()
     slow.add("base", TASK)  # and is ended here
-    assert fast.path.read_bytes() == before and evaluations.latest(run)["complete"]
+    assert fast.path.read_bytes() == before and archive.latest(run)["complete"]
     slow.add("adapter", TASK)
     slow.finish()
     assert fast.path.read_bytes() == before
@@ -129,7 +129,7 @@ def test_the_same_asked_twice_at_a_time_never_takes_back_what_is_complete(run: R
     ],
 )
 def test_a_damaged_beginning_is_not_gone_on_with(run: Run, measured: Any) -> None:
-    kept = evaluations.begin(run, asked("a"), full=True)
+    kept = archive.begin(run, asked("a"), full=True)
     kept.add("base", TASK)
     text = json.dumps(json.loads(kept.path.read_text()) | {"measured": measured})
     kept.path.write_text(text)
@@ -141,8 +141,8 @@ def test_an_evaluation_of_an_adapter_that_was_since_replaced_says_of_which_step(
     run.recipe_path.touch()
     writer = EventWriter(run.events_path)
     writer.write("eval", step=100, loss=1.0, best=True)
-    kept = evaluations.begin(run, asked("a") | {"adapter": {"step": 100}}, full=True)
-    for model in evaluations.MODELS:
+    kept = archive.begin(run, asked("a") | {"adapter": {"step": 100}}, full=True)
+    for model in archive.MODELS:
         kept.add(model, TASK)
     kept.finish()
     writer.write("eval", step=150, loss=2.0, best=False)

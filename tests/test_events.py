@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yofo_mlx.checkpoints import TrainerState
 from yofo_mlx.runs.events import (
     BLOCK,
     MAX_READ,
@@ -18,8 +17,9 @@ from yofo_mlx.runs.events import (
     last_event,
     parse,
 )
-from yofo_mlx.trainer import Trainer
-from yofo_mlx.update import _progress
+from yofo_mlx.training.checkpoints import TrainerState
+from yofo_mlx.training.trainer import Trainer
+from yofo_mlx.training.update import _progress
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_progress_inside_a_long_step_is_shown_each_second_and_written_now_and_th
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, shown, writer = [0.0], [], EventWriter(tmp_path / "events.jsonl")
-    monkeypatch.setattr("yofo_mlx.update.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("yofo_mlx.training.update.time.monotonic", lambda: clock[0])
     nothing: Any = None
     trainer = Trainer(
         nothing, nothing, nothing, nothing, writer, shown.append, bool, bool, nothing, nothing,

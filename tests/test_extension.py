@@ -8,14 +8,14 @@ import pytest
 from processes import endless, start, training_run, wait_for  # noqa: F401
 
 from tui.follow import Follower
-from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands import background
-from yofo_mlx.extension import as_event
 from yofo_mlx.runs import listing, lock
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.runs.trained import is_edited, trained
+from yofo_mlx.training.checkpoints import list_checkpoints
+from yofo_mlx.training.extension import as_event
 
 ROWS = "".join(f'{{"input": "question {i}", "output": "{i % 3}"}}\n' for i in range(20))
 RECIPE = """

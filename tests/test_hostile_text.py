@@ -12,7 +12,8 @@ from fuzzing import HOSTILE_TEXT, check_harmless
 from test_prompting_chat import FakeClient, Typed
 
 from tui.words import one_line, safe
-from yofo_mlx import cli, shell
+from yofo_mlx import cli
+from yofo_mlx.cli import shell
 from yofo_mlx.commands import chat as chat_command
 from yofo_mlx.commands.chatroom import Model, Room
 from yofo_mlx.commands.conversation import Conversation

@@ -11,7 +11,7 @@ LIGHT = [
     "yofo_mlx.system.blas",
     "yofo_mlx.cli",
     "yofo_mlx.errors",
-    "yofo_mlx.evaluations",
+    "yofo_mlx.evaluation.archive",
     "yofo_mlx.runs.events",
     "yofo_mlx.runs.launch",
     "yofo_mlx.system.paths",

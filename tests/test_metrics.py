@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yofo_mlx.metrics import METRICS, score
+from yofo_mlx.evaluation.metrics import METRICS, score
 
 
 @pytest.mark.parametrize(

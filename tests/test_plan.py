@@ -22,7 +22,7 @@ from known_models import MODELS, known_shape
 from yofo_mlx.errors import FitError, RecipeError
 from yofo_mlx.gradients import Dials
 from yofo_mlx.gradients.dials import groups
-from yofo_mlx.plan import (
+from yofo_mlx.planning.planner import (
     FLOAT,
     SCORES,
     Episodes,
@@ -32,8 +32,8 @@ from yofo_mlx.plan import (
     forecast,
     resident_bytes,
 )
+from yofo_mlx.planning.sizes import model_shape, shape_of
 from yofo_mlx.recipe.schema import Lora, Memory, Recipe
-from yofo_mlx.shape import model_shape, shape_of
 from yofo_mlx.system import memory as machine
 
 MISTRAL = "Mistral-7B v0.3, 4 bit"

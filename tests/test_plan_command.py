@@ -13,16 +13,16 @@ import pytest
 from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from huggingface_hub import constants
 
-from yofo_mlx import volume
 from yofo_mlx.errors import RecipeError, YofoError
-from yofo_mlx.headers import Tensor, model_tensors
 from yofo_mlx.models.base import load_base, model_path
-from yofo_mlx.plan import make_planner
-from yofo_mlx.probe import spread
+from yofo_mlx.planning import volume
+from yofo_mlx.planning.headers import Tensor, model_tensors
+from yofo_mlx.planning.planner import make_planner
+from yofo_mlx.planning.probe import spread
+from yofo_mlx.planning.volume import Draw
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import child
-from yofo_mlx.volume import Draw
 
 TINY = model_path("tiny")
 WEIGHTS = TINY / "model.safetensors"

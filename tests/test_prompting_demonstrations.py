@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.prompting.demonstrations import parse, read
+from yofo_mlx.tasks.suite import tasks as suite
 from yofo_mlx.tasks.task import Example
-from yofo_mlx.tiny import suite
 
 TWO = (Example("good film", "yes"), Example("bad, film", "no"))
 

@@ -6,8 +6,8 @@ import pytest
 from fakes import ByteTokenizer, letters_task
 
 from yofo_mlx.episodes.segments import Segmenter
-from yofo_mlx.limits import notes
-from yofo_mlx.prompts import Prompts, asked_of, draw_prompts, prompts_of
+from yofo_mlx.evaluation.limits import notes
+from yofo_mlx.evaluation.prompts import Prompts, asked_of, draw_prompts, prompts_of
 from yofo_mlx.recipe.schema import Evaluation, Recipe, Template
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example, Task

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from yofo_mlx.models.base import load_base
+from yofo_mlx.planning.workload import make_workload
 from yofo_mlx.recipe.file import validate
 from yofo_mlx.runs import launch
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.train import train
-from yofo_mlx.workload import make_workload
+from yofo_mlx.training.loop import train
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

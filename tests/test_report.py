@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tui.follow import metrics_of
-from yofo_mlx import evaluations
-from yofo_mlx.evaluations import Content
-from yofo_mlx.report import draw, table
+from yofo_mlx.evaluation import archive
+from yofo_mlx.evaluation.archive import Content
+from yofo_mlx.evaluation.report import draw, table
+from yofo_mlx.evaluation.scores import Point, TaskScores
 from yofo_mlx.runs import listing
-from yofo_mlx.scores import Point, TaskScores
 
 TASK = TaskScores("", "classification", "", "exact", 4, 0, 0, 900, 1, None, 0, "")
 
@@ -38,7 +38,7 @@ def content() -> Content:
     run = listing.create("measured")
     names = {one.task: {} for one in tasks(0.0)}
     asked = {"tasks": names, "seed": 0, "evaluation": {"draws": 1}}
-    kept = evaluations.begin(run, asked, full=True)
+    kept = archive.begin(run, asked, full=True)
     for model, gain in (("base", 0.0), ("adapter", 0.1)):
         for one in tasks(gain):
             kept.add(model, one)
@@ -83,7 +83,7 @@ def test_the_picture_joins_points_of_the_same_tasks_only(content: Content, tmp_p
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    from yofo_mlx.report import _draw_metric
+    from yofo_mlx.evaluation.report import _draw_metric
 
     figure, axes = pyplot.subplots()
     _draw_metric(axes, content["metrics"][0], ("base", "adapter"), "held-out tasks")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.diagnosis import explain
 from yofo_mlx.runs.events import EventWriter, last_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import child, paths
+from yofo_mlx.training.checkpoints import list_checkpoints
 
 ROWS = "".join(f'{{"input": "question {i}", "output": "yes"}}\n' for i in range(20))
 RECIPE = """
@@ -202,7 +202,7 @@ def test_what_mlx_raises_for_want_of_memory_is_two_lines_and_has_a_cause(
     def fail(*arguments: Any) -> None:
         raise RuntimeError(message)
 
-    monkeypatch.setattr("yofo_mlx.update.loss_and_gradients", fail)
+    monkeypatch.setattr("yofo_mlx.training.update.loss_and_gradients", fail)
     code, _, err = yofo("train", data / "own.toml")
     assert code == 1 and message in err and "yofo resume" in err and "Traceback" not in err
     last = last_event(listing.list_runs()[0].events_path)
@@ -218,7 +218,7 @@ def test_an_error_that_may_pass_sets_no_checkpoint_aside(
         raise RuntimeError("[malloc_or_wait] Unable to allocate 1 bytes.")
 
     with monkeypatch.context() as context:
-        context.setattr("yofo_mlx.checkpoints.load_arrays", fail)
+        context.setattr("yofo_mlx.training.checkpoints.load_arrays", fail)
         code, _, err = yofo("resume", "last")
     assert code == 1 and "not enough memory" in err
     assert list_checkpoints(run) == before

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from yofo_mlx.scores import Scored, margin, mean_rows, summarize
+from yofo_mlx.evaluation.scores import Scored, margin, mean_rows, summarize
 
 
 def task(

@@ -12,9 +12,9 @@ from transformers import PreTrainedTokenizerFast
 from tests.fakes import ByteTokenizer
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import RecipeError
+from yofo_mlx.planning.workload import count_protected
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.tasks.task import Example, Task
-from yofo_mlx.workload import count_protected
 
 
 class TemplatedTokenizer(ByteTokenizer):

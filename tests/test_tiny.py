@@ -19,13 +19,14 @@ from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.family import FAMILIES
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.tasks.suite import tasks as suite
+from yofo_mlx.tasks.suite.words import NAMES, TOPICS, unknown, vocabulary
 from yofo_mlx.tasks.task import Task
-from yofo_mlx.tiny import documents, suite
+from yofo_mlx.tiny import documents
 from yofo_mlx.tiny.network import Shape, cross_entropy, logits
 from yofo_mlx.tiny.pretrain import Plan, piece_ids, pretrain, save, weighted_loss
 from yofo_mlx.tiny.tokenizer import build_tokenizer
 from yofo_mlx.tiny.wiring import initial_weights
-from yofo_mlx.tiny.words import NAMES, TOPICS, unknown, vocabulary
 
 MODEL = Path(suite.__file__).parent / "model"
 MINUTE = Shape(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48)

@@ -14,25 +14,25 @@ import numpy as np
 import pytest
 from mlx_lm.models.cache import make_prompt_cache
 
-from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.evaluate import evaluate_entry, generate, measure
+from yofo_mlx.evaluation.measure import evaluate_entry, generate, measure
+from yofo_mlx.evaluation.prompts import draw_prompts
 from yofo_mlx.models.adapters import load_adapter
 from yofo_mlx.models.base import Base, load_base
 from yofo_mlx.models.prompt_cache import clone, starting_from
-from yofo_mlx.plan import make_planner
-from yofo_mlx.prompts import draw_prompts
+from yofo_mlx.planning.planner import make_planner
+from yofo_mlx.planning.workload import make_workload
 from yofo_mlx.recipe.file import find_recipe, to_toml
 from yofo_mlx.recipe.schema import Evaluation, Optimizer, Recipe
 from yofo_mlx.runs import launch
 from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
-from yofo_mlx.schedule import learning_rate
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
-from yofo_mlx.train import train
-from yofo_mlx.workload import make_workload
+from yofo_mlx.training.checkpoints import list_checkpoints
+from yofo_mlx.training.loop import train
+from yofo_mlx.training.schedule import learning_rate
 
 SMALL = (
     "train.steps=6",
@@ -437,7 +437,7 @@ def test_a_run_in_chunks_learns_what_a_plain_one_learns(entries: list[TaskEntry]
 def test_a_step_that_is_left_between_pieces_leaves_no_trace(
     entries: list[TaskEntry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("yofo_mlx.update.PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("yofo_mlx.training.update.PROGRESS_EVERY_S", 0.0)
     recipe = small_recipe(*CHUNKED)
     whole, events = run_it(recipe, entries)
     told = [event for event in events if event["kind"] == "progress" and event["step"] == 4]

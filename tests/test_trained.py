@@ -10,10 +10,10 @@ import pytest
 from hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 
 from tui import models as tui_models
-from yofo_mlx import subjects
 from yofo_mlx.commands.measure import load_model
 from yofo_mlx.commands.train import load
 from yofo_mlx.errors import RecipeError, RunError, YofoError
+from yofo_mlx.evaluation import subjects
 from yofo_mlx.models.base import model_path
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.prompting.loading import find_source

@@ -10,8 +10,6 @@ import pytest
 from fakes import random_llama
 from mlx.utils import tree_flatten, tree_map
 
-from yofo_mlx import update
-from yofo_mlx.checkpoints import TrainerState
 from yofo_mlx.episodes.batches import Batch
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import RunError
@@ -22,7 +20,9 @@ from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import launch
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.recipe import load_recipe
-from yofo_mlx.trainer import Trainer
+from yofo_mlx.training import update
+from yofo_mlx.training.checkpoints import TrainerState
+from yofo_mlx.training.trainer import Trainer
 
 
 class Numbers:

@@ -11,13 +11,13 @@ import pytest
 from fakes import letters_task
 from test_train import kinds, run_it, small_recipe
 
-from yofo_mlx import train as training
 from yofo_mlx.commands.display import describe, shots_line
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.tasks.task import Example
+from yofo_mlx.training import loop as training
 
 EVERY_STEP = ("train.eval_every=1", "train.steps=4", "evaluation.valid_tasks=1")
 STILL = ("optimizer.learning_rate=1e-38", "optimizer.warmup=0.0", "lora.dropout=0.0")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tui.curve import Curve, Point
-from yofo_mlx import evaluations
-from yofo_mlx.evaluations import objects, points
+from yofo_mlx.evaluation import archive
+from yofo_mlx.evaluation.archive import objects, points
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.diagnosis import Death, explain, last_words
 from yofo_mlx.runs.divergence import far_worse
@@ -157,8 +157,8 @@ class Follower:
 
     def _look(self, status: Status) -> RunView:
         started, evaluated = self._last.get("started"), self._last.get("eval")
-        evaluation = evaluations.latest(self._run)
-        of_step = evaluations.outdated(evaluation, self._best)
+        evaluation = archive.latest(self._run)
+        of_step = archive.outdated(evaluation, self._best)
         metrics = metrics_of(evaluation, of_step) if evaluation else metrics_of_event(evaluated)
         return RunView(
             run=self._run,
@@ -298,4 +298,4 @@ def _stamp(run: Run) -> tuple[int, ...]:
             stamp += (0, 0)
         else:
             stamp += (found.st_size, found.st_mtime_ns)
-    return (*stamp, *evaluations.stamp(run))
+    return (*stamp, *archive.stamp(run))

@@ -16,13 +16,13 @@ from textual.screen import Screen
 
 from tui.app import YofoApp
 from tui.screens.prompt import PromptScreen
-from yofo_mlx import evaluations
 from yofo_mlx.errors import RunError
+from yofo_mlx.evaluation import archive
+from yofo_mlx.evaluation.scores import Point, TaskScores
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.scores import Point, TaskScores
 
 TASK = TaskScores("", "other", "", "exact", 8, 0, 0, 99, 1, None, 0, "")
 RECIPE = 'model = "tiny"\n[train]\nsteps = 100\n[[tasks]]\nsource = "tiny:train"\n'
@@ -68,8 +68,8 @@ class RunFolder:
         scores |= {"further": further} if further else {}
         asked = {"tasks": {name: {} for name in scores}, "number": self.evaluations}
         self.evaluations += 1
-        kept = evaluations.begin(self.run, asked, full=full)
-        for model in evaluations.MODELS:
+        kept = archive.begin(self.run, asked, full=full)
+        for model in archive.MODELS:
             for name, found in scores.items():
                 pairs = [(k, a if model == "adapter" else 0.1) for k, a in found.items()]
                 points = tuple(Point(shots, score, 1.0) for shots, score in pairs)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from walk.shell import Shell, next_of
 
-from yofo_mlx.tiny import suite
-from yofo_mlx.tiny.words import NAMES, TOPICS
+from yofo_mlx.tasks.suite import tasks as suite
+from yofo_mlx.tasks.suite.words import NAMES, TOPICS
 
 pytestmark = pytest.mark.timeout(1200)  # on a machine that does other things as well
 

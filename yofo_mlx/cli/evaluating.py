@@ -44,8 +44,8 @@ def evaluate(
 
     Each result is kept with the run; one that was interrupted goes on when it is asked again.
     """
-    from yofo_mlx import subjects
     from yofo_mlx.commands import eval as command
+    from yofo_mlx.evaluation import subjects
 
     subject = subjects.find(run, model, adapter)
     keys = {"input": input, "output": output, "records": records}

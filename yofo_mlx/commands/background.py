@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yofo_mlx import extension
-from yofo_mlx.beginning import check_fits
 from yofo_mlx.commands import watch
 from yofo_mlx.commands.display import describe
 from yofo_mlx.errors import ExitCode, RecipeError
@@ -20,9 +18,11 @@ from yofo_mlx.runs.trained import Note
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.training import extension
+from yofo_mlx.training.beginning import check_fits
 
 if TYPE_CHECKING:
-    from yofo_mlx.plan import Planner
+    from yofo_mlx.planning.planner import Planner
 
 
 def start(
@@ -106,7 +106,7 @@ def find_planner(recipe: Recipe, info: RunInfo | None = None) -> "Planner | None
     machine, as that can.
     """
     from yofo_mlx.models.base import model_path
-    from yofo_mlx.plan import make_planner
+    from yofo_mlx.planning.planner import make_planner
 
     info = info or RunInfo()
     model_path(recipe.model, recipe.revision, weights=False)  # is there one at all?

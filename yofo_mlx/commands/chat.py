@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from yofo_mlx import subjects
 from yofo_mlx.commands.chatroom import CACHE_SUFFIX, Model, Result, Room
 from yofo_mlx.errors import DataError, ExitCode, RecipeError, YofoError
+from yofo_mlx.evaluation import subjects
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style

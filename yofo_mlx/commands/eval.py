@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from yofo_mlx.chosen import Chosen, from_data, from_recipe
 from yofo_mlx.commands import kept, reading
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
+from yofo_mlx.evaluation.chosen import Chosen, from_data, from_recipe
+from yofo_mlx.evaluation.subjects import Subject
 from yofo_mlx.recipe.file import apply_override
 from yofo_mlx.recipe.names import EMBEDDED
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.trash import staying
-from yofo_mlx.subjects import Subject
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.registry import is_embedded
@@ -61,7 +61,7 @@ def evaluate(
         say(line)
     full = chosen.role == "held_out" and not only and not rest
     from yofo_mlx.commands.measure import measure  # it needs MLX
-    from yofo_mlx.report import draw, table
+    from yofo_mlx.evaluation.report import draw, table
 
     with staying(subject.run) if subject.run else nullcontext():
         made = measure(subject, recipe, chosen, warnings, full=full)

@@ -7,13 +7,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import evaluations
-from yofo_mlx.comparison import Comparison, compare
 from yofo_mlx.errors import ExitCode, RecipeError
-from yofo_mlx.evaluations import ROLES, Content, Keeper, Kept, Score
-from yofo_mlx.report import curve_lines
+from yofo_mlx.evaluation import archive
+from yofo_mlx.evaluation.archive import ROLES, Content, Keeper, Kept, Score
+from yofo_mlx.evaluation.comparison import Comparison, compare
+from yofo_mlx.evaluation.report import curve_lines
+from yofo_mlx.evaluation.subjects import Subject
 from yofo_mlx.runs import listing
-from yofo_mlx.subjects import Subject
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import json_line, printable, shorten
 
@@ -24,7 +24,7 @@ NAMED = 3  # tasks of an evaluation
 
 def show(subject: Subject, *, as_json: bool) -> ExitCode:
     """List the evaluations that are kept, newest first."""
-    kept = evaluations.listed(subject)
+    kept = archive.listed(subject)
     if as_json:
         print(json_line([asdict(one) | {"path": str(one.path)} for one in kept]))
         return ExitCode.OK
@@ -121,11 +121,11 @@ def _find(subject: Subject, name: str) -> tuple[str, Content]:
         if not number.isdecimal():
             run, number = name, ""
         keeper = listing.find(run) if run else subject
-        listed = evaluations.listed(keeper)
+        listed = archive.listed(keeper)
         there = [one for one in listed if (one.number == int(number) if number else one.complete)]
         path = there[0].path if there else Path()
         shown = f"{path.name.split('.')[0]} of {keeper.run_id}"
-    content = evaluations.read(path)
+    content = archive.read(path)
     if not content:
         raise RecipeError(
             f"{shorten(name, 200)} is no evaluation of {keeper.run_id}",

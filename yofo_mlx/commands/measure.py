@@ -10,25 +10,25 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from yofo_mlx import evaluations
-from yofo_mlx.chosen import Chosen
 from yofo_mlx.commands.background import find_planner
-from yofo_mlx.comparison import differences
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.evaluate import evaluate_entry
-from yofo_mlx.evaluation_plan import most_asked, plan_evaluation, refused
-from yofo_mlx.evaluations import Content, EvaluationFile
+from yofo_mlx.evaluation import archive
+from yofo_mlx.evaluation.archive import Content, EvaluationFile
+from yofo_mlx.evaluation.chosen import Chosen
+from yofo_mlx.evaluation.comparison import differences
+from yofo_mlx.evaluation.measure import evaluate_entry
+from yofo_mlx.evaluation.prompts import prompts_of
+from yofo_mlx.evaluation.scores import TaskScores
+from yofo_mlx.evaluation.subjects import Subject
 from yofo_mlx.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE
 from yofo_mlx.models.adapters import load_adapter
 from yofo_mlx.models.base import Base, load_base
-from yofo_mlx.plan import LEAST_CACHE
+from yofo_mlx.planning.evaluation import most_asked, plan_evaluation, refused
+from yofo_mlx.planning.planner import LEAST_CACHE
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
-from yofo_mlx.prompts import prompts_of
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.trained import Note
-from yofo_mlx.scores import TaskScores
-from yofo_mlx.subjects import Subject
 from yofo_mlx.system.environment import describe
 from yofo_mlx.system.files import digest
 from yofo_mlx.system.progress import Progress
@@ -48,11 +48,11 @@ def measure(
     at_once = _copies(recipe, base, chosen.entries)
     with tempfile.TemporaryDirectory() as folder:
         adapter = _copy_adapter(subject.adapter, Path(folder))  # a trainer may replace it meanwhile
-        kept = evaluations.begin(
+        kept = archive.begin(
             subject,
             _asked(subject, recipe, base, chosen, adapter),
             full=full,
-            models=evaluations.MODELS if adapter else evaluations.MODELS[:1],
+            models=archive.MODELS if adapter else archive.MODELS[:1],
             data=chosen.data,
             notes=chosen.notes,
         )
@@ -91,7 +91,7 @@ def _measure(
 ) -> None:
     """Measure what is not kept yet, without and then with the adapter."""
     try:
-        for model in evaluations.models(kept.content):
+        for model in archive.models(kept.content):
             if model == "adapter" and adapter:
                 _mount(base, subject, adapter)
             left = [entry for entry in entries if not kept.has(model, entry.task.name)]
@@ -189,7 +189,7 @@ def _tell_of_other(subject: Subject, kept: EvaluationFile) -> None:
     if kept.is_begun:
         say(f"going on with {kept.path.name}")
         return
-    other = evaluations.cut_off(subject, kept.content)
+    other = archive.cut_off(subject, kept.content)
     if other is None:
         return
     asked, before = kept.content["asked"], other.content["asked"]
@@ -232,7 +232,7 @@ def _check_measurable(base: Base, recipe: Recipe, chosen: Chosen) -> None:
         reasons.append(f"{entry.task.name}: {prompts.reason}")
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     raise RecipeError(
-        f"none of {evaluations.ROLES[chosen.role]} can be measured; {reasons[0]}{more}",
+        f"none of {archive.ROLES[chosen.role]} can be measured; {reasons[0]}{more}",
         f"longer prompts: --set evaluation.max_tokens={2 * recipe.longest_prompt}; or change"
         " evaluation.shots, or give the tasks other rows",
     )

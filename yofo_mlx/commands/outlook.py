@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from yofo_mlx.evaluation_plan import EvaluationPlan, describe_evaluation
-from yofo_mlx.plan import (
+from yofo_mlx.planning.evaluation import EvaluationPlan, describe_evaluation
+from yofo_mlx.planning.planner import (
     SMALLER,
     Forecast,
     Planner,
@@ -14,12 +14,12 @@ from yofo_mlx.plan import (
     describe_plan,
     resident_bytes,
 )
-from yofo_mlx.probe import Measurement
+from yofo_mlx.planning.probe import Measurement
+from yofo_mlx.planning.volume import Volume
+from yofo_mlx.planning.workload import PROCESS_BYTES, DataSize
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.text import duration, printable, size
-from yofo_mlx.volume import Volume
-from yofo_mlx.workload import PROCESS_BYTES, DataSize
 
 Row = tuple[str, str, str]  # label, value, remark; without a value a line of its own
 

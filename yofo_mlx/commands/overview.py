@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from yofo_mlx import extension
 from yofo_mlx.commands.columns import age
+from yofo_mlx.commands.facts import Facts, overview
 from yofo_mlx.commands.runs import SHOWN_WORDS, describe
 from yofo_mlx.errors import ExitCode, YofoError
-from yofo_mlx.overview import Facts, overview
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.text import duration, json_line, printable, shorten, size
+from yofo_mlx.training import extension
 
 MOST = 12  # keys, tasks or evaluations that are shown; --json has them all
 ENDED = frozenset({"finished", "stopped", "failed"})

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.beginning import check_fits, doubts
 from yofo_mlx.commands.outlook import Asking, Outlook, as_dict, table
 from yofo_mlx.commands.reading import Request
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import DataError, ExitCode, YofoError
-from yofo_mlx.evaluation_plan import (
+from yofo_mlx.hub.words import is_out_of_reach
+from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
+from yofo_mlx.planning.evaluation import (
     asked_at_most,
     most_asked,
     plan_evaluation,
@@ -20,14 +21,14 @@ from yofo_mlx.evaluation_plan import (
     refused,
     shortening,
 )
-from yofo_mlx.hub.words import is_out_of_reach
-from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
-from yofo_mlx.plan import (
+from yofo_mlx.planning.planner import (
     Planner,
     beyond_context,
     make_planner,
 )
-from yofo_mlx.probe import probe
+from yofo_mlx.planning.probe import probe
+from yofo_mlx.planning.volume import Draw, draw, volume_bounds, volume_of
+from yofo_mlx.planning.workload import Workload, make_workload
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.runs.events import finite
@@ -36,8 +37,7 @@ from yofo_mlx.system.talk import say_next
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
-from yofo_mlx.volume import Draw, draw, volume_bounds, volume_of
-from yofo_mlx.workload import Workload, make_workload
+from yofo_mlx.training.beginning import check_fits, doubts
 
 
 def plan(recipe_name: str, overrides: Sequence[str], *, probed: bool, as_json: bool) -> ExitCode:

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import evaluations
 from yofo_mlx.commands.columns import age, show_table
 from yofo_mlx.errors import ExitCode
+from yofo_mlx.evaluation import archive
 from yofo_mlx.runs import listing, lock, trash
 from yofo_mlx.runs.diagnosis import explain
 from yofo_mlx.runs.divergence import HINT, is_diverged
@@ -100,12 +100,12 @@ def _evaluated(run: Run, best: Event | None) -> str | None:
 
     `best`: the validation that its adapter is of now; of an earlier one the step is told.
     """
-    words, evaluation = [], evaluations.latest(run)
-    for metric in evaluations.objects(evaluation.get("metrics")):
-        if points := evaluations.points(metric.get("by_shots"), "adapter"):
+    words, evaluation = [], archive.latest(run)
+    for metric in archive.objects(evaluation.get("metrics")):
+        if points := archive.points(metric.get("by_shots"), "adapter"):
             shots, score = points[-1]
             words.append(f"{shorten(str(metric.get('metric')), 20)} {100 * score:.0f}% at {shots}")
-    if words and (step := evaluations.outdated(evaluation, best)):
+    if words and (step := archive.outdated(evaluation, best)):
         words.append(f"of {step}")
     return ", ".join(words) or None
 

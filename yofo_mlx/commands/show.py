@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from yofo_mlx.beginning import check_fits, doubts
 from yofo_mlx.commands.reading import Request
 from yofo_mlx.episodes.batches import target_spans
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models.base import load_tokenizer, model_config, model_path
+from yofo_mlx.planning.workload import Workload, make_workload
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Objective, Recipe
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system.talk import has_colour, say, say_next
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.workload import Workload, make_workload
+from yofo_mlx.training.beginning import check_fits, doubts
 
 SAMPLED_UPDATES = 50
 MOST_TASKS = 30

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from yofo_mlx.beginning import check_fits
-from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.commands.background import (
     find_planner,
     is_finished,
@@ -23,10 +21,10 @@ from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.models.adapters import check_adapter
 from yofo_mlx.models.base import Base, load_base
-from yofo_mlx.plan import Planner, describe_plan
+from yofo_mlx.planning.planner import Planner, describe_plan
+from yofo_mlx.planning.workload import Workload, make_workload
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.record import differences, make_record
 from yofo_mlx.runs import launch, listing, lock
 from yofo_mlx.runs.console import recorded
 from yofo_mlx.runs.events import Event, EventWriter
@@ -40,8 +38,10 @@ from yofo_mlx.system.progress import Bytes, Seldom, listening
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import print_path, say, say_next, say_now
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
-from yofo_mlx.train import train
-from yofo_mlx.workload import Workload, make_workload
+from yofo_mlx.training.beginning import check_fits
+from yofo_mlx.training.checkpoints import list_checkpoints
+from yofo_mlx.training.loop import train
+from yofo_mlx.training.provenance import differences, make_record
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.selection import Room
 from yofo_mlx.recipe.names import EMBEDDED
+from yofo_mlx.tasks.suite import words
 from yofo_mlx.tasks.task import Example
-from yofo_mlx.tiny import words
 
 Result = dict[str, Any]
 

@@ -95,7 +95,7 @@ def is_embedded(source: TaskSource) -> bool:
 
 
 def _tiny(source: TaskSource) -> list[TaskEntry]:
-    from yofo_mlx.tiny import suite
+    from yofo_mlx.tasks.suite import tasks as suite
 
     if source.where:
         raise DataError(f"{source.source} has no columns for `where`", "leave `where` out")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from yofo_mlx.tiny import skills
+from yofo_mlx.tasks.suite import skills
+from yofo_mlx.tasks.suite.words import NAMES, NUMBERS, TOPICS, vocabulary
 from yofo_mlx.tiny.tokenizer import BOS, EOS
-from yofo_mlx.tiny.words import NAMES, NUMBERS, TOPICS, vocabulary
 
 NOISE, PROSE, SIGN, SURE = 0.1, 0.25, 0.5, 1.0
 JOINED_SHARE = 0.2  # of the exercises: these join the words of an input by arrows

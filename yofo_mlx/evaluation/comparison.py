@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from yofo_mlx.evaluations import Content, models
-from yofo_mlx.scores import Row, Scored, summarize
+from yofo_mlx.evaluation.archive import Content, models
+from yofo_mlx.evaluation.scores import Row, Scored, summarize
 
 # What the queries of a task, the demonstrations before them, or how they are read depend on.
 ASKED = ("seed", "template", "evaluation")

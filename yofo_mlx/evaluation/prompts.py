@@ -13,9 +13,9 @@ import numpy as np
 
 from yofo_mlx.episodes.sampler import Demonstration, tokenize
 from yofo_mlx.episodes.segments import Segmenter
-from yofo_mlx.metrics import needs_text
+from yofo_mlx.evaluation.metrics import needs_text
+from yofo_mlx.evaluation.scores import TaskScores
 from yofo_mlx.recipe.schema import Evaluation, Recipe
-from yofo_mlx.scores import TaskScores
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example
 

@@ -11,17 +11,13 @@ import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
 
-from yofo_mlx.beginning import doubts
-from yofo_mlx.checkpoints import (
-    TrainerState,
-    keep_best,
-    resume_newest,
-    save_checkpoint,
-)
 from yofo_mlx.episodes.batches import Batch
 from yofo_mlx.errors import RunError, YofoError
-from yofo_mlx.evaluate import evaluate_entry
-from yofo_mlx.evaluation_plan import (
+from yofo_mlx.evaluation.measure import evaluate_entry
+from yofo_mlx.evaluation.scores import TaskScores, of_model, summarize
+from yofo_mlx.models.adapters import adapter_weights, add_adapter, begin_with
+from yofo_mlx.models.base import Base
+from yofo_mlx.planning.evaluation import (
     Asked,
     as_planned,
     describe_validation,
@@ -29,22 +25,26 @@ from yofo_mlx.evaluation_plan import (
     plan_validation,
     shortening,
 )
-from yofo_mlx.extension import as_event, was_end
-from yofo_mlx.models.adapters import adapter_weights, add_adapter, begin_with
-from yofo_mlx.models.base import Base
-from yofo_mlx.plan import Planner, beyond_context, describe_plan
+from yofo_mlx.planning.planner import Planner, beyond_context, describe_plan
+from yofo_mlx.planning.workload import Workload
 from yofo_mlx.recipe.schema import Recipe, Training
 from yofo_mlx.runs.diagnosis import find_cause
 from yofo_mlx.runs.events import Event, EventWriter
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.init_adapter import check_same
-from yofo_mlx.schedule import learning_rate
-from yofo_mlx.scores import TaskScores, of_model, summarize
 from yofo_mlx.system.files import disk_error
 from yofo_mlx.system.peak import peak, reset_peak
-from yofo_mlx.trainer import Listener, Trainer
-from yofo_mlx.update import StepLeft, draw, update
-from yofo_mlx.workload import Workload
+from yofo_mlx.training.beginning import doubts
+from yofo_mlx.training.checkpoints import (
+    TrainerState,
+    keep_best,
+    resume_newest,
+    save_checkpoint,
+)
+from yofo_mlx.training.extension import as_event, was_end
+from yofo_mlx.training.schedule import learning_rate
+from yofo_mlx.training.trainer import Listener, Trainer
+from yofo_mlx.training.update import StepLeft, draw, update
 
 
 def train(

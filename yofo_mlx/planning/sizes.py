@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.headers import FLOATS, WEIGHTS, Tensor, read_headers
+from yofo_mlx.planning.headers import FLOATS, WEIGHTS, Tensor, read_headers
 from yofo_mlx.recipe.schema import Lora
 
 # Architectures whose memory the forecast was fitted to; with any other it is careful.

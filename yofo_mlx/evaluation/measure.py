@@ -13,15 +13,15 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.models.cache import make_prompt_cache
 
-from yofo_mlx import metrics
 from yofo_mlx.episodes.segments import Segmenter
+from yofo_mlx.evaluation import metrics
+from yofo_mlx.evaluation.prompts import Prompts, Query, asked_of, prompts_of
+from yofo_mlx.evaluation.scores import Point, TaskScores
 from yofo_mlx.gradients.objective import token_losses
 from yofo_mlx.models.base import Base
 from yofo_mlx.models.logits import row_logits
 from yofo_mlx.models.prompt_cache import size_in_bytes, starting_from
-from yofo_mlx.prompts import Prompts, Query, asked_of, prompts_of
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.scores import Point, TaskScores
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.tasks.registry import TaskEntry
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import DataError, RecipeError
-from yofo_mlx.given import Given, Overlap, load_given, overlaps
+from yofo_mlx.evaluation.given import Given, Overlap, load_given, overlaps
+from yofo_mlx.evaluation.subjects import Subject
 from yofo_mlx.recipe.schema import Recipe, TaskSource
-from yofo_mlx.subjects import Subject
 from yofo_mlx.tasks.checks import check_names
 from yofo_mlx.tasks.registry import TaskEntry, is_embedded, load_tasks
 from yofo_mlx.tasks.sources import default_name, expand

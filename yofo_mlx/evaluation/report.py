@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.evaluations import ROLES, Content, models, role, task_scores
-from yofo_mlx.metrics import TITLES
-from yofo_mlx.scores import Row, Scored, TaskScores, mean_rows
+from yofo_mlx.evaluation.archive import ROLES, Content, models, role, task_scores
+from yofo_mlx.evaluation.metrics import TITLES
+from yofo_mlx.evaluation.scores import Row, Scored, TaskScores, mean_rows
 from yofo_mlx.system.text import printable
 
 COLORS = {"base": "#8a8f98", "adapter": "#d9480f"}

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx import evaluations
 from yofo_mlx.errors import DataError, YofoError
+from yofo_mlx.evaluation import archive
 from yofo_mlx.recipe.file import read_toml, validate
 from yofo_mlx.recipe.names import EMBEDDED, is_folder, is_on_hub
 from yofo_mlx.recipe.schema import Recipe, TaskSource
@@ -38,7 +38,7 @@ def overview(run: Run) -> Facts:
         "tasks": [] if recipe is None else list(_tasks(recipe, info)),
         "base": _base(recipe, info),
         "training": _training(run, recipe),
-        "evaluations": [_evaluation(one) for one in evaluations.listed(run)],
+        "evaluations": [_evaluation(one) for one in archive.listed(run)],
         "disk": _disk(run),
         "notes": list(_notes(run, info)),
     }
@@ -173,7 +173,7 @@ def _training(run: Run, recipe: Recipe | None) -> Facts:
     }
 
 
-def _evaluation(one: evaluations.Kept) -> Facts:
+def _evaluation(one: archive.Kept) -> Facts:
     return asdict(one) | {"path": str(one.path)}
 
 
@@ -209,7 +209,7 @@ def _notes(run: Run, info: RunInfo) -> Iterator[str]:
     if isinstance(start, str):
         gone = "" if is_folder(start) else ", which is not there now"
         yield f"begun from the adapter {start}{gone}"
-    for change in evaluations.objects(info.model_dump().get("extended")):
+    for change in archive.objects(info.model_dump().get("extended")):
         unit, before, after = (change.get(key) for key in ("unit", "before", "after"))
         date = str(change.get("date"))[:16].replace("T", " ")
         yield f"{after} {unit} since {date}, {before} before"

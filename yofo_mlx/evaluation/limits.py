@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from yofo_mlx.scores import TaskScores
+from yofo_mlx.evaluation.scores import TaskScores
 
 NAMED = 5  # tasks named in one note
 ROOM = "raise evaluation.max_tokens (left out: episodes.max_tokens), or shorten the examples"

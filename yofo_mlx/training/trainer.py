@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from yofo_mlx.checkpoints import TrainerState
-from yofo_mlx.evaluation_plan import EvaluationPlan
 from yofo_mlx.models.base import Base
-from yofo_mlx.plan import Planner
+from yofo_mlx.planning.evaluation import EvaluationPlan
+from yofo_mlx.planning.planner import Planner
+from yofo_mlx.planning.workload import Workload
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import Event, EventWriter, new_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import Extension
-from yofo_mlx.workload import Workload
+from yofo_mlx.training.checkpoints import TrainerState
 
 Listener = Callable[[Event], None]
 

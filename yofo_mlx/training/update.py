@@ -8,14 +8,14 @@ import mlx.optimizers as optim
 import numpy as np
 from mlx.utils import tree_flatten, tree_map
 
-from yofo_mlx.checkpoints import list_checkpoints
 from yofo_mlx.episodes.batches import Batch, make_batch
 from yofo_mlx.errors import RunError
 from yofo_mlx.gradients import Dials, Progress, loss_and_gradients
 from yofo_mlx.gradients.exactness import check_exactness
 from yofo_mlx.models.adapters import adapter_weights
 from yofo_mlx.system.peak import aside
-from yofo_mlx.trainer import Trainer
+from yofo_mlx.training.checkpoints import list_checkpoints
+from yofo_mlx.training.trainer import Trainer
 
 PROGRESS_EVERY_S = 1.0  # shown
 

@@ -15,11 +15,11 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import Extension
 from yofo_mlx.runs.recipe import resolve
 from yofo_mlx.runs.trained import is_edited
-from yofo_mlx.schedule import learning_rate
 from yofo_mlx.system.files import write_text
+from yofo_mlx.training.schedule import learning_rate
 
 if TYPE_CHECKING:
-    from yofo_mlx.checkpoints import TrainerState
+    from yofo_mlx.training.checkpoints import TrainerState
 
 # A new run of these cannot begin with the old one's adapter.
 _OF_THE_ADAPTER = frozenset({"lora", "model", "revision", "trust_remote_code", "init_adapter"})
@@ -93,7 +93,7 @@ def _change(run: Run, before: Recipe, after: Recipe) -> Extension:
             f"the length of run {run.run_id} is counted in {unit}, not in {new_unit}",
             f"go on with: {more(run)}",
         )
-    from yofo_mlx.checkpoints import newest_state  # MLX: what is quickly told was told
+    from yofo_mlx.training.checkpoints import newest_state  # MLX: what is quickly told was told
 
     state = newest_state(run)
     done, one = state.step, 1.0

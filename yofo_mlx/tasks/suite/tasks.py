@@ -9,9 +9,9 @@ from random import Random
 from typing import Literal
 
 from yofo_mlx.recipe.family import Family
+from yofo_mlx.tasks.suite import skills
+from yofo_mlx.tasks.suite.words import NAMES, NUMBERS, TOPICS
 from yofo_mlx.tasks.task import Example, Task
-from yofo_mlx.tiny import skills
-from yofo_mlx.tiny.words import NAMES, NUMBERS, TOPICS
 
 Role = Literal["train", "held_out"]
 

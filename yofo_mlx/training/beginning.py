@@ -15,7 +15,7 @@ def check_fits(recipe: Recipe) -> None:
         return
     from yofo_mlx.models.adapters import check_shapes
     from yofo_mlx.models.base import model_config, model_path
-    from yofo_mlx.shape import adapter_shapes
+    from yofo_mlx.planning.sizes import adapter_shapes
 
     config = model_config(model_path(recipe.model, recipe.revision, weights=False))
     try:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from yofo_mlx.models.base import Base
+from yofo_mlx.planning.workload import Workload
 from yofo_mlx.prompting.fingerprint import model_fingerprint
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.info import ModelInfo, RunInfo, TaskInfo
 from yofo_mlx.system.environment import describe
-from yofo_mlx.workload import Workload
 
 COUNTED = ("yofo", "mlx", "mlx-lm", "numpy")  # packages that can change a run's last bits
 

@@ -18,10 +18,10 @@ from yofo_mlx.gradients.attention import native_is_bounded
 from yofo_mlx.gradients.chunked import LOGITS_AT_ONCE
 from yofo_mlx.gradients.dials import Dials, groups
 from yofo_mlx.gradients.tiles import KEY_TILE, QUERY_TILE
-from yofo_mlx.headers import model_tensors
 from yofo_mlx.models.base import model_path
+from yofo_mlx.planning.headers import model_tensors
+from yofo_mlx.planning.sizes import Shape, model_shape
 from yofo_mlx.recipe.schema import Memory, Recipe
-from yofo_mlx.shape import Shape, model_shape
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.text import size
 

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from yofo_mlx.limits import notes
+from yofo_mlx.evaluation.limits import notes
+from yofo_mlx.evaluation.scores import Point, Row, Scored, TaskScores, summarize
 from yofo_mlx.runs.events import Event, figure, finite
 from yofo_mlx.runs.names import slug
-from yofo_mlx.scores import Point, Row, Scored, TaskScores, summarize
 from yofo_mlx.system.files import disk_error, write_text
 
 FORMAT = 1

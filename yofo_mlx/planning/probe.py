@@ -10,11 +10,11 @@ from yofo_mlx.episodes.batches import Batch, make_batch
 from yofo_mlx.gradients import loss_and_gradients
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.models.base import Base
-from yofo_mlx.plan import Planner, resident_bytes
+from yofo_mlx.planning.planner import Planner, resident_bytes
+from yofo_mlx.planning.volume import Draw
+from yofo_mlx.planning.workload import Workload
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.peak import peak, reset_peak
-from yofo_mlx.volume import Draw
-from yofo_mlx.workload import Workload
 
 BATCHES = 3
 

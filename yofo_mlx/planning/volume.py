@@ -5,8 +5,8 @@ from itertools import count
 from math import ceil
 
 from yofo_mlx.episodes.batches import make_batch
+from yofo_mlx.planning.workload import Workload
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.workload import Workload
 
 # What is drawn of a long run; the rest is taken to be like it.
 MOST_EPISODES = 1000

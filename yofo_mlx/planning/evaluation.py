@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from yofo_mlx.errors import FitError
-from yofo_mlx.evaluate import PREFILL_TOKENS
-from yofo_mlx.plan import (
+from yofo_mlx.evaluation.measure import PREFILL_TOKENS
+from yofo_mlx.evaluation.prompts import Prompts, Query, prompts_of
+from yofo_mlx.planning.planner import (
     CARE_PIECE,
     FLOAT,
     MARGIN,
@@ -20,9 +21,8 @@ from yofo_mlx.plan import (
     resident_bytes,
     weighted,
 )
-from yofo_mlx.prompts import Prompts, Query, prompts_of
+from yofo_mlx.planning.sizes import Shape
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.shape import Shape
 from yofo_mlx.system.text import size
 from yofo_mlx.tasks.registry import TaskEntry
 

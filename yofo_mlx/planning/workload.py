@@ -8,10 +8,10 @@ from typing import Any
 
 from yofo_mlx.episodes.sampler import Pool, Sampler, make_pool, tokenize
 from yofo_mlx.episodes.segments import Segmenter
-from yofo_mlx.limits import notes
-from yofo_mlx.prompts import asked_of, prompts_of
+from yofo_mlx.evaluation.limits import notes
+from yofo_mlx.evaluation.prompts import asked_of, prompts_of
+from yofo_mlx.evaluation.scores import TaskScores
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.scores import TaskScores
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.spelling import text_key

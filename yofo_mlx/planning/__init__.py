@@ -1,0 +1,1 @@
+"""Planning: what a run works on, whether it fits, and how long it takes."""
