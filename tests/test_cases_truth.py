@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tui.recipes import describe, is_recipe
+from tui.shared.recipes import describe, is_recipe
 from yofo_mlx.models.base import model_path
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.recipe import load_recipe

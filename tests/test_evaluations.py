@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tui.follow import Watcher
+from tui.runs.follow import Watcher
 from yofo_mlx.commands.runs import describe
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.archive import EvaluationFile

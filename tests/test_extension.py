@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from processes import endless, start, training_run, wait_for  # noqa: F401
 
-from tui.follow import Follower
+from tui.runs.follow import Follower
 from yofo_mlx.commands import background
 from yofo_mlx.runs import listing, lock
 from yofo_mlx.runs.events import EventWriter

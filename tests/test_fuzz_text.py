@@ -29,8 +29,8 @@ from fuzzing import (
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tui import words
-from tui.follow import Follower
+from tui.runs.follow import Follower
+from tui.shared import words
 from yofo_mlx.commands import data as data_command
 from yofo_mlx.commands import runs as runs_command
 from yofo_mlx.commands.display import shown_on

@@ -11,7 +11,7 @@ import pytest
 from fuzzing import HOSTILE_TEXT, check_harmless
 from test_prompting_chat import FakeClient, Typed
 
-from tui.words import one_line, safe
+from tui.shared.words import one_line, safe
 from yofo_mlx import cli
 from yofo_mlx.cli import shell
 from yofo_mlx.commands import chat as chat_command

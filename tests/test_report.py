@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tui.follow import metrics_of
+from tui.runs.follow import metrics_of
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.archive import Content
 from yofo_mlx.evaluation.report import draw, table

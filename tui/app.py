@@ -20,14 +20,14 @@ from textual.theme import BUILTIN_THEMES, ThemeProvider
 from textual.widget import Widget
 
 from tui.crash import ended_by
+from tui.data.screen import DataScreen
 from tui.mends import mend_textual
-from tui.screens.confirm import ConfirmScreen
-from tui.screens.data import DataScreen
-from tui.screens.dialog import Dialog
-from tui.screens.help import HelpScreen, key_table
-from tui.screens.prompt import PromptScreen
-from tui.screens.runs import OpenInPrompt, RunsScreen
-from tui.words import MUTED, count, safe
+from tui.prompt.screen import PromptScreen
+from tui.runs.screen import OpenInPrompt, RunsScreen
+from tui.shared.confirm import ConfirmScreen
+from tui.shared.dialog import Dialog
+from tui.shared.help import HelpScreen, key_table
+from tui.shared.words import MUTED, count, safe
 
 # What 256 colours hold of the default theme; the nearest of its own greys are navy and teal there.
 FEW_COLOURS = {

@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from tui.app import YofoApp
-from tui.screens.prompt import PromptScreen
+from tui.prompt.screen import PromptScreen
 from yofo_mlx.errors import RunError
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.scores import Point, TaskScores
@@ -167,8 +167,8 @@ def run_folder() -> type[RunFolder]:
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a folder without recipes, shipped ones hidden; look at runs often."""
-    monkeypatch.setattr("tui.recipes.shipped_recipes", list)
-    monkeypatch.setattr("tui.screens.runs.POLL_SECONDS", 0.1)
+    monkeypatch.setattr("tui.shared.recipes.shipped_recipes", list)
+    monkeypatch.setattr("tui.runs.screen.POLL_SECONDS", 0.1)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -16,9 +16,9 @@ from textual.geometry import Size
 from textual.screen import Screen
 
 import tui.app
-from tui.screens.data import DataScreen
-from tui.screens.prompt import PromptScreen
-from tui.screens.runs import RunsScreen
+from tui.data.screen import DataScreen
+from tui.prompt.screen import PromptScreen
+from tui.runs.screen import RunsScreen
 
 pytestmark = pytest.mark.asyncio
 

@@ -10,9 +10,10 @@ from hub_server import HubServer, hub_fixture  # noqa: F401
 from huggingface_hub import constants
 from textual.widgets import Input, OptionList
 
-from tui import datasets, reader, reading
-from tui.screens.data import DataScreen
-from tui.widgets.data_table import DataTableOfSets
+from tui.data import reader, reading
+from tui.data import sets as datasets
+from tui.data.screen import DataScreen
+from tui.data.table import DataTableOfSets
 from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
@@ -129,7 +130,7 @@ async def test_hostile_examples_change_nothing_but_themselves(
 
 
 async def test_every_shipped_recipe_can_be_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.recipes.shipped_recipes", shipped_recipes)
+    monkeypatch.setattr("tui.shared.recipes.shipped_recipes", shipped_recipes)
     found = datasets.collections()
     assert found[0].title == "tiny"
     assert all(one.sources and one.error is None for one in found)
@@ -286,7 +287,7 @@ async def test_the_folder_may_be_removed_under_the_app(
 
 
 @pytest.mark.parametrize(
-    "broken", ["tui.screens.data.collections", "tui.reading.child.environment"]
+    "broken", ["tui.data.screen.collections", "tui.data.reading.child.environment"]
 )
 async def test_a_thread_that_fails_is_told_and_u_tries_again(
     pilots: Any,

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tui.screens.data import DataScreen
-from tui.screens.runs import RunsScreen
+from tui.data.screen import DataScreen
+from tui.runs.screen import RunsScreen
 from yofo_mlx.system import child
 
 DEFECT = """

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.conversation import Context, Conversation, Target
-from tui.curve import Curve, smoothed
-from tui.follow import RunView, Watcher
-from tui.widgets.braille import Canvas
-from tui.widgets.text_field import given_back, held
-from tui.words import age, duration, number, one_line, safe
+from tui.prompt.conversation import Context, Conversation, Target
+from tui.prompt.fields import given_back, held
+from tui.runs.follow import RunView, Watcher
+from tui.shared.braille import Canvas
+from tui.shared.curve import Curve, smoothed
+from tui.shared.words import age, duration, number, one_line, safe
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs.diagnosis import last_words
 

@@ -22,10 +22,10 @@ from textual.keys import _character_to_key
 
 from tests.tui.conftest import FakeSession, RunFolder
 from tui.app import YofoApp
-from tui.screens.data import DataScreen
-from tui.screens.help import HelpScreen
-from tui.screens.prompt import PromptScreen
-from tui.screens.runs import RunsScreen
+from tui.data.screen import DataScreen
+from tui.prompt.screen import PromptScreen
+from tui.runs.screen import RunsScreen
+from tui.shared.help import HelpScreen
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import files
@@ -275,9 +275,9 @@ def confined(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             raise PermissionError(13, "Permission denied")
         write(path, text)
 
-    monkeypatch.setattr("tui.screens.save.files.write_text", write_here)
+    monkeypatch.setattr("tui.prompt.save.files.write_text", write_here)
     monkeypatch.setenv("HOME", str(empty_folder))
-    monkeypatch.setattr("tui.screens.runs.POLL_SECONDS", 1.0)  # below a dialog each look costs
+    monkeypatch.setattr("tui.runs.screen.POLL_SECONDS", 1.0)  # below a dialog each look costs
     return empty_folder
 
 
@@ -286,8 +286,8 @@ async def sit(seed: str, number: int, folder: Path, monkeypatch: pytest.MonkeyPa
     random = Random(seed)
     with ExitStack() as stack:
         world = World(folder, random, stack)
-        monkeypatch.setattr("tui.screens.runs.start_detached", world.start)
-        monkeypatch.setattr("tui.screens.runs.resume_detached", world.resume)
+        monkeypatch.setattr("tui.runs.screen.start_detached", world.start)
+        monkeypatch.setattr("tui.runs.screen.resume_detached", world.resume)
         app = app_over(world)
         player = Player(app, random, world)
         try:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from textual import events
 
-from tui.widgets.text_field import TextField
+from tui.prompt.fields import TextField
 
 pytestmark = pytest.mark.asyncio
 

@@ -7,9 +7,9 @@ import pytest
 from textual import events
 from textual.widgets import Select
 
-from tui.screens.prompt import PromptScreen
-from tui.widgets.text_field import QueryField, TextField
-from tui.widgets.transcript import Transcript
+from tui.prompt.fields import QueryField, TextField
+from tui.prompt.screen import PromptScreen
+from tui.prompt.transcript import Transcript
 
 pytestmark = pytest.mark.asyncio
 

@@ -7,11 +7,11 @@ from textual import events
 from textual.widgets import Select
 
 from tests.tui.test_prompt import ask, paste
-from tui.screens.data import DataScreen
-from tui.screens.new_run import NewRunScreen
-from tui.screens.prompt import PromptScreen
-from tui.screens.runs import RunsScreen
-from tui.widgets.text_field import QueryField, TextField
+from tui.data.screen import DataScreen
+from tui.prompt.fields import QueryField, TextField
+from tui.prompt.screen import PromptScreen
+from tui.runs.new import NewRunScreen
+from tui.runs.screen import RunsScreen
 
 pytestmark = pytest.mark.asyncio
 

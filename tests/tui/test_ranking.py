@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
-from tui.follow import has_checkpoint
-from tui.recipes import start_detached
-from tui.screens.confirm import ConfirmScreen
-from tui.screens.new_run import NewRunScreen
-from tui.screens.prompt import PromptScreen
-from tui.screens.runs import RunsScreen
-from tui.widgets.run_table import RunTable
+from tui.prompt.screen import PromptScreen
+from tui.runs.follow import has_checkpoint
+from tui.runs.new import NewRunScreen
+from tui.runs.screen import RunsScreen
+from tui.runs.table import RunTable
+from tui.shared.confirm import ConfirmScreen
+from tui.shared.recipes import start_detached
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.divergence import far_worse

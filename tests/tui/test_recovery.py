@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from textual.widgets import OptionList, Select
 
-from tui import follow, models
-from tui.recipes import find_recipes, start_detached
-from tui.screens.prompt import PromptScreen
-from tui.screens.recovery import Recovering
-from tui.widgets.run_table import RunTable
-from tui.widgets.text_field import QueryField
+from tui.prompt import targets as models
+from tui.prompt.fields import QueryField
+from tui.prompt.screen import PromptScreen
+from tui.runs import follow
+from tui.runs.table import RunTable
+from tui.shared.recipes import find_recipes, start_detached
+from tui.shared.recovery import Recovering
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import launch, listing
 from yofo_mlx.runs.folder import Run
@@ -157,7 +158,7 @@ async def test_two_recipes_of_one_name_are_told_apart(
     shipped.parent.mkdir()
     shipped.write_text(RECIPE.format("tiny", "theirs"))
     (empty_folder / "mistral.toml").write_text(RECIPE.format("tiny", "mine [/x]"))
-    monkeypatch.setattr("tui.recipes.shipped_recipes", lambda: [shipped])
+    monkeypatch.setattr("tui.shared.recipes.shipped_recipes", lambda: [shipped])
     async with pilots.open(size=(120, 40)) as pilot:
         await pilot.press("1")
         await until(pilot, lambda: shown(pilot).count("mistral") == 2)
@@ -176,7 +177,7 @@ async def test_the_shipped_recipes_are_listed_once_where_they_lie(
 ) -> None:
     shipped = [Path(shutil.copy(path, empty_folder)) for path in paths.shipped_recipes().glob("*")]
     recipes = [path for path in shipped if path.suffix == ".toml"]
-    monkeypatch.setattr("tui.recipes.shipped_recipes", lambda: recipes)
+    monkeypatch.setattr("tui.shared.recipes.shipped_recipes", lambda: recipes)
     assert sorted(find_recipes()) == sorted(recipes)
 
 

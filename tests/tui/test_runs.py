@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from textual.widgets import Input, OptionList
 
-from tui.screens.confirm import ConfirmScreen
-from tui.screens.help import HelpScreen
-from tui.screens.new_run import NewRunScreen
-from tui.screens.prompt import PromptScreen
-from tui.screens.runs import RunsScreen
-from tui.widgets.chart import Chart
-from tui.widgets.run_table import RunTable
+from tui.prompt.screen import PromptScreen
+from tui.runs.new import NewRunScreen
+from tui.runs.screen import RunsScreen
+from tui.runs.table import RunTable
+from tui.shared.chart import Chart
+from tui.shared.confirm import ConfirmScreen
+from tui.shared.help import HelpScreen
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.runs.folder import Run
 

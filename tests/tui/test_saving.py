@@ -8,8 +8,8 @@ import pytest
 from textual.widgets import Input
 
 from tests.tui.test_prompt import THREE, ask, paste
-from tui.screens.prompt import PromptScreen
-from tui.screens.save import SaveScreen
+from tui.prompt.save import SaveScreen
+from tui.prompt.screen import PromptScreen
 from yofo_mlx.prompting import demonstrations
 
 pytestmark = pytest.mark.asyncio

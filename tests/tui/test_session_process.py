@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.tui.test_prompt import THREE, ask, exchanges, paste
-from tui.screens.prompt import PromptScreen
-from tui.widgets.text_field import QueryField
+from tui.prompt.fields import QueryField
+from tui.prompt.screen import PromptScreen
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.system import paths
 

@@ -11,9 +11,9 @@ from textual.style import Style
 from textual.theme import BUILTIN_THEMES
 
 from tui.app import FEW_COLOURS
-from tui.widgets.data_table import DataTableOfSets
-from tui.widgets.run_table import RunTable
-from tui.widgets.table import Table
+from tui.data.table import DataTableOfSets
+from tui.runs.table import RunTable
+from tui.shared.table import Table
 
 pytestmark = pytest.mark.asyncio
 

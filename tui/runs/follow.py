@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tui.curve import Curve, Point
+from tui.shared.curve import Curve, Point
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.archive import objects, points
 from yofo_mlx.runs import listing

@@ -12,9 +12,9 @@ from itertools import pairwise
 from textual.content import Content
 from textual.widget import Widget
 
-from tui.curve import Point
-from tui.widgets.braille import Canvas
-from tui.words import muted
+from tui.shared.braille import Canvas
+from tui.shared.curve import Point
+from tui.shared.words import muted
 
 GUTTER = 6  # columns of the y axis' numbers
 

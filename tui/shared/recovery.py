@@ -5,7 +5,7 @@ from typing import Any
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from tui.words import safe
+from tui.shared.words import safe
 from yofo_mlx.system.text import reason
 
 

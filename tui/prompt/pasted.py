@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tui.words import count
+from tui.shared.words import count
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.demonstrations import Parsed

@@ -1,6 +1,6 @@
 """Who can answer: runs with an adapter, and base models."""
 
-from tui.conversation import Target
+from tui.prompt.conversation import Target
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run

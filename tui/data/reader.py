@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from tui.datasets import DataSet, Finding, unread
+from tui.data.sets import DataSet, Finding, unread
 from yofo_mlx.errors import YofoError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system import progress

@@ -13,14 +13,14 @@ from textual.timer import Timer
 from textual.widgets import DataTable, Footer, Input, OptionList
 from textual.widgets.option_list import Option
 
-from tui.datasets import Collection, DataSet, collections, of_path
-from tui.reading import Done, Reader, Reading
-from tui.recipes import near
-from tui.screens.recovery import Recovering
-from tui.widgets.data_detail import DataDetail
-from tui.widgets.data_table import DataTableOfSets, Row
-from tui.widgets.places import Places
-from tui.words import count, duration, lines, muted, one_line, safe
+from tui.data.detail import DataDetail
+from tui.data.reading import Done, Reader, Reading
+from tui.data.sets import Collection, DataSet, collections, of_path
+from tui.data.table import DataTableOfSets, Row
+from tui.shared.places import Places
+from tui.shared.recipes import near
+from tui.shared.recovery import Recovering
+from tui.shared.words import count, duration, lines, muted, one_line, safe
 from yofo_mlx.recipe.schema import TaskSource
 
 READ_AFTER = 0.2  # seconds on a collection: who passes by starts nothing
@@ -35,7 +35,7 @@ EMPTY = Content.assemble(
 class DataScreen(Recovering):
     """Recipes and paths on the left, their data sets on the right, the selected one below."""
 
-    CSS_PATH = "data.tcss"
+    CSS_PATH = "screen.tcss"
     AUTO_FOCUS = "OptionList"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "open", "Open", id="data.open", tooltip="A file, a folder or a hub id"),

@@ -12,7 +12,7 @@ from textual.events import Click
 from textual.style import Style
 from textual.widgets import DataTable
 
-from tui.widgets.keys import VIM
+from tui.shared.keys import VIM
 from yofo_mlx.system.text import printable
 
 

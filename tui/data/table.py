@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from tui.datasets import DataSet
-from tui.widgets.table import Cell, Column, Table, head
-from tui.words import number
+from tui.data.sets import DataSet
+from tui.shared.table import Cell, Column, Table, head
+from tui.shared.words import number
 from yofo_mlx.recipe.schema import TaskSource
 
 COUNTS = ("train", "valid", "test")

@@ -14,18 +14,18 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Footer, Select, Static, TextArea
 
-from tui.conversation import Context, Conversation, Session, Target, session_process
-from tui.models import choices, target_of, value_of
-from tui.pasted import facts_of, parse, shots_of
-from tui.screens.confirm import ConfirmScreen
-from tui.screens.recovery import Recovering
-from tui.screens.save import SaveScreen
-from tui.widgets.demonstrations import Demonstrations
-from tui.widgets.meter import Meter
-from tui.widgets.places import Places
-from tui.widgets.text_field import QueryField
-from tui.widgets.transcript import Exchange, Transcript
-from tui.words import MUTED, count, duration, safe
+from tui.prompt.conversation import Context, Conversation, Session, Target, session_process
+from tui.prompt.demonstrations import Demonstrations
+from tui.prompt.fields import QueryField
+from tui.prompt.pasted import facts_of, parse, shots_of
+from tui.prompt.save import SaveScreen
+from tui.prompt.targets import choices, target_of, value_of
+from tui.prompt.transcript import Exchange, Transcript
+from tui.shared.confirm import ConfirmScreen
+from tui.shared.meter import Meter
+from tui.shared.places import Places
+from tui.shared.recovery import Recovering
+from tui.shared.words import MUTED, count, duration, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.prompting.protocol import Cancelled
@@ -46,7 +46,7 @@ Asked = tuple[Target | None, str, str, bool]  # who, demonstrations, instruction
 class PromptScreen(Recovering):
     """Demonstrations on the left, questions and answers on the right."""
 
-    CSS_PATH = "prompt.tcss"
+    CSS_PATH = "screen.tcss"
     AUTO_FOCUS = ""  # the keys of the places and of this one work at once; a paste finds its way
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "write", "Write", id="prompt.write"),

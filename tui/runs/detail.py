@@ -8,11 +8,21 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.curve import smoothed
-from tui.follow import ENDED, TROUBLE, RunView
-from tui.widgets.chart import Axes, Chart, Line
-from tui.widgets.meter import Meter
-from tui.words import MUTED, count, duration, lines, muted, number, percent, safe, status_mark
+from tui.runs.follow import ENDED, TROUBLE, RunView
+from tui.shared.chart import Axes, Chart, Line
+from tui.shared.curve import smoothed
+from tui.shared.meter import Meter
+from tui.shared.words import (
+    MUTED,
+    count,
+    duration,
+    lines,
+    muted,
+    number,
+    percent,
+    safe,
+    status_mark,
+)
 from yofo_mlx.runs.divergence import HINT
 from yofo_mlx.runs.events import Event, figure
 from yofo_mlx.runs.listing import word

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tui.follow import RunView
-from tui.widgets.table import Cell, Column, Table, head, tail
-from tui.words import age, number, percent, status_mark
+from tui.runs.follow import RunView
+from tui.shared.table import Cell, Column, Table, head, tail
+from tui.shared.words import age, number, percent, status_mark
 from yofo_mlx.runs.events import figure
 
 WIDE: Final = 96  # width from which there are columns for everything

@@ -7,9 +7,9 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.datasets import DataSet, Finding
-from tui.recipes import near
-from tui.words import MUTED, count, lines, muted, one_line, safe
+from tui.data.sets import DataSet, Finding
+from tui.shared.recipes import near
+from tui.shared.words import MUTED, count, lines, muted, one_line, safe
 
 
 class DataDetail(VerticalScroll):

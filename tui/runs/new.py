@@ -14,10 +14,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.recipes import Starter, describe, find_recipes, place
-from tui.screens.dialog import Dialog
-from tui.screens.recovery import Recovering
-from tui.words import muted, one_line, safe
+from tui.shared.dialog import Dialog
+from tui.shared.recipes import Starter, describe, find_recipes, place
+from tui.shared.recovery import Recovering
+from tui.shared.words import muted, one_line, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import Run
 
@@ -27,7 +27,7 @@ EMPTY = "No recipes found. `yofo recipes copy <name>` puts one into this folder.
 class NewRunScreen(Dialog, Recovering, ModalScreen[Run | None]):
     """Choose, adjust, start; gives the run back once its folder exists."""
 
-    CSS_PATH = "new_run.tcss"
+    CSS_PATH = "new.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", id="new_run.cancel"),
         Binding("ctrl+s", "start", "Start", id="new_run.start"),

@@ -12,9 +12,9 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
-from tui.pasted import Work
-from tui.screens.dialog import Dialog
-from tui.words import safe
+from tui.prompt.pasted import Work
+from tui.shared.dialog import Dialog
+from tui.shared.words import safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.system import files
 from yofo_mlx.system.text import reason

@@ -10,9 +10,9 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
-from tui.pasted import Work, parse, saved_demonstrations, separator_of
-from tui.widgets.text_field import TextField
-from tui.words import count, safe
+from tui.prompt.fields import TextField
+from tui.prompt.pasted import Work, parse, saved_demonstrations, separator_of
+from tui.shared.words import count, safe
 from yofo_mlx.prompting.demonstrations import Parsed
 
 PARSE_AFTER: Final = 0.15  # seconds without a change

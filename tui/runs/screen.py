@@ -10,15 +10,15 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Footer, Input, Static
 
-from tui.follow import ENDED, RunView, Watcher
-from tui.recipes import resume_detached, start_detached
-from tui.screens.confirm import ConfirmScreen
-from tui.screens.new_run import NewRunScreen
-from tui.screens.recovery import Recovering
-from tui.widgets.places import Places
-from tui.widgets.run_detail import RunDetail
-from tui.widgets.run_table import ORDERS, RunTable
-from tui.words import MUTED, muted, safe
+from tui.runs.detail import RunDetail
+from tui.runs.follow import ENDED, RunView, Watcher
+from tui.runs.new import NewRunScreen
+from tui.runs.table import ORDERS, RunTable
+from tui.shared.confirm import ConfirmScreen
+from tui.shared.places import Places
+from tui.shared.recipes import resume_detached, start_detached
+from tui.shared.recovery import Recovering
+from tui.shared.words import MUTED, muted, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import Run, Status
 
@@ -36,7 +36,7 @@ NO_RUNS = Content.assemble(
 class RunsScreen(Recovering):
     """The list, the curves, and the keys that start and stop."""
 
-    CSS_PATH = "runs.tcss"
+    CSS_PATH = "screen.tcss"
     AUTO_FOCUS = "RunTable"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New run", id="runs.new", tooltip="Start a run from a recipe"),

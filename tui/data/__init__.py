@@ -1,0 +1,1 @@
+"""The place of data sets: what there is, what is wrong with it, what it looks like."""

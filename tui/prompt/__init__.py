@@ -1,0 +1,1 @@
+"""The place of prompting: demonstrations, questions and answers."""

@@ -1,0 +1,1 @@
+"""The place of runs: how they stand, how they went, new ones."""

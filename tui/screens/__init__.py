@@ -1,1 +1,0 @@
-"""One module for each place of the app, and the dialogs over them."""

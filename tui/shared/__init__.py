@@ -1,0 +1,1 @@
+"""What the places share: dialogs, tables, charts, words."""
