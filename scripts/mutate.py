@@ -47,17 +47,17 @@ for name in [name for name in sys.modules if name.split(".")[0] == "yofo_mlx"]:
     del sys.modules[name]  # every fork imports its own
 
 TESTS = {
-    "episodes": ["episodes"],
-    "segments": ["segments", "chat_shapes", "cases_markers", "models"],
-    "evaluate": ["evaluate", "prompts", "scores", "cases_measure", "chat_shapes"],
-    "update": ["update", "train"],
-    "objective": ["objective"],
-    "plan": ["plan", "plan_command", "validation", "cases_forecast"],
+    "episodes/sampler": ["episodes"],
+    "episodes/segments": ["segments", "chat_shapes", "cases_markers", "models"],
+    "evaluation/measure": ["evaluate", "prompts", "scores", "cases_measure", "chat_shapes"],
+    "training/update": ["update", "train"],
+    "gradients/objective": ["objective"],
+    "planning/planner": ["plan", "validation", "cases_forecast"],
 }
 PARTS = {  # files that hold a part of what a module does
-    "segments": ["segments", "frames", "markers"],
-    "evaluate": ["evaluate", "prompts", "scores"],
-    "plan": ["plan", "evaluation_plan"],
+    "episodes/segments": ["episodes/segments", "episodes/frames", "episodes/markers"],
+    "evaluation/measure": ["evaluation/measure", "evaluation/prompts", "evaluation/scores"],
+    "planning/planner": ["planning/planner", "planning/evaluation"],
 }
 COUNT, ENOUGH, SEED = 40, 0.9, 0
 RESULTS = ROOT / "out" / "mutants.jsonl"
@@ -88,7 +88,7 @@ class Tree:
         """Give a module another source; no compiled form of the former one stays."""
         path = self.root / "yofo_mlx" / f"{module}.py"
         path.write_text(source, encoding="utf-8")
-        for compiled in (path.parent / "__pycache__").glob(f"{module}.*.pyc"):
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
             compiled.unlink()
 
     def start(self, files: list[str], plugin: Any, seconds: float) -> None:
@@ -218,8 +218,8 @@ def start(tree: Tree, mutant: Drawn, tests: dict[str, Any]) -> None:
 def observe(tree: Tree, module: str) -> dict[str, Any]:
     """Run a module's tests as it is; return their seconds and the lines of it that each runs."""
     notes = tree.root / "notes.json"
-    paths = [tree.root / "yofo_mlx" / f"{part}.py" for part in parts(module)]
-    tree.start(test_files(module), Observer(paths, notes), 1800)
+    names = {str(tree.root / "yofo_mlx" / f"{part}.py"): part for part in parts(module)}
+    tree.start(test_files(module), Observer(names, notes), 1800)
     while not (outcome := tree.ended()):
         time.sleep(0.1)
     if outcome != "survived":
@@ -232,8 +232,8 @@ def observe(tree: Tree, module: str) -> dict[str, Any]:
 
 def test_files(module: str) -> list[str]:
     """Return the test files of a module that are there."""
-    paths = [f"tests/test_{name}.py" for name in TESTS[module]]
-    return [path for path in paths if (ROOT / path).is_file()]
+    found = [path for name in TESTS[module] for path in ROOT.glob(f"tests/**/test_{name}.py")]
+    return [str(path.relative_to(ROOT)) for path in found]
 
 
 def keep(mutant: Drawn, outcome: str) -> None:

@@ -16,8 +16,8 @@ class Observer:
     What a fixture runs counts for all tests of its file, what an import runs for every test.
     """
 
-    def __init__(self, paths: list[Path], notes: Path) -> None:
-        self._names, self._notes = {str(path): path.stem for path in paths}, notes
+    def __init__(self, names: dict[str, str], notes: Path) -> None:
+        self._names, self._notes = names, notes
         self._seconds: dict[str, float] = defaultdict(float)
         # By test, by file, and "" for imports.
         self._run: dict[str, set[tuple[str, int]]] = defaultdict(set)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from fakes import random_llama
 from mlx.utils import tree_flatten
 from mlx_lm.tokenizer_utils import TokenizerWrapper
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
+
+from tests.fakes import random_llama
 
 LOOP = "{% for m in messages %}"
 END = "{% endfor %}"

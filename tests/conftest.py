@@ -13,6 +13,7 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
+from tests.places import ROOT
 from yofo_mlx import cli
 from yofo_mlx.system import blas, progress
 
@@ -20,7 +21,7 @@ blas.preload()
 
 # `make test` tries the same inputs everywhere; `make random` fresh ones, and keeps what it finds;
 # a mutant is killed by any failing input. A first call may load for seconds: none is timed.
-FINDINGS = DirectoryBasedExampleDatabase(Path(__file__).parent.parent / "findings" / "examples")
+FINDINGS = DirectoryBasedExampleDatabase(ROOT / "findings" / "examples")
 settings.register_profile("fixed", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("random", deadline=None, print_blob=True, database=FINDINGS)
 settings.register_profile(

@@ -1,11 +1,10 @@
 """Every case that once went wrong is a test that names it."""
 
-from pathlib import Path
-
 import pytest
 
-TESTS = Path(__file__).resolve().parent
-SHARED = TESTS.parent.parent / "shared" / "cases"  # beside the checkout of a developer
+from tests.places import ROOT
+
+SHARED = ROOT.parent / "shared" / "cases"  # beside the checkout of a developer
 CASES = """
     alpaca-optional-input answers-longer-than-the-limit content-only-template crlf-leak
     date-in-template gz-with-split-records header-repeated ids-beyond-embedding
@@ -17,7 +16,7 @@ CASES = """
 
 
 def test_every_case_is_named_by_a_test() -> None:
-    texts = [path.read_text("utf-8") for path in TESTS.glob("test_cases_*.py")]
+    texts = [path.read_text("utf-8") for path in ROOT.glob("tests/*/test_cases_*.py")]
     assert not [case for case in CASES if not any(case in text for text in texts)]
 
 

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 import typer
 
+from tests.places import ROOT
 from yofo_mlx import cli
 from yofo_mlx.recipe.file import validate
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import listing
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 NAMED = {str(path.relative_to(ROOT)): path for path in DOCS if path.name != "CHANGELOG.md"}
 

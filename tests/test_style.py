@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.places import ROOT
+
 SOURCES = sorted([*ROOT.glob("yofo_mlx/**/*.py"), *ROOT.glob("tui/**/*.py")])
 MAX_FILE = 400
 MAX_FUNCTION = 60

@@ -11,8 +11,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from walk.shell import Shell, next_of
 
+from tests.walk.shell import Shell, next_of
 from yofo_mlx.tasks.suite import tasks as suite
 from yofo_mlx.tasks.suite.words import NAMES, TOPICS
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from walk.shell import Shell, next_of
-from walk.test_first_hour import (
+
+from tests.walk.shell import Shell, next_of
+from tests.walk.test_first_hour import (
     a_run_is_stopped_and_goes_on,
     a_run_is_trained_and_measured,
     a_sorted_file_is_chosen_from,

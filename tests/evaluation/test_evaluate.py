@@ -1,0 +1,221 @@
+"""Measuring with a model: what counts as right, and how far an answer may go."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from mlx_lm.models.cache import make_prompt_cache
+
+from tests.fakes import ByteTokenizer, letters_task, random_llama
+from yofo_mlx.episodes.sampler import Demonstration
+from yofo_mlx.episodes.segments import Segmenter
+from yofo_mlx.evaluation import measure as evaluate
+from yofo_mlx.evaluation import metrics
+from yofo_mlx.evaluation.measure import compare, evaluate_entry, measure
+from yofo_mlx.evaluation.prompts import Prompts, Query, draw_prompts
+from yofo_mlx.models.base import load_base
+from yofo_mlx.recipe.schema import Evaluation, Recipe, TaskSource, Template
+from yofo_mlx.tasks.registry import TaskEntry, load_tasks
+from yofo_mlx.tasks.task import Example
+
+SEGMENTER = Segmenter(
+    ByteTokenizer(), Template(style="plain", input="{input}=", output="{output}\n")
+)
+ENTRY = TaskEntry(letters_task(), "held_out", "exact", None, 1.0, "")
+
+
+def greedy(model: Any, question: list[int], count: int) -> list[int]:
+    tokens = list(question)
+    for _ in range(count):
+        tokens.append(int(model(mx.array([tokens]))[0, -1].argmax()))
+    return tokens[len(question) :]
+
+
+def test_an_answer_is_right_only_with_its_end() -> None:
+    model, question = random_llama(), [104, 105, 61]
+    likely = greedy(model, question, 4)
+    other = (likely[3] + 1) % 256
+
+    def is_right(answer: list[int]) -> float:
+        query = Query(Example("hi", "?"), Demonstration(question, question, answer))
+        ((right, _),) = compare(model, make_prompt_cache(model), [query], first=True)
+        return right
+
+    assert is_right(likely) == is_right(likely[:3]) == 1.0
+    assert is_right([*likely[:3], other]) == 0.0
+    assert is_right([other, *likely[1:]]) == 0.0
+
+
+def test_an_answer_is_right_however_it_ends() -> None:
+    """Of a base model two line ends may be one token, or it ends everything after the label."""
+    model, question = random_llama(), [104, 105, 61]
+    likely = greedy(model, question, 2)
+    segmenter = Segmenter(ByteTokenizer(), Template(style="plain", output="{output}#\n"))
+
+    def is_right(answer: list[int]) -> float:
+        query = Query(Example("hi", "?"), Demonstration(question, question, answer))
+        cache = make_prompt_cache(model)
+        ((right, _),) = compare(model, cache, [query], segmenter.ends_as, first=True)
+        return right
+
+    end = segmenter.answer("")
+    assert is_right([likely[0], *end]) == 0.0
+    segmenter.stops = frozenset({likely[1]})
+    assert is_right([likely[0], *end]) == 1.0
+    assert is_right([likely[0] ^ 1, *end]) == 0.0
+    assert is_right([likely[0], 65, *end]) == 0.0  # ended before the answer was whole
+
+
+def prompts_of(entry: TaskEntry, max_tokens: int, **settings: Any) -> Prompts:
+    evaluation = Evaluation.model_validate({"shots": (0, 2), "queries": 3} | settings)
+    return draw_prompts(SEGMENTER, entry, evaluation, max_tokens=max_tokens, seed=0)
+
+
+@pytest.mark.parametrize("max_tokens", [40, 400])
+def test_no_generated_answer_goes_past_its_limit_or_the_longest_prompt(
+    monkeypatch: pytest.MonkeyPatch, max_tokens: int
+) -> None:
+    entry, seen = replace(ENTRY, metric="rouge"), []
+    generate = evaluate.generate
+
+    def watched(model: Any, cache: Any, question: Any, segmenter: Any, limit: int) -> str:
+        seen.append((cache[0].offset + len(question), limit))
+        return generate(model, cache, question, segmenter, limit)
+
+    monkeypatch.setattr(evaluate, "generate", watched)
+    prompts = prompts_of(entry, max_tokens, max_answer_tokens=30)
+    points = list(measure(random_llama(), SEGMENTER, entry, prompts))
+    assert [point.shots for point in points] == [0, 2] and len(seen) == 6
+    assert all(2 <= limit <= 30 and start + limit <= max_tokens for start, limit in seen)
+    assert (min(limit for _, limit in seen) == 30) == (max_tokens == 400)
+
+
+def test_the_loss_is_the_same_whether_answers_are_generated_or_compared() -> None:
+    model, losses = random_llama(), []
+    for metric in ("exact", "rouge"):
+        entry = replace(ENTRY, metric=metric)
+        points = measure(model, SEGMENTER, entry, prompts_of(entry, 200))
+        losses.append([point.loss for point in points])
+    assert losses[0] == losses[1]
+
+
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return how many queries started from each copy of a context, as they do."""
+    found: list[int] = []
+    starting_from = evaluate.starting_from
+
+    def counted(cache: Any, count: int = 1) -> Any:
+        found.append(count)
+        return starting_from(cache, count)
+
+    monkeypatch.setattr(evaluate, "starting_from", counted)
+    return found
+
+
+def test_a_query_that_is_generated_for_copies_its_context_once(groups: list[int]) -> None:
+    entry = replace(ENTRY, metric="rouge")
+    prompts = prompts_of(entry, 200, shots=(2,), max_answer_tokens=2)
+    assert len(list(measure(random_llama(), SEGMENTER, entry, prompts))) == 1
+    assert groups == [3, 1, 1, 1]  # one for the losses of all, then one for each answer
+
+
+def test_draws_are_averaged_over_the_same_queries() -> None:
+    model = random_llama()
+    entry, seen = ENTRY, []
+    for draws in (1, 2):
+        prompts = prompts_of(entry, 200, draws=draws, shots=(2,))
+        (point,) = measure(model, SEGMENTER, entry, prompts)
+        seen.append(point.loss)
+    other = replace(prompts, draws=prompts.draws[1:])
+    (second,) = measure(model, SEGMENTER, entry, other)
+    assert seen[1] == pytest.approx((seen[0] + second.loss) / 2)
+
+
+def test_a_validation_is_measured_on_its_own_queries() -> None:
+    task = replace(letters_task(), valid=(Example("v", "w"),))
+    keys = {"model": "tiny", "train": {"steps": 1}, "tasks": ({"source": "x"},)}
+    recipe = Recipe.model_validate(keys | {"evaluation": {"shots": (0,), "queries": 5}})
+    base: Any = SimpleNamespace(model=random_llama(), tokenizer=ByteTokenizer())
+    entry = replace(ENTRY, task=task)
+    counts = [evaluate_entry(base, recipe, entry, valid=valid).queries for valid in (True, False)]
+    assert counts == [1, 5]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_no_more_queries_are_asked_at_once_than_there_is_memory_for(
+    groups: list[int], at_once: int
+) -> None:
+    prompts = prompts_of(ENTRY, 200, shots=(2,))
+    assert list(measure(random_llama(), SEGMENTER, ENTRY, prompts, at_once=at_once))
+    assert groups == {1: [1, 1, 1], 2: [2, 1], 5: [3]}[at_once]
+
+
+# The embedded model knows these tasks in the notation that it was pre-trained on.
+OWN_NOTATION = Template(style="plain", input=" {input} ~", output=" {output};")
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Any:
+    """Return the embedded model, its segmenter, and its held-out tasks by name."""
+    base = load_base("tiny")
+    base.model.eval()
+    tasks = load_tasks([TaskSource(source="tiny:held_out", role="held_out")], 0, Path.cwd())
+    return base, Segmenter(base.tokenizer, OWN_NOTATION), {e.task.name: e for e in tasks}
+
+
+def naive(
+    base: Any, segmenter: Segmenter, prompt: list[int], query: Query, shots: int, limit: int
+) -> Any:
+    """Return what greedy decoding writes without a cache, and the loss of what is expected."""
+    question = prompt + (query.tokens.later if shots else query.tokens.first)
+    answer, written = query.tokens.answer, []
+    while len(written) < limit and not segmenter.is_complete(written):
+        logits = base.model(mx.array([question + written]))[0, -1]
+        written.append(int(logits.argmax().item()))
+    logits = np.array(base.model(mx.array([question + answer]))[0, len(question) - 1 : -1])
+    exact = logits.astype(np.float64)
+    losses = np.log(np.exp(exact).sum(axis=-1)) - exact[np.arange(len(answer)), answer]
+    return segmenter.text(written), losses.mean()
+
+
+@pytest.mark.parametrize("at_once", [1, None])
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("new-topic-00", "exact"),
+        ("new-cipher-00", "exact"),
+        ("new-themes-00", "f1"),
+        ("new-sums-00", "number"),
+        ("new-facts-00", "rouge"),
+    ],
+)
+def test_scores_and_losses_are_those_of_each_query_asked_alone(
+    embedded: Any, name: str, metric: str, at_once: int | None
+) -> None:
+    base, segmenter, held_out = embedded
+    entry = replace(held_out[name], metric=metric)
+    settings = Evaluation(shots=(0, 4, 12), queries=3, draws=2)
+    prompts = draw_prompts(segmenter, entry, settings, max_tokens=300, seed=0)
+    points = list(measure(base.model, segmenter, entry, prompts, at_once=at_once))
+    assert any(point.score > 0 for point in points)
+    for place, point in enumerate(points):
+        scores, losses = [], []
+        for draw in range(2):
+            tokens, lengths = prompts.prefix(draw)
+            for query in prompts.queries:
+                prompt = tokens[: lengths[place]]
+                limit = prompts.answer_limit or 24
+                text, loss = naive(base, segmenter, prompt, query, point.shots, limit)
+                scores.append(
+                    metrics.score(
+                        text, query.example.output, metric=metric, separator=entry.separator
+                    )
+                )
+                losses.append(loss)
+        assert point.score == pytest.approx(np.mean(scores))
+        assert point.loss == pytest.approx(np.mean(losses), rel=1e-4)

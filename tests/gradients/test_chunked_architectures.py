@@ -1,0 +1,136 @@
+"""Training in chunks gives every parameter the gradient that the unmodified model gives it."""
+
+from functools import cache
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+import pytest
+from mlx.utils import tree_flatten, tree_map
+
+from tests.tiny_models import CONFIGS, LORA_KEYS, VOCABULARY, tiny_model
+from yofo_mlx.episodes.batches import Batch, make_batch
+from yofo_mlx.episodes.sampler import Episode
+from yofo_mlx.errors import RunError
+from yofo_mlx.gradients import Dials, loss_and_gradients
+from yofo_mlx.models.adapters import add_adapter
+from yofo_mlx.recipe.schema import Lora, Objective
+
+REFUSED = {
+    "afm7": "its layers are in more than one list",
+    "baichuan_m1": "its CacheList is not understood",
+    "deepseek_v32": "its CacheList is not understood",
+    "falcon_h1": "its CacheList is not understood",
+    "gemma3n": "its layers hand on more than one vector for each token",
+    "gemma4_text+shared": "its layers share keys and values",
+    "hunyuan+shared": "its layers share keys and values",
+    "iquestloopcoder": "its layers are not run once each",
+    "llama4": "its ChunkedKVCache is not understood",
+    "longcat_flash": "its CacheList is not understood",
+    "nanbeige": "its layers are not run once each",
+    "rwkv7": "its layers share keys and values",
+    "talkie": "something happens between its layers",
+}
+ONE_TOKEN_AT_A_TIME = [
+    "mistral3",
+    "mistral4",
+    "gpt_oss",
+    "deepseek_v3",
+    "qwen3_5",
+    "lfm2",
+]
+EXACT = [name for name in CONFIGS if name not in REFUSED]
+CASES: list[tuple[str, Dials | None]] = [
+    *((name, dials) for name in EXACT for dials in (None, Dials(16, 3), Dials(11, 2))),
+    *((name, Dials(64, 1)) for name in ONE_TOKEN_AT_A_TIME),
+    *((name, Dials(1, 2)) for name in ONE_TOKEN_AT_A_TIME),
+]
+
+
+def two_episodes() -> Batch:
+    """Return episodes of 50 and 37 tokens with answers inside, at and across borders of chunks."""
+    draw = np.random.default_rng(0)
+    answers = [(5, 8), (15, 18), (21, 22)]
+    return make_batch(
+        [
+            Episode(
+                "task", draw.integers(1, VOCABULARY, size).tolist(), [*answers, (size - 4, size)]
+            )
+            for size in (50, 37)
+        ],
+        Objective(),
+    )
+
+
+@cache
+def adapted(name: str) -> Any:
+    """Return a tiny model with an adapter that is not zero."""
+    model = tiny_model(name)
+    add_adapter(model, Lora(rank=2, keys=LORA_KEYS.get(name)))
+    mx.random.seed(1)
+    weights = model.trainable_parameters()
+    model.update(tree_map(lambda array: mx.random.normal(array.shape) * 0.02, weights))
+    model.train()
+    return model
+
+
+@cache
+def reference(name: str) -> tuple[mx.array, dict[str, mx.array]]:
+    """Return loss and gradients from all logits of the model as it is."""
+    batch = two_episodes()
+
+    def loss(model: Any) -> mx.array:
+        logits = model(mx.array(batch.tokens)).astype(mx.float32)
+        rows = logits.reshape(-1, VOCABULARY)[mx.array(batch.rows)]
+        losses = nn.losses.cross_entropy(rows, mx.array(batch.targets))
+        return (losses * mx.array(batch.weights)).sum()
+
+    model = adapted(name)
+    value, gradients = nn.value_and_grad(model, loss)(model)
+    mx.eval(value, gradients)
+    return value, dict(tree_flatten(gradients))
+
+
+def size(array: mx.array) -> float:
+    norm: float = mx.linalg.norm(array.astype(mx.float32).reshape(-1)).item()  # type: ignore
+    return norm
+
+
+def case_id(value: Any) -> str:
+    if isinstance(value, Dials):
+        return f"{value.chunk}x{value.stash}"
+    return value or "plain"
+
+
+@pytest.mark.parametrize(("name", "dials"), CASES, ids=case_id)
+def test_each_gradient_of_an_architecture_is_that_of_the_plain_model(
+    name: str, dials: Dials | None
+) -> None:
+    expected_loss, expected = reference(name)
+    loss, tree = loss_and_gradients(adapted(name), two_episodes(), dials)
+    gradients = dict(tree_flatten(tree))
+    assert gradients.keys() == expected.keys()
+    assert loss.item() == pytest.approx(expected_loss.item(), rel=1e-5)
+    largest = max(size(gradient) for gradient in expected.values())
+    assert largest > 0
+    wrong = {
+        key: size(gradients[key] - gradient) / (size(gradient) + 1e-6 * largest)
+        for key, gradient in expected.items()
+    }
+    assert {key: error for key, error in wrong.items() if not error <= 1e-4} == {}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_nearly_all_parameters_of_a_tiny_model_have_a_gradient(name: str) -> None:
+    sizes = [size(gradient) for gradient in reference(name)[1].values()]
+    assert sum(value > 1e-7 * max(sizes) for value in sizes) > 0.9 * len(sizes)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_trained_in_chunks_is_refused_by_name(name: str) -> None:
+    model = adapted(name)
+    with pytest.raises(RunError) as caught:
+        loss_and_gradients(model, two_episodes(), Dials(16, 2))
+    assert str(caught.value).startswith(f"{model.model_type} cannot be trained in chunks: ")
+    assert REFUSED[name] in str(caught.value)
