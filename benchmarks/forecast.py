@@ -27,8 +27,8 @@ from yofo_mlx.evaluation.measure import compare, growing_prefix
 from yofo_mlx.evaluation.prompts import Prompts, Query
 from yofo_mlx.gradients import Dials, loss_and_gradients
 from yofo_mlx.planning.evaluation import Asked, plan_validation
-from yofo_mlx.planning.planner import Episodes, Planner, forecast
-from yofo_mlx.planning.sizes import Tensor, shape_of
+from yofo_mlx.planning.planner import Load, Planner, forecast
+from yofo_mlx.planning.sizes import Tensor, sizes_of
 from yofo_mlx.recipe.schema import Lora, Memory, Objective
 from yofo_mlx.tasks.task import Example
 
@@ -42,7 +42,7 @@ def measured_and_forecast(
     mx.random.seed(0)
     model = llama.Model(llama.ModelArgs.from_dict(config))
     tensors = {name: Tensor("F32", array.shape) for name, array in tree_flatten(model.parameters())}
-    shape = shape_of(config, tensors, Lora(), as_float32=True)
+    shape = sizes_of(config, tensors, Lora(), as_float32=True)
     model.freeze()
     linear_to_lora_layers(model, -1, {"rank": 8, "scale": 20.0, "dropout": 0.0})
     model.train()
@@ -56,7 +56,7 @@ def measured_and_forecast(
     loss, gradients = loss_and_gradients(model, batch, dials)
     mx.eval(loss, gradients)
     peak = mx.get_peak_memory() - before
-    episodes = Episodes(count, tokens, len(batch.targets))
+    episodes = Load(count, tokens, len(batch.targets))
     return peak, forecast(shape, episodes, dials).total
 
 
@@ -67,7 +67,7 @@ def measured_and_forecast_validation(
     mx.random.seed(0)
     model = llama.Model(llama.ModelArgs.from_dict(config))
     tensors = {name: Tensor("F32", array.shape) for name, array in tree_flatten(model.parameters())}
-    shape = shape_of(config, tensors, Lora(), as_float32=True)
+    shape = sizes_of(config, tensors, Lora(), as_float32=True)
     model.eval()
     draw = np.random.default_rng(0)
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from yofo_mlx.planning.evaluation import Asked, plan_validation
-from yofo_mlx.planning.planner import Episodes, Planner, resident_bytes
-from yofo_mlx.planning.sizes import Shape, Tensor, shape_of
+from yofo_mlx.planning.planner import Load, Planner, resident_bytes
+from yofo_mlx.planning.sizes import Sizes, Tensor, sizes_of
 from yofo_mlx.recipe.schema import Lora, Memory
 
 LENGTHS = (16384, 32768, 65536, 131072)
@@ -95,25 +95,25 @@ def tensors_of(config: dict[str, Any], bits: int) -> dict[str, Tensor]:
     return tensors
 
 
-def known_shape(name: str) -> Shape:
+def known_shape(name: str) -> Sizes:
     """Return the sizes of a model of the table."""
     bits, config = MODELS[name]
     quantized = {"quantization": {"bits": bits, "group_size": 64}} if bits < 16 else {}
     tensors = tensors_of(config, bits)
-    return shape_of(config | quantized, tensors, Lora(), as_float32=False)
+    return sizes_of(config | quantized, tensors, Lora(), as_float32=False)
 
 
-def cell(shape: Shape, tokens: int, limit_gb: int) -> str:
+def cell(shape: Sizes, tokens: int, limit_gb: int) -> str:
     """Return the forecast of the fastest step below a limit: GB in all (chunk, stash)."""
     planner = Planner(shape, Memory(), int(limit_gb * 1e9), native=True)
-    way = planner.plan(Episodes(1, tokens, tokens // TARGET_SHARE))
+    way = planner.plan(Load(1, tokens, tokens // TARGET_SHARE))
     if limit_gb and not planner.fits(way):
         return "does not fit"
     dials = f"{way.dials.chunk}, {way.dials.stash}" if way.dials else "plain"
     return f"{(resident_bytes(shape) + way.total) / 1e9:.1f} ({dials})"
 
 
-def validation_cell(shape: Shape, tokens: int, limit_gb: int) -> str:
+def validation_cell(shape: Sizes, tokens: int, limit_gb: int) -> str:
     """Return the forecast of a validation below a limit: GB in all (queries at once)."""
     planner = Planner(shape, Memory(), int(limit_gb * 1e9), native=True)
     queries = 1 if not limit_gb else QUERIES
@@ -124,7 +124,7 @@ def validation_cell(shape: Shape, tokens: int, limit_gb: int) -> str:
     return f"{plan.peak / 1e9:.1f} ({plan.copies})"
 
 
-def table(thinnest: str, cell_of: Callable[[Shape, int, int], str]) -> None:
+def table(thinnest: str, cell_of: Callable[[Sizes, int, int], str]) -> None:
     heads = [thinnest, *(f"{limit} GB" for limit in LIMITS_GB[1:])]
     print(f"| model | tokens | {' | '.join(heads)} |")
     print("|---|--:|" + "--:|" * len(heads))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.places import DATA
 from yofo_mlx.commands import convert, reading
-from yofo_mlx.commands.reading import Request
+from yofo_mlx.commands.reading import DataRequest
 from yofo_mlx.errors import DataError, ExitCode
-from yofo_mlx.tasks.sources import Loaded
+from yofo_mlx.tasks.sources import LoadedSource
 
 ROWS = "text,category\n" + "".join(f"word {n},{'ab'[n % 2]}\n" for n in range(9))
 
@@ -24,12 +24,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def read(*paths: str | Path, **keys: Any) -> list[Loaded]:
-    groups = reading.read(Request([str(path) for path in paths], **keys))
+def read(*paths: str | Path, **keys: Any) -> list[LoadedSource]:
+    groups = reading.read(DataRequest([str(path) for path in paths], **keys))
     return [loaded for group in groups for loaded in group.sets]
 
 
-def contents(sets: Sequence[Loaded]) -> list[Any]:
+def contents(sets: Sequence[LoadedSource]) -> list[Any]:
     """Return all that makes up the examples of data sets."""
     return [
         (
@@ -46,7 +46,7 @@ def contents(sets: Sequence[Loaded]) -> list[Any]:
 
 
 def converted(*paths: str | Path, out: Path, **keys: Any) -> Path:
-    request = Request([str(path) for path in paths], **keys)
+    request = DataRequest([str(path) for path in paths], **keys)
     assert convert.convert(request, out=out, split=None, force=False) == ExitCode.OK
     return out
 

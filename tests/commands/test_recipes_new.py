@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from tests.places import DATA
 from yofo_mlx.commands import draft, reading, recipes
-from yofo_mlx.commands.reading import Request
+from yofo_mlx.commands.reading import DataRequest
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.tasks.shapes import SHAPES
-from yofo_mlx.tasks.sources import Loaded, load
+from yofo_mlx.tasks.row_forms import SHAPES
+from yofo_mlx.tasks.sources import LoadedSource, load
 
 REAL = [
     ["banking77"],
@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def examples(sets: Sequence[Loaded]) -> list[Any]:
+def examples(sets: Sequence[LoadedSource]) -> list[Any]:
     """Return name, family, instruction, examples by split of each data set, in order of names."""
     return sorted(
         (
@@ -51,7 +51,7 @@ def examples(sets: Sequence[Loaded]) -> list[Any]:
 
 
 def shown(*paths: str | Path, **keys: Any) -> list[Any]:
-    groups = reading.read(Request([str(path) for path in paths], **keys))
+    groups = reading.read(DataRequest([str(path) for path in paths], **keys))
     return examples([loaded for group in groups for loaded in group.sets])
 
 
@@ -63,7 +63,7 @@ def read_back(recipe: Path) -> list[Any]:
 def new(*paths: str | Path, out: str = "mine.toml", **keys: Any) -> dict[str, Any]:
     """Write a recipe and return what is in it."""
     options = {name: keys.pop(name) for name in ("held_out", "model", "steps") if name in keys}
-    request = Request([str(path) for path in paths], **keys)
+    request = DataRequest([str(path) for path in paths], **keys)
     assert recipes.new(request, out=Path(out), **options) == ExitCode.OK
     return tomllib.loads(Path(out).read_text("utf-8"))
 
@@ -223,7 +223,9 @@ def test_a_file_a_task_is_a_pattern_unless_one_is_held_out(here: Path, capsys: A
         (here / "many" / f"{name}.csv").write_text(ROWS.replace("word", name))
     assert new("many")["tasks"] == [{"source": "many/*.csv"}]
     assert "none of them is held out; one: --held-out cats" in capsys.readouterr().err
-    assert draft.file_name(draft.entries(list(reading.read(Request(["many"]))), ())) == "many.toml"
+    assert (
+        draft.file_name(draft.entries(list(reading.read(DataRequest(["many"]))), ())) == "many.toml"
+    )
     with pytest.raises(RecipeError, match="'dgos'") as caught:
         new("many", out="2.toml", held_out=["dgos"])
     assert "did you mean dogs?" in caught.value.hint

@@ -55,7 +55,7 @@ def test_every_evaluation_is_listed_with_its_state_settings_and_scores(yofo: Any
     assert (cut.number, cut.complete, cut.done, cut.scores) == (3, False, 0, ())
     assert (data.role, data.tasks, data.step) == ("data", ("größe",), 10)
     assert data.queries == TASK.queries  # as many as were asked, of the 8 that were to be
-    assert full.full and full.scores == (archive.Score("f1", 4, 0.0, 0.25, 2),)
+    assert full.full and full.scores == (archive.Means("f1", 4, 0.0, 0.25, 2),)
 
     code, out, err = yofo("eval", "last", "--list")
     lines = [line.split("  ") for line in out.splitlines()]

@@ -19,8 +19,8 @@ from yofo_mlx.commands.train import StopRequest, _LeaveReading, _tell_reading
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.hub import client as hubclient
 from yofo_mlx.hub import download
+from yofo_mlx.hub.errors import Repo
 from yofo_mlx.hub.snapshot import snapshot
-from yofo_mlx.hub.words import Repo
 from yofo_mlx.models.base import load_base, model_path
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.protocol import Cancelled

@@ -12,7 +12,7 @@ from yofo_mlx.episodes.bounds import check_ids, check_tables
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.models.base import load_base
 from yofo_mlx.models.tables import model_tables
-from yofo_mlx.prompting.loading import Loaded, Source
+from yofo_mlx.prompting.loading import LoadedModel, Source
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.runs.recipe import load_recipe
@@ -57,10 +57,10 @@ def test_episodes_beyond_learned_positions_are_refused() -> None:
 def test_a_prompt_ends_where_learned_positions_end(monkeypatch: pytest.MonkeyPatch) -> None:
     base = load_base("tiny")
     source = Source("tiny", trained_context=4096)
-    assert Loaded(source, base).limit == 4096
+    assert LoadedModel(source, base).limit == 4096
     learned = type(base)(base.name, base.path, base.model, base.tokenizer, base.config, 700)
     assert learned.context == 700
-    assert Loaded(source, learned).limit == 700
+    assert LoadedModel(source, learned).limit == 700
 
 
 @pytest.mark.parametrize("missing", range(3))

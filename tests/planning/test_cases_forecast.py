@@ -19,7 +19,7 @@ from yofo_mlx.models.adapters import adapter_weights, add_adapter
 from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.planning.evaluation import most_asked
 from yofo_mlx.planning.headers import Tensor
-from yofo_mlx.planning.sizes import shape_of, unpacked
+from yofo_mlx.planning.sizes import sizes_of, unpacked
 from yofo_mlx.planning.workload import make_workload
 from yofo_mlx.recipe.schema import Lora
 from yofo_mlx.runs import launch, listing
@@ -147,7 +147,7 @@ def test_what_is_not_packed_keeps_its_shape() -> None:
 def test_the_adapter_is_counted_as_mlx_lm_makes_it(name: str, lora: Lora) -> None:
     model = tiny_model(name)
     config = SHAPE | {"model_type": name.split("+")[0]} | CONFIGS[name]
-    shape = shape_of(config, {"w": Tensor("F32", (1,))}, lora, as_float32=True)
+    shape = sizes_of(config, {"w": Tensor("F32", (1,))}, lora, as_float32=True)
     add_adapter(model, lora)
     assert shape.adapter_parameters == sum(a.size for a in adapter_weights(model).values())
 

@@ -14,8 +14,8 @@ from yofo_mlx.models.base import load_base, model_path
 from yofo_mlx.prompting import cache_file
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import fingerprint
-from yofo_mlx.prompting.loading import Loaded, Source, load
-from yofo_mlx.prompting.parameters import Demonstration, Load, Nothing, Prefill, Score
+from yofo_mlx.prompting.loading import LoadedModel, Source, load
+from yofo_mlx.prompting.parameters import Load, Nothing, Pair, Prefill, Score
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.prompter import Prompter
 from yofo_mlx.prompting.scoring import score
@@ -42,11 +42,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded(folder: Path) -> Loaded:
+def loaded(folder: Path) -> LoadedModel:
     return load(Source(str(folder), adapter=folder / "adapter"), use_adapter=True)
 
 
-def prefix_of(loaded: Loaded, shots: list[Example] | None = None) -> Prefix:
+def prefix_of(loaded: LoadedModel, shots: list[Example] | None = None) -> Prefix:
     base = loaded.base
     prefix = Prefix(Context(base.model), base.tokenizer, loaded.source.template, loaded.limit)
     if shots is not None:
@@ -60,13 +60,13 @@ def scores(prefix: Prefix) -> list[Any]:
 
 
 @pytest.fixture
-def saved(loaded: Loaded, tmp_path: Path) -> Path:
+def saved(loaded: LoadedModel, tmp_path: Path) -> Path:
     return cache_file.save(
         tmp_path / "new folder" / "x", prefix_of(loaded, SHOTS), fingerprint(loaded)
     )
 
 
-def refusal(path: Path, loaded: Loaded) -> str:
+def refusal(path: Path, loaded: LoadedModel) -> str:
     prefix = prefix_of(loaded)
     with pytest.raises(RunError) as caught:
         cache_file.load(path, prefix, fingerprint(loaded))
@@ -74,7 +74,7 @@ def refusal(path: Path, loaded: Loaded) -> str:
     return caught.value.message
 
 
-def test_a_saved_prefix_comes_back_exactly(loaded: Loaded, saved: Path) -> None:
+def test_a_saved_prefix_comes_back_exactly(loaded: LoadedModel, saved: Path) -> None:
     prefix, expected = prefix_of(loaded), prefix_of(loaded, SHOTS)
     cache_file.load(saved, prefix, fingerprint(loaded))
     assert prefix.is_filled
@@ -87,7 +87,9 @@ def test_a_saved_prefix_comes_back_exactly(loaded: Loaded, saved: Path) -> None:
     assert scores(prefix) == scores(expected)
 
 
-def test_the_file_holds_no_unused_rows_and_leaves_nothing_else(saved: Path, loaded: Loaded) -> None:
+def test_the_file_holds_no_unused_rows_and_leaves_nothing_else(
+    saved: Path, loaded: LoadedModel
+) -> None:
     tokens = len(prefix_of(loaded, SHOTS).tokens)
     arrays: Any = mx.load(str(saved))
     assert {array.shape[2] for array in arrays.values() if array.ndim == 4} == {tokens}
@@ -95,14 +97,14 @@ def test_the_file_holds_no_unused_rows_and_leaves_nothing_else(saved: Path, load
 
 
 def test_another_model_adapter_template_is_named_in_the_refusal(
-    loaded: Loaded, saved: Path, folder: Path, tmp_path: Path
+    loaded: LoadedModel, saved: Path, folder: Path, tmp_path: Path
 ) -> None:
     name, adapter = str(folder), folder / "adapter"
     assert "another adapter" in refusal(
         saved, load(Source(name, adapter=adapter), use_adapter=False)
     )
     template = Template(input="Q: {input}\nA:")
-    other = Loaded(Source(name, adapter=adapter, template=template), loaded.base)
+    other = LoadedModel(Source(name, adapter=adapter, template=template), loaded.base)
     message = refusal(saved, other)
     assert "another adapter and another template" in message
     shutil.copytree(folder, tmp_path / "tiny")
@@ -119,7 +121,7 @@ def test_another_precision_is_named_in_the_refusal(folder: Path, saved: Path) ->
 
 
 def test_a_model_that_answers_differently_is_refused(
-    folder: Path, loaded: Loaded, saved: Path
+    folder: Path, loaded: LoadedModel, saved: Path
 ) -> None:
     changed = load(Source(str(folder), adapter=folder / "adapter"), use_adapter=True)
     changed.base.model.model.norm.weight *= 3.0
@@ -127,7 +129,7 @@ def test_a_model_that_answers_differently_is_refused(
 
 
 def test_the_same_files_elsewhere_are_the_same_model(
-    loaded: Loaded, saved: Path, folder: Path, tmp_path: Path
+    loaded: LoadedModel, saved: Path, folder: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(folder, tmp_path / "moved")
     moved = Source(str(tmp_path / "moved"), adapter=tmp_path / "moved" / "adapter")
@@ -137,7 +139,7 @@ def test_the_same_files_elsewhere_are_the_same_model(
 
 
 def test_files_that_are_no_prompt_cache_are_refused(
-    loaded: Loaded, saved: Path, tmp_path: Path
+    loaded: LoadedModel, saved: Path, tmp_path: Path
 ) -> None:
     assert "no prompt cache" in refusal(tmp_path / "missing", loaded)
     broken = tmp_path / "broken.safetensors"
@@ -162,7 +164,7 @@ def test_files_that_are_no_prompt_cache_are_refused(
     ],
 )
 def test_a_file_with_damaged_metadata_is_refused(
-    loaded: Loaded, saved: Path, key: str, value: str
+    loaded: LoadedModel, saved: Path, key: str, value: str
 ) -> None:
     contents: Any = mx.load(str(saved), return_metadata=True)
     arrays, metadata = contents
@@ -171,7 +173,7 @@ def test_a_file_with_damaged_metadata_is_refused(
     assert str(saved) in refusal(saved, loaded)
 
 
-def test_a_place_that_cannot_be_written_to_is_an_error(loaded: Loaded, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_to_is_an_error(loaded: LoadedModel, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
         cache_file.save(tmp_path / "file" / "x", prefix_of(loaded, SHOTS), fingerprint(loaded))
@@ -205,7 +207,7 @@ def shown(prompter: Prompter, folder: Path, use_adapter: bool) -> tuple[int, Any
     model, adapter = str(folder), str(folder / "adapter")
     prompter.load(Load(model=model, adapter=adapter, use_adapter=use_adapter), NoWork())
     assert prompter.stats(Nothing(), NoWork())["context_tokens"] == 0
-    shots = [Demonstration(input=one.input, output=one.output) for one in SHOTS]
+    shots = [Pair(input=one.input, output=one.output) for one in SHOTS]
     read = prompter.prefill(Prefill(demonstrations=shots), NoWork())
     return read["reused_tokens"], prompter.score(Score(input="cow", labels=["a", "b"]), NoWork())
 

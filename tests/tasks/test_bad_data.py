@@ -18,7 +18,7 @@ from yofo_mlx.errors import DataError, ExitCode
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.tasks.sources import Loaded, load
+from yofo_mlx.tasks.sources import LoadedSource, load
 
 ROWS = [{"input": f"in {n} é", "output": "ab"[n % 2], "more": {"x": [n]}} for n in range(9)]
 NAMES = ["a.jsonl", "a.json", "a.csv", "a.tsv", "a.parquet", "a.jsonl.gz", "a.csv.gz"]
@@ -46,7 +46,7 @@ def valid_bytes(name: str) -> bytes:
     return gzip.compress(body) if name.endswith(".gz") else body
 
 
-def read(folder: Path, name: str, content: bytes, **keys: Any) -> Loaded:
+def read(folder: Path, name: str, content: bytes, **keys: Any) -> LoadedSource:
     (folder / name).write_bytes(content)
     [loaded] = load(TaskSource(source=name, **keys), folder)
     check(loaded)

@@ -18,7 +18,7 @@ from yofo_mlx.commands.chatroom import check_query
 from yofo_mlx.errors import DataError, ExitCode
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.tasks.sources import Loaded, load
+from yofo_mlx.tasks.sources import LoadedSource, load
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1048576\n"
 SPEECH = """text\tlabel
@@ -53,7 +53,7 @@ dataset_info:
 Output = pytest.CaptureFixture[str]
 
 
-def read(source: Path, **keys: Any) -> Loaded:
+def read(source: Path, **keys: Any) -> LoadedSource:
     [loaded] = load(TaskSource(source=str(source), **keys), Path())
     return loaded
 
@@ -74,7 +74,7 @@ def arrow(path: Path, some: list[dict[str, Any]]) -> None:
         writer.write_table(table)
 
 
-def answers(loaded: Loaded, split: Any = "train") -> list[str]:
+def answers(loaded: LoadedSource, split: Any = "train") -> list[str]:
     return [item.example.output for item in loaded.items[split]]
 
 

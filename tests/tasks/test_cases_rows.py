@@ -15,7 +15,7 @@ from yofo_mlx.prompting import demonstrations
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
-from yofo_mlx.tasks.sources import Loaded, load
+from yofo_mlx.tasks.sources import LoadedSource, load
 from yofo_mlx.tasks.task import Example
 
 Turn = dict[str, Any]
@@ -26,7 +26,7 @@ def jsonl(path: Path, rows: Iterable[Any]) -> Path:
     return path
 
 
-def read(path: Path, **keys: Any) -> Loaded:
+def read(path: Path, **keys: Any) -> LoadedSource:
     [loaded] = load(TaskSource(source=str(path), **keys), path.parent)
     return loaded
 
@@ -36,11 +36,11 @@ def entry(path: Path, **keys: Any) -> TaskEntry:
     return found
 
 
-def pairs(loaded: Loaded) -> list[tuple[str, str]]:
+def pairs(loaded: LoadedSource) -> list[tuple[str, str]]:
     return [(item.example.input, item.example.output) for item in loaded.all_items()]
 
 
-def told(loaded: Loaded) -> list[tuple[int, str]]:
+def told(loaded: LoadedSource) -> list[tuple[int, str]]:
     return [(problem.line, problem.message) for problem in check(loaded)]
 
 

@@ -17,7 +17,7 @@ from yofo_mlx.prompting.demonstrations import parse, read
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.tasks.sources import Loaded, load
+from yofo_mlx.tasks.sources import LoadedSource, load
 from yofo_mlx.tasks.task import Example, Task
 
 ROWS = [{"input": f"in {n}", "output": "ab"[n % 2]} for n in range(9)]
@@ -82,7 +82,7 @@ def test_of_two_values_of_one_name_none_is_taken(tmp_path: Path, name: str) -> N
         task(tmp_path, source=name)
 
 
-def load_one(base: Path, name: str, text: str) -> list[Loaded]:
+def load_one(base: Path, name: str, text: str) -> list[LoadedSource]:
     (base / name).write_text(text, encoding="utf-8", newline="")
     return load(TaskSource(source=name), base)
 

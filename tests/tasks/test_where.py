@@ -15,7 +15,7 @@ from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.tasks.sources import Loaded, load
+from yofo_mlx.tasks.sources import LoadedSource, load
 
 ROWS: list[dict[str, Any]] = [
     {"text": "a", "label": "x", "n": 1, "ok": True, "tags": ["p", "q"], "meta": {"lang": "en"}},
@@ -25,14 +25,16 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def chosen(folder: Path, where: Any, rows: list[dict[str, Any]] = ROWS, **keys: Any) -> Loaded:
+def chosen(
+    folder: Path, where: Any, rows: list[dict[str, Any]] = ROWS, **keys: Any
+) -> LoadedSource:
     (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     source = TaskSource(source="a.jsonl", where=where, input="text", output="label", **keys)
     [loaded] = load(source, folder)
     return loaded
 
 
-def texts(loaded: Loaded) -> str:
+def texts(loaded: LoadedSource) -> str:
     return "".join(item.example.input for item in loaded.all_items())
 
 

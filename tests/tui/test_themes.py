@@ -13,7 +13,7 @@ from textual.theme import BUILTIN_THEMES
 from tui.app import FEW_COLOURS
 from tui.data.table import DataTableOfSets
 from tui.runs.table import RunTable
-from tui.shared.table import Table
+from tui.shared.table import ListTable
 
 pytestmark = pytest.mark.asyncio
 
@@ -40,13 +40,13 @@ def recipe(empty_folder: Path) -> None:
     (empty_folder / "mine.toml").write_text(RECIPE)
 
 
-def drawn(table: Table) -> list[list[tuple[str, Any]]]:
+def drawn(table: ListTable) -> list[list[tuple[str, Any]]]:
     """Return what is on the screen of each line of a table, with its colours."""
     lines = [table.render_line(y) for y in range(table.row_count + 1)]
     return [[(segment.text, segment.style) for segment in line] for line in lines]
 
 
-def colour_of(table: Table, text: str) -> str:
+def colour_of(table: ListTable, text: str) -> str:
     """Return the colour that a piece of text is drawn in."""
     styles = [style for line in drawn(table) for piece, style in line if text in piece]
     return str(styles[-1].color)  # the first row has the cursor on it

@@ -22,7 +22,7 @@ from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Problem
 from yofo_mlx.tasks.registry import load_tasks, make_task
-from yofo_mlx.tasks.sources import Loaded, load
+from yofo_mlx.tasks.sources import LoadedSource, load
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.task import Task
 
@@ -98,7 +98,7 @@ def _of_task(task: Task, source: TaskSource) -> DataSet:
     )
 
 
-def _of_loaded(loaded: Loaded) -> DataSet:
+def _of_loaded(loaded: LoadedSource) -> DataSet:
     problems = check(loaded)
     errors = sum(problem.severity == "error" for problem in problems)
     task, notes = make_task(loaded, 0)

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 from tui.data.detail import DataDetail
 from tui.data.reading import Done, Reader, Reading
 from tui.data.sets import Collection, DataSet, collections, of_path
-from tui.data.table import DataTableOfSets, Row
+from tui.data.table import DataTableOfSets, SetRow
 from tui.shared.places import Places
 from tui.shared.recipes import near
 from tui.shared.recovery import Recovering
@@ -201,15 +201,15 @@ class DataScreen(Recovering):
             self._collections = []
         self._show()
 
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> list[SetRow]:
         chosen = self._chosen
         if chosen is None:
             return []
-        rows: list[Row] = []
+        rows: list[SetRow] = []
         for index, source in enumerate(chosen.sources):
             found = self._sets.get((chosen.key, index))
             sets: list[DataSet | None] = [None] if found is None else [*found]
-            rows += [Row(chosen.key, index, source, data) for data in sets]
+            rows += [SetRow(chosen.key, index, source, data) for data in sets]
         return rows
 
     def _show(self) -> None:
@@ -228,12 +228,12 @@ class DataScreen(Recovering):
         self.refresh_bindings()
 
     @property
-    def _row(self) -> Row | None:
+    def _row(self) -> SetRow | None:
         """Return the row under the cursor; none while the table shows another collection."""
         row, chosen = self.query_one(DataTableOfSets).selected, self._chosen
         return row if row is not None and chosen and chosen.key == row.collection else None
 
-    def _words(self, row: Row | None) -> Content:
+    def _words(self, row: SetRow | None) -> Content:
         chosen = self._chosen
         if self._trouble:
             said = "; ".join(f"{group}: {words}" for group, words in self._trouble.items())
@@ -259,7 +259,7 @@ class DataScreen(Recovering):
         taken = duration(time.monotonic() - self._read_since)
         return f"{one_line(near(now.what or 'reading'), 120).plain}{far} … {taken}"
 
-    def _waits_for_key(self, row: Row) -> bool:
+    def _waits_for_key(self, row: SetRow) -> bool:
         chosen = self._chosen
         far = chosen is not None and chosen.on_hub[row.index]
         return far and row.data is None and (row.collection, row.index) not in self._asked

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tui.data.sets import DataSet
-from tui.shared.table import Cell, Column, Table, head
+from tui.shared.table import Cell, Column, ListTable, head
 from tui.shared.words import number
 from yofo_mlx.recipe.schema import TaskSource
 
@@ -13,7 +13,7 @@ COLUMNS += [Column(name, numbers=True) for name in COUNTS]
 
 
 @dataclass(frozen=True)
-class Row:
+class SetRow:
     """A data set, or a source that was not read yet."""
 
     collection: str  # its key
@@ -27,19 +27,19 @@ class Row:
         return self.data.name if self.data else self.source.name or self.source.source
 
 
-class DataTableOfSets(Table):
+class DataTableOfSets(ListTable):
     """One row a data set; the cursor stays where it is while more are read."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._rows: list[Row] = []
+        self._rows: list[SetRow] = []
 
     @property
-    def selected(self) -> Row | None:
+    def selected(self) -> SetRow | None:
         """Return the row under the cursor."""
         return self._rows[self.cursor_row] if self._is_on_a_row else None
 
-    def show(self, rows: list[Row], width: int) -> None:
+    def show(self, rows: list[SetRow], width: int) -> None:
         """Fill the table for a terminal this wide."""
         before = self.selected
         same = before is not None and bool(rows) and before.collection == rows[0].collection
@@ -51,7 +51,7 @@ class DataTableOfSets(Table):
             self.move_cursor(row=kept if same else 0, animate=False)
 
 
-def _cells(row: Row, width: int) -> list[Cell]:
+def _cells(row: SetRow, width: int) -> list[Cell]:
     wide = width >= 100
     family = row.data.family if row.data else row.source.family or ""
     counts = row.data.counts if row.data else ()
@@ -73,6 +73,6 @@ def _mark(data: DataSet | None) -> Cell:
     return Cell("!", "$text-warning") if data.warnings else Cell("✓", "$text-success")
 
 
-def _same(one: Row, other: Row) -> bool:
+def _same(one: SetRow, other: SetRow) -> bool:
     names = [row.data.name if row.data else None for row in (one, other)]
     return one.index == other.index and (names[0] == names[1] or None in names)

@@ -11,7 +11,7 @@ from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
 from tui.prompt.fields import TextField
-from tui.prompt.pasted import Work, parse, saved_demonstrations, separator_of
+from tui.prompt.pasted import Unsaved, parse, saved_demonstrations, separator_of
 from tui.shared.words import count, safe
 from yofo_mlx.prompting.demonstrations import Parsed
 
@@ -23,7 +23,7 @@ PLACEHOLDER: Final = (
 )
 
 
-class Demonstrations(Vertical):
+class DemonstrationsField(Vertical):
     """Two fields and what was understood of them."""
 
     class Changed(Message):
@@ -138,7 +138,7 @@ class Demonstrations(Vertical):
         lost = ["the demonstrations"] if text.strip() and text != self._saved[0] else []
         return lost + (["the instruction"] if instruction not in ("", self._saved[1]) else [])
 
-    def to_save(self) -> Work | None:
+    def to_save(self) -> Unsaved | None:
         """Return what a file would hold."""
         now = (self.field.text, self.instruction)
         parsed = self.parsed(self._run) or parse(now[0], self._run)

@@ -13,7 +13,7 @@ from yofo_mlx.tasks.task import Example
 
 
 @dataclass(frozen=True)
-class Work:
+class Unsaved:
     """Something to save: what it is, the name to offer (its end is its form), and the text."""
 
     what: str
@@ -66,20 +66,20 @@ def facts_of(facts: dict[str, Any]) -> str:
     return " · ".join(said)
 
 
-def saved_demonstrations(parsed: Parsed, instruction: str, saved: Callable[[], None]) -> Work:
+def saved_demonstrations(parsed: Parsed, instruction: str, saved: Callable[[], None]) -> Unsaved:
     """Return demonstrations as JSON lines; an instruction stands in each, as a system message."""
     said = instruction or parsed.instruction
     what = count(len(parsed.examples), "demonstration") + (" with the instruction" if said else "")
     if left_out := len(parsed.problems):
         what += f", without {count(left_out, 'line')} that gave none"
     rows = (json.dumps(_row(pair, said), ensure_ascii=False) for pair in parsed.examples)
-    return Work(what, "demonstrations.jsonl", "".join(f"{row}\n" for row in rows), saved)
+    return Unsaved(what, "demonstrations.jsonl", "".join(f"{row}\n" for row in rows), saved)
 
 
-def saved_answers(exchanges: Sequence[tuple[str, str, str]], saved: Callable[[], None]) -> Work:
+def saved_answers(exchanges: Sequence[tuple[str, str, str]], saved: Callable[[], None]) -> Unsaved:
     """Return questions, their answers and who gave them as a page."""
     pages = (f"## {question}\n\n{answer}\n\n*{who}*\n" for question, answer, who in exchanges)
-    return Work(count(len(exchanges), "answer"), "answers.md", "\n".join(pages), saved)
+    return Unsaved(count(len(exchanges), "answer"), "answers.md", "\n".join(pages), saved)
 
 
 def _row(pair: Example, instruction: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
-from tui.prompt.pasted import Work
+from tui.prompt.pasted import Unsaved
 from tui.shared.dialog import Dialog
 from tui.shared.words import safe
 from yofo_mlx.errors import YofoError
@@ -40,10 +40,10 @@ class SaveScreen(Dialog, ModalScreen[list[str] | None]):
         Binding("enter,ctrl+s", "save", "Save", id="save.save", priority=True),
     ]
 
-    def __init__(self, works: Sequence[Work]) -> None:
+    def __init__(self, works: Sequence[Unsaved]) -> None:
         super().__init__()
         self._works = list(works)
-        self._saved: dict[Work, str] = {}
+        self._saved: dict[Unsaved, str] = {}
         self._may_replace: set[Path] = set()
 
     def compose(self) -> ComposeResult:
@@ -83,7 +83,7 @@ class SaveScreen(Dialog, ModalScreen[list[str] | None]):
         """Close; what was written stays written."""
         self.dismiss(list(self._saved.values()))
 
-    def _write(self, work: Work, name: str) -> None:
+    def _write(self, work: Unsaved, name: str) -> None:
         form = Path(work.name).suffix
         try:
             path = Path(name).expanduser().absolute()

@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Footer, Select, Static, TextArea
 
 from tui.prompt.conversation import Context, Conversation, Session, Target, session_process
-from tui.prompt.demonstrations import Demonstrations
+from tui.prompt.demonstrations import DemonstrationsField
 from tui.prompt.fields import QueryField
 from tui.prompt.pasted import facts_of, parse, shots_of
 from tui.prompt.save import SaveScreen
@@ -102,7 +102,7 @@ class PromptScreen(Recovering):
             yield Meter(id="state")
         yield Static(id="read")
         with Horizontal(id="work"):
-            yield Demonstrations()
+            yield DemonstrationsField()
             with Vertical(id="right"):
                 yield Transcript(NOTHING_ASKED)
                 yield QueryField("a new input, without its answer", id="query")
@@ -158,12 +158,12 @@ class PromptScreen(Recovering):
     def _chosen(self) -> None:
         self._show_who()
         target = self._now()[0]
-        self.query_one(Demonstrations).read_as(target.run if target else None)
+        self.query_one(DemonstrationsField).read_as(target.run if target else None)
 
     def on_paste(self, event: events.Paste) -> None:
         """Take what is pasted outside a field for demonstrations."""
         if not isinstance(self.focused, TextArea):
-            self.query_one(Demonstrations).field.append(event.text)
+            self.query_one(DemonstrationsField).field.append(event.text)
 
     def on_descendant_focus(self) -> None:
         """Tell what enter does now."""
@@ -182,14 +182,14 @@ class PromptScreen(Recovering):
     def _now(self) -> Asked:
         """Return what a question would be about."""
         target = target_of(self.query_one(Select).value, self._use_adapter)
-        shown = self.query_one(Demonstrations)
+        shown = self.query_one(DemonstrationsField)
         return target, shown.field.text, shown.instruction, self._all_shots
 
-    @on(Demonstrations.Changed)
+    @on(DemonstrationsField.Changed)
     def _show_counts(self) -> None:
         """Say how many demonstrations the model has read, and what else there is to say of them."""
         is_read = bool(self._facts) and self._asked == self._now()
-        self.query_one(Demonstrations).show_count(shots_of(self._facts) if is_read else "")
+        self.query_one(DemonstrationsField).show_count(shots_of(self._facts) if is_read else "")
         read = self.query_one("#read", Static)
         read.update(safe(facts_of(self._facts)) if is_read else "")
         read.display = is_read
@@ -213,7 +213,7 @@ class PromptScreen(Recovering):
         if self._asked != asked:
             self._facts = {}
         self._asked = asked
-        known = self.query_one(Demonstrations).parsed(target.run)
+        known = self.query_one(DemonstrationsField).parsed(target.run)
         self._answer(target, asked, known, self._current.question)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="answer")
@@ -288,7 +288,7 @@ class PromptScreen(Recovering):
         if group == "answer":
             self.post_message(self.Failed(YofoError(words, "ask again")))
         elif group == "parse":
-            self.query_one(Demonstrations).parsing_failed()
+            self.query_one(DemonstrationsField).parsing_failed()
 
     def _end(self) -> None:
         self._current = None
@@ -324,11 +324,11 @@ class PromptScreen(Recovering):
 
     def action_edit(self) -> None:
         """Go to the demonstrations."""
-        self.query_one(Demonstrations).field.focus()
+        self.query_one(DemonstrationsField).field.focus()
 
     def unsaved(self) -> str | None:
         """Say what quitting would lose."""
-        lost = self.query_one(Demonstrations).unsaved()
+        lost = self.query_one(DemonstrationsField).unsaved()
         if answers := self.query_one(Transcript).unsaved:
             lost.append(count(answers, "answer"))
         return f"{', '.join(lost)} (ctrl+s in Prompt saves)" if lost else None
@@ -340,7 +340,7 @@ class PromptScreen(Recovering):
             for words in saved or ():
                 self.notify(safe(words).plain, title="Saved", markup=False)
 
-        kept = [self.query_one(Demonstrations).to_save(), self.query_one(Transcript).to_save()]
+        kept = [self.query_one(DemonstrationsField).to_save(), self.query_one(Transcript).to_save()]
         if found := [one for one in kept if one is not None]:
             self.app.push_screen(SaveScreen(found), tell)
         else:

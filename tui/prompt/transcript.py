@@ -7,7 +7,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.prompt.pasted import Work, saved_answers
+from tui.prompt.pasted import Unsaved, saved_answers
 from tui.shared.words import duration, muted, number, safe
 
 MOST: Final = 200  # exchanges kept
@@ -100,7 +100,7 @@ class Transcript(VerticalScroll):
         """Return how many answers are in no file."""
         return len([one for one in self._answers() if not one.is_saved])
 
-    def to_save(self) -> Work | None:
+    def to_save(self) -> Unsaved | None:
         """Return what a file would hold."""
 
         def remember() -> None:

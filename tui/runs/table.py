@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tui.runs.follow import RunView
-from tui.shared.table import Cell, Column, Table, head, tail
+from tui.shared.table import Cell, Column, ListTable, head, tail
 from tui.shared.words import age, number, percent, status_mark
 from yofo_mlx.runs.events import figure
 
@@ -50,7 +50,7 @@ ORDERS: Final = (
 )
 
 
-class RunTable(Table):
+class RunTable(ListTable):
     """Rows keyed by run id."""
 
     def __init__(self) -> None:

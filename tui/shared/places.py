@@ -8,7 +8,7 @@ from textual.widgets import Static
 PLACES = {"data": "1 Data sets", "runs": "2 Runs", "prompt": "3 Prompt"}
 
 
-class Place(Static):
+class PlaceLink(Static):
     """One place's name; a click goes there."""
 
     def __init__(self, name: str, current: bool) -> None:
@@ -27,9 +27,9 @@ class Places(Horizontal):
     DEFAULT_CSS = """
     Places {
         dock: top; height: 1; background: $panel;
-        Place { width: auto; padding: 0 2; color: $foreground-muted; }
-        Place:hover { color: $foreground; }
-        Place.-current { background: $primary-muted; color: $foreground; text-style: bold; }
+        PlaceLink { width: auto; padding: 0 2; color: $foreground-muted; }
+        PlaceLink:hover { color: $foreground; }
+        PlaceLink.-current { background: $primary-muted; color: $foreground; text-style: bold; }
         .title { width: auto; padding: 0 2 0 1; text-style: bold; color: $text-primary; }
     }
     """
@@ -42,4 +42,4 @@ class Places(Horizontal):
         """Lay the names out."""
         yield Static("yofo", classes="title")
         for name in PLACES:
-            yield Place(name, name == self._current)
+            yield PlaceLink(name, name == self._current)

@@ -32,7 +32,7 @@ class Cell:
     style: str = ""
 
 
-class Table(DataTable[Text]):
+class ListTable(DataTable[Text]):
     """Rows by key; the cursor stays on its row while others come and go."""
 
     BINDINGS: ClassVar[list[BindingType]] = VIM

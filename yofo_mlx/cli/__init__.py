@@ -8,7 +8,7 @@ import typer
 from yofo_mlx import __version__
 from yofo_mlx.cli import data, evaluating, prompting, recipes, runs, shell, training
 from yofo_mlx.errors import YofoError
-from yofo_mlx.hub.words import check_environment
+from yofo_mlx.hub.errors import check_environment
 from yofo_mlx.system import blas, progress
 
 app = typer.Typer(

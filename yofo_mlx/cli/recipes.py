@@ -46,9 +46,9 @@ def new(
 ) -> int:
     """Write a recipe for data files, folders or hub ids: what `yofo data preview` shows of them."""
     from yofo_mlx.commands import recipes as command
-    from yofo_mlx.commands.reading import Request
+    from yofo_mlx.commands.reading import DataRequest
 
-    request = Request(paths, input, output, records, keys or [])
+    request = DataRequest(paths, input, output, records, keys or [])
     return command.new(request, out=out, model=model, held_out=held_out or [], steps=steps)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
-from yofo_mlx.commands.reading_time import Watcher
+from yofo_mlx.commands.reading_time import ReadingTime
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.prompting import demonstrations, stages
 from yofo_mlx.prompting.client import OnNote, SessionClient
@@ -142,7 +142,7 @@ class Room:
     def answer(self, query: str, on_text: Callable[[str], None]) -> Result:
         """Answer a query; the text comes in pieces on the way."""
         check_query(query)
-        watcher = Watcher(self.more)
+        watcher = ReadingTime(self.more)
 
         def note(method: str, params: Params) -> None:
             if method == "token":
@@ -162,7 +162,7 @@ class Room:
         check_query(query)
         self._get_ready()
         params = {"input": query, "labels": list(labels)}
-        return list(self._call("score", params, Watcher(self.more))["scores"])
+        return list(self._call("score", params, ReadingTime(self.more))["scores"])
 
     def save(self, path: Path) -> Path:
         """Write the demonstrations with their K and V to a prompt cache file."""
@@ -179,14 +179,14 @@ class Room:
         self._reopen()
         if self._is_read:
             return
-        watcher = Watcher(self.more)
+        watcher = ReadingTime(self.more)
         try:
             self._prefill(watcher)
         except Cancelled:
             self._settle(watcher.chosen)
             raise
 
-    def _prefill(self, watcher: Watcher) -> None:
+    def _prefill(self, watcher: ReadingTime) -> None:
         params: Params = {
             "demonstrations": [asdict(example) for example in self.examples],
             "instruction": self.instruction,
@@ -219,7 +219,7 @@ class Room:
         if not chosen or read is None:
             raise Cancelled("reading is stopped", "the next query reads on")
         self.wanted = read
-        self._prefill(Watcher(self.more))
+        self._prefill(ReadingTime(self.more))
         hint = f"`{self.more} N` reads on"
         raise Cancelled(f"reading is stopped, after {read:,} of {chosen['shots']:,}", hint)
 

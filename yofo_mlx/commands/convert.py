@@ -10,7 +10,7 @@ from pathlib import Path
 
 from yofo_mlx.commands import reading
 from yofo_mlx.commands.data import plural
-from yofo_mlx.commands.reading import Request, quoted
+from yofo_mlx.commands.reading import DataRequest, quoted
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.files import new_folder, write_text
@@ -22,18 +22,18 @@ from yofo_mlx.tasks.layout import is_data
 from yofo_mlx.tasks.problems import errors
 from yofo_mlx.tasks.readers import format_of
 from yofo_mlx.tasks.registry import once
-from yofo_mlx.tasks.sources import Loaded, after
+from yofo_mlx.tasks.sources import LoadedSource, after
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.writing import lines
 
-Sets = Sequence[Loaded]
+Sets = Sequence[LoadedSource]
 Files = dict[str, tuple[list[Item], str]]
 """Examples with their instruction, by path below a folder."""
 
 ALL = "all"
 
 
-def convert(request: Request, *, out: Path | None, split: str | None, force: bool) -> ExitCode:
+def convert(request: DataRequest, *, out: Path | None, split: str | None, force: bool) -> ExitCode:
     """Write each data set as rows with `input` and `output`: to a file, or to a folder by split."""
     _refuse_existing(None if force else out)
     sets = _read(request)
@@ -43,7 +43,7 @@ def convert(request: Request, *, out: Path | None, split: str | None, force: boo
 
 
 def merge(
-    request: Request, *, out: Path, split: str | None, force: bool, keep_repeats: bool
+    request: DataRequest, *, out: Path, split: str | None, force: bool, keep_repeats: bool
 ) -> ExitCode:
     """Write several data sets as one: split by split, repeated rows once."""
     _refuse_existing(None if force else out)
@@ -62,9 +62,9 @@ def merge(
     return ExitCode.OK
 
 
-def _read(request: Request) -> list[Loaded]:
+def _read(request: DataRequest) -> list[LoadedSource]:
     """Read data sets; an error in any of them stops it, as it would stop a run."""
-    sets: list[Loaded] = []
+    sets: list[LoadedSource] = []
     for group in reading.read(request):
         if group.told:
             say(group.told)
@@ -78,10 +78,10 @@ def _read(request: Request) -> list[Loaded]:
     return sets
 
 
-def _joined(sets: Sets, name: str) -> Loaded:
+def _joined(sets: Sets, name: str) -> LoadedSource:
     """Return one data set of several; instructions that differ stand before each input."""
     instructions = {loaded.instruction for loaded in sets}
-    merged = Loaded(TaskSource(source=name), name)
+    merged = LoadedSource(TaskSource(source=name), name)
     for loaded in sets:
         for split, items in loaded.items.items():
             if len(instructions) > 1 and loaded.instruction:
@@ -178,7 +178,7 @@ def _files(sets: Sets, split: str | None) -> Files:
     return files
 
 
-def _splits(loaded: Loaded, split: str | None) -> dict[str, list[Item]]:
+def _splits(loaded: LoadedSource, split: str | None) -> dict[str, list[Item]]:
     """Return the examples by the splits that are wanted."""
     there: dict[str, list[Item]] = {
         name: loaded.items[name] for name in SPLITS if loaded.items.get(name)
@@ -192,7 +192,7 @@ def _splits(loaded: Loaded, split: str | None) -> dict[str, list[Item]]:
     return {split: there[split]}
 
 
-def _only(loaded: Loaded, split: str | None) -> list[Item]:
+def _only(loaded: LoadedSource, split: str | None) -> list[Item]:
     of_split = _splits(loaded, split)
     if len(of_split) > 1:
         sizes = ", ".join(f"{name} {len(items):,}" for name, items in of_split.items())

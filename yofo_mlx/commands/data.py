@@ -15,7 +15,7 @@ from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Problem, errors
 from yofo_mlx.tasks.registry import metric_of
-from yofo_mlx.tasks.sources import Loaded
+from yofo_mlx.tasks.sources import LoadedSource
 
 _MOST_LABELS = 12
 _MOST_OF_A_KIND = 20
@@ -37,11 +37,11 @@ def check(
     The exit code is 3 if there is an error, with `strict` also if there is a warning. The first
     ones of a kind are printed, with `every` and as JSON all of them.
     """
-    read: list[Loaded] = []
-    own: list[Loaded] = []
+    read: list[LoadedSource] = []
+    own: list[LoadedSource] = []
     found: list[Problem] = []
     recipe = None
-    request = reading.Request(paths, input, output, records, overrides)
+    request = reading.DataRequest(paths, input, output, records, overrides)
     for group in reading.read(request):
         # The embedded suite has few answers on purpose.
         known = [loaded for loaded in group.sets if not reading.is_embedded(loaded.source)]
@@ -81,7 +81,7 @@ def preview(
     as_json: bool = False,
 ) -> ExitCode:
     """Print what would be made of data sets: columns, splits, family, labels, examples."""
-    request = reading.Request(paths, input, output, records, overrides)
+    request = reading.DataRequest(paths, input, output, records, overrides)
     groups = list(reading.read(request))
     shown = [_summary(loaded, examples) for group in groups for loaded in group.sets]
     if as_json:
@@ -103,8 +103,8 @@ def preview(
     return ExitCode.DATA if failed else ExitCode.OK
 
 
-def _shown(recipe: Path, request: reading.Request) -> str:
-    return f"show {reading.Request([str(recipe)], overrides=request.overrides)}"
+def _shown(recipe: Path, request: reading.DataRequest) -> str:
+    return f"show {reading.DataRequest([str(recipe)], overrides=request.overrides)}"
 
 
 def _first_of_kinds(found: list[Problem]) -> Iterator[Problem]:
@@ -115,7 +115,7 @@ def _first_of_kinds(found: list[Problem]) -> Iterator[Problem]:
             yield problem
 
 
-def _counts(read: list[Loaded], found: list[Problem]) -> str:
+def _counts(read: list[LoadedSource], found: list[Problem]) -> str:
     examples = sum(1 for loaded in read for _ in loaded.all_items())
     what = f"{plural(examples, 'example')} in {plural(len(read), 'data set')}"
     chosen = [loaded.selection for loaded in read if loaded.selection]
@@ -154,7 +154,7 @@ def _record(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _summary(loaded: Loaded, examples: int) -> dict[str, Any]:
+def _summary(loaded: LoadedSource, examples: int) -> dict[str, Any]:
     items = list(loaded.all_items())
     labelled = loaded.family in LABELLED
     labels = Counter(answer for item in items for answer in item.answers) if labelled else Counter()

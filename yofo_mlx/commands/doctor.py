@@ -9,7 +9,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from yofo_mlx.commands.reading import Request
+from yofo_mlx.commands.reading import DataRequest
 from yofo_mlx.errors import ExitCode, RecipeError, YofoError
 from yofo_mlx.gradients.attention import native_is_bounded
 from yofo_mlx.gradients.exactness import small_comparison
@@ -63,7 +63,7 @@ def doctor(recipe_name: str | None, overrides: Sequence[str], *, as_json: bool) 
         verdict = UNSUPPORTED if unsupported else WRONG
         print(SOUND if sound else verdict, file=sys.stdout if sound else sys.stderr, flush=True)
         if recipe_name and sound:
-            say_next(f"plan {Request([recipe_name], overrides=overrides)}")
+            say_next(f"plan {DataRequest([recipe_name], overrides=overrides)}")
     return ExitCode.OK if sound else ExitCode.FAILED
 
 

@@ -25,7 +25,7 @@ from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.locate import is_pattern
 from yofo_mlx.tasks.problems import Problem, errors
 from yofo_mlx.tasks.registry import METRICS, make_task, metric_of
-from yofo_mlx.tasks.sources import Loaded, default_name
+from yofo_mlx.tasks.sources import LoadedSource, default_name
 from yofo_mlx.tasks.splits import SPLITS, Split
 
 HEAD = "Written by `yofo recipes new`; `yofo recipes explain` says what each key means."
@@ -41,7 +41,7 @@ class Entry:
     """A `[[tasks]]` table to be, and what was read with it."""
 
     table: dict[str, Any]
-    sets: tuple[Loaded, ...]
+    sets: tuple[LoadedSource, ...]
     held_out: str = ""
     """Why it is held out; empty where it is trained on."""
 
@@ -72,7 +72,7 @@ class Entry:
         """Tell whether somebody may mean it by a name."""
         return name in (self.table["source"], self.table.get("name"), self.name)
 
-    def roles(self) -> Iterator[Loaded]:
+    def roles(self) -> Iterator[LoadedSource]:
         """Yield what was read, each with its role."""
         role = "held_out" if self.held_out else self.sets[0].source.role
         for loaded in self.sets:
@@ -147,7 +147,7 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return first == second
 
 
-def _is_meant(loaded: Loaded, name: str) -> bool:
+def _is_meant(loaded: LoadedSource, name: str) -> bool:
     return name == loaded.name or str(Path(name).absolute()) == loaded.source.source
 
 
@@ -167,7 +167,7 @@ def _each(entry: Entry) -> list[Entry]:
     return each
 
 
-def _refuse_unusable(sets: Sequence[Loaded]) -> None:
+def _refuse_unusable(sets: Sequence[LoadedSource]) -> None:
     """Raise the first error of data that no `bad_rows` makes usable: all of it, or most."""
     found: list[Problem] = []
     for loaded in sets:
@@ -183,7 +183,7 @@ def _refuse_unusable(sets: Sequence[Loaded]) -> None:
         raise DataError(f"{found[0]}{more}", found[0].hint or every)
 
 
-def _refuse_untrainable(loaded: Loaded) -> None:
+def _refuse_untrainable(loaded: LoadedSource) -> None:
     """Raise an error if nothing is left to train on, with what became of the rows."""
     task, notes = make_task(loaded, seed=0)
     if not task.train:

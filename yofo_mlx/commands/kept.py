@@ -9,7 +9,7 @@ from typing import Any
 
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.evaluation import archive
-from yofo_mlx.evaluation.archive import ROLES, Content, Keeper, Kept, Score
+from yofo_mlx.evaluation.archive import ROLES, Content, Keeper, Kept, Means
 from yofo_mlx.evaluation.comparison import Comparison, compare
 from yofo_mlx.evaluation.report import curve_lines
 from yofo_mlx.evaluation.subjects import Subject
@@ -79,7 +79,7 @@ def measured(one: Kept) -> str:
     return f"{names}{shorten(one.tasks[0] if one.tasks else '-', WIDTH)}{more}"
 
 
-def _figures(score: Score | None) -> tuple[str, ...]:
+def _figures(score: Means | None) -> tuple[str, ...]:
     if score is None:
         return ("-", "-", "-", "-")
     return (

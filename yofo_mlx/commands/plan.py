@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.commands.outlook import Asking, Outlook, as_dict, table
-from yofo_mlx.commands.reading import Request
+from yofo_mlx.commands.reading import DataRequest
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import DataError, ExitCode, YofoError
-from yofo_mlx.hub.words import is_out_of_reach
+from yofo_mlx.hub.errors import is_out_of_reach
 from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.planning.evaluation import (
     asked_at_most,
@@ -80,10 +80,10 @@ def plan(recipe_name: str, overrides: Sequence[str], *, probed: bool, as_json: b
 def _tell_next(outlook: Outlook, named: str, overrides: Sequence[str]) -> None:
     """Tell how to train what fits, or how to shorten what does not."""
     if outlook.fits:
-        say_next(f"train {Request([named], overrides=overrides)}")
+        say_next(f"train {DataRequest([named], overrides=overrides)}")
     elif longest := outlook.longest:
         shorter = [*overrides, f"episodes.max_tokens={longest}"]
-        say_next(f"plan {Request([named], overrides=shorter)}")
+        say_next(f"plan {DataRequest([named], overrides=shorter)}")
 
 
 def _load(recipe: Recipe) -> Any:

@@ -20,7 +20,7 @@ from yofo_mlx.tasks.problems import Place, Problem, errors
 from yofo_mlx.tasks.readers import format_of
 from yofo_mlx.tasks.registry import is_embedded as is_embedded
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.tasks.sources import Loaded, load
+from yofo_mlx.tasks.sources import LoadedSource, load
 from yofo_mlx.tasks.splits import SPLITS, Split, meaning
 
 # A key and its value, as hints give them to whoever writes a recipe.
@@ -30,7 +30,7 @@ _KEY = re.compile(
 
 
 @dataclass(frozen=True)
-class Request:
+class DataRequest:
     """Paths with the keys that say how they are read, as somebody wrote them."""
 
     paths: Sequence[str]
@@ -61,7 +61,7 @@ def quoted(*words: str | Path) -> str:
 class Group:
     """What was read at one path: the sources of a recipe, or the one that the path stands for."""
 
-    sets: list[Loaded]
+    sets: list[LoadedSource]
     recipe: Path | None = None
     table: dict[str, Any] = field(default_factory=dict)
     """Keys of the source that a path stands for, as they would stand in a recipe."""
@@ -69,7 +69,7 @@ class Group:
     """How the path was read, where that is not as it stands there."""
 
 
-def read(request: Request) -> Iterator[Group]:
+def read(request: DataRequest) -> Iterator[Group]:
     """Yield what is read at each path."""
     for table in tables(request.paths):
         if recipe := None if "files" in table else _recipe(table["source"]):
@@ -96,7 +96,7 @@ def _read_table(table: dict[str, Any]) -> Group:
     return Group(sets, table=table)
 
 
-def _load_here(source: TaskSource) -> list[Loaded]:
+def _load_here(source: TaskSource) -> list[LoadedSource]:
     sets = _load(source, Path.cwd())
     for loaded in sets:
         loaded.problems = [as_options(problem) for problem in loaded.problems]
@@ -121,7 +121,7 @@ def _option(found: re.Match[str]) -> str:
         return found[0]
     if key == "source":
         return quoted(value)
-    if key in Request.__dataclass_fields__:
+    if key in DataRequest.__dataclass_fields__:
         return quoted(f"--{key}", value)
     return quoted("--set", f"{key}={value if isinstance(value, str) else found[2]}")
 
@@ -141,11 +141,11 @@ def source_of(table: dict[str, Any]) -> TaskSource:
     return validate(whole, shorten(table["source"], 200)).tasks[0]
 
 
-def _load(source: TaskSource, base: Path) -> list[Loaded]:
+def _load(source: TaskSource, base: Path) -> list[LoadedSource]:
     if not is_embedded(source):
         return load(source, base)
     return [
-        Loaded(
+        LoadedSource(
             source,
             entry.task.name,
             items={

@@ -13,7 +13,7 @@ _WORTH_TELLING = 2.0  # seconds
 
 
 @dataclass
-class Watcher:
+class ReadingTime:
     """Listens to a session's notifications about one reading."""
 
     more: str

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from yofo_mlx.commands import draft, reading, settings
-from yofo_mlx.commands.reading import Request, quoted
+from yofo_mlx.commands.reading import DataRequest, quoted
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.recipe.file import find_recipe, shipped_recipes, to_toml
 from yofo_mlx.recipe.names import model_here
@@ -55,7 +55,7 @@ def copy(name: str, target: Path | None) -> ExitCode:
 
 
 def new(
-    request: Request,
+    request: DataRequest,
     *,
     out: Path | None = None,
     model: str | None = None,
@@ -118,7 +118,7 @@ def check(name: str, overrides: Sequence[str]) -> ExitCode:
     path = find_recipe(name)
     print(to_toml(load_recipe(path, overrides)), end="")
     say(f"{path} is valid")
-    say_next(f"show {Request([name], overrides=overrides)}")
+    say_next(f"show {DataRequest([name], overrides=overrides)}")
     return ExitCode.OK
 
 

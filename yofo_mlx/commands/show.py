@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from yofo_mlx.commands.reading import Request
+from yofo_mlx.commands.reading import DataRequest
 from yofo_mlx.episodes.batches import target_spans
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.episodes.sampler import Episode
@@ -61,7 +61,7 @@ def show(recipe_name: str, overrides: Sequence[str], *, step: int, as_json: bool
         return ExitCode.OK
     print(colored(episode, recipe.objective, tokenizer, color=has_colour(sys.stdout)))
     print(_facts(workload, recipe, episode, summary), flush=True)
-    say_next(f"plan {Request([recipe_name], overrides=overrides)}")
+    say_next(f"plan {DataRequest([recipe_name], overrides=overrides)}")
     return ExitCode.OK
 
 

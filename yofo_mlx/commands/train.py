@@ -45,7 +45,7 @@ from yofo_mlx.training.provenance import differences, make_record
 
 
 @dataclass(frozen=True)
-class Loaded:
+class Setup:
     """What a recipe names, in memory."""
 
     base: Base
@@ -100,7 +100,7 @@ def resume(name: str, held: int | None = None, *, force: bool = False) -> ExitCo
     return _end(run, last)
 
 
-def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -> Loaded:
+def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -> Setup:
     """Load what a run needs; that it is at it, and what went wrong, is told in its events."""
     info = run.info()
     began = bool(list_checkpoints(run)) or info.largest_chunk is not None
@@ -158,7 +158,7 @@ def load(recipe: Recipe) -> tuple[Base, Workload]:
 
 def _load(
     recipe: Recipe, *, force: bool, info: RunInfo | None = None, named: str = "RECIPE.toml"
-) -> Loaded:
+) -> Setup:
     """Load what a run needs; refuse, before the weights are loaded, what cannot fit.
 
     `info`: what run.json says of a run that goes on, which takes its steps as before. `named`: the
@@ -168,7 +168,7 @@ def _load(
     planner = find_planner(recipe, info)
     if planner and not force:
         planner.check(recipe)
-    return Loaded(*_load_model(recipe, entries), planner)
+    return Setup(*_load_model(recipe, entries), planner)
 
 
 def _entries(recipe: Recipe, named: str = "RECIPE.toml") -> list[TaskEntry]:
@@ -188,7 +188,7 @@ def _load_model(recipe: Recipe, entries: list[TaskEntry]) -> tuple[Base, Workloa
 def _train(
     run: Run,
     recipe: Recipe,
-    loaded: Loaded,
+    loaded: Setup,
     notes: list[Note],
     stop: "StopRequest",
     terminal: TextIO,
@@ -217,7 +217,7 @@ def _end(run: Run, last: Event) -> ExitCode:
     return ExitCode.OK
 
 
-def _record(run: Run, recipe: Recipe, loaded: Loaded) -> list[Note]:
+def _record(run: Run, recipe: Recipe, loaded: Setup) -> list[Note]:
     """Write run.json; a run that goes on keeps its first record, and is told what differs."""
     info, record = run.info(), make_record(recipe, loaded.base, loaded.workload)
     if planner := loaded.planner:

@@ -183,7 +183,7 @@ def latest(keeper: Keeper) -> Content:
 
 
 @dataclass(frozen=True)
-class Score:
+class Means:
     """The means of one metric at the most shots of its curve."""
 
     metric: str
@@ -208,7 +208,7 @@ class Kept:
     step: int | None  # of the adapter
     complete: bool
     done: int  # tasks measured, each with every model
-    scores: tuple[Score, ...]
+    scores: tuple[Means, ...]
 
 
 def listed(keeper: Keeper) -> list[Kept]:
@@ -248,10 +248,10 @@ def _queries(content: Content) -> int | None:
     return max(counts, default=_count(content["asked"].get("evaluation"), "queries"))
 
 
-def _score(metric: Content) -> Score:
+def _score(metric: Content) -> Means:
     rows = objects(metric.get("by_shots"))
     last = rows[-1] if rows else None
-    return Score(
+    return Means(
         str(metric.get("metric")),
         _count(last, "shots") or 0,
         figure(last, "base"),

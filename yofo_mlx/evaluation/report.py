@@ -14,7 +14,7 @@ COLORS = {"base": "#8a8f98", "adapter": "#d9480f"}
 
 
 @dataclass(frozen=True)
-class Line:
+class ReportLine:
     """Tasks that share a line of the table: those of one kind, or a single one."""
 
     name: str
@@ -82,7 +82,7 @@ def _task_lines(content: Content) -> Iterator[str]:
         )
 
 
-def _lines(content: Content) -> list[Line]:
+def _lines(content: Content) -> list[ReportLine]:
     """Return the lines of the tasks; those of one kind that all were measured share one."""
     groups: dict[tuple[str, str, bool], list[TaskScores]] = {}
     for one in task_scores(content):
@@ -95,7 +95,7 @@ def _lines(content: Content) -> list[Line]:
             for one in group
         ]
         reach = min(one.reach for one in scored)
-        lines.append(Line(name, group, None if silent else mean_rows(scored, reach)[-1]))
+        lines.append(ReportLine(name, group, None if silent else mean_rows(scored, reach)[-1]))
     return lines
 
 

@@ -25,7 +25,7 @@ FLOAT32_TOLERANCE, HALF_TOLERANCE = 1e-4, 0.05
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Exactness:
     """Relative differences between the two ways, gradients by their norm over all parameters."""
 
     loss: float
@@ -38,7 +38,7 @@ class Comparison:
         return self.loss < self.tolerance and self.gradients < self.tolerance
 
 
-def compare(model: Any, tokens: int = TOKENS, chunk: int = CHUNK, stash: int = STASH) -> Comparison:
+def compare(model: Any, tokens: int = TOKENS, chunk: int = CHUNK, stash: int = STASH) -> Exactness:
     """Differentiate a short random episode both ways; the model needs an adapter.
 
     Dropout is off: the two ways would draw different masks.
@@ -60,7 +60,7 @@ def compare(model: Any, tokens: int = TOKENS, chunk: int = CHUNK, stash: int = S
     weights = dict(tree_flatten(model.parameters())).values()
     half = any(array.dtype in (mx.float16, mx.bfloat16) for array in weights)
     model.train()
-    return Comparison(
+    return Exactness(
         loss=abs(chunked[0].item() - plain[0].item()) / (abs(plain[0].item()) or 1.0),
         gradients=(difference + _norm(missing)) / (norm or 1.0),
         tolerance=HALF_TOLERANCE if half else FLOAT32_TOLERANCE,
@@ -91,9 +91,7 @@ def check_exactness(model: Any, config: dict[str, Any], lora: Lora) -> str:
     raise RunError(words, 'shorten the episodes and set memory.method = "plain"')
 
 
-def small_comparison(
-    config: dict[str, Any], lora: Lora, dtype: mx.Dtype = mx.float32
-) -> Comparison:
+def small_comparison(config: dict[str, Any], lora: Lora, dtype: mx.Dtype = mx.float32) -> Exactness:
     """Compare on a small random model of a configuration's architecture."""
     model = small_model(config)
     model.set_dtype(dtype)

@@ -19,7 +19,7 @@ from yofo_mlx.models.layers import StandIn, layer_list
 
 
 @dataclass(frozen=True)
-class Call:
+class LayerCall:
     """What a layer is called with after its input."""
 
     args: tuple[Any, ...]
@@ -33,12 +33,12 @@ class Recorder(StandIn):
         super().__init__(layer)
         self._extras = extras
         self.input: mx.array | None = None
-        self.call = Call((), {})
+        self.call = LayerCall((), {})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Note the arguments, hand on the input."""
         x, *rest = args or [kwargs.pop(next(iter(kwargs)))]
-        self.input, self.call = x, Call(tuple(rest), kwargs)
+        self.input, self.call = x, LayerCall(tuple(rest), kwargs)
         return (x, *[None] * self._extras) if self._extras else x
 
 
@@ -89,7 +89,7 @@ class Stack:
         if sorted(used) != sorted(id(cache) for cache in self._given):
             raise _refusal(model, "its layers have not one cache each")
 
-    def calls(self, tokens: mx.array, offset: int) -> tuple[mx.array, list[Call]]:
+    def calls(self, tokens: mx.array, offset: int) -> tuple[mx.array, list[LayerCall]]:
         """Return the first layer's input and how each layer is called for tokens (B, C)."""
         for cache in self._given:
             cache.offset = offset
@@ -109,7 +109,7 @@ class Stack:
             logits: mx.array = self.model(mx.zeros((1, 1), dtype=mx.int32))
         return logits.squeeze(0).astype(mx.float32)
 
-    def _cache_of(self, call: Call) -> KeyValues | Recurrent:
+    def _cache_of(self, call: LayerCall) -> KeyValues | Recurrent:
         given = [*call.args, *call.kwargs.values()]
         found = [cache for cache in self._given if any(value is cache for value in given)]
         return found[0] if len(found) == 1 else Recurrent(0)

@@ -62,7 +62,7 @@ def attend(
     With `earlier`, k and v are its last Lq keys and values only.
     `kept` are an earlier call's results for the same arguments: nothing is computed but gradients.
     """
-    settings = Settings(scale, mask, earlier)
+    settings = TileSettings(scale, mask, earlier)
 
     @mx.custom_function
     def run(q: mx.array, k: mx.array, v: mx.array, *sinks: mx.array) -> tuple[mx.array, mx.array]:
@@ -79,7 +79,7 @@ def attend(
 
 
 @dataclass(frozen=True)
-class Settings:
+class TileSettings:
     """What an attention needs beside its arrays."""
 
     scale: float
@@ -97,7 +97,7 @@ class Settings:
 
 
 def _forward(
-    q: mx.array, k: mx.array, v: mx.array, settings: Settings, sinks: mx.array | None = None
+    q: mx.array, k: mx.array, v: mx.array, settings: TileSettings, sinks: mx.array | None = None
 ) -> tuple[mx.array, mx.array]:
     heads, kv_heads = q.shape[1], k.shape[1]
     outputs, sums = [], []
@@ -129,7 +129,7 @@ def _backward(
     q: mx.array,
     k: mx.array,
     v: mx.array,
-    settings: Settings,
+    settings: TileSettings,
     sinks: Sequence[mx.array],
     d_output: mx.array,
     output: mx.array,
@@ -198,7 +198,7 @@ def _length(earlier: Earlier) -> int:
     return earlier.spans[-1][1] if earlier.spans else 0
 
 
-def _rows(q: mx.array, k: mx.array, settings: Settings) -> Iterator[list[Tile]]:
+def _rows(q: mx.array, k: mx.array, settings: TileSettings) -> Iterator[list[Tile]]:
     """Yield, per tile of queries, its tiles of keys from the first to the last."""
     if settings.earlier:
         before, keys = _length(settings.earlier), settings.earlier.spans

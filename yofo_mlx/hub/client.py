@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from yofo_mlx.errors import YofoError
-from yofo_mlx.hub.words import Repo, explain, http, reason_of
+from yofo_mlx.hub.errors import Repo, explain, http, reason_of
 from yofo_mlx.system import progress
 
 TOLD_AFTER_S = 5.0  # of silence

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.hub.client import waiting_for_data
-from yofo_mlx.hub.words import Repo, explain, http, is_passing, reason_of, wait_asked_for
+from yofo_mlx.hub.errors import Repo, explain, http, is_passing, reason_of, wait_asked_for
 from yofo_mlx.system import progress
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import duration, shorten, size

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from yofo_mlx.hub import download
 from yofo_mlx.hub.client import asking, watch
-from yofo_mlx.hub.words import Repo
+from yofo_mlx.hub.errors import Repo
 from yofo_mlx.system.talk import say
 
 if TYPE_CHECKING:

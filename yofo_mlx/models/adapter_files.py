@@ -16,7 +16,7 @@ TEMPLATE_FILE = "yofo_template.json"
 PEFT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 
 
-class Settings(NamedTuple):
+class AdapterSettings(NamedTuple):
     """What an adapter says of itself."""
 
     lora: Lora
@@ -60,7 +60,7 @@ def read_lora(folder: Path) -> Lora | None:
         raise ValueError(f"{CONFIG_FILE}: {place} {mistake['msg']}") from error
 
 
-def read_settings(folder: Path) -> Settings:
+def read_settings(folder: Path) -> AdapterSettings:
     """Return the settings of an adapter that a run can begin with."""
     check_files(folder)
     try:
@@ -76,4 +76,4 @@ def read_settings(folder: Path) -> Settings:
             f"{folder} holds a model trained as a whole, not an adapter",
             "fuse it with mlx_lm.fuse, and name that as the recipe's model",
         )
-    return Settings(lora, str(config.get("model") or ""))
+    return AdapterSettings(lora, str(config.get("model") or ""))

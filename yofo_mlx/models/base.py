@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from yofo_mlx.errors import RecipeError, YofoError
+from yofo_mlx.hub.errors import Repo
 from yofo_mlx.hub.snapshot import snapshot
-from yofo_mlx.hub.words import Repo
 from yofo_mlx.models.tokenizer import check_tokenizer
 from yofo_mlx.recipe.names import EMBEDDED, is_folder, is_path
 from yofo_mlx.system.text import reason, shorten

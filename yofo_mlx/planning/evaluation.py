@@ -21,7 +21,7 @@ from yofo_mlx.planning.planner import (
     resident_bytes,
     weighted,
 )
-from yofo_mlx.planning.sizes import Shape
+from yofo_mlx.planning.sizes import Sizes
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.text import size
 from yofo_mlx.tasks.registry import TaskEntry
@@ -157,7 +157,7 @@ def _needs(planner: Planner, asked: Asked, copies: int) -> tuple[int, int, int, 
     return cache, copied, work, cache + copied + work
 
 
-def _copy(shape: Shape, asked: Asked) -> int:
+def _copy(shape: Sizes, asked: Asked) -> int:
     """Return the bytes of a copy of the cache to which a query was added."""
     held = _rounded(asked.prompt)
     grows = asked.prompt + asked.query > held
@@ -169,7 +169,7 @@ def _query_pass(planner: Planner, asked: Asked) -> int:
     return _forward(planner, asked.query, scores, asked.answer)
 
 
-def keys_values(shape: Shape, tokens: int) -> int:
+def keys_values(shape: Sizes, tokens: int) -> int:
     """Return the bytes that keys and values of so many tokens take in all layers."""
     return tokens * 2 * shape.kv_heads * shape.head_dim * shape.item * shape.layers
 

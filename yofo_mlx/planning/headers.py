@@ -14,7 +14,7 @@ from typing import Any
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.hub.client import asking
-from yofo_mlx.hub.words import Repo
+from yofo_mlx.hub.errors import Repo
 from yofo_mlx.models.base import replace_files
 from yofo_mlx.recipe.names import is_on_hub
 from yofo_mlx.system.text import reason

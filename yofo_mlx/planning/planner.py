@@ -20,7 +20,7 @@ from yofo_mlx.gradients.dials import Dials, groups
 from yofo_mlx.gradients.tiles import KEY_TILE, QUERY_TILE
 from yofo_mlx.models.base import model_path
 from yofo_mlx.planning.headers import model_tensors
-from yofo_mlx.planning.sizes import Shape, model_shape
+from yofo_mlx.planning.sizes import Sizes, model_sizes
 from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.text import size
@@ -48,7 +48,7 @@ LOGITS = 2.0  # arrays (targets, V) alive in the loss
 
 
 @dataclass(frozen=True)
-class Episodes:
+class Load:
     """The batch of a step."""
 
     count: int
@@ -73,7 +73,7 @@ class Forecast:
 
 
 def forecast(
-    shape: Shape, episodes: Episodes, dials: Dials | None, *, native: bool = False
+    shape: Sizes, episodes: Load, dials: Dials | None, *, native: bool = False
 ) -> Forecast:
     """Return what a step needs; without dials, with plain autograd.
 
@@ -85,12 +85,12 @@ def forecast(
     return max(stages, key=lambda stage: stage.total)
 
 
-def resident_bytes(shape: Shape) -> int:
+def resident_bytes(shape: Sizes) -> int:
     """Return what is there before a step: weights, adapter, AdamW's two moments."""
     return shape.weight_bytes + 3 * FLOAT * shape.adapter_parameters
 
 
-def _plain(shape: Shape, episodes: Episodes) -> Forecast:
+def _plain(shape: Sizes, episodes: Load) -> Forecast:
     tokens = episodes.count * episodes.tokens * shape.item
     kept = tokens * shape.trained * weighted(shape, WHOLE)
     work = tokens * LAST_UNITS * shape.intermediate
@@ -102,7 +102,7 @@ def _plain(shape: Shape, episodes: Episodes) -> Forecast:
     return Forecast(None, int(kept), 0, int(work), _gradients(shape))
 
 
-def _backward(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> list[Forecast]:
+def _backward(shape: Sizes, episodes: Load, dials: Dials, native: bool) -> list[Forecast]:
     """Return the moment at which each group of layers begins to be differentiated."""
     layer_input, attention = _layer_bytes(shape, episodes, native)
     keys_values = _keys_values(shape, episodes)
@@ -117,7 +117,7 @@ def _backward(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> l
     return result
 
 
-def _tail(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> Forecast:
+def _tail(shape: Sizes, episodes: Load, dials: Dials, native: bool) -> Forecast:
     """Return the moment of the loss, when everything is kept but nothing differentiated yet."""
     layer_input, attention = _layer_bytes(shape, episodes, native)
     cut = groups(shape.trained, dials.stash)
@@ -128,19 +128,19 @@ def _tail(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> Forec
     return Forecast(dials, kept, _keys_values(shape, episodes), int(work), 0)
 
 
-def _layer_bytes(shape: Shape, episodes: Episodes, native: bool) -> tuple[int, int]:
+def _layer_bytes(shape: Sizes, episodes: Load, native: bool) -> tuple[int, int]:
     """Return the bytes of a layer's input, and of its attention's output and logsumexp."""
     tokens = episodes.count * episodes.tokens
     output = shape.heads * (shape.head_dim * shape.item + FLOAT)
     return tokens * shape.hidden * shape.item, 0 if native else tokens * output
 
 
-def _keys_values(shape: Shape, episodes: Episodes) -> int:
+def _keys_values(shape: Sizes, episodes: Load) -> int:
     width = 2 * shape.kv_heads * shape.head_dim
     return episodes.count * episodes.tokens * width * shape.item
 
 
-def _piece(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> int:
+def _piece(shape: Sizes, episodes: Load, dials: Dials, native: bool) -> int:
     """Return what is alive while a layer is differentiated for a chunk, at the worst moment."""
     chunk = min(dials.chunk, episodes.tokens)
     tokens = episodes.count * chunk * shape.item
@@ -157,7 +157,7 @@ def _piece(shape: Shape, episodes: Episodes, dials: Dials, native: bool) -> int:
     return int(care * max(tokens * weighted(shape, UNITS_PIECE), attention))
 
 
-def weighted(shape: Shape, factors: dict[str, float]) -> float:
+def weighted(shape: Sizes, factors: dict[str, float]) -> float:
     """Return a sum of a model's widths, each times its factor."""
     widths = {
         "hidden": shape.hidden,
@@ -168,12 +168,12 @@ def weighted(shape: Shape, factors: dict[str, float]) -> float:
     return sum(factor * widths[name] for name, factor in factors.items())
 
 
-def _gradients(shape: Shape) -> int:
+def _gradients(shape: Sizes) -> int:
     return FLOAT * shape.adapter_parameters
 
 
 def candidates(
-    shape: Shape, memory: Memory, tokens: int, largest_chunk: int | None = None
+    shape: Sizes, memory: Memory, tokens: int, largest_chunk: int | None = None
 ) -> list[Dials | None]:
     """Return the ways to take a step that a recipe allows, the fastest first.
 
@@ -196,13 +196,13 @@ def candidates(
 class Planner:
     """Picks the way to take each step: the fastest whose forecast is below the limit."""
 
-    shape: Shape
+    shape: Sizes
     memory: Memory
     limit: int  # bytes, for model and step together
     native: bool = False
     largest_chunk: int | None = None  # a run that died out of memory goes on with it
 
-    def plan(self, episodes: Episodes) -> Forecast:
+    def plan(self, episodes: Load) -> Forecast:
         """Return the forecast of the way that a step is taken; of the thinnest if none fits."""
         ways = [
             forecast(self.shape, episodes, dials, native=self.native)
@@ -214,7 +214,7 @@ class Planner:
     def plan_batch(self, batch: Any) -> Forecast:
         """Return the forecast of the way that a batch is taken."""
         count, tokens = batch.tokens.shape
-        return self.plan(Episodes(count, tokens, len(batch.targets)))
+        return self.plan(Load(count, tokens, len(batch.targets)))
 
     def dials(self, batch: Any) -> Dials | None:
         """Return the dials for a batch; None for plain autograd."""
@@ -264,11 +264,11 @@ class Planner:
         )
 
 
-def _batch_of(recipe: Recipe, tokens: int) -> Episodes:
+def _batch_of(recipe: Recipe, tokens: int) -> Load:
     """Return a batch of episodes of some length, whose targets are not known yet."""
     count = recipe.train.batch_size
     share = 1.0 if recipe.objective.targets == "tokens" else TARGET_SHARE
-    return Episodes(count, tokens, int(count * tokens * share))
+    return Load(count, tokens, int(count * tokens * share))
 
 
 def describe_plan(planner: Planner, way: Forecast) -> dict[str, Any]:
@@ -283,7 +283,7 @@ def describe_plan(planner: Planner, way: Forecast) -> dict[str, Any]:
     }
 
 
-def describe_parts(shape: Shape, way: Forecast, tokens: int) -> dict[str, float]:
+def describe_parts(shape: Sizes, way: Forecast, tokens: int) -> dict[str, float]:
     """Return what the memory is needed for, in GB; all but the last add up to the peak.
 
     The last is what the keys and values of `tokens` tokens take in all layers, when prompting.
@@ -330,7 +330,7 @@ def make_planner(
     model = model or model_path(recipe.model, recipe.revision, weights=False)
     tensors = model_tensors(recipe.model, model)
     on_cpu = mx.default_device() == mx.Device(mx.cpu)
-    shape = model_shape(model, recipe.lora, as_float32=on_cpu, tensors=tensors)
+    shape = model_sizes(model, recipe.lora, as_float32=on_cpu, tensors=tensors)
     limit = memory_limit(limit_gb or recipe.memory.limit_gb)
     dtype = mx.float32 if shape.item == FLOAT else mx.bfloat16
     native = native_is_bounded(shape.head_dim, shape.head_dim, dtype)

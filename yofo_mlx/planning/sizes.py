@@ -21,7 +21,7 @@ LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 
 
 @dataclass(frozen=True)
-class Shape:
+class Sizes:
     """Sizes of a model, in elements where the name does not say bytes."""
 
     architecture: str
@@ -42,9 +42,9 @@ class Shape:
     fitted: bool = True  # a dense model of the kind that the forecast was fitted to
 
 
-def model_shape(
+def model_sizes(
     path: Path, lora: Lora, *, as_float32: bool, tensors: dict[str, Tensor] | None = None
-) -> Shape:
+) -> Sizes:
     """Return the sizes of the model in a directory; with `as_float32` as yofo loads it on a CPU.
 
     `tensors`: what its weights hold, where they are not in the directory.
@@ -53,7 +53,7 @@ def model_shape(
         tensors = read_headers(path)
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        shape = shape_of(config, tensors, lora, as_float32=as_float32)
+        shape = sizes_of(config, tensors, lora, as_float32=as_float32)
     except (OSError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
         if isinstance(error, RecipeError):
             raise
@@ -63,9 +63,9 @@ def model_shape(
     return shape
 
 
-def shape_of(
+def sizes_of(
     config: dict[str, Any], tensors: dict[str, Tensor], lora: Lora, *, as_float32: bool
-) -> Shape:
+) -> Sizes:
     """Return the sizes that a configuration and its tensors tell."""
     text = _with_defaults(config)
     hidden = _number(text, "hidden_size", "n_embd", "d_model", "dim")
@@ -75,7 +75,7 @@ def shape_of(
     floats = [tensor.dtype for tensor in tensors.values() if tensor.dtype in FLOATS]
     item = FLOATS[max(set(floats), key=floats.count)] if floats else 2
     sizes = unpacked(tensors, config.get("quantization"))
-    return Shape(
+    return Sizes(
         architecture=str(text.get("model_type") or "unknown"),
         layers=layers,
         trained=trained,

@@ -24,7 +24,7 @@ from yofo_mlx.tasks.problems import Place, RowError
 from yofo_mlx.tasks.readers import DataFile, format_of, read_rows
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.rows import Row, as_row
-from yofo_mlx.tasks.sources import Loaded
+from yofo_mlx.tasks.sources import LoadedSource
 from yofo_mlx.tasks.task import Example
 
 _HEAD = 20  # rows that show whether a task's columns are there
@@ -34,7 +34,7 @@ _TEXT = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Rejected:
     """A line that became no demonstration, and why."""
 
     line: int
@@ -52,7 +52,7 @@ class Parsed:
     """Demonstrations, what was left unread, and the form the text was taken for."""
 
     examples: tuple[Example, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[Rejected, ...]
     format: str
     instruction: str = ""
     """What the rows themselves, or the task they belong to, say before all of them."""
@@ -95,7 +95,7 @@ def parse(text: str, style: Style | None = None) -> Parsed:
     pieces = sorted(read(text), key=lambda piece: piece[0])
     return Parsed(
         tuple(found for _, found in pieces if isinstance(found, Example)),
-        tuple(Problem(line, found) for line, found in pieces if isinstance(found, str)),
+        tuple(Rejected(line, found) for line, found in pieces if isinstance(found, str)),
         form_of_text,
     )
 
@@ -191,7 +191,7 @@ def _parsed(
             notes.append(str(remark) if remark.path else remark.message)
     return Parsed(
         tuple(item.example for item in loaded.all_items()),
-        tuple(Problem(one.line, one.message, one.path) for one in loaded.problems),
+        tuple(Rejected(one.line, one.message, one.path) for one in loaded.problems),
         _columns(loaded),
         loaded.instruction,
         tuple(notes),
@@ -268,7 +268,7 @@ def _at(task: TaskSource, name: str, *left_out: str) -> TaskSource:
     return task.model_copy(update={"source": name, **dict.fromkeys(left_out)})
 
 
-def _columns(loaded: Loaded) -> str:
+def _columns(loaded: LoadedSource) -> str:
     columns = loaded.columns
     return f"rows: {columns.input!r} -> {columns.output!r}" if columns else "rows"
 
@@ -356,7 +356,7 @@ def _pasted_rows(text: str, form: str, suffix: str, style: Style) -> Parsed:
     parsed = _parsed(Found({"train": [Piece(file, style.records)]}), source, style)
     problems = tuple(problem for problem in parsed.problems if problem.line)
     if not parsed.examples and not problems:
-        problems = (Problem(1, f"{form}, but nothing in it"),)
+        problems = (Rejected(1, f"{form}, but nothing in it"),)
     return replace(parsed, format=form, problems=problems)
 
 

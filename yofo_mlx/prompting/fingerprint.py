@@ -9,7 +9,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx.models.base import Base
-from yofo_mlx.prompting.loading import Loaded
+from yofo_mlx.prompting.loading import LoadedModel
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.trained import Note, undated
 
@@ -17,7 +17,7 @@ _SAMPLE = 65536  # bytes read at three places of a weights file: gigabytes are n
 _SMALL = ("config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json")
 
 
-def fingerprint(loaded: Loaded) -> dict[str, str]:
+def fingerprint(loaded: LoadedModel) -> dict[str, str]:
     """Return a hash for each thing that must be the same when a prompt cache is used again."""
     adapter = loaded.source.adapter if loaded.uses_adapter else None
     return {

@@ -33,7 +33,7 @@ class Source:
 
 
 @dataclass
-class Loaded:
+class LoadedModel:
     """A model in memory; its adapter can be switched off where that leaves the base exactly."""
 
     source: Source
@@ -129,13 +129,13 @@ def _check_adapter(source: Source) -> None:
         )
 
 
-def load(source: Source, use_adapter: bool) -> Loaded:
+def load(source: Source, use_adapter: bool) -> LoadedModel:
     """Load a base model and put its adapter on."""
     base = load_base(
         source.model, revision=source.revision, trust_remote_code=source.trust_remote_code
     )
     check_ids(source.template, base.tokenizer, base.config)
-    loaded = Loaded(source, base)
+    loaded = LoadedModel(source, base)
     loaded.switch(source, use_adapter)
     return loaded
 

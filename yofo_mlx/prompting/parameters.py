@@ -43,7 +43,7 @@ class Load(Parameters):
     use_adapter: bool = True
 
 
-class Demonstration(Parameters):
+class Pair(Parameters):
     """One labelled pair."""
 
     input: Text
@@ -53,7 +53,7 @@ class Demonstration(Parameters):
 class Prefill(Parameters):
     """The demonstrations to choose from, and how many of them to keep in the context."""
 
-    demonstrations: list[Demonstration] = []
+    demonstrations: list[Pair] = []
     instruction: Text = ""
     shots: Annotated[int, Field(ge=0)] | Literal["all"] | None = None
     """None: as many as the longest training episode holds, or a modest number of tokens."""

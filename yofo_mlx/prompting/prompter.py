@@ -16,7 +16,7 @@ from yofo_mlx.prompting import cache_file, choosing, loading, parameters, select
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
-from yofo_mlx.prompting.loading import Loaded
+from yofo_mlx.prompting.loading import LoadedModel
 from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.selection import Room
@@ -37,7 +37,7 @@ class Work(Protocol):
         """Send a notification about it."""
 
 
-class Reading:
+class ReadingReport:
     """Reports how far demonstrations are read, and how long the rest takes; satisfies OnChunk."""
 
     def __init__(self, prefix: Prefix, work: Work) -> None:
@@ -59,7 +59,7 @@ class Prompter:
     """A loaded model and its demonstrations."""
 
     def __init__(self) -> None:
-        self._loaded: Loaded | None = None
+        self._loaded: LoadedModel | None = None
         self._prefix: Prefix | None = None
         self._facts: Result = {}
         self._shown: Sequence[Example] = ()
@@ -105,13 +105,13 @@ class Prompter:
         tokens = {"tokens": len(prefix.tokens), "reused_tokens": reuse.tokens}
         work.note("chosen", **self._facts, **tokens)
         try:
-            prefix.fill(Reading(prefix, work))
+            prefix.fill(ReadingReport(prefix, work))
         except FitError:  # the other context goes first
             if not self._aside:
                 raise
             self._aside.clear()
             mx.clear_cache()
-            prefix.fill(Reading(prefix, work))
+            prefix.fill(ReadingReport(prefix, work))
         notes = [reuse.note]
         if prefix.altered:
             notes.append(
@@ -122,7 +122,7 @@ class Prompter:
         summary = _summary(prefix, reuse, started)
         return summary | self._facts | {"note": "; ".join(filter(None, notes))}
 
-    def _choose(self, loaded: Loaded, prefix: Prefix, wanted: parameters.Prefill) -> None:
+    def _choose(self, loaded: LoadedModel, prefix: Prefix, wanted: parameters.Prefill) -> None:
         """Choose what is shown; with the same seed, what is shown already stays in its place."""
         source, offered = loaded.source, wanted.examples()
         seed = source.seed if wanted.seed is None else wanted.seed
@@ -151,7 +151,7 @@ class Prompter:
         """Answer a query."""
         loaded, prefix = self._ready()
         question = prefix.question(wanted.input)
-        prefix.fill(Reading(prefix, work))
+        prefix.fill(ReadingReport(prefix, work))
         free = prefix.free(question)
         answer = generate(
             prefix.context,
@@ -171,7 +171,7 @@ class Prompter:
         _, prefix = self._ready()
         longest = max(len(prefix.segmenter.answer(label)) for label in wanted.labels)
         question = prefix.question(wanted.input, longest)
-        prefix.fill(Reading(prefix, work))
+        prefix.fill(ReadingReport(prefix, work))
         scores = score(
             prefix.context, prefix.segmenter, question, wanted.labels, lambda _: work.check()
         )
@@ -181,7 +181,7 @@ class Prompter:
         """Write the demonstrations with their K and V to a file."""
         started = time.perf_counter()
         loaded, prefix = self._ready()
-        prefix.fill(Reading(prefix, work))
+        prefix.fill(ReadingReport(prefix, work))
         path = cache_file.save(Path(wanted.path), prefix, fingerprint(loaded))
         summary = _summary(prefix, Reuse(len(prefix.tokens)), started)
         return summary | self._facts | {"path": str(path)}
@@ -218,18 +218,18 @@ class Prompter:
             "shots_read": prefix.shots_read if prefix else 0,
         }
 
-    def _ready(self) -> tuple[Loaded, Prefix]:
+    def _ready(self) -> tuple[LoadedModel, Prefix]:
         if self._loaded is None or self._prefix is None:
             raise RunError("no model is loaded", "load one first")
         return self._loaded, self._prefix
 
 
-def _remark(loaded: Loaded, texts: Iterable[str]) -> str:
+def _remark(loaded: LoadedModel, texts: Iterable[str]) -> str:
     """Say what the embedded model, which has few words, does not know."""
     return words.remark(texts) if loaded.source.model == EMBEDDED else ""
 
 
-def _new_prefix(loaded: Loaded) -> Prefix:
+def _new_prefix(loaded: LoadedModel) -> Prefix:
     base = loaded.base
     return Prefix(Context(base.model), base.tokenizer, loaded.source.template, loaded.limit)
 

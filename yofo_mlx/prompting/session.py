@@ -58,7 +58,7 @@ class Channel:
             self._output.flush()
 
 
-class Reader:
+class InputReader:
     """Turns lines into jobs; cancels are carried out at once."""
 
     def __init__(self, lines: BinaryIO, channel: Channel) -> None:
@@ -124,7 +124,7 @@ class Session:
 
     def __init__(self, lines: BinaryIO, output: BinaryIO) -> None:
         self._channel = Channel(output)
-        self._reader = Reader(lines, self._channel)
+        self._reader = InputReader(lines, self._channel)
 
     def run(self) -> None:
         """Answer until the caller closes its side."""

@@ -8,7 +8,7 @@ from yofo_mlx.system.text import shorten
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Place, Problem
-from yofo_mlx.tasks.sources import Loaded
+from yofo_mlx.tasks.sources import LoadedSource
 from yofo_mlx.tasks.spelling import label_key, list_in_text, spelled, text_key
 from yofo_mlx.tasks.splits import SPLITS
 
@@ -18,7 +18,7 @@ _QUOTE = re.compile("['\"]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 
 
-def check(loaded: Loaded) -> list[Problem]:
+def check(loaded: LoadedSource) -> list[Problem]:
     """Return every problem of a source: those met while reading, then the suspicious ones."""
     found = [*loaded.problems, *loaded.remarks]
     found += _duplicates(loaded)
@@ -40,7 +40,7 @@ def check_names(names: Sequence[str]) -> list[Problem]:
     ]
 
 
-def check_held_out(sources: list[Loaded]) -> list[Problem]:
+def check_held_out(sources: list[LoadedSource]) -> list[Problem]:
     """Return a warning for every held-out source whose rows are also trained on."""
     owners = {
         text_key(item.example.input): loaded.name
@@ -62,7 +62,7 @@ def check_held_out(sources: list[Loaded]) -> list[Problem]:
     return found
 
 
-def _duplicates(loaded: Loaded) -> Iterator[Problem]:
+def _duplicates(loaded: LoadedSource) -> Iterator[Problem]:
     for split in SPLITS:
         first: dict[str, Item] = {}
         for item in loaded.items.get(split, ()):
@@ -79,7 +79,7 @@ def _duplicates(loaded: Loaded) -> Iterator[Problem]:
             yield _warning(item, message, hint, kind)
 
 
-def _leaks(loaded: Loaded) -> Iterator[Problem]:
+def _leaks(loaded: LoadedSource) -> Iterator[Problem]:
     seen: dict[str, tuple[str, Item]] = {}
     for split in SPLITS:
         keys = [(text_key(item.example.input), item) for item in loaded.items.get(split, ())]
@@ -94,7 +94,7 @@ def _leaks(loaded: Loaded) -> Iterator[Problem]:
             seen.setdefault(key, (split, item))
 
 
-def _labels(loaded: Loaded) -> Iterator[Problem]:
+def _labels(loaded: LoadedSource) -> Iterator[Problem]:
     items = list(loaded.all_items())
     counts = Counter(answer for item in items for answer in item.answers)
     lists = [item for item in items if len(item.answers) > 1]
@@ -126,7 +126,7 @@ def _labels(loaded: Loaded) -> Iterator[Problem]:
                 yield _warning(item, message, "give another `separator`")
 
 
-def _list_texts(loaded: Loaded) -> Iterator[Problem]:
+def _list_texts(loaded: LoadedSource) -> Iterator[Problem]:
     """Tell once of lists that were written as text and are one label each."""
     labelled = loaded.family in LABELLED
     if loaded.source.family is not None and not labelled:
@@ -143,7 +143,7 @@ def _list_texts(loaded: Loaded) -> Iterator[Problem]:
         yield _warning(items[0], message, hint, "answers that are lists written as text")
 
 
-def _odd_text(loaded: Loaded) -> Iterator[Problem]:
+def _odd_text(loaded: LoadedSource) -> Iterator[Problem]:
     for item in loaded.all_items():
         for text in (item.example.input, item.example.output):
             if len(text) > LONG_TEXT:

@@ -13,8 +13,8 @@ from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns, turns_in
 from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in, number_in
 from yofo_mlx.tasks.parquet import ClassNames
 from yofo_mlx.tasks.problems import Place, RowError
+from yofo_mlx.tasks.row_forms import HISTORY, SYSTEM, WEIGHT, RowForm, form_of, unused_fields
 from yofo_mlx.tasks.rows import Row, kind
-from yofo_mlx.tasks.shapes import HISTORY, SYSTEM, WEIGHT, Shape, shape_of, unused_fields
 from yofo_mlx.tasks.spelling import label_key, list_in_text, spelled, text_key, unify_lines
 from yofo_mlx.tasks.task import Example
 
@@ -51,7 +51,7 @@ class Columns:
     """Lists that were written as text are read as the lists they are."""
     chat: tuple[str, ...] = ()
     """Fields that hold a conversation, in place of `input` and `output`."""
-    shape: Shape | None = None
+    shape: RowForm | None = None
     """The known form that both columns were taken from."""
 
     @property
@@ -188,8 +188,8 @@ def choose_columns(
         if chat := chat_of(row.fields):
             field = " + ".join(chat)
             return Columns(f"{field}: user", f"{field}: assistant", labels=labels, chat=chat)
-        known = shape_of(row.fields)
-    shape = known or shape_of(row.fields)
+        known = form_of(row.fields)
+    shape = known or form_of(row.fields)
     if shape:
         input, output = input or shape.input, output or shape.output
     if not input or not output:

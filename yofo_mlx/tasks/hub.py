@@ -8,8 +8,8 @@ import glob
 from collections.abc import Sequence
 
 from yofo_mlx.errors import DataError
+from yofo_mlx.hub.errors import Repo
 from yofo_mlx.hub.snapshot import look, snapshot
-from yofo_mlx.hub.words import Repo
 from yofo_mlx.tasks import hubcard, layout
 from yofo_mlx.tasks.layout import Listing
 from yofo_mlx.tasks.readers import DataFile

@@ -16,7 +16,7 @@ from yofo_mlx.tasks.checks import check_names
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Place, Problem, errors
-from yofo_mlx.tasks.sources import Loaded, load
+from yofo_mlx.tasks.sources import LoadedSource, load
 from yofo_mlx.tasks.spelling import text_key
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.task import Example, Task
@@ -130,7 +130,7 @@ def metric_of(source: TaskSource, family: Family) -> str:
     return METRICS[family] if source.metric == "auto" else source.metric
 
 
-def make_task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
+def make_task(loaded: LoadedSource, seed: int) -> tuple[Task, tuple[str, ...]]:
     """Return the task that was read, and notes on what was left out or set aside."""
     source = loaded.source
     train, valid, test = (
@@ -155,7 +155,7 @@ def make_task(loaded: Loaded, seed: int) -> tuple[Task, tuple[str, ...]]:
     return task, tuple(_notes(loaded, repeated, len(train) - len(clean)))
 
 
-def _notes(loaded: Loaded, repeated: int, leaking: int) -> Iterator[str]:
+def _notes(loaded: LoadedSource, repeated: int, leaking: int) -> Iterator[str]:
     if loaded.selection:
         yield f"{loaded.name}: {loaded.selection}"
     dropped = Counter(problem.kind for problem in loaded.problems)
@@ -201,7 +201,7 @@ def set_aside(
     return kept, [example for key, example in pairs if key in aside]
 
 
-def _labels(loaded: Loaded) -> tuple[str, ...]:
+def _labels(loaded: LoadedSource) -> tuple[str, ...]:
     """Return the labels of the data, in the order of their names' numbers or by name."""
     if loaded.family not in LABELLED:
         return ()

@@ -18,8 +18,8 @@ from yofo_mlx.tasks.locate import Found, Piece
 from yofo_mlx.tasks.parquet import ClassNames, class_names
 from yofo_mlx.tasks.problems import Place, Problem, RowError, errors, remark
 from yofo_mlx.tasks.readers import format_of, read_rows
+from yofo_mlx.tasks.row_forms import is_header
 from yofo_mlx.tasks.rows import Row, header_again
-from yofo_mlx.tasks.shapes import is_header
 from yofo_mlx.tasks.splits import SPLITS, Split
 from yofo_mlx.tasks.task import Example
 from yofo_mlx.tasks.where import Selection
@@ -29,7 +29,7 @@ _HEAD = 100
 
 
 @dataclass
-class Loaded:
+class LoadedSource:
     """A source as read: columns, examples by split, problems."""
 
     source: TaskSource
@@ -57,12 +57,12 @@ class Loaded:
             yield from self.items.get(split, ())
 
 
-def load(source: TaskSource, base: Path) -> list[Loaded]:
+def load(source: TaskSource, base: Path) -> list[LoadedSource]:
     """Read a source: one set of examples, or one for each file that a `*` matches."""
     found = expand(source, base)
     if not found:
         missing = Problem(Place(source.source), "no file matches", "check the pattern")
-        return [Loaded(source, source.name or source.source, problems=[missing])]
+        return [LoadedSource(source, source.name or source.source, problems=[missing])]
     return [_load_one(one, base) for one in found]
 
 
@@ -78,19 +78,19 @@ def expand(source: TaskSource, base: Path) -> list[TaskSource]:
     ]
 
 
-def _load_one(source: TaskSource, base: Path) -> Loaded:
+def _load_one(source: TaskSource, base: Path) -> LoadedSource:
     try:
         found = locate.pieces(source, base)
     except DataError as error:
         message = error.message.removeprefix(f"{source.source}: ")
         missing = Problem(Place(source.source), message, error.hint)
-        return Loaded(source, source.name or default_name(source), problems=[missing])
+        return LoadedSource(source, source.name or default_name(source), problems=[missing])
     return read_pieces(source, found)
 
 
-def read_pieces(source: TaskSource, found: Found) -> Loaded:
+def read_pieces(source: TaskSource, found: Found) -> LoadedSource:
     """Read files as a source says."""
-    loaded = Loaded(source, source.name or default_name(source))
+    loaded = LoadedSource(source, source.name or default_name(source))
     pieces, place = found.pieces, Place(source.source)
     loaded.problems = [remark(place, *left_out) for left_out in found.left_out]
     if source.where:
@@ -103,7 +103,7 @@ def read_pieces(source: TaskSource, found: Found) -> Loaded:
     return loaded
 
 
-def _settle(loaded: Loaded) -> None:
+def _settle(loaded: LoadedSource) -> None:
     """Decide what takes all rows to decide."""
     source, place = loaded.source, Place(loaded.source.source)
     loaded.remarks = [problem for problem in loaded.problems if problem.is_remark]
@@ -204,7 +204,7 @@ def _names(paths: list[Path]) -> list[str]:
     return named if len(set(named)) == len(named) else whole
 
 
-def _items(pieces: list[Piece], loaded: Loaded, names: ClassNames) -> Iterator[Item]:
+def _items(pieces: list[Piece], loaded: LoadedSource, names: ClassNames) -> Iterator[Item]:
     for piece in pieces:
         problems: list[Problem] = []
         passed = loaded.passed
@@ -218,7 +218,7 @@ def _items(pieces: list[Piece], loaded: Loaded, names: ClassNames) -> Iterator[I
 
 
 def _items_of(
-    piece: Piece, loaded: Loaded, names: ClassNames, problems: list[Problem]
+    piece: Piece, loaded: LoadedSource, names: ClassNames, problems: list[Problem]
 ) -> Iterator[Item]:
     known = {**names, **class_names(piece.file.path)}
     read = read_rows(piece.file, problems, piece.records)
@@ -252,7 +252,7 @@ def _named(rows: Iterator[Row], problems: list[Problem]) -> Iterator[Row]:
 
 
 def _chosen(
-    rows: Iterator[Row], loaded: Loaded, names: ClassNames, problems: list[Problem]
+    rows: Iterator[Row], loaded: LoadedSource, names: ClassNames, problems: list[Problem]
 ) -> Iterator[Row]:
     """Yield the rows that are data, and that `where` takes."""
     source = loaded.source

@@ -20,7 +20,7 @@ _FIELD = re.compile(r"\{([^{}]+?)\??\}")
 
 
 @dataclass(frozen=True)
-class Shape:
+class RowForm:
     """Fields that give a shape away, and what becomes input and answer."""
 
     fields: frozenset[str]
@@ -57,8 +57,8 @@ def _quoted(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"`{name}`" for name in names)
 
 
-def _shape(fields: str, input: str, output: str, instructs: bool = False) -> Shape:
-    return Shape(frozenset(fields.split()), input, output, instructs)
+def _shape(fields: str, input: str, output: str, instructs: bool = False) -> RowForm:
+    return RowForm(frozenset(fields.split()), input, output, instructs)
 
 
 # From particular to general: the first one whose fields are all there is taken. `?` marks a field
@@ -97,11 +97,11 @@ def is_header(row: Row) -> bool:
     """Tell whether a row that is a list holds the names of a known form's columns."""
     names = list(row.fields.values())
     is_list = "0" in row.fields and all(isinstance(name, str) for name in names)
-    found = shape_of(dict.fromkeys(names)) if is_list and len(set(names)) == len(names) else None
+    found = form_of(dict.fromkeys(names)) if is_list and len(set(names)) == len(names) else None
     return found is not None and "0" not in found.fields
 
 
-def shape_of(fields: dict[str, Any]) -> Shape | None:
+def form_of(fields: dict[str, Any]) -> RowForm | None:
     """Return the shape of a row; None if it is not a known one."""
 
     def has(name: str) -> bool:
