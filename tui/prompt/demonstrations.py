@@ -105,7 +105,7 @@ class DemonstrationsField(Vertical):
         """Be ready for the next text."""
         self._is_parsing = False
 
-    def on_demonstrations_understood(self, message: Understood) -> None:
+    def on_demonstrations_field_understood(self, message: Understood) -> None:
         """Show what was made of the text."""
         message.stop()
         self._is_parsing, self._understood = False, message
