@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from yofo_mlx.cli import app, groups
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import last_event
 from yofo_mlx.runs.folder import Run
@@ -32,10 +34,19 @@ def set_all(*overrides: str) -> list[str]:
     return [part for override in overrides for part in ("--set", override)]
 
 
-def test_help_names_the_verbs(yofo: Any) -> None:
+def test_help_lists_every_verb_in_the_group_of_what_it_is_for(yofo: Any) -> None:
     code, out, _ = yofo("--help")
-    assert code == 0
-    assert {"train", "eval", "runs", "show", "data", "recipes", "chat"} <= set(out.split())
+    sections = dict(part.split(":\n", 1) for part in out.split("\n\n") if ":\n" in part)
+    verbs = {
+        name: [line.split()[0] for line in text.splitlines()] for name, text in sections.items()
+    }
+    assert code == 0 and list(verbs) == ["Options", *groups.ORDER]
+    assert {"train", "resume"} <= set(verbs["Train"]) and verbs["Measure and ask"] == [
+        "eval",
+        "chat",
+    ]
+    listed = [verb for name in groups.ORDER for verb in verbs[name]]
+    assert sorted(listed) == sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("arguments", [["trian"], ["train"], ["train", "tiny", "--stpes", "3"]])

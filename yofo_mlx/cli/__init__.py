@@ -1,18 +1,20 @@
 """The command line: verbs to functions, imports per verb."""
 
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from yofo_mlx import __version__
-from yofo_mlx.cli import data, evaluating, prompting, recipes, runs, shell, training
+from yofo_mlx.cli import data, evaluating, groups, prompting, recipes, runs, shell, training
 from yofo_mlx.errors import YofoError
 from yofo_mlx.hub.errors import check_environment
 from yofo_mlx.system import blas, progress
 
 app = typer.Typer(
     name="yofo",
+    cls=groups.Verbs,
     help="Fine-tune a language model once; then let it learn from demonstrations.\n\n"
     "Without a verb the terminal app opens.",
     add_completion=False,
@@ -23,25 +25,33 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at data sets, check them, convert, merge.", no_args_is_help=True)
 recipes_app = typer.Typer(help="List, copy, write, check, explain recipes.", no_args_is_help=True)
 
-app.command()(training.train)
-app.command()(training.resume)
-app.command()(training.plan)
-app.command()(training.doctor)
-app.command("eval")(evaluating.evaluate)
-app.command("runs")(runs.show)
-app.command()(runs.watch)
-app.command()(runs.stop)
-app.command("rm")(runs.remove)
-app.command()(runs.restore)
-app.command()(runs.rename)
-app.command()(training.show)
-app.command()(prompting.chat)
-app.add_typer(data_app, name="data")
+app.add_typer(data_app, name="data", rich_help_panel=groups.DATA)
+app.add_typer(recipes_app, name="recipes", rich_help_panel=groups.DATA)
+VERBS: dict[str, dict[str, Callable[..., Any]]] = {
+    groups.TRAIN: {
+        "plan": training.plan,
+        "show": training.show,
+        "train": training.train,
+        "resume": training.resume,
+    },
+    groups.ASK: {"eval": evaluating.evaluate, "chat": prompting.chat},
+    groups.RUNS: {
+        "runs": runs.show,
+        "watch": runs.watch,
+        "stop": runs.stop,
+        "rename": runs.rename,
+        "rm": runs.remove,
+        "restore": runs.restore,
+    },
+    groups.MACHINE: {"doctor": training.doctor},
+}
+for panel, verbs in VERBS.items():
+    for name, verb in verbs.items():
+        app.command(name, rich_help_panel=panel)(verb)
 data_app.command()(data.check)
 data_app.command()(data.preview)
 data_app.command()(data.convert)
 data_app.command()(data.merge)
-app.add_typer(recipes_app, name="recipes")
 recipes_app.command("list")(recipes.show)
 recipes_app.command()(recipes.copy)
 recipes_app.command()(recipes.new)
