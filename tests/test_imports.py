@@ -43,6 +43,19 @@ def test_terminal_app_does_not_load_mlx() -> None:
     assert not loaded_by("import tui.app") & {"mlx", "mlx_lm", "transformers", "pyarrow"}
 
 
+def test_the_first_frame_of_the_app_waits_for_no_model_of_recipes() -> None:
+    script = """
+import asyncio, sys
+from tui.app import YofoApp
+async def first_frame():
+    async with YofoApp().run_test() as pilot:
+        assert pilot.app.screen.query("Footer")
+        assert not {"yofo_mlx.recipe.schema", "yofo_mlx.tasks.registry"} & set(sys.modules)
+asyncio.run(first_frame())
+"""
+    assert not loaded_by(script) & {"mlx", "numpy", "tomlkit", "huggingface_hub", "pyarrow"}
+
+
 def loaded_by_yofo(arguments: list[str], code: int) -> set[str]:
     return loaded_by(f"""
 import sys

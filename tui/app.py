@@ -20,9 +20,7 @@ from textual.theme import BUILTIN_THEMES, ThemeProvider
 from textual.widget import Widget
 
 from tui.crash import ended_by
-from tui.data.screen import DataScreen
 from tui.mends import mend_textual
-from tui.prompt.screen import PromptScreen
 from tui.runs.screen import OpenInPrompt, RunsScreen
 from tui.shared.confirm import ConfirmScreen
 from tui.shared.dialog import Dialog
@@ -39,15 +37,27 @@ FEW_COLOURS = {
 }
 
 
+def _data_screen() -> Screen[Any]:
+    from tui.data.screen import DataScreen  # late, as below: the first frame is of the runs
+
+    return DataScreen()
+
+
+def _prompt_screen() -> Screen[Any]:
+    from tui.prompt.screen import PromptScreen
+
+    return PromptScreen()
+
+
 class YofoApp(App[None]):
     """Three places; closing the app never ends a run."""
 
     TITLE = "yofo"
     CSS = "Footer { background: $panel; } ToastRack { dock: top; align: right top; margin-top: 1; }"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        "data": DataScreen,
+        "data": _data_screen,
         "runs": RunsScreen,
-        "prompt": PromptScreen,
+        "prompt": _prompt_screen,
     }
     DEFAULT_MODE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -167,6 +177,8 @@ class YofoApp(App[None]):
         if len(self.screen_stack) > 1:  # a dialog was faster; it belongs to its place
             return
         await self.switch_mode("prompt")
+        from tui.prompt.screen import PromptScreen
+
         if isinstance(self.screen, PromptScreen):
             self.screen.choose(message.run)
 

@@ -12,8 +12,9 @@ from tui.prompt import targets as models
 from tui.prompt.fields import QueryField
 from tui.prompt.screen import PromptScreen
 from tui.runs import follow
+from tui.runs.starting import start_detached
 from tui.runs.table import RunTable
-from tui.shared.recipes import find_recipes, start_detached
+from tui.shared.recipes import find_recipes
 from tui.shared.recovery import Recovering
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import launch, listing

@@ -15,7 +15,6 @@ from yofo_mlx.runs.diagnosis import Death, explain, last_words
 from yofo_mlx.runs.divergence import far_worse
 from yofo_mlx.runs.events import FINAL_KINDS, Event, figure
 from yofo_mlx.runs.folder import Run, Status
-from yofo_mlx.runs.trained import is_edited
 
 ENDED = frozenset({"finished", "stopped", "failed", "died"})
 TROUBLE = frozenset({"failed", "died"})
@@ -156,6 +155,8 @@ class Follower:
         self._busy = kind == "progress" or (self._busy and kind == "warning")
 
     def _look(self, status: Status) -> RunView:
+        from yofo_mlx.runs.trained import is_edited  # late: recipes' model is slow to import
+
         started, evaluated = self._last.get("started"), self._last.get("eval")
         evaluation = archive.latest(self._run)
         of_step = archive.outdated(evaluation, self._best)

@@ -14,8 +14,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui.runs.starting import Starter
 from tui.shared.dialog import Dialog
-from tui.shared.recipes import Starter, describe, find_recipes, place
+from tui.shared.recipes import describe, find_recipes, place
 from tui.shared.recovery import Recovering
 from tui.shared.words import muted, one_line, safe
 from yofo_mlx.errors import YofoError

@@ -12,11 +12,10 @@ from textual.widgets import DataTable, Footer, Input, Static
 
 from tui.runs.detail import RunDetail
 from tui.runs.follow import ENDED, RunView, Watcher
-from tui.runs.new import NewRunScreen
+from tui.runs.starting import resume_detached, start_detached
 from tui.runs.table import ORDERS, RunTable
 from tui.shared.confirm import ConfirmScreen
 from tui.shared.places import Places
-from tui.shared.recipes import resume_detached, start_detached
 from tui.shared.recovery import Recovering
 from tui.shared.words import MUTED, muted, safe
 from yofo_mlx.errors import YofoError
@@ -209,7 +208,12 @@ class RunsScreen(Recovering):
 
     def action_new(self) -> None:
         """Ask for a recipe and start it."""
-        self.app.push_screen(NewRunScreen(self.starter), self._started)
+        self._ask_for_a_run()
+
+    def _ask_for_a_run(self, again: Run | None = None, why: str = "") -> None:
+        from tui.runs.new import NewRunScreen  # late: recipes' model is slow to import
+
+        self.app.push_screen(NewRunScreen(self.starter, again, why), self._started)
 
     def _started(self, run: Run | None) -> None:
         if run is not None:
@@ -228,7 +232,7 @@ class RunsScreen(Recovering):
                 f"{view.run.run_id} failed before its first checkpoint and would fail again in the "
                 "same way. Change what has to be changed below, and start it anew."
             )
-            self.app.push_screen(NewRunScreen(self.starter, view.run, why), self._started)
+            self._ask_for_a_run(view.run, why)
         else:
             run_id = safe(view.run.run_id).stylize("bold")
             after = "It ended before its first checkpoint: it begins again at step 0."

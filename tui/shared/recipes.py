@@ -1,18 +1,10 @@
 """The recipes a user has: the shipped ones, and those in the folder the app was opened in."""
 
 import os
-import re
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
-from yofo_mlx.errors import RunError, YofoError
+from yofo_mlx.errors import YofoError
 from yofo_mlx.recipe.file import read_toml, shipped_recipes
-from yofo_mlx.runs.folder import Run
-from yofo_mlx.system import child, paths
-
-_DATE = re.compile(r"^\d{8}-\d{6}-")
-Starter = Callable[[Path, list[str]], Run]
 
 
 def find_recipes(folder: Path | None = None) -> list[Path]:
@@ -62,42 +54,3 @@ def describe(path: Path) -> str:
 def place(path: Path) -> str:
     """Say where a recipe lies."""
     return "shipped" if path in shipped_recipes() else "in this folder"
-
-
-def resume_detached(run: Run) -> None:
-    """Go on with a run from its last checkpoint, outliving the app."""
-    from yofo_mlx.runs import launch
-
-    launch.detach(run)
-
-
-def start_detached(recipe: Path, changes: list[str]) -> Run:
-    """Start a run that outlives the app; the command line checks all that it checks for anybody.
-
-    A recipe that is a run's own starts a run of its name.
-    """
-    options = [f"--set={change}" for change in changes]
-    if recipe.parent.parent == paths.runs():
-        options.append(f"--name={_DATE.sub('', recipe.parent.name)}")
-    done = subprocess.run(
-        child.command("yofo_mlx.cli", "train", str(recipe), "--detach", *options),
-        env=child.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
-    if done.returncode == 0:
-        return Run(Path(done.stdout.rstrip("\n")))
-    _, found, said = done.stderr.rpartition("error: ")
-    message, _, hint = said.strip().partition("\n")
-    message = _a_line_each(message.removeprefix(f"{recipe}: "))
-    raise RunError(message if found else f"no run was started: {message}", hint.strip())
-
-
-def _a_line_each(message: str) -> str:
-    """Put the mistakes of a recipe below each other."""
-    count, several, mistakes = message.partition(" mistakes: ")
-    if not (several and count.isdecimal()):
-        return message
-    return "\n".join([f"{count} mistakes:", *mistakes.split("; ")])

@@ -13,9 +13,9 @@ from tui.prompt.screen import PromptScreen
 from tui.runs.follow import has_checkpoint
 from tui.runs.new import NewRunScreen
 from tui.runs.screen import RunsScreen
+from tui.runs.starting import start_detached
 from tui.runs.table import RunTable
 from tui.shared.confirm import ConfirmScreen
-from tui.shared.recipes import start_detached
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.divergence import far_worse
