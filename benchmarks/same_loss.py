@@ -39,6 +39,7 @@ METHODS = {
 }
 COURSES = ("fresh", "resumed")
 MEASURE = ["--set", "evaluation.queries=3", "--set", "evaluation.shots=[0,4,16]"]
+MEASURE += ["--task", "new-topic", "--task", "new-sums", "--task", "new-spot"]
 ASK = ["--demos", "tiny:new-topic-01", "--shots", "16", "--json"]
 ASK += ["--query", "swan stork", "--query", "market profit", "--query", "lion"]
 LABELS = ["--label", "Nikos", "--label", "Pablo", "--label", "Miriam"]
@@ -78,7 +79,7 @@ class Program:
         """Wait for the end and return what was printed; another exit code ends all."""
         out, err = process.communicate(timeout=PATIENCE_S)
         if process.returncode != code:
-            raise RuntimeError(f"{self._tree}: exit {process.returncode}\n{err[-3000:]}")
+            raise SystemExit(f"{self._tree}: exit {process.returncode}\n{err[-3000:]}")
         return out
 
     def run_folder(self) -> Path | None:
@@ -186,13 +187,13 @@ def stop_at(program: Program, process: "subprocess.Popen[str]", step: int) -> No
     while not ((run := program.run_folder()) and is_validating(run, step)):
         if process.poll() is not None:
             program.ended(process)
-            raise RuntimeError(f"the run was over before step {step} was validated")
+            raise SystemExit(f"the run was over before step {step} was validated")
         time.sleep(0.02)
     (run / "stop").touch()
     program.ended(process, STOPPED)
     last = [*read_events(run / "events.jsonl")][-1]
     if (last["kind"], last["step"]) != ("stopped", step):
-        raise RuntimeError(f"it was to be stopped after step {step}, and it told {last}")
+        raise SystemExit(f"it was to be stopped after step {step}, and it told {last}")
 
 
 def is_validating(run: Path, step: int) -> bool:

@@ -50,14 +50,14 @@ def _named(node: ast.AST, package: str) -> Iterator[str]:
 
 def room_of(module: str) -> str:
     """Return a module's room; the engine's own `__init__` counts as one where it is imported."""
-    package, *rest = module.split(".")
-    return rest[0] if package == ENGINE and rest else package
+    package, *inner = module.split(".")
+    return inner[0] if package == ENGINE and inner else package
 
 
 def find_floors(root: Path) -> dict[str, int]:
     """Return the floor of each room, counted from the top, in the longest contract of layers."""
-    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
-    contracts = project.get("tool", {}).get("importlinter", {}).get("contracts", [])
+    tools = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]
+    contracts = tools["importlinter"]["contracts"]
     orders = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
     floors: dict[str, int] = {}
     for floor, layer in enumerate(max(orders, key=len, default=[])):
@@ -84,16 +84,16 @@ def count_backward(arrows: set[Pair]) -> int:
 
 
 def count(root: Path) -> dict[str, int | None]:
-    """Return the counts of a tree by what they count, None where its contract is not of all."""
+    """Return what there is how often; None where the contract does not name all rooms."""
     modules = find_modules(root)
     imports = find_imports(modules)
     rooms = {room_of(name) for name in modules} - {ENGINE}
     ends = [(room_of(source), room_of(target)) for source, target in imports]
     arrows = {(source, target) for source, target in ends if source != target}
     floors = find_floors(root)
-    upward = [one for one in arrows if floors.get(one[0], 0) > floors.get(one[1], len(floors))]
-    inner = [pair for pair in imports if all(room_of(name) == APP for name in pair)]
-    places = [tuple(str(modules[name].parent) for name in pair) for pair in inner]
+    upward = [(a, b) for a, b in arrows if floors.get(a, 0) > floors.get(b, len(floors))]
+    app = [pair for pair in imports if all(room_of(name) == APP for name in pair)]
+    places = [tuple(modules[name].parent for name in pair) for pair in app]
     return {
         "top-level rooms": len(rooms),
         "modules flat in yofo_mlx": len([*(root / ENGINE).glob("[!_]*.py")]),
@@ -109,8 +109,10 @@ def count(root: Path) -> dict[str, int | None]:
 
 
 def main() -> None:
-    here = Path(__file__).parents[1]
-    for what, number in count(Path(sys.argv[1]) if sys.argv[1:] else here).items():
+    root = Path(sys.argv[1] if sys.argv[1:] else Path(__file__).parents[1])
+    if not (root / ENGINE).is_dir():
+        sys.exit(f"{root} holds no tree of this repository: there is no {ENGINE} in it")
+    for what, number in count(root).items():
         print(f"{'-' if number is None else number:>6}  {what}")
 
 
