@@ -12,10 +12,10 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
 
 ENGINE, APP = "yofo_mlx", "tui"
-
 Pair = tuple[str, str]
 
 
@@ -43,8 +43,7 @@ def _named(node: ast.AST, package: str) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        above = package.split(".")[: 1 - node.level or None] if node.level else []
-        source = ".".join([*above, *([node.module] if node.module else [])])
+        source = resolve_name("." * node.level + (node.module or ""), package)
         yield from (f"{source}.{alias.name}" for alias in node.names)
 
 
