@@ -133,7 +133,7 @@ def outcome(program: Program, arguments: argparse.Namespace, method: str, course
     keys = [*settings(arguments.steps), *METHODS[method], *arguments.keys]
     run = train(program, keys, arguments.steps // 2 if course == "resumed" else None)
     events = [*read_events(run / "events.jsonl")]
-    losses = [[event["step"], event["loss"]] for event in events if event["kind"] == "step"]
+    losses = {f"step {event['step']}": event["loss"] for event in events if event["kind"] == "step"}
     fields = LEFT_OUT | {*arguments.ignore_event_fields.split(",")}
     kinds = arguments.ignore_event_kinds.split(",")
     streams = {
