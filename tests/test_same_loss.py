@@ -2,17 +2,13 @@
 
 import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-
 import same_loss
+from safetensors.numpy import save_file
 
 STEP = {"kind": "step", "step": 3, "loss": 2.5, "t": 17.0, "shots": [4, 7]}
 
