@@ -15,6 +15,7 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import RunInfo
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.runs.trained import Note
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
@@ -93,7 +94,7 @@ def is_finished(run: Run) -> bool:
         return False
     early = (figure(next(backwards(run.events_path, ("step",)), None), "share") or 1.0) < 1.0
     why = ": its validations got no better" if early else ""
-    say(f"{run.run_id} is finished, after {step} steps{why}")
+    say(f"{run.run_id} is finished, after {plural(step, 'step')}{why}")
     print_path(run.path)
     say_next(extension.more(run, at_end=not early).removeprefix("yofo "))
     return True

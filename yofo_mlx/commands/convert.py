@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from yofo_mlx.commands import reading
-from yofo_mlx.commands.data import plural
 from yofo_mlx.commands.reading import DataRequest, quoted
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.files import new_folder, write_text
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.columns import Item
@@ -103,8 +103,8 @@ def _tell_problems(sets: Sets) -> None:
     """Count what was left out and what looks wrong, by kind, with the first of each."""
     found = [problem for loaded in sets for problem in checks.check(loaded)]
     first = {problem.kind: problem for problem in reversed(found)}
-    for kind, count in Counter(problem.kind for problem in found).most_common():
-        say(f"{plural(count, 'warning')}: {kind}; the first: {first[kind]}")
+    for kind, times in Counter(problem.kind for problem in found).most_common():
+        say(f"{plural(times, 'warning')}: {kind}; the first: {first[kind]}")
     for loaded in sets:
         if loaded.source.limit:
             say(f"{loaded.name}: `limit` is for runs; all rows are written")

@@ -9,6 +9,7 @@ from typing import Any
 
 from yofo_mlx.commands import reading
 from yofo_mlx.errors import ExitCode
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks import checks
@@ -132,8 +133,8 @@ def _kinds(found: list[Problem]) -> str:
     """Sum problems up by kind."""
     counts = Counter((problem.severity, problem.kind) for problem in found)
     lines = [
-        printable(f"  {plural(count, severity)}: {kind}")
-        for (severity, kind), count in counts.most_common()
+        printable(f"  {plural(times, severity)}: {kind}")
+        for (severity, kind), times in counts.most_common()
     ]
     return "\n".join([*lines, f"{_MOST_OF_A_KIND} of a kind are shown; --all shows all"])
 
@@ -209,8 +210,3 @@ def _page(summary: dict[str, Any]) -> str:
         lines.append(f"  {number}. {shorten(example['input'], 92)}")
         lines.append(f"     -> {shorten(example['output'], 88)}")
     return "\n".join(lines)
-
-
-def plural(count: int, word: str) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"

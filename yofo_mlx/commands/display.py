@@ -8,8 +8,9 @@ from typing import Any, Protocol, TextIO
 from yofo_mlx.runs.diagnosis import Death
 from yofo_mlx.runs.events import Event, figure
 from yofo_mlx.system.files import FULL
+from yofo_mlx.system.quantities import duration, plural, size
 from yofo_mlx.system.talk import can_draw, say
-from yofo_mlx.system.text import duration, printable, size
+from yofo_mlx.system.text import printable
 
 STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible"
 LEAVING = "\nleaving this step, and saving what was before it"
@@ -192,9 +193,8 @@ def shots_line(rows: list[dict[str, Any]]) -> str:
 
 def _started(event: Event) -> str:
     adapter, tasks = event.get("init_adapter"), event["train_tasks"]
-    ending = "" if tasks == 1 else "s"
     return (
-        f"run {event['run_id']}: {event['model']}, {tasks} training task{ending},"
+        f"run {event['run_id']}: {event['model']}, {plural(tasks, 'training task')},"
         f" {event['held_out_tasks']} held out, {event['trainable_parameters']:,} parameters"
         + (f"\n  begun with the adapter in {adapter}" if adapter else "")
     )
@@ -252,7 +252,7 @@ _LINES: dict[str, Callable[[Event], str]] = {
     "step": _step,
     "eval": _eval,
     "warning": _warning,
-    "finished": lambda event: f"finished after {event['step']} steps" + _best(event),
+    "finished": lambda event: f"finished after {plural(event['step'], 'step')}" + _best(event),
     "resumed": lambda event: f"going on from step {event['step']}",
     "stopped": _stopped,
 }

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from yofo_mlx.commands.columns import age
 from yofo_mlx.commands.facts import Facts, overview
 from yofo_mlx.commands.runs import SHOWN_WORDS, describe
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.system.text import duration, json_line, printable, shorten, size
+from yofo_mlx.system.quantities import age, duration, plural, size
+from yofo_mlx.system.text import json_line, printable, shorten
 from yofo_mlx.training import extension
 
 MOST = 12  # keys, tasks or evaluations that are shown; --json has them all
@@ -167,7 +167,7 @@ def _score(score: Facts) -> str:
         for name in ("base", "adapter")
         if score[name] is not None
     ]
-    return f"{score['metric']} at {score['shots']} shots: {', '.join(figures)}"
+    return f"{score['metric']} at {plural(score['shots'], 'shot')}: {', '.join(figures)}"
 
 
 def _disk(facts: Facts) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands.columns import age, show_table
+from yofo_mlx.commands.columns import show_table
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.evaluation import archive
 from yofo_mlx.runs import listing, lock, trash
@@ -16,8 +16,9 @@ from yofo_mlx.runs.events import Event, backwards, figure, first_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.names import short
 from yofo_mlx.system.files import size_of
+from yofo_mlx.system.quantities import age, size
 from yofo_mlx.system.talk import say, say_next
-from yofo_mlx.system.text import clip, json_line, printable, shorten, size
+from yofo_mlx.system.text import clip, json_line, printable, shorten
 
 HEADS = {  # of the columns: what `describe` calls them
     "run": "name",

@@ -11,6 +11,7 @@ from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.recipe.names import SUITE
 from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.text import clip, shorten
 from yofo_mlx.tasks.checks import check_names
 from yofo_mlx.tasks.columns import Item
@@ -159,10 +160,10 @@ def _notes(loaded: LoadedSource, repeated: int, leaking: int) -> Iterator[str]:
     if loaded.selection:
         yield f"{loaded.name}: {loaded.selection}"
     dropped = Counter(problem.kind for problem in loaded.problems)
-    for kind, count in dropped.most_common(_MOST_KINDS):
-        yield f"{loaded.name}: {count:,} rows left out: {kind}"
-    if more := dropped.total() - sum(count for _, count in dropped.most_common(_MOST_KINDS)):
-        yield f"{loaded.name}: {more:,} more rows left out for other reasons"
+    for kind, times in dropped.most_common(_MOST_KINDS):
+        yield f"{loaded.name}: {plural(times, 'row')} left out: {kind}"
+    if more := dropped.total() - sum(times for _, times in dropped.most_common(_MOST_KINDS)):
+        yield f"{loaded.name}: {plural(more, 'more row')} left out for other reasons"
     for remark in loaded.remarks:
         yield f"{loaded.name}: {remark.message}"
     if repeated:

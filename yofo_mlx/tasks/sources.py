@@ -11,6 +11,7 @@ from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.progress import counted
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.columns import Columns, Item, choose_columns, names_of_numbers
 from yofo_mlx.tasks.families import guess_family
@@ -163,7 +164,7 @@ def _unused(items: Iterable[Item]) -> list[Problem]:
         for what in item.unused:
             first.setdefault(what, item.place)
     hint = "name it in `input` or `output` if it belongs there"
-    told = {what: f"{count:,} row{'s' * (count > 1)}" for what, count in counts.items()}
+    told = {what: plural(times, "row") for what, times in counts.items()}
     return [
         Problem(
             first[what],

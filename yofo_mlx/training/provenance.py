@@ -9,6 +9,7 @@ from yofo_mlx.prompting.fingerprint import model_fingerprint
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.info import ModelInfo, RunInfo, TaskInfo
 from yofo_mlx.system.environment import describe
+from yofo_mlx.system.quantities import plural
 
 COUNTED = ("yofo", "mlx", "mlx-lm", "numpy")  # packages that can change a run's last bits
 
@@ -34,7 +35,10 @@ def differences(before: RunInfo, now: RunInfo) -> Iterator[tuple[str, str]]:
     data, data_now = before.data or {}, now.data or {}
     names = sorted(data.keys() | data_now.keys())
     if changed := [name for name in names if data.get(name) != data_now.get(name)]:
-        yield f"the data of {len(changed)} tasks changed since the run began: {changed[0]}", hint
+        yield (
+            f"the data of {plural(len(changed), 'task')} changed since the run began: {changed[0]}",
+            hint,
+        )
     if before.model and now.model and before.model.fingerprint != now.model.fingerprint:
         yield f"the files of model {now.model.name} changed since the run began", hint
     newer = [
