@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from textual.content import Content
 
-from yofo_mlx.runs.folder import Status
+from yofo_mlx.runs.folder import TROUBLE, Status
 from yofo_mlx.system.text import printable, shorten
 
 MUTED = "$foreground-muted"
@@ -23,7 +23,7 @@ MARKS: dict[Status, tuple[str, str]] = {
 def status_mark(status: Status, is_diverged: bool = False) -> tuple[str, str]:
     """Return a status as a mark and a word, and its colour."""
     mark, style = MARKS[status]
-    if is_diverged and status not in ("failed", "died"):
+    if is_diverged and status not in TROUBLE:
         return "! diverged", "$text-error"
     return f"{mark} {status}", style
 

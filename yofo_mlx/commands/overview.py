@@ -11,21 +11,17 @@ from yofo_mlx.commands.facts import Facts, overview
 from yofo_mlx.commands.runs import SHOWN_WORDS, describe
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.runs import listing
-from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.folder import ENDED, RESUMABLE, Run
 from yofo_mlx.system.quantities import age, duration, plural, size
 from yofo_mlx.system.text import json_line, printable, shorten
 from yofo_mlx.training import extension
 
 MOST = 12  # keys, tasks or evaluations that are shown; --json has them all
-ENDED = frozenset({"finished", "stopped", "failed"})
 NEXT = {
     "created": ("resume",),
     "running": ("watch", "stop"),
     "stopping": ("watch",),
-    "stopped": ("resume",),
-    "failed": ("resume",),
-    "died": ("resume",),
-}
+} | dict.fromkeys(RESUMABLE, ("resume",))
 
 
 def show(name: str, *, as_json: bool = False) -> ExitCode:

@@ -13,7 +13,7 @@ from yofo_mlx.runs import listing, lock, trash
 from yofo_mlx.runs.diagnosis import explain
 from yofo_mlx.runs.divergence import HINT, is_diverged
 from yofo_mlx.runs.events import Event, backwards, figure, first_event
-from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.folder import TROUBLE, Run
 from yofo_mlx.runs.names import short
 from yofo_mlx.system.files import size_of
 from yofo_mlx.system.quantities import age, size
@@ -35,7 +35,6 @@ HEADS = {  # of the columns: what `describe` calls them
 }
 NUMBERS = ("process", "step", "done", "loss", "tok/s", "size", "age")
 SPARED = ("tok/s", "model", "loss", "step", "eval", "done", "process")  # in a narrow terminal
-TROUBLE = frozenset({"failed", "died"})
 DIVERGED = "its loss ends far above where it began: it has diverged"
 LONGEST_MODEL = 24
 EXPLAINED = 3  # runs, the newest
