@@ -21,7 +21,7 @@ from yofo_mlx.tasks.families import guess_family
 from yofo_mlx.tasks.layout import is_data
 from yofo_mlx.tasks.problems import errors
 from yofo_mlx.tasks.readers import format_of
-from yofo_mlx.tasks.registry import once
+from yofo_mlx.tasks.registry import is_embedded, once
 from yofo_mlx.tasks.sources import LoadedSource, after
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.writing import lines
@@ -109,7 +109,7 @@ def _tell_problems(sets: Sets) -> None:
         if loaded.source.limit:
             say(f"{loaded.name}: `limit` is for runs; all rows are written")
         items = list(loaded.all_items())
-        if loaded.family != guess_family(items) and not reading.is_embedded(loaded.source):
+        if loaded.family != guess_family(items) and not is_embedded(loaded.source):
             say(f"{loaded.name}: rows do not tell the family: --set family={loaded.family}")
 
 

@@ -95,6 +95,28 @@ def is_embedded(source: TaskSource) -> bool:
     return source.source.startswith(SUITE)
 
 
+def load_sets(source: TaskSource, base: Path) -> list[LoadedSource]:
+    """Read a source's data sets, or those of the embedded suite, which are in no file."""
+    if not is_embedded(source):
+        return load(source, base)
+    return [
+        LoadedSource(
+            source,
+            entry.task.name,
+            items={
+                split: [
+                    Item(example, Place(source.source), (example.output,))
+                    for example in getattr(entry.task, split)
+                ]
+                for split in SPLITS
+            },
+            instruction=entry.task.instruction,
+            family=entry.task.family,
+        )
+        for entry in load_tasks([source], 0, base)
+    ]
+
+
 def _tiny(source: TaskSource) -> list[TaskEntry]:
     from yofo_mlx.tasks.suite import tasks as suite
 
@@ -206,7 +228,7 @@ def _labels(loaded: LoadedSource) -> tuple[str, ...]:
     """Return the labels of the data, in the order of their names' numbers or by name."""
     if loaded.family not in LABELLED:
         return ()
-    found = {answer for item in loaded.all_items() for answer in item.answers}
+    found = set(loaded.label_counts())
     columns = loaded.columns
     names = columns.class_names.get(columns.output, ()) if columns else ()
     if found <= set(names):
