@@ -80,7 +80,7 @@ def style_of(run: str | None) -> Style:
     if run is None:
         return Style()
     recipe = trained(listing.find(run)).recipe
-    return Style(tuple(task for task in recipe.tasks if not task.source.startswith("tiny:")))
+    return Style(tuple(task for task in recipe.tasks if not task.source.startswith(SUITE)))
 
 
 def parse(text: str, style: Style | None = None) -> Parsed:
