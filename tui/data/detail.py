@@ -24,14 +24,14 @@ class DataDetail(VerticalScroll):
 
     def show(self, data: DataSet | None, words: Content, whole: str = "") -> None:
         """Show a data set, or words where there is none; `whole`: what `data check` takes."""
-        self.query_one(Static).update(words if data is None else describe(data, whole))
+        self.query_one(Static).update(words if data is None else page(data, whole))
 
     def scroll_to_top(self) -> None:
         """Start reading at the top again."""
         self.scroll_home(animate=False)
 
 
-def describe(data: DataSet, whole: str) -> Content:
+def page(data: DataSet, whole: str) -> Content:
     """Return everything about a data set."""
     said = [
         Content.assemble(

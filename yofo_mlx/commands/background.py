@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yofo_mlx.commands import watch
-from yofo_mlx.commands.display import describe
+from yofo_mlx.commands.display import event_line
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Memory, Recipe
@@ -77,11 +77,11 @@ def supervise(name: str, lock: int, restarts: int, *, force: bool = False) -> in
     return supervisor.supervise(listing.find(name), lock, restarts, force=force)
 
 
-def lengthen(name: str, overrides: Sequence[str], *, told: bool = False) -> None:
+def extend(name: str, overrides: Sequence[str], *, told: bool = False) -> None:
     """Give a run another length; with `told` say so, where nobody shows its events."""
     change = extension.lengthen(listing.find(name), overrides)
     if told:
-        say(describe(new_event("extended", **extension.as_event(change))))
+        say(event_line(new_event("extended", **extension.as_event(change))))
 
 
 def is_finished(run: Run) -> bool:

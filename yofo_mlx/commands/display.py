@@ -87,7 +87,7 @@ class PlainDisplay:
             self._next_share = share + 0.05
         elif event["kind"] in ("extended", "resumed"):
             self._next_share = 0.0
-        line = describe(event)
+        line = event_line(event)
         if event["kind"] == "progress" and is_quiet:
             line = printable(f"step {event['step']:>5}  {_phase(event)}")
         if line:
@@ -129,7 +129,7 @@ class LiveDisplay:
             )
         elif kind == "progress":
             self._progress.update(self._task, description=printable(_phase(event)))
-        elif line := describe(event):
+        elif line := event_line(event):
             self._progress.console.print(line, markup=False)
 
     def close(self) -> None:
@@ -161,7 +161,7 @@ def numbers(event: Event) -> str:
     )
 
 
-def describe(event: Event) -> str:
+def event_line(event: Event) -> str:
     """Return an event as a line (a warning as two), empty if it is not worth one."""
     describer = _LINES.get(event["kind"])
     lines = describer(event).split("\n") if describer else []

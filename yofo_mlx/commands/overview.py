@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from yofo_mlx.commands.facts import Facts, overview
-from yofo_mlx.commands.runs import SHOWN_WORDS, describe
+from yofo_mlx.commands.runs import SHOWN_WORDS, run_row
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import ENDED, RESUMABLE, Run
@@ -27,7 +27,7 @@ NEXT = {
 def show(name: str, *, as_json: bool = False) -> ExitCode:
     """Show what a run is, what it learnt from, what it left, and what can be done next."""
     run = listing.find_any(name)
-    facts = describe(run) | overview(run)
+    facts = run_row(run) | overview(run)
     facts["next"] = list(_next(run, facts))
     if as_json:
         print(json_line(facts))

@@ -20,7 +20,7 @@ from yofo_mlx.system.quantities import age, size
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import clip, json_line, printable, shorten
 
-HEADS = {  # of the columns: what `describe` calls them
+HEADS = {  # of the columns: what `run_row` calls them
     "run": "name",
     "status": "status",
     "process": "process",
@@ -44,7 +44,7 @@ SHOWN_WORDS = 3  # lines
 def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
     """List runs, newest first; with `sizes` also what each takes on the disk."""
     found = listing.list_runs()
-    rows = [describe(run) for run in found]
+    rows = [run_row(run) for run in found]
     for row, name in zip(rows, short([run.run_id for run in found]), strict=True):
         row["name"] = name
         row |= {"bytes": size_of(Path(row["path"]).resolve())} if sizes else {}
@@ -68,7 +68,7 @@ def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
     return ExitCode.OK
 
 
-def describe(run: Run) -> dict[str, Any]:
+def run_row(run: Run) -> dict[str, Any]:
     """Return what a list of runs shows, from the start and the end of the event stream."""
     step, best = _newest(run)
     started, status = first_event(run.events_path) or {}, run.status()

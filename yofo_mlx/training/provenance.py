@@ -8,7 +8,7 @@ from yofo_mlx.planning.workload import Workload
 from yofo_mlx.prompting.fingerprint import model_fingerprint
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.info import ModelInfo, RunInfo, TaskInfo
-from yofo_mlx.system.environment import describe
+from yofo_mlx.system.environment import versions_and_machine
 from yofo_mlx.system.quantities import plural
 
 COUNTED = ("yofo", "mlx", "mlx-lm", "numpy")  # packages that can change a run's last bits
@@ -16,7 +16,7 @@ COUNTED = ("yofo", "mlx", "mlx-lm", "numpy")  # packages that can change a run's
 
 def make_record(recipe: Recipe, base: Base, workload: Workload) -> dict[str, Any]:
     """Return the fields of run.json that say versions, machine, and fingerprints."""
-    return describe() | {
+    return versions_and_machine() | {
         "model": ModelInfo(
             name=recipe.model,
             path=str(base.path),
@@ -29,7 +29,7 @@ def make_record(recipe: Recipe, base: Base, workload: Workload) -> dict[str, Any
     }
 
 
-def differences(before: RunInfo, now: RunInfo) -> Iterator[tuple[str, str]]:
+def changes(before: RunInfo, now: RunInfo) -> Iterator[tuple[str, str]]:
     """Yield what is no longer as it was when the run began, as message and hint."""
     hint = "the run goes on with what is there now; it is not quite the run that began"
     data, data_now = before.data or {}, now.data or {}
