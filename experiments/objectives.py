@@ -21,7 +21,7 @@ from yofo_mlx.system import blas
 blas.preload()
 
 from yofo_mlx.commands.display import shots_line
-from yofo_mlx.commands.measure import measure_each
+from yofo_mlx.commands.measuring import measure_each
 from yofo_mlx.commands.train import load
 from yofo_mlx.evaluation.scores import TaskScores, of_model, summarize
 from yofo_mlx.recipe.file import find_recipe, to_toml

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yofo_mlx.commands import reading
-from yofo_mlx.commands.reading import DataRequest, quoted
+from yofo_mlx.commands import data_request
+from yofo_mlx.commands.data_request import DataRequest, quoted
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.files import new_folder, write_text
@@ -65,7 +65,7 @@ def merge(
 def _read(request: DataRequest) -> list[LoadedSource]:
     """Read data sets; an error in any of them stops it, as it would stop a run."""
     sets: list[LoadedSource] = []
-    for group in reading.read(request):
+    for group in data_request.read(request):
         if group.told:
             say(group.told)
         sets += group.sets

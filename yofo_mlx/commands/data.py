@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands import reading
+from yofo_mlx.commands import data_request
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say, say_next
@@ -43,12 +43,12 @@ def check(
     own: list[LoadedSource] = []
     found: list[Problem] = []
     recipe = None
-    request = reading.DataRequest(paths, input, output, records, overrides)
-    for group in reading.read(request):
+    request = data_request.DataRequest(paths, input, output, records, overrides)
+    for group in data_request.read(request):
         # The embedded suite has few answers on purpose.
         known = [loaded for loaded in group.sets if not is_embedded(loaded.source)]
         problems = [problem for loaded in known for problem in checks.check(loaded)]
-        found += problems if group.recipe else map(reading.as_options, problems)
+        found += problems if group.recipe else map(data_request.as_options, problems)
         if group.recipe:
             recipe = recipe or group.recipe
             found += checks.check_names([loaded.name for loaded in group.sets])
@@ -83,8 +83,8 @@ def preview(
     as_json: bool = False,
 ) -> ExitCode:
     """Print what would be made of data sets: columns, splits, family, labels, examples."""
-    request = reading.DataRequest(paths, input, output, records, overrides)
-    groups = list(reading.read(request))
+    request = data_request.DataRequest(paths, input, output, records, overrides)
+    groups = list(data_request.read(request))
     shown = [summarize(loaded, examples) for group in groups for loaded in group.sets]
     if as_json:
         print(json.dumps([asdict(summary) for summary in shown], indent=2))
@@ -105,8 +105,8 @@ def preview(
     return ExitCode.DATA if failed else ExitCode.OK
 
 
-def _shown(recipe: Path, request: reading.DataRequest) -> str:
-    return f"show {reading.DataRequest([str(recipe)], overrides=request.overrides)}"
+def _shown(recipe: Path, request: data_request.DataRequest) -> str:
+    return f"show {data_request.DataRequest([str(recipe)], overrides=request.overrides)}"
 
 
 def _first_of_kinds(found: list[Problem]) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from yofo_mlx.commands.reading import DataRequest
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.errors import ExitCode, RecipeError, YofoError
 from yofo_mlx.gradients.attention import native_is_bounded
 from yofo_mlx.gradients.exactness import small_comparison

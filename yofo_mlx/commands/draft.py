@@ -10,7 +10,7 @@ from itertools import chain, count, product
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands.reading import Group, quoted
+from yofo_mlx.commands.data_request import Group, quoted
 from yofo_mlx.commands.settings import Settings
 from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.recipe.names import model_here

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.commands.outlook import Asking, Outlook, as_dict, table
-from yofo_mlx.commands.reading import DataRequest
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import DataError, ExitCode, YofoError
 from yofo_mlx.hub.errors import is_out_of_reach

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands.columns import show_table
+from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.evaluation import archive
 from yofo_mlx.runs import listing, lock, trash

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from yofo_mlx.commands.reading import DataRequest
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.episodes.batches import target_spans
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.episodes.sampler import Episode

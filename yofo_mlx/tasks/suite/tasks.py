@@ -10,7 +10,7 @@ from typing import Literal
 
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.tasks.suite import skills
-from yofo_mlx.tasks.suite.words import NAMES, NUMBERS, TOPICS
+from yofo_mlx.tasks.suite.vocabulary import NAMES, NUMBERS, TOPICS
 from yofo_mlx.tasks.task import Example, Task
 
 Role = Literal["train", "held_out"]

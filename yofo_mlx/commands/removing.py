@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from yofo_mlx.commands.columns import show_table
+from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.runs import listing, trash
 from yofo_mlx.runs.folder import Run
