@@ -10,7 +10,7 @@ from yofo_mlx.commands import data
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.registry import load_sets
-from yofo_mlx.tasks.summary import summarize
+from yofo_mlx.tasks.summary import sum_up
 
 
 @pytest.mark.parametrize("source", ["tiny:held_out", "rows.csv"])
@@ -39,5 +39,5 @@ def test_the_app_shows_what_the_command_prints(
 def test_every_family_that_has_labels_shows_them_and_no_other() -> None:
     sets = load_sets(TaskSource(source="tiny:held_out", role="held_out"), Path())
     for loaded in sets:
-        assert bool(summarize(loaded, 1).labels) == (loaded.family in LABELLED)
+        assert bool(sum_up(loaded, 1).labels) == (loaded.family in LABELLED)
     assert {loaded.family for loaded in sets} > set(LABELLED)

@@ -23,7 +23,7 @@ from yofo_mlx.tasks.problems import Problem, errors
 from yofo_mlx.tasks.registry import is_embedded, load_sets, make_task
 from yofo_mlx.tasks.sources import LoadedSource
 from yofo_mlx.tasks.splits import SPLITS, Split
-from yofo_mlx.tasks.summary import summarize
+from yofo_mlx.tasks.summary import sum_up
 
 SHOWN_EXAMPLES = 3
 SHOWN_LABELS = 24
@@ -81,7 +81,7 @@ def read(source: TaskSource) -> list[DataSet]:
 
 
 def _data_set(loaded: LoadedSource) -> DataSet:
-    summary = summarize(loaded, SHOWN_EXAMPLES)
+    summary = sum_up(loaded, SHOWN_EXAMPLES)
     sizes: dict[Split, int] = summary.splits
     problems: list[Problem] = []
     notes: tuple[str, ...] = ()

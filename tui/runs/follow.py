@@ -296,4 +296,4 @@ def _stamp(run: Run) -> tuple[int, ...]:
             stamp += (0, 0)
         else:
             stamp += (found.st_size, found.st_mtime_ns)
-    return (*stamp, *archive.newest_state(run))
+    return (*stamp, *archive.newest_mark(run))

@@ -1,4 +1,4 @@
-"""Numbers, times and states, as the app writes them."""
+"""Numbers and states, as the app writes them."""
 
 import math
 from collections.abc import Iterable

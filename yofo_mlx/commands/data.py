@@ -17,7 +17,7 @@ from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.problems import Problem, errors
 from yofo_mlx.tasks.registry import is_embedded
 from yofo_mlx.tasks.sources import LoadedSource
-from yofo_mlx.tasks.summary import DataSummary, summarize
+from yofo_mlx.tasks.summary import DataSummary, sum_up
 
 _MOST_LABELS = 12
 _MOST_OF_A_KIND = 20
@@ -85,7 +85,7 @@ def preview(
     """Print what would be made of data sets: columns, splits, family, labels, examples."""
     request = data_request.DataRequest(paths, input, output, records, overrides)
     groups = list(data_request.read(request))
-    shown = [summarize(loaded, examples) for group in groups for loaded in group.sets]
+    shown = [sum_up(loaded, examples) for group in groups for loaded in group.sets]
     if as_json:
         print(json.dumps([asdict(summary) for summary in shown], indent=2))
     else:

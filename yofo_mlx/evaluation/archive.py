@@ -277,7 +277,7 @@ def outdated(content: Content, best: Event | None) -> str:
     return "" if step is None or now is None or step == now else f"step {step:.0f}"
 
 
-def newest_state(keeper: Keeper) -> tuple[int, int]:
+def newest_mark(keeper: Keeper) -> tuple[int, int]:
     """Return what changes when an evaluation is added or grows."""
     newest = next(_paths(keeper), None)
     try:

@@ -41,7 +41,7 @@ class DataSummary:
     examples: list[Example]
 
 
-def summarize(loaded: LoadedSource, examples: int) -> DataSummary:
+def sum_up(loaded: LoadedSource, examples: int) -> DataSummary:
     """Sum a data set up, with its first examples."""
     items = list(loaded.all_items())
     columns, where = loaded.columns, loaded.selection
