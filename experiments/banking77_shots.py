@@ -26,7 +26,7 @@ from yofo_mlx.prompting.loading import find_source, load
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.selection import Room, choose
-from yofo_mlx.system.environment import describe
+from yofo_mlx.system.environment import versions_and_machine
 from yofo_mlx.system.files import write_text
 from yofo_mlx.tasks.task import Example
 
@@ -76,7 +76,7 @@ def main() -> None:
             f"| {len(prefix.demonstrations)}, {name} | {met} | {len(prefix.tokens):,}"
             f" | {right} of {len(asked)} |"
         )
-    print(describe()["versions"], describe()["device"])
+    print(versions_and_machine()["versions"], versions_and_machine()["device"])
 
 
 def _answers(

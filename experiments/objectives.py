@@ -21,13 +21,13 @@ from yofo_mlx.system import blas
 blas.preload()
 
 from yofo_mlx.commands.display import shots_line
-from yofo_mlx.commands.measure import measure_each
+from yofo_mlx.commands.measuring import measure_each
 from yofo_mlx.commands.train import load
 from yofo_mlx.evaluation.scores import TaskScores, of_model, summarize
 from yofo_mlx.recipe.file import find_recipe, to_toml
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
-from yofo_mlx.system.environment import describe
+from yofo_mlx.system.environment import versions_and_machine
 from yofo_mlx.system.files import write_text
 from yofo_mlx.training.loop import train
 
@@ -57,7 +57,7 @@ def main() -> None:
         for seed in options.seeds:
             rows += adapter_rows(name, seed, options.set)
             print(f"{name}, seed {seed}: {shots_line(rows[-1]['by_shots'])}", file=sys.stderr)
-    print(describe()["versions"], describe()["device"])
+    print(versions_and_machine()["versions"], versions_and_machine()["device"])
     print(table(rows))
     if options.csv:
         write_csv(rows, options.csv)

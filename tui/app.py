@@ -25,7 +25,8 @@ from tui.runs.screen import OpenInPrompt, RunsScreen
 from tui.shared.confirm import ConfirmScreen
 from tui.shared.dialog import Dialog
 from tui.shared.help import HelpScreen, key_table
-from tui.shared.words import MUTED, count, safe
+from tui.shared.words import MUTED, safe
+from yofo_mlx.system.quantities import plural
 
 # What 256 colours hold of the default theme; the nearest of its own greys are navy and teal there.
 FEW_COLOURS = {
@@ -143,7 +144,7 @@ class YofoApp(App[None]):
             return ""
         shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
         verb = "goes" if len(names) == 1 else "go"
-        return f"{count(len(names), 'run')} {verb} on: {safe(shown).plain}"
+        return f"{plural(len(names), 'run')} {verb} on: {safe(shown).plain}"
 
     def _all_screens(self) -> list[Screen[Any]]:
         return [screen for stack in self._screen_stacks.values() for screen in stack]

@@ -376,7 +376,7 @@ def test_how_long_the_reading_takes_is_told_once_and_only_if_it_takes_long(
     assert "reading" not in capsys.readouterr().err
     client.seconds = 20
     enter("a -> b\nc -> d")
-    assert capsys.readouterr().err.count("reading 10 tokens (2 shots), about 20s\n") == 1
+    assert capsys.readouterr().err.count("reading 10 tokens (2 shots), about 20 s\n") == 1
 
 
 def test_each_file_keeps_what_stands_before_its_rows(

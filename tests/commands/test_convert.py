@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.places import DATA
-from yofo_mlx.commands import convert, reading
-from yofo_mlx.commands.reading import DataRequest
+from yofo_mlx.commands import convert, data_request
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.errors import DataError, ExitCode
 from yofo_mlx.tasks.sources import LoadedSource
 
@@ -25,7 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def read(*paths: str | Path, **keys: Any) -> list[LoadedSource]:
-    groups = reading.read(DataRequest([str(path) for path in paths], **keys))
+    groups = data_request.read(DataRequest([str(path) for path in paths], **keys))
     return [loaded for group in groups for loaded in group.sets]
 
 

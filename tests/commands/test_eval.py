@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx.commands import measure as command
+from yofo_mlx.commands import measuring as command
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.evaluation import archive, subjects
 from yofo_mlx.evaluation.chosen import from_recipe

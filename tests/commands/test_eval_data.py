@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.hub_server import HubServer, hub_fixture  # noqa: F401
-from yofo_mlx.commands import measure as command
+from yofo_mlx.commands import measuring as command
 from yofo_mlx.errors import RunError
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation import measure as evaluate

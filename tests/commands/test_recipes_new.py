@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.places import DATA
-from yofo_mlx.commands import draft, reading, recipes
-from yofo_mlx.commands.reading import DataRequest
+from yofo_mlx.commands import data_request, draft, recipes
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.recipe.schema import TaskSource
@@ -51,7 +51,7 @@ def examples(sets: Sequence[LoadedSource]) -> list[Any]:
 
 
 def shown(*paths: str | Path, **keys: Any) -> list[Any]:
-    groups = reading.read(DataRequest([str(path) for path in paths], **keys))
+    groups = data_request.read(DataRequest([str(path) for path in paths], **keys))
     return examples([loaded for group in groups for loaded in group.sets])
 
 
@@ -224,7 +224,8 @@ def test_a_file_a_task_is_a_pattern_unless_one_is_held_out(here: Path, capsys: A
     assert new("many")["tasks"] == [{"source": "many/*.csv"}]
     assert "none of them is held out; one: --held-out cats" in capsys.readouterr().err
     assert (
-        draft.file_name(draft.entries(list(reading.read(DataRequest(["many"]))), ())) == "many.toml"
+        draft.file_name(draft.entries(list(data_request.read(DataRequest(["many"]))), ()))
+        == "many.toml"
     )
     with pytest.raises(RecipeError, match="'dgos'") as caught:
         new("many", out="2.toml", held_out=["dgos"])

@@ -9,7 +9,7 @@ import pytest
 
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.archive import Content, EvaluationFile
-from yofo_mlx.evaluation.comparison import compare
+from yofo_mlx.evaluation.comparison import compare_evaluations
 from yofo_mlx.evaluation.scores import Point, TaskScores
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
@@ -80,7 +80,7 @@ def test_no_evaluations_is_said_with_the_command_that_makes_one(yofo: Any, run: 
 def test_what_differs_is_named_and_only_the_same_tasks_are_compared(run: Run) -> None:
     first = whole(run, {"a": "1", "b": "1", "c": "1"}, 0.25, step=10)
     second = whole(run, {"a": "1", "b": "2", "d": "1"}, 0.75, step=20, reach=1)
-    found = compare(first, second)
+    found = compare_evaluations(first, second)
     assert [(d.setting, d.first, d.second) for d in found.differences] == [("adapter.step", 10, 20)]
     assert found.is_like_for_like
     assert found.left_out == [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tui.runs.follow import Watcher
-from yofo_mlx.commands.runs import describe
+from yofo_mlx.commands.runs import run_row
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.archive import EvaluationFile
 from yofo_mlx.evaluation.scores import Point, TaskScores
@@ -146,9 +146,9 @@ def test_an_evaluation_of_an_adapter_that_was_since_replaced_says_of_which_step(
         kept.add(model, TASK)
     kept.finish()
     writer.write("eval", step=150, loss=2.0, best=False)
-    assert describe(run)["eval"] == "exact 50% at 0"
+    assert run_row(run)["eval"] == "exact 50% at 0"
     writer.write("eval", step=200, loss=0.5, best=True)
     writer.close()
-    assert describe(run)["eval"] == "exact 50% at 0, of step 100"
+    assert run_row(run)["eval"] == "exact 50% at 0, of step 100"
     *_, (view,) = Watcher().look()
     assert [curve.name for curve in view.curves] == ["base", "adapter of step 100"]

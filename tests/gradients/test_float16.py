@@ -15,7 +15,7 @@ from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import RunError
 from yofo_mlx.gradients.chunked import chunked_loss_and_gradients
 from yofo_mlx.gradients.dials import Dials
-from yofo_mlx.gradients.exactness import compare, small_comparison
+from yofo_mlx.gradients.exactness import measure_exactness, small_comparison
 from yofo_mlx.gradients.objective import summed_loss, token_losses
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.models.base import load_base
@@ -55,7 +55,7 @@ def gradients(model: Any, tokens: int = 64, targets: str = "all") -> tuple[float
 def test_a_4_bit_model_is_trained_in_the_type_of_its_scales(dtype: mx.Dtype) -> None:
     model = quantized(dtype)
     assert model(mx.array([[1, 2]])).dtype == dtype
-    assert compare(model).is_exact
+    assert measure_exactness(model).is_exact
     _, found = gradients(model)
     assert {array.dtype for array in found.values()} == {mx.float32}
 

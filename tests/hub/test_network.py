@@ -169,7 +169,7 @@ def test_too_many_requests_are_not_waited_for_but_the_time_is_told(
     hub: HubServer, repo: Repo
 ) -> None:
     hub.ailment, hub.headers = "429", {"Retry-After": "3600"}
-    assert "try again in 1h00m" in refusal(repo)
+    assert "try again in 1 h 0 min" in refusal(repo)
 
 
 def test_a_token_that_is_refused_is_named(
@@ -289,7 +289,7 @@ def test_size_and_rate_of_all_files_together_are_told(hub: HubServer, heard: Hea
     snapshot(Repo("model", "owner/two"), ["*.bin"])
     counts = [(done, total) for _, done, total in heard if isinstance(total, progress.Bytes)]
     assert counts[-1] == (2 * len(FILE) - 1,) * 2 and counts == sorted(counts)
-    assert "/s, 0s left: model owner/two" in heard[-1][0]
+    assert "/s, 0 s left: model owner/two" in heard[-1][0]
 
 
 def test_a_file_of_other_content_is_refused_and_not_kept(hub: HubServer, repo: Repo) -> None:

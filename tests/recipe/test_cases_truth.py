@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tui.shared.recipes import describe, is_recipe
+from tui.shared.recipes import about_recipe, is_recipe
 from yofo_mlx.models.base import model_path
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.recipe import load_recipe
@@ -73,7 +73,7 @@ def test_a_recipe_that_an_editor_saved_in_its_way_is_read(
     expected = load_recipe(path)
     path.write_bytes(spoil(path.read_text()))
     assert load_recipe(path) == expected
-    assert is_recipe(path) and describe(path) == "tiny"
+    assert is_recipe(path) and about_recipe(path) == "tiny"
     assert yofo("recipes", "check", path)[0] == 0
 
 

@@ -257,7 +257,7 @@ def test_dropping_leaves_out_what_labels_refuse_and_counts_it(tmp_path: Path) ->
     assert {example.output for example in found.task.train + found.task.valid} == {"x"}
     assert found.notes == (
         "a: 3 rows left out: answer … is not one of `labels`",
-        "a: 1 rows left out: `input` is empty",
+        "a: 1 row left out: `input` is empty",
     )
 
 

@@ -21,7 +21,7 @@ from yofo_mlx.recipe.family import FAMILIES
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.suite import tasks as suite
-from yofo_mlx.tasks.suite.words import NAMES, TOPICS, unknown, vocabulary
+from yofo_mlx.tasks.suite.vocabulary import NAMES, TOPICS, unknown, vocabulary
 from yofo_mlx.tasks.task import Task
 from yofo_mlx.tiny import documents
 from yofo_mlx.tiny.network import Shape, cross_entropy, logits

@@ -232,7 +232,7 @@ def test_who_looks_at_a_run_that_goes_on_sees_its_new_length_and_how_far_it_is(
 ) -> None:
     follower = Follower(run)
     assert (follower.poll().planned, follower.poll().share) == ("4", 1.0)
-    background.lengthen("last", ["train.steps=8"])
+    background.extend("last", ["train.steps=8"])
     writer = EventWriter(run.events_path)
     writer.roll_back(writer.position, 4)
     with lock.locked(run.path):
@@ -260,6 +260,6 @@ def test_a_new_length_that_could_not_be_begun_at_once_is_begun_later(
     rows.with_suffix(".away").rename(rows)
     assert yofo("resume", "last")[0] == 0
     assert of_kind(run, "finished", "step") == [(6,)] == of_kind(run, "extended", "steps")
-    background.lengthen("last", ["train.steps=7"])
+    background.extend("last", ["train.steps=7"])
     assert yofo("resume", "last")[0] == 0
     assert of_kind(run, "finished", "step") == [(7,)]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes import letters_task
 from tests.training.test_train import kinds, run_it, small_recipe
-from yofo_mlx.commands.display import describe, shots_line
+from yofo_mlx.commands.display import event_line, shots_line
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
@@ -129,7 +129,7 @@ def test_metrics_are_apart_in_a_validation(entries: list[TaskEntry]) -> None:
         ("rouge", 1, 0),
         ("rouge", 1, 2),
     ]
-    line = describe(found)
+    line = event_line(found)
     assert re.search(r"by shots: exact  0:\d+%  2:\d+%  rouge  0:\d+%  2:\d+%$", line)
     some = {"shots": 0, "accuracy": 0.5, "metric": "f1", "tasks": 18, "of": 40}
     assert shots_line([some]) == "f1 (18 of 40 tasks)  0:50%"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.walk.shell import Shell, next_of
 from yofo_mlx.tasks.suite import tasks as suite
-from yofo_mlx.tasks.suite.words import NAMES, TOPICS
+from yofo_mlx.tasks.suite.vocabulary import NAMES, TOPICS
 
 pytestmark = pytest.mark.timeout(1200)  # on a machine that does other things as well
 

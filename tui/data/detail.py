@@ -9,7 +9,8 @@ from textual.widgets import Static
 
 from tui.data.sets import DataSet, Finding
 from tui.shared.recipes import near
-from tui.shared.words import MUTED, count, lines, muted, one_line, safe
+from tui.shared.words import MUTED, lines, muted, one_line, safe
+from yofo_mlx.system.quantities import plural
 
 
 class DataDetail(VerticalScroll):
@@ -23,14 +24,14 @@ class DataDetail(VerticalScroll):
 
     def show(self, data: DataSet | None, words: Content, whole: str = "") -> None:
         """Show a data set, or words where there is none; `whole`: what `data check` takes."""
-        self.query_one(Static).update(words if data is None else describe(data, whole))
+        self.query_one(Static).update(words if data is None else page(data, whole))
 
     def scroll_to_top(self) -> None:
         """Start reading at the top again."""
         self.scroll_home(animate=False)
 
 
-def describe(data: DataSet, whole: str) -> Content:
+def page(data: DataSet, whole: str) -> Content:
     """Return everything about a data set."""
     said = [
         Content.assemble(
@@ -54,7 +55,7 @@ def _facts(data: DataSet) -> list[Content]:
     if data.labels:
         shown = ", ".join(f"{label} {times}" for label, times in data.labels)
         more = ", …" if data.label_count > len(data.labels) else ""
-        facts.append(_fact(count(data.label_count, "label"), one_line(shown + more, 500)))
+        facts.append(_fact(plural(data.label_count, "label"), one_line(shown + more, 500)))
     facts += [_fact("read", one_line(note, 200)) for note in data.notes]
     return facts
 
@@ -66,8 +67,8 @@ def _fact(name: str, value: Content) -> Content:
 def _problems(data: DataSet, whole: str) -> list[Content]:
     if not data.problems:
         return [Content.styled("✓ no problems found", "$text-success")] if sum(data.counts) else []
-    parts = [count(data.errors, "error")] * bool(data.errors)
-    parts += [count(data.warnings, "warning")] * bool(data.warnings)
+    parts = [plural(data.errors, "error")] * bool(data.errors)
+    parts += [plural(data.warnings, "warning")] * bool(data.warnings)
     style = "bold $text-error" if data.errors else "bold $text-warning"
     said = [Content(""), Content.styled(" and ".join(parts), style)]
     hint = ""

@@ -7,9 +7,9 @@ import json
 import os
 import sys
 import threading
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,12 +19,11 @@ from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system import progress
 from yofo_mlx.system.text import clip, reason
 from yofo_mlx.tasks.checks import check
-from yofo_mlx.tasks.families import LABELLED
-from yofo_mlx.tasks.problems import Problem
-from yofo_mlx.tasks.registry import load_tasks, make_task
-from yofo_mlx.tasks.sources import LoadedSource, load
-from yofo_mlx.tasks.splits import SPLITS
-from yofo_mlx.tasks.task import Task
+from yofo_mlx.tasks.problems import Problem, errors
+from yofo_mlx.tasks.registry import is_embedded, load_sets, make_task
+from yofo_mlx.tasks.sources import LoadedSource
+from yofo_mlx.tasks.splits import SPLITS, Split
+from yofo_mlx.tasks.summary import sum_up
 
 SHOWN_EXAMPLES = 3
 SHOWN_LABELS = 24
@@ -72,10 +71,7 @@ class _Teller:
 def read(source: TaskSource) -> list[DataSet]:
     """Read a source and sum up every data set in it; what is wrong is told as problems."""
     try:
-        if source.source.startswith("tiny:"):
-            entries = load_tasks([source], 0, Path.cwd())
-            return [_of_task(entry.task, source) for entry in entries]
-        return [_of_loaded(loaded) for loaded in load(source, Path.cwd())]
+        return [_data_set(loaded) for loaded in load_sets(source, Path.cwd())]
     except YofoError as error:
         return [unread(source, error.message, error.hint)]
     except MemoryError:
@@ -84,56 +80,33 @@ def read(source: TaskSource) -> list[DataSet]:
         return [unread(source, f"{type(error).__name__}: {reason(error)}")]
 
 
-def _of_task(task: Task, source: TaskSource) -> DataSet:
-    pairs = (*task.train, *task.valid, *task.test)
-    answers = Counter(pair.output for pair in pairs) if task.family == "classification" else {}
+def _data_set(loaded: LoadedSource) -> DataSet:
+    summary = sum_up(loaded, SHOWN_EXAMPLES)
+    sizes: dict[Split, int] = summary.splits
+    problems: list[Problem] = []
+    notes: tuple[str, ...] = ()
+    if not is_embedded(loaded.source):  # whose answers are few on purpose
+        problems = check(loaded)
+        task, notes = make_task(loaded, 0)
+        sizes = {split: len(getattr(task, split)) for split in SPLITS}
+    wrong = len(errors(problems))
     return DataSet(
-        task.name,
-        source.source,
-        task.family,
-        _counts(task),
-        instruction=task.instruction,
-        **_labels(answers),
-        examples=[(pair.input, pair.output) for pair in pairs[:SHOWN_EXAMPLES]],
-    )
-
-
-def _of_loaded(loaded: LoadedSource) -> DataSet:
-    problems = check(loaded)
-    errors = sum(problem.severity == "error" for problem in problems)
-    task, notes = make_task(loaded, 0)
-    columns = loaded.columns
-    items = loaded.all_items()
-    labelled = loaded.family in LABELLED
-    answers = Counter(answer for item in items for answer in item.answers) if labelled else {}
-    first = (item.example for item in loaded.all_items())
-    return DataSet(
-        loaded.name,
-        loaded.source.source,
-        loaded.family,
-        _counts(task),
-        columns=f"{columns.input} → {columns.output}" if columns else "",
-        instruction=loaded.instruction,
-        **_labels(answers),
+        summary.name,
+        summary.source,
+        summary.family,
+        (sizes.get("train", 0), sizes.get("valid", 0), sizes.get("test", 0)),
+        columns=f"{summary.input} → {summary.output}" if loaded.columns else "",
+        instruction=summary.instruction,
+        labels=[(clip(label, 200), n) for label, n in islice(summary.labels.items(), SHOWN_LABELS)],
+        label_count=len(summary.labels),
         examples=[
-            (clip(pair.input, LONGEST), clip(pair.output, LONGEST))
-            for pair, _ in zip(first, range(SHOWN_EXAMPLES), strict=False)
+            (clip(one.input, LONGEST), clip(one.output, LONGEST)) for one in summary.examples
         ],
         problems=_findings(problems),
-        errors=errors,
-        warnings=len(problems) - errors,
+        errors=wrong,
+        warnings=len(problems) - wrong,
         notes=[note.removeprefix(f"{loaded.name}: ") for note in notes],
     )
-
-
-def _counts(task: Task) -> tuple[int, int, int]:
-    train, valid, test = (len(getattr(task, split)) for split in SPLITS)
-    return train, valid, test
-
-
-def _labels(answers: "Counter[str] | dict[str, int]") -> dict[str, Any]:
-    most = Counter(answers).most_common(SHOWN_LABELS)
-    return {"labels": [(clip(label, 200), n) for label, n in most], "label_count": len(answers)}
 
 
 def _findings(problems: Iterable[Problem]) -> list[Finding]:

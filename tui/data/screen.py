@@ -20,8 +20,9 @@ from tui.data.table import DataTableOfSets, SetRow
 from tui.shared.places import Places
 from tui.shared.recipes import near
 from tui.shared.recovery import Recovering
-from tui.shared.words import count, duration, lines, muted, one_line, safe
+from tui.shared.words import lines, muted, one_line, safe
 from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.system.quantities import duration, plural
 
 READ_AFTER = 0.2  # seconds on a collection: who passes by starts nothing
 EMPTY = Content.assemble(
@@ -334,7 +335,7 @@ def _option(one: Collection) -> Content:
     title = one_line(one.title, 60)
     if one.error is not None:
         return Content.assemble(title, ("\n  ✗ cannot be read", "$text-error"))
-    sources = "" if one.is_typed else count(len(one.sources), "source")
+    sources = "" if one.is_typed else plural(len(one.sources), "source")
     facts = [sources, one_line(one.place, 60).plain]
     about = " · ".join(filter(None, facts))
     return Content.assemble(title, (f"\n  {about}", "dim"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from tui.shared.recipes import find_recipes, place
 from yofo_mlx.errors import DataError, YofoError
+from yofo_mlx.recipe.names import SUITE
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks import locate
@@ -108,7 +109,7 @@ def of_path(text: str) -> Collection:
 
 def is_remote(source: TaskSource) -> bool:
     """Tell whether reading a source means fetching it from the hub."""
-    if source.source.startswith("tiny:") or locate.is_pattern(source.source):
+    if source.source.startswith(SUITE) or locate.is_pattern(source.source):
         return False
     try:
         return locate.find(source.source, Path.cwd()) is None

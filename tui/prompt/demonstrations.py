@@ -12,8 +12,9 @@ from textual.widgets import Static, TextArea
 
 from tui.prompt.fields import TextField
 from tui.prompt.pasted import Unsaved, parse, saved_demonstrations, separator_of
-from tui.shared.words import count, safe
+from tui.shared.words import safe
 from yofo_mlx.prompting.demonstrations import Parsed
+from yofo_mlx.system.quantities import plural
 
 PARSE_AFTER: Final = 0.15  # seconds without a change
 PLACEHOLDER: Final = (
@@ -118,7 +119,7 @@ class DemonstrationsField(Vertical):
     def show_count(self, read: str) -> None:
         """Show how many the model has read, in these words; of others, that it has not."""
         parsed = self._understood.parsed
-        found = count(len(parsed.examples), "demonstration") if parsed.examples else ""
+        found = plural(len(parsed.examples), "demonstration") if parsed.examples else ""
         self.field.border_title = read or found or "Demonstrations"
         unread = f"not read yet · {parsed.format}" if found else ""
         self.field.border_subtitle = parsed.format if read else unread

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tui.shared.words import count
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.demonstrations import Parsed
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.task import Example
 
 
@@ -47,15 +47,15 @@ def shots_of(facts: dict[str, Any]) -> str:
     if not isinstance(shots, int):
         return ""
     if isinstance(offered, int) and offered != shots:
-        return f"{shots:,} of {count(offered, 'shot')}"
-    return count(shots, "shot")
+        return f"{shots:,} of {plural(offered, 'shot')}"
+    return plural(shots, "shot")
 
 
 def facts_of(facts: dict[str, Any]) -> str:
     """Say what the model reads, what it does not, and why."""
     said = []
     if isinstance(tokens := facts.get("tokens"), int):
-        said.append(count(tokens, "token"))
+        said.append(plural(tokens, "token"))
     if reused := facts.get("reused_tokens"):
         said.append(f"{reused:,} reused")
     said += [str(words) for words in facts.get("told") or ()]
@@ -69,9 +69,9 @@ def facts_of(facts: dict[str, Any]) -> str:
 def saved_demonstrations(parsed: Parsed, instruction: str, saved: Callable[[], None]) -> Unsaved:
     """Return demonstrations as JSON lines; an instruction stands in each, as a system message."""
     said = instruction or parsed.instruction
-    what = count(len(parsed.examples), "demonstration") + (" with the instruction" if said else "")
+    what = plural(len(parsed.examples), "demonstration") + (" with the instruction" if said else "")
     if left_out := len(parsed.problems):
-        what += f", without {count(left_out, 'line')} that gave none"
+        what += f", without {plural(left_out, 'line')} that gave none"
     rows = (json.dumps(_row(pair, said), ensure_ascii=False) for pair in parsed.examples)
     return Unsaved(what, "demonstrations.jsonl", "".join(f"{row}\n" for row in rows), saved)
 
@@ -79,7 +79,7 @@ def saved_demonstrations(parsed: Parsed, instruction: str, saved: Callable[[], N
 def saved_answers(exchanges: Sequence[tuple[str, str, str]], saved: Callable[[], None]) -> Unsaved:
     """Return questions, their answers and who gave them as a page."""
     pages = (f"## {question}\n\n{answer}\n\n*{who}*\n" for question, answer, who in exchanges)
-    return Unsaved(count(len(exchanges), "answer"), "answers.md", "\n".join(pages), saved)
+    return Unsaved(plural(len(exchanges), "answer"), "answers.md", "\n".join(pages), saved)
 
 
 def _row(pair: Example, instruction: str) -> dict[str, Any]:

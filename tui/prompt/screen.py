@@ -25,11 +25,12 @@ from tui.shared.confirm import ConfirmScreen
 from tui.shared.meter import Meter
 from tui.shared.places import Places
 from tui.shared.recovery import Recovering
-from tui.shared.words import MUTED, count, duration, safe
+from tui.shared.words import MUTED, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs.folder import Run
+from yofo_mlx.system.quantities import duration, plural
 
 MAX_TOKENS: Final = 256
 NOTHING_ASKED = Content.assemble(
@@ -330,7 +331,7 @@ class PromptScreen(Recovering):
         """Say what quitting would lose."""
         lost = self.query_one(DemonstrationsField).unsaved()
         if answers := self.query_one(Transcript).unsaved:
-            lost.append(count(answers, "answer"))
+            lost.append(plural(answers, "answer"))
         return f"{', '.join(lost)} (ctrl+s in Prompt saves)" if lost else None
 
     def action_save(self) -> None:
@@ -375,7 +376,7 @@ class PromptScreen(Recovering):
         if not (lost := self.query_one(Transcript).unsaved):
             self._clear(True)
             return
-        question = Content(f"Clear the answers? {count(lost, 'answer')} would be lost.")
+        question = Content(f"Clear the answers? {plural(lost, 'answer')} would be lost.")
         self.app.push_screen(ConfirmScreen(question, "Clear"), self._clear)
 
     def _clear(self, yes: bool | None) -> None:

@@ -8,7 +8,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.prompt.pasted import Unsaved, saved_answers
-from tui.shared.words import duration, muted, number, safe
+from tui.shared.words import muted, number, safe
+from yofo_mlx.system.quantities import duration
 
 MOST: Final = 200  # exchanges kept
 NEAR_BOTTOM: Final = 3  # lines from the end at which new text still pulls the view along

@@ -8,24 +8,16 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.runs.follow import ENDED, TROUBLE, RunView
+from tui.runs.follow import RunView
 from tui.shared.chart import Axes, Chart, Line
 from tui.shared.curve import smoothed
 from tui.shared.meter import Meter
-from tui.shared.words import (
-    MUTED,
-    count,
-    duration,
-    lines,
-    muted,
-    number,
-    percent,
-    safe,
-    status_mark,
-)
+from tui.shared.words import MUTED, lines, muted, number, percent, safe, status_mark
 from yofo_mlx.runs.divergence import HINT
 from yofo_mlx.runs.events import Event, figure
+from yofo_mlx.runs.folder import ENDED, TROUBLE
 from yofo_mlx.runs.listing import word
+from yofo_mlx.system.quantities import duration, plural
 
 LAST_WORDS = 5  # lines
 STYLES = ("$text-success", "$text-primary", "$text-warning", "$text-accent")  # of metrics
@@ -146,7 +138,7 @@ def _shots(step: Event | None) -> str:
     if not known:
         return "–"
     least, most = min(known), max(known)
-    return count(most, "shot") if least == most else f"{least}-{most} shots"
+    return plural(most, "shot") if least == most else f"{least}-{most} shots"
 
 
 def _memory(step: Event | None) -> str:
@@ -207,7 +199,7 @@ def _notes(view: RunView) -> Content:
         said.append(muted("its recipe.toml was edited since: what was trained counts"))
     shown = view.warnings[-2:]
     if len(view.warnings) > len(shown):
-        said.append(muted(f"{count(len(view.warnings), 'warning')}, the last:"))
+        said.append(muted(f"{plural(len(view.warnings), 'warning')}, the last:"))
     for warning in shown:
         said.append(Content.styled("! ", "$text-warning") + _joined(warning))
     return lines(said)

@@ -14,10 +14,8 @@ from yofo_mlx.runs import listing
 from yofo_mlx.runs.diagnosis import Death, explain, last_words
 from yofo_mlx.runs.divergence import far_worse
 from yofo_mlx.runs.events import FINAL_KINDS, Event, figure
-from yofo_mlx.runs.folder import Run, Status
+from yofo_mlx.runs.folder import ENDED, TROUBLE, Run, Status
 
-ENDED = frozenset({"finished", "stopped", "failed", "died"})
-TROUBLE = frozenset({"failed", "died"})
 SILENT = TROUBLE | {"created"}  # what the console says is all there is
 SHOWN_EVERY_S: Final = 0.3  # while many runs are read for the first time
 KEPT = frozenset(  # kinds whose last event is shown
@@ -299,4 +297,4 @@ def _stamp(run: Run) -> tuple[int, ...]:
             stamp += (0, 0)
         else:
             stamp += (found.st_size, found.st_mtime_ns)
-    return (*stamp, *archive.stamp(run))
+    return (*stamp, *archive.newest_mark(run))

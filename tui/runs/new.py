@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from tui.runs.starting import Starter
 from tui.shared.dialog import Dialog
-from tui.shared.recipes import describe, find_recipes, place
+from tui.shared.recipes import about_recipe, find_recipes, place
 from tui.shared.recovery import Recovering
 from tui.shared.words import muted, one_line, safe
 from yofo_mlx.errors import YofoError
@@ -132,7 +132,7 @@ class NewRunScreen(Dialog, Recovering, ModalScreen[Run | None]):
         self.query_one("#problem", Static).update(said)
 
     def _option(self, path: Path) -> Content:
-        about = one_line(describe(path), 64)
+        about = one_line(about_recipe(path), 64)
         if self._again is not None and path == self._again.recipe_path:
             name, where = self._again.run_id, "its settings, in a new run"
         else:

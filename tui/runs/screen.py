@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.widgets import DataTable, Footer, Input, Static
 
 from tui.runs.detail import RunDetail
-from tui.runs.follow import ENDED, RunView, Watcher
+from tui.runs.follow import RunView, Watcher
 from tui.runs.starting import resume_detached, start_detached
 from tui.runs.table import ORDERS, RunTable
 from tui.shared.confirm import ConfirmScreen
@@ -19,10 +19,9 @@ from tui.shared.places import Places
 from tui.shared.recovery import Recovering
 from tui.shared.words import MUTED, muted, safe
 from yofo_mlx.errors import YofoError
-from yofo_mlx.runs.folder import Run, Status
+from yofo_mlx.runs.folder import ENDED, GOING_ON, RESUMABLE, Run, Status
 
 POLL_SECONDS = 1.0
-RESUMABLE = frozenset({"stopped", "failed", "died"})
 NO_RUNS = Content.assemble(
     ("No runs yet.\n\n", "bold"),
     "Press ", ("n", "bold $text-accent"), " to start one from a recipe, or type\n\n",
@@ -169,7 +168,7 @@ class RunsScreen(Recovering):
 
     def going_on(self) -> list[str]:
         """Return the runs that go on when the app is closed."""
-        return [view.run.run_id for view in self._views if view.status in ("running", "stopping")]
+        return [view.run.run_id for view in self._views if view.status in GOING_ON]
 
     def _matching(self) -> list[RunView]:
         words = self.query_one("#filter", Input).value.lower().split()

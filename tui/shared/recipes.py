@@ -42,7 +42,7 @@ def _text(path: Path) -> str:
         return ""
 
 
-def describe(path: Path) -> str:
+def about_recipe(path: Path) -> str:
     """Return a recipe's own line about itself."""
     try:
         data = read_toml(path)

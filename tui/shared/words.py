@@ -1,11 +1,11 @@
-"""Numbers, times and states, as the app writes them."""
+"""Numbers and states, as the app writes them."""
 
 import math
 from collections.abc import Iterable
 
 from textual.content import Content
 
-from yofo_mlx.runs.folder import Status
+from yofo_mlx.runs.folder import TROUBLE, Status
 from yofo_mlx.system.text import printable, shorten
 
 MUTED = "$foreground-muted"
@@ -23,7 +23,7 @@ MARKS: dict[Status, tuple[str, str]] = {
 def status_mark(status: Status, is_diverged: bool = False) -> tuple[str, str]:
     """Return a status as a mark and a word, and its colour."""
     mark, style = MARKS[status]
-    if is_diverged and status not in ("failed", "died"):
+    if is_diverged and status not in TROUBLE:
         return "! diverged", "$text-error"
     return f"{mark} {status}", style
 
@@ -73,34 +73,6 @@ def number(value: float | None) -> str:
     return f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-")
 
 
-def duration(seconds: float | None) -> str:
-    """Return a length of time with its two largest units."""
-    if seconds is None or not math.isfinite(seconds) or seconds < 0:
-        return "–"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s" if whole < 600 else f"{whole // 60} min"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
-
-
-def age(seconds: float) -> str:
-    """Return an age in one short unit, such as 5m or 3d."""
-    whole = max(0, int(seconds))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
-        if whole >= size:
-            return f"{whole // size}{unit}"
-    return f"{whole}s"
-
-
 def percent(share: float | None) -> str:
     """Return a share as a percentage."""
     return "–" if share is None else f"{share * 100:.0f}%"
-
-
-def count(amount: int, noun: str) -> str:
-    """Return `1 run`, `2 runs`."""
-    return f"{amount:,} {noun}" if amount == 1 else f"{amount:,} {noun}s"

@@ -70,7 +70,7 @@ def convert(
 ) -> int:
     """Write what yofo reads as JSON Lines, rows with `input` and `output`."""
     from yofo_mlx.commands import convert as command
-    from yofo_mlx.commands.reading import DataRequest
+    from yofo_mlx.commands.data_request import DataRequest
 
     request = DataRequest(paths, input, output, records, keys or [])
     return command.convert(request, out=out, split=split, force=force)
@@ -93,7 +93,7 @@ def merge(
 ) -> int:
     """Write several data sets as one task, repeated rows once."""
     from yofo_mlx.commands import convert as command
-    from yofo_mlx.commands.reading import DataRequest
+    from yofo_mlx.commands.data_request import DataRequest
 
     request = DataRequest(paths, input, output, records, keys or [])
     return command.merge(request, out=out, split=split, force=force, keep_repeats=keep_repeats)

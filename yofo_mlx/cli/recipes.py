@@ -46,7 +46,7 @@ def new(
 ) -> int:
     """Write a recipe for data files, folders or hub ids: what `yofo data preview` shows of them."""
     from yofo_mlx.commands import recipes as command
-    from yofo_mlx.commands.reading import DataRequest
+    from yofo_mlx.commands.data_request import DataRequest
 
     request = DataRequest(paths, input, output, records, keys or [])
     return command.new(request, out=out, model=model, held_out=held_out or [], steps=steps)

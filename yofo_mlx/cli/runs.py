@@ -42,9 +42,9 @@ def remove(
 
     With --empty those in the trash are deleted for good, all of them if none is named.
     """
-    from yofo_mlx.commands import keeping
+    from yofo_mlx.commands import removing
 
-    return keeping.remove(run or [], for_good=empty)
+    return removing.remove(run or [], for_good=empty)
 
 
 def restore(
@@ -55,9 +55,9 @@ def restore(
     as_json: Json = False,
 ) -> int:
     """Bring runs back from the trash; without a RUN list what is in it."""
-    from yofo_mlx.commands import keeping
+    from yofo_mlx.commands import removing
 
-    return keeping.restore(run or [], name=name, as_json=as_json)
+    return removing.restore(run or [], name=name, as_json=as_json)
 
 
 def rename(
@@ -65,9 +65,9 @@ def rename(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits, dashes.")],
 ) -> int:
     """Give a run another name."""
-    from yofo_mlx.commands import keeping
+    from yofo_mlx.commands import removing
 
-    return keeping.rename(run, name)
+    return removing.rename(run, name)
 
 
 def watch(run: RunName, as_json: Json = False) -> int:

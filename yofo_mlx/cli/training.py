@@ -64,7 +64,7 @@ def resume(
     from yofo_mlx.commands import background
 
     if length:
-        background.lengthen(run, length, told=detach)
+        background.extend(run, length, told=detach)
     if lock is not None and restarts:
         return background.supervise(run, lock, restarts, force=force)
     if detach or restarts:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yofo_mlx.commands import watch
-from yofo_mlx.commands.display import describe
+from yofo_mlx.commands.display import event_line
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Memory, Recipe
@@ -15,6 +15,7 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import RunInfo
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.runs.trained import Note
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
@@ -76,11 +77,11 @@ def supervise(name: str, lock: int, restarts: int, *, force: bool = False) -> in
     return supervisor.supervise(listing.find(name), lock, restarts, force=force)
 
 
-def lengthen(name: str, overrides: Sequence[str], *, told: bool = False) -> None:
+def extend(name: str, overrides: Sequence[str], *, told: bool = False) -> None:
     """Give a run another length; with `told` say so, where nobody shows its events."""
     change = extension.lengthen(listing.find(name), overrides)
     if told:
-        say(describe(new_event("extended", **extension.as_event(change))))
+        say(event_line(new_event("extended", **extension.as_event(change))))
 
 
 def is_finished(run: Run) -> bool:
@@ -93,7 +94,7 @@ def is_finished(run: Run) -> bool:
         return False
     early = (figure(next(backwards(run.events_path, ("step",)), None), "share") or 1.0) < 1.0
     why = ": its validations got no better" if early else ""
-    say(f"{run.run_id} is finished, after {step} steps{why}")
+    say(f"{run.run_id} is finished, after {plural(step, 'step')}{why}")
     print_path(run.path)
     say_next(extension.more(run, at_end=not early).removeprefix("yofo "))
     return True

@@ -16,6 +16,7 @@ from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import Cancelled, Params
 from yofo_mlx.system import progress
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import reason, shorten
 from yofo_mlx.tasks.sources import after
@@ -110,7 +111,7 @@ class Room:
         if not parsed.examples:
             say("no demonstrations found")
             return
-        say(f"{count(len(parsed.examples), 'demonstration')} read as {parsed.format}")
+        say(f"{plural(len(parsed.examples), 'demonstration')} read as {parsed.format}")
         for note in parsed.notes:
             say(f"  {note}")
         examples: Sequence[Example] = parsed.examples
@@ -230,7 +231,7 @@ class Room:
 
     def _report(self, result: Result) -> None:
         say(
-            f"{count(result['shots'], 'demonstration')} in the context, {result['tokens']} tokens"
+            f"{plural(result['shots'], 'demonstration')} in the context, {result['tokens']} tokens"
             f" ({result['reused_tokens']} reused), {result['seconds']:.1f} s"
         )
         if result["note"]:
@@ -289,8 +290,3 @@ def interrupt_cancels(client: SessionClient) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

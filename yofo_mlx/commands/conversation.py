@@ -4,12 +4,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from yofo_mlx.commands.chatroom import Room, count
+from yofo_mlx.commands.chatroom import Room
 from yofo_mlx.commands.keyboard import Keyboard
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.choosing import shots_of
 from yofo_mlx.prompting.demonstrations import Parsed, parse
 from yofo_mlx.system import paths
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable, shorten
 
@@ -77,7 +78,7 @@ class Conversation:
     def _shots_there(self) -> str:
         """Return how many demonstrations are in the context, and of how many."""
         there, known = len(self.room.shown), len(self.room.examples)
-        return count(there, "shot") if there == known else f"{there} of {count(known, 'shot')}"
+        return plural(there, "shot") if there == known else f"{there} of {plural(known, 'shot')}"
 
     def take(self, entered: str) -> None:
         """Do what was entered; a mistake is told and changes nothing."""
@@ -117,7 +118,7 @@ class Conversation:
         answer = self.room.answer(query, _write)
         print(flush=True)
         ending = {"end": "", "length": ", cut", "cancelled": ", stopped"}[answer["finish"]]
-        say(f"({count(answer['tokens'], 'token')}, {answer['tokens_per_s']:.0f}/s{ending})")
+        say(f"({plural(answer['tokens'], 'token')}, {answer['tokens_per_s']:.0f}/s{ending})")
 
     def _paste(self, _: str) -> None:
         say("paste the demonstrations, then /end on a line of its own")
@@ -139,7 +140,7 @@ class Conversation:
         elif number in map(str, range(1, shown + 1)):
             self.room.drop(int(number))
         else:
-            say(f"there are {count(shown, 'demonstration')}; /drop N or /drop all")
+            say(f"there are {plural(shown, 'demonstration')}; /drop N or /drop all")
 
     def _shots(self, wanted: str) -> None:
         if not wanted:
@@ -166,7 +167,7 @@ class Conversation:
         if not self.labels:
             say("answers are free")
             return
-        say(f"answers are one of {count(len(self.labels), 'label')}")
+        say(f"answers are one of {plural(len(self.labels), 'label')}")
         if self._last_query:
             say(f"the last query once more: {shorten(self._last_query, 60)}")
             self._ask(self._last_query)
@@ -192,7 +193,7 @@ class Conversation:
         say(
             f"memory {stats['active_gb']:.2f} GB in use, {stats['cache_gb']:.2f} GB kept for reuse,"
             f" {stats['peak_gb']:.2f} GB at most; {stats['context_tokens']} tokens,"
-            f" {count(stats['shots'], 'shot')} in the context"
+            f" {plural(stats['shots'], 'shot')} in the context"
         )
 
     def _quit(self, _: str) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yofo_mlx.commands import reading
-from yofo_mlx.commands.data import plural
-from yofo_mlx.commands.reading import DataRequest, quoted
+from yofo_mlx.commands import data_request
+from yofo_mlx.commands.data_request import DataRequest, quoted
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.files import new_folder, write_text
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.columns import Item
@@ -21,7 +21,7 @@ from yofo_mlx.tasks.families import guess_family
 from yofo_mlx.tasks.layout import is_data
 from yofo_mlx.tasks.problems import errors
 from yofo_mlx.tasks.readers import format_of
-from yofo_mlx.tasks.registry import once
+from yofo_mlx.tasks.registry import is_embedded, once
 from yofo_mlx.tasks.sources import LoadedSource, after
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.writing import lines
@@ -65,7 +65,7 @@ def merge(
 def _read(request: DataRequest) -> list[LoadedSource]:
     """Read data sets; an error in any of them stops it, as it would stop a run."""
     sets: list[LoadedSource] = []
-    for group in reading.read(request):
+    for group in data_request.read(request):
         if group.told:
             say(group.told)
         sets += group.sets
@@ -103,13 +103,13 @@ def _tell_problems(sets: Sets) -> None:
     """Count what was left out and what looks wrong, by kind, with the first of each."""
     found = [problem for loaded in sets for problem in checks.check(loaded)]
     first = {problem.kind: problem for problem in reversed(found)}
-    for kind, count in Counter(problem.kind for problem in found).most_common():
-        say(f"{plural(count, 'warning')}: {kind}; the first: {first[kind]}")
+    for kind, times in Counter(problem.kind for problem in found).most_common():
+        say(f"{plural(times, 'warning')}: {kind}; the first: {first[kind]}")
     for loaded in sets:
         if loaded.source.limit:
             say(f"{loaded.name}: `limit` is for runs; all rows are written")
         items = list(loaded.all_items())
-        if loaded.family != guess_family(items) and not reading.is_embedded(loaded.source):
+        if loaded.family != guess_family(items) and not is_embedded(loaded.source):
             say(f"{loaded.name}: rows do not tell the family: --set family={loaded.family}")
 
 

@@ -4,18 +4,20 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands import reading
+from yofo_mlx.commands import data_request
 from yofo_mlx.errors import ExitCode
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks import checks
-from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Problem, errors
-from yofo_mlx.tasks.registry import metric_of
+from yofo_mlx.tasks.registry import is_embedded
 from yofo_mlx.tasks.sources import LoadedSource
+from yofo_mlx.tasks.summary import DataSummary, sum_up
 
 _MOST_LABELS = 12
 _MOST_OF_A_KIND = 20
@@ -41,12 +43,12 @@ def check(
     own: list[LoadedSource] = []
     found: list[Problem] = []
     recipe = None
-    request = reading.DataRequest(paths, input, output, records, overrides)
-    for group in reading.read(request):
+    request = data_request.DataRequest(paths, input, output, records, overrides)
+    for group in data_request.read(request):
         # The embedded suite has few answers on purpose.
-        known = [loaded for loaded in group.sets if not reading.is_embedded(loaded.source)]
+        known = [loaded for loaded in group.sets if not is_embedded(loaded.source)]
         problems = [problem for loaded in known for problem in checks.check(loaded)]
-        found += problems if group.recipe else map(reading.as_options, problems)
+        found += problems if group.recipe else map(data_request.as_options, problems)
         if group.recipe:
             recipe = recipe or group.recipe
             found += checks.check_names([loaded.name for loaded in group.sets])
@@ -59,7 +61,7 @@ def check(
         print(json.dumps([_record(problem) for problem in found], indent=2))
     else:
         shown = found if every else list(_first_of_kinds(found))
-        print("".join(f"{_told(problem)}\n" for problem in shown), end="")
+        print("".join(f"{problem.in_full()}\n" for problem in shown), end="")
     print(_counts(read, found), file=sys.stderr)
     if not as_json:
         if len(shown) < len(found):
@@ -81,16 +83,16 @@ def preview(
     as_json: bool = False,
 ) -> ExitCode:
     """Print what would be made of data sets: columns, splits, family, labels, examples."""
-    request = reading.DataRequest(paths, input, output, records, overrides)
-    groups = list(reading.read(request))
-    shown = [_summary(loaded, examples) for group in groups for loaded in group.sets]
+    request = data_request.DataRequest(paths, input, output, records, overrides)
+    groups = list(data_request.read(request))
+    shown = [sum_up(loaded, examples) for group in groups for loaded in group.sets]
     if as_json:
-        print(json.dumps(shown, indent=2))
+        print(json.dumps([asdict(summary) for summary in shown], indent=2))
     else:
         print("\n\n".join(_page(summary) for summary in shown))
     for told in (group.told for group in groups if group.told):
         say(told)
-    failed = sum(bool(summary["errors"]) for summary in shown)
+    failed = sum(bool(summary.errors) for summary in shown)
     if failed:
         say(f"errors in {plural(failed, 'data set')}")
     if as_json:
@@ -103,8 +105,8 @@ def preview(
     return ExitCode.DATA if failed else ExitCode.OK
 
 
-def _shown(recipe: Path, request: reading.DataRequest) -> str:
-    return f"show {reading.DataRequest([str(recipe)], overrides=request.overrides)}"
+def _shown(recipe: Path, request: data_request.DataRequest) -> str:
+    return f"show {data_request.DataRequest([str(recipe)], overrides=request.overrides)}"
 
 
 def _first_of_kinds(found: list[Problem]) -> Iterator[Problem]:
@@ -132,15 +134,10 @@ def _kinds(found: list[Problem]) -> str:
     """Sum problems up by kind."""
     counts = Counter((problem.severity, problem.kind) for problem in found)
     lines = [
-        printable(f"  {plural(count, severity)}: {kind}")
-        for (severity, kind), count in counts.most_common()
+        printable(f"  {plural(times, severity)}: {kind}")
+        for (severity, kind), times in counts.most_common()
     ]
     return "\n".join([*lines, f"{_MOST_OF_A_KIND} of a kind are shown; --all shows all"])
-
-
-def _told(problem: Problem) -> str:
-    hint = f" ({problem.hint})" if problem.hint else ""
-    return printable(f"{problem.place}: {problem.severity}: {problem.message}{hint}")
 
 
 def _record(problem: Problem) -> dict[str, Any]:
@@ -154,63 +151,29 @@ def _record(problem: Problem) -> dict[str, Any]:
     }
 
 
-def _summary(loaded: LoadedSource, examples: int) -> dict[str, Any]:
-    items = list(loaded.all_items())
-    labelled = loaded.family in LABELLED
-    labels = Counter(answer for item in items for answer in item.answers) if labelled else Counter()
-    columns, chosen = loaded.columns, loaded.selection
-    return {
-        "name": loaded.name,
-        "source": loaded.source.source,
-        "input": columns.input if columns else None,
-        "output": columns.output if columns else None,
-        "chosen": not (loaded.source.input and loaded.source.output),
-        "where": {"kept": chosen.kept, "seen": chosen.seen} if chosen else None,
-        "instruction": loaded.instruction,
-        "family": loaded.family,
-        "metric": metric_of(loaded.source, loaded.family),
-        "guessed": loaded.source.family is None and not reading.is_embedded(loaded.source),
-        "splits": {split: len(items) for split, items in loaded.items.items()},
-        "files": loaded.files,
-        "labels": dict(labels.most_common()),
-        "unused": [problem.message for problem in loaded.remarks],
-        "errors": len(errors(loaded.problems)),
-        "first_error": next((_told(problem) for problem in errors(loaded.problems)), None),
-        "examples": [
-            {"input": item.example.input, "output": item.example.output}
-            for item in items[:examples]
-        ],
-    }
-
-
-def _page(summary: dict[str, Any]) -> str:
-    labels = [f"{shorten(name, 30)} {count}" for name, count in summary["labels"].items()]
+def _page(summary: DataSummary) -> str:
+    labels = [f"{shorten(name, 30)} {times}" for name, times in summary.labels.items()]
     more = f", and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
-    chosen = "  (chosen from the fields of the first row)" if summary["chosen"] else ""
-    guessed = "  (guessed from the answers)" if summary["guessed"] else ""
+    chosen = "  (chosen from the fields of the first row)" if summary.chosen else ""
+    guessed = "  (guessed from the answers)" if summary.guessed else ""
     lines = [
-        f"{shorten(summary['name'], 200)}  ({shorten(summary['source'], 500)})",
-        f"  input   {shorten(str(summary['input']), 200)}{chosen if summary['input'] else ''}",
-        f"  output  {shorten(str(summary['output']), 200)}",
-        f"  family  {summary['family']}{guessed}",
-        f"  metric  {summary['metric']}",
-        "  splits  " + ", ".join(f"{split} {count}" for split, count in summary["splits"].items()),
+        f"{shorten(summary.name, 200)}  ({shorten(summary.source, 500)})",
+        f"  input   {shorten(str(summary.input), 200)}{chosen if summary.input else ''}",
+        f"  output  {shorten(str(summary.output), 200)}",
+        f"  family  {summary.family}{guessed}",
+        f"  metric  {summary.metric}",
+        "  splits  " + ", ".join(f"{split} {rows}" for split, rows in summary.splits.items()),
     ]
-    if where := summary["where"]:
-        lines.append(f"  where   {where['kept']:,} of {where['seen']:,} rows")
-    if summary["instruction"]:
-        lines.append(f"  instruction  {shorten(summary['instruction'], 200)}")
-    lines += [f"  unused  {shorten(words, 200)}" for words in summary["unused"]]
+    if where := summary.where:
+        lines.append(f"  where   {where.kept:,} of {where.seen:,} rows")
+    if summary.instruction:
+        lines.append(f"  instruction  {shorten(summary.instruction, 200)}")
+    lines += [f"  unused  {shorten(words, 200)}" for words in summary.unused]
     if labels:
         lines.append(f"  labels  {len(labels)}: {', '.join(labels[:_MOST_LABELS])}{more}")
-    if summary["first_error"]:
-        lines.append(f"  error   {summary['first_error']}")
-    for number, example in enumerate(summary["examples"], start=1):
-        lines.append(f"  {number}. {shorten(example['input'], 92)}")
-        lines.append(f"     -> {shorten(example['output'], 88)}")
+    if summary.first_error:
+        lines.append(f"  error   {summary.first_error}")
+    for number, example in enumerate(summary.examples, start=1):
+        lines.append(f"  {number}. {shorten(example.input, 92)}")
+        lines.append(f"     -> {shorten(example.output, 88)}")
     return "\n".join(lines)
-
-
-def plural(count: int, word: str) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -8,8 +8,9 @@ from typing import Any, Protocol, TextIO
 from yofo_mlx.runs.diagnosis import Death
 from yofo_mlx.runs.events import Event, figure
 from yofo_mlx.system.files import FULL
+from yofo_mlx.system.quantities import duration, plural, size
 from yofo_mlx.system.talk import can_draw, say
-from yofo_mlx.system.text import duration, printable, size
+from yofo_mlx.system.text import printable
 
 STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible"
 LEAVING = "\nleaving this step, and saving what was before it"
@@ -86,7 +87,7 @@ class PlainDisplay:
             self._next_share = share + 0.05
         elif event["kind"] in ("extended", "resumed"):
             self._next_share = 0.0
-        line = describe(event)
+        line = event_line(event)
         if event["kind"] == "progress" and is_quiet:
             line = printable(f"step {event['step']:>5}  {_phase(event)}")
         if line:
@@ -128,7 +129,7 @@ class LiveDisplay:
             )
         elif kind == "progress":
             self._progress.update(self._task, description=printable(_phase(event)))
-        elif line := describe(event):
+        elif line := event_line(event):
             self._progress.console.print(line, markup=False)
 
     def close(self) -> None:
@@ -160,7 +161,7 @@ def numbers(event: Event) -> str:
     )
 
 
-def describe(event: Event) -> str:
+def event_line(event: Event) -> str:
     """Return an event as a line (a warning as two), empty if it is not worth one."""
     describer = _LINES.get(event["kind"])
     lines = describer(event).split("\n") if describer else []
@@ -192,9 +193,8 @@ def shots_line(rows: list[dict[str, Any]]) -> str:
 
 def _started(event: Event) -> str:
     adapter, tasks = event.get("init_adapter"), event["train_tasks"]
-    ending = "" if tasks == 1 else "s"
     return (
-        f"run {event['run_id']}: {event['model']}, {tasks} training task{ending},"
+        f"run {event['run_id']}: {event['model']}, {plural(tasks, 'training task')},"
         f" {event['held_out_tasks']} held out, {event['trainable_parameters']:,} parameters"
         + (f"\n  begun with the adapter in {adapter}" if adapter else "")
     )
@@ -252,7 +252,7 @@ _LINES: dict[str, Callable[[Event], str]] = {
     "step": _step,
     "eval": _eval,
     "warning": _warning,
-    "finished": lambda event: f"finished after {event['step']} steps" + _best(event),
+    "finished": lambda event: f"finished after {plural(event['step'], 'step')}" + _best(event),
     "resumed": lambda event: f"going on from step {event['step']}",
     "stopped": _stopped,
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from yofo_mlx.commands.reading import DataRequest
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.errors import ExitCode, RecipeError, YofoError
 from yofo_mlx.gradients.attention import native_is_bounded
 from yofo_mlx.gradients.exactness import small_comparison
@@ -18,7 +18,7 @@ from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Lora
 from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.recipe import load_recipe
-from yofo_mlx.system.environment import describe
+from yofo_mlx.system.environment import versions_and_machine
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.talk import say_next
 
@@ -74,7 +74,7 @@ UNSUPPORTED = "Long episodes of this architecture cannot be trained in chunks."
 
 
 def _device() -> Check:
-    found = describe()
+    found = versions_and_machine()
     versions = ", ".join(
         f"{name} {version}" for name, version in found["versions"].items() if version
     )

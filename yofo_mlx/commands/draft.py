@@ -10,13 +10,13 @@ from itertools import chain, count, product
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands.data import plural
-from yofo_mlx.commands.reading import Group, is_embedded, quoted
+from yofo_mlx.commands.data_request import Group, quoted
 from yofo_mlx.commands.settings import Settings
 from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system import toml
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks import checks
@@ -24,7 +24,7 @@ from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.locate import is_pattern
 from yofo_mlx.tasks.problems import Problem, errors
-from yofo_mlx.tasks.registry import METRICS, make_task, metric_of
+from yofo_mlx.tasks.registry import METRICS, is_embedded, make_task, metric_of
 from yofo_mlx.tasks.sources import LoadedSource, default_name
 from yofo_mlx.tasks.splits import SPLITS, Split
 
@@ -349,7 +349,7 @@ def about(entry: Entry) -> Iterator[str]:
     if loaded.family not in LABELLED:
         yield f"{counts}{shown}; {loaded.family}"
         return
-    labels = Counter(answer for item in loaded.all_items() for answer in item.answers)
+    labels = loaded.label_counts()
     yield f"{counts}{shown}; {loaded.family}, {plural(len(labels), 'label')}"
     if columns and columns.names_output and "where" not in entry.table:
         yield from _no_labels(labels, columns.output)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from yofo_mlx.commands import kept, reading
+from yofo_mlx.commands import data_request, kept
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.evaluation.chosen import Chosen, from_data, from_recipe
 from yofo_mlx.evaluation.subjects import Subject
@@ -55,12 +55,12 @@ def evaluate(
         else:
             chosen = from_recipe(subject, recipe, only)
     except DataError as error:  # its hints name keys of a recipe
-        hint = reading.with_options(error.hint) if sources else error.hint
+        hint = data_request.with_options(error.hint) if sources else error.hint
         raise DataError(error.message, hint) from error
     for line in [*chosen.told, *chosen.notes]:
         say(line)
     full = chosen.role == "held_out" and not only and not rest
-    from yofo_mlx.commands.measure import measure  # it needs MLX
+    from yofo_mlx.commands.measuring import measure  # it needs MLX
     from yofo_mlx.evaluation.report import draw, table
 
     with staying(subject.run) if subject.run else nullcontext():
@@ -132,11 +132,11 @@ def _sources(
     named: dict[str, str] = {}
     for path in paths:  # a file once, however it is spelt
         named.setdefault(os.path.realpath(path), path)
-    for table in reading.tables(list(named.values())):
+    for table in data_request.tables(list(named.values())):
         table |= keys
         for override in own:
             apply_override(table, override)
-        sources.append(reading.source_of(table | {"role": "held_out"}))
+        sources.append(data_request.source_of(table | {"role": "held_out"}))
     words = [f"--{key} {shlex.quote(value)}" for key, value in keys.items()]
     words += [f"--set {shlex.quote(one)}" for one in own]
     return sources, [one for one in overrides if one not in own], " ".join(words)

@@ -10,7 +10,7 @@ from typing import Any
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.archive import ROLES, Content, Keeper, Kept, Means
-from yofo_mlx.evaluation.comparison import Comparison, compare
+from yofo_mlx.evaluation.comparison import Comparison, compare_evaluations
 from yofo_mlx.evaluation.report import curve_lines
 from yofo_mlx.evaluation.subjects import Subject
 from yofo_mlx.runs import listing
@@ -93,7 +93,7 @@ def side_by_side(subject: Subject, names: tuple[str, str], *, as_json: bool) -> 
     """Compare two evaluations that are kept."""
     (one, first), (two, second) = (_find(subject, name) for name in names)
     try:
-        found = compare(first, second)
+        found = compare_evaluations(first, second)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise RecipeError(
             f"{one} or {two} is damaged: its figures cannot be read",

@@ -19,7 +19,8 @@ from yofo_mlx.planning.volume import Volume
 from yofo_mlx.planning.workload import PROCESS_BYTES, DataSize
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.memory import memory_limit
-from yofo_mlx.system.text import duration, printable, size
+from yofo_mlx.system.quantities import duration, plural, size
+from yofo_mlx.system.text import printable
 
 Row = tuple[str, str, str]  # label, value, remark; without a value a line of its own
 
@@ -149,10 +150,10 @@ def table(outlook: Outlook) -> str:
 def _model_rows(outlook: Outlook) -> Iterator[Row]:
     recipe, shape = outlook.recipe, outlook.planner.shape
     context = f", trained to {shape.context:,} tokens" if shape.context else ""
-    kind = f"{printable(shape.architecture)}, {shape.layers} layers{context}"
+    kind = f"{printable(shape.architecture)}, {plural(shape.layers, 'layer')}{context}"
     yield "model", _short(shape.parameters), f"{printable(recipe.model)}: {kind}"
     lora = recipe.lora
-    words = f"{lora.fine_tune_type} of rank {lora.rank} on {shape.trained} layers"
+    words = f"{lora.fine_tune_type} of rank {lora.rank} on {plural(shape.trained, 'layer')}"
     words += f", begun with {printable(recipe.init_adapter)}" if recipe.init_adapter else ""
     yield "adapter", _short(shape.adapter_parameters), words
     cache = describe_parts(shape, outlook.way, recipe.episodes.max_tokens)["kv_cache_gb"]

@@ -7,31 +7,27 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from yofo_mlx.commands.columns import age
 from yofo_mlx.commands.facts import Facts, overview
-from yofo_mlx.commands.runs import SHOWN_WORDS, describe
+from yofo_mlx.commands.runs import SHOWN_WORDS, run_row
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.runs import listing
-from yofo_mlx.runs.folder import Run
-from yofo_mlx.system.text import duration, json_line, printable, shorten, size
+from yofo_mlx.runs.folder import ENDED, RESUMABLE, Run
+from yofo_mlx.system.quantities import age, duration, plural, size
+from yofo_mlx.system.text import json_line, printable, shorten
 from yofo_mlx.training import extension
 
 MOST = 12  # keys, tasks or evaluations that are shown; --json has them all
-ENDED = frozenset({"finished", "stopped", "failed"})
 NEXT = {
     "created": ("resume",),
     "running": ("watch", "stop"),
     "stopping": ("watch",),
-    "stopped": ("resume",),
-    "failed": ("resume",),
-    "died": ("resume",),
-}
+} | dict.fromkeys(RESUMABLE, ("resume",))
 
 
 def show(name: str, *, as_json: bool = False) -> ExitCode:
     """Show what a run is, what it learnt from, what it left, and what can be done next."""
     run = listing.find_any(name)
-    facts = describe(run) | overview(run)
+    facts = run_row(run) | overview(run)
     facts["next"] = list(_next(run, facts))
     if as_json:
         print(json_line(facts))
@@ -167,7 +163,7 @@ def _score(score: Facts) -> str:
         for name in ("base", "adapter")
         if score[name] is not None
     ]
-    return f"{score['metric']} at {score['shots']} shots: {', '.join(figures)}"
+    return f"{score['metric']} at {plural(score['shots'], 'shot')}: {', '.join(figures)}"
 
 
 def _disk(facts: Facts) -> Iterator[str]:

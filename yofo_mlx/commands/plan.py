@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.commands.outlook import Asking, Outlook, as_dict, table
-from yofo_mlx.commands.reading import DataRequest
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import DataError, ExitCode, YofoError
 from yofo_mlx.hub.errors import is_out_of_reach
@@ -36,7 +36,7 @@ from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system.talk import say_next
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks import locate
-from yofo_mlx.tasks.registry import TaskEntry, load_tasks
+from yofo_mlx.tasks.registry import TaskEntry, is_embedded, load_tasks
 from yofo_mlx.training.beginning import check_fits, doubts
 
 
@@ -175,7 +175,7 @@ def _entries(recipe: Recipe, named: str) -> list[TaskEntry]:
 
 def _why_away(source: TaskSource, base: Path) -> DataError | None:
     """Return why a data set cannot be had from the hub, None if it can or is not from there."""
-    if source.source.startswith("tiny:") or locate.is_pattern(source.source):
+    if is_embedded(source) or locate.is_pattern(source.source):
         return None
     try:
         locate.pieces(source, base)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from yofo_mlx.prompting.protocol import Params
+from yofo_mlx.system.quantities import duration, plural
 from yofo_mlx.system.talk import can_draw, say
-from yofo_mlx.system.text import clip, duration
+from yofo_mlx.system.text import clip
 
 _WORTH_TELLING = 2.0  # seconds
 
@@ -60,4 +61,4 @@ class ReadingTime:
         if not self.chosen:
             return ""
         shots = self.chosen["shots"]
-        return f" ({shots:,} {'shot' if shots == 1 else 'shots'})"
+        return f" ({plural(shots, 'shot')})"

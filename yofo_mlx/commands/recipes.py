@@ -13,8 +13,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from yofo_mlx.commands import draft, reading, settings
-from yofo_mlx.commands.reading import DataRequest, quoted
+from yofo_mlx.commands import data_request, draft, settings
+from yofo_mlx.commands.data_request import DataRequest, quoted
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.recipe.file import find_recipe, shipped_recipes, to_toml
 from yofo_mlx.recipe.names import model_here
@@ -63,7 +63,7 @@ def new(
     steps: int | None = None,
 ) -> ExitCode:
     """Write a recipe for data sets, never over a file that exists; `-` is standard output."""
-    groups = list(reading.read(request))
+    groups = list(data_request.read(request))
     for told in (group.told for group in groups if group.told):
         say(told)
     entries = draft.entries(groups, held_out)

@@ -6,20 +6,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands.columns import age, show_table
+from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.evaluation import archive
 from yofo_mlx.runs import listing, lock, trash
 from yofo_mlx.runs.diagnosis import explain
 from yofo_mlx.runs.divergence import HINT, is_diverged
 from yofo_mlx.runs.events import Event, backwards, figure, first_event
-from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.folder import TROUBLE, Run
 from yofo_mlx.runs.names import short
 from yofo_mlx.system.files import size_of
+from yofo_mlx.system.quantities import age, size
 from yofo_mlx.system.talk import say, say_next
-from yofo_mlx.system.text import clip, json_line, printable, shorten, size
+from yofo_mlx.system.text import clip, json_line, printable, shorten
 
-HEADS = {  # of the columns: what `describe` calls them
+HEADS = {  # of the columns: what `run_row` calls them
     "run": "name",
     "status": "status",
     "process": "process",
@@ -34,7 +35,6 @@ HEADS = {  # of the columns: what `describe` calls them
 }
 NUMBERS = ("process", "step", "done", "loss", "tok/s", "size", "age")
 SPARED = ("tok/s", "model", "loss", "step", "eval", "done", "process")  # in a narrow terminal
-TROUBLE = frozenset({"failed", "died"})
 DIVERGED = "its loss ends far above where it began: it has diverged"
 LONGEST_MODEL = 24
 EXPLAINED = 3  # runs, the newest
@@ -44,7 +44,7 @@ SHOWN_WORDS = 3  # lines
 def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
     """List runs, newest first; with `sizes` also what each takes on the disk."""
     found = listing.list_runs()
-    rows = [describe(run) for run in found]
+    rows = [run_row(run) for run in found]
     for row, name in zip(rows, short([run.run_id for run in found]), strict=True):
         row["name"] = name
         row |= {"bytes": size_of(Path(row["path"]).resolve())} if sizes else {}
@@ -68,7 +68,7 @@ def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
     return ExitCode.OK
 
 
-def describe(run: Run) -> dict[str, Any]:
+def run_row(run: Run) -> dict[str, Any]:
     """Return what a list of runs shows, from the start and the end of the event stream."""
     step, best = _newest(run)
     started, status = first_event(run.events_path) or {}, run.status()

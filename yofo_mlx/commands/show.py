@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from yofo_mlx.commands.reading import DataRequest
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.episodes.batches import target_spans
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.episodes.sampler import Episode
@@ -20,6 +20,7 @@ from yofo_mlx.planning.workload import Workload, make_workload
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Objective, Recipe
 from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import has_colour, say, say_next
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.registry import load_tasks
@@ -115,8 +116,8 @@ def summarize(workload: Workload, recipe: Recipe) -> Summary:
 def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summary) -> str:
     targets = sum(end - start for start, end in target_spans(episode, recipe.objective))
     lines = [
-        f"this episode: task {printable(episode.task)}, {episode.shots} shots,"
-        f" {len(episode.tokens)} tokens, {targets} targets",
+        f"this episode: task {printable(episode.task)}, {plural(episode.shots, 'shot')},"
+        f" {plural(len(episode.tokens), 'token')}, {plural(targets, 'target')}",
         f"mean of the first {SAMPLED_UPDATES} updates: {summary.tokens:.0f} tokens,"
         f" {summary.shots:.1f} shots, {summary.targets:.0f} targets"
         f" ({100 * summary.target_share:.1f}% of the tokens); longest {summary.longest}",

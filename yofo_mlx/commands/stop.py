@@ -8,7 +8,7 @@ from contextlib import suppress
 from yofo_mlx.errors import ExitCode, RunError
 from yofo_mlx.runs import listing, lock
 from yofo_mlx.runs.events import figure, last_event
-from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.folder import GOING_ON, Run
 from yofo_mlx.system.talk import say, say_next
 
 ANSWER_S = 10.0
@@ -19,7 +19,7 @@ def stop(name: str, *, now: bool = False) -> ExitCode:
     """Ask a run to finish its step and save; with `now` to leave its step, and wait for that."""
     run = listing.find(name)
     status = run.status()
-    if status not in ("running", "stopping"):
+    if status not in GOING_ON:
         raise RunError(
             f"run {run.run_id} is not running: {status}", "`yofo runs` says how runs stand"
         )

@@ -41,7 +41,7 @@ from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.training.beginning import check_fits
 from yofo_mlx.training.checkpoints import list_checkpoints
 from yofo_mlx.training.loop import train
-from yofo_mlx.training.provenance import differences, make_record
+from yofo_mlx.training.provenance import changes, make_record
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def _record(run: Run, recipe: Recipe, loaded: Setup) -> list[Note]:
         info = run.note(plan=plan, limit_gb=planner.limit / 1e9)
     if info.data is not None:
         dated = undated(run, loaded.base.tokenizer.chat_template)
-        return [*dated, *differences(info, RunInfo(**record))]
+        return [*dated, *changes(info, RunInfo(**record))]
     began = {} if info.recipe else {"recipe": recipe.model_dump(mode="json")}
     run.note(**record, **began)
     return []

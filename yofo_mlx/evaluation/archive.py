@@ -91,7 +91,7 @@ class EvaluationFile:
 
     def finish(self) -> None:
         """Make the tables; nothing is added afterwards."""
-        scored = side_by_side({m: list(_scores(self._content, m)) for m in models(self._content)})
+        scored = paired_scores({m: list(_scores(self._content, m)) for m in models(self._content)})
         left_out = notes(task_scores(self._content), ROLES[role(self._content)])
         self._content |= {
             "complete": True,
@@ -277,7 +277,7 @@ def outdated(content: Content, best: Event | None) -> str:
     return "" if step is None or now is None or step == now else f"step {step:.0f}"
 
 
-def stamp(keeper: Keeper) -> tuple[int, int]:
+def newest_mark(keeper: Keeper) -> tuple[int, int]:
     """Return what changes when an evaluation is added or grows."""
     newest = next(_paths(keeper), None)
     try:
@@ -313,7 +313,7 @@ def task_scores(content: Content) -> list[TaskScores]:
     return list(_scores(content, models(content)[-1]))
 
 
-def side_by_side(scores: dict[str, list[TaskScores]]) -> list[Scored]:
+def paired_scores(scores: dict[str, list[TaskScores]]) -> list[Scored]:
     """Put what several models scored on the same queries side by side."""
     found = []
     for of_task in zip(*scores.values(), strict=True):

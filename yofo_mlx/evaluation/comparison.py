@@ -40,7 +40,7 @@ class Comparison:
         return not any(one.is_of_queries for one in self.differences)
 
 
-def compare(first: Content, second: Content) -> Comparison:
+def compare_evaluations(first: Content, second: Content) -> Comparison:
     """Compare the tasks that both measured, at the numbers of shots that both did."""
     left_out = dict(_left_out(first["asked"]["tasks"], second["asked"]["tasks"]))
     shared = [_joined(first, second, name) for name in first["tasks"] if name not in left_out]

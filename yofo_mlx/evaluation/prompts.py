@@ -16,6 +16,7 @@ from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation.metrics import needs_text
 from yofo_mlx.evaluation.scores import TaskScores
 from yofo_mlx.recipe.schema import Evaluation, Recipe
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example
 
@@ -84,7 +85,7 @@ def draw_prompts(
     tokenized = (Query(example, tokenize(segmenter, example)) for example in order)
     queries, passed_over = _first(tokenized, settings.queries, fewest, rooms[fewest])
     if not queries:
-        behind = f" behind {fewest} demonstrations" if fewest else ""
+        behind = f" behind {plural(fewest, 'demonstration')}" if fewest else ""
         reason = f"none of its {len(asked):,} queries fits {max_tokens:,} tokens{behind}"
         return replace(nothing, passed_over=passed_over, reason=reason)
     shots, kept = _common(queries, rooms)

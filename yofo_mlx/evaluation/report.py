@@ -8,6 +8,7 @@ from typing import Any
 from yofo_mlx.evaluation.archive import ROLES, Content, models, role, task_scores
 from yofo_mlx.evaluation.metrics import TITLES
 from yofo_mlx.evaluation.scores import Row, Scored, TaskScores, mean_rows
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.text import printable
 
 COLORS = {"base": "#8a8f98", "adapter": "#d9480f"}
@@ -42,11 +43,14 @@ def curve_lines(metric: dict[str, Any], names: Sequence[str], what: str) -> list
     lines += [_curve_line(row, names, metric["tasks"], of) for row in metric["by_shots"]]
     for other in metric["others"]:
         reach = other["by_shots"][-1]["shots"]
-        lines += ["", f"the {other['tasks']} tasks that were measured up to {reach} shots"]
+        lines += [
+            "",
+            f"the {other['tasks']} tasks that were measured up to {plural(reach, 'shot')}",
+        ]
         lines += [_curve_line(row, names, other["tasks"], of) for row in other["by_shots"][-2:]]
     if len(metric["families"]) > 1:
         last = metric["by_shots"][-1]["shots"]
-        lines += ["", f"by family, at {last} shots"]
+        lines += ["", f"by family, at {plural(last, 'shot')}"]
         lines += [
             f"{one['family']:<16}{_figures(one['by_shots'][-1], names)}{one['tasks']:>12}"
             for one in metric["families"]

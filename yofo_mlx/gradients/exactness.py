@@ -38,7 +38,9 @@ class Exactness:
         return self.loss < self.tolerance and self.gradients < self.tolerance
 
 
-def compare(model: Any, tokens: int = TOKENS, chunk: int = CHUNK, stash: int = STASH) -> Exactness:
+def measure_exactness(
+    model: Any, tokens: int = TOKENS, chunk: int = CHUNK, stash: int = STASH
+) -> Exactness:
     """Differentiate a short random episode both ways; the model needs an adapter.
 
     Dropout is off: the two ways would draw different masks.
@@ -79,7 +81,7 @@ def check_exactness(model: Any, config: dict[str, Any], lora: Lora) -> str:
     Rounding alone can set half precision apart. There the same architecture has to be exact in
     float32, as a small model. Raises RunError if it is not.
     """
-    found = compare(model)
+    found = measure_exactness(model)
     if found.is_exact:
         return ""
     words = (
@@ -96,7 +98,7 @@ def small_comparison(config: dict[str, Any], lora: Lora, dtype: mx.Dtype = mx.fl
     model = small_model(config)
     model.set_dtype(dtype)
     add_adapter(model, lora.model_copy(update={"rank": 2, "num_layers": -1}))
-    return compare(model, SMALL_TOKENS, SMALL_CHUNK, STASH)
+    return measure_exactness(model, SMALL_TOKENS, SMALL_CHUNK, STASH)
 
 
 def _nudged(parameters: Any) -> Any:

@@ -17,8 +17,9 @@ from yofo_mlx.errors import YofoError
 from yofo_mlx.hub.client import waiting_for_data
 from yofo_mlx.hub.errors import Repo, explain, http, is_passing, reason_of, wait_asked_for
 from yofo_mlx.system import progress
+from yofo_mlx.system.quantities import duration, size
 from yofo_mlx.system.talk import say
-from yofo_mlx.system.text import duration, shorten, size
+from yofo_mlx.system.text import shorten
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile

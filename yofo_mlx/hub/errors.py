@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeVar
 
 from yofo_mlx.errors import DataError, RecipeError, YofoError
 from yofo_mlx.system.files import FULL
-from yofo_mlx.system.text import duration, reason, shorten
+from yofo_mlx.system.quantities import duration
+from yofo_mlx.system.text import reason, shorten
 
 E = TypeVar("E")
 Told = tuple[str, str]  # what it is, what to do

@@ -23,7 +23,7 @@ from yofo_mlx.planning.planner import (
 )
 from yofo_mlx.planning.sizes import Sizes
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.system.text import size
+from yofo_mlx.system.quantities import size
 from yofo_mlx.tasks.registry import TaskEntry
 
 CACHE_STEP = 256  # tokens by which mlx-lm's caches grow

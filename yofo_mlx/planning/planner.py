@@ -23,7 +23,7 @@ from yofo_mlx.planning.headers import model_tensors
 from yofo_mlx.planning.sizes import Sizes, model_sizes
 from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.system.memory import memory_limit
-from yofo_mlx.system.text import size
+from yofo_mlx.system.quantities import size
 
 CHUNKS = (1024, 512, 256, 128)
 FLOAT = 4

@@ -13,6 +13,7 @@ from yofo_mlx.evaluation.prompts import asked_of, prompts_of
 from yofo_mlx.evaluation.scores import TaskScores
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.progress import Progress
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.spelling import text_key
 from yofo_mlx.tasks.task import Task
@@ -96,7 +97,10 @@ class Workload:
         for pool in self.pools:
             if len(pool.demonstrations) <= recipe.episodes.min_shots:
                 shots = len(pool.demonstrations) - 1
-                yield f"task {pool.task} has examples for {shots} shots only", "it gets those"
+                yield (
+                    f"task {pool.task} has examples for {plural(shots, 'shot')} only",
+                    "it gets those",
+                )
         if not self.valid_entries(1):
             message = "no training task has queries to validate with: the last adapter is kept"
             yield message, "give a task `valid` rows, or a valid_share above 0"
@@ -140,7 +144,7 @@ class Workload:
                 words = f"{known} of {len(queries)} queries of held-out task {entry.task.name}"
                 found.append((known / len(queries), words))
         if found:
-            more = f", and some of {len(found) - 1} more tasks" if len(found) > 1 else ""
+            more = f", and some of {plural(len(found) - 1, 'more task')}" if len(found) > 1 else ""
             message = f"{max(found)[1]} are trained on{more}"
             yield message, "their answers may be known by heart: accuracy says less about new tasks"
 

@@ -16,7 +16,7 @@ from yofo_mlx.runs import listing
 from yofo_mlx.runs.trained import trained
 from yofo_mlx.system import toml
 from yofo_mlx.system.text import reason, shorten
-from yofo_mlx.tasks import jsontext, locate, sniff, sources, tables
+from yofo_mlx.tasks import jsontext, locate, sniff, sources, text_tables
 from yofo_mlx.tasks.columns import choose_columns
 from yofo_mlx.tasks.locate import Found, Piece
 from yofo_mlx.tasks.parquet import ClassNames, class_names
@@ -80,7 +80,7 @@ def style_of(run: str | None) -> Style:
     if run is None:
         return Style()
     recipe = trained(listing.find(run)).recipe
-    return Style(tuple(task for task in recipe.tasks if not task.source.startswith("tiny:")))
+    return Style(tuple(task for task in recipe.tasks if not task.source.startswith(SUITE)))
 
 
 def parse(text: str, style: Style | None = None) -> Parsed:
@@ -320,7 +320,7 @@ def _form_of_rows(text: str, style: Style) -> tuple[str, str] | None:
         return "a JSON list", ".json"
     if forms.block_names(text):
         return None
-    said = tables.separator_in(lines[0])
+    said = text_tables.separator_in(lines[0])
     header = lines[1] if said and len(lines) > 1 else lines[0]
     for delimiter, name in _TABLES.items():
         if delimiter in header and _is_header(header.split(delimiter), style):

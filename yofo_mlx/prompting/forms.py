@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 
-from yofo_mlx.tasks import tables
+from yofo_mlx.tasks import text_tables
 from yofo_mlx.tasks.problems import Problem
 from yofo_mlx.tasks.task import Example
 
@@ -65,9 +65,9 @@ def read_blocks(text: str, pair: tuple[str, str]) -> Iterator[Piece]:
         yield question[0], f"no `{pair[1]}:` follows"
 
 
-def table(text: str, problems: list[Problem]) -> tables.Table:
+def table(text: str, problems: list[Problem]) -> text_tables.Table:
     """Return pasted text as a table."""
-    return tables.look(lambda: io.StringIO(text, newline=""), "", ",", problems)
+    return text_tables.look(lambda: io.StringIO(text, newline=""), "", ",", problems)
 
 
 def read_pairs(text: str) -> Iterator[Piece]:

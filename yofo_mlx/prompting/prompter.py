@@ -21,7 +21,7 @@ from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.selection import Room
 from yofo_mlx.recipe.names import EMBEDDED
-from yofo_mlx.tasks.suite import words
+from yofo_mlx.tasks.suite import vocabulary
 from yofo_mlx.tasks.task import Example
 
 Result = dict[str, Any]
@@ -226,7 +226,7 @@ class Prompter:
 
 def _remark(loaded: LoadedModel, texts: Iterable[str]) -> str:
     """Say what the embedded model, which has few words, does not know."""
-    return words.remark(texts) if loaded.source.model == EMBEDDED else ""
+    return vocabulary.remark(texts) if loaded.source.model == EMBEDDED else ""
 
 
 def _new_prefix(loaded: LoadedModel) -> Prefix:

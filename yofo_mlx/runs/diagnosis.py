@@ -11,7 +11,7 @@ from typing import Final
 
 from yofo_mlx import __version__
 from yofo_mlx.runs.events import last_event
-from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.folder import ENDED, TROUBLE, Run
 from yofo_mlx.runs.listing import word
 from yofo_mlx.system.files import is_full
 from yofo_mlx.system.text import shorten
@@ -99,7 +99,7 @@ def explain(run: Run) -> Death | None:
     Says nothing about a run that is still alive: its last words are not its last.
     """
     last = last_event(run.events_path)
-    if last is not None and last["kind"] in ("finished", "stopped"):
+    if last is not None and last["kind"] in ENDED - TROUBLE:
         return None
     words = last_words(run)
     if last is not None and last["kind"] == "failed":

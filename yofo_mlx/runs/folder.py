@@ -10,15 +10,19 @@ evaluations/  what `yofo eval` measured, a file each
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import info as runinfo
 from yofo_mlx.runs import lock
-from yofo_mlx.runs.events import EventReader, last_event
+from yofo_mlx.runs.events import FINAL_KINDS, EventReader, last_event
 from yofo_mlx.runs.info import FORMAT, RunInfo
 
 Status = Literal["created", "running", "stopping", "finished", "stopped", "failed", "died"]
+GOING_ON: Final[frozenset[Status]] = frozenset({"running", "stopping"})
+TROUBLE: Final[frozenset[Status]] = frozenset({"failed", "died"})
+RESUMABLE: Final[frozenset[Status]] = TROUBLE | {"stopped"}
+ENDED: Final[frozenset[Status]] = RESUMABLE | {"finished"}
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Run:
         if last is None:
             return "created" if not self.lock_path.exists() else "died"
         kind = last["kind"]
-        return kind if kind in ("finished", "stopped", "failed") else "died"
+        return kind if kind in FINAL_KINDS else "died"
 
     def has_spoken(self) -> bool:
         """Tell whether whoever holds the lock wrote an event since: then it answers signals."""

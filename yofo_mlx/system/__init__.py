@@ -1,1 +1,1 @@
-"""What the machine gives: files, processes, memory, a terminal, text made safe to print."""
+"""What the machine gives: files, processes, memory, a terminal, text and quantities to print."""

@@ -9,7 +9,7 @@ from typing import Any
 PACKAGES = ("yofo", "mlx", "mlx-lm", "transformers", "numpy")
 
 
-def describe() -> dict[str, Any]:
+def versions_and_machine() -> dict[str, Any]:
     """Return versions and machine, for run.json and benchmark tables."""
     return {
         "python": platform.python_version(),

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol, Self, TypeVar
 
+from yofo_mlx.system.quantities import size
 from yofo_mlx.system.talk import can_draw, say
-from yofo_mlx.system.text import shorten, size
+from yofo_mlx.system.text import shorten
 
 EVERY_S = 0.2
 LINE_EVERY_S = 10.0  # where lines stay: a pipe, a file, an event stream

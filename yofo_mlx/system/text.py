@@ -57,18 +57,3 @@ def _escape(character: str, keep: str) -> str:
 
 def _unicode(character: str) -> str:
     return f"\\u{ord(character):04x}"
-
-
-def size(nbytes: float) -> str:
-    """Return bytes as 14.2 GB, 870 MB or 0.4 MB (1e9 and 1e6 bytes)."""
-    if nbytes >= 1e9:
-        return f"{nbytes / 1e9:.1f} GB"
-    return f"{nbytes / 1e6:.{0 if nbytes >= 1e7 else 1}f} MB"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as 1h02m, 3m04s or 5s."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from yofo_mlx.system.text import clip
+from yofo_mlx.system.text import clip, printable
 
 Unit = Literal["line", "record"]
 Severity = Literal["error", "warning"]
@@ -61,6 +61,11 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"
+
+    def in_full(self) -> str:
+        """Return it on one printable line, with what to do about it."""
+        hint = f" ({self.hint})" if self.hint else ""
+        return printable(f"{self.place}: {self.severity}: {self.message}{hint}")
 
 
 def remark(place: Place, message: str, hint: str) -> Problem:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TextIO, cast
 
-from yofo_mlx.tasks import jsontext, sniff, tables
+from yofo_mlx.system.quantities import plural
+from yofo_mlx.tasks import jsontext, sniff, text_tables
 from yofo_mlx.tasks.parquet import read_arrow, read_parquet
 from yofo_mlx.tasks.problems import Place, Problem, remark
 from yofo_mlx.tasks.rows import Row, as_row
@@ -159,7 +160,7 @@ def _read_json(file: DataFile, problems: list[Problem], records: str | None) -> 
 
 
 def _read_table(file: DataFile, problems: list[Problem], usual: str) -> Iterator[Row]:
-    table = tables.look(lambda: _open(file, newline=""), file.shown, usual, problems)
+    table = text_tables.look(lambda: _open(file, newline=""), file.shown, usual, problems)
     header: list[str] | None = None
     for line, cells in table.records(problems):
         place = Place(file.shown, line)
@@ -187,7 +188,7 @@ def _bad_header(header: list[str], place: Place) -> Problem | None:
 
 
 def _wrong_width(place: Place, found: int, header: list[str]) -> Problem:
-    message = f"{found} field{'s' * (found != 1)}, but the first line names {len(header)} columns"
+    message = f"{plural(found, 'field')}, but the first line names {plural(len(header), 'column')}"
     return Problem(place, message, "quote fields that hold the separator or a line break")
 
 

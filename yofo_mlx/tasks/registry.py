@@ -11,6 +11,7 @@ from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.recipe.names import SUITE
 from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.text import clip, shorten
 from yofo_mlx.tasks.checks import check_names
 from yofo_mlx.tasks.columns import Item
@@ -94,6 +95,28 @@ def is_embedded(source: TaskSource) -> bool:
     return source.source.startswith(SUITE)
 
 
+def load_sets(source: TaskSource, base: Path) -> list[LoadedSource]:
+    """Read a source's data sets, or those of the embedded suite, which are in no file."""
+    if not is_embedded(source):
+        return load(source, base)
+    return [
+        LoadedSource(
+            source,
+            entry.task.name,
+            items={
+                split: [
+                    Item(example, Place(source.source), (example.output,))
+                    for example in getattr(entry.task, split)
+                ]
+                for split in SPLITS
+            },
+            instruction=entry.task.instruction,
+            family=entry.task.family,
+        )
+        for entry in load_tasks([source], 0, base)
+    ]
+
+
 def _tiny(source: TaskSource) -> list[TaskEntry]:
     from yofo_mlx.tasks.suite import tasks as suite
 
@@ -159,10 +182,10 @@ def _notes(loaded: LoadedSource, repeated: int, leaking: int) -> Iterator[str]:
     if loaded.selection:
         yield f"{loaded.name}: {loaded.selection}"
     dropped = Counter(problem.kind for problem in loaded.problems)
-    for kind, count in dropped.most_common(_MOST_KINDS):
-        yield f"{loaded.name}: {count:,} rows left out: {kind}"
-    if more := dropped.total() - sum(count for _, count in dropped.most_common(_MOST_KINDS)):
-        yield f"{loaded.name}: {more:,} more rows left out for other reasons"
+    for kind, times in dropped.most_common(_MOST_KINDS):
+        yield f"{loaded.name}: {plural(times, 'row')} left out: {kind}"
+    if more := dropped.total() - sum(times for _, times in dropped.most_common(_MOST_KINDS)):
+        yield f"{loaded.name}: {plural(more, 'more row')} left out for other reasons"
     for remark in loaded.remarks:
         yield f"{loaded.name}: {remark.message}"
     if repeated:
@@ -205,7 +228,7 @@ def _labels(loaded: LoadedSource) -> tuple[str, ...]:
     """Return the labels of the data, in the order of their names' numbers or by name."""
     if loaded.family not in LABELLED:
         return ()
-    found = {answer for item in loaded.all_items() for answer in item.answers}
+    found = set(loaded.label_counts())
     columns = loaded.columns
     names = columns.class_names.get(columns.output, ()) if columns else ()
     if found <= set(names):

@@ -11,9 +11,10 @@ from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.progress import counted
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.columns import Columns, Item, choose_columns, names_of_numbers
-from yofo_mlx.tasks.families import guess_family
+from yofo_mlx.tasks.families import LABELLED, guess_family
 from yofo_mlx.tasks.locate import Found, Piece
 from yofo_mlx.tasks.parquet import ClassNames, class_names
 from yofo_mlx.tasks.problems import Place, Problem, RowError, errors, remark
@@ -55,6 +56,11 @@ class LoadedSource:
         """Yield the examples of all splits."""
         for split in SPLITS:
             yield from self.items.get(split, ())
+
+    def label_counts(self) -> Counter[str]:
+        """Count every label among the answers; a family without labels has none."""
+        items = self.all_items() if self.family in LABELLED else ()
+        return Counter(answer for item in items for answer in item.answers)
 
 
 def load(source: TaskSource, base: Path) -> list[LoadedSource]:
@@ -163,7 +169,7 @@ def _unused(items: Iterable[Item]) -> list[Problem]:
         for what in item.unused:
             first.setdefault(what, item.place)
     hint = "name it in `input` or `output` if it belongs there"
-    told = {what: f"{count:,} row{'s' * (count > 1)}" for what, count in counts.items()}
+    told = {what: plural(times, "row") for what, times in counts.items()}
     return [
         Problem(
             first[what],

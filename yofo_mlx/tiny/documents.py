@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 from yofo_mlx.tasks.suite import skills
-from yofo_mlx.tasks.suite.words import NAMES, NUMBERS, TOPICS, vocabulary
+from yofo_mlx.tasks.suite.vocabulary import NAMES, NUMBERS, TOPICS, vocabulary
 from yofo_mlx.tiny.tokenizer import BOS, EOS
 
 NOISE, PROSE, SIGN, SURE = 0.1, 0.25, 0.5, 1.0

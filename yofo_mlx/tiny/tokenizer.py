@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
-from yofo_mlx.tasks.suite.words import CLINGING_SIGNS, SPACED_SIGNS, vocabulary
+from yofo_mlx.tasks.suite.vocabulary import CLINGING_SIGNS, SPACED_SIGNS, vocabulary
 
 PAD, BOS, EOS = "<|pad|>", "<|bos|>", "<|eos|>"
 SPACE = "\u0120"  # how the byte-level alphabet writes a space

@@ -8,14 +8,15 @@ from yofo_mlx.planning.workload import Workload
 from yofo_mlx.prompting.fingerprint import model_fingerprint
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.info import ModelInfo, RunInfo, TaskInfo
-from yofo_mlx.system.environment import describe
+from yofo_mlx.system.environment import versions_and_machine
+from yofo_mlx.system.quantities import plural
 
 COUNTED = ("yofo", "mlx", "mlx-lm", "numpy")  # packages that can change a run's last bits
 
 
 def make_record(recipe: Recipe, base: Base, workload: Workload) -> dict[str, Any]:
     """Return the fields of run.json that say versions, machine, and fingerprints."""
-    return describe() | {
+    return versions_and_machine() | {
         "model": ModelInfo(
             name=recipe.model,
             path=str(base.path),
@@ -28,13 +29,16 @@ def make_record(recipe: Recipe, base: Base, workload: Workload) -> dict[str, Any
     }
 
 
-def differences(before: RunInfo, now: RunInfo) -> Iterator[tuple[str, str]]:
+def changes(before: RunInfo, now: RunInfo) -> Iterator[tuple[str, str]]:
     """Yield what is no longer as it was when the run began, as message and hint."""
     hint = "the run goes on with what is there now; it is not quite the run that began"
     data, data_now = before.data or {}, now.data or {}
     names = sorted(data.keys() | data_now.keys())
     if changed := [name for name in names if data.get(name) != data_now.get(name)]:
-        yield f"the data of {len(changed)} tasks changed since the run began: {changed[0]}", hint
+        yield (
+            f"the data of {plural(len(changed), 'task')} changed since the run began: {changed[0]}",
+            hint,
+        )
     if before.model and now.model and before.model.fingerprint != now.model.fingerprint:
         yield f"the files of model {now.model.name} changed since the run began", hint
     newer = [

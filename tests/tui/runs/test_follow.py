@@ -13,7 +13,7 @@ from tui.prompt.fields import given_back, held
 from tui.runs.follow import RunView, Watcher
 from tui.shared.braille import Canvas
 from tui.shared.curve import Curve, smoothed
-from tui.shared.words import age, duration, number, one_line, safe
+from tui.shared.words import number, one_line, safe
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs.diagnosis import last_words
 
@@ -155,14 +155,6 @@ def test_the_console_is_read_as_a_terminal_would_have_left_it(run_folder: Any) -
 )
 def test_numbers_are_short(value: float | None, words: str) -> None:
     assert number(value) == words
-
-
-def test_times_have_two_units_and_ages_one() -> None:
-    assert duration(59.4) == "59 s"
-    assert duration(125) == "2 min 5 s"
-    assert duration(2 * 3600 + 60) == "2 h 1 min"
-    assert duration(None) == "–"
-    assert [age(5), age(70), age(7200), age(200_000)] == ["5s", "1m", "2h", "2d"]
 
 
 @given(st.text(st.characters(max_codepoint=0xFFFFF)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from random import Random
 
-from yofo_mlx.tasks.suite.words import FUNCTION_WORDS
+from yofo_mlx.tasks.suite.vocabulary import FUNCTION_WORDS
 
 Words = list[str]
 Pair = tuple[Words, Words]

@@ -10,7 +10,7 @@ from typing import Literal
 
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.tasks.suite import skills
-from yofo_mlx.tasks.suite.words import NAMES, NUMBERS, TOPICS
+from yofo_mlx.tasks.suite.vocabulary import NAMES, NUMBERS, TOPICS
 from yofo_mlx.tasks.task import Example, Task
 
 Role = Literal["train", "held_out"]
@@ -55,7 +55,7 @@ UNTRAINED_KINDS = ("spot", "last")
 def tasks(role: Role, seed: int = 0) -> list[Task]:
     """Return the suite's tasks of a role; the same arguments give the same tasks."""
     return [
-        make_task(role, kind, number, seed)
+        draw_task(role, kind, number, seed)
         for number in range(INSTANCES[role])
         for kind in KINDS[role]
     ]
@@ -71,10 +71,10 @@ def find(name: str) -> list[Task]:
     if kind not in KINDS[role]:
         return []
     numbers = range(INSTANCES[role])
-    return [make_task(role, kind, n, 0) for n in numbers if number in ("", f"{n:02}")]
+    return [draw_task(role, kind, n, 0) for n in numbers if number in ("", f"{n:02}")]
 
 
-def make_task(role: Role, kind: str, number: int, seed: int) -> Task:
+def draw_task(role: Role, kind: str, number: int, seed: int) -> Task:
     """Draw one task: its labels or mapping, demonstrations, and queries apart from them."""
     random = Random(f"{seed} {role} {kind} {number}")
     draw = draw_skill(random, role, kind)

@@ -5,14 +5,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from yofo_mlx.commands.columns import age, show_table
+from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.runs import listing, trash
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.runs.trash import Removed
 from yofo_mlx.system.files import size_of
+from yofo_mlx.system.quantities import age, plural, size
 from yofo_mlx.system.talk import print_path, say, say_next
-from yofo_mlx.system.text import json_line, size
+from yofo_mlx.system.text import json_line
 
 
 def remove(names: Sequence[str], *, for_good: bool = False) -> ExitCode:
@@ -31,8 +31,8 @@ def remove(names: Sequence[str], *, for_good: bool = False) -> ExitCode:
         if heirs:
             say(f"  begun from its adapter, and going on without it: {', '.join(heirs)}")
     held = trash.removed_runs()
-    total = size(sum(size_of(removed.path) for removed in held))
-    say(f"the trash holds {_count(held)}, {total}; `yofo rm --empty` frees that for good")
+    holds = f"{plural(len(held), 'run')}, {size(sum(size_of(removed.path) for removed in held))}"
+    say(f"the trash holds {holds}; `yofo rm --empty` frees that for good")
     say_next(f"restore {shlex.join(run.run_id for run in chosen)}")
     return ExitCode.OK
 
@@ -42,7 +42,7 @@ def _empty(names: Sequence[str]) -> ExitCode:
     freed = trash.delete(chosen)
     freed += 0 if names else trash.delete_leftovers()
     is_empty = not (chosen or freed)
-    done = f"{_count(chosen)} deleted for good: {size(freed)} freed"
+    done = f"{plural(len(chosen), 'run')} deleted for good: {size(freed)} freed"
     say("the trash is empty" if is_empty else done)
     return ExitCode.OK
 
@@ -105,7 +105,3 @@ def rename(name: str, new: str) -> ExitCode:
 def _tell(run: Run) -> None:
     print_path(run.path)
     say_next(f"runs {listing.word(run)}")
-
-
-def _count(removed: Sequence[Removed]) -> str:
-    return f"{len(removed)} run{'' if len(removed) == 1 else 's'}"

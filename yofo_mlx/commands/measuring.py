@@ -29,7 +29,7 @@ from yofo_mlx.planning.planner import LEAST_CACHE
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.trained import Note
-from yofo_mlx.system.environment import describe
+from yofo_mlx.system.environment import versions_and_machine
 from yofo_mlx.system.files import digest
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.talk import say, say_next
@@ -162,7 +162,7 @@ def _asked(
     step = {"step": subject.step()}
     return {
         "role": chosen.role,
-        "versions": describe()["versions"],
+        "versions": versions_and_machine()["versions"],
         "model": {
             "name": recipe.model,
             "revision": base.revision,

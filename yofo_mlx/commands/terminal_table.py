@@ -43,14 +43,6 @@ def show_table(
         say(f"no room for: {', '.join(left_out)}")
 
 
-def age(seconds: float) -> str:
-    """Return how long ago something was, such as 5m."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds // size:.0f}{unit}"
-    return f"{max(0, seconds):.0f}s"
-
-
 def _room() -> int:
     """Return the cells of a line; whoever reads a pipe gets all there is."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize

@@ -15,13 +15,11 @@ from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import toml
 from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks import locate
-from yofo_mlx.tasks.columns import Item
-from yofo_mlx.tasks.problems import Place, Problem, errors
+from yofo_mlx.tasks.problems import Problem, errors
 from yofo_mlx.tasks.readers import format_of
-from yofo_mlx.tasks.registry import is_embedded as is_embedded
-from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.tasks.sources import LoadedSource, load
-from yofo_mlx.tasks.splits import SPLITS, Split, meaning
+from yofo_mlx.tasks.registry import load_sets
+from yofo_mlx.tasks.sources import LoadedSource
+from yofo_mlx.tasks.splits import Split, meaning
 
 # A key and its value, as hints give them to whoever writes a recipe.
 _KEY = re.compile(
@@ -74,7 +72,7 @@ def read(request: DataRequest) -> Iterator[Group]:
     for table in tables(request.paths):
         if recipe := None if "files" in table else _recipe(table["source"]):
             sources = load_recipe(recipe, request.overrides).tasks
-            yield Group([one for s in sources for one in _load(s, recipe.parent)], recipe)
+            yield Group([one for s in sources for one in load_sets(s, recipe.parent)], recipe)
             continue
         table |= request.keys
         for override in request.overrides:
@@ -97,7 +95,7 @@ def _read_table(table: dict[str, Any]) -> Group:
 
 
 def _load_here(source: TaskSource) -> list[LoadedSource]:
-    sets = _load(source, Path.cwd())
+    sets = load_sets(source, Path.cwd())
     for loaded in sets:
         loaded.problems = [as_options(problem) for problem in loaded.problems]
     return sets
@@ -139,27 +137,6 @@ def source_of(table: dict[str, Any]) -> TaskSource:
     tasks = [table, {"source": "tiny:train"}]
     whole = {"model": "tiny", "train": {"steps": 1}, "tasks": tasks}
     return validate(whole, shorten(table["source"], 200)).tasks[0]
-
-
-def _load(source: TaskSource, base: Path) -> list[LoadedSource]:
-    if not is_embedded(source):
-        return load(source, base)
-    return [
-        LoadedSource(
-            source,
-            entry.task.name,
-            items={
-                split: [
-                    Item(example, Place(source.source), (example.output,))
-                    for example in getattr(entry.task, split)
-                ]
-                for split in SPLITS
-            },
-            instruction=entry.task.instruction,
-            family=entry.task.family,
-        )
-        for entry in load_tasks([source], 0, base)
-    ]
 
 
 def tables(paths: Sequence[str]) -> list[dict[str, Any]]:
