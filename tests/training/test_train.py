@@ -33,6 +33,7 @@ from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.training.checkpoints import list_checkpoints
 from yofo_mlx.training.loop import train
 from yofo_mlx.training.schedule import learning_rate
+from yofo_mlx.training.setup import Setup
 
 SMALL = (
     "train.steps=6",
@@ -86,9 +87,7 @@ def run_it(
     train(
         run,
         recipe,
-        base,
-        workload,
-        planner=planner,
+        Setup(base, workload, planner),
         should_stop=should_stop,
         should_leave=lambda: hurries,
         on_event=listen,
@@ -210,7 +209,7 @@ def test_accumulated_episodes_give_the_update_of_one_large_batch(entries: list[T
         workload = make_workload(recipe, entries, base.tokenizer)
         object.__setattr__(workload, "sampler", OneByOne(workload.sampler))
         run = launch.create_run(recipe, "test")
-        train(run, recipe, base, workload, should_stop=lambda: False)
+        train(run, recipe, Setup(base, workload), should_stop=lambda: False)
         arrays = mx.load(str(run.checkpoints_path / "0000001" / "optimizer_state.safetensors"))
         adapters.append({name: np.array(a) for name, a in arrays.items() if name.endswith(".m")})
     for name, array in adapters[0].items():
@@ -437,7 +436,7 @@ def test_a_run_in_chunks_learns_what_a_plain_one_learns(entries: list[TaskEntry]
 def test_a_step_that_is_left_between_pieces_leaves_no_trace(
     entries: list[TaskEntry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("yofo_mlx.training.update.PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("yofo_mlx.training.trainer.PROGRESS_EVERY_S", 0.0)
     recipe = small_recipe(*CHUNKED)
     whole, events = run_it(recipe, entries)
     told = [event for event in events if event["kind"] == "progress" and event["step"] == 4]

@@ -11,8 +11,6 @@ from yofo_mlx.system.files import FULL
 from yofo_mlx.system.talk import can_draw, say
 from yofo_mlx.system.text import duration, printable, size
 
-STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible"
-LEAVING = "\nleaving this step, and saving what was before it"
 QUIET_S = 60.0  # without a line, before any sign of life is worth one
 
 
