@@ -18,7 +18,7 @@ from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.evaluation.measure import evaluate_entry, generate, measure
 from yofo_mlx.evaluation.prompts import draw_prompts
-from yofo_mlx.models.adapters import load_adapter
+from yofo_mlx.models.adapters import adapter_weights, load_adapter
 from yofo_mlx.models.base import Base, load_base
 from yofo_mlx.models.prompt_cache import clone, starting_from
 from yofo_mlx.planning.planner import make_planner
@@ -31,9 +31,10 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.training.checkpoints import list_checkpoints
-from yofo_mlx.training.loop import train
+from yofo_mlx.training.loop import advance, train
 from yofo_mlx.training.schedule import learning_rate
 from yofo_mlx.training.setup import Setup
+from yofo_mlx.training.trainer import Learner
 
 SMALL = (
     "train.steps=6",
@@ -511,3 +512,24 @@ def test_gradients_that_differ_between_the_ways_stop_the_run_before_its_first_st
     monkeypatch.setattr("yofo_mlx.gradients.tiles.LOG2_E", 1.5)
     with pytest.raises(RunError, match="llama: in chunks its gradients differ"):
         run_it(small_recipe(*CHUNKED), entries)
+
+
+@pytest.mark.parametrize("memory", ["plain", "chunked"])
+def test_what_learns_without_a_run_folder_learns_the_same(
+    entries: list[TaskEntry], memory: str
+) -> None:
+    recipe = small_recipe(f"memory.method={memory}", "train.grad_accumulation_steps=2")
+    base = load_base("tiny")
+    workload = make_workload(recipe, entries, base.tokenizer)
+    learner = Learner(recipe, Setup(base, workload, make_planner(recipe, base.path)))
+    learner.begin()
+    steps = []
+    while learner.share < 1.0:
+        steps.append(advance(learner))
+    run, events = run_it(recipe, entries)
+    told = [(e["loss"], e["lr"], e["grad_norm"]) for e in events if e["kind"] == "step"]
+    assert [(step.loss, step.rate, step.norm) for step in steps] == told and len(told) == 6
+    saved = mx.load(str(list_checkpoints(run)[0] / "adapters.safetensors"))
+    here = adapter_weights(learner.model)
+    assert saved.keys() == here.keys()
+    assert all(mx.array_equal(saved[name], here[name]) for name in here)

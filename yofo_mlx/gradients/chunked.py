@@ -28,8 +28,7 @@ from yofo_mlx.gradients.stack import Stack
 
 Progress = Callable[[int, int, str], None]  # pieces done, pieces in all, "forward" or "backward"
 Stream = list[Any]  # one (B, C, D) array for each chunk
-# Floats of one block of logits, 16 MB; chosen: far below what a layer's piece takes, and still 128
-# rows of a vocabulary of 32,000, enough for a matrix product to be fast.
+# Floats of one block of logits. Chosen: 16 MB, which is 131 rows of a vocabulary of 32,000.
 LOGITS_AT_ONCE = 2**22
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import mlx.core as mx
 
-# Chosen, then looked at by `benchmarks/train_step.py --chunk 256 --stash 4`: a tile's scores, in
-# float32 and for all heads, are what a piece has to hold beside a layer (see `planner.TILES`).
+# Chosen. `benchmarks/train_step.py --model DIR --tokens 8192 --chunk 256 --stash 4` times others; a
+# tile's scores of all heads are memory of a piece, so `planner.TILES` has to be fitted again then.
 QUERY_TILE = 128
 KEY_TILE = 512
 LOG2_E = math.log2(math.e)

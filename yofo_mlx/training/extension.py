@@ -113,7 +113,7 @@ def _change(run: Run, before: Recipe, after: Recipe) -> Extension:
     from yofo_mlx.training.checkpoints import newest_state  # MLX: what is quickly told was told
 
     state = newest_state(run)
-    done, one = state.step, 1.0
+    done, one = state.step, 1.0  # `one`: the step to come, in the unit of the length
     if unit == "tokens":
         done, one = state.tokens, state.tokens / max(state.step, 1)
     if length <= done:

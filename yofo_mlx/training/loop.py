@@ -114,6 +114,7 @@ def _loop(trainer: Trainer) -> Event:
     stopped = stopping and (validation_due(trainer) or not is_over(learner))
     if not is_due(save_every, state.step):
         save(trainer)
+    # The adapter of the run is the best that was validated.
     if state.best_loss is None:  # nothing was validated: the latest is the best
         keep_best(trainer.run, learner.model, learner.recipe)
         if state.bad_evals:
@@ -163,7 +164,7 @@ def update(
     model, optimizer = learner.model, learner.optimizer
     total, gradients = _summed(learner, batches, onlooker)
     denominator = sum(batch.denominator for batch in batches)
-    gradients = tree_map(lambda array: array / denominator, gradients)
+    gradients = tree_map(lambda array: array / denominator, gradients)  # once, for all passes
     gradients, length = optim.clip_grad_norm(gradients, learner.recipe.optimizer.grad_clip)
     loss, norm = float(np.array(total)) / denominator, float(np.array(length))
     if not np.isfinite(loss) or not np.isfinite(norm):  # before it spoils the adapter

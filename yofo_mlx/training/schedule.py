@@ -25,7 +25,7 @@ def learning_rate(settings: Optimizer, share: float) -> float:
         return peak * share / settings.warmup
     if settings.schedule == "constant":
         return peak
-    rest = 1.0 - settings.warmup
+    rest = 1.0 - settings.warmup  # 0 where all of the run is warm-up
     done = min(1.0, (share - settings.warmup) / rest) if rest else 1.0
     falling = 1.0 - done if settings.schedule == "linear" else (1 + math.cos(math.pi * done)) / 2
     return peak * (settings.final + (1.0 - settings.final) * falling)
