@@ -9,7 +9,6 @@ targets, zero-shot and few-shot (two demonstrations and a query) episodes, every
 import argparse
 import csv
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,14 +21,13 @@ blas.preload()
 
 from yofo_mlx.commands.display import shots_line
 from yofo_mlx.commands.measuring import measure_each
-from yofo_mlx.commands.train import load
 from yofo_mlx.evaluation.scores import TaskScores, of_model, summarize
-from yofo_mlx.recipe.file import find_recipe, to_toml
-from yofo_mlx.runs.folder import Run
+from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system.environment import versions_and_machine
-from yofo_mlx.system.files import write_text
-from yofo_mlx.training.loop import train
+from yofo_mlx.training.loop import advance
+from yofo_mlx.training.setup import load
+from yofo_mlx.training.trainer import Learner
 
 SETTINGS = {
     "all answers": (),
@@ -66,8 +64,8 @@ def main() -> None:
 def base_row(overrides: Sequence[str]) -> dict:
     """Measure the base model, which no setting changes."""
     recipe = load_recipe(find_recipe("tiny"), overrides)
-    base, workload = load(recipe)
-    rows = by_shots(measure_each(base, recipe, workload.held_out, "base"))
+    setup = load(recipe)
+    rows = by_shots(measure_each(setup.base, recipe, setup.workload.held_out, "base"))
     return {"name": "base", "seed": 0, "seconds": 0, "tokens": 0, "by_shots": rows}
 
 
@@ -83,21 +81,16 @@ def adapter_rows(name: str, seed: int, overrides: Sequence[str]) -> list[dict]:
     """Train one setting with one seed and measure it on the held-out tasks."""
     changes = [*overrides, *SETTINGS[name], f"seed={seed}"]
     recipe = load_recipe(find_recipe("tiny"), changes)
-    base, workload = load(recipe)
-    tokens = [0]
-
-    def count(event: dict) -> None:
-        tokens[0] = event.get("total_tokens", tokens[0])
-
+    setup = load(recipe)
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder))
-        write_text(run.recipe_path, to_toml(recipe))
-        train(run, recipe, base, workload, should_stop=lambda: False, on_event=count)
-    seconds = time.perf_counter() - started
-    base.model.eval()
-    rows = by_shots(measure_each(base, recipe, workload.held_out, name))
-    return [{"name": name, "seed": seed, "seconds": seconds, "tokens": tokens[0], "by_shots": rows}]
+    learner = Learner(recipe, setup)
+    learner.begin()
+    while learner.share < 1.0:
+        advance(learner)
+    seconds, tokens = time.perf_counter() - started, learner.state.tokens
+    setup.base.model.eval()
+    rows = by_shots(measure_each(setup.base, recipe, setup.workload.held_out, name))
+    return [{"name": name, "seed": seed, "seconds": seconds, "tokens": tokens, "by_shots": rows}]
 
 
 def table(rows: list[dict]) -> str:

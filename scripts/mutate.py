@@ -50,7 +50,7 @@ TESTS = {
     "episodes/sampler": ["episodes"],
     "episodes/segments": ["segments", "chat_shapes", "cases_markers", "models"],
     "evaluation/measure": ["evaluate", "prompts", "scores", "cases_measure", "chat_shapes"],
-    "training/update": ["update", "train"],
+    "training/loop": ["update", "train"],
     "gradients/objective": ["objective"],
     "planning/planner": ["plan", "validation", "cases_forecast"],
 }

@@ -9,13 +9,13 @@ import pytest
 
 from tests.processes import endless, start, training_run, wait_for  # noqa: F401
 from yofo_mlx.commands import stop
-from yofo_mlx.commands.train import StopRequest
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.runs import launch, listing, lock
 from yofo_mlx.runs.events import EventWriter, last_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.training.checkpoints import list_checkpoints
+from yofo_mlx.training.stop import StopRequest
 
 
 @pytest.fixture

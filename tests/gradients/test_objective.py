@@ -3,19 +3,23 @@
 from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
+from tests.definitions import defined
 from tests.fakes import random_llama
 from tests.naive_llama import Weights, forward, weights_of
+from yofo_mlx import gradients as door
 from yofo_mlx.episodes.batches import Batch, make_batch
 from yofo_mlx.episodes.sampler import Episode
-from yofo_mlx.gradients import loss_and_gradients
+from yofo_mlx.gradients import Dials, loss_and_gradients
 from yofo_mlx.gradients.objective import token_losses
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.models.logits import row_logits
 from yofo_mlx.recipe.schema import Lora, Objective
+from yofo_mlx.training import loop
 
 LORA = Lora(rank=2)
 
@@ -37,20 +41,16 @@ def episodes() -> list[Episode]:
 
 
 def naive_loss(weights: Weights, args: Any, objective: Objective) -> float:
-    """Write the objective as its definition reads, one episode and one token at a time."""
-    answer_means, token_nlls = [], []
-    for episode in episodes():
-        table = forward(weights, args, episode.tokens, LORA.scale)
-        everything = [(1, len(episode.tokens))]
-        spans = {"all": episode.answers, "last": episode.answers[-1:], "tokens": everything}
-        for start, end in spans[objective.targets]:
-            nlls = []
-            for place in range(start, end):
-                row = table[place - 1]
-                nlls.append(np.log(np.exp(row).sum()) - row[episode.tokens[place]])
-            answer_means.append(np.mean(nlls))
-            token_nlls += nlls
-    return float(np.mean(answer_means if objective.normalize == "answer" else token_nlls))
+    """Compute the loss by the lines that `training/loop.py` gives as its definition."""
+    names = defined(
+        loop.__doc__,
+        "def loss(",
+        model=lambda tokens: forward(weights, args, tokens, LORA.scale),
+        log_softmax=lambda rows: rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True)),
+        mean=np.mean,
+    )
+    given = [(one.tokens, [range(*span) for span in one.answers]) for one in episodes()]
+    return float(names["loss"](given, objective.targets, objective.normalize))
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=str)
@@ -77,6 +77,26 @@ def test_the_gradient_equals_finite_differences_of_the_definition(objective: Obj
         ]
         size = np.linalg.norm(np.array(gradient)) / batch.denominator
         assert slope == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-4 * size), name
+
+
+@pytest.mark.parametrize("dials", [None, Dials(7, 1), Dials(64, 2)], ids=str)
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=str)
+def test_the_door_gives_what_it_says_it_is_equal_to(
+    objective: Objective, dials: Dials | None
+) -> None:
+    model, batch = adapted_model(), make_batch(episodes(), objective)
+    arrays = {
+        name: mx.array(getattr(batch, name)) for name in ("tokens", "rows", "targets", "weights")
+    }
+    (B, L), N, V = batch.tokens.shape, len(batch.targets), model.args.vocab_size
+    summed = defined(door.__doc__, "def summed(", mx=mx, B=B, L=L, N=N, V=V, **arrays)["summed"]
+    expected, wanted = nn.value_and_grad(model, summed)(model)
+    loss, gradients = loss_and_gradients(model, batch, dials)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    known = dict(tree_flatten(gradients))
+    for name, gradient in tree_flatten(wanted):
+        size = np.linalg.norm(np.array(gradient))
+        assert np.linalg.norm(np.array(known[name] - gradient)) < 1e-4 * size, name
 
 
 def adapted_model() -> Any:

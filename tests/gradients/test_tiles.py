@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.definitions import defined
 from yofo_mlx.gradients.attention import attention, bounded_attention, native_is_bounded
 from yofo_mlx.gradients.tiles import KEY_TILE, QUERY_TILE, attend
 from yofo_mlx.system.peak import peak as peak_so_far
@@ -419,3 +420,28 @@ def test_no_array_has_both_lengths_as_its_sides(mask: str | None) -> None:
     short, long = peak(2048, mask), peak(4096, mask)
     assert long < 4096 * 4096 * 4 / 8
     assert long < 3 * short
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(300, 300), (140, 700)])
+def test_attend_gives_what_its_docstring_says_it_is_equal_to(queries: int, keys: int) -> None:
+    random, heads, kv_heads = np.random.default_rng(5), 4, 2
+    shapes = [(2, heads, queries, 8), (2, kv_heads, keys, 8), (2, kv_heads, keys, 6)]
+    arrays = [mx.array(random.standard_normal(shape).astype(np.float32)) for shape in shapes]
+    mask = mx.tri(queries, keys, keys - queries).astype(mx.bool_)
+
+    def plain(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
+        names = {"q": q, "k": k, "v": v, "scale": 0.4, "mask": mask, "H": heads, "H_kv": kv_heads}
+        result: mx.array = defined(attend.__doc__, "k, v = ", mx=mx, **names)["output"]
+        return result
+
+    def ours(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
+        return attend(q, k, v, scale=0.4, mask="causal")[0]
+
+    def ends(function: Attention) -> list[mx.array]:
+        cotangent = mx.sin(mx.arange(2 * heads * queries * 6)).reshape(2, heads, queries, 6)
+        outputs, gradients = mx.vjp(function, arrays, [cotangent])
+        return [*outputs, *gradients]
+
+    for found, wanted in zip(ends(ours), ends(plain), strict=True):
+        allowed = TOLERANCE * mx.abs(wanted).max().item()
+        np.testing.assert_allclose(np.array(found), np.array(wanted), rtol=0, atol=allowed)

@@ -15,7 +15,7 @@ import pytest
 from huggingface_hub import close_session, constants
 
 from tests.hub_server import HubServer, files_of, hub_fixture  # noqa: F401
-from yofo_mlx.commands.train import StopRequest, _LeaveReading, _tell_reading
+from yofo_mlx.commands.train import _LeaveReading, _tell_reading
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.hub import client as hubclient
 from yofo_mlx.hub import download
@@ -28,6 +28,7 @@ from yofo_mlx.runs.events import EventWriter, last_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import child, progress
 from yofo_mlx.tasks.hub import list_files
+from yofo_mlx.training.stop import StopRequest
 
 TINY = model_path("tiny")
 FILE = bytes(range(256)) * 400

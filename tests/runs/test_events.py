@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,9 +18,7 @@ from yofo_mlx.runs.events import (
     last_event,
     parse,
 )
-from yofo_mlx.training.checkpoints import TrainerState
 from yofo_mlx.training.trainer import Trainer
-from yofo_mlx.training.update import _progress
 
 
 @pytest.fixture
@@ -125,13 +124,10 @@ def test_progress_inside_a_long_step_is_shown_each_second_and_written_now_and_th
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, shown, writer = [0.0], [], EventWriter(tmp_path / "events.jsonl")
-    monkeypatch.setattr("yofo_mlx.training.update.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("yofo_mlx.training.trainer.time.monotonic", lambda: clock[0])
     nothing: Any = None
-    trainer = Trainer(
-        nothing, nothing, nothing, nothing, writer, shown.append, bool, bool, nothing, nothing,
-        TrainerState(),
-    )  # fmt: skip
-    progress = _progress(trainer, 0, 1)
+    first: Any = SimpleNamespace(state=SimpleNamespace(step=0))
+    progress = Trainer(nothing, first, writer, shown.append, bool, bool).begin_pass(0, 1)
     for second in range(3600):
         clock[0] = float(second)
         progress(second, 3600, "forward")

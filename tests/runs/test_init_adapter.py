@@ -10,7 +10,6 @@ import pytest
 from mlx.utils import tree_flatten
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
-from yofo_mlx.commands.train import load
 from yofo_mlx.episodes.batches import make_batch
 from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.gradients.objective import summed_loss
@@ -22,6 +21,7 @@ from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.runs.trained import trained
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import digest
+from yofo_mlx.training.setup import load
 
 ROWS = "".join(f'{{"input": "question {i}", "output": "{i % 3}"}}\n' for i in range(20))
 RECIPE = """
@@ -59,11 +59,12 @@ def losses(run: Run) -> list[float]:
 def score(recipe: Path, adapter: Path) -> float:
     """Return the loss of an adapter on the first episode of a recipe."""
     resolved = load_recipe(recipe)
-    base, workload = load(resolved)
-    load_adapter(base.model, adapter)
-    base.model.train()
-    batch = make_batch(workload.sampler.draw(0, 0, 1), resolved.objective)
-    return float(summed_loss(base.model, batch).item()) / batch.denominator
+    setup = load(resolved)
+    model = setup.base.model
+    load_adapter(model, adapter)
+    model.train()
+    batch = make_batch(setup.workload.sampler.draw(0, 0, 1), resolved.objective)
+    return float(summed_loss(model, batch).item()) / batch.denominator
 
 
 def test_the_first_loss_is_what_the_adapter_scores(yofo: Any, recipe: Path, first: Run) -> None:

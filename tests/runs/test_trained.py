@@ -11,7 +11,6 @@ import pytest
 from tests.hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from tui.prompt import targets as tui_models
 from yofo_mlx.commands.measuring import load_model
-from yofo_mlx.commands.train import load
 from yofo_mlx.errors import RecipeError, RunError, YofoError
 from yofo_mlx.evaluation import subjects
 from yofo_mlx.models.base import model_path
@@ -27,6 +26,7 @@ from yofo_mlx.runs.recipe import load_recipe, resolve
 from yofo_mlx.runs.trained import trained, undated
 from yofo_mlx.system import paths
 from yofo_mlx.tasks import locate
+from yofo_mlx.training.setup import load
 
 TINY = model_path("tiny")
 RECIPE = """
@@ -153,16 +153,16 @@ def test_a_run_keeps_to_the_commit_that_it_was_trained_on(
 ) -> None:
     shutil.rmtree(folder / "models")
     hub.add("model", "owner/tiny", files_of(TINY))
-    first = load(load_recipe(write(folder, "owner/tiny")))[0]
+    first = load(load_recipe(write(folder, "owner/tiny"))).base
     run = made(folder, "owner/tiny", path=str(first.path), revision=first.revision)
     moved = files_of(TINY) | {"README.md": b"newer"}
     hub.add("model", "owner/tiny", moved, revision="main")
     hub.add("model", "owner/tiny", files_of(TINY), revision="before")
-    assert load(load_recipe(write(folder, "owner/tiny")))[0].revision != first.revision
+    assert load(load_recipe(write(folder, "owner/tiny"))).base.revision != first.revision
     shutil.rmtree(tmp_path / "hub-cache")  # it is fetched by its commit
     recipe = trained(run).recipe
     assert recipe.revision == first.revision
-    assert load(recipe)[0].path.name == first.revision
+    assert load(recipe).base.path.name == first.revision
     source = find_source("last", None, None)
     assert (source.model, source.revision) == ("owner/tiny", first.revision)
     assert find_source("last", "owner/other", None).revision is None
@@ -289,7 +289,7 @@ def test_a_run_from_before_templates_had_a_date_says_which_day_it_is_told_now(
 ) -> None:
     run = made(folder, "tiny")
     recipe: Any = run.info().recipe
-    base = load(trained(run).recipe)[0]
+    base = load(trained(run).recipe).base
     for written, style, told in ((True, "auto", 0), (False, "auto", 1), (False, "plain", 0)):
         template = {"style": style} | ({"date": "2026-01-01"} if written else {})
         run.note(recipe=recipe | {"template": template})

@@ -13,6 +13,7 @@ from yofo_mlx.recipe.file import validate
 from yofo_mlx.runs import launch
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.training.loop import train
+from yofo_mlx.training.setup import Setup
 
 RECIPE = """
 model = "tiny"
@@ -53,7 +54,7 @@ def test_a_recipe_over_banking77_and_clinc150_trains_and_the_loss_falls() -> Non
     base = load_base("tiny")
     workload = make_workload(recipe, load_tasks(recipe.tasks, 0, Path.cwd()), base.tokenizer)
     run, events = launch.create_run(recipe, "real"), []
-    train(run, recipe, base, workload, should_stop=lambda: False, on_event=events.append)
+    train(run, recipe, Setup(base, workload), should_stop=lambda: False, on_event=events.append)
     losses = [event["loss"] for event in events if event["kind"] == "step"]
     assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
     assert (run.adapter_path / "adapters.safetensors").is_file()

@@ -202,7 +202,7 @@ def test_what_mlx_raises_for_want_of_memory_is_two_lines_and_has_a_cause(
     def fail(*arguments: Any) -> None:
         raise RuntimeError(message)
 
-    monkeypatch.setattr("yofo_mlx.training.update.loss_and_gradients", fail)
+    monkeypatch.setattr("yofo_mlx.training.loop.loss_and_gradients", fail)
     code, _, err = yofo("train", data / "own.toml")
     assert code == 1 and message in err and "yofo resume" in err and "Traceback" not in err
     last = last_event(listing.list_runs()[0].events_path)
@@ -273,7 +273,7 @@ def test_ctrl_c_while_a_run_loads_leaves_it_stopped(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context:
-        context.setattr("yofo_mlx.commands.train._load", interrupt)
+        context.setattr("yofo_mlx.commands.train.load_planned", interrupt)
         code, _, err = yofo("resume", "last")
     assert code == 130 and f"yofo resume {run.run_id}" in err
     assert run.status() == "stopped"

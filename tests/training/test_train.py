@@ -18,7 +18,7 @@ from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.evaluation.measure import evaluate_entry, generate, measure
 from yofo_mlx.evaluation.prompts import draw_prompts
-from yofo_mlx.models.adapters import load_adapter
+from yofo_mlx.models.adapters import adapter_weights, load_adapter
 from yofo_mlx.models.base import Base, load_base
 from yofo_mlx.models.prompt_cache import clone, starting_from
 from yofo_mlx.planning.planner import make_planner
@@ -31,8 +31,10 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.training.checkpoints import list_checkpoints
-from yofo_mlx.training.loop import train
+from yofo_mlx.training.loop import advance, train
 from yofo_mlx.training.schedule import learning_rate
+from yofo_mlx.training.setup import Setup
+from yofo_mlx.training.trainer import Learner
 
 SMALL = (
     "train.steps=6",
@@ -86,9 +88,7 @@ def run_it(
     train(
         run,
         recipe,
-        base,
-        workload,
-        planner=planner,
+        Setup(base, workload, planner),
         should_stop=should_stop,
         should_leave=lambda: hurries,
         on_event=listen,
@@ -210,7 +210,7 @@ def test_accumulated_episodes_give_the_update_of_one_large_batch(entries: list[T
         workload = make_workload(recipe, entries, base.tokenizer)
         object.__setattr__(workload, "sampler", OneByOne(workload.sampler))
         run = launch.create_run(recipe, "test")
-        train(run, recipe, base, workload, should_stop=lambda: False)
+        train(run, recipe, Setup(base, workload), should_stop=lambda: False)
         arrays = mx.load(str(run.checkpoints_path / "0000001" / "optimizer_state.safetensors"))
         adapters.append({name: np.array(a) for name, a in arrays.items() if name.endswith(".m")})
     for name, array in adapters[0].items():
@@ -437,7 +437,7 @@ def test_a_run_in_chunks_learns_what_a_plain_one_learns(entries: list[TaskEntry]
 def test_a_step_that_is_left_between_pieces_leaves_no_trace(
     entries: list[TaskEntry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("yofo_mlx.training.update.PROGRESS_EVERY_S", 0.0)
+    monkeypatch.setattr("yofo_mlx.training.trainer.PROGRESS_EVERY_S", 0.0)
     recipe = small_recipe(*CHUNKED)
     whole, events = run_it(recipe, entries)
     told = [event for event in events if event["kind"] == "progress" and event["step"] == 4]
@@ -512,3 +512,24 @@ def test_gradients_that_differ_between_the_ways_stop_the_run_before_its_first_st
     monkeypatch.setattr("yofo_mlx.gradients.tiles.LOG2_E", 1.5)
     with pytest.raises(RunError, match="llama: in chunks its gradients differ"):
         run_it(small_recipe(*CHUNKED), entries)
+
+
+@pytest.mark.parametrize("memory", ["plain", "chunked"])
+def test_what_learns_without_a_run_folder_learns_the_same(
+    entries: list[TaskEntry], memory: str
+) -> None:
+    recipe = small_recipe(f"memory.method={memory}", "train.grad_accumulation_steps=2")
+    base = load_base("tiny")
+    workload = make_workload(recipe, entries, base.tokenizer)
+    learner = Learner(recipe, Setup(base, workload, make_planner(recipe, base.path)))
+    learner.begin()
+    steps = []
+    while learner.share < 1.0:
+        steps.append(advance(learner))
+    run, events = run_it(recipe, entries)
+    told = [(e["loss"], e["lr"], e["grad_norm"]) for e in events if e["kind"] == "step"]
+    assert [(step.loss, step.rate, step.norm) for step in steps] == told and len(told) == 6
+    saved = mx.load(str(list_checkpoints(run)[0] / "adapters.safetensors"))
+    here = adapter_weights(learner.model)
+    assert saved.keys() == here.keys()
+    assert all(mx.array_equal(saved[name], here[name]) for name in here)

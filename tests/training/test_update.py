@@ -1,11 +1,12 @@
 """One update: what it draws, what it refuses, what it says meanwhile."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import mlx.core as mx
-import mlx.optimizers as optim
 import pytest
 from mlx.utils import tree_flatten, tree_map
 
@@ -20,9 +21,9 @@ from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import launch
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.recipe import load_recipe
-from yofo_mlx.training import update
-from yofo_mlx.training.checkpoints import TrainerState
-from yofo_mlx.training.trainer import Trainer
+from yofo_mlx.training import loop
+from yofo_mlx.training.setup import Setup
+from yofo_mlx.training.trainer import Learner, StepLeft, Trainer
 
 
 class Numbers:
@@ -45,19 +46,24 @@ def trainer() -> Trainer:
     run = launch.create_run(settings, "update")
     model = random_llama()
     add_adapter(model, settings.lora)
-    return Trainer(
-        run=run,
-        recipe=settings,
+    setup = Setup(
         base=SimpleNamespace(model=model, config={}),  # type: ignore[arg-type]
         workload=SimpleNamespace(sampler=Numbers()),  # type: ignore[arg-type]
+    )
+    return Trainer(
+        run=run,
+        learner=Learner(settings, setup),
         writer=EventWriter(run.events_path),
         on_event=lambda event: None,
         should_stop=lambda: False,
         should_leave=lambda: False,
-        optimizer=optim.AdamW(learning_rate=1e-3),
-        planner=None,
-        state=TrainerState(),
     )
+
+
+def plan(trainer: Trainer, dials: Callable[[Batch], Dials | None]) -> None:
+    """Let batches be taken as `dials` says."""
+    planner: Any = SimpleNamespace(dials=dials)
+    trainer.learner.setup = replace(trainer.learner.setup, planner=planner)
 
 
 def differentiated(
@@ -73,15 +79,16 @@ def differentiated(
         gradients = tree_map(lambda a: mx.full(a.shape, filling), model.trainable_parameters())
         return mx.array(loss), gradients
 
-    monkeypatch.setattr(update, "loss_and_gradients", stand_in)
-    return update.update(trainer, update.draw(trainer), 1e-3)
+    monkeypatch.setattr(loop, "loss_and_gradients", stand_in)
+    learner = trainer.learner
+    return loop.update(learner, loop.draw(learner), 1e-3, trainer)
 
 
 def test_loss_and_gradient_are_summed_over_the_passes_and_divided_once(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loss, norm = differentiated(trainer, monkeypatch, lambda *_: 2.0)
-    trained = tree_flatten(trainer.base.model.trainable_parameters())
+    trained = tree_flatten(trainer.learner.model.trainable_parameters())
     assert loss == pytest.approx(3 / 6)  # three passes over two answers each
     assert norm == pytest.approx(2.0 * 3 / 6 * math.sqrt(sum(array.size for _, array in trained)))
 
@@ -90,16 +97,18 @@ def test_a_long_gradient_is_clipped_and_taken_at_the_rate(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert differentiated(trainer, monkeypatch, lambda *_: 2.0)[1] > 1.0
-    moments = [a for name, a in tree_flatten(trainer.optimizer.state) if name.endswith(".m")]
+    moments = [
+        a for name, a in tree_flatten(trainer.learner.optimizer.state) if name.endswith(".m")
+    ]
     length = math.sqrt(sum(mx.square(array).sum().item() for array in moments))
-    clipped = trainer.recipe.optimizer.grad_clip
-    assert length == pytest.approx((1 - trainer.optimizer.betas[0]) * clipped, rel=1e-3)
-    assert trainer.optimizer.learning_rate.item() == pytest.approx(1e-3)
+    clipped = trainer.learner.recipe.optimizer.grad_clip
+    assert length == pytest.approx((1 - trainer.learner.optimizer.betas[0]) * clipped, rel=1e-3)
+    assert trainer.learner.optimizer.learning_rate.item() == pytest.approx(1e-3)
 
 
 def test_every_micro_step_draws_episodes_of_its_own(trainer: Trainer) -> None:
     trainer.state.step = 4
-    drawn = [batch.tokens[:, :2].tolist() for batch in update.draw(trainer)]
+    drawn = [batch.tokens[:, :2].tolist() for batch in loop.draw(trainer.learner)]
     assert drawn == [[[4, micro_step]] * 2 for micro_step in range(3)]
 
 
@@ -107,12 +116,12 @@ def test_every_micro_step_draws_episodes_of_its_own(trainer: Trainer) -> None:
 def test_a_gradient_that_is_not_finite_is_refused_though_the_loss_is(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch, broken: float
 ) -> None:
-    before = [mx.array(array) for _, array in tree_flatten(trainer.base.model.parameters())]
+    before = [mx.array(array) for _, array in tree_flatten(trainer.learner.model.parameters())]
     with pytest.raises(RunError) as caught:
         differentiated(trainer, monkeypatch, lambda *_: broken)
     assert f"step 1: loss 0.5, gradient norm {broken}" in caught.value.message
     assert "task 7, task 8, task 9" in caught.value.message
-    after = [array for _, array in tree_flatten(trainer.base.model.parameters())]
+    after = [array for _, array in tree_flatten(trainer.learner.model.parameters())]
     assert all(mx.array_equal(old, new) for old, new in zip(before, after, strict=True))
 
 
@@ -134,7 +143,7 @@ def test_nothing_left_to_learn_is_no_error(
 def test_only_where_numbers_are_float16_is_their_range_a_remedy(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch, stored: mx.Dtype
 ) -> None:
-    trainer.base.model.set_dtype(stored)
+    trainer.learner.model.set_dtype(stored)
     with pytest.raises(RunError) as caught:
         differentiated(trainer, monkeypatch, lambda *_: math.inf)
     assert "lower optimizer.learning_rate" in caught.value.hint
@@ -145,14 +154,14 @@ def test_a_step_that_is_left_leaves_the_model_as_it_was(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Differentiating puts other arrays into the model for a while."""
-    model = trainer.base.model
+    model = trainer.learner.model
     before = tree_flatten(model.trainable_parameters())
 
     def leave(*_: Any) -> None:
         model.update(tree_map(lambda array: array + 1, model.trainable_parameters()))
-        raise update.StepLeft
+        raise StepLeft
 
-    with pytest.raises(update.StepLeft):
+    with pytest.raises(StepLeft):
         differentiated(trainer, monkeypatch, leave)
     after = dict(tree_flatten(model.trainable_parameters()))
     assert all(mx.array_equal(array, after[name]) for name, array in before)
@@ -162,9 +171,9 @@ def test_the_way_in_chunks_is_tried_once_and_what_is_amiss_is_told_once(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried, taken = [], []
-    monkeypatch.setattr(update, "check_exactness", lambda *_: tried.append(1) or "nearly right")
+    monkeypatch.setattr(loop, "check_exactness", lambda *_: tried.append(1) or "nearly right")
     last_in_chunks = lambda batch: Dials(64, 1) if batch.tokens[0, 1] == 2 else None  # noqa: E731
-    trainer.planner = SimpleNamespace(dials=last_in_chunks)  # type: ignore[assignment]
+    plan(trainer, last_in_chunks)
     for _ in range(2):
         differentiated(trainer, monkeypatch, lambda dials, _: taken.append(dials))
     assert taken == [None, None, Dials(64, 1)] * 2
@@ -176,10 +185,10 @@ def test_the_way_in_chunks_is_tried_once_and_what_is_amiss_is_told_once(
 def test_what_is_never_taken_in_chunks_is_not_tried_in_chunks(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(update, "check_exactness", lambda *_: pytest.fail("tried"))
-    trainer.planner = SimpleNamespace(dials=lambda batch: None)  # type: ignore[assignment]
+    monkeypatch.setattr(loop, "check_exactness", lambda *_: pytest.fail("tried"))
+    plan(trainer, lambda batch: None)
     differentiated(trainer, monkeypatch, lambda *_: None)
-    assert not trainer.chunks_tried
+    assert not trainer.learner.chunks_tried
 
 
 def test_progress_counts_over_all_batches_is_shown_each_second_and_seldom_written(
@@ -208,7 +217,7 @@ def test_dropout_is_a_function_of_seed_and_step(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def draws(seed: int, step: int) -> list[float]:
-        trainer.recipe, trainer.state.step = recipe(f"seed={seed}"), step
+        trainer.learner.recipe, trainer.state.step = recipe(f"seed={seed}"), step
         numbers: list[float] = []
         differentiated(trainer, monkeypatch, lambda *_: numbers.append(mx.random.uniform().item()))
         return numbers

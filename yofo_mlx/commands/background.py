@@ -2,28 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from yofo_mlx.commands import watch
 from yofo_mlx.commands.display import event_line
-from yofo_mlx.errors import ExitCode, RecipeError
+from yofo_mlx.errors import ExitCode
+from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.recipe.file import find_recipe
-from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.runs import launch, listing
-from yofo_mlx.runs.events import backwards, figure, last_event, new_event
+from yofo_mlx.runs.events import new_event
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.runs.info import RunInfo
 from yofo_mlx.runs.recipe import load_recipe
-from yofo_mlx.runs.trained import Note
-from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.training import extension
 from yofo_mlx.training.beginning import check_fits
-
-if TYPE_CHECKING:
-    from yofo_mlx.planning.planner import Planner
 
 
 def start(
@@ -58,7 +51,7 @@ def _wait(number: int, frame: object) -> None:
 def resume(name: str, *, force: bool = False, restarts: int = 0, attend: bool = False) -> ExitCode:
     """Go on with a run in the background."""
     run = listing.find(name)
-    if is_finished(run):
+    if extension.is_finished(run):
         return ExitCode.OK
     launch.detach(run, force=force, restarts=restarts)
     print_path(run.path)
@@ -82,56 +75,3 @@ def extend(name: str, overrides: Sequence[str], *, told: bool = False) -> None:
     change = extension.lengthen(listing.find(name), overrides)
     if told:
         say(event_line(new_event("extended", **extension.as_event(change))))
-
-
-def is_finished(run: Run) -> bool:
-    """Tell whether nothing is left to do, and say so, with the way to do more."""
-    last, extended = last_event(run.events_path), run.info().extended
-    if last is None or last["kind"] != "finished":
-        return False
-    step = int(figure(last, "step") or 0)
-    if extended and step <= extended[-1].step:
-        return False
-    early = (figure(next(backwards(run.events_path, ("step",)), None), "share") or 1.0) < 1.0
-    why = ": its validations got no better" if early else ""
-    say(f"{run.run_id} is finished, after {plural(step, 'step')}{why}")
-    print_path(run.path)
-    say_next(extension.more(run, at_end=not early).removeprefix("yofo "))
-    return True
-
-
-def find_planner(recipe: Recipe, info: RunInfo | None = None) -> "Planner | None":
-    """Return the planner of a recipe, None where the model's sizes cannot be read.
-
-    `info`: what run.json says of a run that goes on, which takes its steps as before; on a smaller
-    machine, as that can.
-    """
-    from yofo_mlx.models.base import model_path
-    from yofo_mlx.planning.planner import make_planner
-
-    info = info or RunInfo()
-    model_path(recipe.model, recipe.revision, weights=False)  # is there one at all?
-    limit_gb = None if is_smaller(recipe, info) else info.limit_gb
-    try:
-        return make_planner(recipe, limit_gb=limit_gb, largest_chunk=info.largest_chunk)
-    except RecipeError as error:
-        if recipe.memory != Memory():
-            raise
-        say(f"warning: {error.message}; whole episodes at once")
-        return None
-
-
-def is_smaller(recipe: Recipe, info: RunInfo) -> bool:
-    """Tell whether this machine has less memory than the run was planned for."""
-    from yofo_mlx.system.memory import memory_limit
-
-    limit = memory_limit(recipe.memory.limit_gb)
-    return info.limit_gb is not None and limit.nbytes < int(info.limit_gb * 1e9)
-
-
-def smaller_machine(recipe: Recipe, info: RunInfo) -> Note | None:
-    """Return a warning of a run that is taken to a machine with less memory."""
-    if not is_smaller(recipe, info):
-        return None
-    message = f"the run was planned for {info.limit_gb:.1f} GB of memory, this machine has less"
-    return message, "its steps may be taken in smaller pieces: the same but for rounding"

@@ -12,8 +12,6 @@ from yofo_mlx.system.quantities import duration, plural, size
 from yofo_mlx.system.talk import can_draw, say
 from yofo_mlx.system.text import printable
 
-STOPPING = "\nfinishing this step and saving; once more to leave it as soon as possible"
-LEAVING = "\nleaving this step, and saving what was before it"
 QUIET_S = 60.0  # without a line, before any sign of life is worth one
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from yofo_mlx.commands.background import find_planner
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.evaluation import archive
@@ -25,6 +24,7 @@ from yofo_mlx.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE
 from yofo_mlx.models.adapters import load_adapter
 from yofo_mlx.models.base import Base, load_base
 from yofo_mlx.planning.evaluation import most_asked, plan_evaluation, refused
+from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.planning.planner import LEAST_CACHE
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.recipe.schema import Recipe

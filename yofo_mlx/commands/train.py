@@ -2,27 +2,16 @@
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TextIO
 
-from yofo_mlx.commands.background import (
-    find_planner,
-    is_finished,
-    is_smaller,
-    smaller_machine,
-)
-from yofo_mlx.commands.display import LEAVING, STOPPING, shown_on
+from yofo_mlx.commands.display import shown_on
 from yofo_mlx.commands.watch import say_how_to_use
-from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode, YofoError
-from yofo_mlx.models.adapters import check_adapter
-from yofo_mlx.models.base import Base, load_base
-from yofo_mlx.planning.planner import Planner, describe_plan
-from yofo_mlx.planning.workload import Workload, make_workload
+from yofo_mlx.planning.machine import is_smaller, smaller_machine
+from yofo_mlx.planning.planner import describe_plan
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import launch, listing, lock
@@ -35,22 +24,14 @@ from yofo_mlx.runs.supervisor import shrink
 from yofo_mlx.runs.trained import Note, trained, undated
 from yofo_mlx.system.awake import keep_awake
 from yofo_mlx.system.progress import Bytes, Seldom, listening
-from yofo_mlx.system.signals import answered
-from yofo_mlx.system.talk import print_path, say, say_next, say_now
-from yofo_mlx.tasks.registry import TaskEntry, load_tasks
+from yofo_mlx.system.talk import print_path, say, say_next
+from yofo_mlx.training import extension
 from yofo_mlx.training.beginning import check_fits
 from yofo_mlx.training.checkpoints import list_checkpoints
 from yofo_mlx.training.loop import train
 from yofo_mlx.training.provenance import changes, make_record
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What a recipe names, in memory."""
-
-    base: Base
-    workload: Workload
-    planner: Planner | None  # None where the model's sizes cannot be read
+from yofo_mlx.training.setup import Setup, load_planned
+from yofo_mlx.training.stop import StopRequest, stop_requests
 
 
 def start(
@@ -66,7 +47,7 @@ def start(
     with stop_requests() as stop:
         try:
             with stop.at_once():
-                loaded = _load(recipe, force=force, named=recipe_name)
+                loaded = load_planned(recipe, force=force, named=recipe_name)
         except KeyboardInterrupt:
             say("interrupted before the run began; nothing was written")
             return ExitCode.FAILED
@@ -83,7 +64,7 @@ def resume(name: str, held: int | None = None, *, force: bool = False) -> ExitCo
     `held` is the descriptor of the run's lock where whoever started this process holds it.
     """
     run = listing.find(name)
-    if is_finished(run):
+    if extension.is_finished(run):
         return ExitCode.OK
     with lock.locked(run.path, held):
         if held is None:  # a detached run may have been asked to stop already
@@ -100,7 +81,7 @@ def resume(name: str, held: int | None = None, *, force: bool = False) -> ExitCo
     return _end(run, last)
 
 
-def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -> Setup:
+def _load_again(run: Run, recipe: Recipe, stop: StopRequest, *, force: bool) -> Setup:
     """Load what a run needs; that it is at it, and what went wrong, is told in its events."""
     info = run.info()
     began = bool(list_checkpoints(run)) or info.largest_chunk is not None
@@ -110,7 +91,7 @@ def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -
         writer.write("loading", process=os.getpid())
         told = Seldom(partial(_tell_reading, writer))
         with stop.at_once(), listening(told), listening(_LeaveReading(stop)):
-            return _load(recipe, force=force or fitted, info=info)
+            return load_planned(recipe, force=force or fitted, info=info)
     except KeyboardInterrupt:
         step = next((int(path.name) for path in list_checkpoints(run)), 0)
         writer.write("stopped", step=step, reason="interrupted while loading")
@@ -126,7 +107,7 @@ def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -
 class _LeaveReading:
     """Ends the reading of data, or a download, of a run that is asked to stop; a listener."""
 
-    def __init__(self, stop: "StopRequest") -> None:
+    def __init__(self, stop: StopRequest) -> None:
         self._stop = stop
 
     def tell(self, what: str, done: int, total: int) -> None:
@@ -151,46 +132,12 @@ def _recipe_of(run: Run) -> tuple[Recipe, list[Note]]:
     return recipe, [*notes, *filter(None, warnings)]
 
 
-def load(recipe: Recipe) -> tuple[Base, Workload]:
-    """Load a recipe's data, model and tokenizer; data first, since it fails sooner."""
-    return _load_model(recipe, _entries(recipe))
-
-
-def _load(
-    recipe: Recipe, *, force: bool, info: RunInfo | None = None, named: str = "RECIPE.toml"
-) -> Setup:
-    """Load what a run needs; refuse, before the weights are loaded, what cannot fit.
-
-    `info`: what run.json says of a run that goes on, which takes its steps as before. `named`: the
-    recipe's file, for messages.
-    """
-    entries = _entries(recipe, named)
-    planner = find_planner(recipe, info)
-    if planner and not force:
-        planner.check(recipe)
-    return Setup(*_load_model(recipe, entries), planner)
-
-
-def _entries(recipe: Recipe, named: str = "RECIPE.toml") -> list[TaskEntry]:
-    """Read a recipe's data; what is no absolute path in it is an id, whatever lies here."""
-    return load_tasks(recipe.tasks, recipe.seed, Path(os.devnull), named)
-
-
-def _load_model(recipe: Recipe, entries: list[TaskEntry]) -> tuple[Base, Workload]:
-    base = load_base(
-        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
-    )
-    check_adapter(base.model, recipe.lora)
-    check_tables(recipe, base.tokenizer, base.config)
-    return base, make_workload(recipe, entries, base.tokenizer)
-
-
 def _train(
     run: Run,
     recipe: Recipe,
     loaded: Setup,
     notes: list[Note],
-    stop: "StopRequest",
+    stop: StopRequest,
     terminal: TextIO,
 ) -> Event:
     notes = notes + _record(run, recipe, loaded)
@@ -199,9 +146,7 @@ def _train(
         return train(
             run,
             recipe,
-            loaded.base,
-            loaded.workload,
-            planner=loaded.planner,
+            loaded,
             should_stop=stop.is_requested,
             should_leave=stop.is_urgent,
             on_event=display.show,
@@ -238,56 +183,3 @@ def _interrupted(run: Run) -> ExitCode:
     else:
         say("nothing was saved yet")
     return ExitCode.INTERRUPTED if saved else ExitCode.FAILED
-
-
-class StopRequest:
-    """Ctrl-C, SIGTERM or the run's `stop` file: finish the step, save, exit.
-
-    Twice, or with `now` in that file: leave the step.
-
-    While a model is loaded there is nothing to save: then a signal ends that at once.
-    """
-
-    def __init__(self) -> None:
-        self._run: Run | None = None
-        self._signals = 0
-        self._at_once = False
-
-    def of(self, run: Run) -> None:
-        """Look at the `stop` file of a run as well."""
-        self._run = run
-
-    def is_requested(self) -> bool:
-        """Tell whether anybody asked."""
-        return self._signals > 0 or (self._run is not None and self._run.stop_path.exists())
-
-    def is_urgent(self) -> bool:
-        """Tell whether somebody asked twice, or for the end at once."""
-        return self._signals > 1 or (self._run is not None and self._run.must_leave())
-
-    @contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Let a signal interrupt what is done meanwhile."""
-        self._at_once = True
-        try:
-            if self._signals or self.is_urgent():
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._at_once = False
-
-    def handle(self, number: int, frame: object) -> None:
-        """Take a signal."""
-        if self._at_once:
-            raise KeyboardInterrupt
-        self._signals += 1
-        if self._signals == 1:
-            say_now(LEAVING if self.is_urgent() else STOPPING)
-
-
-@contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """Take the signals that ask a run to stop."""
-    request = StopRequest()
-    with answered(request.handle):
-        yield request

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from yofo_mlx.commands.display import STOPPING, complain, shown_on
+from yofo_mlx.commands.display import complain, shown_on
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.runs import listing, lock
 from yofo_mlx.runs.diagnosis import explain
@@ -17,6 +17,7 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import say, say_next, say_now
 from yofo_mlx.system.text import json_line
+from yofo_mlx.training.stop import STOPPING
 
 POLL_S = 0.2
 CODES = {"finished": ExitCode.OK, "stopped": ExitCode.INTERRUPTED}

@@ -42,11 +42,12 @@ def make_batch(episodes: Sequence[Episode], objective: Objective, pad: int = 0) 
     denominator = 0.0
     for index, episode in enumerate(episodes):
         row = np.asarray(episode.tokens, dtype=np.int32)
-        tokens[index, : len(row)] = row
+        tokens[index, : len(row)] = row  # padding behind it: no token of its own looks there
         for start, end in target_spans(episode, objective):
             places = np.arange(start, end)
-            rows.append(places - 1 + index * tokens.shape[1])
+            rows.append(places - 1 + index * tokens.shape[1])  # a place predicts the next token
             targets.append(row[start:end])
+            # A summary must not outweigh 500 labels: an answer's tokens share the weight of one.
             by_answer = objective.normalize == "answer"
             weights.append(np.full(end - start, 1 / (end - start) if by_answer else 1.0))
             denominator += 1.0 if by_answer else end - start

@@ -108,6 +108,7 @@ def _end(between: str, last: str, opening: str, markers: Iterable[str]) -> str:
     head, marker, _ = between.partition(found) if found else ("", "", "")
     if marker and (not head.strip() or last.startswith(head + marker)):
         return head + marker
+    # What also opens the first turn belongs to the next one, not to the end of an answer.
     header = _common_prefix(opening[::-1], between[::-1])[::-1]
     text = _common_prefix(between.removesuffix(header), last)
     text = text or between[: len(between) - len(between.lstrip())]

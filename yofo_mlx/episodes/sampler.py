@@ -134,6 +134,7 @@ def make_pool(
     opening = segmenter.opening
     room = max_tokens - len(opening)
     fitting, left_out, shortest = Demonstrations(), 0, 0
+    # Each once: an answer that stands in the context already would be copied, not learned.
     for example in dict.fromkeys(examples):
         tick()
         found = tokenize(segmenter, example)
@@ -156,7 +157,7 @@ def count_fitting(pool: Pool, order: npt.ArrayLike, max_tokens: int) -> int:
     first, later = pool.demonstrations.lengths
     places = np.asarray(order, dtype=np.intp)
     lengths = later[places]
-    lengths[:1] = first[places[:1]]
+    lengths[:1] = first[places[:1]]  # nothing before it that a separator would part it from
     ends = len(pool.opening) + np.cumsum(lengths, dtype=np.int64)
     return int(np.searchsorted(ends, max_tokens, side="right"))
 
@@ -192,6 +193,7 @@ class Sampler:
     def draw(self, step: int, micro_step: int, count: int) -> list[Episode]:
         """Return `count` episodes of alike length, each of a task of its own draw."""
         rng = np.random.default_rng([self._seed, step, micro_step])
+        # One share for all: the rows of a batch are then of like length, and little is padding.
         fill = rng.random() if self._settings.draw == "uniform" else 1.0
         chosen = rng.choice(len(self._pools), size=count, p=self._chances)
         return [self._episode(self._pools[index], fill, rng) for index in chosen]
@@ -199,9 +201,11 @@ class Sampler:
     def _episode(self, pool: Pool, fill: float, rng: np.random.Generator) -> Episode:
         """Shuffle a pool and take the share `fill` of the shots that are possible."""
         settings = self._settings
+        # A new order each time: what was a late shot is an early one, and no order is learned.
         order = rng.permutation(len(pool.demonstrations))
-        most = count_fitting(pool, order, settings.max_tokens) - 1
+        most = count_fitting(pool, order, settings.max_tokens) - 1  # the last one is the query
         high = most if settings.max_shots is None else min(settings.max_shots, most)
         low = min(settings.min_shots, high)
+        # Few shots are as likely as many, so that the adapter stays good at few.
         shots = min(low + int(fill * (high - low + 1)), high)
         return join(pool, order[: shots + 1].tolist())

@@ -55,6 +55,7 @@ class Segmenter:
         self._letters = [marker for marker in self._markers if len(marker) == 1]
         self._known: dict[tuple[str, str, str], list[int]] = {}
         self._anchors: dict[str, tuple[str, list[int]]] = {}
+        # Some tokenizers put a space before all that they encode, also where a text goes on.
         self._adds_space = self._plain_encode("\na")[len(self._plain_encode("\n")) :] != (
             self._plain_encode("a")
         )
@@ -178,7 +179,7 @@ class Segmenter:
         """Encode data with the fixed text around it; only that may give control tokens."""
         tokens = self._place(before + text + behind, after)
         expected = self._expected(before, behind, after)
-        if self._controls_in(tokens) == expected:
+        if self._controls_in(tokens) == expected:  # nearly always: the data holds no marker
             return tokens
         whole, start = before + text + behind, len(before)
         cuts = self._cuts(whole, start, start + len(text))
@@ -215,6 +216,7 @@ class Segmenter:
 
     def _place(self, text: str, after: str) -> list[int]:
         """Encode a piece as it would be `after` a text, which may cost or earn it a space."""
+        # What is encoded alone would be begun like a text; so it is encoded with what it follows.
         anchor, tokens = self._anchor(after)
         both = self._plain_encode(anchor + text)
         return both[len(tokens) :] if both[: len(tokens)] == tokens else self._plain_encode(text)

@@ -68,6 +68,7 @@ def attention(
     scored = isinstance(mask, mx.array) and mask.dtype != mx.bool_  # it may need a gradient itself
     if options or scored or (plain and native_is_bounded(q.shape[-1], v.shape[-1], q.dtype)):
         return native(q, k, v, scale=scale, mask=mask, sinks=sinks, **options)
+    # The prefix stays in the layer's buffer: joining it with the new keys would copy it each chunk.
     earlier = _scope.cache.apart(k, v) if _scope.cache else None
     if earlier:
         k, v = earlier.keys, earlier.values
@@ -84,6 +85,7 @@ def attention(
 @cache
 def native_is_bounded(width: int, value_width: int, dtype: mx.Dtype) -> bool:
     """Measure whether MLX's own attention is differentiated without a Lq x Lk array."""
+    # With twice the keys a Lq x Lk array grows by 1024 rows of 1024, the keys by 1024 of a head's.
     queries, short, long = 1024, 1024, 2048
     growth = _native_peak(queries, long, width, value_width, dtype) - _native_peak(
         queries, short, width, value_width, dtype

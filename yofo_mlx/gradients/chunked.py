@@ -28,7 +28,8 @@ from yofo_mlx.gradients.stack import Stack
 
 Progress = Callable[[int, int, str], None]  # pieces done, pieces in all, "forward" or "backward"
 Stream = list[Any]  # one (B, C, D) array for each chunk
-LOGITS_AT_ONCE = 2**22  # floats
+# Floats of one block of logits. Chosen: 16 MB, which is 131 rows of a vocabulary of 32,000.
+LOGITS_AT_ONCE = 2**22
 
 
 def chunked_loss_and_gradients(
@@ -47,6 +48,7 @@ class _Step:
 
     def __init__(self, model: Any, batch: Batch, dials: Dials, progress: Progress) -> None:
         self.stack = Stack(model)
+        # Pieces are computed up to three times: dropout has to draw the same each time.
         self.seed = int(np.array(mx.random.randint(0, 2**31 - 1)))
         self.first = _first_trained(self.stack)
         self.groups = groups(len(self.stack.layers) - self.first, dials.stash)
@@ -57,7 +59,8 @@ class _Step:
         self.chunks = [
             (start, min(start + dials.chunk, length)) for start in range(0, length, dials.chunk)
         ]
-        order = np.argsort(self.places[1] // dials.chunk, kind="stable")  # by chunk
+        # Rows leave the last layer chunk by chunk: targets and weights have to follow that order.
+        order = np.argsort(self.places[1] // dials.chunk, kind="stable")
         self.places = self.places[:, order]
         self.targets = mx.array(batch.targets[order])
         self.weights = mx.array(batch.weights[order])
@@ -70,6 +73,7 @@ class _Step:
 
     def run(self) -> tuple[mx.array, dict[str, Any]]:
         stream: Stream = [self._embedding(chunk) for chunk in range(len(self.chunks))]
+        # No adapter below: no gradient is wanted there, so nothing is stashed.
         for layer in range(self.first):
             self._forward(layer, stream)
         stash = []
@@ -77,6 +81,7 @@ class _Step:
             stash.append(list(stream))
             for layer in group:
                 self._forward(self.first + layer, stream)
+        # The last group is differentiated first: what it needs is kept, not computed twice.
         inputs, tapes = self._forward_kept(self.groups[-1], stream, to_the_end=True)
         loss, d_hidden = self._tail(mx.concatenate(stream, axis=0))
         stream = self._scatter(d_hidden, inputs[-1])
@@ -117,7 +122,7 @@ class _Step:
                 stream[chunk] = self._only_rows(chunk, y) if last else y
                 kept.append(stream[chunk])
             del x, y
-            mx.eval(kept)
+            mx.eval(kept)  # or the graph of all chunks would be alive at once
             self._tick("forward")
         if isinstance(cache, KeyValues) and not leave_open:
             cache.close()
@@ -209,6 +214,7 @@ class _Step:
         for tape in tapes:
             tape.recording = False
         if isinstance(cache, KeyValues):
+            # All keys and values first: the last chunk is differentiated first and sees them all.
             if not cache.is_open:
                 self._refill(layer, inputs, tapes)
             cache.turn()
@@ -217,6 +223,7 @@ class _Step:
             x, tape, d_y = inputs.pop(), tapes.pop(), stream[chunk]
             stream[chunk], d_state = self._differentiate(layer, chunk, x, tape, d_y, d_state)
             del x, tape, d_y
+            # What goes to earlier chunks, too, or it would hold on to this one's graph.
             mx.eval(stream[chunk], d_state, self.gradients, _state(cache))
             self._tick("backward")
         if isinstance(cache, KeyValues):
@@ -242,6 +249,8 @@ class _Step:
         module, cache = self.stack.layers[layer], self.stack.caches[layer]
         trained: list[Any] = list(tree_flatten(module.trainable_parameters()))
         names, weights = [name for name, _ in trained], [array for _, array in trained]
+        # Weights, the state from earlier chunks and the input are arguments: what `vjp` merely
+        # captures gets no gradient. Keys and values of earlier chunks are sent theirs by the cache.
         state = [array for array in tape.state if array is not None]
         x_too = [x] if layer > self.first else []
 

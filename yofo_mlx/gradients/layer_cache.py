@@ -81,6 +81,8 @@ class KeyValues:
         if not self._filled:
             return buffer[:, :, first:end]
 
+        # The buffer is captured on purpose: as an argument it would get a gradient of the whole
+        # length from each chunk. What belongs to earlier chunks is sent there by span instead.
         @mx.custom_function
         def join(new: mx.array) -> mx.array:
             return buffer[:, :, first:end]
@@ -112,7 +114,7 @@ class KeyValues:
     def send(self, which: int, span: Span, gradient: mx.array) -> mx.array:
         """Add a gradient of an earlier span; return the sum that waits there."""
         waiting = self._gradients[which]
-        gradient = gradient.astype(mx.float32)
+        gradient = gradient.astype(mx.float32)  # many chunks add up here: bfloat16 has 8 bits
         waiting[span] = waiting[span] + gradient if span in waiting else gradient
         return waiting[span]
 
@@ -133,6 +135,7 @@ class KeyValues:
     ) -> Any:
         """Return the mask of a chunk of `count` tokens over what it may see."""
         earlier = self.offset - self._first_seen(self.offset)
+        # "causal" where it will do: it is aligned to the last key, and no array of masks is built.
         if window_size and earlier + count > window_size:
             return create_causal_mask(count, earlier, window_size=window_size)
         if count == 1:

@@ -5,8 +5,10 @@ With answer token sets T_1..T_n of an episode (ManyICFT, arXiv 2506.11103, mask-
     normalize = "answer":  1/n  sum_i  1/|T_i|  sum_{t in T_i} -log p(t | everything before it)
     normalize = "token":   sum_i sum_{t in T_i} -log p(t | ...)  /  sum_i |T_i|
 
-A batch carries the weights of its targets and the denominator (see `batches.py`), so that sums over
-passes and processes are divided once per update: never means of means.
+`targets` picks the sets: "all" of them, the "last" one, or all "tokens" but the first as one set.
+A batch carries all that as the weight of each target, 1/|T_i| or 1 (`episodes/batches.py`), and the
+denominator. What is computed here is the sum above the line; the loop divides once for all batches
+of a step. `training/loop.py` has the same as a program, which the tests run.
 """
 
 from typing import Any
@@ -25,6 +27,7 @@ def token_losses(logits: mx.array, targets: mx.array) -> mx.array:
 
 @mx.custom_function
 def _token_losses(logits: mx.array, targets: mx.array) -> mx.array:
+    # Not log_softmax: that would be a second (N, V), and V is the largest axis there is.
     picked = mx.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
     return mx.logsumexp(logits, axis=-1) - picked
 

@@ -27,9 +27,10 @@ from yofo_mlx.system.quantities import size
 from yofo_mlx.tasks.registry import TaskEntry
 
 CACHE_STEP = 256  # tokens by which mlx-lm's caches grow
-USUAL_QUERY = 256  # tokens of a query, where the data are not known
-# Arrays alive in a forward pass, as multiples of (B, L, width), of the scores and of the logits;
-# `benchmarks/forecast.py --validation` prints what they are fitted to.
+USUAL_QUERY = 256  # tokens of a query, where the data are not known; chosen
+# Arrays alive in a forward pass, as multiples of (B, L, width), of the scores and of the logits.
+# Fitted to `benchmarks/forecast.py --validation --models 24 --seed 3 --most-work 1e9`; `--fit` does
+# it again.
 FORWARD = {"hidden": 6.0, "units": 1.9, "attention": 7.0}
 SCORES, LOGITS = 1.05, 1.0
 

@@ -26,7 +26,7 @@ BYTES = (
     | {"F8_E4M3": 1, "F8_E5M2": 1, "BOOL": 1}
     | {f"{sign}{bits}": bits // 8 for sign in "IU" for bits in (8, 16, 32, 64)}
 )
-LONGEST_HEADER = 100 * 2**20
+LONGEST_HEADER = 100 * 2**20  # about what safetensors itself takes; a longer one is no header
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error)
 
 

@@ -1,9 +1,13 @@
 """How much memory a step needs, and the fastest way to take it that fits.
 
-Everything is computed from a model's sizes (`shape.py`); nothing is loaded. What is kept between
-the forward and the backward pass follows from the algorithm (`longcontext/chunked.py`). What one
+Everything is computed from a model's sizes (`sizes.py`); nothing is loaded. What is kept between
+the forward and the backward pass follows from the algorithm (`gradients/chunked.py`). What one
 piece needs while it is evaluated is a linear function of the sizes, with factors fitted to measured
-peaks of random dense models (`benchmarks/forecast.py` compares); for others it is careful.
+peaks of random dense models; for others it is careful.
+
+    python benchmarks/forecast.py --models 40 --seed 3 --most-work 4e9
+
+shows forecasts beside peaks; `--fit` prints the factors that fit those peaks best.
 """
 
 from dataclasses import dataclass
@@ -25,26 +29,31 @@ from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.quantities import size
 
-CHUNKS = (1024, 512, 256, 128)
+CHUNKS = (1024, 512, 256, 128)  # chosen: multiples of a tile of queries
 FLOAT = 4
-TARGET_SHARE = 0.5  # of an episode's tokens, where the episode is not known yet
-LEAST_CACHE = 2**28
-MARGIN = 1.15  # a forecast may be this much too low
+TARGET_SHARE = 0.5  # of an episode's tokens, where it is not known yet; chosen: more is rare
+LEAST_CACHE = 2**28  # chosen: so much freed memory is worth no system call
+# A forecast may be this much too low: the lowest of 40 was 0.86 of what was measured
+# (docs/benchmarks.md), and `tests/planning/test_plan.py` holds 15 % on six others.
+MARGIN = 1.15
 SMALLER = "take a smaller model, or one of 4 bits"
 
-# Arrays alive while one layer is differentiated for one chunk, as multiples of (B, C, width): while
-# its feed-forward part is, and while its attention is.
+# Fitted to cases with chunks: arrays alive while one layer is differentiated for one chunk, as
+# multiples of (B, C, width): while its feed-forward part is, and while its attention is.
 UNITS_PIECE = {"hidden": 7.34, "units": 8.16, "attention": 2.59}
 ATTENTION_PIECE = {"attention": 5.4}
 TILES = 8.95  # tiles of scores beside the latter
 NATIVE_TILES, NATIVE_TILE = 5, 1024  # of MLX's own attention on Metal, from its source
-SCORES = 6  # arrays (H, C, L) where a model computes its attention by itself
-# Arrays alive when a whole model is differentiated at once, as multiples of (B, L, width) a layer.
+SCORES = 6  # arrays (H, C, L) where a model computes its attention by itself; chosen, to be safe
+# Fitted to cases without chunks: arrays alive when a whole model is differentiated at once, as
+# multiples of (B, L, width) a layer.
 WHOLE = {"hidden": 5.99, "units": 4.45, "attention": 3.42, "keys": 3.05}
 LAST_UNITS = 8.36  # more of them in the layer that is being differentiated
-# Experts, windows, recurrent layers: up to so many times more was measured.
+# Experts, windows, recurrent layers: up to so many times more was measured, by no script that is
+# left; `yofo plan --probe` shows forecast and peak of any model.
 CARE_WHOLE, CARE_PIECE = 6, 3
-LOGITS = 2.0  # arrays (targets, V) alive in the loss
+LOGITS = 2.0  # arrays (targets, V) alive in the loss: logits and their gradient
+TAIL = 6.5  # arrays (targets, hidden) beside them; fitted to cases with chunks
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ def _tail(shape: Sizes, episodes: Load, dials: Dials, native: bool) -> Forecast:
     cut = groups(shape.trained, dials.stash)
     kept = (len(cut) - 1 + len(cut[-1])) * layer_input + len(cut[-1]) * attention
     rows = min(episodes.targets, max(1, LOGITS_AT_ONCE // shape.vocabulary))
-    hidden = 6.5 * episodes.targets * shape.hidden * shape.item
+    hidden = TAIL * episodes.targets * shape.hidden * shape.item
     work = LOGITS * rows * shape.vocabulary * FLOAT + hidden
     return Forecast(dials, kept, _keys_values(shape, episodes), int(work), 0)
 

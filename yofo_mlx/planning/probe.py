@@ -16,7 +16,7 @@ from yofo_mlx.planning.workload import Workload
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.peak import peak, reset_peak
 
-BATCHES = 3
+BATCHES = 3  # chosen: a short, a middling and a long one; more would be waited for
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def probe(
     before = mx.set_cache_limit(planner.cache_bytes(planner.longest_step(recipe)))
     try:
         batches = [_batch(recipe, workload, one) for one in spread(draws, BATCHES)]
-        _seconds(base, planner, batches[0])
+        _seconds(base, planner, batches[0])  # the first one compiles and allocates: not timed
         reset_peak()
         seconds = sum(_seconds(base, planner, batch) for batch in batches)
         highest = peak()

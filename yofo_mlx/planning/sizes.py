@@ -11,7 +11,8 @@ from yofo_mlx.errors import RecipeError
 from yofo_mlx.planning.headers import FLOATS, WEIGHTS, Tensor, read_headers
 from yofo_mlx.recipe.schema import Lora
 
-# Architectures whose memory the forecast was fitted to; with any other it is careful.
+# Dense architectures, made of the parts of the random llamas that the forecast was fitted to
+# (`benchmarks/forecast.py`); with any other it is careful.
 FITTED = frozenset(
     "llama mistral mistral3 ministral3 qwen2 qwen3 phi3 gemma smollm3 granite starcoder2 glm4"
     " olmo2 seed_oss internlm2 internlm3 helium stablelm".split()

@@ -8,7 +8,7 @@ from yofo_mlx.episodes.batches import make_batch
 from yofo_mlx.planning.workload import Workload
 from yofo_mlx.recipe.schema import Recipe
 
-# What is drawn of a long run; the rest is taken to be like it.
+# What is drawn of a long run; the rest is taken to be like it. Chosen: seconds of drawing.
 MOST_EPISODES = 1000
 MOST_TOKENS = 10_000_000
 STEPS_OF_MANY = 10  # looked into, of steps of more episodes than that: the lengths of each differ

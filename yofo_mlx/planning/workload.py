@@ -39,8 +39,12 @@ class Protected:
             yield message, "another end in template.output would leave them as they are"
 
 
-PROCESS_BYTES = 150_000_000  # Python, MLX, mlx-lm and a tokenizer, measured on Linux
-READING_BYTES = 350  # an example takes while it is read: its place, its fields, its place in lists
+# Python, MLX, mlx-lm and a tokenizer on Linux: a bare process that imported them has 100 MB
+# (`VmRSS` in /proc/self/status after `import yofo_mlx.training.loop`), a run some more.
+PROCESS_BYTES = 150_000_000
+# What an example takes while it is read: its place, its fields, its place in lists. What it has to
+# agree with, and how that is measured, is in docs/benchmarks.md, "Data in memory".
+READING_BYTES = 350
 
 
 @dataclass(frozen=True)

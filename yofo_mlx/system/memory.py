@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-CPU_SHARE = 0.8  # of main memory; the rest is for everything else on the machine
+# Chosen, not measured: the rest is for everything else on the machine, or on the device for CUDA's
+# own context and for what fragments. `memory.limit_gb` says otherwise.
+CPU_SHARE = 0.8
 CUDA_SHARE = 0.9
 
 

@@ -59,7 +59,7 @@ def save_checkpoint(
         if not run.checkpoints_path.exists():
             run.checkpoints_path.mkdir()
             sync_folder(run.path)
-        with new_folder(path) as folder:
+        with new_folder(path) as folder:  # appears whole, or not at all
             save_adapter(folder, model, recipe.lora, recipe.model, recipe.template)
             arrays = dict(tree_flatten({STATE: optimizer.state}))
             save_arrays(folder / OPTIMIZER_FILE, arrays)
@@ -89,7 +89,7 @@ def resume_newest(run: Run, model: Any, optimizer: Any) -> tuple[TrainerState | 
         except Damaged as error:
             unreadable[path] = error.message
             continue
-        for damaged in unreadable:
+        for damaged in unreadable:  # not before another was read: nothing is moved in vain
             damaged.rename(_free_name(damaged))
         return state, list(unreadable.values())
     if unreadable:

@@ -10,12 +10,14 @@ from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe.file import read_toml, to_toml
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import listing, lock
-from yofo_mlx.runs.events import backwards, figure
+from yofo_mlx.runs.events import backwards, figure, last_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import Extension
 from yofo_mlx.runs.recipe import resolve
 from yofo_mlx.runs.trained import is_edited
 from yofo_mlx.system.files import write_text
+from yofo_mlx.system.quantities import plural
+from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.training.schedule import learning_rate
 
 if TYPE_CHECKING:
@@ -59,6 +61,22 @@ def more(run: Run, *, at_end: bool = True) -> str:
     )
 
 
+def is_finished(run: Run) -> bool:
+    """Tell whether nothing is left to do, and say so, with the way to do more."""
+    last, extended = last_event(run.events_path), run.info().extended
+    if last is None or last["kind"] != "finished":
+        return False
+    step = int(figure(last, "step") or 0)
+    if extended and step <= extended[-1].step:
+        return False
+    early = (figure(next(backwards(run.events_path, ("step",)), None), "share") or 1.0) < 1.0
+    why = ": its validations got no better" if early else ""
+    say(f"{run.run_id} is finished, after {plural(step, 'step')}{why}")
+    print_path(run.path)
+    say_next(more(run, at_end=not early).removeprefix("yofo "))
+    return True
+
+
 def _resolved(run: Run, overrides: Sequence[str] = ()) -> Recipe:
     data = run.info().recipe
     data = read_toml(run.recipe_path) if data is None else deepcopy(data)
@@ -96,7 +114,7 @@ def _change(run: Run, before: Recipe, after: Recipe) -> Extension:
     from yofo_mlx.training.checkpoints import newest_state  # MLX: what is quickly told was told
 
     state = newest_state(run)
-    done, one = state.step, 1.0
+    done, one = state.step, 1.0  # `one`: the step to come, in the unit of the length
     if unit == "tokens":
         done, one = state.tokens, state.tokens / max(state.step, 1)
     if length <= done:

@@ -1,94 +1,87 @@
-"""The training loop, from a fresh adapter to the best one."""
+"""The method, from a recipe to a gradient step: many-shot in-context fine-tuning, on this page.
 
-import math
+A recipe names tasks, a task is examples (x, y). An **episode** shows one task in one sequence,
+
+    instruction?  x_1 y_1  x_2 y_2  ...  x_n y_n
+
+with n and the order drawn anew each time (`episodes/sampler.py`). The model reads it once, from
+left to right: at y_i it has seen i - 1 demonstrations. So with every answer a target one pass
+trains 0-shot to (n - 1)-shot behaviour, at the cost of reading the episode once; with the last
+answer alone, as in earlier work, that takes n episodes.
+
+The **loss** of an update is this number, in nats. An answer is the span of its tokens, terminator
+included: the model has to learn to stop.
+
+    def loss(episodes, targets="all", normalize="answer"):
+        total = denominator = 0
+        for tokens, answers in episodes:
+            log_p = log_softmax(model(tokens))                    # (L, V): row t predicts t + 1
+            everything = [range(1, len(tokens))]
+            for places in {"all": answers, "last": answers[-1:], "tokens": everything}[targets]:
+                nll = [-log_p[t - 1, tokens[t]] for t in places]
+                total += mean(nll) if normalize == "answer" else sum(nll)
+                denominator += 1 if normalize == "answer" else len(nll)
+        return total / denominator
+
+By `normalize = "answer"` each answer weighs the same: one summary must not outweigh 500 labels.
+Passes of an update add up `total` and `denominator` and divide once: a mean of means would let an
+answer weigh more in a pass that has few of them. `tests/gradients/test_objective.py` runs the lines
+above and holds `gradients/` to them: loss and gradient, plain and in chunks.
+"""
+
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
+from mlx.utils import tree_flatten, tree_map
 
-from yofo_mlx.episodes.batches import Batch
-from yofo_mlx.errors import RunError, YofoError
-from yofo_mlx.evaluation.measure import evaluate_entry
-from yofo_mlx.evaluation.scores import TaskScores, of_model, summarize
-from yofo_mlx.models.adapters import adapter_weights, add_adapter, begin_with
-from yofo_mlx.models.base import Base
-from yofo_mlx.planning.evaluation import (
-    Asked,
-    as_planned,
-    describe_validation,
-    most_asked,
-    plan_validation,
-    shortening,
-)
-from yofo_mlx.planning.planner import Planner, beyond_context, describe_plan
-from yofo_mlx.planning.workload import Workload
-from yofo_mlx.recipe.schema import Recipe, Training
-from yofo_mlx.runs.diagnosis import find_cause
+from yofo_mlx.episodes.batches import Batch, make_batch
+from yofo_mlx.gradients import Dials, loss_and_gradients
+from yofo_mlx.gradients.exactness import check_exactness
+from yofo_mlx.models.adapters import adapter_weights
+from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import Event, EventWriter
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.runs.init_adapter import check_same
-from yofo_mlx.system.files import disk_error
-from yofo_mlx.system.peak import peak, reset_peak
-from yofo_mlx.training.beginning import doubts
-from yofo_mlx.training.checkpoints import (
-    TrainerState,
-    keep_best,
-    resume_newest,
-    save_checkpoint,
-)
-from yofo_mlx.training.extension import as_event, was_end
-from yofo_mlx.training.schedule import learning_rate
-from yofo_mlx.training.trainer import Listener, Trainer
-from yofo_mlx.training.update import StepLeft, draw, update
+from yofo_mlx.runs.trained import Note
+from yofo_mlx.system.peak import aside, reset_peak
+from yofo_mlx.training.checkpoints import keep_best
+from yofo_mlx.training.reports import NotFinite, Step, in_words, report, save, tell_failure
+from yofo_mlx.training.resuming import prepare
+from yofo_mlx.training.schedule import is_due, learning_rate, share_done
+from yofo_mlx.training.setup import Setup
+from yofo_mlx.training.trainer import Learner, Listener, Onlooker, StepLeft, Trainer
+from yofo_mlx.training.validation import is_over, validate, validation_due
 
 
 def train(
     run: Run,
     recipe: Recipe,
-    base: Base,
-    workload: Workload,
+    setup: Setup,
     *,
     should_stop: Callable[[], bool],
     should_leave: Callable[[], bool] = lambda: False,
-    planner: Planner | None = None,
     on_event: Listener = lambda event: None,
-    warnings: Sequence[tuple[str, str]] = (),
+    warnings: Sequence[Note] = (),
 ) -> Event:
     """Train until the end, a stop or an error; continue from the newest checkpoint if there is one.
 
     `should_stop` is asked between steps and in a validation, `should_leave` between the pieces of a
-    step. Without a planner every step is taken by plain autograd. `warnings` (message and hint) are
-    told in the event stream.
+    step. `warnings` are told in the event stream.
     Returns the last event: finished or stopped. A failure is written as an event and raised.
     """
-    writer = EventWriter(run.events_path)
-    optimizer, state = _optimizer(recipe), TrainerState()
-    trainer = Trainer(
-        run,
-        recipe,
-        base,
-        workload,
-        writer,
-        on_event,
-        should_stop,
-        should_leave,
-        optimizer,
-        planner,
-        state,
-    )
+    writer, learner = EventWriter(run.events_path), Learner(recipe, setup)
+    trainer = Trainer(run, learner, writer, on_event, should_stop, should_leave)
     cache_limit = mx.set_cache_limit(0)  # MLX tells its limit only when that is changed
     mx.set_cache_limit(cache_limit)
     try:
-        _prepare(trainer, warnings)
+        prepare(trainer, warnings)
         return _loop(trainer)
     except BaseException as error:
-        known = _known(error, run)
-        _fail(trainer, known)
+        known = in_words(error, run)
+        tell_failure(trainer, known)
         if known is error:
             raise
         raise known from error
@@ -97,160 +90,33 @@ def train(
         writer.close()
 
 
-def _known(error: BaseException, run: Run) -> BaseException:
-    """Return what is not a defect as an error in words."""
-    if isinstance(error, YofoError):
-        return error
-    if isinstance(error, OSError):
-        return disk_error(error, run.path)
-    cause = find_cause(f"{type(error).__name__}: {error}")
-    return RunError(f"{cause.words}: {error}", cause.hint) if cause else error
-
-
-def _fail(trainer: Trainer, error: BaseException) -> None:
-    message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
-    hint = getattr(error, "hint", "")
-    cause = find_cause(message)
-    try:
-        trainer.emit(
-            "failed",
-            step=trainer.state.step,
-            message=message,
-            hint=hint,
-            cause=cause.name if cause else None,
-        )
-    except (OSError, ValueError):  # what is raised says more
-        return
-
-
-def _optimizer(recipe: Recipe) -> optim.Optimizer:
-    settings = recipe.optimizer
-    return optim.AdamW(
-        learning_rate=0.0,
-        betas=list(settings.betas),
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
-        bias_correction=True,
-    )
-
-
-def _prepare(trainer: Trainer, warnings: Sequence[tuple[str, str]]) -> None:
-    """Put a fresh adapter on the model, or a given one, or everything a checkpoint holds."""
-    recipe, model = trainer.recipe, trainer.base.model
-    mx.random.seed(recipe.seed)
-    add_adapter(model, recipe.lora)
-    trainer.optimizer.init(model.trainable_parameters())
-    state, unreadable = resume_newest(trainer.run, model, trainer.optimizer)
-    notes = [(message, "the checkpoint before it is used") for message in unreadable] + [*warnings]
-    if state is not None:
-        trainer.state, trainer.saved = state, replace(state)
-    elif recipe.init_adapter:
-        check_same(trainer.run.info(), recipe)
-        begin_with(model, Path(recipe.init_adapter))
-    began = any(event["kind"] == "started" for event in trainer.run.events())
-    resumed = trainer.writer.roll_back(trainer.state.events_bytes, trainer.state.step)
-    if began:
-        trainer.on_event(resumed)
-    if state is None or not began:
-        _begin(trainer)
-    elif _due(recipe.train.checkpoint_every, state.step):
-        _tell_checkpoint(trainer)
-    if state is not None and not began:
-        notes.append((f"the events before step {state.step} are lost", ""))
-    _extend(trainer)
-    for message, hint in notes:
-        trainer.emit("warning", message=message, hint=hint)
-    _plan(trainer)
-
-
-def _begin(trainer: Trainer) -> None:
-    """Say what is trained."""
-    recipe, workload = trainer.recipe, trainer.workload
-    trainer.emit(
-        "started",
-        run_id=trainer.run.run_id,
-        model=recipe.model,
-        steps=recipe.train.steps,
-        tokens=recipe.train.tokens,
-        train_tasks=len(workload.pools),
-        held_out_tasks=len(workload.held_out),
-        init_adapter=recipe.init_adapter,
-        trainable_parameters=sum(a.size for a in adapter_weights(trainer.base.model).values()),
-    )
-    beyond = beyond_context(recipe.episodes.max_tokens, trainer.base.context)
-    beyond_it = [beyond] if beyond else []
-    for message, hint in [*doubts(recipe), *workload.warnings(recipe), *beyond_it]:
-        trainer.warn(message, hint)
-
-
-def _extend(trainer: Trainer) -> None:
-    """Take in every change of the run's length, and tell each one once."""
-    trainer.extended = trainer.run.info().extended
-    told = sum(event["kind"] == "extended" for event in trainer.run.events())
-    for change in trainer.extended[told:]:
-        share = round(_share(trainer.recipe.train, trainer.state), 6)
-        trainer.emit("extended", **as_event(change), share=share)
-    _renew_patience(trainer)
-
-
-def _plan(trainer: Trainer) -> None:
-    """Tell how the longest step will be taken, unless that was told before a resume."""
-    if not trainer.planner:
-        return
-    way = trainer.planner.longest_step(trainer.recipe)
-    plan = describe_plan(trainer.planner, way)
-    if asked := _asked(trainer):
-        trainer.validation = plan_validation(trainer.planner, asked)
-        plan |= describe_validation(trainer.validation)
-        if warning := shortening(trainer.validation):
-            trainer.warn(*warning)
-    told = [event for event in trainer.run.events() if event["kind"] == "plan"]
-    if not told or plan.items() - told[-1].items():
-        trainer.emit("plan", **plan)
-    mx.set_cache_limit(trainer.planner.cache_bytes(way))
-
-
-def _asked(trainer: Trainer) -> Asked | None:
-    entries = trainer.workload.valid_entries(trainer.recipe.evaluation.valid_tasks)
-    return most_asked(trainer.recipe, entries, trainer.base.tokenizer, valid=True)
-
-
 def _loop(trainer: Trainer) -> Event:
-    recipe, state = trainer.recipe, trainer.state
+    learner, state = trainer.learner, trainer.state
+    save_every = learner.recipe.train.checkpoint_every
     stopping = False
 
     while not (stopping := trainer.should_stop()):
-        if _validation_due(trainer):
-            _validate(trainer)
+        # First in line, so that a run that was stopped in a validation begins with it again.
+        if validation_due(trainer):
+            validate(trainer)
             continue
-        if _is_over(trainer):
+        if is_over(learner):
             break
-
-        # ------------------------------------------------------------ one update
-        started = time.perf_counter()
-        reset_peak()
-        batches = draw(trainer)
-        rate = learning_rate(recipe.optimizer, _share(recipe.train, state, ahead=batches))
         try:
-            loss, norm = update(trainer, batches, rate)
+            step = advance(learner, trainer)
         except StepLeft:
             stopping = True
             break
-        state.step += 1
-        state.tokens += sum(batch.token_count for batch in batches)
-        seconds = time.perf_counter() - started
-        state.seconds += seconds
-        # ------------------------------------------------------------------------
+        report(trainer, step)
+        if is_due(save_every, state.step):
+            save(trainer)
 
-        _report(trainer, batches, loss, norm, rate, seconds)
-        if _due(recipe.train.checkpoint_every, state.step):
-            _checkpoint(trainer)
-
-    stopped = stopping and (_validation_due(trainer) or not _is_over(trainer))
-    if not _due(recipe.train.checkpoint_every, state.step):
-        _checkpoint(trainer)
+    stopped = stopping and (validation_due(trainer) or not is_over(learner))
+    if not is_due(save_every, state.step):
+        save(trainer)
+    # The adapter of the run is the best that was validated.
     if state.best_loss is None:  # nothing was validated: the latest is the best
-        keep_best(trainer.run, trainer.base.model, recipe)
+        keep_best(trainer.run, learner.model, learner.recipe)
         if state.bad_evals:
             trainer.warn("no validation gave a number: the last adapter is kept", "")
     if stopped:
@@ -260,136 +126,107 @@ def _loop(trainer: Trainer) -> Event:
     )
 
 
-def _is_over(trainer: Trainer) -> bool:
-    return _share(trainer.recipe.train, trainer.state) >= 1.0 or _is_impatient(trainer)
+# ---------------------------------------------------------------------------------- one step
 
 
-def _is_impatient(trainer: Trainer) -> bool:
-    patience = trainer.recipe.train.patience
-    return patience is not None and trainer.state.bad_evals >= patience
-
-
-def _renew_patience(trainer: Trainer) -> None:
-    """Let a run go on that its patience had ended, where it was given another length."""
-    here = any(change.step == trainer.state.step for change in trainer.extended)
-    if here and _is_impatient(trainer):
-        trainer.state.bad_evals = 0
-
-
-def _validation_due(trainer: Trainer) -> bool:
-    """Tell whether this step is to be validated and was not yet, also after a resume."""
-    settings, state = trainer.recipe.train, trainer.state
-    due = _due(settings.eval_every, state.step) or _share(settings, state) >= 1.0
-    due = due or any(was_end(change, state) for change in trainer.extended)
-    return due and state.validated_step < state.step
-
-
-def _report(
-    trainer: Trainer, batches: list[Batch], loss: float, norm: float, rate: float, seconds: float
-) -> None:
-    state = trainer.state
-    tokens = sum(batch.token_count for batch in batches)
-    targets = sum(len(batch.targets) for batch in batches)
-    share = min(1.0, _share(trainer.recipe.train, state))
-    trainer.emit(
-        "step",
-        step=state.step,
-        loss=loss,
-        lr=rate,
-        grad_norm=norm,
-        tokens=tokens,
-        targets=targets,
-        shots=[shots for batch in batches for shots in batch.shots],
-        tokens_per_s=round(tokens / seconds, 1),
-        targets_per_s=round(targets / seconds, 1),
-        peak_gb=round(peak() / 1e9, 4),
-        memory_gb=round((mx.get_active_memory() + mx.get_cache_memory()) / 1e9, 4),
-        total_tokens=state.tokens,
-        share=round(share, 6),
-        seconds_left=round(state.seconds * (1 - share) / share, 1),
-    )
-
-
-def _validate(trainer: Trainer) -> None:
-    """Measure the adapter by shots on queries of training tasks, and keep it if it is the best."""
-    planned, state, model = trainer.validation, trainer.state, trainer.base.model
-    recipe = as_planned(trainer.recipe, planned)
-    entries = trainer.workload.valid_entries(recipe.evaluation.valid_tasks)
-    mx.clear_cache()  # what steps have freed is of other sizes than what this needs
+def advance(learner: Learner, onlooker: Onlooker | None = None) -> Step:
+    """Take one step; it needs no run folder. If it is left, nothing has changed."""
+    recipe, state = learner.recipe, learner.state
+    started = time.perf_counter()
     reset_peak()
-    model.eval()
-    scores: list[TaskScores] = []
-    try:
-        for done, entry in enumerate(entries):
-            trainer.emit(
-                "progress", step=state.step, done=done, total=len(entries), phase="validation"
-            )
-            check = partial(_leave_if_asked, trainer)
-            copies = planned.copies if planned else None
-            scores.append(
-                evaluate_entry(trainer.base, recipe, entry, valid=True, check=check, at_once=copies)
-            )
-    except StepLeft:  # a resumed run makes up for it
-        return
-    state.validated_step = state.step
-    losses = [np.mean([point.loss for point in one.points]) for one in scores if one.points]
-    if not losses:  # told when the run began
-        return
-    loss = float(np.mean(losses))  # every task weighs the same
-    is_best = math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss)
-    if is_best:
-        state.best_loss, state.best_step, state.bad_evals = loss, state.step, 0
-        keep_best(trainer.run, model, trainer.recipe)
-    else:
-        state.bad_evals += 1
-        _renew_patience(trainer)
-    rows = [
-        {"metric": one["metric"], "tasks": one["tasks"], "of": one["of"]} | row
-        for one in summarize(of_model(scores))
-        for row in one["by_shots"]
-    ]
-    peak_gb = round(peak() / 1e9, 4)
-    trainer.emit("eval", step=state.step, loss=loss, by_shots=rows, best=is_best, peak_gb=peak_gb)
-    if not math.isfinite(loss):
-        trainer.warn(
-            f"step {state.step}: the validation loss is {loss}, so this adapter is not the best",
-            "lower optimizer.learning_rate, or look for what overflows: yofo doctor",
+    batches = draw(learner)
+    tokens = state.tokens + sum(batch.token_count for batch in batches)
+    # The rate of where the step leads: the first one is not wasted on a rate of 0.
+    rate = learning_rate(recipe.optimizer, share_done(recipe.train, state.step + 1, tokens))
+    loss, norm = update(learner, batches, rate, onlooker or Onlooker())
+    state.step, state.tokens = state.step + 1, tokens
+    seconds = time.perf_counter() - started
+    state.seconds += seconds
+    return Step(batches, loss, norm, rate, seconds)
+
+
+def draw(learner: Learner) -> list[Batch]:
+    """Return the batches of the next step, each a function of the seed, the step and its place."""
+    settings = learner.recipe.train
+    return [
+        make_batch(
+            learner.setup.workload.sampler.draw(learner.state.step, place, settings.batch_size),
+            learner.recipe.objective,
         )
+        for place in range(settings.grad_accumulation_steps)
+    ]
 
 
-def _leave_if_asked(trainer: Trainer) -> None:
-    if trainer.should_stop():
-        raise StepLeft
+def update(
+    learner: Learner, batches: list[Batch], rate: float, onlooker: Onlooker
+) -> tuple[float, float]:
+    """Make one optimizer update; return its loss and the gradient's norm."""
+    model, optimizer = learner.model, learner.optimizer
+    total, gradients = _summed(learner, batches, onlooker)
+    denominator = sum(batch.denominator for batch in batches)
+    gradients = tree_map(lambda array: array / denominator, gradients)  # once, for all passes
+    gradients, length = optim.clip_grad_norm(gradients, learner.recipe.optimizer.grad_clip)
+    loss, norm = float(np.array(total)) / denominator, float(np.array(length))
+    if not np.isfinite(loss) or not np.isfinite(norm):  # before it spoils the adapter
+        raise _not_finite(learner, batches, f"loss {loss}, gradient norm {norm}")
+    optimizer.learning_rate = rate
+    optimizer.update(model, gradients)
+    mx.eval(model.trainable_parameters(), optimizer.state)
+    # A finite gradient can still overflow half precision: such an adapter is never saved.
+    if not all(mx.isfinite(array).all().item() for array in adapter_weights(model).values()):
+        raise _not_finite(learner, batches, "the updated adapter is not finite")
+    return loss, norm
 
 
-def _checkpoint(trainer: Trainer) -> None:
-    """Save where the run stands, unless that was where it was resumed."""
-    state = trainer.state
-    if (
-        trainer.saved is None
-        or replace(state, events_bytes=trainer.saved.events_bytes) != trainer.saved
-    ):
-        trainer.writer.sync()
-        state.events_bytes = trainer.writer.position
-        save_checkpoint(trainer.run, trainer.base.model, trainer.optimizer, state, trainer.recipe)
-        trainer.saved = replace(state)
-    _tell_checkpoint(trainer)
+def _summed(
+    learner: Learner, batches: list[Batch], onlooker: Onlooker
+) -> tuple[mx.array, dict[str, Any]]:
+    """Return the loss and gradients of all batches, summed; nothing else is changed.
+
+    Who is in a hurry leaves the step here, between its pieces, and the model as it was.
+    """
+    model = learner.model
+    dials = _dials(learner, batches, onlooker)
+    model.train()
+    # Dropout depends on the step alone, so that a resumed run needs no random state.
+    words = np.random.SeedSequence([learner.recipe.seed, learner.state.step]).generate_state(1)
+    mx.random.seed(int(words[0]))
+    before = model.trainable_parameters()
+    total, gradients = mx.array(0.0), None
+    try:
+        for place, batch in enumerate(batches):
+            progress = onlooker.begin_pass(place, len(batches))
+            more, added = loss_and_gradients(model, batch, dials[place], progress)
+            total = total + more
+            gradients = added if gradients is None else tree_map(mx.add, gradients, added)
+            mx.eval(total, gradients)  # one pass's activations at a time
+    except StepLeft:
+        model.update(before)
+        raise
+    return total, gradients or {}
 
 
-def _tell_checkpoint(trainer: Trainer) -> None:
-    path = trainer.run.checkpoint_path(trainer.state.step)
-    trainer.emit(
-        "checkpoint", step=trainer.state.step, path=str(path.relative_to(trainer.run.path))
-    )
+def _dials(learner: Learner, batches: list[Batch], onlooker: Onlooker) -> list[Dials | None]:
+    """Return how each batch is differentiated; before the first one in chunks, try that."""
+    base, planner = learner.setup.base, learner.setup.planner
+    if not planner:
+        return [None] * len(batches)
+    dials = [planner.dials(batch) for batch in batches]
+    if any(dials) and not learner.chunks_tried:
+        learner.chunks_tried = True
+        # On the very model and machine: an architecture that nobody tried would train wrongly.
+        with aside():
+            warning = check_exactness(base.model, base.config, learner.recipe.lora)
+        if warning:
+            onlooker.warn(warning, "")
+    return dials
 
 
-def _share(settings: Training, state: TrainerState, ahead: list[Batch] | None = None) -> float:
-    """Return the share of the run that is done; with `ahead`, after that update."""
-    if settings.steps is not None:
-        return (state.step + (ahead is not None)) / settings.steps
-    assert settings.tokens is not None
-    return (state.tokens + sum(batch.token_count for batch in ahead or [])) / settings.tokens
-
-
-def _due(every: int | None, step: int) -> bool:
-    return every is not None and step > 0 and step % every == 0
+def _not_finite(learner: Learner, batches: list[Batch], what: str) -> NotFinite:
+    tasks = sorted({task for batch in batches for task in batch.tasks})
+    remedy = "lower optimizer.learning_rate or lora.scale"
+    weights: Any = tree_flatten(learner.model.parameters())
+    if any(array.dtype == mx.float16 for _, array in weights):
+        remedy += ", or take a conversion in bfloat16: numbers of float16 end at 65504"
+    message = f"step {learner.state.step + 1}: {what}, in an episode of {', '.join(tasks)}"
+    return NotFinite(message, remedy)

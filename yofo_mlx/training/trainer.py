@@ -1,4 +1,4 @@
-"""What a training run consists of while it runs."""
+"""What learns, and the run that it learns in."""
 
 import math
 import time
@@ -6,41 +6,100 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from yofo_mlx.models.base import Base
+import mlx.core as mx
+import mlx.optimizers as optim
+
+from yofo_mlx.gradients import Progress
+from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.planning.evaluation import EvaluationPlan
-from yofo_mlx.planning.planner import Planner
-from yofo_mlx.planning.workload import Workload
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import Event, EventWriter, new_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import Extension
 from yofo_mlx.training.checkpoints import TrainerState
+from yofo_mlx.training.schedule import share_done
+from yofo_mlx.training.setup import Setup
 
 Listener = Callable[[Event], None]
 
-KEPT_EVERY_S = 10.0  # a long step must not bury what was written before it
+PROGRESS_EVERY_S = 1.0  # shown: more often than that nobody reads it
+KEPT_EVERY_S = 10.0  # written: a long step must not bury what was before it
+
+
+class StepLeft(Exception):
+    """A step, or a validation, was left before it changed anything."""
+
+
+class Onlooker:
+    """Who is asked and told while a step is taken; this one says nothing and never leaves it."""
+
+    def begin_pass(self, place: int, passes: int) -> Progress:
+        """Return what is called between the pieces of a pass; either may raise StepLeft."""
+        return lambda *_: None
+
+    def warn(self, message: str, hint: str) -> None:
+        """Take a warning."""
 
 
 @dataclass
-class Trainer:
-    """What a step needs; the state that changes is in `state`, the model and the optimizer."""
+class Learner:
+    """What a step needs and changes: it lives in memory and knows of no run folder.
+
+    What a step changes is in the model's adapter, the optimizer and `state`.
+    """
+
+    recipe: Recipe
+    setup: Setup
+    state: TrainerState = field(default_factory=TrainerState)
+    optimizer: Any = field(init=False)
+    chunks_tried: bool = False
+
+    def __post_init__(self) -> None:
+        settings = self.recipe.optimizer
+        self.optimizer = optim.AdamW(
+            learning_rate=0.0,  # every step sets its own
+            betas=list(settings.betas),
+            eps=settings.eps,
+            weight_decay=settings.weight_decay,
+            bias_correction=True,
+        )
+
+    @property
+    def model(self) -> Any:
+        """The base model, whose adapter is trained."""
+        return self.setup.base.model
+
+    @property
+    def share(self) -> float:
+        """How much of the run's length is done."""
+        return share_done(self.recipe.train, self.state.step, self.state.tokens)
+
+    def begin(self) -> None:
+        """Put a fresh adapter on the model; the base model's answers stay what they are."""
+        mx.random.seed(self.recipe.seed)
+        add_adapter(self.model, self.recipe.lora)
+        self.optimizer.init(self.model.trainable_parameters())
+
+
+@dataclass
+class Trainer(Onlooker):
+    """A run: what learns, what it tells, who may end it."""
 
     run: Run
-    recipe: Recipe
-    base: Base
-    workload: Workload
+    learner: Learner
     writer: EventWriter
     on_event: Listener
     should_stop: Callable[[], bool]
     should_leave: Callable[[], bool]  # the step at hand, too
-    optimizer: Any
-    planner: Planner | None
-    state: TrainerState
-    saved: TrainerState | None = None
-    chunks_tried: bool = False
+    saved: TrainerState | None = None  # what the newest checkpoint holds
     validation: EvaluationPlan | None = None
     extended: list[Extension] = field(default_factory=list)
     progress_kept: float = -math.inf  # when it was last written
+
+    @property
+    def state(self) -> TrainerState:
+        """Where the run stands."""
+        return self.learner.state
 
     def emit(self, kind: str, **fields: Any) -> Event:
         """Write an event and show it."""
@@ -62,3 +121,22 @@ class Trainer:
         said = (event.get("message") for event in self.run.events() if event["kind"] == "warning")
         if message not in said:
             self.emit("warning", message=message, hint=hint)
+
+    def begin_pass(self, place: int, passes: int) -> Progress:
+        """Return what tells of the pieces of a step now and then, and may leave it."""
+        if self.should_leave():
+            raise StepLeft
+        told = time.monotonic()
+
+        def progress(done: int, total: int, phase: str) -> None:
+            nonlocal told
+            if self.should_leave():
+                raise StepLeft
+            now = time.monotonic()
+            if now - told < PROGRESS_EVERY_S:
+                return
+            told = now
+            done, total = done + place * total, total * passes
+            self.emit_progress(step=self.state.step + 1, done=done, total=total, phase=phase)
+
+        return progress
