@@ -145,8 +145,6 @@ class FakeSession:
 class FakeClient:
     """Starts fake sessions, as a client starts processes."""
 
-    ended = None
-
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
         self._session: Any = None
@@ -154,6 +152,10 @@ class FakeClient:
     @property
     def is_alive(self) -> bool:
         return self._session is not None and self._session.is_alive
+
+    @property
+    def ended(self) -> RunError | None:
+        return getattr(self._session, "ended", None)
 
     def restart(self) -> None:
         self.close()

@@ -1,7 +1,7 @@
 """Prompt: paste demonstrations, ask, and read the answer as it comes."""
 
 from time import monotonic
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Footer, Select, Static, TextArea
 
+from tui.prompt.asking import ask
 from tui.prompt.demonstrations import DemonstrationsField
 from tui.prompt.fields import QueryField
 from tui.prompt.models import choices, model_of, value_of
@@ -31,12 +32,6 @@ from yofo_mlx.prompting.held import Held, Model, Offer
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs.folder import Run
 
-MAX_TOKENS: Final = 256
-STAGES: Final = {
-    "load": "loading the model",
-    "prefill": "reading demonstrations",
-    "generate": "answering",
-}
 NOTHING_ASKED = Content.assemble(
     ("Nothing asked yet.\n\n", "bold"),
     "1. Paste demonstrations: they go to the left.\n",
@@ -231,12 +226,7 @@ class PromptScreen(Recovering):
             parsed = known or parse(text, model.run)
             said = instruction or parsed.instruction
             offer = Offer(tuple(parsed.examples), said, "all" if all_shots else None)
-            for words in (self._held.load(model, hear) or {}).get("notes", ()):
-                hear("warning", {"words": words})
-            self._held.read(offer, hear)
-            hear("read", self._held.facts)
-            wanted = {"input": query, "max_tokens": MAX_TOKENS, "temperature": 0.0}
-            result = self._held.call("generate", wanted, hear)
+            result = ask(self._held, model, offer, query, hear)
         except YofoError as error:
             self.post_message(self.Failed(error))
         else:
@@ -255,11 +245,10 @@ class PromptScreen(Recovering):
             self._show_counts()
         elif message.method == "progress":
             self._show_progress(params)
-        elif message.method in ("calling", "stage"):
-            stage = params["words"] if message.method == "stage" else STAGES[params["method"]]
-            self._stage, self._stage_since = str(stage), monotonic()
+        elif message.method == "stage":
+            self._stage, self._stage_since = str(params["words"]), monotonic()
             self._show_stage()
-        elif message.method in ("warning", "ended"):
+        elif message.method == "warning":
             self._warn(str(params["words"]))
 
     def _show_progress(self, params: dict[str, Any]) -> None:
