@@ -207,7 +207,8 @@ class PromptScreen(Recovering):
             return
         transcript = self.query_one(Transcript)
         who = "adapter" if model.is_adapted else "base model"
-        self._current, self._cancelling = Exchange(field.text, who, model.name), False
+        name = model.run or model.model or ""
+        self._current, self._cancelling = Exchange(field.text, who, name), False
         await transcript.add(self._current)
         field.text = ""
         if self._asked != asked:

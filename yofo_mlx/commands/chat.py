@@ -53,11 +53,9 @@ def chat(
 ) -> ExitCode:
     """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
     subject = subjects.find(run, model, adapter)  # mistakes are told before anything is loaded
-    if subject.run:
-        wanted = Model(run or "last", model, use_adapter=not base)
-    else:
-        folder = str(subject.adapter) if subject.adapter else None
-        wanted = Model(None, subject.model, folder, use_adapter=not base)
+    folder = str(subject.adapter) if subject.adapter else None
+    named = Model(run or "last", model) if subject.run else Model(None, subject.model, folder)
+    wanted = replace(named, use_adapter=not base)
     _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)

@@ -167,15 +167,12 @@ class Chatroom:
         self.open()
         watcher = ReadingTime(self.more)
         try:
-            self._read(watcher, anew=anew)
-        except Cancelled:
-            self._settle(watcher.chosen)
-            raise
-
-    def _read(self, watcher: ReadingTime, *, anew: bool) -> None:
-        try:
             with interrupt_cancels(self.held):
                 is_read = self.held.read(self._offer, watcher, anew=anew)
+        except Cancelled:
+            watcher.finish()
+            self._settle(watcher.chosen)
+            raise
         finally:
             watcher.finish()
         if is_read and (anew or self.examples or self.instruction):
@@ -188,7 +185,7 @@ class Chatroom:
         if not chosen.get("shots") or read is None:
             raise Cancelled("reading is stopped", "the next query reads on")
         self.wanted = read
-        self._read(ReadingTime(self.more), anew=True)
+        self._get_ready(anew=True)
         hint = f"`{self.more} N` reads on"
         raise Cancelled(f"reading is stopped, after {read:,} of {chosen['shots']:,}", hint)
 

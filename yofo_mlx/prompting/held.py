@@ -4,7 +4,7 @@ Everything here blocks; `cancel` and `kill` may be called meanwhile, from any th
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from yofo_mlx.errors import RunError, YofoError
@@ -25,13 +25,7 @@ class Model:
     model: str | None = None
     adapter: str | None = None
     use_adapter: bool = True
-    stamp: tuple[int, ...] = ()
-    """Another one where the adapter's files are other ones."""
-
-    @property
-    def name(self) -> str:
-        """Return the run's id or the model's name."""
-        return self.run or self.model or ""
+    stamp: tuple[int, ...] = ()  # another one where the adapter's files are other ones
 
     @property
     def has_adapter(self) -> bool:
@@ -55,8 +49,7 @@ class Offer:
 
     examples: tuple[Example, ...] = ()
     instruction: str = ""
-    shots: Shots = None
-    """How many to show; None: as many as were trained."""
+    shots: Shots = None  # None: as many as were trained
     seed: int | None = None
 
     def params(self) -> Params:
@@ -66,19 +59,18 @@ class Offer:
         return {"demonstrations": pairs, "instruction": self.instruction, **choice}
 
 
+@dataclass
 class Held:
     """A session and what it holds, which outlives the session's process."""
 
-    def __init__(self, client: SessionClient) -> None:
-        self.client = client
-        self.shown: tuple[Example, ...] = ()
-        """The demonstrations in the context, in their order."""
-        self.facts: Result = {}
-        """What the session said of them."""
-        self._model: Model | None = None  # None: none, or nobody knows
-        self._offer: Offer | None = None
-        self._last: tuple[Sequence[Example], Sequence[Example]] = ((), ())  # offered, and shown
-        self._is_given_up = self._is_killed = False
+    client: SessionClient
+    shown: tuple[Example, ...] = ()  # the demonstrations in the context, in their order
+    facts: Result = field(default_factory=dict)  # what the session said of them
+    _model: Model | None = None  # None: none, or nobody knows
+    _offer: Offer | None = None  # what was read, chosen from it
+    _last: tuple[Sequence[Example], Sequence[Example]] = ((), ())  # offered, and shown
+    _is_given_up: bool = False
+    _is_killed: bool = False
 
     def load(self, model: Model, on_note: OnNote | None = None) -> Result | None:
         """See to it that a session has the model; return what it says of one that it had to load.
@@ -88,7 +80,14 @@ class Held:
         """
         self._is_given_up = self._is_killed = False
         if not self.client.is_alive:
-            self._start(on_note)
+            if self._model is not None and on_note is not None and (end := self.client.ended):
+                on_note("ended", {"words": end.message})
+            self._model = None
+            try:
+                self.client.restart()
+            except OSError as error:
+                why = error.strerror or reason(error)
+                raise RunError(f"no session: {why}", "ask again") from error
         if model == self._model:
             return None
         self._model = self._offer = None
@@ -152,16 +151,6 @@ class Held:
         """End a session that does not give up; what it was asked ends as cancelled."""
         self._is_given_up = self._is_killed = True
         self.client.kill()
-
-    def _start(self, on_note: OnNote | None) -> None:
-        """Start a process, the first or one in place of a dead one."""
-        if self._model is not None and on_note is not None and (end := self.client.ended):
-            on_note("ended", {"words": end.message})
-        self._model = None
-        try:
-            self.client.restart()
-        except OSError as error:
-            raise RunError(f"no session: {error.strerror or reason(error)}", "ask again") from error
 
     def _keep(self, offer: Offer, result: Result) -> None:
         self._offer, self.facts = offer, result
