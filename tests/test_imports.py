@@ -17,6 +17,7 @@ LIGHT = [
     "yofo_mlx.system.paths",
     "yofo_mlx.prompting.client",
     "yofo_mlx.prompting.demonstrations",
+    "yofo_mlx.prompting.held",
     "yofo_mlx.prompting.protocol",
     "yofo_mlx.recipe.schema",
     "yofo_mlx.recipe.file",

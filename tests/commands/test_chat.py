@@ -21,7 +21,7 @@ import pytest
 
 from tests.prompting.test_client import STAND_IN
 from yofo_mlx.commands import chat as command
-from yofo_mlx.commands.chatroom import Model, Room, interrupt_cancels
+from yofo_mlx.commands.chatroom import Chatroom, interrupt_cancels
 from yofo_mlx.commands.conversation import Conversation, Leave
 from yofo_mlx.commands.keyboard import Keyboard
 from yofo_mlx.errors import DataError, ExitCode, FitError, RecipeError, RunError
@@ -29,6 +29,7 @@ from yofo_mlx.models.base import model_path
 from yofo_mlx.prompting.choosing import shots_of
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import parse
+from yofo_mlx.prompting.held import Model
 from yofo_mlx.prompting.protocol import Cancelled, Params
 from yofo_mlx.tasks.task import Example
 
@@ -127,11 +128,11 @@ def client() -> FakeClient:
 
 
 @pytest.fixture
-def enter(client: FakeClient) -> Callable[..., Room]:
+def enter(client: FakeClient) -> Callable[..., Chatroom]:
     """Enter things into a conversation and return the room it leaves."""
 
-    def run(*entered: str | type[BaseException]) -> Room:
-        room = Room(client, Model(run="last"))  # type: ignore[arg-type]
+    def run(*entered: str | type[BaseException]) -> Chatroom:
+        room = Chatroom(client, Model(run="last"))  # type: ignore[arg-type]
         room.open()
         Conversation(room, Typed(*entered)).run()  # type: ignore[arg-type]
         return room
@@ -140,7 +141,7 @@ def enter(client: FakeClient) -> Callable[..., Room]:
 
 
 def test_a_line_is_a_query_and_its_answer_is_made_harmless(
-    enter: Callable[..., Room], capsys: pytest.CaptureFixture[str]
+    enter: Callable[..., Chatroom], capsys: pytest.CaptureFixture[str]
 ) -> None:
     enter("hello", "", "  ", "  /etc is a folder", "/usr/bin too")
     out = capsys.readouterr().out
@@ -150,7 +151,7 @@ def test_a_line_is_a_query_and_its_answer_is_made_harmless(
 
 
 def test_pasted_demonstrations_go_into_the_context(
-    enter: Callable[..., Room], client: FakeClient
+    enter: Callable[..., Chatroom], client: FakeClient
 ) -> None:
     pasted = ("/paste", "Input: g", "Output: h", "/end")
     room = enter("a -> b\nc -> d", "/add e -> f", *pasted, "query")
@@ -160,7 +161,7 @@ def test_pasted_demonstrations_go_into_the_context(
 
 
 def test_several_pasted_lines_without_demonstrations_are_one_query(
-    enter: Callable[..., Room], client: FakeClient
+    enter: Callable[..., Chatroom], client: FakeClient
 ) -> None:
     enter("what about\nthis and\n\nthat?", "a poem ->\nwith an arrow\nin it\nonce")
     assert client.asked("generate")[0] == {"input": "what about\nthis and\n\nthat?"}
@@ -168,7 +169,7 @@ def test_several_pasted_lines_without_demonstrations_are_one_query(
 
 
 def test_demonstrations_are_dropped_listed_and_added(
-    enter: Callable[..., Room], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    enter: Callable[..., Chatroom], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "d.csv").write_text("text,label\nx\x1b[31m,y\nz\n")
     room = enter("a -> b\nc -> d\ne -> f", "/drop 2", "/drop 9", "/drop x", "/shots")
@@ -193,7 +194,7 @@ def test_the_prompt_says_how_many_demonstrations_are_in_the_context(client: Fake
             return super().read(prompt)
 
     client.room = 2
-    room = Room(client, Model(run="last"))  # type: ignore[arg-type]
+    room = Chatroom(client, Model(run="last"))  # type: ignore[arg-type]
     room.open()
     typed = Watched("a -> b\nc -> d", "/add e -> f", "/drop 1")
     Conversation(room, typed).run()  # type: ignore[arg-type]
@@ -202,7 +203,7 @@ def test_the_prompt_says_how_many_demonstrations_are_in_the_context(client: Fake
 
 
 def test_a_query_that_is_not_text_is_told_at_the_keyboard(
-    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+    enter: Callable[..., Chatroom], client: FakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     enter("sch\udcf6n", "fine")
     assert "not UTF-8 (byte 0xf6)" in capsys.readouterr().err
@@ -210,7 +211,7 @@ def test_a_query_that_is_not_text_is_told_at_the_keyboard(
 
 
 def test_labels_rank_answers(
-    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+    enter: Callable[..., Chatroom], client: FakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     enter("/label yes| no |", "q", "/label", "free", "/label yes|no")
     assert [params["input"] for params in client.asked("score")] == ["q", "free"]
@@ -222,7 +223,7 @@ def test_labels_rank_answers(
 
 
 def test_the_adapter_is_switched_off_and_the_demonstrations_read_again(
-    enter: Callable[..., Room], client: FakeClient
+    enter: Callable[..., Chatroom], client: FakeClient
 ) -> None:
     enter("/add a -> b", "/base", "q", "/base")
     assert [params["use_adapter"] for params in client.asked("load")] == [True, False, True]
@@ -230,18 +231,18 @@ def test_the_adapter_is_switched_off_and_the_demonstrations_read_again(
 
 
 def test_a_prompt_cache_is_saved_and_taken_back(
-    enter: Callable[..., Room], client: FakeClient, tmp_path: Path, yofo_home: Path
+    enter: Callable[..., Chatroom], client: FakeClient, tmp_path: Path, yofo_home: Path
 ) -> None:
     file = f"{tmp_path}/x.safetensors"
     room = enter("/save", f"/save {file}", f"/demos {file}", "q")
     paths = [params["path"] for params in client.asked("save_cache")]
     assert paths == [f"{yofo_home}/prompts/last.safetensors", file]
     assert (room.examples, room.instruction) == ([Example("a", "b")], "Do.")
-    assert not client.asked("prefill")
+    assert not any(params["demonstrations"] for params in client.asked("prefill"))
 
 
 def test_the_other_words_answer_too(
-    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+    enter: Callable[..., Chatroom], client: FakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     room = enter("/help ", "/stats", "/nonsense", "/instruction Be brief.", "/demos", "/quit", "q")
     shown = capsys.readouterr().err
@@ -253,7 +254,7 @@ def test_the_other_words_answer_too(
 
 
 def test_a_dead_session_is_started_again_with_the_demonstrations(
-    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+    enter: Callable[..., Chatroom], client: FakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     client.fails["generate"] = RunError("the session process ended: killed by SIGKILL", "less")
     enter("a -> b\nc -> d", "first", "second")
@@ -267,22 +268,23 @@ def test_after_a_death_the_same_demonstrations_are_shown_and_ones_own_are_not_lo
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with SessionClient() as client:
-        room = Room(client, Model(model="tiny"), examples=[], wanted=3)
+        room = Chatroom(client, Model(model="tiny"), examples=[], wanted=3)
         room.open()
         room.show([Example("mine", "first")])
         room.show([*room.examples, *(Example(f"row {n}", f"label {n % 9}") for n in range(90))])
         before = list(room.shown)
         assert before[0] == Example("mine", "first") and len(before) == 3
         os.kill(client.pid or 0, signal.SIGKILL)
-        with pytest.raises(RunError, match="ended"):
-            room.take_paste(parse("late -> last"))
-        room.stats()
+        while client.is_alive:
+            time.sleep(0.01)
+        room.take_paste(parse("late -> last"))
+        assert "warning: the session process ended: killed by SIGKILL" in capsys.readouterr().err
         assert room.shown == [*before, Example("late", "last")]
 
 
 @pytest.mark.parametrize("error", [Cancelled("stopped"), FitError("too long", "shorten")])
 def test_demonstrations_that_were_not_read_are_never_silently_missing(
-    enter: Callable[..., Room], client: FakeClient, error: Exception
+    enter: Callable[..., Chatroom], client: FakeClient, error: Exception
 ) -> None:
     client.fails["prefill"] = error
     enter("a -> b\nc -> d", "q")
@@ -291,7 +293,7 @@ def test_demonstrations_that_were_not_read_are_never_silently_missing(
 
 
 def test_a_reading_that_is_stopped_leaves_what_was_read(
-    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+    enter: Callable[..., Chatroom], client: FakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     client.stops = True
     room = enter("a -> b\nc -> d", "q")
@@ -300,8 +302,15 @@ def test_a_reading_that_is_stopped_leaves_what_was_read(
     assert "reading is stopped, after 1 of 2\n  `/shots N` reads on" in capsys.readouterr().err
 
 
+def test_a_reading_of_an_instruction_alone_that_is_stopped_asks_for_no_number(
+    enter: Callable[..., Chatroom], client: FakeClient
+) -> None:
+    client.stops = True
+    assert enter("/instruction Be brief.").wanted is None
+
+
 def test_how_many_are_shown_can_be_asked_for_and_only_those_are_listed_and_dropped(
-    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+    enter: Callable[..., Chatroom], client: FakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     client.room = 2
     pasted = "a -> b\nc -> d\ne -> f"
@@ -339,7 +348,7 @@ def test_words_of_the_command_line_are_utf8_in_every_locale(
     assert command._argument("gr\udcf6n") == "gr\udcf6n"
 
 
-def test_a_number_of_any_length_is_one(enter: Callable[..., Room], client: FakeClient) -> None:
+def test_a_number_of_any_length_is_one(enter: Callable[..., Chatroom], client: FakeClient) -> None:
     enter("/add a -> b", "/drop " + 5000 * "9", "/shots " + 5000 * "9", "/shots 1" + 5000 * "0")
     [added, *asked] = client.asked("prefill")
     assert "shots" not in added and [one["shots"] > 10**9 for one in asked] == [True, True]
@@ -353,14 +362,14 @@ def test_answers_are_given_also_where_there_is_no_room_for_talk(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(sys.stderr, "write", refuse)
-    room = Room(client, Model(run="last"))  # type: ignore[arg-type]
+    room = Chatroom(client, Model(run="last"))  # type: ignore[arg-type]
     room.open()
     room.take(parse("a -> b"))
     assert room.answer("q", lambda _: None)["text"].startswith("answer to q")
 
 
 def test_what_is_pasted_comes_on_top_of_a_number_that_was_asked_for(
-    enter: Callable[..., Room], client: FakeClient, tmp_path: Path
+    enter: Callable[..., Chatroom], client: FakeClient, tmp_path: Path
 ) -> None:
     (tmp_path / "d.txt").write_text("\n".join(f"{n} -> x" for n in range(9)))
     pasted = "a -> b\nc -> d\ne -> f\ng -> h"
@@ -370,7 +379,7 @@ def test_what_is_pasted_comes_on_top_of_a_number_that_was_asked_for(
 
 
 def test_how_long_the_reading_takes_is_told_once_and_only_if_it_takes_long(
-    enter: Callable[..., Room], client: FakeClient, capsys: pytest.CaptureFixture[str]
+    enter: Callable[..., Chatroom], client: FakeClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     enter("a -> b\nc -> d")
     assert "reading" not in capsys.readouterr().err
@@ -380,7 +389,7 @@ def test_how_long_the_reading_takes_is_told_once_and_only_if_it_takes_long(
 
 
 def test_each_file_keeps_what_stands_before_its_rows(
-    enter: Callable[..., Room], client: FakeClient, tmp_path: Path
+    enter: Callable[..., Chatroom], client: FakeClient, tmp_path: Path
 ) -> None:
     def row(system: str, text: str) -> str:
         said = [("system", system), ("user", text), ("assistant", "yes")]
@@ -398,20 +407,20 @@ def test_each_file_keeps_what_stands_before_its_rows(
 
 
 def test_a_model_that_cannot_be_switched_stays(
-    enter: Callable[..., Room], client: FakeClient
+    enter: Callable[..., Chatroom], client: FakeClient
 ) -> None:
-    room = Room(client, Model(run="last"))  # type: ignore[arg-type]
+    room = Chatroom(client, Model(run="last"))  # type: ignore[arg-type]
     room.open()
     client.fails["load"] = RunError("no")
     Conversation(room, Typed("/base", "q")).run()  # type: ignore[arg-type]
     assert room.model.use_adapter
-    room.model.run = None
+    room.model = Model(model="m")
     Conversation(room, Typed("/base")).run()  # type: ignore[arg-type]
     assert len(client.asked("load")) == 3  # the third because "q" found no model
 
 
 def test_ctrl_c_twice_or_the_end_of_input_leaves(
-    enter: Callable[..., Room], client: FakeClient
+    enter: Callable[..., Chatroom], client: FakeClient
 ) -> None:
     enter(KeyboardInterrupt, "q", KeyboardInterrupt, KeyboardInterrupt, "never")
     assert client.asked("generate") == [{"input": "q"}]

@@ -15,10 +15,11 @@ from tui.shared.words import one_line, safe
 from yofo_mlx import cli
 from yofo_mlx.cli import shell
 from yofo_mlx.commands import chat as chat_command
-from yofo_mlx.commands.chatroom import Model, Room
+from yofo_mlx.commands.chatroom import Chatroom
 from yofo_mlx.commands.conversation import Conversation
 from yofo_mlx.commands.display import shown_on
 from yofo_mlx.errors import DataError
+from yofo_mlx.prompting.held import Model
 from yofo_mlx.system.talk import say
 
 HOSTILE = [text for text in HOSTILE_TEXT if text.strip() and len(text) < 100 and text != "\ud800"]
@@ -147,7 +148,7 @@ def talked(text: str) -> str:
     """Return what a conversation at the keyboard writes."""
     stream = Terminal()
     with redirect_stdout(stream), redirect_stderr(stream):
-        room = Room(Speaking(text), Model(run="last"), text)  # type: ignore[arg-type]
+        room = Chatroom(Speaking(text), Model(run="last"), text)  # type: ignore[arg-type]
         room.open()
         typed = Typed(f"/add {text} -> b", "/shots", f"/label {text}|b", f"q {text}", "/label")
         typed = Typed(*typed._entered, f"q {text}", f"/demos {text}.txt", f"/save {text}")

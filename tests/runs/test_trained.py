@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.hub_server import HubServer, files_of, hub_fixture  # noqa: F401
-from tui.prompt import targets as tui_models
+from tui.prompt import models as tui_models
 from yofo_mlx.commands.measuring import load_model
 from yofo_mlx.errors import RecipeError, RunError, YofoError
 from yofo_mlx.evaluation import subjects

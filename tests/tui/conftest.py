@@ -116,6 +116,7 @@ class FakeSession:
             note("progress", {"id": 1, "done": 10, "total": 20})
             offered = len((params or {})["demonstrations"])
             told = {"tokens": 20, "reused_tokens": 5, "seconds": 0.1, "told": [], "note": ""}
+            told["chosen"] = list(range(offered))
             return {"shots": offered, "offered": offered, **told}
         return self._generate(note) if method == "generate" else {}
 
@@ -139,6 +140,39 @@ class FakeSession:
 
     def close(self) -> None:
         self.closed = True
+
+
+class FakeClient:
+    """Starts fake sessions, as a client starts processes."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._session: Any = None
+
+    @property
+    def is_alive(self) -> bool:
+        return self._session is not None and self._session.is_alive
+
+    @property
+    def ended(self) -> RunError | None:
+        return getattr(self._session, "ended", None)
+
+    def restart(self) -> None:
+        self.close()
+        self._session = self._make()
+
+    def call(self, *asked: Any) -> dict[str, Any]:
+        return self._session.call(*asked)  # type: ignore[no-any-return]
+
+    def cancel(self) -> None:
+        self._session.cancel()
+
+    def kill(self) -> None:
+        self._session.kill()
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
 
 
 class Sessions:
@@ -183,8 +217,8 @@ class Pilots:
     async def open(
         self, place: str = "runs", size: tuple[int, int] = (100, 36)
     ) -> AsyncIterator[Pilot[None]]:
-        make = self._sessions.make
-        modes = {**YofoApp.MODES, "prompt": lambda: PromptScreen(make)}
+        client: Any = FakeClient(self._sessions.make)
+        modes = {**YofoApp.MODES, "prompt": lambda: PromptScreen(client)}
         app = type("App", (YofoApp,), {"MODES": modes})()
         async with app.run_test(size=size, notifications=True) as pilot:
             await pilot.pause()

@@ -20,7 +20,7 @@ from textual import events
 from textual.geometry import Size
 from textual.keys import _character_to_key
 
-from tests.tui.conftest import FakeSession, RunFolder
+from tests.tui.conftest import FakeClient, FakeSession, RunFolder
 from tui.app import YofoApp
 from tui.data.screen import DataScreen
 from tui.prompt.screen import PromptScreen
@@ -254,9 +254,10 @@ class Player:
 
 def app_over(world: World) -> YofoApp:
     """Return an app over that world that cannot be quit."""
+    client: Any = FakeClient(world.session)
 
     class Unending(YofoApp):
-        MODES = {**YofoApp.MODES, "prompt": lambda: PromptScreen(world.session)}  # noqa: RUF012
+        MODES = {**YofoApp.MODES, "prompt": lambda: PromptScreen(client)}  # noqa: RUF012
         quits = 0
 
         def exit(self, *arguments: Any, **options: Any) -> None:

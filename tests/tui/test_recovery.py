@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from textual.widgets import OptionList, Select
 
-from tui.prompt import targets as models
+from tui.prompt import models
 from tui.prompt.fields import QueryField
 from tui.prompt.screen import PromptScreen
 from tui.runs import follow

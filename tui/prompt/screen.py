@@ -1,8 +1,7 @@
 """Prompt: paste demonstrations, ask, and read the answer as it comes."""
 
-from collections.abc import Callable
 from time import monotonic
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -14,12 +13,12 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Footer, Select, Static, TextArea
 
-from tui.prompt.conversation import Context, Conversation, Session, Target, session_process
+from tui.prompt.asking import ask
 from tui.prompt.demonstrations import DemonstrationsField
 from tui.prompt.fields import QueryField
+from tui.prompt.models import choices, model_of, value_of
 from tui.prompt.pasted import facts_of, parse, shots_of
 from tui.prompt.save import SaveScreen
-from tui.prompt.targets import choices, target_of, value_of
 from tui.prompt.transcript import Exchange, Transcript
 from tui.shared.confirm import ConfirmScreen
 from tui.shared.meter import Meter
@@ -27,12 +26,13 @@ from tui.shared.places import Places
 from tui.shared.recovery import Recovering
 from tui.shared.words import MUTED, safe
 from yofo_mlx.errors import YofoError
+from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed
+from yofo_mlx.prompting.held import Held, Model, Offer
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.quantities import duration, plural
 
-MAX_TOKENS: Final = 256
 NOTHING_ASKED = Content.assemble(
     ("Nothing asked yet.\n\n", "bold"),
     "1. Paste demonstrations: they go to the left.\n",
@@ -41,7 +41,7 @@ NOTHING_ASKED = Content.assemble(
     ("b", "bold $text-accent"), " (outside a text field) changes between base model and adapter.",
 )  # fmt: skip
 
-Asked = tuple[Target | None, str, str, bool]  # who, demonstrations, instruction, all that fit
+Asked = tuple[Model | None, str, str, bool]  # who, demonstrations, instruction, all that fit
 
 
 class PromptScreen(Recovering):
@@ -84,9 +84,9 @@ class PromptScreen(Recovering):
             super().__init__()
             self.error = error
 
-    def __init__(self, make_session: Callable[[], Session] = session_process) -> None:
+    def __init__(self, client: SessionClient | None = None) -> None:
         super().__init__()
-        self._conversation = Conversation(make_session)
+        self._held = Held(client or SessionClient())
         self._use_adapter, self._all_shots = True, False
         self._current: Exchange | None = None  # the question that is being answered
         self._cancelling = False
@@ -138,8 +138,8 @@ class PromptScreen(Recovering):
     def on_unmount(self) -> None:
         """End the session with the app; one at work is not waited for."""
         if self._current is not None:
-            self._conversation.kill()
-        self._conversation.close()
+            self._held.kill()
+        self._held.client.close()
 
     @property
     def is_idle(self) -> bool:
@@ -158,8 +158,8 @@ class PromptScreen(Recovering):
     @on(Select.Changed)
     def _chosen(self) -> None:
         self._show_who()
-        target = self._now()[0]
-        self.query_one(DemonstrationsField).read_as(target.run if target else None)
+        model = self._now()[0]
+        self.query_one(DemonstrationsField).read_as(model.run if model else None)
 
     def on_paste(self, event: events.Paste) -> None:
         """Take what is pasted outside a field for demonstrations."""
@@ -182,9 +182,9 @@ class PromptScreen(Recovering):
 
     def _now(self) -> Asked:
         """Return what a question would be about."""
-        target = target_of(self.query_one(Select).value, self._use_adapter)
+        model = model_of(self.query_one(Select).value, self._use_adapter)
         shown = self.query_one(DemonstrationsField)
-        return target, shown.field.text, shown.instruction, self._all_shots
+        return model, shown.field.text, shown.instruction, self._all_shots
 
     @on(DemonstrationsField.Changed)
     def _show_counts(self) -> None:
@@ -200,37 +200,37 @@ class PromptScreen(Recovering):
         """Ask what is written, of the model that is chosen."""
         field = self.query_one(QueryField)
         asked = self._now()
-        target = asked[0]
+        model = asked[0]
         if self._current is not None or not field.text.strip():
             return
-        if target is None:
+        if model is None:
             self._warn("choose a run or a base model first")
             return
         transcript = self.query_one(Transcript)
-        who = "adapter" if self._is_adapter(target) else "base model"
-        self._current, self._cancelling = Exchange(field.text, who, target.name), False
+        who = "adapter" if model.is_adapted else "base model"
+        name = model.run or model.model or ""
+        self._current, self._cancelling = Exchange(field.text, who, name), False
         await transcript.add(self._current)
         field.text = ""
         if self._asked != asked:
             self._facts = {}
         self._asked = asked
-        known = self.query_one(DemonstrationsField).parsed(target.run)
-        self._answer(target, asked, known, self._current.question)
+        known = self.query_one(DemonstrationsField).parsed(model.run)
+        self._answer(model, asked, known, self._current.question)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="answer")
-    def _answer(self, target: Target, asked: Asked, known: Parsed | None, query: str) -> None:
+    def _answer(self, model: Model, asked: Asked, known: Parsed | None, query: str) -> None:
         def hear(method: str, params: dict[str, Any]) -> None:
             self.post_message(self.Heard(method, params))
 
         try:
             _, text, instruction, all_shots = asked
-            parsed = known or parse(text, target.run)
-            context = Context(parsed.examples, instruction or parsed.instruction, all_shots)
-            result = self._conversation.ask(target, context, query, MAX_TOKENS, hear)
+            parsed = known or parse(text, model.run)
+            said = instruction or parsed.instruction
+            offer = Offer(tuple(parsed.examples), said, "all" if all_shots else None)
+            result = ask(self._held, model, offer, query, hear)
         except YofoError as error:
             self.post_message(self.Failed(error))
-        except OSError as error:
-            self.post_message(self.Failed(YofoError(f"no session: {error}", "ask again")))
         else:
             self.post_message(self.Answered(result))
 
@@ -294,7 +294,7 @@ class PromptScreen(Recovering):
     def _end(self) -> None:
         self._current = None
         self._stage = ""
-        if not self._conversation.is_alive:
+        if not self._held.client.is_alive:
             self._facts = {}
         self.query_one(Transcript).follow()
         self.query_one("#state", Meter).show(None, "")
@@ -309,7 +309,7 @@ class PromptScreen(Recovering):
             self._show_stage()
             self._cancel()
         elif self._current is not None:
-            self._conversation.kill()
+            self._held.kill()
         elif self.query_one(Select).expanded:
             self.query_one(Select).expanded = False
         else:
@@ -317,7 +317,7 @@ class PromptScreen(Recovering):
 
     @work(thread=True, exit_on_error=False, group="cancel")
     def _cancel(self) -> None:
-        self._conversation.cancel()
+        self._held.cancel()
 
     def action_write(self) -> None:
         """Go to the question."""
@@ -387,11 +387,8 @@ class PromptScreen(Recovering):
         self.notify(safe(words).plain, severity="warning", markup=False)
 
     def _show_who(self) -> None:
-        target = target_of(self.query_one(Select).value, self._use_adapter)
-        adapter = target is not None and self._is_adapter(target)
+        model = model_of(self.query_one(Select).value, self._use_adapter)
+        adapter = model is not None and model.is_adapted
         mark = ("● adapter", "$text-success") if adapter else ("○ base model", MUTED)
         shots = " · all that fit" if self._all_shots else ""
         self.query_one("#who", Static).update(Content.assemble(mark, (shots, MUTED)))
-
-    def _is_adapter(self, target: Target) -> bool:
-        return target.run is not None and target.use_adapter

@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from yofo_mlx.commands.chatroom import CACHE_SUFFIX, Model, Result, Room
+from yofo_mlx.commands.chatroom import Chatroom
 from yofo_mlx.errors import DataError, ExitCode, RecipeError, YofoError
 from yofo_mlx.evaluation import subjects
 from yofo_mlx.prompting import demonstrations
+from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
-from yofo_mlx.prompting.protocol import Cancelled
+from yofo_mlx.prompting.held import Model, Result
+from yofo_mlx.prompting.protocol import CACHE_SUFFIX, Cancelled
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import is_utf8, printable, reason, shorten
 from yofo_mlx.tasks import jsontext
@@ -43,7 +44,7 @@ def chat(
     records: str | None = None,
     instruction: str = "",
     base: bool = False,
-    shots: int | Literal["all"] | None = None,
+    shots: Shots = None,
     seed: int | None = None,
     labels: Sequence[str] = (),
     max_tokens: int | None = None,
@@ -52,11 +53,9 @@ def chat(
 ) -> ExitCode:
     """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
     subject = subjects.find(run, model, adapter)  # mistakes are told before anything is loaded
-    if subject.run:
-        wanted = Model(run or "last", model, use_adapter=not base)
-    else:
-        folder = str(subject.adapter) if subject.adapter else None
-        wanted = Model(None, subject.model, folder, use_adapter=not base)
+    folder = str(subject.adapter) if subject.adapter else None
+    named = Model(run or "last", model) if subject.run else Model(None, subject.model, folder)
+    wanted = replace(named, use_adapter=not base)
     _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
@@ -65,7 +64,7 @@ def chat(
     labels = [label.strip() for some in map(_argument, labels) for label in some.split("|")]
     labels = [label for label in labels if label]
     with SessionClient(echo=_echo if sys.stderr.isatty() else None) as client:
-        room = Room(client, wanted, instruction.strip(), style=style)
+        room = Chatroom(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
         room.is_instructed = bool(room.instruction)
         room.open()
@@ -138,7 +137,7 @@ def _told() -> Iterator[None]:
         say(f"{error.message}: {error.hint}")
 
 
-def _answer_all(room: Room, queries: Iterable[str], how: Answering) -> ExitCode:
+def _answer_all(room: Chatroom, queries: Iterable[str], how: Answering) -> ExitCode:
     """Print one line for each query, whatever happens to it, so that lines stay side by side."""
     code = ExitCode.OK
     for number, line in enumerate(queries, start=1):
@@ -173,7 +172,7 @@ def _query(line: str) -> str:
     return row["input"].strip()
 
 
-def _answer(room: Room, query: str, labels: Sequence[str]) -> Result:
+def _answer(room: Chatroom, query: str, labels: Sequence[str]) -> Result:
     if not labels:
         return room.answer(query, lambda _: None)
     scores = room.scores(query, labels)

@@ -4,17 +4,18 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
 
 from yofo_mlx.commands.reading_time import ReadingTime
-from yofo_mlx.errors import DataError, YofoError
+from yofo_mlx.errors import DataError
 from yofo_mlx.prompting import demonstrations, stages
+from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
-from yofo_mlx.prompting.protocol import Cancelled, Params
+from yofo_mlx.prompting.held import Held, Model, Offer, Result
+from yofo_mlx.prompting.protocol import CACHE_SUFFIX, Cancelled, Params
 from yofo_mlx.system import progress
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say
@@ -22,37 +23,20 @@ from yofo_mlx.system.text import reason, shorten
 from yofo_mlx.tasks.sources import after
 from yofo_mlx.tasks.task import Example
 
-Result = dict[str, Any]
-CACHE_SUFFIX = ".safetensors"
 _SHOWN_PROBLEMS = 5
 
 
 @dataclass
-class Model:
-    """Which model to prompt."""
+class Chatroom:
+    """Demonstrations, and a session that holds what is shown of them."""
 
-    run: str | None = None
-    model: str | None = None
-    adapter: str | None = None
-    use_adapter: bool = True
-
-    @property
-    def has_adapter(self) -> bool:
-        """Tell whether there is an adapter to switch on and off."""
-        return bool(self.run or self.adapter)
-
-
-@dataclass
-class Room:
-    """A session with demonstrations; survives the session's death."""
-
-    client: SessionClient
+    client: InitVar[SessionClient]
     model: Model
     instruction: str = ""
     examples: list[Example] = field(default_factory=list)
     """Those to choose from."""
     style: Style = field(default_factory=Style)
-    wanted: int | Literal["all"] | None = None
+    wanted: Shots = None
     """How many to show; None: as many as were trained."""
     seed: int | None = None
     max_tokens: int | None = None
@@ -61,20 +45,22 @@ class Room:
     """The instruction is the user's own, and stands for those that files have."""
     more: str = "--shots"
     """What the user says to see more demonstrations."""
-    shown: list[Example] = field(default_factory=list)
-    """Those in the context, in their order."""
-    _last: tuple[Sequence[Example], Sequence[Example]] = ((), ())  # offered and shown at last
-    _is_loaded: bool = False
-    _is_read: bool = True
+
+    def __post_init__(self, client: SessionClient) -> None:
+        self.held = Held(client)
+
+    @property
+    def shown(self) -> list[Example]:
+        """Return those in the context, in their order."""
+        return list(self.held.shown)
 
     def open(self) -> None:
-        """Load the model and say what it is; the demonstrations are read when they are needed."""
-        say("loading the model ...")
-        self._is_loaded = False
-        loaded = self._call("load", asdict(self.model), stages.show)
+        """See to it that the model is loaded, and say what it is."""
+        with interrupt_cancels(self.held):
+            loaded = self.held.load(self.model, _tell)
         progress.end()
-        self._is_loaded = True
-        self._is_read, self.shown = not (self.examples or self.instruction), []
+        if loaded is None:
+            return
         adapter = f" with the adapter {loaded['adapter']}" if loaded["adapter"] else ", no adapter"
         context = f", trained on up to {loaded['context']} tokens" if loaded["context"] else ""
         say(f"{loaded['model']}{adapter}; {loaded['style']} template{context}")
@@ -83,15 +69,15 @@ class Room:
 
     def show(self, examples: Sequence[Example]) -> None:
         """Choose from these demonstrations and put them into the context."""
-        self.examples, self._is_read, self.shown = list(examples), False, []
-        self._get_ready()
+        self.examples = list(examples)
+        self._get_ready(anew=True)
 
     def drop(self, number: int) -> None:
         """Take one of those shown out of all."""
         dropped = self.shown[number - 1]
         self.show([example for example in self.examples if example != dropped])
 
-    def choose(self, wanted: int | Literal["all"] | None) -> None:
+    def choose(self, wanted: Shots) -> None:
         """Show so many of the demonstrations."""
         self.wanted = wanted
         self.show(self.examples)
@@ -132,13 +118,11 @@ class Room:
 
     def take_cache(self, path: Path) -> None:
         """Put the demonstrations of a prompt cache file into the context, K and V included."""
-        self._reopen()
-        result = self._call("load_cache", {"path": _written(path)})
-        self.examples = [Example(**pair) for pair in result["demonstrations"]]
-        self.instruction, self._is_read = result["instruction"], True
-        self.shown = self.examples
-        self._last = self.examples, self.shown
-        self._report(result)
+        self.open()
+        with interrupt_cancels(self.held):
+            offer = self.held.load_cache(_written(path), self._offer)
+        self.examples, self.instruction = list(offer.examples), offer.instruction
+        self._report(self.held.facts)
 
     def answer(self, query: str, on_text: Callable[[str], None]) -> Result:
         """Answer a query; the text comes in pieces on the way."""
@@ -175,59 +159,36 @@ class Room:
         self._get_ready()
         return self._call("stats")
 
-    def _get_ready(self) -> None:
+    @property
+    def _offer(self) -> Offer:
+        return Offer(tuple(self.examples), self.instruction, self.wanted, self.seed)
+
+    def _get_ready(self, *, anew: bool = False) -> None:
         """See to it that the session holds the demonstrations, whatever happened before."""
-        self._reopen()
-        if self._is_read:
-            return
+        self.open()
         watcher = ReadingTime(self.more)
         try:
-            self._prefill(watcher)
+            with interrupt_cancels(self.held):
+                is_read = self.held.read(self._offer, watcher, anew=anew)
         except Cancelled:
+            watcher.finish()
             self._settle(watcher.chosen)
             raise
-
-    def _prefill(self, watcher: ReadingTime) -> None:
-        params: Params = {
-            "demonstrations": [asdict(example) for example in self.examples],
-            "instruction": self.instruction,
-        }
-        choice = {"shots": self.wanted, "seed": self.seed}
-        params |= {name: value for name, value in choice.items() if value is not None}
-        params |= self._as_before()
-        try:
-            result = self._call("prefill", params, watcher)
         finally:
             watcher.finish()
-        self.shown = [self.examples[place] for place in result["chosen"]]
-        self._last = self.examples, self.shown
-        self._is_read = True
-        self._report(result)
-
-    def _as_before(self) -> Params:
-        """Return what a session needs to show what another one, which has died, has shown."""
-        offered, shown = self._last
-        places = {example: place for place, example in enumerate(self.examples)}
-        new = places.keys() - set(offered)
-        return {
-            "shown": [places[example] for example in shown if example in places],
-            "added": sorted(places[example] for example in new) if shown else [],
-        }
+        if is_read and (anew or self.examples or self.instruction):
+            self._report(self.held.facts)
 
     def _settle(self, chosen: Result) -> None:
         """After a reading that was stopped: stay with what is read of it, if that can be had."""
+        self.open()
         read = self._call("stats")["shots_read"]
-        if not chosen or read is None:
+        if not chosen.get("shots") or read is None:
             raise Cancelled("reading is stopped", "the next query reads on")
         self.wanted = read
-        self._prefill(ReadingTime(self.more))
+        self._get_ready(anew=True)
         hint = f"`{self.more} N` reads on"
         raise Cancelled(f"reading is stopped, after {read:,} of {chosen['shots']:,}", hint)
-
-    def _reopen(self) -> None:
-        if not self._is_loaded:
-            self.client.restart()
-            self.open()
 
     def _report(self, result: Result) -> None:
         say(
@@ -240,12 +201,18 @@ class Room:
     def _call(
         self, method: str, params: Params | None = None, on_note: OnNote | None = None
     ) -> Result:
-        with interrupt_cancels(self.client):
-            try:
-                return self.client.call(method, params, on_note)
-            except YofoError:
-                self._is_loaded = self._is_loaded and self.client.is_alive
-                raise
+        with interrupt_cancels(self.held):
+            return self.held.call(method, params, on_note)
+
+
+def _tell(method: str, params: Params) -> None:
+    """Say what there is to hear while a model is loaded."""
+    if method == "calling":
+        say("loading the model ...")
+    elif method == "ended":
+        say(f"warning: {params['words']}")
+    else:
+        stages.show(method, params)
 
 
 def check_query(query: str) -> None:
@@ -270,7 +237,7 @@ def _written(path: Path) -> str:
 
 
 @contextmanager
-def interrupt_cancels(client: SessionClient) -> Iterator[None]:
+def interrupt_cancels(session: SessionClient | Held) -> Iterator[None]:
     """Let Ctrl-C cancel the call; a second one leaves it."""
     pressed = 0
 
@@ -280,7 +247,7 @@ def interrupt_cancels(client: SessionClient) -> Iterator[None]:
         if pressed > 1:
             raise KeyboardInterrupt
         # In a thread, since this one may just be writing to the session.
-        threading.Thread(target=client.cancel, daemon=True).start()
+        threading.Thread(target=session.cancel, daemon=True).start()
 
     if threading.current_thread() is not threading.main_thread():
         yield

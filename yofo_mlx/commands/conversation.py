@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from yofo_mlx.commands.chatroom import Room
+from yofo_mlx.commands.chatroom import Chatroom
 from yofo_mlx.commands.keyboard import Keyboard
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.choosing import shots_of
@@ -38,7 +39,7 @@ class Leave(Exception):
 class Conversation:
     """Reads lines and does what they say until the user leaves."""
 
-    def __init__(self, room: Room, keyboard: Keyboard, labels: Sequence[str] = ()) -> None:
+    def __init__(self, room: Chatroom, keyboard: Keyboard, labels: Sequence[str] = ()) -> None:
         self.room, self.keyboard = room, keyboard
         self.room.more = "/shots"
         self.labels = list(labels)
@@ -176,12 +177,12 @@ class Conversation:
         if not self.room.model.has_adapter:
             say("there is no adapter, only the base model")
             return
-        self.room.model.use_adapter = not self.room.model.use_adapter
+        before = self.room.model
+        self.room.model = replace(before, use_adapter=not before.use_adapter)
         try:
-            self.room.open()
             self.room.show(self.room.examples)
         except YofoError:
-            self.room.model.use_adapter = not self.room.model.use_adapter
+            self.room.model = before
             raise
 
     def _save(self, name: str) -> None:

@@ -1,6 +1,7 @@
 """Adapters as they lie on the disk, in mlx-lm's form: nothing is loaded, MLX is not imported."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,16 @@ def check_files(folder: Path) -> None:
         f"there is no adapter in {folder}",
         f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}",
     )
+
+
+def stamp(folder: Path) -> tuple[int, ...]:
+    """Return what is another one where an adapter's files are other ones; () without any."""
+    numbers: list[int] = []
+    for name in (WEIGHTS_FILE, CONFIG_FILE):
+        with suppress(OSError):
+            found = (folder / name).stat()
+            numbers += (found.st_size, found.st_mtime_ns)
+    return tuple(numbers)
 
 
 def read_lora(folder: Path) -> Lora | None:

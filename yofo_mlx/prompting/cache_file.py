@@ -26,12 +26,12 @@ from yofo_mlx.errors import RunError
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import adapter_fingerprint
 from yofo_mlx.prompting.prefix import Prefix
+from yofo_mlx.prompting.protocol import CACHE_SUFFIX
 from yofo_mlx.system.files import sync_folder
 from yofo_mlx.system.text import reason, shorten
 from yofo_mlx.tasks.task import Example
 
 VERSION = "1"
-SUFFIX = ".safetensors"
 _PROBED = 8  # likeliest tokens compared
 _TOLERANCE = 0.1  # nats; another model or another context is off by far more
 _TOO_MUCH = (OverflowError, RecursionError)  # numbers and lists that no cache has
@@ -53,7 +53,7 @@ def save(path: Path, prefix: Prefix, fingerprint: dict[str, str]) -> Path:
     if not prefix.tokens:
         raise RunError("there are no demonstrations to save", "give some first")
     path = path.expanduser().absolute()
-    path = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+    path = path if path.suffix == CACHE_SUFFIX else path.with_name(path.name + CACHE_SUFFIX)
     layers = [_exact(layer) for layer in prefix.context.layers]
     metadata = {
         "yofo_prompt_cache": VERSION,
@@ -77,7 +77,7 @@ def save(path: Path, prefix: Prefix, fingerprint: dict[str, str]) -> Path:
 def saved_for(folder: Path, adapter: Path) -> list[Path]:
     """Return the prompt caches in a folder that belong to an adapter as it is now."""
     mark, found = adapter_fingerprint(adapter), []
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
+    for path in sorted(folder.glob(f"*{CACHE_SUFFIX}")):
         with suppress(OSError, RunError):
             if path.is_file() and _mark_of_adapter(path) == mark:
                 found.append(path)
@@ -118,7 +118,7 @@ def _exact(layer: Any) -> Any:
 
 
 def _write(path: Path, layers: list[Any], metadata: dict[str, str]) -> None:
-    descriptor, temporary = mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=SUFFIX)
+    descriptor, temporary = mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=CACHE_SUFFIX)
     try:
         save_prompt_cache(temporary, layers, metadata)
         os.fsync(descriptor)
@@ -130,12 +130,13 @@ def _write(path: Path, layers: list[Any], metadata: dict[str, str]) -> None:
 
 
 def _existing(path: Path) -> Path:
-    for candidate in (path, path.with_name(path.name + SUFFIX)):
+    for candidate in (path, path.with_name(path.name + CACHE_SUFFIX)):
         with suppress(OSError):  # such as a name that is too long
-            if candidate.is_file() and candidate.suffix == SUFFIX:
+            if candidate.is_file() and candidate.suffix == CACHE_SUFFIX:
                 return candidate
     raise RunError(
-        f"there is no prompt cache {shorten(str(path), 500)}", f"prompt caches end in {SUFFIX}"
+        f"there is no prompt cache {shorten(str(path), 500)}",
+        f"prompt caches end in {CACHE_SUFFIX}",
     )
 
 

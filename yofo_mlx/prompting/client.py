@@ -44,6 +44,11 @@ class SessionClient:
         return self._child is not None and self._child.process.poll() is None
 
     @property
+    def ended(self) -> RunError | None:
+        """Why the process ended, None as long as that is not known."""
+        return None if self._child is None else self._child.obituary
+
+    @property
     def pid(self) -> int | None:
         """The process id, None before the first start."""
         return None if self._child is None else self._child.process.pid
@@ -110,7 +115,7 @@ class _Child:
         self._ids = count(1)
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._waiting: dict[protocol.Id, _Mail] = {}
-        self._obituary: RunError | None = None
+        self.obituary: RunError | None = None
         self._tail = b""
         # A session of its own: Ctrl-C in the terminal is for the prompt, not for the model.
         self.process = subprocess.Popen(
@@ -129,8 +134,8 @@ class _Child:
     def call(self, method: str, params: Params, on_note: OnNote | None) -> dict[str, Any]:
         mail: _Mail = queue.SimpleQueue()
         with self._lock:
-            if self._obituary is not None:
-                raise RunError(self._obituary.message, self._obituary.hint)
+            if self.obituary is not None:
+                raise RunError(self.obituary.message, self.obituary.hint)
             id = next(self._ids)
             self._waiting[id] = mail
         try:
@@ -193,7 +198,7 @@ class _Child:
         cause = processes.ending(code) if code else "closed"
         obituary = RunError(f"the session process ended: {cause}", _advice(code, words))
         with self._lock:
-            self._obituary = obituary
+            self.obituary = obituary
             for mail in self._waiting.values():
                 mail.put(obituary)
 

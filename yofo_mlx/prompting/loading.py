@@ -7,7 +7,8 @@ from typing import Any
 
 from yofo_mlx.episodes.bounds import check_ids
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.models.adapters import CONFIG_FILE, WEIGHTS_FILE, adapter_template, load_adapter
+from yofo_mlx.models.adapter_files import WEIGHTS_FILE, check_files, stamp
+from yofo_mlx.models.adapters import adapter_template, load_adapter
 from yofo_mlx.models.base import Base, load_base, model_path
 from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.schema import Template
@@ -38,7 +39,7 @@ class LoadedModel:
 
     source: Source
     base: Base
-    adapter_stamp: tuple[float, ...] = ()
+    adapter_stamp: tuple[int, ...] = ()
     uses_adapter: bool = False
     _scales: list[tuple[Any, float]] = field(default_factory=list)
 
@@ -111,22 +112,19 @@ def find_source(run: str | None, model: str | None, adapter: str | None) -> Sour
 
 def check(source: Source, use_adapter: bool) -> None:
     """Refuse a source whose files are not there, while the present model is still in memory."""
-    if use_adapter:
-        _check_adapter(source)
+    if use_adapter and source.adapter:
+        _check_adapter(source, source.adapter)
     model_path(source.model, source.revision)
 
 
-def _check_adapter(source: Source) -> None:
-    if source.adapter and not (source.adapter / WEIGHTS_FILE).is_file():
-        if source.run and source.adapter == source.run.adapter_path:
-            raise RunError(
-                f"run {source.run.run_id} has no adapter yet",
-                "wait for its first validation, or prompt the base model (`--base`)",
-            )
+def _check_adapter(source: Source, folder: Path) -> None:
+    run = source.run
+    if run and folder == run.adapter_path and not (folder / WEIGHTS_FILE).is_file():
         raise RunError(
-            f"there is no adapter in {source.adapter}",
-            f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}",
+            f"run {run.run_id} has no adapter yet",
+            "wait for its first validation, or prompt the base model (`--base`)",
         )
+    check_files(folder)
 
 
 def load(source: Source, use_adapter: bool) -> LoadedModel:
@@ -138,10 +136,3 @@ def load(source: Source, use_adapter: bool) -> LoadedModel:
     loaded = LoadedModel(source, base)
     loaded.switch(source, use_adapter)
     return loaded
-
-
-def stamp(adapter: Path) -> tuple[float, ...]:
-    """Return what tells one state of an adapter folder from the next."""
-    files = [adapter / name for name in (WEIGHTS_FILE, CONFIG_FILE)]
-    states = [file.stat() for file in files if file.is_file()]
-    return tuple(number for state in states for number in (state.st_size, state.st_mtime))

@@ -20,6 +20,7 @@ Id = int | str | None
 Params = dict[str, Any]
 
 LONGEST_LINE = 256 * 1024 * 1024  # bytes: millions of demonstrations to choose from
+CACHE_SUFFIX = ".safetensors"  # of prompt cache files
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600

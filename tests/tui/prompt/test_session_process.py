@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.tui.prompt.test_prompt import THREE, ask, exchanges, paste
-from tui.prompt.fields import QueryField
+from tui.prompt.fields import QueryField, TextField
 from tui.prompt.screen import PromptScreen
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.system import paths
@@ -135,6 +135,25 @@ async def test_a_session_that_dies_gives_the_question_back_and_claims_nothing(
         await until(pilot, lambda: "killed by SIGKILL" in shown(pilot))
         assert "starts another" in shown(pilot)
         assert "3 demonstrations" in shown(pilot) and "not read yet" in shown(pilot)
+
+
+async def test_a_session_that_died_between_two_questions_is_followed_by_one_that_shows_the_same(
+    pilots: Any, until: Any, shown: Any, clients: list[SessionClient]
+) -> None:
+    async with pilots.open("prompt", size=(120, 36)) as pilot:
+        await paste(pilot, THREE)
+        screen = await answered(pilot, until, "one")
+        field = screen.query_one("#demonstrations", TextField)
+        field.text += "".join(f"word {n}\tl{n % 3}\n" for n in range(2_000))
+        await until(pilot, lambda: "2,003 demonstrations" in shown(pilot))
+        await answered(pilot, until, "two")
+        title, answer = field.border_title, exchanges(pilot)[-1].answer
+        send(clients[0], signal.SIGKILL)
+        await until(pilot, lambda: not clients[0].is_alive)
+        await answered(pilot, until, "two")
+        assert (field.border_title, exchanges(pilot)[-1].answer) == (title, answer)
+        await until(pilot, lambda: "killed by SIGKILL" in shown(pilot))
+        assert len(clients) == 2
 
 
 async def test_a_run_that_is_deleted_meanwhile_is_told_and_the_prompt_goes_on(

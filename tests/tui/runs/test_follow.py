@@ -8,13 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.prompt.conversation import Context, Conversation, Target
 from tui.prompt.fields import given_back, held
 from tui.runs.follow import RunView, Watcher
 from tui.shared.braille import Canvas
 from tui.shared.curve import Curve, smoothed
 from tui.shared.words import number, one_line, safe
-from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs.diagnosis import last_words
 
 
@@ -165,15 +163,3 @@ def test_no_text_reaches_the_terminal_as_a_command(text: str) -> None:
     assert not set(held(text)) & (controls - {"\t", "\n"})
     ends_alike = text.replace("\r\n", "\n").replace("\r", "\n")
     assert given_back(held(text)) == ends_alike and len(held(text)) == len(ends_alike)
-
-
-def test_a_cancel_between_two_calls_stops_before_the_second(sessions: Any) -> None:
-    conversation = Conversation(sessions.make)
-
-    def hear(method: str, params: dict[str, Any]) -> None:
-        if params.get("words") == "loading the model":
-            conversation.cancel()
-
-    with pytest.raises(Cancelled):
-        conversation.ask(Target(model="tiny"), Context(), "?", 5, hear)
-    assert sessions.made[0].methods() == ["load"]

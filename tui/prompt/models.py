@@ -1,7 +1,8 @@
 """Who can answer: runs with an adapter, and base models."""
 
-from tui.prompt.conversation import Target
 from yofo_mlx.errors import YofoError
+from yofo_mlx.models import adapter_files
+from yofo_mlx.prompting.held import Model
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.trained import trained
@@ -13,7 +14,7 @@ def choices() -> dict[str, str]:
     """Return what to offer: a value, and the words for it; runs with an adapter first."""
     usable = _usable()
     offered = {value_of(run): shorten(run.run_id, 60) for run in usable}
-    models = dict.fromkeys(["tiny", *filter(None, map(_model, usable))])
+    models = dict.fromkeys(["tiny", *filter(None, map(_base, usable))])
     return offered | {f"model:{model}": f"{shorten(model, 50)} (base)" for model in models}
 
 
@@ -29,24 +30,18 @@ def value_of(run: Run) -> str:
     return f"run:{run.run_id}"
 
 
-def target_of(value: object, use_adapter: bool) -> Target | None:
+def model_of(value: object, use_adapter: bool) -> Model | None:
     """Return who a chosen value stands for."""
     kind, found, name = value.partition(":") if isinstance(value, str) else ("", "", "")
     if not found:
         return None
     if kind != "run":
-        return Target(model=name, use_adapter=False)
-    return Target(run=name, use_adapter=use_adapter, stamp=_stamp(Run(paths.runs() / name)))
+        return Model(model=name)
+    stamp = adapter_files.stamp(Run(paths.runs() / name).adapter_path)
+    return Model(run=name, use_adapter=use_adapter, stamp=stamp)
 
 
-def _stamp(run: Run) -> float:
-    try:
-        return (run.adapter_path / "adapters.safetensors").stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _model(run: Run) -> str | None:
+def _base(run: Run) -> str | None:
     try:
         return trained(run).recipe.model
     except (YofoError, OSError, ValueError, RecursionError):  # its own screen says what is wrong
