@@ -60,6 +60,10 @@ def test_help_answers_without_anything_heavy(arguments: list[str]) -> None:
     assert not loaded_by_yofo(arguments, 0) & HEAVY
 
 
+def test_a_resolved_recipe_is_printed_without_mlx() -> None:
+    assert not loaded_by_yofo(["train", "tiny", "--dry-run"], 0) & HEAVY
+
+
 MISTAKES = [
     ["trian", "tiny"],
     ["train", "tinny"],

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from yofo_mlx.errors import RunError, YofoError
-from yofo_mlx.recipe.file import read_toml, shipped_recipes
+from yofo_mlx.recipe.compose import compose
+from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import child, paths
 
@@ -36,11 +37,16 @@ def near(text: str) -> str:
 
 
 def is_recipe(path: Path) -> bool:
-    """Tell whether a TOML file looks like a recipe; a broken one still does if it names tasks."""
+    """Tell whether a TOML file looks like a recipe; a broken one still does if it names tasks.
+
+    One that holds nothing but data sets is a part of recipes.
+    """
     try:
-        return "tasks" in read_toml(path)
+        keys = compose([path]).data.keys()
+        return "tasks" in keys and not keys.isdisjoint({"model", "train"})
     except YofoError:
-        return "[[tasks]]" in _text(path)
+        text = _text(path)
+        return "[[tasks]]" in text or "include" in text
 
 
 def _text(path: Path) -> str:
@@ -53,7 +59,7 @@ def _text(path: Path) -> str:
 def describe(path: Path) -> str:
     """Return a recipe's own line about itself."""
     try:
-        data = read_toml(path)
+        data = compose([path]).data
     except YofoError:
         return "cannot be read as it is; starting it shows why"
     return str(data.get("description") or data.get("model", ""))
@@ -91,7 +97,7 @@ def start_detached(recipe: Path, changes: list[str]) -> Run:
         return Run(Path(done.stdout.rstrip("\n")))
     _, found, said = done.stderr.rpartition("error: ")
     message, _, hint = said.strip().partition("\n")
-    message = _a_line_each(message.removeprefix(f"{recipe}: "))
+    message = _a_line_each(message.removeprefix(f"{recipe}: ").removeprefix("--set: "))
     raise RunError(message if found else f"no run was started: {message}", hint.strip())
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from yofo_mlx.commands import reading
 from yofo_mlx.commands.data import plural
-from yofo_mlx.commands.reading import DataRequest, quoted
+from yofo_mlx.commands.reading import DataRequest
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.files import new_folder, write_text
-from yofo_mlx.system.talk import print_path, say, say_next
+from yofo_mlx.system.talk import print_path, quoted, say, say_next
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import guess_family

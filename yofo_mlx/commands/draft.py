@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.commands.data import plural
-from yofo_mlx.commands.reading import Group, is_embedded, quoted
+from yofo_mlx.commands.reading import Group, is_embedded
 from yofo_mlx.commands.settings import Settings
 from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system import toml
-from yofo_mlx.system.talk import say
+from yofo_mlx.system.talk import quoted, say
 from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.columns import Item
