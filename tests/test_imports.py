@@ -1,9 +1,12 @@
 """What an import may pull in, seen in a process of its own: contracts do not see late imports."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+
+from tests.places import ROOT
 
 HEAVY = {"mlx", "mlx_lm", "transformers", "pyarrow", "matplotlib", "textual", "rich"}
 LIGHT = [
@@ -37,6 +40,11 @@ def loaded_by(statement: str) -> set[str]:
 @pytest.mark.parametrize("module", LIGHT)
 def test_light_module_stays_light(module: str) -> None:
     assert not loaded_by(f"import {module}") & HEAVY
+
+
+def test_the_app_names_its_own_modules_relatively_so_that_it_may_lie_elsewhere() -> None:
+    for path in (ROOT / "tui").rglob("*.py"):
+        assert not re.findall(r"(?m)^\s*(?:from|import) tui\b.*", path.read_text("utf-8")), path
 
 
 def test_terminal_app_does_not_load_mlx() -> None:

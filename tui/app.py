@@ -19,15 +19,15 @@ from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES, ThemeProvider
 from textual.widget import Widget
 
-from tui.crash import ended_by
-from tui.data.screen import DataScreen
-from tui.mends import mend_textual
-from tui.prompt.screen import PromptScreen
-from tui.runs.screen import OpenInPrompt, RunsScreen
-from tui.shared.confirm import ConfirmScreen
-from tui.shared.dialog import Dialog
-from tui.shared.help import HelpScreen, key_table
-from tui.shared.words import MUTED, count, safe
+from .crash import ended_by
+from .data.screen import DataScreen
+from .mends import mend_textual
+from .prompt.screen import PromptScreen
+from .runs.screen import OpenInPrompt, RunsScreen
+from .shared.confirm import ConfirmScreen
+from .shared.dialog import Dialog
+from .shared.help import HelpScreen, key_table
+from .shared.words import MUTED, count, safe
 
 # What 256 colours hold of the default theme; the nearest of its own greys are navy and teal there.
 FEW_COLOURS = {

@@ -7,9 +7,9 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.data.sets import DataSet, Finding
-from tui.shared.recipes import near
-from tui.shared.words import MUTED, count, lines, muted, one_line, safe
+from ..shared.recipes import near
+from ..shared.words import MUTED, count, lines, muted, one_line, safe
+from .sets import DataSet, Finding
 
 
 class DataDetail(VerticalScroll):

@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from tui.data.sets import DataSet, Finding, unread
 from yofo_mlx.errors import YofoError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system import progress
@@ -25,6 +24,8 @@ from yofo_mlx.tasks.registry import load_tasks, make_task
 from yofo_mlx.tasks.sources import LoadedSource, load
 from yofo_mlx.tasks.splits import SPLITS
 from yofo_mlx.tasks.task import Task
+
+from .sets import DataSet, Finding, unread
 
 SHOWN_EXAMPLES = 3
 SHOWN_LABELS = 24

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui.shared.recipes import find_recipes, place
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs.recipe import load_sources
 from yofo_mlx.tasks import locate
+
+from ..shared.recipes import find_recipes, place
 
 
 @dataclass(frozen=True)

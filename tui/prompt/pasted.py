@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tui.shared.words import count
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.tasks.task import Example
+
+from ..shared.words import count
 
 
 @dataclass(frozen=True)

@@ -14,22 +14,23 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Footer, Select, Static, TextArea
 
-from tui.prompt.conversation import Context, Conversation, Session, Target, session_process
-from tui.prompt.demonstrations import DemonstrationsField
-from tui.prompt.fields import QueryField
-from tui.prompt.pasted import facts_of, parse, shots_of
-from tui.prompt.save import SaveScreen
-from tui.prompt.targets import choices, target_of, value_of
-from tui.prompt.transcript import Exchange, Transcript
-from tui.shared.confirm import ConfirmScreen
-from tui.shared.meter import Meter
-from tui.shared.places import Places
-from tui.shared.recovery import Recovering
-from tui.shared.words import MUTED, count, duration, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs.folder import Run
+
+from ..shared.confirm import ConfirmScreen
+from ..shared.meter import Meter
+from ..shared.places import Places
+from ..shared.recovery import Recovering
+from ..shared.words import MUTED, count, duration, safe
+from .conversation import Context, Conversation, Session, Target, session_process
+from .demonstrations import DemonstrationsField
+from .fields import QueryField
+from .pasted import facts_of, parse, shots_of
+from .save import SaveScreen
+from .targets import choices, target_of, value_of
+from .transcript import Exchange, Transcript
 
 MAX_TOKENS: Final = 256
 NOTHING_ASKED = Content.assemble(

@@ -1,12 +1,13 @@
 """Who can answer: runs with an adapter, and base models."""
 
-from tui.prompt.conversation import Target
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.trained import trained
 from yofo_mlx.system import paths
 from yofo_mlx.system.text import shorten
+
+from .conversation import Target
 
 
 def choices() -> dict[str, str]:

@@ -8,11 +8,14 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.runs.follow import ENDED, TROUBLE, RunView
-from tui.shared.chart import Axes, Chart, Line
-from tui.shared.curve import smoothed
-from tui.shared.meter import Meter
-from tui.shared.words import (
+from yofo_mlx.runs.divergence import HINT
+from yofo_mlx.runs.events import Event, figure
+from yofo_mlx.runs.listing import word
+
+from ..shared.chart import Axes, Chart, Line
+from ..shared.curve import smoothed
+from ..shared.meter import Meter
+from ..shared.words import (
     MUTED,
     count,
     duration,
@@ -23,9 +26,7 @@ from tui.shared.words import (
     safe,
     status_mark,
 )
-from yofo_mlx.runs.divergence import HINT
-from yofo_mlx.runs.events import Event, figure
-from yofo_mlx.runs.listing import word
+from .follow import ENDED, TROUBLE, RunView
 
 LAST_WORDS = 5  # lines
 STYLES = ("$text-success", "$text-primary", "$text-warning", "$text-accent")  # of metrics

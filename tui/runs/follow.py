@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tui.shared.curve import Curve, Point
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.archive import objects, points
 from yofo_mlx.runs import listing
@@ -16,6 +15,8 @@ from yofo_mlx.runs.divergence import far_worse
 from yofo_mlx.runs.events import FINAL_KINDS, Event, figure
 from yofo_mlx.runs.folder import Run, Status
 from yofo_mlx.runs.trained import is_edited
+
+from ..shared.curve import Curve, Point
 
 ENDED = frozenset({"finished", "stopped", "failed", "died"})
 TROUBLE = frozenset({"failed", "died"})

@@ -10,17 +10,18 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Footer, Input, Static
 
-from tui.runs.detail import RunDetail
-from tui.runs.follow import ENDED, RunView, Watcher
-from tui.runs.new import NewRunScreen
-from tui.runs.table import ORDERS, RunTable
-from tui.shared.confirm import ConfirmScreen
-from tui.shared.places import Places
-from tui.shared.recipes import resume_detached, start_detached
-from tui.shared.recovery import Recovering
-from tui.shared.words import MUTED, muted, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import Run, Status
+
+from ..shared.confirm import ConfirmScreen
+from ..shared.places import Places
+from ..shared.recipes import resume_detached, start_detached
+from ..shared.recovery import Recovering
+from ..shared.words import MUTED, muted, safe
+from .detail import RunDetail
+from .follow import ENDED, RunView, Watcher
+from .new import NewRunScreen
+from .table import ORDERS, RunTable
 
 POLL_SECONDS = 1.0
 RESUMABLE = frozenset({"stopped", "failed", "died"})

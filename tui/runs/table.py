@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tui.runs.follow import RunView
-from tui.shared.table import Cell, Column, ListTable, head, tail
-from tui.shared.words import age, number, percent, status_mark
 from yofo_mlx.runs.events import figure
+
+from ..shared.table import Cell, Column, ListTable, head, tail
+from ..shared.words import age, number, percent, status_mark
+from .follow import RunView
 
 WIDE: Final = 96  # width from which there are columns for everything
 MODEL: Final = 16  # characters of a model's name
