@@ -21,7 +21,7 @@ import typer
 from tests.places import ROOT
 from yofo_mlx import cli
 from yofo_mlx.recipe.file import validate
-from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.schema import Composition, Recipe
 from yofo_mlx.runs import listing
 
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -89,14 +89,16 @@ def test_every_call_in_the_docs_has_a_verb_and_options_that_there_are(
         parse(call.split())
 
 
-KEYS = set(Recipe.model_fields)
+KEYS = {*Recipe.model_fields, *Composition.model_fields}
 
 
 def as_recipe(keys: dict[str, Any]) -> dict[str, Any]:
     """Return keys of a page as a whole recipe: what is no key of a recipe is one of its task."""
     task = {key: value for key, value in keys.items() if key not in KEYS}
     tasks = keys.get("tasks", [{"source": "tiny:train"} | task])
-    rest = {key: value for key, value in keys.items() if key in KEYS and key != "tasks"}
+    rest = {
+        key: value for key, value in keys.items() if key in Recipe.model_fields and key != "tasks"
+    }
     return {"model": "tiny", "train": {"steps": 1}} | rest | {"tasks": tasks}
 
 

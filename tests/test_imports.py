@@ -1,9 +1,12 @@
 """What an import may pull in, seen in a process of its own: contracts do not see late imports."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+
+from tests.places import ROOT
 
 HEAVY = {"mlx", "mlx_lm", "transformers", "pyarrow", "matplotlib", "textual", "rich"}
 LIGHT = [
@@ -40,6 +43,11 @@ def test_light_module_stays_light(module: str) -> None:
     assert not loaded_by(f"import {module}") & HEAVY
 
 
+def test_the_app_names_its_own_modules_relatively_so_that_it_may_lie_elsewhere() -> None:
+    for path in (ROOT / "tui").rglob("*.py"):
+        assert not re.findall(r"(?m)^\s*(?:from|import) tui\b.*", path.read_text("utf-8")), path
+
+
 def test_terminal_app_does_not_load_mlx() -> None:
     assert not loaded_by("import tui.app") & {"mlx", "mlx_lm", "transformers", "pyarrow"}
 
@@ -72,6 +80,10 @@ except SystemExit as end:
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
 def test_help_answers_without_anything_heavy(arguments: list[str]) -> None:
     assert not loaded_by_yofo(arguments, 0) & HEAVY
+
+
+def test_a_resolved_recipe_is_printed_without_mlx() -> None:
+    assert not loaded_by_yofo(["train", "tiny", "--dry-run"], 0) & HEAVY
 
 
 MISTAKES = [

@@ -19,14 +19,15 @@ from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES, ThemeProvider
 from textual.widget import Widget
 
-from tui.crash import ended_by
-from tui.mends import mend_textual
-from tui.runs.screen import OpenInPrompt, RunsScreen
-from tui.shared.confirm import ConfirmScreen
-from tui.shared.dialog import Dialog
-from tui.shared.help import HelpScreen, key_table
-from tui.shared.words import MUTED, safe
 from yofo_mlx.system.quantities import plural
+
+from .crash import ended_by
+from .mends import mend_textual
+from .runs.screen import OpenInPrompt, RunsScreen
+from .shared.confirm import ConfirmScreen
+from .shared.dialog import Dialog
+from .shared.help import HelpScreen, key_table
+from .shared.words import MUTED, safe
 
 # What 256 colours hold of the default theme; the nearest of its own greys are navy and teal there.
 FEW_COLOURS = {
@@ -39,13 +40,13 @@ FEW_COLOURS = {
 
 
 def _data_screen() -> Screen[Any]:
-    from tui.data.screen import DataScreen  # late, as below: the first frame is of the runs
+    from .data.screen import DataScreen  # late, as below: the first frame is of the runs
 
     return DataScreen()
 
 
 def _prompt_screen() -> Screen[Any]:
-    from tui.prompt.screen import PromptScreen
+    from .prompt.screen import PromptScreen
 
     return PromptScreen()
 
@@ -178,7 +179,7 @@ class YofoApp(App[None]):
         if len(self.screen_stack) > 1:  # a dialog was faster; it belongs to its place
             return
         await self.switch_mode("prompt")
-        from tui.prompt.screen import PromptScreen
+        from .prompt.screen import PromptScreen
 
         if isinstance(self.screen, PromptScreen):
             self.screen.choose(message.run)

@@ -11,6 +11,7 @@ from yofo_mlx import cli
 from yofo_mlx.commands import recipes as command
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe.file import find_recipe, shipped_recipes, to_toml, validate
+from yofo_mlx.recipe.reference import reference
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import paths
 
@@ -163,4 +164,4 @@ def test_the_command_line_ends_with_2_and_two_lines(
 
 def test_the_reference_in_the_docs_is_the_generated_one() -> None:
     written = (ROOT / "docs" / "recipe.md").read_text("utf-8")
-    assert written == command.reference(), "python -m yofo_mlx.commands.recipes > docs/recipe.md"
+    assert written == reference(), "python -m yofo_mlx.recipe.reference > docs/recipe.md"

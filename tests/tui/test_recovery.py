@@ -176,10 +176,11 @@ async def test_two_recipes_of_one_name_are_told_apart(
 async def test_the_shipped_recipes_are_listed_once_where_they_lie(
     empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shipped = [Path(shutil.copy(path, empty_folder)) for path in paths.shipped_recipes().glob("*")]
-    recipes = [path for path in shipped if path.suffix == ".toml"]
-    monkeypatch.setattr("tui.shared.recipes.shipped_recipes", lambda: recipes)
-    assert sorted(find_recipes()) == sorted(recipes)
+    shipped = [
+        Path(shutil.copy(path, empty_folder)) for path in paths.shipped_recipes().glob("*.toml")
+    ]
+    monkeypatch.setattr("tui.shared.recipes.shipped_recipes", lambda: shipped)
+    assert sorted(find_recipes()) == sorted(shipped)
 
 
 async def test_a_run_that_cannot_fit_is_refused_before_it_has_a_folder(empty_folder: Path) -> None:

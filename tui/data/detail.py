@@ -7,10 +7,11 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.data.sets import DataSet, Finding
-from tui.shared.recipes import near
-from tui.shared.words import MUTED, lines, muted, one_line, safe
 from yofo_mlx.system.quantities import plural
+
+from ..shared.recipes import near
+from ..shared.words import MUTED, lines, muted, one_line, safe
+from .sets import DataSet, Finding
 
 
 class DataDetail(VerticalScroll):

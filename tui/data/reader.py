@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from tui.data.sets import DataSet, Finding, unread
 from yofo_mlx.errors import YofoError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system import progress
@@ -24,6 +23,8 @@ from yofo_mlx.tasks.registry import is_embedded, load_sets, make_task
 from yofo_mlx.tasks.sources import LoadedSource
 from yofo_mlx.tasks.splits import SPLITS, Split
 from yofo_mlx.tasks.summary import sum_up
+
+from .sets import DataSet, Finding, unread
 
 SHOWN_EXAMPLES = 3
 SHOWN_LABELS = 24

@@ -9,12 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
-from tui.data.sets import DataSet, from_facts, unread
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system import child
 from yofo_mlx.system.text import shorten
 
-READER = child.command("tui.data.reader")
+from .sets import DataSet, from_facts, unread
+
+READER = child.command(f"{__package__}.reader")
 
 
 @dataclass(frozen=True)

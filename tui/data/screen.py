@@ -13,16 +13,17 @@ from textual.timer import Timer
 from textual.widgets import DataTable, Footer, Input, OptionList
 from textual.widgets.option_list import Option
 
-from tui.data.detail import DataDetail
-from tui.data.reading import Done, Reader, Reading
-from tui.data.sets import Collection, DataSet, collections, of_path
-from tui.data.table import DataTableOfSets, SetRow
-from tui.shared.places import Places
-from tui.shared.recipes import near
-from tui.shared.recovery import Recovering
-from tui.shared.words import lines, muted, one_line, safe
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.quantities import duration, plural
+
+from ..shared.places import Places
+from ..shared.recipes import near
+from ..shared.recovery import Recovering
+from ..shared.words import lines, muted, one_line, safe
+from .detail import DataDetail
+from .reading import Done, Reader, Reading
+from .sets import Collection, DataSet, collections, of_path
+from .table import DataTableOfSets, SetRow
 
 READ_AFTER = 0.2  # seconds on a collection: who passes by starts nothing
 EMPTY = Content.assemble(

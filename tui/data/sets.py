@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui.shared.recipes import find_recipes, place
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.recipe.names import SUITE
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.runs.recipe import load_sources
 from yofo_mlx.tasks import locate
+
+from ..shared.recipes import find_recipes, place
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def collections() -> list[Collection]:
 def of_recipe(path: Path, *, is_typed: bool = False) -> Collection:
     """Return a recipe's task sources, or why it cannot be read."""
     try:
-        tasks = load_recipe(path).tasks
+        tasks = load_sources(path)
     except YofoError as error:
         return Collection(path.stem, str(path), place(path), error=error, is_typed=is_typed)
     on_hub = tuple(is_remote(source) for source in tasks)

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from tui.data.sets import DataSet
-from tui.shared.table import Cell, Column, ListTable, head
-from tui.shared.words import number
 from yofo_mlx.recipe.schema import TaskSource
+
+from ..shared.table import Cell, Column, ListTable, head
+from ..shared.words import number
+from .sets import DataSet
 
 COUNTS = ("train", "valid", "test")
 COLUMNS = [Column(""), Column("data set"), Column("family"), Column("role")]

@@ -10,11 +10,12 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
-from tui.prompt.fields import TextField
-from tui.prompt.pasted import Unsaved, parse, saved_demonstrations, separator_of
-from tui.shared.words import safe
 from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.system.quantities import plural
+
+from ..shared.words import safe
+from .fields import TextField
+from .pasted import Unsaved, parse, saved_demonstrations, separator_of
 
 PARSE_AFTER: Final = 0.15  # seconds without a change
 PLACEHOLDER: Final = (

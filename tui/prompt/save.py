@@ -12,12 +12,13 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
-from tui.prompt.pasted import Unsaved
-from tui.shared.dialog import Dialog
-from tui.shared.words import safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.system import files
 from yofo_mlx.system.text import reason
+
+from ..shared.dialog import Dialog
+from ..shared.words import safe
+from .pasted import Unsaved
 
 
 class SaveScreen(Dialog, ModalScreen[list[str] | None]):

@@ -13,18 +13,6 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Footer, Select, Static, TextArea
 
-from tui.prompt.asking import ask
-from tui.prompt.demonstrations import DemonstrationsField
-from tui.prompt.fields import QueryField
-from tui.prompt.models import choices, model_of, value_of
-from tui.prompt.pasted import facts_of, parse, shots_of
-from tui.prompt.save import SaveScreen
-from tui.prompt.transcript import Exchange, Transcript
-from tui.shared.confirm import ConfirmScreen
-from tui.shared.meter import Meter
-from tui.shared.places import Places
-from tui.shared.recovery import Recovering
-from tui.shared.words import MUTED, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed
@@ -32,6 +20,19 @@ from yofo_mlx.prompting.held import Held, Model, Offer
 from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.quantities import duration, plural
+
+from ..shared.confirm import ConfirmScreen
+from ..shared.meter import Meter
+from ..shared.places import Places
+from ..shared.recovery import Recovering
+from ..shared.words import MUTED, safe
+from .asking import ask
+from .demonstrations import DemonstrationsField
+from .fields import QueryField
+from .models import choices, model_of, value_of
+from .pasted import facts_of, parse, shots_of
+from .save import SaveScreen
+from .transcript import Exchange, Transcript
 
 NOTHING_ASKED = Content.assemble(
     ("Nothing asked yet.\n\n", "bold"),

@@ -7,9 +7,10 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.prompt.pasted import Unsaved, saved_answers
-from tui.shared.words import muted, number, safe
 from yofo_mlx.system.quantities import duration
+
+from ..shared.words import muted, number, safe
+from .pasted import Unsaved, saved_answers
 
 MOST: Final = 200  # exchanges kept
 NEAR_BOTTOM: Final = 3  # lines from the end at which new text still pulls the view along

@@ -8,16 +8,17 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.runs.follow import RunView
-from tui.shared.chart import Axes, Chart, Line
-from tui.shared.curve import smoothed
-from tui.shared.meter import Meter
-from tui.shared.words import MUTED, lines, muted, number, percent, safe, status_mark
 from yofo_mlx.runs.divergence import HINT
 from yofo_mlx.runs.events import Event, figure
 from yofo_mlx.runs.folder import ENDED, TROUBLE
 from yofo_mlx.runs.listing import word
 from yofo_mlx.system.quantities import duration, plural
+
+from ..shared.chart import Axes, Chart, Line
+from ..shared.curve import smoothed
+from ..shared.meter import Meter
+from ..shared.words import MUTED, lines, muted, number, percent, safe, status_mark
+from .follow import RunView
 
 LAST_WORDS = 5  # lines
 STYLES = ("$text-success", "$text-primary", "$text-warning", "$text-accent")  # of metrics

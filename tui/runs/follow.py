@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tui.shared.curve import Curve, Point
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.archive import objects, points
 from yofo_mlx.runs import listing
@@ -15,6 +14,8 @@ from yofo_mlx.runs.diagnosis import Death, explain, last_words
 from yofo_mlx.runs.divergence import far_worse
 from yofo_mlx.runs.events import FINAL_KINDS, Event, figure
 from yofo_mlx.runs.folder import ENDED, TROUBLE, Run, Status
+
+from ..shared.curve import Curve, Point
 
 SILENT = TROUBLE | {"created"}  # what the console says is all there is
 SHOWN_EVERY_S: Final = 0.3  # while many runs are read for the first time

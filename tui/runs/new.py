@@ -14,13 +14,14 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.runs.starting import Starter
-from tui.shared.dialog import Dialog
-from tui.shared.recipes import about_recipe, find_recipes, place
-from tui.shared.recovery import Recovering
-from tui.shared.words import muted, one_line, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import Run
+
+from ..shared.dialog import Dialog
+from ..shared.recipes import about_recipe, find_recipes, place
+from ..shared.recovery import Recovering
+from ..shared.words import muted, one_line, safe
+from .starting import Starter
 
 EMPTY = "No recipes found. `yofo recipes copy <name>` puts one into this folder."
 

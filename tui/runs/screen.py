@@ -10,16 +10,17 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Footer, Input, Static
 
-from tui.runs.detail import RunDetail
-from tui.runs.follow import RunView, Watcher
-from tui.runs.starting import resume_detached, start_detached
-from tui.runs.table import ORDERS, RunTable
-from tui.shared.confirm import ConfirmScreen
-from tui.shared.places import Places
-from tui.shared.recovery import Recovering
-from tui.shared.words import MUTED, muted, safe
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import ENDED, GOING_ON, RESUMABLE, Run, Status
+
+from ..shared.confirm import ConfirmScreen
+from ..shared.places import Places
+from ..shared.recovery import Recovering
+from ..shared.words import MUTED, muted, safe
+from .detail import RunDetail
+from .follow import RunView, Watcher
+from .starting import resume_detached, start_detached
+from .table import ORDERS, RunTable
 
 POLL_SECONDS = 1.0
 NO_RUNS = Content.assemble(
@@ -210,7 +211,7 @@ class RunsScreen(Recovering):
         self._ask_for_a_run()
 
     def _ask_for_a_run(self, again: Run | None = None, why: str = "") -> None:
-        from tui.runs.new import NewRunScreen  # late: recipes' model is slow to import
+        from .new import NewRunScreen  # late: recipes' model is slow to import
 
         self.app.push_screen(NewRunScreen(self.starter, again, why), self._started)
 

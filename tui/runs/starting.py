@@ -40,7 +40,7 @@ def start_detached(recipe: Path, changes: list[str]) -> Run:
         return Run(Path(done.stdout.rstrip("\n")))
     _, found, said = done.stderr.rpartition("error: ")
     message, _, hint = said.strip().partition("\n")
-    message = _a_line_each(message.removeprefix(f"{recipe}: "))
+    message = _a_line_each(message.removeprefix(f"{recipe}: ").removeprefix("--set: "))
     raise RunError(message if found else f"no run was started: {message}", hint.strip())
 
 

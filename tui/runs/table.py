@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tui.runs.follow import RunView
-from tui.shared.table import Cell, Column, ListTable, head, tail
-from tui.shared.words import number, percent, status_mark
 from yofo_mlx.runs.events import figure
 from yofo_mlx.system.quantities import age
+
+from ..shared.table import Cell, Column, ListTable, head, tail
+from ..shared.words import number, percent, status_mark
+from .follow import RunView
 
 WIDE: Final = 96  # width from which there are columns for everything
 MODEL: Final = 16  # characters of a model's name

@@ -12,9 +12,9 @@ from itertools import pairwise
 from textual.content import Content
 from textual.widget import Widget
 
-from tui.shared.braille import Canvas
-from tui.shared.curve import Point
-from tui.shared.words import muted
+from .braille import Canvas
+from .curve import Point
+from .words import muted
 
 GUTTER = 6  # columns of the y axis' numbers
 

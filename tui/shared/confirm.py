@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
-from tui.shared.dialog import Dialog
+from .dialog import Dialog
 
 
 class ConfirmScreen(Dialog, ModalScreen[bool]):

@@ -11,8 +11,8 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
-from tui.shared.dialog import Dialog
-from tui.shared.words import MUTED
+from .dialog import Dialog
+from .words import MUTED
 
 OWNERS = ("This place", "Everywhere", "Where the focus is")
 PLACES_NOTE = (

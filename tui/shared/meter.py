@@ -3,7 +3,7 @@
 from textual.content import Content
 from textual.widget import Widget
 
-from tui.shared.words import MUTED
+from .words import MUTED
 
 
 class Meter(Widget):

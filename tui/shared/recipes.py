@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from yofo_mlx.errors import YofoError
-from yofo_mlx.recipe.file import read_toml, shipped_recipes
+from yofo_mlx.recipe.compose import compose
+from yofo_mlx.recipe.file import shipped_recipes
 
 
 def find_recipes(folder: Path | None = None) -> list[Path]:
@@ -28,11 +29,16 @@ def near(text: str) -> str:
 
 
 def is_recipe(path: Path) -> bool:
-    """Tell whether a TOML file looks like a recipe; a broken one still does if it names tasks."""
+    """Tell whether a TOML file looks like a recipe; a broken one still does if it names tasks.
+
+    One that holds nothing but data sets is a part of recipes.
+    """
     try:
-        return "tasks" in read_toml(path)
+        keys = compose([path]).data.keys()
+        return "tasks" in keys and not keys.isdisjoint({"model", "train"})
     except YofoError:
-        return "[[tasks]]" in _text(path)
+        text = _text(path)
+        return "[[tasks]]" in text or "include" in text
 
 
 def _text(path: Path) -> str:
@@ -45,7 +51,7 @@ def _text(path: Path) -> str:
 def about_recipe(path: Path) -> str:
     """Return a recipe's own line about itself."""
     try:
-        data = read_toml(path)
+        data = compose([path]).data
     except YofoError:
         return "cannot be read as it is; starting it shows why"
     return str(data.get("description") or data.get("model", ""))

@@ -5,8 +5,9 @@ from typing import Any
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from tui.shared.words import safe
 from yofo_mlx.system.text import reason
+
+from .words import safe
 
 
 class Recovering(Screen[Any]):

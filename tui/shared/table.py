@@ -12,8 +12,9 @@ from textual.events import Click
 from textual.style import Style
 from textual.widgets import DataTable
 
-from tui.shared.keys import VIM
 from yofo_mlx.system.text import printable
+
+from .keys import VIM
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,9 @@ def start(
 def _open_app() -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise YofoError("the terminal app needs a terminal", "`yofo --help` lists the verbs")
-    import importlib
+    from importlib import import_module
+    from importlib.util import find_spec
 
-    importlib.import_module("tui.app").main()
+    # A wheel holds the app inside this package, the repository beside it.
+    inside = find_spec("yofo_mlx.tui")
+    import_module("yofo_mlx.tui.app" if inside else "tui.app").main()

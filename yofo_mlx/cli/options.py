@@ -1,9 +1,12 @@
 """Options and arguments that several verbs share."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from yofo_mlx.runs.recipe import RecipeRequest
 
 
 def known_run(name: str | None) -> str | None:
@@ -15,13 +18,14 @@ def known_run(name: str | None) -> str | None:
     return name
 
 
-def sound(name: str, overrides: Sequence[str] | None) -> list[str]:
-    """Refuse a recipe with mistakes before what a verb needs is imported; return the overrides."""
-    from yofo_mlx.recipe.file import find_recipe
-    from yofo_mlx.runs.recipe import load_recipe
+def sound(names: Sequence[str] | None, overrides: Sequence[str] | None) -> "RecipeRequest":
+    """Return what is asked for; mistakes are refused before what a verb needs is imported."""
+    from yofo_mlx.runs.recipe import RecipeRequest
 
-    load_recipe(find_recipe(name), overrides or [])
-    return list(overrides or [])
+    request = RecipeRequest(names or [], overrides or [])
+    if request.names:
+        request.load()
+    return request
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]
@@ -29,8 +33,11 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a recipe key; repeatable."),
 ]
-RecipeName = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A file, or a shipped recipe's name.")
+RecipeNames = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RECIPE...", help="File, or a shipped recipe's name; of several, later ones win."
+    ),
 ]
 Paths = Annotated[
     list[str], typer.Argument(metavar="PATH...", help="File, folder, hub id, recipe.")

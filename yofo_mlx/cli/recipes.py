@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Input, Json, Keys, Output, Overrides, RecipeName, Records
+from yofo_mlx.cli.options import Input, Json, Keys, Output, Overrides, RecipeNames, Records, sound
 
 
 def show(as_json: Json = False) -> int:
@@ -52,11 +52,12 @@ def new(
     return command.new(request, out=out, model=model, held_out=held_out or [], steps=steps)
 
 
-def check(recipe: RecipeName, overrides: Overrides = None) -> int:
-    """Validate a recipe and print it as resolved."""
+def check(recipes: RecipeNames, overrides: Overrides = None) -> int:
+    """Validate a recipe, or what several make together, and print it as resolved."""
+    request = sound(recipes, overrides)
     from yofo_mlx.commands import recipes as command
 
-    return command.check(recipe, overrides or [])
+    return command.check(request)
 
 
 def explain(

@@ -9,7 +9,7 @@ from yofo_mlx.cli.options import (
     Force,
     Json,
     Overrides,
-    RecipeName,
+    RecipeNames,
     Restarts,
     RunName,
     sound,
@@ -17,33 +17,35 @@ from yofo_mlx.cli.options import (
 
 
 def train(
-    recipe: RecipeName,
+    recipes: RecipeNames,
     overrides: Overrides = None,
     name: Annotated[str | None, typer.Option(help="Name in the run's id.")] = None,
     detach: Detach = False,
     restarts: Restarts = 0,
     force: Force = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the whole recipe instead; nothing is begun.")
+    ] = False,
 ) -> int:
-    """Train a recipe.
+    """Train a recipe, or what several make together: later ones beat earlier ones.
 
     Ctrl-C once finishes the step and saves, twice leaves the step and saves what was before it.
     A run goes on when its terminal is closed.
     """
-    overrides = sound(recipe, overrides)
+    request = sound(recipes, overrides)
+    if dry_run:
+        from yofo_mlx.commands import recipes as printing
+
+        return printing.check(request)
     if detach or restarts:
         from yofo_mlx.commands import background
 
         return background.start(
-            recipe,
-            overrides,
-            name=name,
-            force=force,
-            restarts=restarts,
-            attend=not detach,
+            request, name=name, force=force, restarts=restarts, attend=not detach
         )
     from yofo_mlx.commands import train as command
 
-    return command.start(recipe, overrides, name=name, force=force)
+    return command.start(request, name=name, force=force)
 
 
 def resume(
@@ -75,7 +77,7 @@ def resume(
 
 
 def plan(
-    recipe: RecipeName,
+    recipes: RecipeNames,
     overrides: Overrides = None,
     probe: Annotated[
         bool, typer.Option("--probe", help="Load the model, time a few steps.")
@@ -86,32 +88,35 @@ def plan(
 
     No weights are downloaded or loaded without --probe. Ends with 4 if it does not fit.
     """
-    overrides = sound(recipe, overrides)
+    request = sound(recipes, overrides)
     from yofo_mlx.commands import plan as command
 
-    return command.plan(recipe, overrides, probed=probe, as_json=as_json)
+    return command.plan(request, probed=probe, as_json=as_json)
 
 
 def doctor(
-    recipe: Annotated[str | None, typer.Argument(help="Check this recipe's architecture.")] = None,
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RECIPE]...", help="Check this recipe's architecture."),
+    ] = None,
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> int:
     """Check this machine: attention, memory, exact gradients."""
-    overrides = sound(recipe, overrides) if recipe else overrides
+    request = sound(recipes, overrides)
     from yofo_mlx.commands import doctor as command
 
-    return command.doctor(recipe, overrides or [], as_json=as_json)
+    return command.doctor(request, as_json=as_json)
 
 
 def show(
-    recipe: RecipeName,
+    recipes: RecipeNames,
     overrides: Overrides = None,
     step: Annotated[int, typer.Option(min=0, help="Update whose first episode is shown.")] = 0,
     as_json: Json = False,
 ) -> int:
     """Show what is trained, targets coloured."""
-    overrides = sound(recipe, overrides)
+    request = sound(recipes, overrides)
     from yofo_mlx.commands import show as command
 
-    return command.show(recipe, overrides, step=step, as_json=as_json)
+    return command.show(request, step=step, as_json=as_json)

@@ -7,11 +7,10 @@ from yofo_mlx.commands import watch
 from yofo_mlx.commands.display import event_line
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.planning.machine import find_planner
-from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.runs import launch, listing
 from yofo_mlx.runs.events import new_event
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
@@ -20,8 +19,7 @@ from yofo_mlx.training.beginning import check_fits
 
 
 def start(
-    recipe_name: str,
-    overrides: Sequence[str],
+    request: RecipeRequest,
     *,
     name: str | None = None,
     force: bool = False,
@@ -32,14 +30,13 @@ def start(
 
     With `attend` stay and show it, until it ends or Ctrl-C stops it.
     """
-    path = find_recipe(recipe_name)
-    recipe = load_recipe(path, overrides)
+    recipe = request.load()
     check_fits(recipe)
     if not force and (planner := find_planner(recipe)):
         planner.check(recipe)
     load_tasks(recipe.tasks, recipe.seed, Path.cwd())  # its mistakes are told here, not in a log
     with answered(_wait):
-        run = launch.start(recipe, name or path.stem, force=force, restarts=restarts)
+        run = launch.start(recipe, name or request.run_name, force=force, restarts=restarts)
     print_path(run.path)
     return watch.attend(run) if attend else _left(run)
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from yofo_mlx.commands import data_request
-from yofo_mlx.commands.data_request import DataRequest, quoted
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.files import new_folder, write_text
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import print_path, say, say_next
+from yofo_mlx.system.talk import print_path, quoted, say, say_next
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import guess_family

@@ -1,7 +1,6 @@
 """What a command line names as data: files, folders, hub ids, recipes, with keys of `[[tasks]]`."""
 
 import re
-import shlex
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,9 +10,10 @@ from typing import Any
 
 from yofo_mlx.recipe.file import apply_override, find_recipe, shipped_recipes, validate
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.runs.recipe import load_sources
 from yofo_mlx.system import toml
-from yofo_mlx.system.text import printable, shorten
+from yofo_mlx.system.talk import quoted
+from yofo_mlx.system.text import shorten
 from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.problems import Problem, errors
 from yofo_mlx.tasks.readers import format_of
@@ -50,11 +50,6 @@ class DataRequest:
         return quoted(*self.paths, *options)
 
 
-def quoted(*words: str | Path) -> str:
-    """Return words as a shell reads them back."""
-    return " ".join(shlex.quote(printable(str(word))) for word in words)
-
-
 @dataclass(frozen=True)
 class Group:
     """What was read at one path: the sources of a recipe, or the one that the path stands for."""
@@ -71,7 +66,7 @@ def read(request: DataRequest) -> Iterator[Group]:
     """Yield what is read at each path."""
     for table in tables(request.paths):
         if recipe := None if "files" in table else _recipe(table["source"]):
-            sources = load_recipe(recipe, request.overrides).tasks
+            sources = load_sources(recipe, request.overrides)
             yield Group([one for s in sources for one in load_sets(s, recipe.parent)], recipe)
             continue
         table |= request.keys

@@ -3,21 +3,18 @@
 import json
 import platform
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import mlx.core as mx
 
-from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.errors import ExitCode, RecipeError, YofoError
 from yofo_mlx.gradients.attention import native_is_bounded
 from yofo_mlx.gradients.exactness import small_comparison
 from yofo_mlx.models.base import model_config, model_path
-from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Lora
 from yofo_mlx.runs.events import finite
-from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.environment import versions_and_machine
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.talk import say_next
@@ -36,17 +33,17 @@ class Check:
     figures: dict[str, Any]
 
 
-def doctor(recipe_name: str | None, overrides: Sequence[str], *, as_json: bool) -> ExitCode:
+def doctor(request: RecipeRequest, *, as_json: bool) -> ExitCode:
     """Print what was found; fail if any gradient is not what it should be."""
     config: dict[str, Any] = {"model_type": "llama"}
     lora = Lora(rank=2)
-    if overrides and not recipe_name:
+    if request.overrides and not request.names:
         raise RecipeError(
             "--set changes a recipe, and none is named", "yofo doctor RECIPE --set ..."
         )
     limit_gb = None
-    if recipe_name:
-        recipe = load_recipe(find_recipe(recipe_name), overrides)
+    if request.names:
+        recipe = request.load()
         config = model_config(model_path(recipe.model, recipe.revision, weights=False))
         lora, limit_gb = recipe.lora, recipe.memory.limit_gb
     checks = [_device(), _memory(limit_gb), _type()]
@@ -62,8 +59,8 @@ def doctor(recipe_name: str | None, overrides: Sequence[str], *, as_json: bool) 
         unsupported = any("supported" in check.figures for check in wrong)
         verdict = UNSUPPORTED if unsupported else WRONG
         print(SOUND if sound else verdict, file=sys.stdout if sound else sys.stderr, flush=True)
-        if recipe_name and sound:
-            say_next(f"plan {DataRequest([recipe_name], overrides=overrides)}")
+        if request.names and sound:
+            say_next(f"plan {request}")
     return ExitCode.OK if sound else ExitCode.FAILED
 
 

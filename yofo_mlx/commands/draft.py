@@ -10,14 +10,14 @@ from itertools import chain, count, product
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands.data_request import Group, quoted
+from yofo_mlx.commands.data_request import Group
 from yofo_mlx.commands.settings import Settings
 from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system import toml
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import say
+from yofo_mlx.system.talk import quoted, say
 from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.columns import Item

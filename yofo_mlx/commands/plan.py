@@ -2,12 +2,10 @@
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.commands.outlook import Asking, Outlook, as_dict, table
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import DataError, ExitCode, YofoError
@@ -29,10 +27,9 @@ from yofo_mlx.planning.planner import (
 from yofo_mlx.planning.probe import probe
 from yofo_mlx.planning.volume import Draw, draw, volume_bounds, volume_of
 from yofo_mlx.planning.workload import Workload, make_workload
-from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.runs.events import finite
-from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.talk import say_next
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks import locate
@@ -40,12 +37,12 @@ from yofo_mlx.tasks.registry import TaskEntry, is_embedded, load_tasks
 from yofo_mlx.training.beginning import check_fits, doubts
 
 
-def plan(recipe_name: str, overrides: Sequence[str], *, probed: bool, as_json: bool) -> ExitCode:
+def plan(request: RecipeRequest, *, probed: bool, as_json: bool) -> ExitCode:
     """Print the forecast of a recipe; what cannot fit ends with an exit code of its own.
 
     Sizes come first: without them there is nothing to say. `probed`: also time a few steps.
     """
-    recipe = load_recipe(find_recipe(recipe_name), overrides)
+    recipe = request.load()
     model = model_path(recipe.model, recipe.revision, weights=False)
     planner = make_planner(recipe, model)
     check_fits(recipe)
@@ -53,7 +50,7 @@ def plan(recipe_name: str, overrides: Sequence[str], *, probed: bool, as_json: b
         _warn(*doubt)
     _warn_of_sizes(recipe, planner)
     way = planner.longest_step(recipe)
-    found = _draws(recipe, model, recipe_name, needed=probed)
+    found = _draws(recipe, model, request.data_name, needed=probed)
     workload, draws = found.workload, found.draws
     measured = None
     if probed and planner.fits(way):
@@ -73,17 +70,17 @@ def plan(recipe_name: str, overrides: Sequence[str], *, probed: bool, as_json: b
         print(json.dumps(finite(as_dict(outlook)), allow_nan=False))
     else:
         print(table(outlook), flush=True)
-        _tell_next(outlook, recipe_name, overrides)
+        _tell_next(outlook, request)
     return ExitCode.OK if outlook.fits else ExitCode.WONT_FIT
 
 
-def _tell_next(outlook: Outlook, named: str, overrides: Sequence[str]) -> None:
+def _tell_next(outlook: Outlook, request: RecipeRequest) -> None:
     """Tell how to train what fits, or how to shorten what does not."""
     if outlook.fits:
-        say_next(f"train {DataRequest([named], overrides=overrides)}")
+        say_next(f"train {request}")
     elif longest := outlook.longest:
-        shorter = [*overrides, f"episodes.max_tokens={longest}"]
-        say_next(f"plan {DataRequest([named], overrides=shorter)}")
+        shorter = [*request.overrides, f"episodes.max_tokens={longest}"]
+        say_next(f"plan {replace(request, overrides=shorter)}")
 
 
 def _load(recipe: Recipe) -> Any:

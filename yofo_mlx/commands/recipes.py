@@ -6,29 +6,27 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
-
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from yofo_mlx.commands import data_request, draft, settings
-from yofo_mlx.commands.data_request import DataRequest, quoted
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.errors import ExitCode, RecipeError
+from yofo_mlx.recipe.compose import compose, standalone
 from yofo_mlx.recipe.file import find_recipe, shipped_recipes, to_toml
 from yofo_mlx.recipe.names import model_here
+from yofo_mlx.recipe.reference import keys
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.runs.recipe import load_recipe, resolve
+from yofo_mlx.runs.recipe import RecipeRequest, resolve
 from yofo_mlx.system.files import write_text
-from yofo_mlx.system.talk import print_path, say, say_next
+from yofo_mlx.system.talk import print_path, quoted, say, say_next
 
 
 def show(*, as_json: bool = False) -> ExitCode:
     """List the shipped recipes."""
     rows = []
     for path in shipped_recipes():
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = compose([path]).data
         rows.append({"name": path.stem, "model": data["model"], "description": data["description"]})
     if as_json:
         print(json.dumps(rows))
@@ -48,7 +46,7 @@ def copy(name: str, target: Path | None) -> ExitCode:
     target = target or Path(source.name)
     target = target / source.name if target.is_dir() else target
     _refuse_existing(target, "give another name to copy to")
-    _write(target, source.read_text(encoding="utf-8"))
+    _write(target, standalone(source))
     print_path(target)
     say_next(f"show {quoted(target)}")
     return ExitCode.OK
@@ -113,18 +111,18 @@ def _free(path: Path) -> Path:
     return next(one for one in tries if not os.path.lexists(one))
 
 
-def check(name: str, overrides: Sequence[str]) -> ExitCode:
+def check(request: RecipeRequest) -> ExitCode:
     """Validate a recipe and print it with every default spelled out."""
-    path = find_recipe(name)
-    print(to_toml(load_recipe(path, overrides)), end="")
-    say(f"{path} is valid")
-    say_next(f"show {DataRequest([name], overrides=overrides)}")
+    print(to_toml(request.load()), end="")
+    word = "is valid" if len(request.names) == 1 else "are valid together"
+    say(f"{', '.join(map(str, request.paths))} {word}")
+    say_next(f"show {request}")
     return ExitCode.OK
 
 
 def explain(key: str | None, *, as_json: bool = False) -> ExitCode:
     """Print the keys of the recipe, or those below `key`, with defaults and meaning."""
-    rows = list(walk(Recipe))
+    rows = keys()
     if key is not None:
         rows = _below(key, rows)
     if as_json:
@@ -148,74 +146,3 @@ def _below(key: str, rows: list[dict[str, str]]) -> list[dict[str, str]]:
     guess = f"did you mean {known[close[0]]}? " if close else ""
     sections = ", ".join(Recipe.model_fields)
     raise RecipeError(f"recipes have no key {key!r}", f"{guess}there are: {sections}")
-
-
-def walk(section: type[BaseModel], prefix: str = "") -> Iterator[dict[str, str]]:
-    """Yield key, type, default and help of every field, nested tables included."""
-    for name, field in section.model_fields.items():
-        key = prefix + name
-        if nested := _nested(field):
-            yield {"key": key, "type": "table", "default": "", "help": nested.__doc__ or ""}
-            yield from walk(nested, f"{key}.")
-        else:
-            yield {
-                "key": key,
-                "type": _type(field.annotation),
-                "default": "" if field.is_required() else _toml(field.default),
-                "help": field.description or "",
-            }
-
-
-def _nested(field: FieldInfo) -> type[BaseModel] | None:
-    for candidate in (field.annotation, *get_args(field.annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
-
-
-def _type(annotation: Any) -> str:
-    if values := [value for value in get_args(annotation) if isinstance(value, str)]:
-        return " | ".join(values)
-    names = {"int": "number", "float": "number", "bool": "true or false", "str": "text"}
-    inner = [part for part in get_args(annotation) if part not in (type(None), Ellipsis)]
-    if getattr(annotation, "__origin__", None) is tuple:
-        return "list"
-    if getattr(annotation, "__origin__", None) is dict and inner[0] is str:
-        return "inline table"
-    if inner:
-        return _type(inner[0])
-    return names.get(getattr(annotation, "__name__", ""), "table")
-
-
-def _toml(default: Any) -> str:
-    if default is None:
-        return ""
-    if isinstance(default, tuple):
-        return json.dumps(list(default))
-    return json.dumps(default)
-
-
-def reference() -> str:
-    """Return docs/recipe.md: `python -m yofo_mlx.commands.recipes > docs/recipe.md`."""
-    lines = [
-        "# Recipe reference",
-        "",
-        "Generated from `yofo_mlx/recipe/schema.py`; `yofo recipes explain` prints the same text.",
-        "A key without a default is required or may be left out, as its text says. In a command,",
-        "`--set section.key=value` beats the file; `tasks.0.limit=100` reaches into a list.",
-        "",
-    ]
-    for row in walk(Recipe):
-        if row["type"] == "table":
-            name = f"[[{row['key']}]]" if row["key"] == "tasks" else f"[{row['key']}]"
-            lines += ["", f"## `{name}`", "", row["help"], ""]
-        else:
-            key = row["key"].rpartition(".")[2]
-            default = f" = `{row['default']}`" if row["default"] else ""
-            kind = f"`{row['type']}`" if "|" in row["type"] else row["type"]
-            lines.append(f"- **{key}**{default} ({kind}): {row['help']}")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(reference(), end="")

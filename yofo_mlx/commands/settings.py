@@ -2,12 +2,12 @@
 
 import json
 import math
-import tomllib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.recipe.compose import compose
 from yofo_mlx.recipe.file import find_recipe, shipped_recipes
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.tasks.task import Example
@@ -59,7 +59,7 @@ def choose(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text("utf-8"))
+    return compose([path]).data
 
 
 def _changed(section: str, keys: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -10,16 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.episodes.batches import target_spans
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models.base import load_tokenizer, model_config, model_path
 from yofo_mlx.planning.workload import Workload, make_workload
-from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Objective, Recipe
-from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import has_colour, say, say_next
 from yofo_mlx.system.text import printable
@@ -42,10 +39,10 @@ class Summary:
     longest: int
 
 
-def show(recipe_name: str, overrides: Sequence[str], *, step: int, as_json: bool) -> ExitCode:
+def show(request: RecipeRequest, *, step: int, as_json: bool) -> ExitCode:
     """Print one episode with its targets, and counts of everything."""
-    recipe = load_recipe(find_recipe(recipe_name), overrides)
-    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), recipe_name)
+    recipe = request.load()
+    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
     path = model_path(recipe.model, recipe.revision, weights=False)
     config = model_config(path)
     tokenizer = load_tokenizer(path, config, trust_remote_code=recipe.trust_remote_code)
@@ -62,7 +59,7 @@ def show(recipe_name: str, overrides: Sequence[str], *, step: int, as_json: bool
         return ExitCode.OK
     print(colored(episode, recipe.objective, tokenizer, color=has_colour(sys.stdout)))
     print(_facts(workload, recipe, episode, summary), flush=True)
-    say_next(f"plan {DataRequest([recipe_name], overrides=overrides)}")
+    say_next(f"plan {request}")
     return ExitCode.OK
 
 

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TextIO
@@ -12,14 +11,13 @@ from yofo_mlx.commands.watch import say_how_to_use
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.planning.machine import is_smaller, smaller_machine
 from yofo_mlx.planning.planner import describe_plan
-from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import launch, listing, lock
 from yofo_mlx.runs.console import recorded
 from yofo_mlx.runs.events import Event, EventWriter
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import RunInfo
-from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.runs.supervisor import shrink
 from yofo_mlx.runs.trained import Note, trained, undated
 from yofo_mlx.system.awake import keep_awake
@@ -34,24 +32,21 @@ from yofo_mlx.training.setup import Setup, load_planned
 from yofo_mlx.training.stop import StopRequest, stop_requests
 
 
-def start(
-    recipe_name: str, overrides: Sequence[str], *, name: str | None = None, force: bool = False
-) -> ExitCode:
+def start(request: RecipeRequest, *, name: str | None = None, force: bool = False) -> ExitCode:
     """Train a recipe in this process; everything is checked before a file is written.
 
     `force`: train also what the forecast says will not fit.
     """
-    path = find_recipe(recipe_name)
-    recipe = load_recipe(path, overrides)
+    recipe = request.load()
     check_fits(recipe)
     with stop_requests() as stop:
         try:
             with stop.at_once():
-                loaded = load_planned(recipe, force=force, named=recipe_name)
+                loaded = load_planned(recipe, force=force, named=request.data_name)
         except KeyboardInterrupt:
             say("interrupted before the run began; nothing was written")
             return ExitCode.FAILED
-        run = launch.create_run(recipe, name or path.stem)
+        run = launch.create_run(recipe, name or request.run_name)
         stop.of(run)
         with lock.locked(run.path), recorded(run, detached=False) as terminal:
             last = _train(run, recipe, loaded, [], stop, terminal)

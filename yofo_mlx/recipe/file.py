@@ -12,12 +12,16 @@ from pydantic_core import ErrorDetails
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe.names import found_at
-from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.schema import Composition, Recipe
 from yofo_mlx.system import paths
 from yofo_mlx.system.text import escaped, shorten
 
+# The file that had the last word on a key, or on anything in a table; `--set` for what was set.
+Place = Path | str
+Origins = dict[tuple[str | int, ...], Place]
+
 # A recipe gives one of these; setting it takes the other one back.
-_EITHER = {"train.steps": "tokens", "train.tokens": "steps"}
+EITHER = {"train.steps": "tokens", "train.tokens": "steps"}
 _MOST_MISTAKES = 12
 # The checker's words, in those of somebody who writes TOML.
 _PLAIN = {
@@ -36,17 +40,24 @@ _PLAIN = {
 }
 
 
-def find_recipe(name: str) -> Path:
-    """Return the path of a recipe file, given a path or the name of a shipped recipe."""
-    if (path := found_at(name)) and path.is_file():
-        return path
+def find_recipe(name: str, start: Path = Path()) -> Path:
+    """Return the path of a recipe file, given a path from `start` or a shipped recipe.
+
+    A shipped one is called by its name, or as it lies in the repository: `recipes/tiny.toml`.
+    """
+    there = found_at(name, start)
+    if there and there.is_file():
+        return there
     path = Path(name)
     shipped = {path.stem: path for path in shipped_recipes()}
-    if (known := shipped.get(path.stem)) and path in (
-        Path(path.stem),
-        Path("recipes") / known.name,
-    ):
-        return known
+    if str(path) in shipped:
+        return shipped[str(path)]
+    if path.is_relative_to("recipes"):
+        known = found_at(str(path.relative_to("recipes")), paths.shipped_recipes())
+        if known and known.is_file():
+            return known
+    if there and there.is_dir():
+        raise RecipeError(f"'{shorten(name, 200)}' is a folder, no recipe", "name a file in it")
     close = difflib.get_close_matches(path.stem, shipped, n=1)
     guess = f"did you mean {close[0]}? " if close else ""
     raise RecipeError(
@@ -100,7 +111,7 @@ def apply_override(data: dict[str, Any], override: str) -> str:
         table[_index(table, parts[-1], shown)] = _value(text)
     elif isinstance(table, dict):
         table[parts[-1]] = _value(text)
-        if other := _EITHER.get(key.strip()):
+        if other := EITHER.get(key.strip()):
             table.pop(other, None)
     else:
         raise RecipeError(f"{shown}: the key is inside a plain value", "check the key")
@@ -142,8 +153,11 @@ def _day(value: object) -> str:
     raise TypeError(f"{value} is of a kind that no key has")
 
 
-def validate(data: dict[str, Any], place: str) -> Recipe:
-    """Return the recipe in parsed TOML, or raise one error that lists every mistake."""
+def validate(data: dict[str, Any], place: str, origins: Origins | None = None) -> Recipe:
+    """Return the recipe in parsed TOML, or raise one error that lists every mistake.
+
+    A mistake is one of the file that its key is from; what is missing is so in `place`.
+    """
     try:
         # JSON, since strict mode takes its lists for tuples
         text = json.dumps(data, ensure_ascii=False, default=_day).encode()
@@ -156,13 +170,28 @@ def validate(data: dict[str, Any], place: str) -> Recipe:
     try:
         return Recipe.model_validate_json(text)
     except ValidationError as error:
-        mistakes = [_describe(detail) for detail in _causes(error.errors())]
-        count = f"{len(mistakes)} mistakes: " if len(mistakes) > 1 else ""
-        more = "; ..." if len(mistakes) > _MOST_MISTAKES else ""
-        raise RecipeError(
-            f"{place}: {count}" + "; ".join(mistakes[:_MOST_MISTAKES]) + more,
-            "`yofo recipes explain` lists every key with its meaning",
-        ) from None
+        mistakes = [
+            (str(_origin(detail["loc"], origins or {}, place)), _describe(detail))
+            for detail in _causes(error.errors())
+        ]
+        hint = "`yofo recipes explain` lists every key with its meaning"
+        raise RecipeError(_listed(mistakes), hint) from None
+
+
+def _origin(key: tuple[int | str, ...], origins: Origins, place: str) -> Place:
+    """Return where a key is from, or else the innermost table around it."""
+    around = (key[:length] for length in range(len(key), 0, -1))
+    return next((origins[one] for one in around if one in origins), place)
+
+
+def _listed(mistakes: list[tuple[str, str]]) -> str:
+    """Put mistakes, each with its place, in one line; a place that all have in common is first."""
+    places = {place for place, _ in mistakes}
+    words = [f"{place}: {what}" if len(places) > 1 else what for place, what in mistakes]
+    lead = f"{places.pop()}: " if len(places) == 1 else ""
+    count = f"{len(mistakes)} mistakes: " if len(mistakes) > 1 else ""
+    more = "; ..." if len(mistakes) > _MOST_MISTAKES else ""
+    return lead + count + "; ".join(words[:_MOST_MISTAKES]) + more
 
 
 def _causes(details: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -192,6 +221,10 @@ def _guess(location: tuple[int | str, ...]) -> str:
         if isinstance(part, str):
             section = _section_type(section, part)
     name, known = str(location[-1]), list(getattr(section, "model_fields", {}))
+    if name in Composition.model_fields:
+        return ", it belongs at the top of a file, above the first table"
+    if section is Recipe:
+        known += Composition.model_fields
 
     def near(cutoff: float) -> str | None:
         return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=cutoff)), None)

@@ -312,6 +312,21 @@ class TaskSource(Section):
     """How often an episode is drawn from this task, relative to the others."""
 
 
+class Composition(Section):
+    """How a file builds on others; the recipe that they make together says nothing of it."""
+
+    include: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Recipe files, or one, that come before this one, which beats them: paths from its folder, or
+    shipped recipes. They may be parts of a recipe, such as `[[tasks]]` alone."""
+
+    @field_validator("include", mode="before")
+    @classmethod
+    def _short_form(cls, given: Any) -> Any:
+        """Take `"x"` for `["x"]`."""
+        several = [given] if isinstance(given, str) else given
+        return tuple(several) if isinstance(several, list) else several
+
+
 class Recipe(Section):
     """A run, as the user writes it."""
 

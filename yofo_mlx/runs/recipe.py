@@ -1,35 +1,90 @@
 """The recipe of a run: every name in it looked up, the shape of what it begins with filled in."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.recipe.file import apply_override, read_toml, validate
-from yofo_mlx.recipe.names import absolute
-from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.compose import Composed, compose
+from yofo_mlx.recipe.file import Origins, apply_override, find_recipe, validate
+from yofo_mlx.recipe.names import EMBEDDED, absolute
+from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.runs.init_adapter import find_adapter, shape_of
+from yofo_mlx.system.talk import quoted
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and validate a recipe file with `section.key=value` overrides on top."""
-    return resolve(read_toml(path), str(path), path.parent, overrides)
+@dataclass(frozen=True)
+class RecipeRequest:
+    """Recipes, later ones on top of earlier ones, with changes, as somebody wrote them."""
+
+    names: Sequence[str]
+    overrides: Sequence[str] = ()
+
+    def load(self) -> Recipe:
+        """Read and validate what they are together."""
+        return load_recipe(self.paths, self.overrides)
+
+    @property
+    def run_name(self) -> str:
+        """Return what a run of them is called."""
+        return "-".join(dict.fromkeys(path.stem for path in self.paths))
+
+    @property
+    def data_name(self) -> str:
+        """Return the recipe whose data sets they are."""
+        origins = compose(self.paths).origins if len(self.names) > 1 else {}
+        return str(origins.get(("tasks",), self.names[-1]))
+
+    @property
+    def paths(self) -> list[Path]:
+        """Return their files."""
+        return [find_recipe(name) for name in self.names]
+
+    def __str__(self) -> str:
+        """Return the words of a command line that say the same."""
+        changes = [word for override in self.overrides for word in ("--set", override)]
+        return quoted(*self.names, *changes)
+
+
+def load_recipe(paths: Path | Sequence[Path], overrides: Sequence[str] = ()) -> Recipe:
+    """Read and validate recipe files with `section.key=value` overrides on top."""
+    paths = [paths] if isinstance(paths, Path) else paths
+    return _resolve(compose(paths), paths, overrides)
+
+
+def load_sources(path: Path, overrides: Sequence[str] = ()) -> tuple[TaskSource, ...]:
+    """Read the data sets of a recipe file, which may be a part of a recipe, without a model."""
+    rest = {"model": EMBEDDED, "train": {"steps": 1}}
+    return _resolve(compose([path], rest), [path], overrides).tasks
+
+
+def _resolve(whole: Composed, paths: Sequence[Path], overrides: Sequence[str]) -> Recipe:
+    place = ", ".join(map(str, paths))
+    return resolve(whole.data, place, paths[-1].parent, overrides, whole.origins)
 
 
 def resolve(
-    data: dict[str, Any], place: str, folder: Path | None, overrides: Sequence[str] = ()
+    data: dict[str, Any],
+    place: str,
+    folder: Path | None,
+    overrides: Sequence[str] = (),
+    origins: Origins | None = None,
 ) -> Recipe:
     """Validate parsed TOML with overrides on top, and write down once what its names stand for.
 
-    Paths are relative to the recipe's folder, else to the current one; an override's the other way
-    round. A folder that is there is a model before an id on the hub is. What is relative afterwards
-    is an id, wherever the recipe is used: without `folder` this was done before, and only what the
-    overrides name is looked up.
+    Paths are relative to the folder of the file that they are from, without `origins` to `folder`,
+    else to the current one; an override's the other way round. A folder that is there is a model
+    before an id on the hub is. What is relative afterwards is an id, wherever the recipe is used:
+    without `folder` this was done before, and only what the overrides name is looked up.
     """
+    origins = origins or {}
     given = [apply_override(data, override) for override in overrides]
-    recipe = validate(data, place)
+    recipe = validate(data, place, _with_overrides(origins, given))
 
     def find(name: str, key: str) -> str:
-        starts = [folder, Path.cwd()] if folder else []
+        origin = origins.get((key.partition(".")[0],))
+        own = origin.parent if isinstance(origin, Path) else folder
+        starts = [own, Path.cwd()] if own else []
         is_given = any(f"{key}.".startswith(f"{one}.") for one in given)
         return absolute(name, [Path.cwd(), *starts] if is_given else starts)
 
@@ -43,3 +98,14 @@ def resolve(
         lora = shape_of(adapter, recipe.lora)
         found |= {"init_adapter": str(adapter.absolute()), "lora": lora}
     return recipe.model_copy(update=found)
+
+
+def _with_overrides(origins: Origins, given: Sequence[str]) -> Origins:
+    """Return where each key is from, with the keys that `--set` gave and the tables it made."""
+    for key in given:
+        parts = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
+        inside = {one for one in origins if one[: len(parts)] == parts}
+        made = {parts[:length]: "--set" for length in range(1, len(parts))}
+        kept = {one: place for one, place in origins.items() if one not in inside}
+        origins = made | kept | {parts: "--set"}
+    return origins

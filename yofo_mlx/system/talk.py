@@ -23,6 +23,11 @@ def say_next(command: str) -> None:
     say(f"next: {_program()} {command}")
 
 
+def quoted(*words: str | Path) -> str:
+    """Return words as a shell reads them back."""
+    return " ".join(shlex.quote(printable(str(word))) for word in words)
+
+
 def _program() -> str:
     """Return how to call yofo from here: by the path it was called by, if by no other way."""
     called = sys.argv[0]
