@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tui.shared.recipes import describe, find_recipes, is_recipe
+from tui.shared.recipes import about_recipe, find_recipes, is_recipe
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.models.base import model_path
 from yofo_mlx.recipe.compose import compose
@@ -289,4 +289,4 @@ def test_the_app_lists_recipes_that_include_and_no_parts_of_recipes(write: Any) 
     settings = write("settings.toml", "[train]\nsteps = 1\n")
     assert [is_recipe(one) for one in (mine, torn, settings)] == [True, True, False]
     assert find_recipes(mine.parent)[:2] == [mine, torn]
-    assert describe(mine) == "hers" and "starting it shows why" in describe(torn)
+    assert about_recipe(mine) == "hers" and "starting it shows why" in about_recipe(torn)
