@@ -275,7 +275,7 @@ def test_after_a_death_the_same_demonstrations_are_shown_and_ones_own_are_not_lo
         before = list(room.shown)
         assert before[0] == Example("mine", "first") and len(before) == 3
         os.kill(client.pid or 0, signal.SIGKILL)
-        while client.is_alive:
+        while client.ended is None:
             time.sleep(0.01)
         room.take_paste(parse("late -> last"))
         assert "warning: the session process ended: killed by SIGKILL" in capsys.readouterr().err

@@ -222,7 +222,7 @@ def test_after_a_death_a_real_session_shows_the_same_and_answers_the_same(
     shown, answer = held.shown, held.call("generate", {"input": "row 5"})["text"]
     assert shown[0] == Example("mine", "first") and len(shown) == 3
     os.kill(real.pid or 0, signal.SIGKILL)
-    while real.is_alive:
+    while real.ended is None:
         time.sleep(0.01)
     assert held.load(TINY) is not None and held.read(offer)
     assert held.shown == shown

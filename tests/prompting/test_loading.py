@@ -1,10 +1,12 @@
 """From a run or a user's words to a model."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.models.adapter_files import stamp
 from yofo_mlx.prompting import loading
 from yofo_mlx.prompting.loading import find_source
 from yofo_mlx.runs import listing
@@ -57,3 +59,27 @@ def test_a_missing_model_or_adapter_is_told_before_anything_is_loaded() -> None:
         loading.check(find_source(None, "./nowhere", None), use_adapter=True)
     with pytest.raises(RunError, match="no adapter in"):
         loading.check(find_source(None, "tiny", "nowhere"), use_adapter=True)
+
+
+def test_half_of_an_adapter_is_told_before_anything_is_loaded(run: Run) -> None:
+    run.adapter_path.mkdir()
+    (run.adapter_path / "adapters.safetensors").touch()
+    with pytest.raises(RunError, match="no adapter in"):
+        loading.check(find_source(run.run_id, None, None), use_adapter=True)
+
+
+def test_the_stamp_of_an_adapter_tells_its_files_from_others(tmp_path: Path) -> None:
+    assert stamp(tmp_path) == stamp(tmp_path / "nowhere") == ()
+    weights = tmp_path / "adapters.safetensors"
+    weights.write_bytes(b"one")
+    config = tmp_path / "adapter_config.json"
+    config.write_text("{}")
+    os.utime(weights, ns=(1, 1))
+    os.utime(config, ns=(1, 1))
+    seen = [stamp(tmp_path), stamp(tmp_path)]
+    os.utime(weights, ns=(2, 2))
+    seen.append(stamp(tmp_path))
+    config.write_text("{ }")
+    os.utime(config, ns=(1, 1))
+    seen.append(stamp(tmp_path))
+    assert seen[0] == seen[1] and len(set(seen)) == 3

@@ -1,5 +1,6 @@
 """Prompt: demonstrations, questions, answers as they come."""
 
+import os
 from threading import Event
 from typing import Any
 
@@ -79,6 +80,20 @@ async def test_a_second_question_reads_nothing_again(
             await until(pilot, lambda: pilot.app.screen.is_idle)
         assert sessions.made[0].methods() == ["load", "prefill", "generate", "generate"]
         assert [exchange.question for exchange in exchanges(pilot)] == ["one", "two"]
+
+
+async def test_an_adapter_that_has_improved_is_loaded_before_the_next_question(
+    pilots: Any, sessions: Any, run_folder: Any, until: Any
+) -> None:
+    folder = run_folder("good").steps(2).adapter()
+    async with pilots.open("prompt") as pilot:
+        for weights in (b"one", b"other", b"other"):
+            (folder.run.adapter_path / "adapters.safetensors").write_bytes(weights)
+            os.utime(folder.run.adapter_path / "adapters.safetensors", (len(weights),) * 2)
+            await ask(pilot, "one")
+            await until(pilot, lambda: pilot.app.screen.is_idle)
+        twice = ["load", "prefill", "generate"] * 2
+        assert sessions.made[0].methods() == [*twice, "generate"]
 
 
 async def test_base_and_adapter_can_be_compared(
