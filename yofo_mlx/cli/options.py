@@ -36,7 +36,7 @@ Overrides = Annotated[
 RecipeNames = Annotated[
     list[str],
     typer.Argument(
-        metavar="RECIPE...", help="File, or a shipped recipe's name; of several, later ones win."
+        metavar="RECIPE", help="File, or a shipped recipe's name; of several, later ones win."
     ),
 ]
 Paths = Annotated[

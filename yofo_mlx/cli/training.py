@@ -97,7 +97,7 @@ def plan(
 def doctor(
     recipes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RECIPE]...", help="Check this recipe's architecture."),
+        typer.Argument(metavar="RECIPE", help="Check this recipe's architecture."),
     ] = None,
     overrides: Overrides = None,
     as_json: Json = False,
