@@ -17,7 +17,7 @@ from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.tasks.task import Example
-from yofo_mlx.training import loop as training
+from yofo_mlx.training import validation
 
 EVERY_STEP = ("train.eval_every=1", "train.steps=4", "evaluation.valid_tasks=1")
 STILL = ("optimizer.learning_rate=1e-38", "optimizer.warmup=0.0", "lora.dropout=0.0")
@@ -37,13 +37,13 @@ def of_kind(events: list[Event], kind: str) -> list[Event]:
 def losses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Give validations these losses, in this order."""
     given: list[float] = []
-    measure = training.evaluate_entry
+    measure = validation.evaluate_entry
 
     def scripted(*arguments: Any, **options: Any) -> Any:
         scores, loss = measure(*arguments, **options), given.pop(0)
         return replace(scores, points=tuple(replace(p, loss=loss) for p in scores.points))
 
-    monkeypatch.setattr(training, "evaluate_entry", scripted)
+    monkeypatch.setattr(validation, "evaluate_entry", scripted)
     return given
 
 

@@ -199,7 +199,8 @@ def _summed(
             more, added = loss_and_gradients(model, batch, dials[place], progress)
             total = total + more
             gradients = added if gradients is None else tree_map(mx.add, gradients, added)
-            mx.eval(total, gradients)  # one pass's activations at a time
+            # One pass's activations at a time.
+            mx.eval(total, gradients)
     except StepLeft:
         model.update(before)
         raise
