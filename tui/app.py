@@ -187,6 +187,11 @@ class YofoApp(App[None]):
 class Palette(Dialog, CommandPalette):
     """Textual's own; one that is closed while it searches does not end the app."""
 
+    def on_mount(self, event: events.Mount) -> None:
+        """Begin nothing if a dialog below has closed meanwhile and taken this with it."""
+        if self not in self.app.screen_stack:
+            event.prevent_default()
+
     def run_worker(self, *arguments: Any, **options: Any) -> Any:
         """Let a search fail alone: its list may be gone by then."""
         return super().run_worker(*arguments, **options | {"exit_on_error": False})

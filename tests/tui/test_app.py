@@ -122,6 +122,23 @@ async def test_a_dialog_that_ends_below_another_takes_that_with_it(pilots: Any) 
         assert isinstance(pilot.app.screen, RunsScreen)
 
 
+@pytest.mark.parametrize("action", ["command_palette", "change_theme", "help", "quit"])
+async def test_a_dialog_that_ends_below_one_not_yet_laid_out_takes_that_with_it(
+    pilots: Any, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tui.app, "_unsaved", lambda screen: "work")
+    async with pilots.open() as pilot:
+        await pilot.press("n")
+        dialog = pilot.app.screen
+        await pilot.app.run_action(action)
+        assert not pilot.app.screen.is_mounted
+        dialog.dismiss()
+        await pilot.pause()
+        assert pilot.app._exception is None
+        await pilot.press("1")
+        assert isinstance(pilot.app.screen, DataScreen)
+
+
 async def test_keys_wait_for_a_screen_that_is_being_laid_out(pilots: Any) -> None:
     async with pilots.open() as pilot:
         for key in ("3", "q", "1", "o", "escape"):
