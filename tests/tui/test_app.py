@@ -11,6 +11,7 @@ from textual import events
 from textual.app import ScreenStackError
 from textual.binding import Binding
 from textual.command import CommandPalette
+from textual.css.query import NoMatches
 from textual.events import Resize
 from textual.geometry import Size
 from textual.screen import Screen
@@ -161,6 +162,23 @@ async def test_what_comes_when_the_screens_are_put_away_is_no_defect(pilots: Any
         app = pilot.app
     app._handle_exception(ScreenStackError("late"))
     assert app._exception is None
+
+
+async def test_what_a_palette_still_does_while_it_is_taken_away_is_no_defect(
+    pilots: Any, until: Any
+) -> None:
+    async with pilots.open() as pilot:
+        await pilot.press("ctrl+p")
+        palette = pilot.app.screen
+        palette.dismiss()
+        while palette.is_running:
+            await asyncio.sleep(0)
+        palette._show_busy = not palette._show_busy  # as its search does when it ends
+        await until(pilot, lambda: palette.parent is None)
+        assert pilot.app._exception is None
+        pilot.app._handle_exception(NoMatches("in a place that stays"))
+        assert pilot.app._exception is not None
+        pilot.app._exception = None
 
 
 async def test_quitting_does_not_ask_a_place_that_is_still_being_laid_out(pilots: Any) -> None:
