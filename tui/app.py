@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual import events, on
+from textual._context import active_message_pump
 from textual.actions import SkipAction
 from textual.app import App, ModeError, ScreenError, SystemCommand
 from textual.binding import Binding, BindingType
@@ -157,9 +158,14 @@ class YofoApp(App[None]):
         await super().on_event(event)
 
     def _handle_exception(self, error: Exception) -> None:
-        """Take no notice of a message that finds its screen put away: the app is ending anyway."""
-        if self._running or not isinstance(error, (ModeError, NoMatches, ScreenError)):
+        """Take no notice of what finds nothing because it, or the app, is on its way out."""
+        if not isinstance(error, (ModeError, NoMatches, ScreenError)) or not self._is_leaving():
             super()._handle_exception(error)
+
+    def _is_leaving(self) -> bool:
+        """Tell whether the app, or the widget now at work, is being taken away."""
+        at_work = active_message_pump.get(self)
+        return not self._running or (isinstance(at_work, Widget) and at_work._pruning)
 
     def _fatal_error(self) -> None:
         """End without Textual's page of values: `main` says where the report lies."""
@@ -200,6 +206,11 @@ class YofoApp(App[None]):
 
 class Palette(Dialog, CommandPalette):
     """Textual's own; one that is closed while it searches does not end the app."""
+
+    def on_mount(self, event: events.Mount) -> None:
+        """Begin nothing if a dialog below has closed meanwhile and taken this with it."""
+        if self not in self.app.screen_stack:
+            event.prevent_default()
 
     def run_worker(self, *arguments: Any, **options: Any) -> Any:
         """Let a search fail alone: its list may be gone by then."""

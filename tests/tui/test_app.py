@@ -11,6 +11,7 @@ from textual import events
 from textual.app import ScreenStackError
 from textual.binding import Binding
 from textual.command import CommandPalette
+from textual.css.query import NoMatches
 from textual.events import Resize
 from textual.geometry import Size
 from textual.screen import Screen
@@ -122,6 +123,23 @@ async def test_a_dialog_that_ends_below_another_takes_that_with_it(pilots: Any) 
         assert isinstance(pilot.app.screen, RunsScreen)
 
 
+@pytest.mark.parametrize("action", ["command_palette", "change_theme", "help", "quit"])
+async def test_a_dialog_that_ends_below_one_not_yet_laid_out_takes_that_with_it(
+    pilots: Any, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tui.app, "_unsaved", lambda screen: "work")
+    async with pilots.open() as pilot:
+        await pilot.press("n")
+        dialog = pilot.app.screen
+        await pilot.app.run_action(action)
+        assert not pilot.app.screen.is_mounted
+        dialog.dismiss()
+        await pilot.pause()
+        assert pilot.app._exception is None
+        await pilot.press("1")
+        assert isinstance(pilot.app.screen, DataScreen)
+
+
 async def test_keys_wait_for_a_screen_that_is_being_laid_out(pilots: Any) -> None:
     async with pilots.open() as pilot:
         for key in ("3", "q", "1", "o", "escape"):
@@ -144,6 +162,23 @@ async def test_what_comes_when_the_screens_are_put_away_is_no_defect(pilots: Any
         app = pilot.app
     app._handle_exception(ScreenStackError("late"))
     assert app._exception is None
+
+
+async def test_what_a_palette_still_does_while_it_is_taken_away_is_no_defect(
+    pilots: Any, until: Any
+) -> None:
+    async with pilots.open() as pilot:
+        await pilot.press("ctrl+p")
+        palette = pilot.app.screen
+        palette.dismiss()
+        while palette.is_running:
+            await asyncio.sleep(0)
+        palette._show_busy = not palette._show_busy  # as its search does when it ends
+        await until(pilot, lambda: palette.parent is None)
+        assert pilot.app._exception is None
+        pilot.app._handle_exception(NoMatches("in a place that stays"))
+        assert pilot.app._exception is not None
+        pilot.app._exception = None
 
 
 async def test_quitting_does_not_ask_a_place_that_is_still_being_laid_out(pilots: Any) -> None:
