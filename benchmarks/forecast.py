@@ -76,12 +76,14 @@ def measured_and_forecast_validation(
         return Demonstration(tokens[:-answer], tokens[:-answer], tokens[-answer:])
 
     asked = [Query(Example("", ""), demonstration(query)) for _ in range(queries)]
-    shown = Prompts([], [[demonstration(prompt)]], asked, (1,), prompt + query, 0)
+    shown = Episode("random", [])
+    shown.add(demonstration(prompt))
+    prompts = Prompts([], [shown], asked, (1,), prompt + query, 0)
     mx.eval(model.parameters())
     mx.clear_cache()
     before = mx.get_active_memory()
     mx.reset_peak_memory()
-    for _, _, cache in growing_prefix(model, shown, 0):
+    for _, _, cache in growing_prefix(model, prompts, 0):
         compare(model, cache, asked, first=False, at_once=queries)
     peak = mx.get_peak_memory() - before
     planner = Planner(shape, Memory(), 10**15)

@@ -362,9 +362,8 @@ def test_evaluation_by_shots_equals_scoring_every_prompt_from_scratch(
     found = {point.shots: point for point in measure(base.model, segmenter, entries[0], prompt)}
     assert tuple(found) == settings.shots
     for shots in settings.shots:
-        tokens = list(prompt.opening)
-        for index, shot in enumerate(prompt.draws[0][:shots]):
-            tokens += (shot.later if index else shot.first) + shot.answer
+        shown = prompt.draws[0]
+        tokens = shown.tokens[: shown.answers[shots - 1][1]] if shots else list(prompt.opening)
         losses, right = [], []
         for query in prompt.queries:
             question = query.tokens.later if shots else query.tokens.first
