@@ -10,13 +10,12 @@ from mlx_lm.generate import generate_step
 
 from tests.fakes import ByteTokenizer, random_llama
 from yofo_mlx.episodes.segments import Segmenter
-from yofo_mlx.errors import DataError, FitError
+from yofo_mlx.errors import Cancelled, DataError, FitError
 from yofo_mlx.prompting import context as context_module
 from yofo_mlx.prompting import prefix as prefix_module
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import AnswerText, generate
 from yofo_mlx.prompting.prefix import Prefix
-from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.tasks.task import Example

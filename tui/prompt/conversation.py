@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Protocol
 
-from yofo_mlx.errors import YofoError
-from yofo_mlx.prompting.protocol import Cancelled
+from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.tasks.task import Example
 
 OnNote = Callable[[str, dict[str, Any]], None]

@@ -26,9 +26,8 @@ from tui.shared.meter import Meter
 from tui.shared.places import Places
 from tui.shared.recovery import Recovering
 from tui.shared.words import MUTED, count, duration, safe
-from yofo_mlx.errors import YofoError
+from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.prompting.demonstrations import Parsed
-from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs.folder import Run
 
 MAX_TOKENS: Final = 256

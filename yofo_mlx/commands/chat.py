@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from yofo_mlx.commands.chatroom import CACHE_SUFFIX, Model, Result, Room
-from yofo_mlx.errors import DataError, ExitCode, RecipeError, YofoError
+from yofo_mlx.errors import Cancelled, DataError, ExitCode, RecipeError, YofoError
 from yofo_mlx.evaluation import subjects
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
-from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import is_utf8, printable, reason, shorten
 from yofo_mlx.tasks import jsontext

@@ -10,11 +10,11 @@ from types import FrameType
 from typing import Any, Literal
 
 from yofo_mlx.commands.reading_time import ReadingTime
-from yofo_mlx.errors import DataError, YofoError
+from yofo_mlx.errors import Cancelled, DataError, YofoError
 from yofo_mlx.prompting import demonstrations, stages
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
-from yofo_mlx.prompting.protocol import Cancelled, Params
+from yofo_mlx.prompting.protocol import Params
 from yofo_mlx.system import progress
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import reason, shorten

@@ -16,8 +16,7 @@ from mlx_lm.models.cache import (
     make_prompt_cache,
 )
 
-from yofo_mlx.errors import FitError
-from yofo_mlx.prompting.protocol import Cancelled
+from yofo_mlx.errors import Cancelled, FitError
 
 CHUNK = 512  # tokens read at once: bounds memory and how long a cancel waits
 

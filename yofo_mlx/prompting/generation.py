@@ -11,8 +11,8 @@ from mlx_lm.generate import generate_step
 from mlx_lm.sample_utils import make_sampler
 
 from yofo_mlx.episodes.segments import Segmenter
+from yofo_mlx.errors import Cancelled
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
-from yofo_mlx.prompting.protocol import Cancelled
 
 Finish = Literal["end", "length", "cancelled"]
 UNKNOWN = "\ufffd"  # how a decoder shows a character whose last bytes are still missing

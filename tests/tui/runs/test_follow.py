@@ -14,7 +14,7 @@ from tui.runs.follow import RunView, Watcher
 from tui.shared.braille import Canvas
 from tui.shared.curve import Curve, smoothed
 from tui.shared.words import age, duration, number, one_line, safe
-from yofo_mlx.prompting.protocol import Cancelled
+from yofo_mlx.errors import Cancelled
 from yofo_mlx.runs.diagnosis import last_words
 
 
