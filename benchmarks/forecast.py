@@ -83,8 +83,8 @@ def measured_and_forecast_validation(
     mx.clear_cache()
     before = mx.get_active_memory()
     mx.reset_peak_memory()
-    for _, _, cache in growing_prefix(model, prompts, 0):
-        compare(model, cache, asked, first=False, at_once=queries)
+    for _, context in growing_prefix(model, prompts, 0):
+        compare(context, asked, first=False, at_once=queries)
     peak = mx.get_peak_memory() - before
     planner = Planner(shape, Memory(), 10**15)
     return peak, plan_validation(planner, Asked(prompt, queries, query, answer)).total

@@ -28,9 +28,13 @@ class Query:
     example: Example
     tokens: Demonstration
 
+    def question(self, *, first: bool) -> list[int]:
+        """Return its tokens, behind demonstrations or as the first thing that is said."""
+        return self.tokens.first if first else self.tokens.later
+
     def length(self, shots: int) -> int:
         """Return the tokens of query and answer behind so many demonstrations."""
-        return len(self.tokens.later if shots else self.tokens.first) + len(self.tokens.answer)
+        return len(self.question(first=shots == 0)) + len(self.tokens.answer)
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,8 @@ def _tokens(context: Context, last: int, max_tokens: int, temperature: float) ->
         context.model,
         max_tokens=max_tokens,
         sampler=make_sampler(temp=temperature),
+        # In half precision log-probabilities tie where logits do not.
+        logits_processors=[lambda _, logits: logits.astype(mx.float32)],
         prompt_cache=context.layers,
     )
     with context.whole_or_nothing():
