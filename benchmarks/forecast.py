@@ -89,13 +89,15 @@ def measured_validation(
         return Demonstration(tokens[:-answer], tokens[:-answer], tokens[-answer:])
 
     asked = [Query(Example("", ""), demonstration(query)) for _ in range(queries)]
-    shown = Prompts([], [[demonstration(prompt)]], asked, (1,), prompt + query, 0)
+    shown = Episode("random", [])
+    shown.add(demonstration(prompt))
+    prompts = Prompts([], [shown], asked, (1,), prompt + query, 0)
     mx.eval(model.parameters())
     mx.clear_cache()
     before = mx.get_active_memory()
     mx.reset_peak_memory()
-    for _, _, cache in growing_prefix(model, shown, 0):
-        compare(model, cache, asked, first=False, at_once=queries)
+    for _, context in growing_prefix(model, prompts, 0):
+        compare(context, asked, first=False, at_once=queries)
     peak = mx.get_peak_memory() - before
     limitless = Planner(shape, Memory(), 10**15)
     return peak, lambda: plan_validation(limitless, Asked(prompt, queries, query, answer)).total

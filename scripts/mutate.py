@@ -49,14 +49,19 @@ for name in [name for name in sys.modules if name.split(".")[0] == "yofo_mlx"]:
 TESTS = {
     "episodes/sampler": ["episodes"],
     "episodes/segments": ["segments", "chat_shapes", "cases_markers", "models"],
-    "evaluation/measure": ["evaluate", "prompts", "scores", "cases_measure", "chat_shapes"],
+    "evaluation/measure": ["evaluate", "as_in_chat", "prompts", "scores", "cases_measure"],
     "training/loop": ["update", "train"],
     "gradients/objective": ["objective"],
     "planning/planner": ["plan", "validation", "cases_forecast"],
 }
 PARTS = {  # files that hold a part of what a module does
     "episodes/segments": ["episodes/segments", "episodes/frames", "episodes/markers"],
-    "evaluation/measure": ["evaluation/measure", "evaluation/prompts", "evaluation/scores"],
+    "evaluation/measure": [
+        "evaluation/measure",
+        "evaluation/prompts",
+        "evaluation/scores",
+        "prompting/scoring",
+    ],
     "planning/planner": ["planning/planner", "planning/evaluation"],
 }
 COUNT, ENOUGH, SEED = 40, 0.9, 0

@@ -67,6 +67,60 @@ def random_llama(*, layers: int = 2, width: int = 32, vocab: int = 261, seed: in
     return model
 
 
+def sliding_gemma() -> Any:
+    """Return a model of one sliding-window and one global layer."""
+    from mlx_lm.models.gemma3_text import Model, ModelArgs
+
+    mx.random.seed(1)
+    return Model(
+        ModelArgs(
+            model_type="gemma3_text",
+            hidden_size=32,
+            num_hidden_layers=2,
+            intermediate_size=64,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            query_pre_attn_scalar=8,
+            vocab_size=261,
+            sliding_window=24,
+            sliding_window_pattern=2,
+        )
+    )
+
+
+def recurrent_lfm() -> Any:
+    """Return a model of one convolution and one attention layer."""
+    from mlx_lm.models.lfm2 import Model, ModelArgs
+
+    mx.random.seed(2)
+    return Model(
+        ModelArgs(
+            model_type="lfm2",
+            vocab_size=261,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=4096,
+            norm_eps=1e-5,
+            conv_bias=False,
+            conv_L_cache=3,
+            block_dim=32,
+            block_ff_dim=64,
+            block_multiple_of=32,
+            block_ffn_dim_multiplier=1.0,
+            block_auto_adjust_ff_dim=False,
+            full_attn_idxs=[1],
+            rope_theta=1e4,
+        )
+    )
+
+
+CACHES = {"plain": random_llama, "sliding": sliding_gemma, "recurrent": recurrent_lfm}
+"""Models by what their caches do; only plain ones can always be cut."""
+
+
 def letters_task(name: str = "letters", count: int = 40) -> Task:
     """Return a task whose answer is the input's first letter doubled."""
     examples = [Example(f"{chr(97 + i % 26)}{i}", chr(97 + i % 26) * 2) for i in range(count)]

@@ -51,3 +51,9 @@ class FitError(YofoError, MemoryError):
 
 class RunError(YofoError, RuntimeError):
     """A run that failed, or a run folder that cannot be read."""
+
+
+class Cancelled(YofoError):
+    """Work that was given up because somebody asked for it."""
+
+    exit_code = ExitCode.INTERRUPTED

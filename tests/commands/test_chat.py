@@ -24,13 +24,13 @@ from yofo_mlx.commands import chat as command
 from yofo_mlx.commands.chatroom import Chatroom, interrupt_cancels
 from yofo_mlx.commands.conversation import Conversation, Leave
 from yofo_mlx.commands.keyboard import Keyboard
-from yofo_mlx.errors import DataError, ExitCode, FitError, RecipeError, RunError
+from yofo_mlx.errors import Cancelled, DataError, ExitCode, FitError, RecipeError, RunError
 from yofo_mlx.models.base import model_path
 from yofo_mlx.prompting.choosing import shots_of
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import parse
 from yofo_mlx.prompting.held import Model
-from yofo_mlx.prompting.protocol import Cancelled, Params
+from yofo_mlx.prompting.protocol import Params
 from yofo_mlx.tasks.task import Example
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import mlx.core as mx
 import pytest
-from mlx_lm.models.cache import make_prompt_cache
 from transformers.utils import chat_template_utils
 
 from tests.chat_shapes import SHAPES, Shape, build
@@ -16,6 +15,7 @@ from yofo_mlx.episodes.sampler import Demonstration
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation.measure import compare, measure
 from yofo_mlx.evaluation.prompts import Query, draw_prompts
+from yofo_mlx.prompting.context import Context
 from yofo_mlx.recipe.schema import Evaluation, Template
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example
@@ -157,9 +157,8 @@ def test_an_answer_is_right_with_whichever_end_the_model_has() -> None:
 
     def right(expected: int, *more: int) -> float:
         query = Query(Example("", ""), Demonstration(question, question, [expected]))
-        cache = make_prompt_cache(model)
         segmenter.stops = frozenset({*ends, *more})
-        ((score, _),) = compare(model, cache, [query], segmenter.ends_as, first=True)
+        ((score, _),) = compare(Context(model), [query], segmenter.ends_as, first=True)
         return score
 
     assert right(greedy) == 1.0

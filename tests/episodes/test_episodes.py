@@ -1,6 +1,7 @@
 """Episodes and batches: what is a target, what is never cut, what a seed fixes."""
 
 from collections import Counter
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from yofo_mlx.episodes.sampler import (
     Episode,
     Pool,
     Sampler,
-    compose,
+    count_fitting,
+    join,
     make_pool,
     tokenize,
 )
@@ -81,10 +83,7 @@ def test_tokens_of_k_shots_are_a_prefix_of_those_of_k_plus_1(examples: list[Exam
     pool = pool_of(examples, 1000)
     order = range(len(pool.demonstrations))
     for count in order:
-        shorter, longer = (
-            compose(pool, order[:count], 1000),
-            compose(pool, order[: count + 1], 1000),
-        )
+        shorter, longer = join(pool, order[:count]), join(pool, order[: count + 1])
         assert longer.tokens[: len(shorter.tokens)] == shorter.tokens
 
 
@@ -124,7 +123,27 @@ def test_what_is_drawn_is_what_a_plain_list_of_demonstrations_gives(
             break
         expected += piece
         answers.append((len(expected) - len(one.answer), len(expected)))
-    assert compose(pool, order, max_tokens) == Episode("task", expected, answers)
+    count = count_fitting(pool, order, max_tokens)
+    assert join(pool, order[:count]) == Episode("task", expected, answers)
+    episode = Episode("task", list(pool.opening))
+    added = list(
+        takewhile(lambda one: episode.add(one, max_tokens), map(fitting.__getitem__, order))
+    )
+    assert (episode, len(added)) == (Episode("task", expected, answers), count)
+
+
+@given(examples=examples, max_tokens=st.integers(0, 120))
+def test_what_does_not_fit_leaves_an_episode_as_it_was_and_others_may_follow(
+    examples: list[Example], max_tokens: int
+) -> None:
+    episode, whole = (Episode("task", list(SEGMENTER.opening)) for _ in range(2))
+    tokens = [tokenize(SEGMENTER, example) for example in examples]
+    added = [one for one in tokens if episode.add(one, max_tokens)]
+    assert all(map(whole.add, added))
+    assert whole == episode
+    assert len(episode.tokens) <= max(max_tokens, len(SEGMENTER.opening))
+    for start, end in episode.answers:
+        assert episode.tokens[start:end] in [one.answer for one in added]
 
 
 def test_a_first_question_of_its_own_is_kept_beside_the_later_one() -> None:
@@ -157,15 +176,16 @@ def test_an_order_is_any_sequence_of_places_also_an_empty_one(kind: Any) -> None
     pool = pool_of([Example(f"q{i}", "a") for i in range(4)], 100)
     shown = [pool.demonstrations[place] for place in (2, 0, 1)]
     expected = pool.opening + [token for one in shown for token in one.later + one.answer]
-    assert compose(pool, kind([2, 0, 1]), 100).tokens == expected
-    assert compose(pool, kind([]), 100).answers == []
+    assert join(pool, kind([2, 0, 1])).tokens == expected
+    assert count_fitting(pool, kind([2, 0, 1]), 100) == 3
+    assert (join(pool, kind([])).answers, count_fitting(pool, kind([]), 100)) == ([], 0)
 
 
 def test_the_number_of_shots_is_spread_from_none_to_what_fits() -> None:
     pool = pool_of([Example(f"q{i:02}", "a") for i in range(40)], 120)
     sampler = Sampler([pool], Episodes(max_tokens=120), 0)
     shots = Counter(sampler.draw(step, 0, 1)[0].shots for step in range(600))
-    most = compose(pool, range(40), 120).shots
+    most = count_fitting(pool, range(40), 120) - 1
     assert set(shots) == set(range(most + 1))
     assert max(shots.values()) < 2.5 * min(shots.values())
 

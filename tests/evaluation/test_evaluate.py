@@ -8,7 +8,6 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
-from mlx_lm.models.cache import make_prompt_cache
 
 from tests.fakes import ByteTokenizer, letters_task, random_llama
 from yofo_mlx.episodes.sampler import Demonstration
@@ -18,6 +17,7 @@ from yofo_mlx.evaluation import metrics
 from yofo_mlx.evaluation.measure import compare, evaluate_entry, measure
 from yofo_mlx.evaluation.prompts import Prompts, Query, draw_prompts
 from yofo_mlx.models.base import load_base
+from yofo_mlx.prompting.context import Context
 from yofo_mlx.recipe.schema import Evaluation, Recipe, TaskSource, Template
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.tasks.task import Example
@@ -42,7 +42,7 @@ def test_an_answer_is_right_only_with_its_end() -> None:
 
     def is_right(answer: list[int]) -> float:
         query = Query(Example("hi", "?"), Demonstration(question, question, answer))
-        ((right, _),) = compare(model, make_prompt_cache(model), [query], first=True)
+        ((right, _),) = compare(Context(model), [query], first=True)
         return right
 
     assert is_right(likely) == is_right(likely[:3]) == 1.0
@@ -58,8 +58,7 @@ def test_an_answer_is_right_however_it_ends() -> None:
 
     def is_right(answer: list[int]) -> float:
         query = Query(Example("hi", "?"), Demonstration(question, question, answer))
-        cache = make_prompt_cache(model)
-        ((right, _),) = compare(model, cache, [query], segmenter.ends_as, first=True)
+        ((right, _),) = compare(Context(model), [query], segmenter.ends_as, first=True)
         return right
 
     end = segmenter.answer("")
@@ -82,9 +81,9 @@ def test_no_generated_answer_goes_past_its_limit_or_the_longest_prompt(
     entry, seen = replace(ENTRY, metric="rouge"), []
     generate = evaluate.generate
 
-    def watched(model: Any, cache: Any, question: Any, segmenter: Any, limit: int) -> str:
-        seen.append((cache[0].offset + len(question), limit))
-        return generate(model, cache, question, segmenter, limit)
+    def watched(context: Context, segmenter: Any, question: Any, *, max_tokens: int) -> Any:
+        seen.append((len(context.tokens) + len(question), max_tokens))
+        return generate(context, segmenter, question, max_tokens=max_tokens)
 
     monkeypatch.setattr(evaluate, "generate", watched)
     prompts = prompts_of(entry, max_tokens, max_answer_tokens=30)
@@ -107,13 +106,13 @@ def test_the_loss_is_the_same_whether_answers_are_generated_or_compared() -> Non
 def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return how many queries started from each copy of a context, as they do."""
     found: list[int] = []
-    starting_from = evaluate.starting_from
+    aside = Context.aside
 
-    def counted(cache: Any, count: int = 1) -> Any:
-        found.append(count)
-        return starting_from(cache, count)
+    def counted(self: Context, copies: int = 1) -> Any:
+        found.append(copies)
+        return aside(self, copies)
 
-    monkeypatch.setattr(evaluate, "starting_from", counted)
+    monkeypatch.setattr(Context, "aside", counted)
     return found
 
 

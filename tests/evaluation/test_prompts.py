@@ -108,7 +108,7 @@ def test_a_demonstration_that_fits_no_prompt_is_not_shown_and_does_not_end_the_s
     prompts = draw(replace(task, train=(*task.train[:8], LONG)), 200)
     assert prompts.shots == (0, 2, 8)
     assert prompts.too_long in (0, 1)  # as the draw has it: behind the eighth nobody looks
-    assert all(len(shot) < 200 for shot in prompts.draws[0])
+    assert all(end - start < 200 for start, end in prompts.draws[0].answers)
     alone = draw(replace(task, train=(LONG, *task.train[:7])), 200)
     assert (alone.shots, alone.too_long) == ((0, 2), 1)
 
@@ -116,7 +116,7 @@ def test_a_demonstration_that_fits_no_prompt_is_not_shown_and_does_not_end_the_s
 def test_no_query_is_among_its_demonstrations() -> None:
     task = letters_task()
     leaky = replace(task, train=task.train[:4] + task.test[:4], test=task.test[:4])
-    assert len(draw(leaky, 500, shots=(8,)).draws[0]) == 4
+    assert len(draw(leaky, 500, shots=(8,)).draws[0].answers) == 4
 
 
 def test_the_limit_of_generated_tokens_follows_the_longest_expected_answer() -> None:
@@ -139,7 +139,7 @@ def test_the_draw_with_fewest_demonstrations_decides_how_many_are_shown(seed: in
     uneven = tuple(Example(f"{n}" + "x" * 15 * (n % 8), "a") for n in range(40))
     task = replace(letters_task(), train=uneven)
     prompts = draw(task, 300, seed=seed, draws=4, shots=tuple(range(20)), queries=2)
-    counts = [len(one) for one in prompts.draws]
+    counts = [len(one.answers) for one in prompts.draws]
     assert min(counts) < max(counts)
     assert prompts.shots and prompts.shots[-1] <= min(counts)
 

@@ -16,14 +16,13 @@ from huggingface_hub import close_session, constants
 
 from tests.hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from yofo_mlx.commands.train import _LeaveReading, _tell_reading
-from yofo_mlx.errors import DataError, YofoError
+from yofo_mlx.errors import Cancelled, DataError, YofoError
 from yofo_mlx.hub import client as hubclient
 from yofo_mlx.hub import download
 from yofo_mlx.hub.errors import Repo
 from yofo_mlx.hub.snapshot import snapshot
 from yofo_mlx.models.base import load_base, model_path
 from yofo_mlx.prompting.client import SessionClient
-from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs.events import EventWriter, last_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import child, progress

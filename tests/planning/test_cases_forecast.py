@@ -329,7 +329,8 @@ def test_an_evaluation_that_does_not_fit_is_refused_with_the_prompt_that_does(yo
 
 
 def test_what_is_planned_to_be_asked_is_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    from yofo_mlx.evaluation import measure as evaluate
+    from yofo_mlx.evaluation.measure import evaluate_entry
+    from yofo_mlx.prompting import scoring
 
     recipe = load_recipe(Path("small.toml"))
     base = load_base("tiny")
@@ -337,15 +338,15 @@ def test_what_is_planned_to_be_asked_is_what_is_asked(monkeypatch: pytest.Monkey
     asked = most_asked(recipe, entries[2:], base.tokenizer)
     assert asked is not None
     seen: list[tuple[int, int, int]] = []
-    whole = evaluate._compare_group
+    whole = scoring._read_group
 
-    def watch(model: Any, cache: Any, queries: Any, *how: Any) -> Any:
-        widths = [len(q.tokens.later) + len(q.tokens.answer) for q in queries]
-        seen.append((cache[0].offset, len(queries), max(widths)))
-        return whole(model, cache, queries, *how)
+    def watch(context: Any, group: Any, *how: Any) -> Any:
+        widths = [len(question) + len(answer) for question, answer in group]
+        seen.append((context.layers[0].offset, len(group), max(widths)))
+        return whole(context, group, *how)
 
-    monkeypatch.setattr(evaluate, "_compare_group", watch)
-    evaluate.evaluate_entry(base, recipe, entries[2], at_once=3)
+    monkeypatch.setattr(scoring, "_read_group", watch)
+    evaluate_entry(base, recipe, entries[2], at_once=3)
     prompts, groups, widths = zip(*seen, strict=True)
     assert (max(prompts), max(groups), max(widths)) == (asked.prompt, 3, asked.query)
 

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx.errors import DataError, FitError, RunError, YofoError
+from yofo_mlx.errors import Cancelled, DataError, FitError, RunError, YofoError
 from yofo_mlx.prompting import protocol
 from yofo_mlx.prompting.client import SessionClient
-from yofo_mlx.prompting.protocol import Cancelled
 
 STAND_IN = """
 import json, os, sys

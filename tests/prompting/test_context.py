@@ -1,23 +1,25 @@
 """Reading, going back and answering: with plain, sliding-window and recurrent caches."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 from mlx_lm.generate import generate_step
 
-from tests.fakes import ByteTokenizer, random_llama
+from tests.fakes import CACHES, ByteTokenizer, random_llama, sliding_gemma
 from yofo_mlx.episodes.segments import Segmenter
-from yofo_mlx.errors import DataError, FitError
+from yofo_mlx.errors import Cancelled, DataError, FitError
 from yofo_mlx.prompting import context as context_module
 from yofo_mlx.prompting import prefix as prefix_module
+from yofo_mlx.prompting import scoring
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import AnswerText, generate
 from yofo_mlx.prompting.prefix import Prefix
-from yofo_mlx.prompting.protocol import Cancelled
-from yofo_mlx.prompting.scoring import score
+from yofo_mlx.prompting.scoring import read_answers, score
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.tasks.task import Example
 
@@ -30,62 +32,9 @@ class Tokenizer(ByteTokenizer):
     eos_token_ids = (257,)
 
 
-def sliding_gemma() -> Any:
-    """Return a model of one sliding-window and one global layer."""
-    from mlx_lm.models.gemma3_text import Model, ModelArgs
-
-    mx.random.seed(1)
-    return Model(
-        ModelArgs(
-            model_type="gemma3_text",
-            hidden_size=32,
-            num_hidden_layers=2,
-            intermediate_size=64,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            head_dim=8,
-            query_pre_attn_scalar=8,
-            vocab_size=261,
-            sliding_window=24,
-            sliding_window_pattern=2,
-        )
-    )
-
-
-def recurrent_lfm() -> Any:
-    """Return a model of one convolution and one attention layer."""
-    from mlx_lm.models.lfm2 import Model, ModelArgs
-
-    mx.random.seed(2)
-    return Model(
-        ModelArgs(
-            model_type="lfm2",
-            vocab_size=261,
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=4096,
-            norm_eps=1e-5,
-            conv_bias=False,
-            conv_L_cache=3,
-            block_dim=32,
-            block_ff_dim=64,
-            block_multiple_of=32,
-            block_ffn_dim_multiplier=1.0,
-            block_auto_adjust_ff_dim=False,
-            full_attn_idxs=[1],
-            rope_theta=1e4,
-        )
-    )
-
-
-MODELS = {"plain": random_llama, "sliding": sliding_gemma, "recurrent": recurrent_lfm}
-
-
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=CACHES)
 def model(request: pytest.FixtureRequest) -> Any:
-    made = MODELS[request.param]()
+    made = CACHES[request.param]()
     mx.eval(made.parameters())
     return made
 
@@ -93,6 +42,7 @@ def model(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context_module, "CHUNK", 16)
+    monkeypatch.setattr(scoring, "CHUNK", 16)
     monkeypatch.setattr(prefix_module, "LEAD", (3, 13))
 
 
@@ -161,6 +111,57 @@ def test_a_query_leaves_the_prefix_unchanged(model: Any) -> None:
     assert len(after) == len(before)
     assert all(mx.array_equal(a, b).item() for a, b in zip(before, after, strict=True))
     assert answer_tokens(prefix, "input 9") == from_scratch(prefix, "input 9")
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_queries_that_start_from_a_context_leave_it_as_it_was(model: Any, copies: int) -> None:
+    context = prefix_of(model, SHOTS).context
+    before, tokens = contents(context), list(context.tokens)
+    for kind in (KeyError, Cancelled):
+        with suppress(kind), context.aside(copies) as rows:
+            rows.logits(mx.array([[7, 8, 9]] * copies), mx.arange(2))
+            one, *others = rows.logits(mx.array([[5]] * copies), mx.arange(copies))
+            assert all(mx.allclose(one, other, atol=1e-5).item() for other in others)
+            assert (rows is context) == (copies == 1)
+            raise kind("enough")
+        after = contents(context)
+        assert context.tokens == tokens
+        assert all(mx.array_equal(a, b).item() for a, b in zip(before, after, strict=True))
+
+
+def test_answers_read_side_by_side_in_pieces_are_read_as_each_alone_and_whole(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = prefix_of(model, SHOTS).context
+    lengths = [(1, 1), (40, 3), (5, 50), (17, 16), (16, 1)]  # of questions and answers
+    draw = np.random.default_rng(0)
+    asked = [tuple(draw.integers(0, 256, n).tolist() for n in pair) for pair in lengths]
+    together = read_answers(context, asked, at_once=3)
+    monkeypatch.setattr(scoring, "CHUNK", 10**6)
+    for (question, answer), found in zip(asked, together, strict=True):
+        (alone,) = read_answers(context, [(question, answer)])
+        assert found.likeliest == alone.likeliest
+        np.testing.assert_allclose(found.losses, alone.losses, atol=1e-4)
+        logits = model(mx.array([context.tokens + question + answer]))[0, -len(answer) - 1 : -1]
+        assert logits.argmax(axis=-1).tolist() == alone.likeliest
+        expected = np.array(mx.logsumexp(logits, axis=-1))
+        expected -= np.array(logits)[np.arange(len(answer)), answer]
+        np.testing.assert_allclose(alone.losses, expected, atol=1e-3)
+
+
+def test_the_likeliest_token_is_taken_also_where_half_precision_rounds() -> None:
+    model = random_llama()
+    model.set_dtype(mx.bfloat16)
+    model.lm_head.weight *= 0.1  # logits that are close to each other
+    prefix = prefix_of(model, SHOTS)
+    question, likely = prefix.question("input 9"), []
+    with prefix.context.aside() as context:
+        context.read(question[:-1])
+        while len(likely) < 20:
+            logits = context.logits(mx.array([[(question + likely)[-1]]]), mx.array([0]))
+            likely.append(int(logits.argmax().item()))
+    answer = generate(prefix.context, prefix.segmenter, question, max_tokens=20)
+    assert answer.text == prefix.segmenter.text(likely)
 
 
 def test_a_cancelled_or_failed_query_leaves_the_prefix_unchanged(model: Any) -> None:
@@ -286,16 +287,14 @@ def test_a_pass_that_fails_empties_the_context_rather_than_spoil_it(query: str) 
         assert answer_tokens(prefix, "q") == from_scratch(prefix, "q")
 
 
-def test_demonstrations_that_exceed_the_memory_are_refused_after_one_chunk(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_demonstrations_that_exceed_the_memory_are_refused_after_one_chunk() -> None:
     prefix = prefix_of(random_llama(), SHOTS[:1])
-    monkeypatch.setattr(context_module, "memory_limit", lambda: mx.get_active_memory() + 20_000)
+    prefix.context.memory_limit = mx.get_active_memory() + 20_000
     with pytest.raises(FitError, match=r"need another 0\.0 GB"):
         prefix.choose(SHOTS * 4, "")
         prefix.fill()
     assert len(prefix.context.tokens) < 100
-    monkeypatch.undo()
+    prefix.context.memory_limit = None
     prefix.fill()
     assert answer_tokens(prefix, "q") == from_scratch(prefix, "q")
 
@@ -318,7 +317,7 @@ def test_scores_are_the_log_probabilities_of_the_whole_answer(model: Any) -> Non
 
 
 def test_it_is_known_how_many_are_read_where_the_context_can_go_back_to_them() -> None:
-    for name, make in MODELS.items():
+    for name, make in CACHES.items():
         prefix = Prefix(Context(make()), Tokenizer(), Template(), None)
         assert prefix.shots_read == 0
         prefix.choose(SHOTS, "")

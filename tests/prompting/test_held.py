@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx.errors import FitError, RunError
+from yofo_mlx.errors import Cancelled, FitError, RunError
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.held import Held, Model, Offer
-from yofo_mlx.prompting.protocol import Cancelled, Params
+from yofo_mlx.prompting.protocol import Params
 from yofo_mlx.tasks.task import Example
 
 TINY = Model(model="tiny")

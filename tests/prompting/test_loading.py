@@ -1,14 +1,18 @@
 """From a run or a user's words to a model."""
 
 import os
+from contextlib import nullcontext as does_not_raise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.errors import FitError, RecipeError, RunError
 from yofo_mlx.models.adapter_files import stamp
 from yofo_mlx.prompting import loading
 from yofo_mlx.prompting.loading import find_source
+from yofo_mlx.prompting.parameters import Load, Pair, Prefill
+from yofo_mlx.prompting.prompter import Prompter
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
 
@@ -50,6 +54,27 @@ def test_a_run_without_an_adapter_can_only_be_prompted_without(run: Run) -> None
     loaded = loading.load(source, use_adapter=False)
     assert loaded.context == loaded.base.context
     assert loaded.limit == 3000  # it trained on more than the model's own context
+
+
+class Alone:
+    """A call that nobody gives up; satisfies prompter.Work."""
+
+    def check(self) -> None:
+        pass
+
+    def note(self, method: str, **params: Any) -> None:
+        pass
+
+
+def test_prompting_a_run_keeps_to_the_memory_that_its_recipe_allows(run: Run) -> None:
+    pairs = [Pair(input=f"horse {n} cow", output="Anna") for n in range(150)]
+    refused = pytest.raises(FitError, match="are free")
+    for limit, refusal in (("", does_not_raise()), ("memory.limit_gb = 0.001", refused)):
+        run.recipe_path.write_text(f"{limit}\n{RECIPE}")
+        prompter = Prompter()
+        prompter.load(Load(run=run.run_id, use_adapter=False), Alone())
+        with refusal:
+            prompter.prefill(Prefill(demonstrations=pairs, shots="all"), Alone())
 
 
 def test_a_missing_model_or_adapter_is_told_before_anything_is_loaded() -> None:

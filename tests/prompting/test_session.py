@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx.errors import DataError, FitError, RecipeError, RunError
+from yofo_mlx.errors import Cancelled, DataError, FitError, RecipeError, RunError
 from yofo_mlx.models.base import model_path
 from yofo_mlx.prompting.client import SessionClient
-from yofo_mlx.prompting.protocol import Cancelled, Params
+from yofo_mlx.prompting.protocol import Params
 
 SHOTS = [{"input": f"horse cow {n}", "output": ("Anna", "Tom")[n % 2]} for n in range(200)]
 COMMAND = [sys.executable, "-m", "yofo_mlx.prompting.session"]

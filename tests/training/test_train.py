@@ -12,17 +12,17 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
-from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.evaluation.measure import evaluate_entry, generate, measure
+from yofo_mlx.evaluation.measure import evaluate_entry, measure
 from yofo_mlx.evaluation.prompts import draw_prompts
 from yofo_mlx.models.adapters import adapter_weights, load_adapter
 from yofo_mlx.models.base import Base, load_base
-from yofo_mlx.models.prompt_cache import clone, starting_from
 from yofo_mlx.planning.planner import make_planner
 from yofo_mlx.planning.workload import make_workload
+from yofo_mlx.prompting.context import Context
+from yofo_mlx.prompting.generation import generate
 from yofo_mlx.recipe.file import find_recipe, to_toml
 from yofo_mlx.recipe.schema import Evaluation, Optimizer, Recipe
 from yofo_mlx.runs import launch
@@ -322,7 +322,7 @@ def test_mlx_lm_itself_generates_the_same_text_from_an_adapter(
     for index, shot in enumerate(shots[:2]):
         tokens += segmenter.question(shot.input, first=index == 0) + segmenter.answer(shot.output)
     question = segmenter.question(shots[2].input)
-    ours = generate(base.model, make_prompt_cache(base.model), tokens + question, segmenter, 8)
+    ours = generate(Context(base.model), segmenter, tokens + question, max_tokens=8).text
     prompt = base.tokenizer.decode(tokens + question).removeprefix(base.tokenizer.bos_token)
     theirs = subprocess.run(
         [
@@ -362,9 +362,8 @@ def test_evaluation_by_shots_equals_scoring_every_prompt_from_scratch(
     found = {point.shots: point for point in measure(base.model, segmenter, entries[0], prompt)}
     assert tuple(found) == settings.shots
     for shots in settings.shots:
-        tokens = list(prompt.opening)
-        for index, shot in enumerate(prompt.draws[0][:shots]):
-            tokens += (shot.later if index else shot.first) + shot.answer
+        shown = prompt.draws[0]
+        tokens = shown.tokens[: shown.answers[shots - 1][1]] if shots else list(prompt.opening)
         losses, right = [], []
         for query in prompt.queries:
             question = query.tokens.later if shots else query.tokens.first
@@ -377,20 +376,6 @@ def test_evaluation_by_shots_equals_scoring_every_prompt_from_scratch(
             right.append((logs.argmax(axis=-1) == query.tokens.answer).all())
         assert found[shots].loss == pytest.approx(np.mean(losses), rel=1e-4)
         assert found[shots].score == np.mean(right)
-
-
-def test_a_copied_cache_leaves_the_original_alone() -> None:
-    model = load_base("tiny").model
-    cache = make_prompt_cache(model)
-    model(mx.array([[1, 5, 9, 30]]), cache=cache)
-    before = [np.array(layer.keys) for layer in cache]
-    for copies in (1, 3):
-        copy = clone(cache, copies)
-        model(mx.array([[7, 8]] * copies), cache=copy)
-        mx.eval([layer.state for layer in copy])
-    assert [layer.offset for layer in cache] == [4] * len(cache)
-    for layer, keys in zip(cache, before, strict=True):
-        np.testing.assert_array_equal(np.array(layer.keys), keys)
 
 
 @pytest.mark.parametrize(("schedule", "end"), [("cosine", 0.1), ("linear", 0.1), ("constant", 1.0)])
@@ -453,22 +438,6 @@ def test_a_step_that_is_left_between_pieces_leaves_no_trace(
     run, second = run_it(recipe, entries, run=run)
     assert [*figures(first), *figures(second)] == list(figures(events))
     assert adapter_bytes(run) == adapter_bytes(whole)
-
-
-@pytest.mark.parametrize("copies", [1, 3])
-def test_a_cache_that_queries_started_from_is_as_it_was(copies: int) -> None:
-    model = load_base("tiny").model
-    cache = make_prompt_cache(model)
-    model(mx.array([[1, 5, 9, 30]]), cache=cache)
-    expected = np.array(model(mx.array([[7, 8]]), cache=clone(cache)))
-    for _ in range(2):
-        with starting_from(cache, copies) as start:
-            found = np.array(model(mx.array([[7, 8]] * copies), cache=start))
-        np.testing.assert_allclose(found, np.repeat(expected, copies, axis=0), atol=1e-5)
-        assert [layer.offset for layer in cache] == [4] * len(cache)
-        if copies == 1:
-            assert start is cache
-            np.testing.assert_array_equal(found, expected)
 
 
 def test_memory_that_was_freed_is_bounded_and_the_bound_goes_with_the_run(

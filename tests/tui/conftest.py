@@ -16,10 +16,9 @@ from textual.screen import Screen
 
 from tui.app import YofoApp
 from tui.prompt.screen import PromptScreen
-from yofo_mlx.errors import RunError
+from yofo_mlx.errors import Cancelled, RunError
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.scores import Point, TaskScores
-from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run

@@ -13,11 +13,10 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Footer, Select, Static, TextArea
 
-from yofo_mlx.errors import YofoError
+from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.prompting.held import Held, Model, Offer
-from yofo_mlx.prompting.protocol import Cancelled
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.quantities import duration, plural
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yofo_mlx.commands.chatroom import Chatroom
-from yofo_mlx.errors import DataError, ExitCode, RecipeError, YofoError
+from yofo_mlx.errors import Cancelled, DataError, ExitCode, RecipeError, YofoError
 from yofo_mlx.evaluation import subjects
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.held import Model, Result
-from yofo_mlx.prompting.protocol import CACHE_SUFFIX, Cancelled
+from yofo_mlx.prompting.protocol import CACHE_SUFFIX
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import is_utf8, printable, reason, shorten
 from yofo_mlx.tasks import jsontext

@@ -9,13 +9,13 @@ from pathlib import Path
 from types import FrameType
 
 from yofo_mlx.commands.reading_time import ReadingTime
-from yofo_mlx.errors import DataError
+from yofo_mlx.errors import Cancelled, DataError
 from yofo_mlx.prompting import demonstrations, stages
 from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.held import Held, Model, Offer, Result
-from yofo_mlx.prompting.protocol import CACHE_SUFFIX, Cancelled, Params
+from yofo_mlx.prompting.protocol import CACHE_SUFFIX, Params
 from yofo_mlx.system import progress
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say

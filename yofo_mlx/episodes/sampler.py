@@ -2,8 +2,8 @@
 
 import zlib
 from array import array
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import overload
 
 import numpy as np
@@ -15,20 +15,6 @@ from yofo_mlx.recipe.schema import Episodes
 from yofo_mlx.tasks.task import Example
 
 Lengths = npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class Episode:
-    """Tokens of n demonstrations; `answers` are the (start, end) of each answer's tokens."""
-
-    task: str
-    tokens: list[int]
-    answers: list[tuple[int, int]]
-
-    @property
-    def shots(self) -> int:
-        """Demonstrations before the last answer."""
-        return len(self.answers) - 1
 
 
 @dataclass(frozen=True)
@@ -46,6 +32,37 @@ class Demonstration:
 
     def __len__(self) -> int:
         return len(self.later) + len(self.answer)
+
+
+@dataclass
+class Episode:
+    """An opening and n demonstrations; `answers` are the (start, end) of each answer's tokens.
+
+    It only ever grows at its end: the tokens of k shots are a prefix of those of k + 1 shots.
+    """
+
+    task: str
+    tokens: list[int]
+    answers: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def shots(self) -> int:
+        """Demonstrations before the last answer."""
+        return len(self.answers) - 1
+
+    def add(self, demonstration: Demonstration, max_tokens: int | None = None) -> bool:
+        """Append a demonstration, never cut; False, and nothing is done, where it does not fit.
+
+        Whoever adds says what then: `takewhile(episode.add, ...)` stops, `filter` goes on.
+        """
+        question = demonstration.later if self.answers else demonstration.first
+        start = len(self.tokens) + len(question)
+        end = start + len(demonstration.answer)
+        if max_tokens is not None and end > max_tokens:
+            return False
+        self.tokens += question + demonstration.answer
+        self.answers.append((start, end))
+        return True
 
 
 class Demonstrations(Sequence[Demonstration]):
@@ -153,7 +170,10 @@ def make_pool(
 
 
 def count_fitting(pool: Pool, order: npt.ArrayLike, max_tokens: int) -> int:
-    """Return how many demonstrations in the given order fit, the next one not fitting whole."""
+    """Return how many can be added one after the other until one does not fit.
+
+    The same sum as `Episode.add`, of lengths alone: a draw does not unpack what it will not show.
+    """
     first, later = pool.demonstrations.lengths
     places = np.asarray(order, dtype=np.intp)
     lengths = later[places]
@@ -162,22 +182,12 @@ def count_fitting(pool: Pool, order: npt.ArrayLike, max_tokens: int) -> int:
     return int(np.searchsorted(ends, max_tokens, side="right"))
 
 
-def compose(pool: Pool, order: Sequence[int], max_tokens: int) -> Episode:
-    """Join demonstrations in the given order until the next one does not fit whole."""
-    return join(pool, order[: count_fitting(pool, order, max_tokens)])
-
-
-def join(pool: Pool, order: Sequence[int]) -> Episode:
+def join(pool: Pool, order: Iterable[int]) -> Episode:
     """Return the episode of these demonstrations."""
-    tokens = list(pool.opening)
-    answers: list[tuple[int, int]] = []
+    episode = Episode(pool.task, list(pool.opening))
     for index in order:
-        demonstration = pool.demonstrations[index]
-        tokens += demonstration.later if answers else demonstration.first
-        start = len(tokens)
-        tokens += demonstration.answer
-        answers.append((start, len(tokens)))
-    return Episode(pool.task, tokens, answers)
+        episode.add(pool.demonstrations[index])
+    return episode
 
 
 class Sampler:

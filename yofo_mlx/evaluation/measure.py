@@ -1,7 +1,7 @@
 """Scores and losses by number of shots.
 
-For one task the demonstrations are a growing prefix: their keys and values are computed once, and
-at each number of shots all queries start from a copy of them.
+For one task the demonstrations are a growing prefix: they are read once into a context as chat has
+it, and at each number of shots all queries start from there.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,21 +11,19 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
-from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation import metrics
 from yofo_mlx.evaluation.prompts import Prompts, Query, asked_of, prompts_of
 from yofo_mlx.evaluation.scores import Point, TaskScores
-from yofo_mlx.gradients.objective import token_losses
 from yofo_mlx.models.base import Base
-from yofo_mlx.models.logits import row_logits
-from yofo_mlx.models.prompt_cache import size_in_bytes, starting_from
+from yofo_mlx.prompting.context import Context
+from yofo_mlx.prompting.generation import generate
+from yofo_mlx.prompting.scoring import read_answers
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.tasks.registry import TaskEntry
 
-PREFILL_TOKENS = 1024
 EndsAs = Callable[[list[int], list[int]], bool]
 Results = list[tuple[float, float]]  # score and loss of each query
 
@@ -67,12 +65,11 @@ def measure(
     done = {} if done is None else done
     found: dict[int, Results] = {shots: [] for shots in prompts.shots}
     for draw in range(len(prompts.draws)):
-        for shots, length, cache in growing_prefix(model, prompts, draw):
+        for shots, context in growing_prefix(model, prompts, draw):
             check()
-            place, room = f"{draw}/{shots}", prompts.max_tokens - length
+            place = f"{draw}/{shots}"
             if len(done.get(place, ())) != len(prompts.queries):
-                first = shots == 0
-                done[place] = _ask(model, segmenter, entry, prompts, cache, room, first, at_once)
+                done[place] = _ask(context, segmenter, entry, prompts, shots == 0, at_once)
             found[shots] += done[place]
     for shots, results in found.items():
         score, loss = (float(np.mean(column)) for column in zip(*results, strict=True))
@@ -80,22 +77,18 @@ def measure(
 
 
 def _ask(
-    model: Any,
+    context: Context,
     segmenter: Segmenter,
     entry: TaskEntry,
     prompts: Prompts,
-    cache: list[Any],
-    room: int,
     first: bool,
     at_once: int | None,
 ) -> Results:
-    """Ask all queries after the cached demonstrations; `room`: the tokens that are left."""
-    results = compare(
-        model, cache, prompts.queries, segmenter.ends_as, first=first, at_once=at_once
-    )
+    """Ask all queries after the demonstrations in the context, which stays as it was."""
+    results = compare(context, prompts.queries, segmenter.ends_as, first=first, at_once=at_once)
     if prompts.answer_limit is None:
         return results
-    answers = _answers(model, cache, segmenter, prompts, room, first=first)
+    answers = _answers(context, segmenter, prompts, first=first)
     judge = partial(
         metrics.score,
         metric=entry.metric,
@@ -106,27 +99,17 @@ def _ask(
     return [(score, loss) for score, (_, loss) in zip(scores, results, strict=True)]
 
 
-def growing_prefix(model: Any, prompts: Prompts, draw: int) -> Iterator[tuple[int, int, list[Any]]]:
-    """Yield each number of shots with its tokens and the cache of its demonstrations."""
+def growing_prefix(model: Any, prompts: Prompts, draw: int) -> Iterator[tuple[int, Context]]:
+    """Yield each number of shots with the context of its demonstrations, the same one each time."""
     tokens, lengths = prompts.prefix(draw)
-    cache, done = make_prompt_cache(model), 0
+    context = Context(model)
     for shots, length in zip(prompts.shots, lengths, strict=True):
-        done = prefill(model, cache, tokens, done, length)
-        yield shots, length, cache
-
-
-def prefill(model: Any, cache: list[Any], tokens: list[int], start: int, end: int) -> int:
-    """Feed tokens[start:end] to the cache in bounded pieces; return `end`."""
-    for place in range(start, end, PREFILL_TOKENS):
-        piece = mx.array(tokens[place : min(place + PREFILL_TOKENS, end)])[None]
-        row_logits(model, piece, mx.array([0]), cache)
-        mx.eval([layer.state for layer in cache])
-    return end
+        context.read(tokens[len(context.tokens) : length])
+        yield shots, context
 
 
 def compare(
-    model: Any,
-    cache: list[Any],
+    context: Context,
     queries: Sequence[Query],
     ends_as: EndsAs = lambda tokens, answer: False,
     *,
@@ -139,43 +122,18 @@ def compare(
     gives what greedy decoding would give, up to the first that is not. `ends_as` tells whether that
     one ends the answer in another way.
     """
-    results = []
-    at_once = at_once or _copies_that_fit(cache)
-    for start in range(0, len(queries), at_once):
-        group = queries[start : start + at_once]
-        with starting_from(cache, len(group)) as copies:
-            results += _compare_group(model, copies, group, ends_as, first)
-    return results
+    asked = [(query.question(first=first), query.tokens.answer) for query in queries]
+    readings = read_answers(context, asked, at_once=at_once or _copies_that_fit(context))
+    return [
+        (float(_is_right(reading.likeliest, answer, ends_as)), float(reading.losses.mean()))
+        for reading, (_, answer) in zip(readings, asked, strict=True)
+    ]
 
 
-def _copies_that_fit(cache: list[Any]) -> int:
-    """Return how many copies of a cache there is memory for, each with as much to work with."""
+def _copies_that_fit(context: Context) -> int:
+    """Return how many copies of a context there is memory for, each with as much to work with."""
     free = memory_limit().nbytes - mx.get_active_memory()
-    return max(1, free // max(1, 2 * size_in_bytes(cache)))
-
-
-def _compare_group(
-    model: Any, cache: list[Any], queries: Sequence[Query], ends_as: EndsAs, first: bool
-) -> list[tuple[float, float]]:
-    sequences, spans = [], []
-    for query in queries:
-        question = query.tokens.first if first else query.tokens.later
-        sequences.append(question + query.tokens.answer)
-        spans.append((len(question) - 1, len(query.tokens.answer)))
-    width = max(map(len, sequences))
-    tokens = np.array([sequence + [0] * (width - len(sequence)) for sequence in sequences])
-    rows = np.concatenate([np.arange(n) + s + i * width for i, (s, n) in enumerate(spans)])
-    expected = np.concatenate([query.tokens.answer for query in queries])
-    logits = row_logits(model, mx.array(tokens), mx.array(rows), cache)
-    losses = np.array(token_losses(logits, mx.array(expected)))
-    found: Any = logits.argmax(axis=-1).tolist()
-    ends = np.cumsum([length for _, length in spans])
-    results = []
-    for query, end in zip(queries, ends, strict=True):
-        part = slice(end - len(query.tokens.answer), end)
-        right = _is_right(found[part], query.tokens.answer, ends_as)
-        results.append((float(right), float(losses[part].mean())))
-    return results
+    return max(1, free // max(1, 2 * context.nbytes))
 
 
 def _is_right(found: list[int], expected: list[int], ends_as: EndsAs) -> bool:
@@ -186,31 +144,12 @@ def _is_right(found: list[int], expected: list[int], ends_as: EndsAs) -> bool:
 
 
 def _answers(
-    model: Any,
-    cache: list[Any],
-    segmenter: Segmenter,
-    prompts: Prompts,
-    room: int,
-    *,
-    first: bool,
+    context: Context, segmenter: Segmenter, prompts: Prompts, *, first: bool
 ) -> Iterator[str]:
     """Generate an answer to each query; none goes past the longest prompt."""
     assert prompts.answer_limit is not None
+    room = prompts.max_tokens - len(context.tokens)
     for query in prompts.queries:
-        question = query.tokens.first if first else query.tokens.later
+        question = query.question(first=first)
         limit = min(prompts.answer_limit, room - len(question))
-        with starting_from(cache) as start:
-            yield generate(model, start, question, segmenter, limit)
-
-
-def generate(
-    model: Any, cache: list[Any], question: list[int], segmenter: Segmenter, max_tokens: int
-) -> str:
-    """Decode greedily after the cached demonstrations until the answer ends."""
-    found: list[int] = []
-    piece = question
-    while len(found) < max_tokens and not segmenter.is_complete(found):
-        logits = row_logits(model, mx.array(piece)[None], mx.array([len(piece) - 1]), cache)
-        piece = np.array(logits.argmax(axis=-1)).tolist()
-        found += piece
-    return segmenter.text(found)
+        yield generate(context, segmenter, question, max_tokens=limit).text

@@ -6,12 +6,11 @@ base model and of the adapter. What is too long is passed over and counted.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from yofo_mlx.episodes.sampler import Demonstration, tokenize
+from yofo_mlx.episodes.sampler import Demonstration, Episode, tokenize
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation.metrics import needs_text
 from yofo_mlx.evaluation.scores import TaskScores
@@ -30,17 +29,21 @@ class Query:
     example: Example
     tokens: Demonstration
 
+    def question(self, *, first: bool) -> list[int]:
+        """Return its tokens, behind demonstrations or as the first thing that is said."""
+        return self.tokens.first if first else self.tokens.later
+
     def length(self, shots: int) -> int:
         """Return the tokens of query and answer behind so many demonstrations."""
-        return len(self.tokens.later if shots else self.tokens.first) + len(self.tokens.answer)
+        return len(self.question(first=shots == 0)) + len(self.tokens.answer)
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """Demonstrations in the order of their appearance, draw by draw, and the queries after them."""
+    """An episode of demonstrations for each draw, and the queries that are asked after it."""
 
     opening: list[int]
-    draws: list[list[Demonstration]]
+    draws: list[Episode]
     queries: list[Query]
     shots: tuple[int, ...]  # the numbers of shots at which every query fits
     max_tokens: int
@@ -52,9 +55,8 @@ class Prompts:
 
     def prefix(self, draw: int) -> tuple[list[int], list[int]]:
         """Return a draw's tokens, and how many of them each number of shots takes."""
-        pieces = [self.opening, *_pieces(self.draws[draw])]
-        lengths = list(accumulate(map(len, pieces)))
-        return [token for piece in pieces for token in piece], [lengths[k] for k in self.shots]
+        lengths = _lengths(self.opening, self.draws[draw])
+        return self.draws[draw].tokens, [lengths[shots] for shots in self.shots]
 
 
 def draw_prompts(
@@ -67,11 +69,13 @@ def draw_prompts(
     shown = [example for example in dict.fromkeys(task.train) if example.input not in inputs]
     opening, most = segmenter.opening, max(settings.shots)
     drawn = [
-        _fitting(segmenter, _shuffled(shown, seed, task.name, draw + 1), most, max_tokens)
+        _episode(
+            segmenter, task.name, _shuffled(shown, seed, task.name, draw + 1), most, max_tokens
+        )
         for draw in range(settings.draws)
     ]
     draws, too_long = [found for found, _ in drawn], max(count for _, count in drawn)
-    taken = [list(accumulate(map(len, _pieces(draw)), initial=len(opening))) for draw in draws]
+    taken = [_lengths(opening, draw) for draw in draws]
     rooms = {  # tokens left for a query and its answer, whatever was drawn
         shots: max_tokens - max(lengths[shots] for lengths in taken)
         for shots in settings.shots
@@ -139,27 +143,25 @@ def _why_not(queries: int, examples: int, fewest: int, max_tokens: int) -> str:
     return f"not even {fewest:,} demonstrations fit {max_tokens:,} tokens"
 
 
-def _fitting(
-    segmenter: Segmenter, examples: Iterable[Example], most: int, max_tokens: int
-) -> tuple[list[Demonstration], int]:
-    """Return as many demonstrations as are shown, and how many fit no prompt."""
-    found: list[Demonstration] = []
-    total, too_long = len(segmenter.opening), 0
+def _episode(
+    segmenter: Segmenter, task: str, examples: Iterable[Example], most: int, max_tokens: int
+) -> tuple[Episode, int]:
+    """Return an episode of as many demonstrations as are shown, and how many fit no prompt."""
+    episode, too_long = Episode(task, list(segmenter.opening)), 0
     for example in examples:
-        if len(found) == most or total > max_tokens:
+        if len(episode.answers) == most or len(episode.tokens) > max_tokens:
             break
         shot = tokenize(segmenter, example)
-        if len(segmenter.opening) + shot.alone <= max_tokens:
-            found.append(shot)
-            total += len(shot)
-        else:
+        if len(segmenter.opening) + shot.alone > max_tokens:
             too_long += 1
-    return found, too_long
+        elif not episode.add(shot, max_tokens):
+            break
+    return episode, too_long
 
 
-def _pieces(demonstrations: Sequence[Demonstration]) -> Iterator[list[int]]:
-    for index, shot in enumerate(demonstrations):
-        yield (shot.later if index else shot.first) + shot.answer
+def _lengths(opening: Sequence[int], episode: Episode) -> list[int]:
+    """Return how many of an episode's tokens each number of shots takes, from none on."""
+    return [len(opening), *(end for _, end in episode.answers)]
 
 
 def _shuffled(examples: Sequence[Example], seed: int, *key: str | int) -> Iterator[Example]:

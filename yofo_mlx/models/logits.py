@@ -53,9 +53,13 @@ def only_rows(model: Any, rows: mx.array) -> Iterator[None]:
 
 
 def row_logits(
-    model: Any, tokens: mx.array, rows: mx.array, cache: list[Any] | None = None
+    model: Any, tokens: mx.array, rows: mx.array | None, cache: list[Any] | None = None
 ) -> mx.array:
-    """Return float32 logits (N, V) of rows (N,) of the flattened tokens (B, L)."""
+    """Return float32 logits (N, V) of rows (N,) of the flattened tokens (B, L); None: of all."""
+    logits: mx.array
+    if rows is None:
+        logits = model(tokens, cache=cache)
+        return logits.flatten(0, 1).astype(mx.float32)
     with only_rows(model, rows):
-        logits: mx.array = model(tokens, cache=cache)
+        logits = model(tokens, cache=cache)
     return logits.squeeze(0).astype(mx.float32)

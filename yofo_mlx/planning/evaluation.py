@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from yofo_mlx.errors import FitError
-from yofo_mlx.evaluation.measure import PREFILL_TOKENS
 from yofo_mlx.evaluation.prompts import Prompts, Query, prompts_of
 from yofo_mlx.planning.planner import (
     CARE_PIECE,
@@ -22,6 +21,7 @@ from yofo_mlx.planning.planner import (
     weighted,
 )
 from yofo_mlx.planning.sizes import Sizes
+from yofo_mlx.prompting.context import CHUNK
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.quantities import size
 from yofo_mlx.tasks.registry import TaskEntry
@@ -144,14 +144,14 @@ def _needs(planner: Planner, asked: Asked, copies: int) -> tuple[int, int, int, 
     """Return the bytes of the cache, of its copies, of what is at work, and of all of it.
 
     The worse of two moments: the last piece of the prompt is read, or queries are asked. One query
-    needs no copy if all layers only ever append: it is taken back (`caches.starting_from`).
+    needs no copy if all layers only ever append: it is taken back (`Context.aside`).
     """
     shape = planner.shape
     cache = keys_values(shape, _rounded(asked.prompt))
     one = _copy(shape, asked)
     copied = max(0, one - cache) if copies == 1 and shape.fitted else copies * one
     work = copies * _query_pass(planner, asked)
-    piece = min(PREFILL_TOKENS, asked.prompt)
+    piece = min(CHUNK, asked.prompt)
     reading = _forward(planner, piece, piece * asked.prompt, 1)
     if reading > copied + work:
         copied, work = 0, reading

@@ -1,6 +1,8 @@
-"""What a model has read: token ids and the prompt cache that goes with them, able to go back."""
+"""What a model has read: token ids and the prompt cache that goes with them, able to go back.
 
-import copy
+Chat and evaluation both read, answer and score here, so that they cannot differ.
+"""
+
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,16 +10,11 @@ from itertools import chain, repeat
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import (
-    CacheList,
-    KVCache,
-    QuantizedKVCache,
-    RotatingKVCache,
-    make_prompt_cache,
-)
+from mlx_lm.models.cache import make_prompt_cache
 
-from yofo_mlx.errors import FitError
-from yofo_mlx.prompting.protocol import Cancelled
+from yofo_mlx.errors import Cancelled, FitError
+from yofo_mlx.models.logits import row_logits
+from yofo_mlx.models.prompt_cache import can_be_cut, clone, only_appends
 
 CHUNK = 512  # tokens read at once: bounds memory and how long a cancel waits
 
@@ -40,8 +37,9 @@ class Mark:
 class Context:
     """A prompt cache and the token ids in it."""
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
+    def __init__(self, model: Any, memory_limit: int | None = None) -> None:
+        """`memory_limit`: bytes beyond which reading is refused, None where it is known to fit."""
+        self.model, self.memory_limit = model, memory_limit
         self.reset()
 
     def reset(self) -> None:
@@ -66,40 +64,37 @@ class Context:
             end = min(start + next(sizes), len(tokens))
             chunk = list(tokens[start:end])
             with self.whole_or_nothing():
-                self.model(mx.array([chunk]), cache=self.layers)
+                self.model(mx.array([chunk]), cache=self.layers)  # MLX is lazy: without logits
                 mx.eval([layer.state for layer in self.layers])
             self.tokens += chunk
-            mx.clear_cache()
+            if end < len(tokens):
+                mx.clear_cache()
             if end == min(first, len(tokens)):
                 self._check_memory(len(tokens) - end)
             start = end
             on_chunk(len(self.tokens))
 
-    def log_probability(
-        self, tokens: Sequence[int], targets: Sequence[int], on_chunk: OnChunk = ignore
-    ) -> float:
-        """Append tokens; return the sum of the log-probabilities of the target after each."""
-        total = 0.0
-        for start in range(0, len(tokens), CHUNK):
-            chunk, wanted = tokens[start : start + CHUNK], targets[start : start + CHUNK]
-            with self.whole_or_nothing():
-                logprobs = self._logprobs(chunk)
-                chosen = mx.take_along_axis(logprobs, mx.array(list(wanted))[:, None], axis=-1)
-                total += sum(chosen[:, 0].tolist())  # type: ignore[arg-type]
-            self.tokens += chunk
-            on_chunk(len(self.tokens))
-        return total
+    def logits(self, tokens: mx.array, rows: mx.array) -> mx.array:
+        """Append tokens (B, L) in one piece; return float32 logits (N, V) of rows (N,) of B * L.
+
+        For use aside: the token ids are not kept.
+        """
+        # Where all but the ends are wanted no layer is wrapped: that works with every model.
+        few = rows.size + len(tokens) < tokens.size
+        with self.whole_or_nothing():
+            logits = row_logits(self.model, tokens, rows if few else None, self.layers)
+            mx.eval(logits, [layer.state for layer in self.layers])
+        return logits if few else logits[rows]
 
     def next_logprobs(self, token: int) -> mx.array:
         """Return the log-probabilities (V,) of what would follow a token; nothing is kept of it."""
-        with self.aside(), self.whole_or_nothing():
-            logprobs = self._logprobs([token])[0]
-            mx.eval(logprobs)
-        return logprobs
+        with self.aside():
+            logits = self.logits(mx.array([[token]]), mx.array([0]))[0]
+        return logits - mx.logsumexp(logits)
 
     def mark(self) -> Mark:
         """Return a place to go back to."""
-        copies = (None if _is_plain(layer) else copy.deepcopy(layer) for layer in self.layers)
+        copies = (None if only_appends(layer) else clone(layer) for layer in self.layers)
         return Mark(len(self.tokens), tuple(copies))
 
     def rewind(self, mark: Mark) -> None:
@@ -111,15 +106,23 @@ class Context:
                 layer = self.layers[index]
                 layer.trim(layer.offset - mark.length)
             else:
-                self.layers[index] = copy.deepcopy(kept)
+                self.layers[index] = clone(kept)
         del self.tokens[mark.length :]
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Go back at the end of a block, however it ends."""
+    def aside(self, copies: int = 1) -> Iterator["Context"]:
+        """Lend what `copies` queries start from; this context is afterwards as it was.
+
+        For one query that is this context itself, which goes back at the end of the block.
+        """
+        if copies > 1:
+            rows = Context(self.model)
+            rows.adopt([clone(layer, copies) for layer in self.layers], self.tokens)
+            yield rows
+            return
         mark = self.mark()
         try:
-            yield
+            yield self
         finally:
             self.rewind(mark)
 
@@ -137,12 +140,20 @@ class Context:
     @property
     def can_be_cut(self) -> bool:
         """Tell whether every layer has a way back now."""
-        return all(_can_be_cut(layer) for layer in self.layers)
+        return all(map(can_be_cut, self.layers))
+
+    @property
+    def nbytes(self) -> int:
+        """Return the memory that the cache holds."""
+        return sum(layer.nbytes for layer in self.layers)
 
     def _check_memory(self, ahead: int) -> None:
         """Refuse to read on into an out-of-memory kill, which nothing could catch."""
-        growing = sum(layer.nbytes for layer in self.layers if _is_plain(layer))
-        needed, free = ahead * growing / len(self.tokens), memory_limit() - mx.get_active_memory()
+        if self.memory_limit is None:
+            return
+        growing = sum(layer.nbytes for layer in self.layers if only_appends(layer))
+        needed = ahead * growing / len(self.tokens)
+        free = self.memory_limit - mx.get_active_memory()
         if needed > free:
             fitting = len(self.tokens) + int(ahead * max(0, free) / needed)
             raise FitError(
@@ -150,11 +161,6 @@ class Context:
                 f" {needed / 1e9:.1f} GB, but {max(0, free) / 1e9:.1f} GB are free",
                 f"about {fitting} tokens fit: use fewer demonstrations, or a quantised model",
             )
-
-    def _logprobs(self, tokens: Sequence[int]) -> mx.array:
-        logits: mx.array = self.model(mx.array([list(tokens)]), cache=self.layers)[0]
-        logits = logits.astype(mx.float32)
-        return logits - mx.logsumexp(logits, axis=-1, keepdims=True)  # (L, V)
 
     @contextmanager
     def whole_or_nothing(self) -> Iterator[None]:
@@ -166,23 +172,3 @@ class Context:
         except BaseException:
             self.reset()
             raise
-
-
-def memory_limit() -> int:
-    """Return how many bytes MLX may use on this machine."""
-    advised = mx.device_info().get("max_recommended_working_set_size")
-    return min(mx.get_memory_limit(), int(advised)) if advised else mx.get_memory_limit()
-
-
-def _is_plain(layer: Any) -> bool:
-    """Tell whether a cache only ever appends, so that cutting restores it."""
-    return type(layer) in (KVCache, QuantizedKVCache)
-
-
-def _can_be_cut(layer: Any) -> bool:
-    """Tell whether cutting is exact now: a rotating cache must not have dropped a token yet."""
-    if type(layer) is CacheList:
-        return all(_can_be_cut(part) for part in layer.caches)
-    if type(layer) is RotatingKVCache:
-        return bool(layer.offset < layer.max_size)
-    return _is_plain(layer)

@@ -11,8 +11,8 @@ from mlx_lm.generate import generate_step
 from mlx_lm.sample_utils import make_sampler
 
 from yofo_mlx.episodes.segments import Segmenter
+from yofo_mlx.errors import Cancelled
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
-from yofo_mlx.prompting.protocol import Cancelled
 
 Finish = Literal["end", "length", "cancelled"]
 UNKNOWN = "\ufffd"  # how a decoder shows a character whose last bytes are still missing
@@ -110,6 +110,8 @@ def _tokens(context: Context, last: int, max_tokens: int, temperature: float) ->
         context.model,
         max_tokens=max_tokens,
         sampler=make_sampler(temp=temperature),
+        # In half precision log-probabilities tie where logits do not.
+        logits_processors=[lambda _, logits: logits.astype(mx.float32)],
         prompt_cache=context.layers,
     )
     with context.whole_or_nothing():

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from yofo_mlx.errors import RunError, YofoError
+from yofo_mlx.errors import Cancelled, RunError, YofoError
 from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import OnNote, SessionClient
-from yofo_mlx.prompting.protocol import Cancelled, Params
+from yofo_mlx.prompting.protocol import Params
 from yofo_mlx.system.text import reason
 from yofo_mlx.tasks.task import Example
 

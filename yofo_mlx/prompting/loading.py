@@ -30,6 +30,7 @@ class Source:
     run: Run | None = None
     trained_context: int | None = None
     seed: int = 0
+    limit_gb: float | None = None
     notes: tuple[Note, ...] = field(default=(), compare=False)  # what is no longer as it was
 
 
@@ -106,6 +107,7 @@ def find_source(run: str | None, model: str | None, adapter: str | None) -> Sour
         found,
         recipe.episodes.max_tokens,
         recipe.seed,
+        recipe.memory.limit_gb,
         tuple(notes),
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from yofo_mlx.episodes.sampler import Episode, tokenize
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import DataError, FitError
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
@@ -37,22 +38,18 @@ class Prefix:
     def choose(self, demonstrations: Sequence[Example], instruction: str) -> Reuse:
         """Take these demonstrations instead of the present ones; `fill` then reads them."""
         segmenter = self.segmenter_of(instruction)
-        tokens, fitting, ends = list(segmenter.opening), list[Example](), list[int]()
+        episode = Episode("", list(segmenter.opening))
         room = self._room()
-        if room is not None and len(tokens) > room:
+        if room is not None and len(episode.tokens) > room:
             raise FitError(
-                f"the instruction has {len(tokens)} tokens, but the model's context {self.limit}",
+                f"the instruction has {len(episode.tokens)} tokens, but the model's context"
+                f" {self.limit}",
                 "shorten the instruction",
             )
-        for example in demonstrations:
-            question = segmenter.question(example.input, first=not fitting)
-            piece = question + segmenter.answer(example.output)
-            if room is None or len(tokens) + len(piece) <= room:
-                tokens += piece
-                fitting.append(example)
-                ends.append(len(tokens))
+        fitting = [one for one in demonstrations if episode.add(tokenize(segmenter, one), room)]
         self.segmenter, self.instruction = segmenter, instruction
-        self.tokens, self.demonstrations, self._ends = tokens, fitting, ends
+        self.tokens, self.demonstrations = episode.tokens, fitting
+        self._ends = [end for _, end in episode.answers]
         self.left_out = len(demonstrations) - len(fitting)
         self.altered = sum(segmenter.alters(example.output) for example in fitting)
         return self._reuse()

@@ -21,6 +21,7 @@ from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.selection import Room
 from yofo_mlx.recipe.names import EMBEDDED
+from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.tasks.suite import vocabulary
 from yofo_mlx.tasks.task import Example
 
@@ -230,8 +231,9 @@ def _remark(loaded: LoadedModel, texts: Iterable[str]) -> str:
 
 
 def _new_prefix(loaded: LoadedModel) -> Prefix:
-    base = loaded.base
-    return Prefix(Context(base.model), base.tokenizer, loaded.source.template, loaded.limit)
+    base, source = loaded.base, loaded.source
+    context = Context(base.model, memory_limit(source.limit_gb).nbytes)
+    return Prefix(context, base.tokenizer, source.template, loaded.limit)
 
 
 def _summary(prefix: Prefix, reuse: Reuse, started: float) -> Result:

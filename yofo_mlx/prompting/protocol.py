@@ -14,7 +14,15 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from yofo_mlx.errors import DataError, ExitCode, FitError, RecipeError, RunError, YofoError
+from yofo_mlx.errors import (
+    Cancelled,
+    DataError,
+    ExitCode,
+    FitError,
+    RecipeError,
+    RunError,
+    YofoError,
+)
 
 Id = int | str | None
 Params = dict[str, Any]
@@ -38,12 +46,6 @@ class ProtocolError(Exception):
         self.code = code
         self.message = message
         self.id = id
-
-
-class Cancelled(YofoError):
-    """Work that was given up because somebody asked for it."""
-
-    exit_code = ExitCode.INTERRUPTED
 
 
 @dataclass(frozen=True)

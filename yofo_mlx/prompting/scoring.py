@@ -1,10 +1,26 @@
-"""Log-probabilities of given answers, each read from the same context and question."""
+"""What the model makes of given answers, each read after the same context."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import mlx.core as mx
+import numpy as np
+import numpy.typing as npt
+
 from yofo_mlx.episodes.segments import Segmenter
-from yofo_mlx.prompting.context import Context, OnChunk, ignore
+from yofo_mlx.gradients.objective import token_losses
+from yofo_mlx.prompting.context import CHUNK, Context, OnChunk, ignore
+
+Asked = tuple[Sequence[int], Sequence[int]]
+"""The tokens of a question, and those of an answer to it."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the model thought before each token of an answer, the earlier ones being given."""
+
+    losses: npt.NDArray[np.float32]  # (N,) -log p of the token, in nats
+    likeliest: list[int]  # (N,) what greedy decoding would write in its place
 
 
 @dataclass(frozen=True)
@@ -23,13 +39,47 @@ def score(
     on_chunk: OnChunk = ignore,
 ) -> list[Score]:
     """Return the labels with their log-probabilities, best first; the context stays as it was."""
-    scores = []
+    answers = {label: segmenter.answer(label) for label in labels}
     with context.aside():
         context.read(question[:-1], on_chunk)
-        asked = context.mark()
-        for label in dict.fromkeys(labels):
-            answer = segmenter.answer(label)
-            tokens = [question[-1], *answer[:-1]]
-            scores.append(Score(label, context.log_probability(tokens, answer, on_chunk)))
-            context.rewind(asked)
+        asked = [(question[-1:], answer) for answer in answers.values()]
+        readings = read_answers(context, asked, on_chunk=on_chunk)
+    scores = [
+        Score(label, -float(reading.losses.sum(dtype=np.float64)))
+        for label, reading in zip(answers, readings, strict=True)
+    ]
     return sorted(scores, key=lambda score: -score.logprob)
+
+
+def read_answers(
+    context: Context, asked: Sequence[Asked], *, at_once: int = 1, on_chunk: OnChunk = ignore
+) -> list[Reading]:
+    """Read answers to questions, `at_once` of them side by side; the context stays as it was."""
+    readings: list[Reading] = []
+    for start in range(0, len(asked), at_once):
+        group = asked[start : start + at_once]
+        with context.aside(len(group)) as rows:
+            readings += _read_group(rows, group, on_chunk)
+    return readings
+
+
+def _read_group(context: Context, group: Sequence[Asked], on_chunk: OnChunk) -> list[Reading]:
+    """Read a question with its answer in each row (B, L), padded on the right, in pieces."""
+    width = max(len(question) + len(answer) for question, answer in group)
+    tokens = np.zeros((len(group), width), dtype=np.int32)
+    targets = np.full((len(group), width), -1, dtype=np.int32)
+    for row, (question, answer) in enumerate(group):
+        start, end = len(question), len(question) + len(answer)
+        tokens[row, :end] = [*question, *answer]
+        targets[row, start - 1 : end - 1] = answer
+    losses, likeliest = np.zeros_like(targets, dtype=np.float32), np.zeros_like(targets)
+    for start in range(0, width, CHUNK):
+        piece = np.s_[:, start : start + CHUNK]
+        wanted = targets[piece] >= 0
+        logits = context.logits(mx.array(tokens[piece]), mx.array(np.flatnonzero(wanted)))
+        if wanted.any():
+            losses[piece][wanted] = token_losses(logits, mx.array(targets[piece][wanted]))
+            likeliest[piece][wanted] = logits.argmax(axis=-1)
+        on_chunk(len(context.tokens))
+    found = zip(losses, likeliest, targets >= 0, strict=True)
+    return [Reading(loss[answer], best[answer].tolist()) for loss, best, answer in found]

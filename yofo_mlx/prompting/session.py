@@ -13,9 +13,9 @@ import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from yofo_mlx.errors import FitError, YofoError
+from yofo_mlx.errors import Cancelled, FitError, YofoError
 from yofo_mlx.prompting import parameters, protocol
-from yofo_mlx.prompting.protocol import LONGEST_LINE, Cancelled, ProtocolError, Request
+from yofo_mlx.prompting.protocol import LONGEST_LINE, ProtocolError, Request
 from yofo_mlx.prompting.stages import told_to
 from yofo_mlx.system import blas
 
