@@ -67,9 +67,9 @@ def measured(
     return peak, lambda: forecast(shape, episodes, dials).total
 
 
-def measured_and_forecast(**case: Any) -> tuple[int, int]:
+def measured_and_forecast(config: dict[str, Any], **step: Any) -> tuple[int, int]:
     """Return the peak of a step and its forecast, in bytes."""
-    peak, expected = measured(**case)
+    peak, expected = measured(config, **step)
     return peak, expected()
 
 
