@@ -396,7 +396,7 @@ def test_a_key_is_explained_by_its_name_alone_and_a_slip_is_guessed(yofo: Any) -
         ("tasks.0.input=3", "`tasks.0.input`: must be text (it is 3)"),
         ("train.steps=x", "`train.steps`: must be a whole number (it is 'x')"),
         ("tasks=[]", "`tasks`: must have at least 1 entry, not 0"),
-        ("tasks.0.family=cls", "toml: `tasks.0.family`: must be 'classification',"),
+        ("tasks.0.family=cls", "--set: `tasks.0.family`: must be 'classification',"),
     ],
 )
 def test_a_mistake_in_a_recipe_is_one_in_plain_words(yofo: Any, setting: str, words: str) -> None:

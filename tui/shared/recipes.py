@@ -35,7 +35,7 @@ def is_recipe(path: Path) -> bool:
     """
     try:
         keys = compose([path]).data.keys()
-        return "tasks" in keys and not keys.isdisjoint({"model", "train"})
+        return "tasks" in keys and bool(keys - {"tasks", "description"})
     except YofoError:
         text = _text(path)
         return "[[tasks]]" in text or "include" in text
