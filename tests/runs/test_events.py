@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.streams import FreeWriter
 from yofo_mlx.runs.events import (
     BLOCK,
     MAX_READ,
@@ -28,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_reader_sees_events_as_they_come(path: Path) -> None:
-    reader, writer = EventReader(path), EventWriter(path)
+    reader, writer = EventReader(path), FreeWriter(path)
     assert reader.read() == []
     writer.write("step", step=1)
     assert [event["step"] for event in reader.read()] == [1]
@@ -39,7 +40,7 @@ def test_a_reader_sees_events_as_they_come(path: Path) -> None:
 
 
 def test_a_torn_last_line_waits_until_it_is_whole(path: Path) -> None:
-    reader, writer = EventReader(path), EventWriter(path)
+    reader, writer = EventReader(path), FreeWriter(path)
     writer.write("step", step=1)
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"v": 1, "t": 2, "kind": "st')
@@ -51,7 +52,7 @@ def test_a_torn_last_line_waits_until_it_is_whole(path: Path) -> None:
 
 def test_a_writer_after_a_kill_leaves_the_torn_line_alone(path: Path) -> None:
     path.write_bytes(b'{"v": 1, "t": 1, "kind": "step", "st')
-    EventWriter(path).write("step", step=7)
+    FreeWriter(path).write("step", step=7)
     assert [event["step"] for event in EventReader(path)] == [7]
 
 
@@ -62,12 +63,12 @@ def test_a_missing_file_has_no_events(path: Path) -> None:
 
 def test_a_line_longer_than_a_bite_is_passed_over(path: Path) -> None:
     path.write_bytes(b"x" * (MAX_READ + 10) + b"\n")
-    EventWriter(path).write("step", step=1)
+    FreeWriter(path).write("step", step=1)
     assert [event["step"] for event in EventReader(path)] == [1]
 
 
 def test_nan_is_written_as_json_that_every_reader_reads(path: Path) -> None:
-    EventWriter(path).write("step", loss=float("nan"), by_shots=[{"loss": float("inf")}])
+    FreeWriter(path).write("step", loss=float("nan"), by_shots=[{"loss": float("inf")}])
     text = path.read_text()
     event = json.loads(text, parse_constant=lambda name: pytest.fail(name))
     assert (event["loss"], event["by_shots"]) == ("nan", [{"loss": "inf"}])
@@ -85,14 +86,14 @@ def test_damaged_lines_hide_no_event(
 ) -> None:
     path = tmp_path_factory.mktemp("events") / "events.jsonl"
     path.write_bytes(b"".join(line + b"\n" for line in junk))
-    EventWriter(path).write("finished", step=3)
+    FreeWriter(path).write("finished", step=3)
     assert [event for event in EventReader(path) if event["kind"] == "finished"]
     last = last_event(path)
     assert last is not None and last["kind"] == "finished"
 
 
 def test_the_last_step_is_found_after_hours_of_progress(path: Path) -> None:
-    writer = EventWriter(path)
+    writer = FreeWriter(path)
     writer.write("eval", step=1, loss=0.5, best=True)
     writer.write("step", step=1, loss=0.25)
     line = b'{"v": 1, "t": 1.5, "kind": "progress", "step": 2, "phase": "a \\"step\\""}\n'

@@ -10,7 +10,7 @@ from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.runs import launch, listing
-from yofo_mlx.runs.events import backwards, figure, last_event, new_event
+from yofo_mlx.runs.events import as_read, backwards, figure, last_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import RunInfo
 from yofo_mlx.runs.recipe import load_recipe
@@ -80,7 +80,7 @@ def lengthen(name: str, overrides: Sequence[str], *, told: bool = False) -> None
     """Give a run another length; with `told` say so, where nobody shows its events."""
     change = extension.lengthen(listing.find(name), overrides)
     if told:
-        say(describe(new_event("extended", **extension.as_event(change))))
+        say(describe(as_read(extension.as_event(change))))
 
 
 def is_finished(run: Run) -> bool:

@@ -3,9 +3,8 @@
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -18,7 +17,7 @@ from yofo_mlx.commands.background import (
 from yofo_mlx.commands.display import LEAVING, STOPPING, shown_on
 from yofo_mlx.commands.watch import say_how_to_use
 from yofo_mlx.episodes.bounds import check_tables
-from yofo_mlx.errors import ExitCode, YofoError
+from yofo_mlx.errors import ExitCode
 from yofo_mlx.models.adapters import check_adapter
 from yofo_mlx.models.base import Base, load_base
 from yofo_mlx.planning.planner import Planner, describe_plan
@@ -27,14 +26,14 @@ from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import launch, listing, lock
 from yofo_mlx.runs.console import recorded
-from yofo_mlx.runs.events import Event, EventWriter
+from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import RunInfo
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.runs.supervisor import shrink
 from yofo_mlx.runs.trained import Note, trained, undated
 from yofo_mlx.system.awake import keep_awake
-from yofo_mlx.system.progress import Bytes, Seldom, listening
+from yofo_mlx.system.progress import listening
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import print_path, say, say_next, say_now
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
@@ -42,6 +41,7 @@ from yofo_mlx.training.beginning import check_fits
 from yofo_mlx.training.checkpoints import list_checkpoints
 from yofo_mlx.training.loop import train
 from yofo_mlx.training.provenance import differences, make_record
+from yofo_mlx.training.telling import loading
 
 
 @dataclass(frozen=True)
@@ -101,26 +101,12 @@ def resume(name: str, held: int | None = None, *, force: bool = False) -> ExitCo
 
 
 def _load_again(run: Run, recipe: Recipe, stop: "StopRequest", *, force: bool) -> Setup:
-    """Load what a run needs; that it is at it, and what went wrong, is told in its events."""
+    """Load what a run needs; its events tell that it is at it, and what went wrong."""
     info = run.info()
     began = bool(list_checkpoints(run)) or info.largest_chunk is not None
     fitted = began and not is_smaller(recipe, info)
-    writer = EventWriter(run.events_path)
-    try:
-        writer.write("loading", process=os.getpid())
-        told = Seldom(partial(_tell_reading, writer))
-        with stop.at_once(), listening(told), listening(_LeaveReading(stop)):
-            return _load(recipe, force=force or fitted, info=info)
-    except KeyboardInterrupt:
-        step = next((int(path.name) for path in list_checkpoints(run)), 0)
-        writer.write("stopped", step=step, reason="interrupted while loading")
-        raise
-    except YofoError as error:
-        with suppress(OSError):  # what is raised says more
-            writer.write("failed", step=0, message=error.message, hint=error.hint, cause=None)
-        raise
-    finally:
-        writer.close()
+    with loading(run), stop.at_once(), listening(_LeaveReading(stop)):
+        return _load(recipe, force=force or fitted, info=info)
 
 
 class _LeaveReading:
@@ -136,12 +122,6 @@ class _LeaveReading:
 
     def end(self) -> None:
         """Do nothing: the run goes on."""
-
-
-def _tell_reading(writer: EventWriter, what: str, done: int, total: int) -> None:
-    if isinstance(total, Bytes):
-        what, done, total = f"MB, {what}", done // 10**6, total // 10**6
-    writer.write("progress", step=0, done=done, total=total, phase=what)
 
 
 def _recipe_of(run: Run) -> tuple[Recipe, list[Note]]:

@@ -12,7 +12,6 @@ import mlx.optimizers as optim
 import numpy as np
 
 from yofo_mlx.episodes.batches import Batch
-from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.evaluation.measure import evaluate_entry
 from yofo_mlx.evaluation.scores import TaskScores, of_model, summarize
 from yofo_mlx.models.adapters import adapter_weights, add_adapter, begin_with
@@ -28,11 +27,21 @@ from yofo_mlx.planning.evaluation import (
 from yofo_mlx.planning.planner import Planner, beyond_context, describe_plan
 from yofo_mlx.planning.workload import Workload
 from yofo_mlx.recipe.schema import Recipe, Training
-from yofo_mlx.runs.diagnosis import find_cause
 from yofo_mlx.runs.events import Event, EventWriter
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.init_adapter import check_same
-from yofo_mlx.system.files import disk_error
+from yofo_mlx.runs.kinds import (
+    CheckpointEvent,
+    EvalEvent,
+    FinishedEvent,
+    PlanEvent,
+    ProgressEvent,
+    ShotsRow,
+    StartedEvent,
+    StepEvent,
+    StoppedEvent,
+    WarningEvent,
+)
 from yofo_mlx.system.peak import peak, reset_peak
 from yofo_mlx.training.beginning import doubts
 from yofo_mlx.training.checkpoints import (
@@ -43,6 +52,7 @@ from yofo_mlx.training.checkpoints import (
 )
 from yofo_mlx.training.extension import as_event, was_end
 from yofo_mlx.training.schedule import learning_rate
+from yofo_mlx.training.telling import fail
 from yofo_mlx.training.trainer import Listener, Trainer
 from yofo_mlx.training.update import StepLeft, draw, update
 
@@ -87,40 +97,10 @@ def train(
         _prepare(trainer, warnings)
         return _loop(trainer)
     except BaseException as error:
-        known = _known(error, run)
-        _fail(trainer, known)
-        if known is error:
-            raise
-        raise known from error
+        fail(run, error, trainer.state.step, trainer.emit)
     finally:
         mx.set_cache_limit(cache_limit)
         writer.close()
-
-
-def _known(error: BaseException, run: Run) -> BaseException:
-    """Return what is not a defect as an error in words."""
-    if isinstance(error, YofoError):
-        return error
-    if isinstance(error, OSError):
-        return disk_error(error, run.path)
-    cause = find_cause(f"{type(error).__name__}: {error}")
-    return RunError(f"{cause.words}: {error}", cause.hint) if cause else error
-
-
-def _fail(trainer: Trainer, error: BaseException) -> None:
-    message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
-    hint = getattr(error, "hint", "")
-    cause = find_cause(message)
-    try:
-        trainer.emit(
-            "failed",
-            step=trainer.state.step,
-            message=message,
-            hint=hint,
-            cause=cause.name if cause else None,
-        )
-    except (OSError, ValueError):  # what is raised says more
-        return
 
 
 def _optimizer(recipe: Recipe) -> optim.Optimizer:
@@ -149,7 +129,7 @@ def _prepare(trainer: Trainer, warnings: Sequence[tuple[str, str]]) -> None:
         begin_with(model, Path(recipe.init_adapter))
     began = any(event["kind"] == "started" for event in trainer.run.events())
     resumed = trainer.writer.roll_back(trainer.state.events_bytes, trainer.state.step)
-    if began:
+    if resumed:
         trainer.on_event(resumed)
     if state is None or not began:
         _begin(trainer)
@@ -159,7 +139,7 @@ def _prepare(trainer: Trainer, warnings: Sequence[tuple[str, str]]) -> None:
         notes.append((f"the events before step {state.step} are lost", ""))
     _extend(trainer)
     for message, hint in notes:
-        trainer.emit("warning", message=message, hint=hint)
+        trainer.emit(WarningEvent(message=message, hint=hint))
     _plan(trainer)
 
 
@@ -167,15 +147,16 @@ def _begin(trainer: Trainer) -> None:
     """Say what is trained."""
     recipe, workload = trainer.recipe, trainer.workload
     trainer.emit(
-        "started",
-        run_id=trainer.run.run_id,
-        model=recipe.model,
-        steps=recipe.train.steps,
-        tokens=recipe.train.tokens,
-        train_tasks=len(workload.pools),
-        held_out_tasks=len(workload.held_out),
-        init_adapter=recipe.init_adapter,
-        trainable_parameters=sum(a.size for a in adapter_weights(trainer.base.model).values()),
+        StartedEvent(
+            run_id=trainer.run.run_id,
+            model=recipe.model,
+            steps=recipe.train.steps,
+            tokens=recipe.train.tokens,
+            train_tasks=len(workload.pools),
+            held_out_tasks=len(workload.held_out),
+            init_adapter=recipe.init_adapter,
+            trainable_parameters=sum(a.size for a in adapter_weights(trainer.base.model).values()),
+        )
     )
     beyond = beyond_context(recipe.episodes.max_tokens, trainer.base.context)
     beyond_it = [beyond] if beyond else []
@@ -189,7 +170,7 @@ def _extend(trainer: Trainer) -> None:
     told = sum(event["kind"] == "extended" for event in trainer.run.events())
     for change in trainer.extended[told:]:
         share = round(_share(trainer.recipe.train, trainer.state), 6)
-        trainer.emit("extended", **as_event(change), share=share)
+        trainer.emit(as_event(change, share))
     _renew_patience(trainer)
 
 
@@ -206,7 +187,7 @@ def _plan(trainer: Trainer) -> None:
             trainer.warn(*warning)
     told = [event for event in trainer.run.events() if event["kind"] == "plan"]
     if not told or plan.items() - told[-1].items():
-        trainer.emit("plan", **plan)
+        trainer.emit(PlanEvent(**plan))
     mx.set_cache_limit(trainer.planner.cache_bytes(way))
 
 
@@ -254,10 +235,9 @@ def _loop(trainer: Trainer) -> Event:
         if state.bad_evals:
             trainer.warn("no validation gave a number: the last adapter is kept", "")
     if stopped:
-        return trainer.emit("stopped", step=state.step, reason="asked to stop")
-    return trainer.emit(
-        "finished", step=state.step, best_step=state.best_step, seconds=round(state.seconds, 3)
-    )
+        return trainer.emit(StoppedEvent(step=state.step, reason="asked to stop"))
+    total = round(state.seconds, 3)
+    return trainer.emit(FinishedEvent(step=state.step, best_step=state.best_step, seconds=total))
 
 
 def _is_over(trainer: Trainer) -> bool:
@@ -292,21 +272,22 @@ def _report(
     targets = sum(len(batch.targets) for batch in batches)
     share = min(1.0, _share(trainer.recipe.train, state))
     trainer.emit(
-        "step",
-        step=state.step,
-        loss=loss,
-        lr=rate,
-        grad_norm=norm,
-        tokens=tokens,
-        targets=targets,
-        shots=[shots for batch in batches for shots in batch.shots],
-        tokens_per_s=round(tokens / seconds, 1),
-        targets_per_s=round(targets / seconds, 1),
-        peak_gb=round(peak() / 1e9, 4),
-        memory_gb=round((mx.get_active_memory() + mx.get_cache_memory()) / 1e9, 4),
-        total_tokens=state.tokens,
-        share=round(share, 6),
-        seconds_left=round(state.seconds * (1 - share) / share, 1),
+        StepEvent(
+            step=state.step,
+            loss=loss,
+            lr=rate,
+            grad_norm=norm,
+            tokens=tokens,
+            targets=targets,
+            shots=[shots for batch in batches for shots in batch.shots],
+            tokens_per_s=round(tokens / seconds, 1),
+            targets_per_s=round(targets / seconds, 1),
+            peak_gb=round(peak() / 1e9, 4),
+            memory_gb=round((mx.get_active_memory() + mx.get_cache_memory()) / 1e9, 4),
+            total_tokens=state.tokens,
+            share=round(share, 6),
+            seconds_left=round(state.seconds * (1 - share) / share, 1),
+        )
     )
 
 
@@ -321,9 +302,8 @@ def _validate(trainer: Trainer) -> None:
     scores: list[TaskScores] = []
     try:
         for done, entry in enumerate(entries):
-            trainer.emit(
-                "progress", step=state.step, done=done, total=len(entries), phase="validation"
-            )
+            total, phase = len(entries), "validation"
+            trainer.emit(ProgressEvent(step=state.step, done=done, total=total, phase=phase))
             check = partial(_leave_if_asked, trainer)
             copies = planned.copies if planned else None
             scores.append(
@@ -344,12 +324,14 @@ def _validate(trainer: Trainer) -> None:
         state.bad_evals += 1
         _renew_patience(trainer)
     rows = [
-        {"metric": one["metric"], "tasks": one["tasks"], "of": one["of"]} | row
+        ShotsRow(metric=one["metric"], tasks=one["tasks"], of=one["of"], **row)
         for one in summarize(of_model(scores))
         for row in one["by_shots"]
     ]
     peak_gb = round(peak() / 1e9, 4)
-    trainer.emit("eval", step=state.step, loss=loss, by_shots=rows, best=is_best, peak_gb=peak_gb)
+    trainer.emit(
+        EvalEvent(step=state.step, loss=loss, by_shots=rows, best=is_best, peak_gb=peak_gb)
+    )
     if not math.isfinite(loss):
         trainer.warn(
             f"step {state.step}: the validation loss is {loss}, so this adapter is not the best",
@@ -378,9 +360,8 @@ def _checkpoint(trainer: Trainer) -> None:
 
 def _tell_checkpoint(trainer: Trainer) -> None:
     path = trainer.run.checkpoint_path(trainer.state.step)
-    trainer.emit(
-        "checkpoint", step=trainer.state.step, path=str(path.relative_to(trainer.run.path))
-    )
+    place = str(path.relative_to(trainer.run.path))
+    trainer.emit(CheckpointEvent(step=trainer.state.step, path=place))
 
 
 def _share(settings: Training, state: TrainerState, ahead: list[Batch] | None = None) -> float:

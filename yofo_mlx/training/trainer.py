@@ -11,9 +11,10 @@ from yofo_mlx.planning.evaluation import EvaluationPlan
 from yofo_mlx.planning.planner import Planner
 from yofo_mlx.planning.workload import Workload
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.runs.events import Event, EventWriter, new_event
+from yofo_mlx.runs.events import Event, EventWriter, as_read
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import Extension
+from yofo_mlx.runs.kinds import Kind, ProgressEvent, WarningEvent
 from yofo_mlx.training.checkpoints import TrainerState
 
 Listener = Callable[[Event], None]
@@ -42,23 +43,23 @@ class Trainer:
     extended: list[Extension] = field(default_factory=list)
     progress_kept: float = -math.inf  # when it was last written
 
-    def emit(self, kind: str, **fields: Any) -> Event:
-        """Write an event and show it."""
-        event = self.writer.write(kind, **fields)
+    def emit(self, told: Kind) -> Event:
+        """Write an event and show it as whoever reads the stream sees it."""
+        event = self.writer.write(told)
         self.on_event(event)
         return event
 
-    def emit_progress(self, **fields: Any) -> None:
+    def emit_progress(self, told: ProgressEvent) -> None:
         """Show how far a step is; write it now and then only."""
         now = time.monotonic()
         if now - self.progress_kept < KEPT_EVERY_S:
-            self.on_event(new_event("progress", **fields))
+            self.on_event(as_read(told))
             return
         self.progress_kept = now
-        self.emit("progress", **fields)
+        self.emit(told)
 
     def warn(self, message: str, hint: str) -> None:
         """Write a warning, unless the stream has it from before a resume."""
         said = (event.get("message") for event in self.run.events() if event["kind"] == "warning")
         if message not in said:
-            self.emit("warning", message=message, hint=hint)
+            self.emit(WarningEvent(message=message, hint=hint))

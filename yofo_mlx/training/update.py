@@ -13,6 +13,7 @@ from yofo_mlx.errors import RunError
 from yofo_mlx.gradients import Dials, Progress, loss_and_gradients
 from yofo_mlx.gradients.exactness import check_exactness
 from yofo_mlx.models.adapters import adapter_weights
+from yofo_mlx.runs.kinds import ProgressEvent
 from yofo_mlx.system.peak import aside
 from yofo_mlx.training.checkpoints import list_checkpoints
 from yofo_mlx.training.trainer import Trainer
@@ -109,7 +110,8 @@ def _progress(trainer: Trainer, place: int, batches: int) -> Progress:
             return
         told = now
         done, total = done + place * total, total * batches
-        trainer.emit_progress(step=trainer.state.step + 1, done=done, total=total, phase=phase)
+        step = trainer.state.step + 1
+        trainer.emit_progress(ProgressEvent(step=step, done=done, total=total, phase=phase))
 
     return progress
 
