@@ -217,6 +217,15 @@ def test_after_the_watchdog_chunks_are_smaller_and_after_a_kill_nothing_changes(
     assert fresh.info().largest_chunk == 256 and fresh.info().limit_gb is None
 
 
+def test_how_a_run_goes_on_is_not_read_from_its_events(fresh: Run) -> None:
+    fresh.note(plan=PLAN | {"chunk": 512})
+    FreeWriter(fresh.events_path).write("plan", chunk=64, model_gb=9.0, step_gb=9.0)
+    fresh.console_path.write_text(first_words("test") + MESSAGES["out of memory"])
+    assert supervisor.shrink(fresh) is not None
+    assert fresh.info().largest_chunk == 256
+    assert fresh.info().limit_gb == pytest.approx(2.6)
+
+
 def test_a_run_that_ran_out_of_memory_goes_on_in_chunks_and_learns_the_same(
     yofo: Any,
     short: Path,  # noqa: F811

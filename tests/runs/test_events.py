@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.streams import FreeWriter
+from tests.training.test_train import entries, run_it, small_recipe  # noqa: F401
 from yofo_mlx.runs.events import (
     BLOCK,
     MAX_READ,
@@ -18,6 +19,7 @@ from yofo_mlx.runs.events import (
     last_event,
     parse,
 )
+from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.training.checkpoints import TrainerState
 from yofo_mlx.training.trainer import Trainer
 from yofo_mlx.training.update import _progress
@@ -139,3 +141,37 @@ def test_progress_inside_a_long_step_is_shown_each_second_and_written_now_and_th
     kept = [event["done"] for event in EventReader(tmp_path / "events.jsonl")]
     assert len(shown) == 3599 and len(kept) == 360 and kept[:3] == [1, 11, 21]
     assert {event["kind"] for event in shown} == {"progress"}
+
+
+def test_who_listens_to_a_trainer_hears_what_a_reader_of_its_files_reads(
+    entries: list[TaskEntry],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("yofo_mlx.training.trainer.KEPT_EVERY_S", 0.0)  # all progress is written
+    recipe = small_recipe()
+    run, heard = run_it(recipe, entries, stop_after=2)
+    assert heard == list(run.events())
+    _, heard = run_it(recipe, entries, run=run)
+    assert heard[0] == last_event(run.past_path) and heard[0]["kind"] == "resumed"
+    whole = list(run.events())
+    assert heard[1:] == whole[-len(heard) + 1 :] and len(heard) > 4
+
+
+def test_a_run_that_never_began_does_not_go_on_though_its_words_are_kept(path: Path) -> None:
+    writer = FreeWriter(path)
+    for kind in ("loading", "progress", "stopped", "loading"):
+        writer.write(kind, step=0)
+    assert writer.roll_back(0, 0) is None
+    past = path.with_name("past.jsonl")
+    assert [event["kind"] for event in EventReader(past)][:3] == ["loading", "progress", "stopped"]
+    writer.write("started")
+    resumed = writer.roll_back(0, 0)
+    assert resumed is not None and resumed == last_event(past)
+
+
+def test_a_run_that_lost_nothing_goes_on_in_words_too(path: Path) -> None:
+    writer = FreeWriter(path)
+    writer.write("started")
+    resumed = writer.roll_back(writer.position, 3)
+    assert resumed is not None and resumed["step"] == 3
+    assert list(EventReader(path.with_name("past.jsonl"))) == [resumed]
