@@ -202,7 +202,7 @@ def _record(run: Run, recipe: Recipe, loaded: Setup) -> list[Note]:
     info, record = run.info(), make_record(recipe, loaded.base, loaded.workload)
     if planner := loaded.planner:
         plan = describe_plan(planner, planner.longest_step(recipe))
-        info = run.note(plan=plan, limit_gb=planner.limit / 1e9)
+        info = run.note(plan=plan.as_dict(), limit_gb=planner.limit / 1e9)
     if info.data is not None:
         dated = undated(run, loaded.base.tokenizer.chat_template)
         return [*dated, *differences(info, RunInfo(**record))]

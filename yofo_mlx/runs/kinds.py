@@ -27,13 +27,17 @@ class Kind:
         cls.kind, cls.is_final = cls.__name__.removesuffix("Event").lower(), is_final
         KINDS[cls.kind] = cls
 
-    def now(self) -> dict[str, Any]:
-        """Return it as an event of now."""
-        told = {"v": VERSION, "t": round(time.time(), 3), "kind": self.kind} | asdict(self)
+    def as_dict(self) -> dict[str, Any]:
+        """Return its fields as they are written."""
+        told = asdict(self)
         for one in fields(self):
             if one.default is not MISSING and told[one.name] == one.default:
                 del told[one.name]
         return told
+
+    def now(self) -> dict[str, Any]:
+        """Return it as an event of now."""
+        return {"v": VERSION, "t": round(time.time(), 3), "kind": self.kind} | self.as_dict()
 
 
 StepCount = Annotated[int, "how many are done"]

@@ -19,10 +19,10 @@ from yofo_mlx.models.base import Base
 from yofo_mlx.planning.evaluation import (
     Asked,
     as_planned,
-    describe_validation,
     most_asked,
     plan_validation,
     shortening,
+    with_validation,
 )
 from yofo_mlx.planning.planner import Planner, beyond_context, describe_plan
 from yofo_mlx.planning.workload import Workload
@@ -34,7 +34,6 @@ from yofo_mlx.runs.kinds import (
     CheckpointEvent,
     EvalEvent,
     FinishedEvent,
-    PlanEvent,
     ProgressEvent,
     ShotsRow,
     StartedEvent,
@@ -182,12 +181,12 @@ def _plan(trainer: Trainer) -> None:
     plan = describe_plan(trainer.planner, way)
     if asked := _asked(trainer):
         trainer.validation = plan_validation(trainer.planner, asked)
-        plan |= describe_validation(trainer.validation)
+        plan = with_validation(plan, trainer.validation)
         if warning := shortening(trainer.validation):
             trainer.warn(*warning)
     told = [event for event in trainer.run.events() if event["kind"] == "plan"]
-    if not told or plan.items() - told[-1].items():
-        trainer.emit(PlanEvent(**plan))
+    if not told or plan.as_dict().items() - told[-1].items():
+        trainer.emit(plan)
     mx.set_cache_limit(trainer.planner.cache_bytes(way))
 
 
