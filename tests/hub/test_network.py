@@ -303,7 +303,7 @@ def test_a_file_of_other_content_is_refused_and_not_kept(hub: HubServer, repo: R
 def test_the_names_a_hub_gives_lead_nowhere_else(
     hub: HubServer, repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub_server._blob", lambda data: "../../../elsewhere")
+    monkeypatch.setattr("tests.hub_server._blob", lambda data: "../../../elsewhere")
     hub.ailment = "cut"
     assert "does not answer as a hub does" in refusal(repo)
     assert not list(tmp_path.rglob("elsewhere*"))
