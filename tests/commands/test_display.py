@@ -12,11 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.fuzzing import check_harmless
+from tests.streams import FreeWriter
 from yofo_mlx.commands import recipes as recipes_command
 from yofo_mlx.commands.display import numbers, shown_on
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.runs import launch, listing
-from yofo_mlx.runs.events import EventWriter, parse
+from yofo_mlx.runs.events import parse
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import child
 from yofo_mlx.system.talk import can_draw, has_colour
@@ -99,7 +100,7 @@ def test_json_on_a_line_is_ascii_that_no_terminal_obeys() -> None:
 
 def test_events_are_watched_as_harmless_json(yofo: Any) -> None:
     run = launch.create_run(load_recipe(find_recipe("tiny")), "odd")
-    writer = EventWriter(run.events_path)
+    writer = FreeWriter(run.events_path)
     writer.write("warning", message=HOSTILE, hint="")
     writer.write("finished", step=1, best_step=1, seconds=1.0)
     code, out, _ = yofo("watch", "last", "--json")
@@ -114,7 +115,7 @@ def test_events_are_watched_as_harmless_json(yofo: Any) -> None:
 @pytest.mark.parametrize("verb", ["watch", "resume", "stop", "runs"])
 def test_the_name_of_a_folder_is_shown_harmlessly(yofo: Any, verb: str) -> None:
     run = launch.create_run(load_recipe(find_recipe("tiny")), "odd")
-    EventWriter(run.events_path).write("finished", step=1, best_step=1, seconds=1.0)
+    FreeWriter(run.events_path).write("finished", step=1, best_step=1, seconds=1.0)
     run.path.rename(run.path.with_name("odd\x1b]0;owned\x07\x9b31m"))
     _, _, err = yofo(verb, *([] if verb == "runs" else ["last"]))
     check_harmless(err, keep="\n\t\r")

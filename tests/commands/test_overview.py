@@ -15,8 +15,8 @@ import pytest
 from rich.cells import cell_len
 
 from tests.runs.test_runs import hold
+from tests.streams import FreeWriter
 from yofo_mlx.runs import launch, listing
-from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import TaskInfo
 from yofo_mlx.runs.recipe import load_recipe
@@ -56,7 +56,7 @@ def run(tmp_path: Path) -> Run:
         data={entry.task.name: entry.fingerprint for entry in entries},
         tasks={entry.task.name: TaskInfo.of(entry) for entry in entries},
     )
-    writer = EventWriter(run.events_path)
+    writer = FreeWriter(run.events_path)
     writer.write("started", run_id=run.run_id, model="tiny", steps=40, tokens=None)
     for step in (1, 2):
         figures = {
@@ -279,7 +279,7 @@ def many() -> list[Run]:
     ):
         made.append(listing.create(name))
         made[-1].recipe_path.write_text("")
-        EventWriter(made[-1].events_path).write("started", model="owner/a-model-of-a-long-name")
+        FreeWriter(made[-1].events_path).write("started", model="owner/a-model-of-a-long-name")
         made[-1].note(created=time.time() - 3600)
     return made
 

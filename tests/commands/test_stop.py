@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.processes import endless, start, training_run, wait_for  # noqa: F401
+from tests.streams import FreeWriter
 from yofo_mlx.commands import stop
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.runs import launch, listing, lock
-from yofo_mlx.runs.events import EventWriter, last_event
+from yofo_mlx.runs.events import last_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.training.checkpoints import list_checkpoints
@@ -86,7 +87,7 @@ def test_a_supervised_run_that_loads_ends_at_once_and_is_not_started_again(
 
 
 def test_a_run_left_while_it_loads_says_so_and_claims_no_checkpoint(yofo: Any, fresh: Run) -> None:
-    writer = EventWriter(fresh.events_path)
+    writer = FreeWriter(fresh.events_path)
     writer.write("stopped", step=0, reason="interrupted while loading")
     fresh.lock_path.touch()
     _, _, err = yofo("watch", "last")

@@ -13,11 +13,11 @@ import pytest
 
 from tests.processes import endless, short, start, training_run, wait_for  # noqa: F401
 from tests.runs.test_death import MESSAGES
+from tests.streams import FreeWriter
 from yofo_mlx.commands.watch import follow
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.runs import launch, listing, lock, supervisor
 from yofo_mlx.runs.diagnosis import first_words
-from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import child, paths
@@ -56,7 +56,7 @@ def test_watching_a_run_that_is_killed_says_what_became_of_it(endless: Path) -> 
 def test_a_watcher_of_a_run_that_is_resumed_hears_what_is_new_and_nothing_twice() -> None:
     run = launch.create_run(load_recipe(find_recipe("tiny")), "watched")
     with lock.locked(run.path):
-        writer = EventWriter(run.events_path)
+        writer = FreeWriter(run.events_path)
         heard = follow(run)
         writer.write("step", step=1)
         position = writer.position
@@ -76,7 +76,7 @@ def test_a_watcher_of_a_run_that_is_resumed_hears_what_is_new_and_nothing_twice(
 def test_a_run_that_has_only_loaded_until_now_does_not_go_on_from_anywhere() -> None:
     run = launch.create_run(load_recipe(find_recipe("tiny")), "watched")
     with lock.locked(run.path):
-        writer = EventWriter(run.events_path)
+        writer = FreeWriter(run.events_path)
         heard = follow(run)
         writer.write("loading", process=1)
         writer.write("progress", step=0, done=1, total=2, phase="reading rows")
@@ -132,8 +132,8 @@ def dying(run: Run, message: str) -> list[str]:
     """Return a trainer that plans a step, says this and aborts."""
     script = (
         "import os, sys, pathlib\n"
-        "from yofo_mlx.runs.events import EventWriter\n"
-        f"EventWriter(pathlib.Path({str(run.events_path)!r})).write('step', step=1)\n"
+        "from tests.streams import FreeWriter\n"
+        f"FreeWriter(pathlib.Path({str(run.events_path)!r})).write('step', step=1)\n"
         f"sys.stderr.write({first_words('test')!r} + {message!r})\n"
         "sys.stderr.flush()\n"
         f"os.kill(os.getpid(), {int(signal.SIGABRT if message else signal.SIGKILL)})\n"
@@ -217,6 +217,15 @@ def test_after_the_watchdog_chunks_are_smaller_and_after_a_kill_nothing_changes(
     assert fresh.info().largest_chunk == 256 and fresh.info().limit_gb is None
 
 
+def test_how_a_run_goes_on_is_not_read_from_its_events(fresh: Run) -> None:
+    fresh.note(plan=PLAN | {"chunk": 512})
+    FreeWriter(fresh.events_path).write("plan", chunk=64, model_gb=9.0, step_gb=9.0)
+    fresh.console_path.write_text(first_words("test") + MESSAGES["out of memory"])
+    assert supervisor.shrink(fresh) is not None
+    assert fresh.info().largest_chunk == 256
+    assert fresh.info().limit_gb == pytest.approx(2.6)
+
+
 def test_a_run_that_ran_out_of_memory_goes_on_in_chunks_and_learns_the_same(
     yofo: Any,
     short: Path,  # noqa: F811
@@ -242,7 +251,7 @@ def test_a_run_that_ran_out_of_memory_goes_on_in_chunks_and_learns_the_same(
 def test_a_run_that_has_only_loaded_does_not_go_on_from_anything() -> None:
     run = launch.create_run(load_recipe(find_recipe("tiny")), "detached")
     with lock.locked(run.path):
-        writer = EventWriter(run.events_path)
+        writer = FreeWriter(run.events_path)
         heard = follow(run)
         writer.write("loading", process=1)
         assert next(heard)["kind"] == "loading"

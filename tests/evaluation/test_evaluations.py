@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.streams import FreeWriter
 from tui.runs.follow import Watcher
 from yofo_mlx.commands.runs import run_row
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.archive import EvaluationFile
 from yofo_mlx.evaluation.scores import Point, TaskScores
 from yofo_mlx.runs import listing
-from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
 
 TASK = TaskScores("a", "other", "", "exact", 4, 0, 0, 99, 1, None, 0, "", (Point(0, 0.5, 1.0),))
@@ -139,7 +139,7 @@ def test_a_damaged_beginning_is_not_gone_on_with(run: Run, measured: Any) -> Non
 
 def test_an_evaluation_of_an_adapter_that_was_since_replaced_says_of_which_step(run: Run) -> None:
     run.recipe_path.touch()
-    writer = EventWriter(run.events_path)
+    writer = FreeWriter(run.events_path)
     writer.write("eval", step=100, loss=1.0, best=True)
     kept = archive.begin(run, asked("a") | {"adapter": {"step": 100}}, full=True)
     for model in archive.MODELS:

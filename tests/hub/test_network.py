@@ -15,7 +15,7 @@ import pytest
 from huggingface_hub import close_session, constants
 
 from tests.hub_server import HubServer, files_of, hub_fixture  # noqa: F401
-from yofo_mlx.commands.train import _LeaveReading, _tell_reading
+from yofo_mlx.commands.train import _LeaveReading
 from yofo_mlx.errors import Cancelled, DataError, YofoError
 from yofo_mlx.hub import client as hubclient
 from yofo_mlx.hub import download
@@ -28,6 +28,7 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import child, progress
 from yofo_mlx.tasks.hub import list_files
 from yofo_mlx.training.stop import StopRequest
+from yofo_mlx.training.telling import tell_reading
 
 TINY = model_path("tiny")
 FILE = bytes(range(256)) * 400
@@ -302,7 +303,7 @@ def test_a_file_of_other_content_is_refused_and_not_kept(hub: HubServer, repo: R
 def test_the_names_a_hub_gives_lead_nowhere_else(
     hub: HubServer, repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub_server._blob", lambda data: "../../../elsewhere")
+    monkeypatch.setattr("tests.hub_server._blob", lambda data: "../../../elsewhere")
     hub.ailment = "cut"
     assert "does not answer as a hub does" in refusal(repo)
     assert not list(tmp_path.rglob("elsewhere*"))
@@ -404,7 +405,7 @@ def test_a_limit_that_is_no_number_is_told(yofo: Any, monkeypatch: pytest.Monkey
 
 def test_a_download_is_progress_in_the_events_of_a_run(tmp_path: Path) -> None:
     writer = EventWriter(tmp_path / "events.jsonl")
-    _tell_reading(writer, "3.0 MB/s, 1s left: model a/b", progress.Bytes(6e6), progress.Bytes(9e6))
+    tell_reading(writer, "3.0 MB/s, 1s left: model a/b", progress.Bytes(6e6), progress.Bytes(9e6))
     writer.close()
     event = last_event(tmp_path / "events.jsonl")
     assert event is not None

@@ -24,6 +24,7 @@ from yofo_mlx.planning.workload import make_workload
 from yofo_mlx.recipe.schema import Lora
 from yofo_mlx.runs import launch, listing
 from yofo_mlx.runs.events import EventWriter
+from yofo_mlx.runs.kinds import Kind, ProgressEvent
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import child, progress
 from yofo_mlx.tasks.registry import load_tasks
@@ -240,13 +241,13 @@ def test_a_run_that_loads_tells_it_in_its_events(
     run = launch.create_run(load_recipe(Path("small.toml")), "one")
     written, write = [], EventWriter.write
 
-    def note(self: EventWriter, kind: str, **fields: Any) -> Any:
-        written.append((kind, fields.get("phase"), fields.get("done"), fields.get("total")))
-        return write(self, kind, **fields)
+    def note(self: EventWriter, told: Kind) -> Any:
+        written.append(told)
+        return write(self, told)
 
     monkeypatch.setattr(EventWriter, "write", note)
     assert yofo("resume", run.run_id)[0] == 0
-    assert ("progress", "tokenising, examples", 108, 108) in written
+    assert ProgressEvent(step=0, done=108, total=108, phase="tokenising, examples") in written
 
 
 def test_on_a_terminal_it_is_one_line_that_goes_away(

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from tests.processes import STEPS, endless, short, start, training_run, wait_for  # noqa: F401
+from tests.streams import FreeWriter
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.runs import launch
 from yofo_mlx.runs.diagnosis import explain, find_cause, first_words
-from yofo_mlx.runs.events import EventWriter, last_event
+from yofo_mlx.runs.events import last_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import child
@@ -41,7 +42,7 @@ def dead_run(console: str, *, events: bool = True) -> Run:
     run = launch.create_run(load_recipe(find_recipe("tiny")), "dead")
     run.lock_path.touch()
     if events:
-        EventWriter(run.events_path).write("step", step=7, share=0.1, loss=1.0)
+        FreeWriter(run.events_path).write("step", step=7, share=0.1, loss=1.0)
     run.console_path.write_text(console)
     return run
 
@@ -94,7 +95,7 @@ def test_control_characters_in_last_words_are_made_visible(yofo: Any) -> None:
 
 def test_a_run_that_is_alive_or_ended_well_has_no_death() -> None:
     run = dead_run("")
-    EventWriter(run.events_path).write("finished", step=7)
+    FreeWriter(run.events_path).write("finished", step=7)
     assert explain(run) is None
     assert find_cause("step 12  loss 3.1") is None
 
@@ -204,5 +205,5 @@ def test_the_command_that_goes_on_names_the_run(yofo: Any) -> None:
     run = dead_run("")
     death = explain(run)
     assert death is not None and f"`yofo resume {run.run_id}`" in death.hint
-    EventWriter(run.events_path).write("failed", message="x", hint="then `yofo resume` goes on")
+    FreeWriter(run.events_path).write("failed", message="x", hint="then `yofo resume` goes on")
     assert f"`yofo resume {run.run_id}` goes on" in yofo("runs")[1]

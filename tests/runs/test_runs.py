@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.streams import FreeWriter
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.runs import listing, lock
-from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import files
 from yofo_mlx.system.files import new_folder, write_text
@@ -62,7 +62,7 @@ def test_a_locked_run_is_running_and_stops_when_asked(run: Run) -> None:
 
 
 def test_a_killed_trainer_leaves_the_status_died(run: Run) -> None:
-    EventWriter(run.events_path).write("step", step=1)
+    FreeWriter(run.events_path).write("step", step=1)
     process = hold(run)
     process.kill()
     process.wait()
@@ -72,7 +72,7 @@ def test_a_killed_trainer_leaves_the_status_died(run: Run) -> None:
 @pytest.mark.parametrize("kind", ["finished", "stopped", "failed"])
 def test_the_last_event_tells_how_a_run_ended(run: Run, kind: str) -> None:
     with lock.locked(run.path):
-        EventWriter(run.events_path).write(kind, step=1)
+        FreeWriter(run.events_path).write(kind, step=1)
     assert run.status() == kind
 
 
@@ -150,7 +150,7 @@ def test_last_and_the_order_of_runs_follow_neither_clocks_nor_names(
         made[place] = Run(made[place].path.rename(made[place].path.with_name(name)))
     assert listing.list_runs() == made[::-1]
     assert listing.find("last") == made[3]
-    EventWriter(made[0].events_path).write("started")
+    FreeWriter(made[0].events_path).write("started")
     made[1].recipe_path.touch()
     assert listing.list_runs() == made[::-1]
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from tests.streams import FreeWriter
 from tests.training.test_train import SMALL, entries, figures, run_it, small_recipe  # noqa: F401
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import launch, listing
-from yofo_mlx.runs.events import Event, EventReader, EventWriter, parse
+from yofo_mlx.runs.events import Event, EventReader, parse
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import arrays, files, paths
 from yofo_mlx.system.files import PART, new_folder, patiently, write_text
@@ -175,7 +176,7 @@ def test_a_full_disk_is_waited_for(monkeypatch: pytest.MonkeyPatch, capsys: Any)
 
 def test_an_event_that_does_not_fit_leaves_no_torn_line(disk: Disk) -> None:
     path = disk.path / "events.jsonl"
-    writer = EventWriter(path)
+    writer = FreeWriter(path)
     writer.write("step", step=1)
     ballast = disk.fill(0)
     with pytest.raises(OSError, match="No space") as caught:
@@ -189,7 +190,7 @@ def test_an_event_that_does_not_fit_leaves_no_torn_line(disk: Disk) -> None:
 
 def test_a_stream_that_cannot_be_rolled_back_for_want_of_room_stays_as_it_was(disk: Disk) -> None:
     path = disk.path / "events.jsonl"
-    writer = EventWriter(path)
+    writer = FreeWriter(path)
     position = writer.write("started") and writer.position
     for step in range(200):
         writer.write("step", step=step, filler="x" * 100)

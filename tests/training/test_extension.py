@@ -236,8 +236,7 @@ def test_who_looks_at_a_run_that_goes_on_sees_its_new_length_and_how_far_it_is(
     writer = EventWriter(run.events_path)
     writer.roll_back(writer.position, 4)
     with lock.locked(run.path):
-        event = {**as_event(run.info().extended[0]), "share": 0.5}
-        EventWriter(run.events_path).write("extended", **event)
+        EventWriter(run.events_path).write(as_event(run.info().extended[0], share=0.5))
         view = follower.poll()
         assert (view.planned, view.share, view.status) == ("8", 0.5, "running")
     assert yofo("resume", "last")[0] == 0

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.streams import FreeWriter
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.diagnosis import explain
-from yofo_mlx.runs.events import EventWriter, last_event
+from yofo_mlx.runs.events import last_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import child, paths
 from yofo_mlx.training.checkpoints import list_checkpoints
@@ -281,7 +282,7 @@ def test_ctrl_c_while_a_run_loads_leaves_it_stopped(
 
 
 def test_a_run_that_died_while_it_was_loading_is_dead_whatever_it_was_before(run: Run) -> None:
-    writer = EventWriter(run.events_path)
+    writer = FreeWriter(run.events_path)
     for before in ("stopped", "failed"):
         writer.write(before, step=3)
         assert run.status() == before

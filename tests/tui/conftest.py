@@ -14,13 +14,13 @@ import pytest
 from textual.pilot import Pilot
 from textual.screen import Screen
 
+from tests.streams import FreeWriter
 from tui.app import YofoApp
 from tui.prompt.screen import PromptScreen
 from yofo_mlx.errors import Cancelled, RunError
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.scores import Point, TaskScores
 from yofo_mlx.runs import listing
-from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
 
 TASK = TaskScores("", "other", "", "exact", 8, 0, 0, 99, 1, None, 0, "")
@@ -34,7 +34,7 @@ class RunFolder:
         self.run = listing.create(name)
         self.run.recipe_path.write_text(RECIPE, encoding="utf-8")
         self.run.lock_path.touch()
-        self.writer = EventWriter(self.run.events_path)
+        self.writer = FreeWriter(self.run.events_path)
         self.writer.write("started", run_id=self.run.run_id, model=model, steps=steps, tokens=None)
         self.planned = steps
         self.evaluations = 0

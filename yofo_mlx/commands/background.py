@@ -8,7 +8,7 @@ from yofo_mlx.commands.display import event_line
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.runs import launch, listing
-from yofo_mlx.runs.events import new_event
+from yofo_mlx.runs.events import as_read
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.signals import answered
@@ -71,4 +71,4 @@ def extend(name: str, overrides: Sequence[str], *, told: bool = False) -> None:
     """Give a run another length; with `told` say so, where nobody shows its events."""
     change = extension.lengthen(listing.find(name), overrides)
     if told:
-        say(event_line(new_event("extended", **extension.as_event(change))))
+        say(event_line(as_read(extension.as_event(change))))

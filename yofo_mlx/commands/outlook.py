@@ -73,7 +73,7 @@ def as_dict(outlook: Outlook) -> dict[str, Any]:
         "longest_max_tokens": outlook.longest,
         "fits": outlook.fits,
         "method": "chunked" if way.dials else "plain",
-        **describe_plan(planner, way),
+        **describe_plan(planner, way).as_dict(),
         "limit_source": _limit_source(recipe),
         "peak_gb": as_gb(resident_bytes(shape) + way.total),
         "needed_gb": as_gb(planner.needed(way)),

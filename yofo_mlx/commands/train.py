@@ -1,27 +1,24 @@
 """`yofo train`, `yofo resume`: run the loop in this process."""
 
-import os
 import threading
-from contextlib import suppress
-from functools import partial
 from typing import TextIO
 
 from yofo_mlx.commands.display import shown_on
 from yofo_mlx.commands.watch import say_how_to_use
-from yofo_mlx.errors import ExitCode, YofoError
+from yofo_mlx.errors import ExitCode
 from yofo_mlx.planning.machine import is_smaller, smaller_machine
 from yofo_mlx.planning.planner import describe_plan
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import launch, listing, lock
 from yofo_mlx.runs.console import recorded
-from yofo_mlx.runs.events import Event, EventWriter
+from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import RunInfo
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.runs.supervisor import shrink
 from yofo_mlx.runs.trained import Note, trained, undated
 from yofo_mlx.system.awake import keep_awake
-from yofo_mlx.system.progress import Bytes, Seldom, listening
+from yofo_mlx.system.progress import listening
 from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.training import extension
 from yofo_mlx.training.beginning import check_fits
@@ -30,6 +27,7 @@ from yofo_mlx.training.loop import train
 from yofo_mlx.training.provenance import changes, make_record
 from yofo_mlx.training.setup import Setup, load_planned
 from yofo_mlx.training.stop import StopRequest, stop_requests
+from yofo_mlx.training.telling import loading
 
 
 def start(request: RecipeRequest, *, name: str | None = None, force: bool = False) -> ExitCode:
@@ -77,26 +75,12 @@ def resume(name: str, held: int | None = None, *, force: bool = False) -> ExitCo
 
 
 def _load_again(run: Run, recipe: Recipe, stop: StopRequest, *, force: bool) -> Setup:
-    """Load what a run needs; that it is at it, and what went wrong, is told in its events."""
+    """Load what a run needs; its events tell that it is at it, and what went wrong."""
     info = run.info()
     began = bool(list_checkpoints(run)) or info.largest_chunk is not None
     fitted = began and not is_smaller(recipe, info)
-    writer = EventWriter(run.events_path)
-    try:
-        writer.write("loading", process=os.getpid())
-        told = Seldom(partial(_tell_reading, writer))
-        with stop.at_once(), listening(told), listening(_LeaveReading(stop)):
-            return load_planned(recipe, force=force or fitted, info=info)
-    except KeyboardInterrupt:
-        step = next((int(path.name) for path in list_checkpoints(run)), 0)
-        writer.write("stopped", step=step, reason="interrupted while loading")
-        raise
-    except YofoError as error:
-        with suppress(OSError):  # what is raised says more
-            writer.write("failed", step=0, message=error.message, hint=error.hint, cause=None)
-        raise
-    finally:
-        writer.close()
+    with loading(run), stop.at_once(), listening(_LeaveReading(stop)):
+        return load_planned(recipe, force=force or fitted, info=info)
 
 
 class _LeaveReading:
@@ -112,12 +96,6 @@ class _LeaveReading:
 
     def end(self) -> None:
         """Do nothing: the run goes on."""
-
-
-def _tell_reading(writer: EventWriter, what: str, done: int, total: int) -> None:
-    if isinstance(total, Bytes):
-        what, done, total = f"MB, {what}", done // 10**6, total // 10**6
-    writer.write("progress", step=0, done=done, total=total, phase=what)
 
 
 def _recipe_of(run: Run) -> tuple[Recipe, list[Note]]:
@@ -162,7 +140,7 @@ def _record(run: Run, recipe: Recipe, loaded: Setup) -> list[Note]:
     info, record = run.info(), make_record(recipe, loaded.base, loaded.workload)
     if planner := loaded.planner:
         plan = describe_plan(planner, planner.longest_step(recipe))
-        info = run.note(plan=plan, limit_gb=planner.limit / 1e9)
+        info = run.note(plan=plan.as_dict(), limit_gb=planner.limit / 1e9)
     if info.data is not None:
         dated = undated(run, loaded.base.tokenizer.chat_template)
         return [*dated, *changes(info, RunInfo(**record))]

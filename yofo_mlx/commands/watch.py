@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -12,8 +13,9 @@ from yofo_mlx.commands.display import complain, shown_on
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.runs import listing, lock
 from yofo_mlx.runs.diagnosis import explain
-from yofo_mlx.runs.events import Event, new_event
+from yofo_mlx.runs.events import Event, EventReader
 from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.kinds import ResumedEvent
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import say, say_next, say_now
 from yofo_mlx.system.text import json_line
@@ -74,28 +76,24 @@ def follow(run: Run) -> Iterator[Event]:
     Where the run was resumed meanwhile, that is told, and what is known of it is passed over.
     """
     reader, restarts = run.events(), 0
-    known: list[
-        tuple[int, int]
-    ] = []  # of each event in the stream: its hash, its step if it is one
-    place, resumed, began = 0, False, False
+    past = EventReader(run.past_path)
+    deque(past, maxlen=0)  # what was taken back before is not news
+    known: list[int] = []  # the hash of each event in the stream
+    place = 0
     while True:
         alive = run.is_locked()  # before the events: what is written last is read after that
         for event in reader:
             if reader.restarts != restarts:
-                restarts, place, resumed = reader.restarts, 0, True
+                restarts, place = reader.restarts, 0
+                resumed = [one for one in past if one["kind"] == ResumedEvent.kind]
+                yield from resumed[-1:]
             key = hash(json.dumps(event, sort_keys=True))
-            if place < len(known) and known[place][0] == key:
+            if place < len(known) and known[place] == key:
                 place += 1
                 continue
             del known[place:]
-            if resumed and began:  # else it has only loaded until now
-                step = max((step for _, step in known), default=0)
-                yield new_event("resumed", step=step)
-            resumed = False
-            is_step = event["kind"] == "step" and isinstance(event.get("step"), int)
-            known.append((key, event["step"] if is_step else 0))
+            known.append(key)
             place += 1
-            began = began or event["kind"] in ("started", "step")
             yield event
         if not alive:
             return

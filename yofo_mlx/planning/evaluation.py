@@ -23,6 +23,7 @@ from yofo_mlx.planning.planner import (
 from yofo_mlx.planning.sizes import Sizes
 from yofo_mlx.prompting.context import CHUNK
 from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.runs.kinds import PlanEvent
 from yofo_mlx.system.quantities import size
 from yofo_mlx.tasks.registry import TaskEntry
 
@@ -232,13 +233,14 @@ def _tokens(query: Query, prompts: Prompts, room: int) -> int:
 # ---------------------------------------------------------------------- in words and figures
 
 
-def describe_validation(plan: EvaluationPlan) -> dict[str, Any]:
-    """Return a validation's forecast as fields of the plan event."""
-    return {
-        "validation_gb": as_gb(plan.total),
-        "validation_tokens": plan.max_tokens,
-        "validation_at_once": plan.copies,
-    }
+def with_validation(told: PlanEvent, plan: EvaluationPlan) -> PlanEvent:
+    """Return an event that tells a validation's forecast, too."""
+    return replace(
+        told,
+        validation_gb=as_gb(plan.total),
+        validation_tokens=plan.max_tokens,
+        validation_at_once=plan.copies,
+    )
 
 
 def describe_evaluation(plan: EvaluationPlan) -> dict[str, Any]:

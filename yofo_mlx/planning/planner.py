@@ -26,6 +26,7 @@ from yofo_mlx.models.base import model_path
 from yofo_mlx.planning.headers import model_tensors
 from yofo_mlx.planning.sizes import Sizes, model_sizes
 from yofo_mlx.recipe.schema import Memory, Recipe
+from yofo_mlx.runs.kinds import PlanEvent
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.quantities import size
 
@@ -280,16 +281,16 @@ def _batch_of(recipe: Recipe, tokens: int) -> Load:
     return Load(count, tokens, int(count * tokens * share))
 
 
-def describe_plan(planner: Planner, way: Forecast) -> dict[str, Any]:
-    """Return a forecast as fields of an event, in GB (1e9 bytes)."""
-    return {
-        "chunk": way.dials.chunk if way.dials else None,
-        "stash": way.dials.stash if way.dials else None,
-        "model_gb": as_gb(resident_bytes(planner.shape)),
-        "step_gb": as_gb(way.total),
-        "limit_gb": as_gb(planner.limit),
-        "native_attention": planner.native,
-    }
+def describe_plan(planner: Planner, way: Forecast) -> PlanEvent:
+    """Return a forecast as an event."""
+    return PlanEvent(
+        chunk=way.dials.chunk if way.dials else None,
+        stash=way.dials.stash if way.dials else None,
+        model_gb=as_gb(resident_bytes(planner.shape)),
+        step_gb=as_gb(way.total),
+        limit_gb=as_gb(planner.limit),
+        native_attention=planner.native,
+    )
 
 
 def describe_parts(shape: Sizes, way: Forecast, tokens: int) -> dict[str, float]:

@@ -3,22 +3,7 @@
 It tells the run as it counts: what was written after the checkpoint that a run is resumed from is
 taken back, since it happens again. So a resumed run has the stream of one that never stopped.
 
-Kinds and their fields:
-    loading     process            of the trainer; taken back when it goes on
-    started     run_id, model, steps|tokens (planned), train_tasks, held_out_tasks,
-                init_adapter, trainable_parameters
-    extended    step, steps|tokens (planned from here on), before, lr_before, lr, share
-    plan        chunk, stash, model_gb, step_gb, limit_gb, native_attention,
-                validation_gb, validation_tokens, validation_at_once
-    progress    step, done, total, phase          inside a step or a validation; while data are read
-    step        step, loss, lr, grad_norm, tokens, targets, shots, tokens_per_s, targets_per_s,
-                peak_gb, memory_gb, total_tokens, share (of the run done), seconds_left
-    eval        step, loss, by_shots: [{shots, accuracy, loss}], best, peak_gb
-    checkpoint  step, path
-    warning     message, hint
-    finished    step, best_step, seconds
-    stopped     step, reason
-    failed      step, message, hint, cause
+What there is to tell is declared in `kinds.py`.
 """
 
 import errno
@@ -26,15 +11,14 @@ import json
 import math
 import os
 import sys
-import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from yofo_mlx.runs.kinds import KINDS, Kind, LoadingEvent, ResumedEvent, StartedEvent
 from yofo_mlx.system.files import patiently, replacing, sync, sync_folder
 
-VERSION: Final = 1
-FINAL_KINDS: Final = frozenset({"finished", "stopped", "failed"})
+FINAL_KINDS: Final = frozenset(name for name, kind in KINDS.items() if kind.is_final)
 MAX_READ: Final = 4 * 1024 * 1024
 BLOCK: Final = 256 * 1024
 PAST_FILE: Final = "past.jsonl"
@@ -42,9 +26,10 @@ PAST_FILE: Final = "past.jsonl"
 Event = dict[str, Any]
 
 
-def new_event(kind: str, **fields: Any) -> Event:
-    """Return an event of now."""
-    return {"v": VERSION, "t": round(time.time(), 3), "kind": kind} | fields
+def as_read(told: Kind) -> Event:
+    """Return what happens now as a reader of the stream gets it."""
+    event: Event = json.loads(_line(told.now()))
+    return event
 
 
 class EventWriter:
@@ -62,12 +47,11 @@ class EventWriter:
             sync_folder(self.path.parent)
         self.position = self._file.seek(0, os.SEEK_END)
 
-    def write(self, kind: str, **fields: Any) -> Event:
-        """Append one event and return it; raise OSError if the disk does not take it."""
-        event = new_event(kind, **fields)
-        line = _line(event)
-        patiently(lambda: self.append(line), "the event stream")
-        if kind in FINAL_KINDS:
+    def write(self, told: Kind) -> Event:
+        """Append one event and return it as it is read; raise OSError if the disk is full."""
+        event = as_read(told)
+        patiently(lambda: self.append(_line(event)), "the event stream")
+        if event["kind"] in FINAL_KINDS:
             self.sync()
         return event
 
@@ -85,19 +69,24 @@ class EventWriter:
         """Flush what was written to the disk."""
         sync(self._file.fileno())
 
-    def roll_back(self, position: int, step: int) -> Event:
+    def roll_back(self, position: int, step: int) -> Event | None:
         """Take back what was written after `position`, since the run goes on from there.
 
-        The lines are kept in `past.jsonl`, followed by a `resumed` event, which is returned. The
-        stream is replaced, not shortened in place, so that a reader can tell.
+        The lines are kept in `past.jsonl`. A run that had begun goes on: that is told there, by a
+        `resumed` event, which is returned. The stream is replaced, not shortened in place, so that
+        a reader can tell.
         """
-        resumed = new_event("resumed", step=step)
         whole = self.path.read_bytes()
         position = min(position, _end_of_training(whole))
-        lost = [event for line in whole[position:].splitlines() if (event := parse(line))]
-        if any(event["kind"] != "loading" for event in lost):
+        lost = {event["kind"] for line in whole[position:].splitlines() if (event := parse(line))}
+        lines, resumed = b"", None
+        if lost - {LoadingEvent.kind}:
+            lines = whole[position:].rstrip(b"\n") + b"\n"
+        if position or StartedEvent.kind in lost:
+            resumed = as_read(ResumedEvent(step=step))
+            lines += _line(resumed)
+        if lines:
             past = EventWriter(self.path.with_name(PAST_FILE))
-            lines = whole[position:].rstrip(b"\n") + b"\n" + _line(resumed)
             patiently(lambda: past.append(lines), PAST_FILE)
             past.sync()
             past.close()

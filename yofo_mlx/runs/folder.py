@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import info as runinfo
 from yofo_mlx.runs import lock
-from yofo_mlx.runs.events import FINAL_KINDS, EventReader, last_event
+from yofo_mlx.runs.events import FINAL_KINDS, PAST_FILE, EventReader, last_event
 from yofo_mlx.runs.info import FORMAT, RunInfo
 
 Status = Literal["created", "running", "stopping", "finished", "stopped", "failed", "died"]
@@ -45,6 +45,11 @@ class Run:
     def events_path(self) -> Path:
         """The event stream."""
         return self.path / "events.jsonl"
+
+    @property
+    def past_path(self) -> Path:
+        """What a resume took back from the event stream."""
+        return self.path / PAST_FILE
 
     @property
     def console_path(self) -> Path:

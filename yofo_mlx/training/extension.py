@@ -4,7 +4,7 @@ import shlex
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe.file import read_toml, to_toml
@@ -13,6 +13,7 @@ from yofo_mlx.runs import listing, lock
 from yofo_mlx.runs.events import backwards, figure, last_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import Extension
+from yofo_mlx.runs.kinds import ExtendedEvent
 from yofo_mlx.runs.recipe import resolve
 from yofo_mlx.runs.trained import is_edited
 from yofo_mlx.system.files import write_text
@@ -141,15 +142,17 @@ def _last_rate(run: Run, step: int) -> float | None:
     return None
 
 
-def as_event(change: Extension) -> dict[str, Any]:
-    """Return a change of the length as the fields of an `extended` event."""
-    return {
-        "step": change.step,
-        change.unit: change.after,
-        "before": change.before,
-        "lr_before": change.lr_before,
-        "lr": change.lr,
-    }
+def as_event(change: Extension, share: float | None = None) -> ExtendedEvent:
+    """Return a change of the length as an event."""
+    return ExtendedEvent(
+        step=change.step,
+        steps=change.after if change.unit == "steps" else None,
+        tokens=change.after if change.unit == "tokens" else None,
+        before=change.before,
+        lr_before=change.lr_before,
+        lr=change.lr,
+        share=share,
+    )
 
 
 def was_end(change: Extension, state: "TrainerState") -> bool:

@@ -45,14 +45,16 @@ from yofo_mlx.models.adapters import adapter_weights
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import Event, EventWriter
 from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.kinds import FinishedEvent, StoppedEvent
 from yofo_mlx.runs.trained import Note
 from yofo_mlx.system.peak import aside, reset_peak
 from yofo_mlx.training.checkpoints import keep_best
-from yofo_mlx.training.reports import NotFinite, Step, in_words, report, save, tell_failure
+from yofo_mlx.training.reports import Step, report, save
 from yofo_mlx.training.resuming import prepare
 from yofo_mlx.training.schedule import is_due, learning_rate, share_done
 from yofo_mlx.training.setup import Setup
-from yofo_mlx.training.trainer import Learner, Listener, Onlooker, StepLeft, Trainer
+from yofo_mlx.training.telling import fail
+from yofo_mlx.training.trainer import Learner, Listener, NotFinite, Onlooker, StepLeft, Trainer
 from yofo_mlx.training.validation import is_over, validate, validation_due
 
 
@@ -80,11 +82,7 @@ def train(
         prepare(trainer, warnings)
         return _loop(trainer)
     except BaseException as error:
-        known = in_words(error, run)
-        tell_failure(trainer, known)
-        if known is error:
-            raise
-        raise known from error
+        fail(run, error, trainer.state.step, trainer.emit)
     finally:
         mx.set_cache_limit(cache_limit)
         writer.close()
@@ -120,10 +118,9 @@ def _loop(trainer: Trainer) -> Event:
         if state.bad_evals:
             trainer.warn("no validation gave a number: the last adapter is kept", "")
     if stopped:
-        return trainer.emit("stopped", step=state.step, reason="asked to stop")
-    return trainer.emit(
-        "finished", step=state.step, best_step=state.best_step, seconds=round(state.seconds, 3)
-    )
+        return trainer.emit(StoppedEvent(step=state.step, reason="asked to stop"))
+    total = round(state.seconds, 3)
+    return trainer.emit(FinishedEvent(step=state.step, best_step=state.best_step, seconds=total))
 
 
 # ---------------------------------------------------------------------------------- one step

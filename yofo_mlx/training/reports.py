@@ -1,16 +1,13 @@
-"""What a run says of a step and keeps of it, and what it says when it fails."""
+"""What a run says of a step and keeps of it."""
 
 from dataclasses import dataclass, replace
 
 import mlx.core as mx
 
 from yofo_mlx.episodes.batches import Batch
-from yofo_mlx.errors import RunError, YofoError
-from yofo_mlx.runs.diagnosis import find_cause
-from yofo_mlx.runs.folder import Run
-from yofo_mlx.system.files import disk_error
+from yofo_mlx.runs.kinds import CheckpointEvent, StepEvent
 from yofo_mlx.system.peak import peak
-from yofo_mlx.training.checkpoints import list_checkpoints, save_checkpoint
+from yofo_mlx.training.checkpoints import save_checkpoint
 from yofo_mlx.training.trainer import Trainer
 
 
@@ -30,31 +27,28 @@ class Step:
         return sum(batch.token_count for batch in self.batches)
 
 
-class NotFinite(RunError):
-    """A step that would end the run in numbers that are none."""
-
-
 def report(trainer: Trainer, step: Step) -> None:
     """Tell what a step took and gave."""
     state, tokens, seconds = trainer.state, step.tokens, step.seconds
     targets = sum(len(batch.targets) for batch in step.batches)
     share = min(1.0, trainer.learner.share)
     trainer.emit(
-        "step",
-        step=state.step,
-        loss=step.loss,
-        lr=step.rate,
-        grad_norm=step.norm,
-        tokens=tokens,
-        targets=targets,
-        shots=[shots for batch in step.batches for shots in batch.shots],
-        tokens_per_s=round(tokens / seconds, 1),
-        targets_per_s=round(targets / seconds, 1),
-        peak_gb=round(peak() / 1e9, 4),
-        memory_gb=round((mx.get_active_memory() + mx.get_cache_memory()) / 1e9, 4),
-        total_tokens=state.tokens,
-        share=round(share, 6),
-        seconds_left=round(state.seconds * (1 - share) / share, 1),
+        StepEvent(
+            step=state.step,
+            loss=step.loss,
+            lr=step.rate,
+            grad_norm=step.norm,
+            tokens=tokens,
+            targets=targets,
+            shots=[shots for batch in step.batches for shots in batch.shots],
+            tokens_per_s=round(tokens / seconds, 1),
+            targets_per_s=round(targets / seconds, 1),
+            peak_gb=round(peak() / 1e9, 4),
+            memory_gb=round((mx.get_active_memory() + mx.get_cache_memory()) / 1e9, 4),
+            total_tokens=state.tokens,
+            share=round(share, 6),
+            seconds_left=round(state.seconds * (1 - share) / share, 1),
+        )
     )
 
 
@@ -75,37 +69,5 @@ def save(trainer: Trainer) -> None:
 def tell_checkpoint(trainer: Trainer) -> None:
     """Tell where the checkpoint of this step is."""
     path = trainer.run.checkpoint_path(trainer.state.step)
-    trainer.emit(
-        "checkpoint", step=trainer.state.step, path=str(path.relative_to(trainer.run.path))
-    )
-
-
-def in_words(error: BaseException, run: Run) -> BaseException:
-    """Return what is not a defect as an error in words."""
-    if isinstance(error, NotFinite):
-        checkpoints = list_checkpoints(run)
-        last = f"the last good one is {checkpoints[0]}" if checkpoints else "there is no checkpoint"
-        return RunError(error.message, f"{error.hint}; {last}")
-    if isinstance(error, YofoError):
-        return error
-    if isinstance(error, OSError):
-        return disk_error(error, run.path)
-    cause = find_cause(f"{type(error).__name__}: {error}")
-    return RunError(f"{cause.words}: {error}", cause.hint) if cause else error
-
-
-def tell_failure(trainer: Trainer, error: BaseException) -> None:
-    """Write why the run ends, if there is a disk to write to."""
-    message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
-    hint = getattr(error, "hint", "")
-    cause = find_cause(message)
-    try:
-        trainer.emit(
-            "failed",
-            step=trainer.state.step,
-            message=message,
-            hint=hint,
-            cause=cause.name if cause else None,
-        )
-    except (OSError, ValueError):  # what is raised says more
-        return
+    place = str(path.relative_to(trainer.run.path))
+    trainer.emit(CheckpointEvent(step=trainer.state.step, path=place))

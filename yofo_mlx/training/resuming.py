@@ -7,9 +7,10 @@ from pathlib import Path
 import mlx.core as mx
 
 from yofo_mlx.models.adapters import adapter_weights, begin_with
-from yofo_mlx.planning.evaluation import describe_validation, shortening
+from yofo_mlx.planning.evaluation import shortening, with_validation
 from yofo_mlx.planning.planner import beyond_context, describe_plan
 from yofo_mlx.runs.init_adapter import check_same
+from yofo_mlx.runs.kinds import StartedEvent, WarningEvent
 from yofo_mlx.runs.trained import Note
 from yofo_mlx.training import validation
 from yofo_mlx.training.beginning import doubts
@@ -34,7 +35,7 @@ def prepare(trainer: Trainer, warnings: Sequence[Note]) -> None:
     began = any(event["kind"] == "started" for event in trainer.run.events())
     # Steps after the checkpoint happen again: what was told of them is taken back first.
     resumed = trainer.writer.roll_back(trainer.state.events_bytes, trainer.state.step)
-    if began:
+    if resumed:
         trainer.on_event(resumed)
     if state is None or not began:
         _begin(trainer)
@@ -44,7 +45,7 @@ def prepare(trainer: Trainer, warnings: Sequence[Note]) -> None:
         notes.append((f"the events before step {state.step} are lost", ""))
     _extend(trainer)
     for message, hint in notes:
-        trainer.emit("warning", message=message, hint=hint)
+        trainer.emit(WarningEvent(message=message, hint=hint))
     _plan(trainer)
 
 
@@ -53,15 +54,16 @@ def _begin(trainer: Trainer) -> None:
     recipe, setup = trainer.learner.recipe, trainer.learner.setup
     workload = setup.workload
     trainer.emit(
-        "started",
-        run_id=trainer.run.run_id,
-        model=recipe.model,
-        steps=recipe.train.steps,
-        tokens=recipe.train.tokens,
-        train_tasks=len(workload.pools),
-        held_out_tasks=len(workload.held_out),
-        init_adapter=recipe.init_adapter,
-        trainable_parameters=sum(a.size for a in adapter_weights(setup.base.model).values()),
+        StartedEvent(
+            run_id=trainer.run.run_id,
+            model=recipe.model,
+            steps=recipe.train.steps,
+            tokens=recipe.train.tokens,
+            train_tasks=len(workload.pools),
+            held_out_tasks=len(workload.held_out),
+            init_adapter=recipe.init_adapter,
+            trainable_parameters=sum(a.size for a in adapter_weights(setup.base.model).values()),
+        )
     )
     beyond = beyond_context(recipe.episodes.max_tokens, setup.base.context)
     beyond_it = [beyond] if beyond else []
@@ -75,7 +77,7 @@ def _extend(trainer: Trainer) -> None:
     told = sum(event["kind"] == "extended" for event in trainer.run.events())
     for change in trainer.extended[told:]:
         share = round(trainer.learner.share, 6)
-        trainer.emit("extended", **as_event(change), share=share)
+        trainer.emit(as_event(change, share))
     validation.renew_patience(trainer)
 
 
@@ -88,11 +90,11 @@ def _plan(trainer: Trainer) -> None:
     plan = describe_plan(planner, way)
     if planned := validation.plan(trainer.learner):
         trainer.validation = planned
-        plan |= describe_validation(planned)
+        plan = with_validation(plan, planned)
         if warning := shortening(planned):
             trainer.warn(*warning)
     told = [event for event in trainer.run.events() if event["kind"] == "plan"]
-    if not told or plan.items() - told[-1].items():
-        trainer.emit("plan", **plan)
+    if not told or plan.as_dict().items() - told[-1].items():
+        trainer.emit(plan)
     # Without a bound the freed arrays of every new length of an episode would be held on to.
     mx.set_cache_limit(planner.cache_bytes(way))

@@ -9,13 +9,15 @@ from typing import Any
 import mlx.core as mx
 import mlx.optimizers as optim
 
+from yofo_mlx.errors import RunError
 from yofo_mlx.gradients import Progress
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.planning.evaluation import EvaluationPlan
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.runs.events import Event, EventWriter, new_event
+from yofo_mlx.runs.events import Event, EventWriter, as_read
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import Extension
+from yofo_mlx.runs.kinds import Kind, ProgressEvent, WarningEvent
 from yofo_mlx.training.checkpoints import TrainerState
 from yofo_mlx.training.schedule import share_done
 from yofo_mlx.training.setup import Setup
@@ -28,6 +30,10 @@ KEPT_EVERY_S = 10.0  # written: a long step must not bury what was before it
 
 class StepLeft(Exception):
     """A step, or a validation, was left before it changed anything."""
+
+
+class NotFinite(RunError):
+    """A step that would end the run in numbers that are none."""
 
 
 class Onlooker:
@@ -101,26 +107,26 @@ class Trainer(Onlooker):
         """Where the run stands."""
         return self.learner.state
 
-    def emit(self, kind: str, **fields: Any) -> Event:
-        """Write an event and show it."""
-        event = self.writer.write(kind, **fields)
+    def emit(self, told: Kind) -> Event:
+        """Write an event and show it as whoever reads the stream sees it."""
+        event = self.writer.write(told)
         self.on_event(event)
         return event
 
-    def emit_progress(self, **fields: Any) -> None:
+    def emit_progress(self, told: ProgressEvent) -> None:
         """Show how far a step is; write it now and then only."""
         now = time.monotonic()
         if now - self.progress_kept < KEPT_EVERY_S:
-            self.on_event(new_event("progress", **fields))
+            self.on_event(as_read(told))
             return
         self.progress_kept = now
-        self.emit("progress", **fields)
+        self.emit(told)
 
     def warn(self, message: str, hint: str) -> None:
         """Write a warning, unless the stream has it from before a resume."""
         said = (event.get("message") for event in self.run.events() if event["kind"] == "warning")
         if message not in said:
-            self.emit("warning", message=message, hint=hint)
+            self.emit(WarningEvent(message=message, hint=hint))
 
     def begin_pass(self, place: int, passes: int) -> Progress:
         """Return what tells of the pieces of a step now and then, and may leave it."""
@@ -137,6 +143,7 @@ class Trainer(Onlooker):
                 return
             told = now
             done, total = done + place * total, total * passes
-            self.emit_progress(step=self.state.step + 1, done=done, total=total, phase=phase)
+            step = self.state.step + 1
+            self.emit_progress(ProgressEvent(step=step, done=done, total=total, phase=phase))
 
         return progress

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -15,6 +14,7 @@ from yofo_mlx.planning.evaluation import (
     most_asked,
     plan_validation,
 )
+from yofo_mlx.runs.kinds import EvalEvent, ProgressEvent, ShotsRow
 from yofo_mlx.system.peak import peak, reset_peak
 from yofo_mlx.training.checkpoints import keep_best
 from yofo_mlx.training.extension import was_end
@@ -79,7 +79,9 @@ def validate(trainer: Trainer) -> None:
         renew_patience(trainer)
     rows = _by_shots(scores)
     peak_gb = round(peak() / 1e9, 4)
-    trainer.emit("eval", step=state.step, loss=loss, by_shots=rows, best=is_best, peak_gb=peak_gb)
+    trainer.emit(
+        EvalEvent(step=state.step, loss=loss, by_shots=rows, best=is_best, peak_gb=peak_gb)
+    )
     if not math.isfinite(loss):
         trainer.warn(
             f"step {state.step}: the validation loss is {loss}, so this adapter is not the best",
@@ -100,16 +102,15 @@ def _scores(trainer: Trainer) -> Iterator[TaskScores]:
 
     setup.base.model.eval()  # no dropout
     for done, entry in enumerate(entries):
-        trainer.emit(
-            "progress", step=trainer.state.step, done=done, total=len(entries), phase="validation"
-        )
+        step, total = trainer.state.step, len(entries)
+        trainer.emit(ProgressEvent(step=step, done=done, total=total, phase="validation"))
         yield evaluate_entry(setup.base, recipe, entry, valid=True, check=check, at_once=copies)
 
 
-def _by_shots(scores: list[TaskScores]) -> list[dict[str, Any]]:
+def _by_shots(scores: list[TaskScores]) -> list[ShotsRow]:
     """Return a row for each metric and number of shots."""
     return [
-        {"metric": one["metric"], "tasks": one["tasks"], "of": one["of"]} | row
+        ShotsRow(metric=one["metric"], tasks=one["tasks"], of=one["of"], **row)
         for one in summarize(of_model(scores))
         for row in one["by_shots"]
     ]
