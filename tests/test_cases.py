@@ -16,7 +16,7 @@ CASES = """
 
 
 def test_every_case_is_named_by_a_test() -> None:
-    texts = [path.read_text("utf-8") for path in ROOT.glob("tests/*/test_cases_*.py")]
+    texts = [path.read_text("utf-8") for path in ROOT.glob("tests/**/test_cases_*.py")]
     assert not [case for case in CASES if not any(case in text for text in texts)]
 
 

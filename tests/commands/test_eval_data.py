@@ -17,6 +17,7 @@ from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation import measure as evaluate
 from yofo_mlx.runs import listing, trash
 from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import RecipeRequest
 
 RECIPE = """
 model = "tiny"
@@ -50,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         write("intents.csv", 20)
         Path("mine.toml").write_text(RECIPE)
-        assert start("mine.toml", []) == 0
+        assert start(RecipeRequest(["mine.toml"])) == 0
     return folder
 
 

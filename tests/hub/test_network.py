@@ -26,7 +26,7 @@ from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.runs.events import EventWriter, last_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import child, progress
-from yofo_mlx.tasks.hub import list_files
+from yofo_mlx.tasks.reading.hub import list_files
 from yofo_mlx.training.stop import StopRequest
 from yofo_mlx.training.telling import tell_reading
 

@@ -25,7 +25,7 @@ from yofo_mlx.runs.info import ModelInfo, RunInfo
 from yofo_mlx.runs.recipe import load_recipe, resolve
 from yofo_mlx.runs.trained import trained, undated
 from yofo_mlx.system import paths
-from yofo_mlx.tasks import locate
+from yofo_mlx.tasks.reading import locate
 from yofo_mlx.training.setup import load
 
 TINY = model_path("tiny")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from yofo_mlx.tasks.columns import Columns, Item, choose_columns
 from yofo_mlx.tasks.problems import Place, RowError
-from yofo_mlx.tasks.rows import Row
+from yofo_mlx.tasks.reading.rows import Row
 from yofo_mlx.tasks.spelling import text_key
 
 visible = st.text(st.characters(codec="utf-8", exclude_characters="\r")).filter(text_key)

@@ -9,7 +9,7 @@ from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.recipe.names import SUITE
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs.recipe import load_sources
-from yofo_mlx.tasks import locate
+from yofo_mlx.tasks.reading import locate
 
 from ..shared.recipes import find_recipes, place
 

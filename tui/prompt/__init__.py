@@ -1,1 +1,3 @@
 """The place of prompting: demonstrations, questions and answers."""
+
+__all__ = ["screen"]

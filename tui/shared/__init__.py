@@ -1,1 +1,15 @@
 """What the places share: dialogs, tables, charts, words."""
+
+__all__ = [
+    "chart",
+    "confirm",
+    "curve",
+    "dialog",
+    "help",
+    "meter",
+    "places",
+    "recipes",
+    "recovery",
+    "table",
+    "words",
+]

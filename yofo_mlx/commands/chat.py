@@ -19,7 +19,7 @@ from yofo_mlx.prompting.held import Model, Result
 from yofo_mlx.prompting.protocol import CACHE_SUFFIX
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import is_utf8, printable, reason, shorten
-from yofo_mlx.tasks import jsontext
+from yofo_mlx.tasks.reading import jsontext
 
 _NO_QUERY = {"text": "", "finish": "empty"}
 """What an empty line gives, so that lines stay side by side."""

@@ -18,9 +18,9 @@ from yofo_mlx.system.talk import print_path, quoted, say, say_next
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import guess_family
-from yofo_mlx.tasks.layout import is_data
 from yofo_mlx.tasks.problems import errors
-from yofo_mlx.tasks.readers import format_of
+from yofo_mlx.tasks.reading.formats import format_of
+from yofo_mlx.tasks.reading.layout import is_data
 from yofo_mlx.tasks.registry import is_embedded, once
 from yofo_mlx.tasks.sources import LoadedSource, after
 from yofo_mlx.tasks.splits import SPLITS

@@ -14,9 +14,9 @@ from yofo_mlx.runs.recipe import load_sources
 from yofo_mlx.system import toml
 from yofo_mlx.system.talk import quoted
 from yofo_mlx.system.text import shorten
-from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.problems import Problem, errors
-from yofo_mlx.tasks.readers import format_of
+from yofo_mlx.tasks.reading import locate
+from yofo_mlx.tasks.reading.formats import format_of
 from yofo_mlx.tasks.registry import load_sets
 from yofo_mlx.tasks.sources import LoadedSource
 from yofo_mlx.tasks.splits import Split, meaning

@@ -22,8 +22,8 @@ from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
-from yofo_mlx.tasks.locate import is_pattern
 from yofo_mlx.tasks.problems import Problem, errors
+from yofo_mlx.tasks.reading.locate import is_pattern
 from yofo_mlx.tasks.registry import METRICS, is_embedded, make_task, metric_of
 from yofo_mlx.tasks.sources import LoadedSource, default_name
 from yofo_mlx.tasks.splits import SPLITS, Split

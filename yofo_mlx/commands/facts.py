@@ -18,7 +18,7 @@ from yofo_mlx.runs.trained import trained
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import size_of
 from yofo_mlx.system.text import reason
-from yofo_mlx.tasks import locate
+from yofo_mlx.tasks.reading import locate
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.sources import default_name
 

@@ -32,7 +32,7 @@ from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.talk import say_next
 from yofo_mlx.system.text import printable
-from yofo_mlx.tasks import locate
+from yofo_mlx.tasks.reading import locate
 from yofo_mlx.tasks.registry import TaskEntry, is_embedded, load_tasks
 from yofo_mlx.training.beginning import check_fits, doubts
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.recipe.schema import Recipe, TaskSource
-from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.division import divide
+from yofo_mlx.tasks.reading import locate
 from yofo_mlx.tasks.registry import TaskEntry, fingerprint, load_tasks
 from yofo_mlx.tasks.sources import expand
 from yofo_mlx.tasks.spelling import text_key

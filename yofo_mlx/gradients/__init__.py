@@ -39,4 +39,14 @@ def loss_and_gradients(
     return chunked_loss_and_gradients(model, batch, dials, progress)
 
 
-__all__ = ["Dials", "Progress", "loss_and_gradients"]
+__all__ = [
+    "Dials",
+    "Progress",
+    "attention",
+    "chunked",
+    "dials",
+    "exactness",
+    "loss_and_gradients",
+    "objective",
+    "tiles",
+]

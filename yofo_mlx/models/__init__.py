@@ -1,1 +1,3 @@
 """A base model, its tokenizer and its adapter, loaded through mlx-lm."""
+
+__all__ = ["adapter_files", "adapters", "base", "layers", "logits", "prompt_cache", "tables"]

@@ -1,1 +1,3 @@
 """Planning: what a run works on, whether it fits, and how long it takes."""
+
+__all__ = ["evaluation", "machine", "planner", "probe", "sizes", "volume", "workload"]

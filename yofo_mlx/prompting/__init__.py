@@ -1,1 +1,15 @@
 """Demonstrations in the context: the session process, its client, and what they are made of."""
+
+__all__ = [
+    "cache_file",
+    "choosing",
+    "client",
+    "context",
+    "demonstrations",
+    "fingerprint",
+    "generation",
+    "held",
+    "protocol",
+    "scoring",
+    "stages",
+]

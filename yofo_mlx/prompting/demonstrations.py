@@ -16,14 +16,16 @@ from yofo_mlx.runs import listing
 from yofo_mlx.runs.trained import trained
 from yofo_mlx.system import toml
 from yofo_mlx.system.text import reason, shorten
-from yofo_mlx.tasks import jsontext, locate, sniff, sources, text_tables
+from yofo_mlx.tasks import sources
 from yofo_mlx.tasks.columns import choose_columns
-from yofo_mlx.tasks.locate import Found, Piece
-from yofo_mlx.tasks.parquet import ClassNames, class_names
 from yofo_mlx.tasks.problems import Place, RowError
-from yofo_mlx.tasks.readers import DataFile, format_of, read_rows
+from yofo_mlx.tasks.reading import jsontext, locate, sniff, text_tables
+from yofo_mlx.tasks.reading.formats import DataFile, format_of
+from yofo_mlx.tasks.reading.locate import Found, Piece
+from yofo_mlx.tasks.reading.parquet import ClassNames, class_names
+from yofo_mlx.tasks.reading.readers import read_rows
+from yofo_mlx.tasks.reading.rows import Row, as_row
 from yofo_mlx.tasks.registry import load_tasks
-from yofo_mlx.tasks.rows import Row, as_row
 from yofo_mlx.tasks.sources import LoadedSource
 from yofo_mlx.tasks.task import Example
 

@@ -4,8 +4,8 @@ import io
 import re
 from collections.abc import Iterator
 
-from yofo_mlx.tasks import text_tables
 from yofo_mlx.tasks.problems import Problem
+from yofo_mlx.tasks.reading import text_tables
 from yofo_mlx.tasks.task import Example
 
 SEPARATORS = ("\t", "=>", "->", "→")

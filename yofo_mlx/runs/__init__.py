@@ -1,1 +1,19 @@
 """Runs: what is on disk of them, and the processes that write it."""
+
+__all__ = [
+    "console",
+    "diagnosis",
+    "divergence",
+    "events",
+    "folder",
+    "info",
+    "init_adapter",
+    "launch",
+    "listing",
+    "lock",
+    "names",
+    "recipe",
+    "supervisor",
+    "trained",
+    "trash",
+]

@@ -1,1 +1,19 @@
 """What the machine gives: files, processes, memory, a terminal, text and quantities to print."""
+
+__all__ = [
+    "arrays",
+    "awake",
+    "blas",
+    "child",
+    "environment",
+    "files",
+    "memory",
+    "paths",
+    "peak",
+    "progress",
+    "quantities",
+    "signals",
+    "talk",
+    "text",
+    "toml",
+]

@@ -1,1 +1,18 @@
 """Tasks: labelled examples, read from files, the hub and the embedded suite."""
+
+__all__ = [
+    "checks",
+    "columns",
+    "division",
+    "families",
+    "problems",
+    "reading",
+    "registry",
+    "sources",
+    "spelling",
+    "splits",
+    "suite",
+    "summary",
+    "task",
+    "writing",
+]

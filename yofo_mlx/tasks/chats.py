@@ -8,7 +8,7 @@ from typing import Any
 
 from yofo_mlx.tasks.fields import is_blank
 from yofo_mlx.tasks.problems import RowError
-from yofo_mlx.tasks.rows import kind
+from yofo_mlx.tasks.reading.rows import kind
 
 # Fields of a row that hold its turns; a prompt and its completion may both be lists of turns.
 CHATS = (("messages",), ("conversations",), ("prompt", "completion"))

@@ -11,10 +11,10 @@ from typing import Any
 
 from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns, turns_in
 from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in, number_in
-from yofo_mlx.tasks.parquet import ClassNames
 from yofo_mlx.tasks.problems import Place, RowError
+from yofo_mlx.tasks.reading.parquet import ClassNames
+from yofo_mlx.tasks.reading.rows import Row, kind
 from yofo_mlx.tasks.row_forms import HISTORY, SYSTEM, WEIGHT, RowForm, form_of, unused_fields
-from yofo_mlx.tasks.rows import Row, kind
 from yofo_mlx.tasks.spelling import label_key, list_in_text, spelled, text_key, unify_lines
 from yofo_mlx.tasks.task import Example
 

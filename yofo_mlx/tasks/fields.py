@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from yofo_mlx.tasks.problems import RowError
-from yofo_mlx.tasks.rows import kind
+from yofo_mlx.tasks.reading.rows import kind
 from yofo_mlx.tasks.spelling import name_key
 
 

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from yofo_mlx.tasks.fields import is_blank, name_in, number_in
-from yofo_mlx.tasks.rows import Row
+from yofo_mlx.tasks.reading.rows import Row
 from yofo_mlx.tasks.spelling import name_key
 
 SYSTEM = ("system", "system_prompt")

@@ -12,15 +12,16 @@ from yofo_mlx.recipe.family import Family
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.progress import counted
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.tasks import locate
 from yofo_mlx.tasks.columns import Columns, Item, choose_columns, names_of_numbers
 from yofo_mlx.tasks.families import LABELLED, guess_family
-from yofo_mlx.tasks.locate import Found, Piece
-from yofo_mlx.tasks.parquet import ClassNames, class_names
 from yofo_mlx.tasks.problems import Place, Problem, RowError, errors, remark
-from yofo_mlx.tasks.readers import format_of, read_rows
+from yofo_mlx.tasks.reading import locate
+from yofo_mlx.tasks.reading.formats import format_of
+from yofo_mlx.tasks.reading.locate import Found, Piece
+from yofo_mlx.tasks.reading.parquet import ClassNames, class_names
+from yofo_mlx.tasks.reading.readers import read_rows
+from yofo_mlx.tasks.reading.rows import Row, header_again
 from yofo_mlx.tasks.row_forms import is_header
-from yofo_mlx.tasks.rows import Row, header_again
 from yofo_mlx.tasks.splits import SPLITS, Split
 from yofo_mlx.tasks.task import Example
 from yofo_mlx.tasks.where import Selection

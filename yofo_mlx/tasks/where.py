@@ -9,8 +9,8 @@ from typing import Any
 from yofo_mlx.recipe.schema import Condition, Value
 from yofo_mlx.system.text import shorten
 from yofo_mlx.tasks.fields import Missing, is_absent, look_up, name_in
-from yofo_mlx.tasks.parquet import ClassNames
 from yofo_mlx.tasks.problems import RowError
+from yofo_mlx.tasks.reading.parquet import ClassNames
 from yofo_mlx.tasks.spelling import text_key
 
 _SHOWN = 12

@@ -7,7 +7,7 @@ from typing import Any
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.text import escaped
 from yofo_mlx.tasks.columns import Item
-from yofo_mlx.tasks.rows import Row, header_again
+from yofo_mlx.tasks.reading.rows import Row, header_again
 
 _JOINED_BY = TaskSource.model_fields["separator"].default
 

@@ -1,1 +1,1 @@
-"""The embedded offline model and its task suite."""
+"""The embedded model: its tokenizer, network and weights, and how they were made."""

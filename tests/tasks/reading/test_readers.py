@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yofo_mlx.tasks.problems import Problem
-from yofo_mlx.tasks.readers import DataFile, format_of, read_rows
-from yofo_mlx.tasks.rows import Row
+from yofo_mlx.tasks.reading.formats import DataFile, format_of
+from yofo_mlx.tasks.reading.readers import read_rows
+from yofo_mlx.tasks.reading.rows import Row
 
 text = st.text(st.characters(codec="utf-8"))
 values = st.recursive(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.tasks.parquet import ClassNames, names_of
+from yofo_mlx.tasks.reading.parquet import ClassNames, names_of
 
 INFOS = "dataset_infos.json"
 NAMES = ("README.md", INFOS)

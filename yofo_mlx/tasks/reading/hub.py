@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from yofo_mlx.errors import DataError
 from yofo_mlx.hub.errors import Repo
 from yofo_mlx.hub.snapshot import look, snapshot
-from yofo_mlx.tasks import hubcard, layout
-from yofo_mlx.tasks.layout import Listing
-from yofo_mlx.tasks.readers import DataFile
+from yofo_mlx.tasks.reading import hubcard, layout
+from yofo_mlx.tasks.reading.formats import DataFile
+from yofo_mlx.tasks.reading.layout import Listing
 
 CONVERTED = "refs/convert/parquet"
 

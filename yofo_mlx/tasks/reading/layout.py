@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 from yofo_mlx.errors import DataError
-from yofo_mlx.tasks.hubcard import Card, Patterns
-from yofo_mlx.tasks.parquet import ClassNames
-from yofo_mlx.tasks.readers import DataFile, format_of
+from yofo_mlx.tasks.reading.formats import DataFile, format_of
+from yofo_mlx.tasks.reading.hubcard import Card, Patterns
+from yofo_mlx.tasks.reading.parquet import ClassNames
 from yofo_mlx.tasks.splits import by_name, meaning, name_in
 
 _ABOUT_DATA = (

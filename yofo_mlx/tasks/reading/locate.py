@@ -12,10 +12,11 @@ from typing import Any
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.text import clip
-from yofo_mlx.tasks import folders, hub, jsontext, splits
-from yofo_mlx.tasks.layout import LeftOut, Listing
-from yofo_mlx.tasks.parquet import ClassNames
-from yofo_mlx.tasks.readers import DataFile, format_of
+from yofo_mlx.tasks import splits
+from yofo_mlx.tasks.reading import folders, hub, jsontext
+from yofo_mlx.tasks.reading.formats import DataFile, format_of
+from yofo_mlx.tasks.reading.layout import LeftOut, Listing
+from yofo_mlx.tasks.reading.parquet import ClassNames
 from yofo_mlx.tasks.splits import SPLITS, Split
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

@@ -4,62 +4,21 @@ A row is what the file says, not yet an example. What cannot be read is added to
 and the reader goes on, so that one pass finds everything.
 """
 
-import gzip
 import io
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TextIO, cast
+from typing import TextIO
 
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.tasks import jsontext, sniff, text_tables
-from yofo_mlx.tasks.parquet import read_arrow, read_parquet
 from yofo_mlx.tasks.problems import Place, Problem, remark
-from yofo_mlx.tasks.rows import Row, as_row
-
-FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
+from yofo_mlx.tasks.reading import jsontext, sniff, text_tables
+from yofo_mlx.tasks.reading.formats import FORMATS, DataFile, format_of
+from yofo_mlx.tasks.reading.parquet import read_arrow, read_parquet
+from yofo_mlx.tasks.reading.rows import Row, as_row
 
 # `surrogateescape` turns each undecodable byte into one of these, which valid UTF-8 never holds.
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
-_COLUMNAR = (".parquet", ".arrow")
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """A file on disk, or text in place of one, and the name it goes by in messages."""
-
-    path: Path
-    shown: str
-    pasted: bytes | None = None
-
-    def open(self) -> IO[bytes]:
-        """Open it, unpacked if it is compressed, whatever its name says."""
-        if self.pasted is not None:
-            return io.BytesIO(self.pasted)
-        if self.is_packed():
-            return cast(IO[bytes], gzip.open(self.path, "rb"))
-        return self.path.open("rb")
-
-    def is_packed(self) -> bool:
-        """Tell whether it is compressed with gzip."""
-        if self.pasted is not None or self.path.suffix.lower() in _COLUMNAR:
-            return False
-        with self.path.open("rb") as stream:
-            return sniff.is_gzip(stream.read(2))
-
-    def read(self) -> bytes:
-        """Return all of it, unpacked."""
-        with self.open() as stream:
-            return stream.read()
-
-
-def format_of(name: str) -> str | None:
-    """Return the format a file name stands for (`.csv`, ...), or None."""
-    lower = name.lower().removesuffix(".gz")
-    suffix = next((known for known in FORMATS if lower.endswith(known)), None)
-    return None if suffix in _COLUMNAR and name.lower().endswith(".gz") else suffix
 
 
 def read_rows(file: DataFile, problems: list[Problem], records: str | None = None) -> Iterator[Row]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from yofo_mlx.errors import DataError
-from yofo_mlx.tasks import hubcard, layout
-from yofo_mlx.tasks.layout import Listing
-from yofo_mlx.tasks.readers import DataFile
+from yofo_mlx.tasks.reading import hubcard, layout
+from yofo_mlx.tasks.reading.formats import DataFile
+from yofo_mlx.tasks.reading.layout import Listing
 
 _MOST = 100_000  # files looked at before somebody's whole disk is taken for a data set
 

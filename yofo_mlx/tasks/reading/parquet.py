@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.tasks.problems import Place, Problem
-from yofo_mlx.tasks.rows import Row
+from yofo_mlx.tasks.reading.rows import Row
 
 ClassNames = dict[str, tuple[str, ...]]
 

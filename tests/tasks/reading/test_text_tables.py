@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yofo_mlx.tasks.problems import Problem
-from yofo_mlx.tasks.readers import DataFile, read_rows
+from yofo_mlx.tasks.reading.formats import DataFile
+from yofo_mlx.tasks.reading.readers import read_rows
 
 LINES = ["We leave at dawn.", "The crew, all of it, was silent.", "Take the boat.", "A gull cried."]
 
