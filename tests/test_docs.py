@@ -75,7 +75,8 @@ def parse(words: list[str]) -> None:
     try:
         command.make_context("yofo", words)
     except Exception as error:
-        if type(error).__name__ != "MissingParameter":  # typer brings its own click
+        # Typer brings its own click. Help has been printed where it exits.
+        if type(error).__name__ not in ("MissingParameter", "Exit"):
             raise
 
 

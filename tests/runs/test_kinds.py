@@ -109,7 +109,7 @@ def test_readers_survive_older_and_newer_streams(
     writer.close()
     assert len(list(follow(run))) == len(told) + 1
     assert Follower(run).poll().status == run.status()
-    assert runs_command.describe(run)["status"] == run.status()
+    assert runs_command.run_row(run)["status"] == run.status()
     assert facts.overview(run)["number"] == 0
     with display.shown_on(open(os.devnull, "w")) as shown:
         for event in run.events():

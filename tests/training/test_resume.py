@@ -102,8 +102,8 @@ def test_what_a_resume_takes_back_is_kept_beside(yofo: Any, run: Run) -> None:
 def test_data_that_changed_is_told(yofo: Any, run: Run, rows: Path) -> None:
     rows.write_text(ROWS.replace("yes", "maybe"))
     _, _, err = yofo("resume", "last")
-    assert "the data of 1 tasks changed since the run began: rows" in err
-    assert "the data of 1 tasks" in warnings(run)[-1]
+    assert "the data of 1 task changed since the run began: rows" in err
+    assert "the data of 1 task " in warnings(run)[-1]
 
 
 def test_data_that_did_not_change_is_not_mentioned(yofo: Any, run: Run) -> None:

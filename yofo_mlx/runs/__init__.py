@@ -8,6 +8,7 @@ __all__ = [
     "folder",
     "info",
     "init_adapter",
+    "kinds",
     "launch",
     "listing",
     "lock",
