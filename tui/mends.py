@@ -3,9 +3,10 @@
 from functools import cache
 from typing import Any
 
-from textual.geometry import Size
+from textual.events import Click
+from textual.geometry import Offset, Size
 from textual.screen import Screen
-from textual.widgets import OptionList
+from textual.widgets import OptionList, TextArea
 
 
 @cache
@@ -14,17 +15,23 @@ def mend_textual() -> None:
     _mend_lists()
     _mend_sizes()
     _mend_clicks()
+    _mend_undoing()
 
 
 def _mend_lists() -> None:
-    """Let a list that was never drawn, or has no room, take page keys: Textual fails there."""
-    move = OptionList._move_page
+    """Let a list take page keys where it was never drawn, and clicks on rows that it had before."""
+    move, click = OptionList._move_page, OptionList._on_click
 
     def move_page(self: OptionList, direction: Any) -> None:
         if self._index_to_line:
             move(self, direction)
 
+    async def on_click(self: OptionList, event: Click) -> None:
+        if event.style.meta.get("option", 0) < self.option_count:
+            await click(self, event)
+
     OptionList._move_page = move_page  # type: ignore[method-assign]
+    OptionList._on_click = on_click  # type: ignore[method-assign]
 
 
 def _mend_sizes() -> None:
@@ -52,3 +59,17 @@ def _mend_clicks() -> None:
         return (None, None) if gone else (widget, offset)
 
     Screen.get_widget_and_offset_at = widget_and_offset  # type: ignore[method-assign]
+
+
+def _mend_undoing() -> None:
+    """Let the scrollbar go with the text that is taken back, while the cursor is still behind it.
+
+    Where the cursor belongs, and that it is in sight, is seen to right after.
+    """
+    scroll = TextArea.scroll_cursor_visible
+
+    def scroll_cursor_visible(self: TextArea, center: bool = False, animate: bool = False) -> Any:
+        is_behind = self.cursor_location[0] >= self.document.line_count
+        return Offset() if is_behind else scroll(self, center, animate)
+
+    TextArea.scroll_cursor_visible = scroll_cursor_visible  # type: ignore[method-assign]

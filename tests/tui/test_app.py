@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.style import Style
 from textual import events
 from textual.app import ScreenStackError
 from textual.binding import Binding
@@ -15,6 +16,7 @@ from textual.css.query import NoMatches
 from textual.events import Resize
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.widgets import OptionList
 
 import tui.app
 from tui.data.screen import DataScreen
@@ -155,6 +157,18 @@ async def test_a_list_without_room_takes_page_keys(pilots: Any) -> None:
             await pilot.press("pagedown", "pageup")
             assert pilot.app._exception is None
             await pilot.press("escape")
+
+
+async def test_a_click_on_a_row_that_a_list_no_longer_has_is_one_on_nothing(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        pilot.app.screen.action_new()
+        await pilot.pause()
+        rows = pilot.app.screen.query_one(OptionList)
+        style = Style.from_meta({"option": rows.option_count})
+        clicked = events.Click(rows, 1, 1, 0, 0, 1, False, False, False, 1, 1, style)
+        rows.post_message(clicked)
+        await pilot.pause()
+        assert pilot.app._exception is None
 
 
 async def test_what_comes_when_the_screens_are_put_away_is_no_defect(pilots: Any) -> None:

@@ -92,6 +92,23 @@ async def test_a_paste_into_a_field_arrives_once(pilots: Any) -> None:
         assert written(pilot) == ["once"]
 
 
+@pytest.mark.parametrize("rows", [2, 8, 40])
+@pytest.mark.parametrize("height", [14, 24, 36])
+async def test_what_was_pasted_can_be_taken_back(pilots: Any, rows: int, height: int) -> None:
+    async with pilots.open("prompt", size=(80, height)) as pilot:
+        text = "".join(f"{'a long row ' * 12}{number}\tlabel\n" for number in range(rows))
+        await paste(pilot, text)
+        await paste(pilot, text)
+        field = pilot.app.screen.query_one("#demonstrations")
+        field.focus()
+        field.move_cursor(field.document.end)
+        for keys in (["ctrl+z"] * 3, ["ctrl+y"] * 3):
+            await pilot.press(*keys)
+            cursor = field.cursor_screen_offset.y - field.region.y
+            assert pilot.app._exception is None and 0 <= cursor < field.region.height
+        assert field.text == text + text
+
+
 async def test_a_message_does_not_lie_on_the_question(pilots: Any, shown: Any) -> None:
     async with pilots.open("prompt", size=(80, 24)) as pilot:
         await pilot.press("enter")
