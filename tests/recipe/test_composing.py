@@ -77,6 +77,19 @@ def test_the_later_length_counts_and_another_model_takes_back_what_was_said_of_i
     assert load_recipe([common, base]).trust_remote_code
 
 
+def test_another_model_by_set_takes_back_what_files_said_of_it_and_nothing_that_set_says(
+    write: Any,
+) -> None:
+    path = write("a.toml", f"revision = 'abc'\ntrust_remote_code = true\n{WHOLE}")
+    other = load_recipe(path, ["model=c/d"])
+    assert other.revision is None and not other.trust_remote_code
+    pinned = load_recipe(path, ["revision=v1", "trust_remote_code=true", "model=c/d"])
+    assert pinned.revision == "v1" and pinned.trust_remote_code
+    assert load_recipe(path, ["model=tiny"]).revision == "abc"
+    part = write("part.toml", WHOLE.replace('model = "tiny"', "trust_remote_code = true"))
+    assert load_recipe(part, ["model=c/d"]).trust_remote_code
+
+
 def test_what_a_file_includes_comes_before_it_at_any_depth(write: Any) -> None:
     write("parts/deep.toml", "[lora]\nrank = 5\nscale = 5.0\n")
     write("parts/shared.toml", "include = 'deep.toml'\n[lora]\nscale = 6.0\ndropout = 0.5\n")
@@ -151,6 +164,29 @@ def test_a_mistake_names_the_file_it_is_in(write: Any) -> None:
     low = refused(write("low.toml", WHOLE + "include = 'x'\n")).message
     assert "`tasks.0.include`, it belongs at the top of a file" in low
     assert "`include`" in refused(good, overrides=("include=tiny",)).message
+
+
+@pytest.mark.parametrize(
+    ("override", "is_of_the_file"),
+    [
+        ("tasks.0.limit=1", True),
+        ("tasks.0.where.label=x", True),
+        ("tasks.0.input=x", True),
+        ("tasks.1.source=tiny:held_out", True),
+        ("tasks.0.where.label=''", True),
+        ("tasks.0.where.text=[]", False),
+        ("tasks.0={source = 'a', inptu = 'x', where = {}}", False),
+        ("tasks=[{source = 'a', inptu = 'x', where = {}}]", False),
+    ],
+)
+def test_what_set_did_not_set_is_no_mistake_of_it(
+    write: Any, override: str, is_of_the_file: bool
+) -> None:
+    bad = "inptu = 'x'\nwhere = {label = 'a', text = {inn = 3}}\n"
+    path = write("a.toml", WHOLE + bad)
+    message = refused(path, overrides=(override,)).message
+    assert f"{path}: " in message if is_of_the_file else "--set: " in message
+    assert ("--set" in message) != is_of_the_file
 
 
 @pytest.mark.parametrize(
@@ -282,11 +318,20 @@ def test_a_copy_of_a_shipped_recipe_stands_alone(yofo: Any, tmp_path: Path, name
     assert first == last  # remarks are kept
 
 
+def test_only_shipped_recipes_are_copied(yofo: Any, write: Any, tmp_path: Path) -> None:
+    write("mine", f"include = [\n'a.toml']\n{WHOLE}")
+    code, _, err = yofo("recipes", "copy", "mine", "copy.toml")
+    assert code == 2 and "there is no recipe 'mine'" in err
+    assert yofo("recipes", "copy", "recipes/tiny.toml", "copy.toml")[0] == 0
+
+
 def test_the_app_lists_recipes_that_include_and_no_parts_of_recipes(write: Any) -> None:
     write("data.toml", "description = 'hers'\n[[tasks]]\nsource = 'tiny:train'\n")
     mine = write("mine.toml", "include = 'data.toml'\nmodel = 'tiny'\ntrain.steps = 1\n")
     torn = write("torn.toml", "include = 'gone.toml'\nmodel = 'tiny'\n")
     settings = write("settings.toml", "[train]\nsteps = 1\n")
-    assert [is_recipe(one) for one in (mine, torn, settings)] == [True, True, False]
+    ruff = write("ruff.toml", "include = ['src/**/*.py']\nline-length = 100\n")
+    shown = [is_recipe(one) for one in (mine, torn, settings, ruff)]
+    assert shown == [True, True, False, False]
     assert find_recipes(mine.parent)[:2] == [mine, torn]
     assert about_recipe(mine) == "hers" and "starting it shows why" in about_recipe(torn)

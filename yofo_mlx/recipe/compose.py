@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe.file import EITHER, Origins, find_recipe, read_toml
+from yofo_mlx.recipe.file import EITHER, OF_THE_MODEL, Origins, find_recipe, read_toml
 from yofo_mlx.recipe.schema import Composition
 from yofo_mlx.system.text import shorten
 
@@ -39,7 +39,7 @@ class Composed:
 def _taken_back(data: dict[str, Any], said: dict[str, Any]) -> Iterator[str]:
     """Yield the keys that lose their sense by what a later file says."""
     if "model" in data and said.get("model", data["model"]) != data["model"]:
-        yield from ("revision", "trust_remote_code")  # they speak of the other model
+        yield from OF_THE_MODEL
     for given, other in EITHER.items():
         section, key = given.split(".")
         below, above = data.get(section), said.get(section)
