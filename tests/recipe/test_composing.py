@@ -301,7 +301,10 @@ def test_data_sets_alone_are_no_recipe_but_can_be_included_and_looked_at(
     assert load_recipe(mine).tasks == load_recipe(find_recipe("gemma")).tasks
     part = write("part.toml", "[[tasks]]\nsource = 'tiny:train'\n")
     assert load_sources(part)[0].source == "tiny:train"
-    assert yofo("data", "check", part)[0] == 0
+    for verb in ("check", "preview"):
+        code, _, err = yofo("data", verb, part)
+        assert code == 0 and err.splitlines()[-1] == f"next: yofo show mistral {part}"
+    assert load_recipe([find_recipe("mistral"), part]).tasks == load_sources(part)
     assert "`model` is missing" in refused(part).message
 
 
