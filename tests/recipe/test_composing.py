@@ -276,6 +276,17 @@ def test_every_verb_that_takes_a_recipe_takes_several(write: Any, yofo: Any, ver
     assert "base.toml mine.toml --set train.steps=1" in err  # what comes next is of the same
 
 
+@pytest.mark.parametrize("verb", ["show", "train", "train --detach"])
+def test_mistakes_of_the_data_lead_to_the_file_that_names_them(
+    write: Any, yofo: Any, verb: str
+) -> None:
+    write("base.toml", WHOLE)
+    write("parts/sets.toml", "[[tasks]]\nsource = 'none.csv'\n")
+    write("mine.toml", "include = 'parts/sets.toml'\n")
+    code, _, err = yofo(*verb.split(), "base.toml", "mine.toml")
+    assert code == 3 and "yofo data check parts/sets.toml" in err
+
+
 def test_a_dry_run_prints_what_loads_again_and_creates_nothing(
     write: Any, yofo: Any, tmp_path: Path
 ) -> None:
