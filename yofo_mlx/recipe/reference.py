@@ -22,10 +22,11 @@ A key without a default is required or may be left out, as its text says. In a c
 ## Recipes of several files
 
 `yofo train base.toml mine.toml` reads files from left to right, as do `show`, `plan`, `doctor` and
-`recipes check`; the verbs of `yofo data` look at the data sets of each file by itself. A later file
-beats an earlier one, key by key: `[train]` in `mine.toml` changes only what it names. Lists are
-replaced whole, `[[tasks]]` among them. Of `train.steps` and `train.tokens` the later one counts,
-and another `model` takes back the `revision` and `trust_remote_code` before it. `--set` comes last.
+`recipes check`; `data check` and `data preview` look at the data sets of each by itself. A later
+file beats an earlier one, key by key: `[train]` in `mine.toml` changes only what it names. Lists
+are replaced whole, `[[tasks]]` among them. Of `train.steps` and `train.tokens` the later one
+counts, and another `model` takes back the `revision` and `trust_remote_code` before it. `--set`
+comes last.
 
 With `include` a file names what it builds on, so that settings and data sets stand in one place:
 
