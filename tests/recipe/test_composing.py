@@ -4,9 +4,13 @@ import os
 import shutil
 import tomllib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import tomlkit
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tui.shared.recipes import about_recipe, find_recipes, is_recipe
 from yofo_mlx.errors import RecipeError
@@ -51,6 +55,41 @@ def test_later_files_beat_earlier_ones_key_by_key_and_set_beats_all(write: Any) 
     assert (lora.rank, lora.scale, lora.keys, lora.dropout) == (4, 5.0, ("c",), 0.25)
     assert recipe.optimizer.eps == 1e-5 and recipe.train.steps == 3
     assert load_recipe([last, mine, base]).optimizer.eps == 1e-6
+
+
+VALUES = st.one_of(st.integers(0, 2), st.booleans(), st.lists(st.integers(0, 2), max_size=2))
+TABLES = st.dictionaries(st.sampled_from("steps tokens rank keys".split()), VALUES, max_size=3)
+KEYS = "model revision trust_remote_code lora train tasks".split()
+FILES = st.dictionaries(st.sampled_from(KEYS), VALUES | TABLES | st.lists(TABLES, max_size=2))
+
+
+def naively(files: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put files together a key at a time."""
+    whole: dict[str, Any] = {}
+    for said in files:
+        if "model" in whole and said.get("model", whole["model"]) != whole["model"]:
+            whole = {key: whole[key] for key in whole if key not in KEYS[1:3]}
+        for key, value in said.items():
+            if not (isinstance(value, dict) and isinstance(whole.get(key), dict)):
+                whole[key] = dict(value) if isinstance(value, dict) else value
+                continue
+            if key == "train" and ("steps" in value or "tokens" in value):
+                whole[key].pop("steps", None)
+                whole[key].pop("tokens", None)
+            whole[key] |= value
+    return whole
+
+
+@given(st.lists(FILES, min_size=1, max_size=4))
+def test_files_are_put_together_as_by_hand(files: list[dict[str, Any]]) -> None:
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder, f"{number}.toml") for number in range(len(files))]
+        for path, said in zip(paths, files, strict=True):
+            path.write_text(tomlkit.dumps(said))
+        whole = compose(paths)
+    assert whole.data == naively(files)
+    last = {key: path for path, said in zip(paths, files, strict=True) for key in said}
+    assert {key: whole.origins[(key,)] for key in last} == last
 
 
 def test_data_sets_are_replaced_whole(write: Any) -> None:
