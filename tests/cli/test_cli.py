@@ -49,6 +49,15 @@ def test_help_lists_every_verb_in_the_group_of_what_it_is_for(yofo: Any) -> None
     assert sorted(listed) == sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("group", [[], ["data"], ["recipes"]], ids=" ".join)
+def test_what_a_verb_does_fits_its_line_of_the_help(
+    yofo: Any, group: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = yofo(*group, "--help")
+    assert not [line for line in out.splitlines()[1:] if line.endswith("...")]
+
+
 @pytest.mark.parametrize("arguments", [["trian"], ["train"], ["train", "tiny", "--stpes", "3"]])
 def test_a_mistyped_command_is_two_lines_and_2(yofo: Any, arguments: list[str]) -> None:
     code, _, err = yofo(*arguments)

@@ -307,7 +307,8 @@ def test_nothing_is_written_over_and_another_name_is_proposed(here: Path, yofo: 
     code, out, err = yofo("recipes", "new", "my (data).csv", "--out", "no/such/x.toml")
     assert code == 2 and "cannot write no/such/x.toml" in err
     code, out, err = yofo("recipes", "new", "my-data.toml")
-    assert code == 2 and "is a recipe already" in err
+    assert code == 2 and "is a recipe already" in err and "recipes copy" not in err
+    assert "yofo recipes copy tiny" in yofo("recipes", "new", "tiny")[2]
 
 
 def test_a_recipe_is_a_file_of_its_own_kind(here: Path, yofo: Any) -> None:

@@ -4,9 +4,13 @@ import os
 import shutil
 import tomllib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import tomlkit
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tui.shared.recipes import about_recipe, find_recipes, is_recipe
 from yofo_mlx.errors import RecipeError
@@ -53,6 +57,41 @@ def test_later_files_beat_earlier_ones_key_by_key_and_set_beats_all(write: Any) 
     assert load_recipe([last, mine, base]).optimizer.eps == 1e-6
 
 
+VALUES = st.one_of(st.integers(0, 2), st.booleans(), st.lists(st.integers(0, 2), max_size=2))
+TABLES = st.dictionaries(st.sampled_from("steps tokens rank keys".split()), VALUES, max_size=3)
+KEYS = "model revision trust_remote_code lora train tasks".split()
+FILES = st.dictionaries(st.sampled_from(KEYS), VALUES | TABLES | st.lists(TABLES, max_size=2))
+
+
+def naively(files: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put files together a key at a time."""
+    whole: dict[str, Any] = {}
+    for said in files:
+        if "model" in whole and said.get("model", whole["model"]) != whole["model"]:
+            whole = {key: whole[key] for key in whole if key not in KEYS[1:3]}
+        for key, value in said.items():
+            if not (isinstance(value, dict) and isinstance(whole.get(key), dict)):
+                whole[key] = dict(value) if isinstance(value, dict) else value
+                continue
+            if key == "train" and ("steps" in value or "tokens" in value):
+                whole[key].pop("steps", None)
+                whole[key].pop("tokens", None)
+            whole[key] |= value
+    return whole
+
+
+@given(st.lists(FILES, min_size=1, max_size=4))
+def test_files_are_put_together_as_by_hand(files: list[dict[str, Any]]) -> None:
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder, f"{number}.toml") for number in range(len(files))]
+        for path, said in zip(paths, files, strict=True):
+            path.write_text(tomlkit.dumps(said))
+        whole = compose(paths)
+    assert whole.data == naively(files)
+    last = {key: path for path, said in zip(paths, files, strict=True) for key in said}
+    assert {key: whole.origins[(key,)] for key in last} == last
+
+
 def test_data_sets_are_replaced_whole(write: Any) -> None:
     base = write("base.toml", WHOLE + "limit = 7\n[[tasks]]\nsource = 'tiny:held_out'\n")
     mine = write("mine.toml", "[[tasks]]\nsource = 'tiny:train'\n")
@@ -75,6 +114,19 @@ def test_the_later_length_counts_and_another_model_takes_back_what_was_said_of_i
     assert other.revision is None and not other.trust_remote_code
     common = write("common.toml", "trust_remote_code = true\n")
     assert load_recipe([common, base]).trust_remote_code
+
+
+def test_another_model_by_set_takes_back_what_files_said_of_it_and_nothing_that_set_says(
+    write: Any,
+) -> None:
+    path = write("a.toml", f"revision = 'abc'\ntrust_remote_code = true\n{WHOLE}")
+    other = load_recipe(path, ["model=c/d"])
+    assert other.revision is None and not other.trust_remote_code
+    pinned = load_recipe(path, ["revision=v1", "trust_remote_code=true", "model=c/d"])
+    assert pinned.revision == "v1" and pinned.trust_remote_code
+    assert load_recipe(path, ["model=tiny"]).revision == "abc"
+    part = write("part.toml", WHOLE.replace('model = "tiny"', "trust_remote_code = true"))
+    assert load_recipe(part, ["model=c/d"]).trust_remote_code
 
 
 def test_what_a_file_includes_comes_before_it_at_any_depth(write: Any) -> None:
@@ -151,6 +203,29 @@ def test_a_mistake_names_the_file_it_is_in(write: Any) -> None:
     low = refused(write("low.toml", WHOLE + "include = 'x'\n")).message
     assert "`tasks.0.include`, it belongs at the top of a file" in low
     assert "`include`" in refused(good, overrides=("include=tiny",)).message
+
+
+@pytest.mark.parametrize(
+    ("override", "is_of_the_file"),
+    [
+        ("tasks.0.limit=1", True),
+        ("tasks.0.where.label=x", True),
+        ("tasks.0.input=x", True),
+        ("tasks.1.source=tiny:held_out", True),
+        ("tasks.0.where.label=''", True),
+        ("tasks.0.where.text=[]", False),
+        ("tasks.0={source = 'a', inptu = 'x', where = {}}", False),
+        ("tasks=[{source = 'a', inptu = 'x', where = {}}]", False),
+    ],
+)
+def test_what_set_did_not_set_is_no_mistake_of_it(
+    write: Any, override: str, is_of_the_file: bool
+) -> None:
+    bad = "inptu = 'x'\nwhere = {label = 'a', text = {inn = 3}}\n"
+    path = write("a.toml", WHOLE + bad)
+    message = refused(path, overrides=(override,)).message
+    assert f"{path}: " in message if is_of_the_file else "--set: " in message
+    assert ("--set" in message) != is_of_the_file
 
 
 @pytest.mark.parametrize(
@@ -240,6 +315,17 @@ def test_every_verb_that_takes_a_recipe_takes_several(write: Any, yofo: Any, ver
     assert "base.toml mine.toml --set train.steps=1" in err  # what comes next is of the same
 
 
+@pytest.mark.parametrize("verb", ["show", "train", "train --detach"])
+def test_mistakes_of_the_data_lead_to_the_file_that_names_them(
+    write: Any, yofo: Any, verb: str
+) -> None:
+    write("base.toml", WHOLE)
+    write("parts/sets.toml", "[[tasks]]\nsource = 'none.csv'\n")
+    write("mine.toml", "include = 'parts/sets.toml'\n")
+    code, _, err = yofo(*verb.split(), "base.toml", "mine.toml")
+    assert code == 3 and "yofo data check parts/sets.toml" in err
+
+
 def test_a_dry_run_prints_what_loads_again_and_creates_nothing(
     write: Any, yofo: Any, tmp_path: Path
 ) -> None:
@@ -265,7 +351,10 @@ def test_data_sets_alone_are_no_recipe_but_can_be_included_and_looked_at(
     assert load_recipe(mine).tasks == load_recipe(find_recipe("gemma")).tasks
     part = write("part.toml", "[[tasks]]\nsource = 'tiny:train'\n")
     assert load_sources(part)[0].source == "tiny:train"
-    assert yofo("data", "check", part)[0] == 0
+    for verb in ("check", "preview"):
+        code, _, err = yofo("data", verb, part)
+        assert code == 0 and err.splitlines()[-1] == f"next: yofo show mistral {part}"
+    assert load_recipe([find_recipe("mistral"), part]).tasks == load_sources(part)
     assert "`model` is missing" in refused(part).message
 
 
@@ -282,11 +371,20 @@ def test_a_copy_of_a_shipped_recipe_stands_alone(yofo: Any, tmp_path: Path, name
     assert first == last  # remarks are kept
 
 
+def test_only_shipped_recipes_are_copied(yofo: Any, write: Any, tmp_path: Path) -> None:
+    write("mine", f"include = [\n'a.toml']\n{WHOLE}")
+    code, _, err = yofo("recipes", "copy", "mine", "copy.toml")
+    assert code == 2 and "there is no recipe 'mine'" in err
+    assert yofo("recipes", "copy", "recipes/tiny.toml", "copy.toml")[0] == 0
+
+
 def test_the_app_lists_recipes_that_include_and_no_parts_of_recipes(write: Any) -> None:
     write("data.toml", "description = 'hers'\n[[tasks]]\nsource = 'tiny:train'\n")
     mine = write("mine.toml", "include = 'data.toml'\nmodel = 'tiny'\ntrain.steps = 1\n")
     torn = write("torn.toml", "include = 'gone.toml'\nmodel = 'tiny'\n")
     settings = write("settings.toml", "[train]\nsteps = 1\n")
-    assert [is_recipe(one) for one in (mine, torn, settings)] == [True, True, False]
+    ruff = write("ruff.toml", "include = ['src/**/*.py']\nline-length = 100\n")
+    shown = [is_recipe(one) for one in (mine, torn, settings, ruff)]
+    assert shown == [True, True, False, False]
     assert find_recipes(mine.parent)[:2] == [mine, torn]
     assert about_recipe(mine) == "hers" and "starting it shows why" in about_recipe(torn)

@@ -87,6 +87,10 @@ def test_a_typo_inside_a_task_is_named_with_its_number(path: Path) -> None:
         ("train.batch_size=0", "greater than 0"),
         ("lora", "not of the form"),
         ("tasks.7.name=x", "not one of the 1 entries"),
+        (f"tasks.{'9' * 5000}.name=x", "not one of the 1 entries"),
+        ("tasks.00.name=x", "not one of the 1 entries"),
+        ("tasks.-1.name=x", "not one of the 1 entries"),
+        ("model.x.y=1", "inside a plain value"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(path: Path, override: str, words: str) -> None:
@@ -97,6 +101,8 @@ def test_overrides_beat_the_file_and_lists_can_be_reached(path: Path) -> None:
     recipe = load_recipe(path, ["lora.rank=3", "tasks.0.name=suite", "train.tokens=99"])
     assert (recipe.lora.rank, recipe.tasks[0].name) == (3, "suite")
     assert (recipe.train.tokens, recipe.train.steps) == (99, None)
+    more = load_recipe(path, ["tasks.1={source = 'tiny:held_out'}", "tasks.2.source=tiny:train"])
+    assert [task.source for task in more.tasks] == ["tiny:train", "tiny:held_out", "tiny:train"]
 
 
 def test_a_value_that_is_set_is_all_of_the_text(path: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.recipe.compose import compose
-from yofo_mlx.recipe.file import shipped_recipes
+from yofo_mlx.recipe.file import read_toml, shipped_recipes
+from yofo_mlx.recipe.schema import Recipe
 
 
 def find_recipes(folder: Path | None = None) -> list[Path]:
@@ -37,8 +38,17 @@ def is_recipe(path: Path) -> bool:
         keys = compose([path]).data.keys()
         return "tasks" in keys and bool(keys - {"tasks", "description"})
     except YofoError:
+        return _was_meant(path)
+
+
+def _was_meant(path: Path) -> bool:
+    """Tell whether a file is meant as a recipe, though it or what it includes cannot be read."""
+    try:
+        own = read_toml(path).keys()
+    except YofoError:
         text = _text(path)
         return "[[tasks]]" in text or "include" in text
+    return "include" in own and not own.isdisjoint(Recipe.model_fields)  # other tools include too
 
 
 def _text(path: Path) -> str:

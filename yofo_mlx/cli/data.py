@@ -23,7 +23,7 @@ def check(
     every: Annotated[bool, typer.Option("--all", help="Every line, however many.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Report every problem of data files, folders, hub ids, or a recipe's data sets."""
+    """Report every problem of data sets, or of those of a recipe."""
     from yofo_mlx.commands import data as command
 
     return command.check(
@@ -68,7 +68,10 @@ def convert(
     split: Split = None,
     force: Overwrite = False,
 ) -> int:
-    """Write what yofo reads as JSON Lines, rows with `input` and `output`."""
+    """Write what yofo reads as JSON Lines.
+
+    Each row has `input` and `output`.
+    """
     from yofo_mlx.commands import convert as command
     from yofo_mlx.commands.data_request import DataRequest
 

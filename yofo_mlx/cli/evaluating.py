@@ -40,9 +40,10 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Measure scores by shots, base against adapter: on held-out tasks, or on --data.
+    """Measure scores by shots, base against adapter.
 
-    Each result is kept with the run; one that was interrupted goes on when it is asked again.
+    That is on held-out tasks, or on --data. Each result is kept with the run; one that was
+    interrupted goes on when it is asked again.
     """
     from yofo_mlx.commands import eval as command
     from yofo_mlx.evaluation import subjects

@@ -44,7 +44,10 @@ def new(
         int | None, typer.Option(min=1, help="Updates; left out: by the amount of data.")
     ] = None,
 ) -> int:
-    """Write a recipe for data files, folders or hub ids: what `yofo data preview` shows of them."""
+    """Write a recipe for data files, folders or hub ids.
+
+    It reads them as `yofo data preview` shows.
+    """
     from yofo_mlx.commands import recipes as command
     from yofo_mlx.commands.data_request import DataRequest
 
@@ -53,7 +56,10 @@ def new(
 
 
 def check(recipes: RecipeNames, overrides: Overrides = None) -> int:
-    """Validate a recipe, or what several make together, and print it as resolved."""
+    """Validate a recipe and print it as resolved.
+
+    Of several it is what they make together; later ones beat earlier ones.
+    """
     request = sound(recipes, overrides)
     from yofo_mlx.commands import recipes as command
 

@@ -71,9 +71,9 @@ def rename(
 
 
 def watch(run: RunName, as_json: Json = False) -> int:
-    """Follow a run from outside; leaving it with Ctrl-C does not hurt it.
+    """Follow a run from outside.
 
-    With --json every event is printed on a line of its own.
+    Leaving it with Ctrl-C does not hurt it. With --json every event is a line of its own.
     """
     from yofo_mlx.commands import watch as command
 

@@ -27,7 +27,9 @@ def train(
         bool, typer.Option("--dry-run", help="Print the whole recipe instead; nothing is begun.")
     ] = False,
 ) -> int:
-    """Train a recipe, or what several make together: later ones beat earlier ones.
+    """Train a recipe, or what several make together.
+
+    Later recipes beat earlier ones, and --set beats all.
 
     Ctrl-C once finishes the step and saves, twice leaves the step and saves what was before it.
     A run goes on when its terminal is closed.
@@ -59,9 +61,9 @@ def resume(
     restarts: Restarts = 0,
     force: Force = False,
 ) -> int:
-    """Go on with a run from its newest checkpoint, exactly as if it had never stopped.
+    """Go on with a run from its newest checkpoint.
 
-    A finished run goes on with `--set train.steps=N`.
+    It goes on as if it had never stopped. A finished run goes on with `--set train.steps=N`.
     """
     from yofo_mlx.commands import background
 

@@ -34,7 +34,8 @@ def start(
     check_fits(recipe)
     if not force and (planner := find_planner(recipe)):
         planner.check(recipe)
-    load_tasks(recipe.tasks, recipe.seed, Path.cwd())  # its mistakes are told here, not in a log
+    # Mistakes of the data are told here, not in a log.
+    load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
     with answered(_wait):
         run = launch.start(recipe, name or request.run_name, force=force, restarts=restarts)
     print_path(run.path)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.commands import data_request
+from yofo_mlx.commands.settings import USUAL
 from yofo_mlx.errors import ExitCode
+from yofo_mlx.recipe.compose import compose
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import printable, shorten
@@ -106,7 +108,10 @@ def preview(
 
 
 def _shown(recipe: Path, request: data_request.DataRequest) -> str:
-    return f"show {data_request.DataRequest([str(recipe)], overrides=request.overrides)}"
+    """Return what shows a recipe; one that is only a part of some is shown on top of the usual."""
+    is_whole = compose([recipe]).data.keys() >= {"model", "train"}
+    names = [str(recipe)] if is_whole else [USUAL, str(recipe)]
+    return f"show {data_request.DataRequest(names, overrides=request.overrides)}"
 
 
 def _first_of_kinds(found: list[Problem]) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from typing import Any
 from yofo_mlx.commands.data_request import Group
 from yofo_mlx.commands.settings import Settings
 from yofo_mlx.errors import DataError, RecipeError
+from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system import toml
@@ -128,7 +129,8 @@ def entries(groups: Sequence[Group], held_out: Sequence[str]) -> list[Entry]:
     found: list[Entry] = []
     for group in groups:
         if group.recipe:
-            hint = f"name its data, or edit a copy: yofo recipes copy {group.recipe.stem}"
+            copy = f", or edit a copy: yofo recipes copy {group.recipe.stem}"
+            hint = f"name its data{copy if group.recipe in shipped_recipes() else ''}"
             raise RecipeError(f"{group.recipe} is a recipe already", hint)
         entry = Entry(dict(group.table), tuple(group.sets))
         if any(_same(one.table, entry.table) for one in found):

@@ -18,6 +18,7 @@ from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.reference import keys
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.recipe import RecipeRequest, resolve
+from yofo_mlx.system import paths
 from yofo_mlx.system.files import write_text
 from yofo_mlx.system.talk import print_path, quoted, say, say_next
 
@@ -41,8 +42,7 @@ def show(*, as_json: bool = False) -> ExitCode:
 
 def copy(name: str, target: Path | None) -> ExitCode:
     """Copy a shipped recipe, never over a file that exists."""
-    shipped = {path.stem: path for path in shipped_recipes()}
-    source = shipped.get(Path(name).stem) or find_recipe(Path(name).stem)
+    source = find_recipe(Path(name).stem, paths.shipped_recipes())
     target = target or Path(source.name)
     target = target / source.name if target.is_dir() else target
     _refuse_existing(target, "give another name to copy to")

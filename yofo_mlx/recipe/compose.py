@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe.file import EITHER, Origins, find_recipe, read_toml
+from yofo_mlx.recipe.file import EITHER, OF_THE_MODEL, Origins, find_recipe, read_toml
 from yofo_mlx.recipe.schema import Composition
 from yofo_mlx.system.text import shorten
 
@@ -23,28 +23,19 @@ class Composed:
 
     def add(self, said: dict[str, Any], path: Path) -> None:
         """Put a file on top: tables merge key by key, anything else is replaced whole."""
-        for name in _taken_back(self.data, said):
-            section, _, key = name.rpartition(".")
-            table = self.data[section] if section else self.data
-            table.pop(key, None)
+        model = self.data.get("model")
+        if model is not None and said.get("model", model) != model:
+            for key in OF_THE_MODEL:
+                self.data.pop(key, None)
         for key, value in said.items():
             self.origins[(key,)] = path
             if isinstance(value, dict):
                 self.origins |= {(key, inner): path for inner in value}
-                own = self.data.get(key)
-                value = {**own, **value} if isinstance(own, dict) else value
+                below = self.data.get(key)
+                if isinstance(below, dict):
+                    gone = {EITHER.get(f"{key}.{inner}") for inner in value}
+                    value = {one: below[one] for one in below if one not in gone} | value
             self.data[key] = value
-
-
-def _taken_back(data: dict[str, Any], said: dict[str, Any]) -> Iterator[str]:
-    """Yield the keys that lose their sense by what a later file says."""
-    if "model" in data and said.get("model", data["model"]) != data["model"]:
-        yield from ("revision", "trust_remote_code")  # they speak of the other model
-    for given, other in EITHER.items():
-        section, key = given.split(".")
-        below, above = data.get(section), said.get(section)
-        if isinstance(below, dict) and isinstance(above, dict) and key in above:
-            yield f"{section}.{other}"
 
 
 def compose(paths: Sequence[Path], below: dict[str, Any] | None = None) -> Composed:

@@ -16,10 +16,13 @@ from yofo_mlx.recipe.schema import Composition, Recipe
 from yofo_mlx.system import paths
 from yofo_mlx.system.text import escaped, shorten
 
+Key = tuple[str | int, ...]
 # The file that had the last word on a key, or on anything in a table; `--set` for what was set.
 Place = Path | str
-Origins = dict[tuple[str | int, ...], Place]
+Origins = dict[Key, Place]
 
+# What is said of a model; another one takes it back.
+OF_THE_MODEL = ("revision", "trust_remote_code")
 # A recipe gives one of these; setting it takes the other one back.
 EITHER = {"train.steps": "tokens", "train.tokens": "steps"}
 _MOST_MISTAKES = 12
@@ -90,10 +93,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     raise RecipeError(f"{path} is not UTF-8 text", "save it as UTF-8")
 
 
-def apply_override(data: dict[str, Any], override: str) -> str:
-    """Set one dotted key, such as `optimizer.learning_rate=2e-4` or `tasks.0.limit=100`; return it.
+def apply_override(data: dict[str, Any], override: str) -> Key:
+    """Set one dotted key, such as `optimizer.learning_rate=2e-4` or `tasks.0.limit=100`.
 
-    An index one past the last adds a table.
+    An index one past the last adds an entry. Return what was set: the key, or what it added first.
     """
     key, found, text = override.partition("=")
     shown = f"--set '{shorten(override, 100)}'"
@@ -104,36 +107,38 @@ def apply_override(data: dict[str, Any], override: str) -> str:
         )
     if key.endswith(" "):  # written as `key = value`
         text = text.removeprefix(" ")
-    table: Any = data
-    for part in parts[:-1]:
-        table = _step(table, part, shown)
-    if isinstance(table, list):
-        table[_index(table, parts[-1], shown)] = _value(text)
-    elif isinstance(table, dict):
-        table[parts[-1]] = _value(text)
-        if other := EITHER.get(key.strip()):
-            table.pop(other, None)
-    else:
-        raise RecipeError(f"{shown}: the key is inside a plain value", "check the key")
-    return key.strip()
+    inner: Any = data
+    path: Key = ()
+    added: Key = ()
+    for part in parts:
+        table, step = inner, _step(inner, part, shown)
+        path += (step,)
+        is_list = isinstance(table, list)
+        if step not in (range(len(table)) if is_list else table):
+            added = added or path
+            if is_list:
+                table.append({})
+            else:
+                table[step] = {}
+        inner = table[step]
+    table[step] = _value(text)
+    if other := EITHER.get(".".join(parts)):
+        table.pop(other, None)
+    return added or path
 
 
-def _step(table: Any, part: str, shown: str) -> Any:
-    if isinstance(table, list):
-        if part == str(len(table)):  # one more of them
-            table.append({})
-        return table[_index(table, part, shown)]
+def _step(table: Any, part: str, shown: str) -> str | int:
+    """Return the key or index that a part of a dotted key is in a table or a list."""
     if isinstance(table, dict):
-        return table.setdefault(part, {})
-    raise RecipeError(f"{shown}: there is no table '{shorten(part, 40)}'", "check the key")
-
-
-def _index(table: list[Any], part: str, shown: str) -> int:
-    if part.isdecimal() and int(part) < len(table):
-        return int(part)
+        return part
+    if not isinstance(table, list):
+        raise RecipeError(f"{shown}: the key is inside a plain value", "check the key")
+    steps = {str(index): index for index in range(len(table) + 1)}
+    if part in steps:
+        return steps[part]
     raise RecipeError(
         f"{shown}: '{shorten(part, 40)}' is not one of the {len(table)} entries",
-        f"count from 0 to {len(table) - 1}",
+        f"count from 0; {len(table)} adds one",
     )
 
 
@@ -178,7 +183,7 @@ def validate(data: dict[str, Any], place: str, origins: Origins | None = None) -
         raise RecipeError(_listed(mistakes), hint) from None
 
 
-def _origin(key: tuple[int | str, ...], origins: Origins, place: str) -> Place:
+def _origin(key: Key, origins: Origins, place: str) -> Place:
     """Return where a key is from, or else the innermost table around it."""
     around = (key[:length] for length in range(len(key), 0, -1))
     return next((origins[one] for one in around if one in origins), place)
@@ -214,7 +219,7 @@ def _describe(detail: ErrorDetails) -> str:
     return f"`{place}`: {words}{shown[:60]}" if place else words
 
 
-def _guess(location: tuple[int | str, ...]) -> str:
+def _guess(location: Key) -> str:
     """Suggest a key that exists and looks like the unknown one, or that of another section."""
     section: Any = Recipe
     for part in location[:-1]:

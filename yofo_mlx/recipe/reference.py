@@ -21,10 +21,12 @@ A key without a default is required or may be left out, as its text says. In a c
 
 ## Recipes of several files
 
-`yofo train base.toml mine.toml` reads files from left to right, as does every verb that takes a
-recipe. A later file beats an earlier one, key by key: `[train]` in `mine.toml` changes only what it
-names. Lists are replaced whole, `[[tasks]]` among them. Of `train.steps` and `train.tokens` the
-later one counts, and another `model` takes back the `revision` and `trust_remote_code` before it.
+`yofo train base.toml mine.toml` reads files from left to right, as do `show`, `plan`, `doctor` and
+`recipes check`; `data check` and `data preview` look at the data sets of each by itself. A later
+file beats an earlier one, key by key: `[train]` in `mine.toml` changes only what it names. Lists
+are replaced whole, `[[tasks]]` among them. Of `train.steps` and `train.tokens` the later one
+counts, and another `model` takes back the `revision` and `trust_remote_code` before it. `--set`
+comes last.
 
 With `include` a file names what it builds on, so that settings and data sets stand in one place:
 
@@ -34,9 +36,11 @@ description = "Mistral on my own data"
 train.steps = 300
 ```
 
-Paths in a file are relative to that file. `recipes/data/public.toml` holds the data sets of the
-shipped recipes. `yofo train mine.toml --dry-run` prints the recipe that the files make together;
-a run keeps just that, and never reads them again.
+What several of them include is read once, before the first of them. Paths in a file are relative to
+that file. `recipes/data/public.toml` holds the data sets of the shipped recipes.
+
+`yofo train mine.toml --dry-run` prints the recipe that the files make together; a run keeps just
+that, and never reads them again.
 
 ## Top of the file
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.recipe.compose import Composed, compose
-from yofo_mlx.recipe.file import Origins, apply_override, find_recipe, validate
+from yofo_mlx.recipe.file import OF_THE_MODEL, Key, Origins, apply_override, find_recipe, validate
 from yofo_mlx.recipe.names import EMBEDDED, absolute
 from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.runs.init_adapter import find_adapter, shape_of
@@ -78,34 +78,38 @@ def resolve(
     without `folder` this was done before, and only what the overrides name is looked up.
     """
     origins = origins or {}
+    model = data.get("model")
     given = [apply_override(data, override) for override in overrides]
+    if folder and model and data["model"] != model:
+        for key in OF_THE_MODEL:
+            if (key,) not in given:
+                data.pop(key, None)
     recipe = validate(data, place, _with_overrides(origins, given))
 
-    def find(name: str, key: str) -> str:
-        origin = origins.get((key.partition(".")[0],))
+    def find(name: str, *key: str | int) -> str:
+        origin = origins.get(key[:1])
         own = origin.parent if isinstance(origin, Path) else folder
         starts = [own, Path.cwd()] if own else []
-        is_given = any(f"{key}.".startswith(f"{one}.") for one in given)
+        is_given = any(key[: len(one)] == one for one in given)
         return absolute(name, [Path.cwd(), *starts] if is_given else starts)
 
     tasks = tuple(
-        task.model_copy(update={"source": find(task.source, f"tasks.{index}.source")})
+        task.model_copy(update={"source": find(task.source, "tasks", index, "source")})
         for index, task in enumerate(recipe.tasks)
     )
     found: dict[str, Any] = {"tasks": tasks, "model": find(recipe.model, "model")}
-    if recipe.init_adapter and (folder or "init_adapter" in given):
+    if recipe.init_adapter and (folder or ("init_adapter",) in given):
         adapter = find_adapter(recipe.init_adapter, find(recipe.init_adapter, "init_adapter"))
         lora = shape_of(adapter, recipe.lora)
         found |= {"init_adapter": str(adapter.absolute()), "lora": lora}
     return recipe.model_copy(update=found)
 
 
-def _with_overrides(origins: Origins, given: Sequence[str]) -> Origins:
-    """Return where each key is from, with the keys that `--set` gave and the tables it made."""
-    for key in given:
-        parts = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
-        inside = {one for one in origins if one[: len(parts)] == parts}
-        made = {parts[:length]: "--set" for length in range(1, len(parts))}
-        kept = {one: place for one, place in origins.items() if one not in inside}
-        origins = made | kept | {parts: "--set"}
-    return origins
+def _with_overrides(origins: Origins, given: Sequence[Key]) -> Origins:
+    """Return where each key is from, also what `--set` gave."""
+    kept = {
+        key: place
+        for key, place in origins.items()
+        if not any(key[: len(one)] == one for one in given)
+    }
+    return kept | dict.fromkeys(given, "--set")
