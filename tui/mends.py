@@ -1,11 +1,13 @@
 """What Textual 8.2.8 gets wrong wherever its widgets are used."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from textual.events import Click
 from textual.geometry import Size
 from textual.screen import Screen
-from textual.widgets import OptionList
+from textual.widgets import DataTable, OptionList
 
 
 @cache
@@ -14,6 +16,8 @@ def mend_textual() -> None:
     _mend_lists()
     _mend_sizes()
     _mend_clicks()
+    _mend_late_clicks(OptionList, "option", lambda options: options.option_count)
+    _mend_late_clicks(DataTable, "column", lambda table: len(table.columns))
 
 
 def _mend_lists() -> None:
@@ -52,3 +56,14 @@ def _mend_clicks() -> None:
         return (None, None) if gone else (widget, offset)
 
     Screen.get_widget_and_offset_at = widget_and_offset  # type: ignore[method-assign]
+
+
+def _mend_late_clicks(kind: Any, entry: str, count: Callable[[Any], int]) -> None:
+    """Let a click on an entry that has gone since it was drawn be one on nothing."""
+    clicked = kind._on_click
+
+    async def on_click(self: Any, event: Click) -> None:
+        if event.style.meta.get(entry, -1) < count(self):
+            await clicked(self, event)
+
+    kind._on_click = on_click

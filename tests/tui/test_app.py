@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.style import Style
 from textual import events
 from textual.app import ScreenStackError
 from textual.binding import Binding
@@ -15,6 +16,8 @@ from textual.css.query import NoMatches
 from textual.events import Resize
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import DataTable, OptionList
 
 import tui.app
 from tui.data.screen import DataScreen
@@ -155,6 +158,22 @@ async def test_a_list_without_room_takes_page_keys(pilots: Any) -> None:
             await pilot.press("pagedown", "pageup")
             assert pilot.app._exception is None
             await pilot.press("escape")
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "drawn"),
+    [("data", OptionList, {"option": 9}), ("runs", DataTable, {"row": -1, "column": 99})],
+)
+async def test_a_click_on_an_entry_that_has_gone_meanwhile_is_one_on_nothing(
+    pilots: Any, place: str, kind: type[Widget], drawn: dict[str, int]
+) -> None:
+    async with pilots.open(place) as pilot:
+        entries = pilot.app.screen.query_one(kind)
+        at = {"delta_x": 0, "delta_y": 0, "shift": False, "meta": False, "ctrl": False}
+        style = Style(meta=drawn)
+        entries.post_message(events.Click(entries, 1, 1, button=1, style=style, **at))
+        await pilot.pause()
+        assert pilot.app._exception is None
 
 
 async def test_what_comes_when_the_screens_are_put_away_is_no_defect(pilots: Any) -> None:
