@@ -157,6 +157,12 @@ class YofoApp(App[None]):
             await self.screen._mounted_event.wait()
         await super().on_event(event)
 
+    async def _check_bindings(self, key: str, priority: bool = False) -> bool:
+        """Obey a key that is no text before the next one is handed on: what it opens takes that."""
+        if await super()._check_bindings(key, priority):
+            return True
+        return priority and not self._is_typing() and await super()._check_bindings(key)
+
     def _handle_exception(self, error: Exception) -> None:
         """Take no notice of what finds nothing because it, or the app, is on its way out."""
         if not isinstance(error, (ModeError, NoMatches, ScreenError)) or not self._is_leaving():

@@ -1,12 +1,13 @@
 """What Textual 8.2.8 gets wrong wherever its widgets are used."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from textual.events import Click
 from textual.geometry import Offset, Size
 from textual.screen import Screen
-from textual.widgets import OptionList, TextArea
+from textual.widgets import DataTable, OptionList, TextArea
 
 
 @cache
@@ -15,23 +16,20 @@ def mend_textual() -> None:
     _mend_lists()
     _mend_sizes()
     _mend_clicks()
+    _mend_late_clicks(OptionList, "option", lambda options: options.option_count)
+    _mend_late_clicks(DataTable, "column", lambda table: len(table.columns))
     _mend_undoing()
 
 
 def _mend_lists() -> None:
-    """Let a list take page keys where it was never drawn, and clicks on rows that it had before."""
-    move, click = OptionList._move_page, OptionList._on_click
+    """Let a list that was never drawn, or has no room, take page keys: Textual fails there."""
+    move = OptionList._move_page
 
     def move_page(self: OptionList, direction: Any) -> None:
         if self._index_to_line:
             move(self, direction)
 
-    async def on_click(self: OptionList, event: Click) -> None:
-        if event.style.meta.get("option", 0) < self.option_count:
-            await click(self, event)
-
     OptionList._move_page = move_page  # type: ignore[method-assign]
-    OptionList._on_click = on_click  # type: ignore[method-assign]
 
 
 def _mend_sizes() -> None:
@@ -59,6 +57,17 @@ def _mend_clicks() -> None:
         return (None, None) if gone else (widget, offset)
 
     Screen.get_widget_and_offset_at = widget_and_offset  # type: ignore[method-assign]
+
+
+def _mend_late_clicks(kind: Any, entry: str, count: Callable[[Any], int]) -> None:
+    """Let a click on an entry that has gone since it was drawn be one on nothing."""
+    clicked = kind._on_click
+
+    async def on_click(self: Any, event: Click) -> None:
+        if event.style.meta.get(entry, -1) < count(self):
+            await clicked(self, event)
+
+    kind._on_click = on_click
 
 
 def _mend_undoing() -> None:

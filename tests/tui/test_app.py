@@ -16,7 +16,8 @@ from textual.css.query import NoMatches
 from textual.events import Resize
 from textual.geometry import Size
 from textual.screen import Screen
-from textual.widgets import OptionList
+from textual.widget import Widget
+from textual.widgets import DataTable, OptionList
 
 import tui.app
 from tui.data.screen import DataScreen
@@ -159,14 +160,18 @@ async def test_a_list_without_room_takes_page_keys(pilots: Any) -> None:
             await pilot.press("escape")
 
 
-async def test_a_click_on_a_row_that_a_list_no_longer_has_is_one_on_nothing(pilots: Any) -> None:
-    async with pilots.open() as pilot:
-        pilot.app.screen.action_new()
-        await pilot.pause()
-        rows = pilot.app.screen.query_one(OptionList)
-        style = Style.from_meta({"option": rows.option_count})
-        clicked = events.Click(rows, 1, 1, 0, 0, 1, False, False, False, 1, 1, style)
-        rows.post_message(clicked)
+@pytest.mark.parametrize(
+    ("place", "kind", "drawn"),
+    [("data", OptionList, {"option": 9}), ("runs", DataTable, {"row": -1, "column": 99})],
+)
+async def test_a_click_on_an_entry_that_has_gone_meanwhile_is_one_on_nothing(
+    pilots: Any, place: str, kind: type[Widget], drawn: dict[str, int]
+) -> None:
+    async with pilots.open(place) as pilot:
+        entries = pilot.app.screen.query_one(kind)
+        at = {"delta_x": 0, "delta_y": 0, "shift": False, "meta": False, "ctrl": False}
+        style = Style(meta=drawn)
+        entries.post_message(events.Click(entries, 1, 1, button=1, style=style, **at))
         await pilot.pause()
         assert pilot.app._exception is None
 

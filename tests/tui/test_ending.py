@@ -117,6 +117,18 @@ async def test_quitting_asks_where_something_would_be_lost_and_says_what_goes_on
 
 
 @pytest.mark.asyncio
+async def test_the_question_before_quitting_is_a_box_in_the_middle(
+    pilots: Any, shown: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunsScreen, "unsaved", lambda self: "work", raising=False)
+    async with pilots.open(size=(80, 24)) as pilot:
+        await pilot.press("q")
+        drawn = [line.strip() for line in shown(pilot).splitlines()]
+        top = next(at for at, line in enumerate(drawn) if "╭─" in line and line.endswith("─╮"))
+        assert 4 < top < 12 and any("Quit?" in line for line in drawn[top:])
+
+
+@pytest.mark.asyncio
 async def test_quitting_says_on_the_terminal_which_runs_go_on(
     pilots: Any, run_folder: Any, until: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

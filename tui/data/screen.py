@@ -280,7 +280,7 @@ class DataScreen(Recovering):
         """Ask for a path."""
         box = self.query_one("#path", Input)
         box.display = True
-        box.focus()
+        self.set_focus(box)
         self.refresh_bindings()
 
     @on(Input.Submitted, "#path")
@@ -324,7 +324,7 @@ class DataScreen(Recovering):
         box = self.query_one("#path", Input)
         box.value = ""
         box.display = False
-        self.query_one(OptionList).focus()
+        self.set_focus(self.query_one(OptionList))
         self.refresh_bindings()
 
     def on_resize(self) -> None:

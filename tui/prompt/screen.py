@@ -321,11 +321,11 @@ class PromptScreen(Recovering):
 
     def action_write(self) -> None:
         """Go to the question."""
-        self.query_one(QueryField).focus()
+        self.set_focus(self.query_one(QueryField))
 
     def action_edit(self) -> None:
         """Go to the demonstrations."""
-        self.query_one(DemonstrationsField).field.focus()
+        self.set_focus(self.query_one(DemonstrationsField).field)
 
     def unsaved(self) -> str | None:
         """Say what quitting would lose."""

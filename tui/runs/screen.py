@@ -281,7 +281,7 @@ class RunsScreen(Recovering):
         """Narrow the list by words."""
         box = self.query_one("#filter", Input)
         box.display = True
-        box.focus()
+        self.set_focus(box)
         self.refresh_bindings()
 
     def action_clear_filter(self) -> None:
@@ -289,7 +289,7 @@ class RunsScreen(Recovering):
         box = self.query_one("#filter", Input)
         box.value = ""
         box.display = False
-        self.query_one(RunTable).focus()
+        self.set_focus(self.query_one(RunTable))
         self.refresh_bindings()
 
     @on(Input.Changed, "#filter")
@@ -298,7 +298,7 @@ class RunsScreen(Recovering):
 
     @on(Input.Submitted, "#filter")
     def _to_table(self) -> None:
-        self.query_one(RunTable).focus()
+        self.set_focus(self.query_one(RunTable))
 
 
 def _words(view: RunView) -> str:

@@ -15,7 +15,7 @@ from .dialog import Dialog
 class ConfirmScreen(Dialog, ModalScreen[bool]):
     """Asks; True if the user agrees."""
 
-    CSS = """
+    DEFAULT_CSS = """
     ConfirmScreen { align: center middle; background: $background 60%; }
     ConfirmScreen > Vertical {
         width: 60; max-width: 95%; height: auto;

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from textual import events
-from textual.widgets import Select
+from textual.widgets import Input, Select
 
 from tests.tui.prompt.test_prompt import ask, paste
 from tui.data.screen import DataScreen
@@ -39,6 +39,27 @@ async def test_a_key_typed_right_after_a_switch_belongs_to_the_new_place(
         await type_fast(pilot, "f3", "n")
         await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
         assert not written(pilot)
+
+
+@pytest.mark.parametrize("place", ["prompt", "runs"])
+@pytest.mark.parametrize("key", ["e", "enter"])
+async def test_what_is_typed_right_after_a_field_is_chosen_is_its_text(
+    pilots: Any, place: str, key: str
+) -> None:
+    async with pilots.open(place) as pilot:
+        await type_fast(pilot, "3", key, *"cab")
+        assert written(pilot) == ["cab"]
+        screen = pilot.app.screen
+        assert screen._use_adapter and not screen._all_shots
+
+
+@pytest.mark.parametrize(("place", "key"), [("data", "o"), ("runs", "slash")])
+async def test_what_is_typed_right_after_a_line_is_opened_stands_in_it(
+    pilots: Any, place: str, key: str
+) -> None:
+    async with pilots.open(place) as pilot:
+        await type_fast(pilot, key, *"oldest")
+        assert pilot.app.screen.query_one(Input).value == "oldest"
 
 
 async def test_digits_in_a_row_lead_from_place_to_place(pilots: Any, until: Any) -> None:
