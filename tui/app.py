@@ -155,6 +155,8 @@ class YofoApp(App[None]):
         """Let keys wait for a screen that is still being laid out: they are meant for it."""
         if isinstance(event, events.InputEvent) and not event.is_forwarded and self.screen_stack:
             await self.screen._mounted_event.wait()
+            if self._exit:  # what is typed behind `q` is for nobody
+                return
         await super().on_event(event)
 
     async def _check_bindings(self, key: str, priority: bool = False) -> bool:
@@ -171,7 +173,7 @@ class YofoApp(App[None]):
     def _is_leaving(self) -> bool:
         """Tell whether the app, or the widget now at work, is being taken away."""
         at_work = active_message_pump.get(self)
-        return not self._running or (isinstance(at_work, Widget) and at_work._pruning)
+        return self._exit or not self._running or (isinstance(at_work, Widget) and at_work._pruning)
 
     def _fatal_error(self) -> None:
         """End without Textual's page of values: `main` says where the report lies."""
