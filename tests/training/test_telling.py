@@ -1,6 +1,7 @@
 """What a run that loads tells in its events: that it does, and whatever ended that."""
 
 import errno
+from typing import Any
 
 import pytest
 
@@ -56,3 +57,34 @@ def test_an_interrupt_leaves_the_run_stopped(run: Run) -> None:
     raised, last = told(run, KeyboardInterrupt())
     assert isinstance(raised, KeyboardInterrupt) and run.status() == "stopped"
     assert (last["step"], last["reason"]) == (7, "interrupted while loading")
+
+
+@pytest.mark.parametrize("what", ["make_record", "shrink"])
+def test_an_error_between_loading_and_training_is_the_last_word_of_the_run(
+    what: str, yofo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert yofo("train", "tiny", "--set", "train.steps=1", "--set", "train.eval_every=9")[0] == 0
+    (run,) = listing.list_runs()
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"yofo_mlx.commands.train.{what}", fails)
+        assert yofo("resume", "last", "--set", "train.steps=2")[0] == 1
+    last = list(run.events())[-1]
+    assert (run.status(), last["cause"], last["step"]) == ("failed", "disk full", 1)
+    assert yofo("resume", "last")[0] == 0 and run.status() == "finished"
+
+
+def test_a_run_that_fails_before_its_first_step_says_why(
+    yofo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("yofo_mlx.commands.train.make_record", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            yofo("train", "tiny", "--set", "train.steps=1")
+    (run,) = listing.list_runs()
+    assert run.status() == "failed"
+    assert yofo("resume", "last")[0] == 0
+    assert next(iter(run.events()))["kind"] == "started"

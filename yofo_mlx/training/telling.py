@@ -18,14 +18,12 @@ from yofo_mlx.training.trainer import NotFinite
 
 
 @contextmanager
-def loading(run: Run) -> Iterator[None]:
-    """Tell that a run loads, how much it has read, and why that ended if it did not end well."""
+def failures(run: Run) -> Iterator[EventWriter]:
+    """Tell why what is done before the training ended, if it did not end well."""
     step = next((int(path.name) for path in list_checkpoints(run)), 0)
     writer = EventWriter(run.events_path)
     try:
-        writer.write(LoadingEvent(process=os.getpid()))
-        with listening(Seldom(partial(tell_reading, writer))):
-            yield
+        yield writer
     except KeyboardInterrupt:
         writer.write(StoppedEvent(step=step, reason="interrupted while loading"))
         raise
@@ -33,6 +31,15 @@ def loading(run: Run) -> Iterator[None]:
         fail(run, error, step, writer.write)
     finally:
         writer.close()
+
+
+@contextmanager
+def loading(run: Run) -> Iterator[None]:
+    """Tell that a run loads, how much it has read, and why that ended if it did not end well."""
+    with failures(run) as writer:
+        writer.write(LoadingEvent(process=os.getpid()))
+        with listening(Seldom(partial(tell_reading, writer))):
+            yield
 
 
 def tell_reading(writer: EventWriter, what: str, done: int, total: int) -> None:
