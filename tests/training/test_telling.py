@@ -10,7 +10,7 @@ from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.training.checkpoints import STATE_FILE
-from yofo_mlx.training.telling import loading
+from yofo_mlx.training.telling import failures, loading
 
 
 @pytest.fixture
@@ -57,6 +57,12 @@ def test_an_interrupt_leaves_the_run_stopped(run: Run) -> None:
     raised, last = told(run, KeyboardInterrupt())
     assert isinstance(raised, KeyboardInterrupt) and run.status() == "stopped"
     assert (last["step"], last["reason"]) == (7, "interrupted while loading")
+
+
+def test_what_goes_well_before_the_training_leaves_the_stream_alone(run: Run) -> None:
+    with failures(run):
+        pass
+    assert not run.events_path.exists() and not run.has_spoken()
 
 
 @pytest.mark.parametrize("what", ["make_record", "shrink"])
