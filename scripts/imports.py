@@ -30,13 +30,18 @@ def find_imports(modules: dict[str, Path]) -> set[Pair]:
     """Return which module imports which; a package is imported where a name in it is."""
     found = set()
     for module, path in modules.items():
-        package = module if path.stem == "__init__" else module.rpartition(".")[0]
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            for name in _named(node, package):
-                target = name if name in modules else name.rpartition(".")[0]
-                if target in modules:
-                    found.add((module, target))
+        for name in find_names(module, path):
+            target = name if name in modules else name.rpartition(".")[0]
+            if target in modules:
+                found.add((module, target))
     return found
+
+
+def find_names(module: str, path: Path) -> Iterator[str]:
+    """Yield what a module imports by its full name, each time and however it is written."""
+    package = module if path.stem == "__init__" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        yield from _named(node, package)
 
 
 def _named(node: ast.AST, package: str) -> Iterator[str]:

@@ -147,7 +147,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("modules", nargs="*", metavar="MODULE")
     parser.add_argument("--jobs", type=int, default=2, help="mutants at once")
     parser.add_argument("--again", action="store_true", help="try known survivors again")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if unknown := set(arguments.modules) - TESTS.keys():
+        parser.error(f"no tests of {', '.join(sorted(unknown))}; known: {', '.join(TESTS)}")
+    return arguments
 
 
 def drawn(module: str) -> list[Drawn]:

@@ -126,6 +126,19 @@ def test_every_toml_of_the_docs_is_valid(name: str) -> None:
             validate(as_recipe(part), name)
 
 
+def test_every_module_that_a_page_or_a_comment_names_is_there() -> None:
+    folders = ("yofo_mlx", "tui", "tests", "scripts", "benchmarks", "experiments")
+    modules = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    there = {str(path.relative_to(ROOT)) for path in modules}
+    for path in [*NAMED.values(), *ROOT.glob("*.toml"), *modules]:
+        if path.parts[len(ROOT.parts)] != "tests":  # they make files of their own
+            for name in re.findall(r"[\w/]*\w\.py\b", path.read_text("utf-8")):
+                assert any(f"/{one}".endswith(f"/{name.lstrip('/')}") for one in there), (
+                    path,
+                    name,
+                )
+
+
 def rows(count: int, head: str = "", mark: str = ",") -> str:
     lines = [f"message number {n}{mark}{'sales' if n % 2 else 'billing'}" for n in range(count)]
     return "\n".join([*([head] if head else []), *lines, ""])

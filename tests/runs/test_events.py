@@ -165,6 +165,19 @@ def test_a_run_that_never_began_does_not_go_on_though_its_words_are_kept(path: P
     assert resumed is not None and resumed == last_event(past)
 
 
+@pytest.mark.parametrize("told", ["loading", "loading progress", "loading failed loading progress"])
+def test_a_stream_that_was_lost_begins_without_the_words_of_loading(path: Path, told: str) -> None:
+    writer = FreeWriter(path)
+    for kind in told.split():
+        writer.write(kind, step=0)
+    writer.roll_back(10_000, 6)  # where a checkpoint says that the stream was
+    assert not list(EventReader(path))
+    writer.write("failed", step=7)  # of the training
+    writer.write("loading")
+    writer.roll_back(10_000, 7)
+    assert [event["step"] for event in EventReader(path)] == [7]
+
+
 def test_a_run_that_lost_nothing_goes_on_in_words_too(path: Path) -> None:
     writer = FreeWriter(path)
     writer.write("started")

@@ -1,6 +1,7 @@
 """What a run that loads tells in its events: that it does, and whatever ended that."""
 
 import errno
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.training.checkpoints import STATE_FILE
-from yofo_mlx.training.telling import loading
+from yofo_mlx.training.telling import failures, loading
 
 
 @pytest.fixture
@@ -56,3 +57,40 @@ def test_an_interrupt_leaves_the_run_stopped(run: Run) -> None:
     raised, last = told(run, KeyboardInterrupt())
     assert isinstance(raised, KeyboardInterrupt) and run.status() == "stopped"
     assert (last["step"], last["reason"]) == (7, "interrupted while loading")
+
+
+def test_what_goes_well_before_the_training_leaves_the_stream_alone(run: Run) -> None:
+    with failures(run):
+        pass
+    assert not run.events_path.exists() and not run.has_spoken()
+
+
+@pytest.mark.parametrize("what", ["make_record", "shrink"])
+def test_an_error_between_loading_and_training_is_the_last_word_of_the_run(
+    what: str, yofo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert yofo("train", "tiny", "--set", "train.steps=1", "--set", "train.eval_every=9")[0] == 0
+    (run,) = listing.list_runs()
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"yofo_mlx.commands.train.{what}", fails)
+        assert yofo("resume", "last", "--set", "train.steps=2")[0] == 1
+    last = list(run.events())[-1]
+    assert (run.status(), last["cause"], last["step"]) == ("failed", "disk full", 1)
+    assert yofo("resume", "last")[0] == 0 and run.status() == "finished"
+
+
+def test_a_run_that_fails_before_its_first_step_says_why(
+    yofo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("yofo_mlx.commands.train.make_record", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            yofo("train", "tiny", "--set", "train.steps=1")
+    (run,) = listing.list_runs()
+    assert run.status() == "failed"
+    assert yofo("resume", "last")[0] == 0
+    assert next(iter(run.events()))["kind"] == "started"

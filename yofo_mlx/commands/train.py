@@ -27,7 +27,7 @@ from yofo_mlx.training.loop import train
 from yofo_mlx.training.provenance import changes, make_record
 from yofo_mlx.training.setup import Setup, load_planned
 from yofo_mlx.training.stop import StopRequest, stop_requests
-from yofo_mlx.training.telling import loading
+from yofo_mlx.training.telling import failures, loading
 
 
 def start(request: RecipeRequest, *, name: str | None = None, force: bool = False) -> ExitCode:
@@ -62,7 +62,8 @@ def resume(name: str, held: int | None = None, *, force: bool = False) -> ExitCo
     with lock.locked(run.path, held):
         if held is None:  # a detached run may have been asked to stop already
             run.stop_path.unlink(missing_ok=True)
-        recipe, notes = _recipe_of(run)  # before the console has new words
+        with failures(run):
+            recipe, notes = _recipe_of(run)  # before the console has new words
         detached = held is not None
         with recorded(run, detached=detached) as terminal, stop_requests() as stop:
             stop.of(run)
@@ -113,7 +114,8 @@ def _train(
     stop: StopRequest,
     terminal: TextIO,
 ) -> Event:
-    notes = notes + _record(run, recipe, loaded)
+    with failures(run):
+        notes = notes + _record(run, recipe, loaded)
     keep_awake()
     with shown_on(terminal) as display:
         return train(

@@ -15,13 +15,23 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from yofo_mlx.runs.kinds import KINDS, Kind, LoadingEvent, ResumedEvent, StartedEvent
+from yofo_mlx.runs.kinds import (
+    KINDS,
+    FailedEvent,
+    Kind,
+    LoadingEvent,
+    ProgressEvent,
+    ResumedEvent,
+    StartedEvent,
+    StoppedEvent,
+)
 from yofo_mlx.system.files import patiently, replacing, sync, sync_folder
 
 FINAL_KINDS: Final = frozenset(name for name, kind in KINDS.items() if kind.is_final)
 MAX_READ: Final = 4 * 1024 * 1024
 BLOCK: Final = 256 * 1024
 PAST_FILE: Final = "past.jsonl"
+_WHILE_LOADING: Final = (ProgressEvent.kind, StoppedEvent.kind, FailedEvent.kind)
 
 Event = dict[str, Any]
 
@@ -106,11 +116,16 @@ class EventWriter:
 
 
 def _end_of_training(stream: bytes) -> int:
-    """Return where a stream ends but for the words of trainers that were only loading."""
+    """Return where a stream ends but for the words of trainers that only loaded."""
     lines = stream.splitlines(keepends=True)
-    while lines and (event := parse(lines[-1])) and event["kind"] == "loading":
-        lines.pop()
-    return sum(map(len, lines))
+    end = len(lines)
+    for place in reversed(range(end)):
+        event = parse(lines[place])
+        if event and event["kind"] == LoadingEvent.kind:
+            end = place
+        elif event and event["kind"] not in _WHILE_LOADING:
+            break
+    return sum(map(len, lines[:end]))
 
 
 def _line(event: Event) -> bytes:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any, NoReturn
 
@@ -18,21 +18,32 @@ from yofo_mlx.training.trainer import NotFinite
 
 
 @contextmanager
+def failures(run: Run) -> Iterator[None]:
+    """Tell why what is done before the training ended, if it did not end well."""
+    try:
+        yield
+    except BaseException as error:
+        step = next((int(path.name) for path in list_checkpoints(run)), 0)
+        tell = partial(_tell, run)  # opened late: who touches the stream hears signals
+        if not isinstance(error, KeyboardInterrupt):
+            fail(run, error, step, tell)
+        with suppress(OSError):
+            tell(StoppedEvent(step=step, reason="interrupted while loading"))
+        raise
+
+
+def _tell(run: Run, told: Kind) -> None:
+    with closing(EventWriter(run.events_path)) as writer:
+        writer.write(told)
+
+
+@contextmanager
 def loading(run: Run) -> Iterator[None]:
     """Tell that a run loads, how much it has read, and why that ended if it did not end well."""
-    step = next((int(path.name) for path in list_checkpoints(run)), 0)
-    writer = EventWriter(run.events_path)
-    try:
+    with failures(run), closing(EventWriter(run.events_path)) as writer:
         writer.write(LoadingEvent(process=os.getpid()))
         with listening(Seldom(partial(tell_reading, writer))):
             yield
-    except KeyboardInterrupt:
-        writer.write(StoppedEvent(step=step, reason="interrupted while loading"))
-        raise
-    except BaseException as error:
-        fail(run, error, step, writer.write)
-    finally:
-        writer.close()
 
 
 def tell_reading(writer: EventWriter, what: str, done: int, total: int) -> None:
