@@ -114,9 +114,8 @@ class Run:
 
     def status(self) -> Status:
         """Derive the status from the lock and the last event."""
-        locked = (
-            self.is_locked()
-        )  # before the events: a trainer that ends in between has written its last
+        # Before the events: a trainer that ends in between has written its last.
+        locked = self.is_locked()
         last = last_event(self.events_path)
         if locked:
             return "stopping" if self.stop_path.exists() else "running"
