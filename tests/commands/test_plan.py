@@ -331,7 +331,10 @@ def test_a_planner_asks_the_hub_for_no_weights(hub: HubServer) -> None:
     assert not [line for line in whole if ".safetensors" in line]
 
 
-def test_small_files_alone_are_no_model_when_the_hub_is_gone(hub: HubServer, yofo: Any) -> None:
+def test_small_files_alone_are_no_model_when_the_hub_is_gone(
+    hub: HubServer, yofo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     hub.add("model", "owner/model", files_of(TINY))
     assert yofo("plan", "small.toml", "--set", 'model="owner/model"')[0] == 0
     hub.close()

@@ -111,10 +111,10 @@ def test_a_run_is_prompted_with_no_more_than_it_was_trained_on_unless_asked(
     client: SessionClient, long_tiny: Path
 ) -> None:
     assert client.call("load", {"model": str(long_tiny)})["trained_tokens"] is None
-    long = [{"input": f"horse {n} " * 40, "output": "Anna"} for n in range(100)]
+    long = [{"input": f"horse {n} " * 40, "output": "Anna"} for n in range(45)]
     modest = client.call("prefill", {"demonstrations": long})
     assert (modest["bound"], modest["tokens"] < 4096) == ("default", True)
-    assert client.call("prefill", {"demonstrations": long, "shots": "all"})["shots"] == 100
+    assert client.call("prefill", {"demonstrations": long, "shots": "all"})["shots"] == 45
 
 
 def test_an_answer_that_has_to_be_changed_is_told(client: SessionClient) -> None:

@@ -22,7 +22,17 @@ def whole(home: Path) -> Run:
     return run
 
 
-@pytest.mark.parametrize("moments", [["step"], ["checkpoint"], ["evaluation", "random"]])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        ["checkpoint"],
+        pytest.param(["step"], marks=LONG),
+        pytest.param(["evaluation", "random"], marks=LONG),
+    ],
+)
 def test_a_run_that_was_killed_and_resumed_is_the_run_that_was_not(
     home: Path, whole: Run, moments: list[str]
 ) -> None:

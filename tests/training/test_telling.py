@@ -12,6 +12,15 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.training.checkpoints import STATE_FILE
 from yofo_mlx.training.telling import failures, loading
 
+SMALL = [
+    '--set=tasks=[{source = "tiny:new-topic-01"}]',
+    "--set=train.steps=1",
+    "--set=episodes.max_tokens=64",
+    "--set=evaluation.shots=[0]",
+    "--set=evaluation.queries=2",
+    "--set=evaluation.valid_tasks=1",
+]
+
 
 @pytest.fixture
 def run() -> Run:
@@ -69,7 +78,7 @@ def test_what_goes_well_before_the_training_leaves_the_stream_alone(run: Run) ->
 def test_an_error_between_loading_and_training_is_the_last_word_of_the_run(
     what: str, yofo: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert yofo("train", "tiny", "--set", "train.steps=1", "--set", "train.eval_every=9")[0] == 0
+    assert yofo("train", "tiny", *SMALL)[0] == 0
     (run,) = listing.list_runs()
 
     def fails(*_: object) -> None:
@@ -89,7 +98,7 @@ def test_a_run_that_fails_before_its_first_step_says_why(
     with monkeypatch.context() as patch:
         patch.setattr("yofo_mlx.commands.train.make_record", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            yofo("train", "tiny", "--set", "train.steps=1")
+            yofo("train", "tiny", *SMALL)
     (run,) = listing.list_runs()
     assert run.status() == "failed"
     assert yofo("resume", "last")[0] == 0
