@@ -32,7 +32,7 @@ from yofo_mlx.evaluation.prompts import Prompts, Query
 from yofo_mlx.gradients import Dials, loss_and_gradients
 from yofo_mlx.planning import evaluation, planner
 from yofo_mlx.planning.evaluation import Asked, plan_validation
-from yofo_mlx.planning.planner import Load, Planner, forecast
+from yofo_mlx.planning.planner import Planner, StepLoad, forecast
 from yofo_mlx.planning.sizes import Tensor, sizes_of
 from yofo_mlx.recipe.schema import Lora, Memory, Objective
 from yofo_mlx.tasks.task import Example
@@ -63,7 +63,7 @@ def measured(
     loss, gradients = loss_and_gradients(model, batch, dials)
     mx.eval(loss, gradients)
     peak = mx.get_peak_memory() - before
-    episodes = Load(count, tokens, len(batch.targets))
+    episodes = StepLoad(count, tokens, len(batch.targets))
     return peak, lambda: forecast(shape, episodes, dials).total
 
 

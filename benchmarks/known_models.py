@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from yofo_mlx.planning.evaluation import Asked, plan_validation
-from yofo_mlx.planning.planner import Load, Planner, resident_bytes
+from yofo_mlx.planning.planner import Planner, StepLoad, resident_bytes
 from yofo_mlx.planning.sizes import Sizes, Tensor, sizes_of
 from yofo_mlx.recipe.schema import Lora, Memory
 
@@ -106,7 +106,7 @@ def known_shape(name: str) -> Sizes:
 def cell(shape: Sizes, tokens: int, limit_gb: int) -> str:
     """Return the forecast of the fastest step below a limit: GB in all (chunk, stash)."""
     planner = Planner(shape, Memory(), int(limit_gb * 1e9), native=True)
-    way = planner.plan(Load(1, tokens, tokens // TARGET_SHARE))
+    way = planner.plan(StepLoad(1, tokens, tokens // TARGET_SHARE))
     if limit_gb and not planner.fits(way):
         return "does not fit"
     dials = f"{way.dials.chunk}, {way.dials.stash}" if way.dials else "plain"

@@ -34,7 +34,7 @@ from yofo_mlx.episodes.batches import Batch, make_batch
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.gradients import loss_and_gradients
 from yofo_mlx.gradients.attention import bounded_attention, native_is_bounded
-from yofo_mlx.planning.planner import Forecast, Load, Planner
+from yofo_mlx.planning.planner import Forecast, Planner, StepLoad
 from yofo_mlx.planning.sizes import model_sizes
 from yofo_mlx.recipe.schema import Lora, Memory, Objective
 from yofo_mlx.system.memory import memory_limit
@@ -118,7 +118,7 @@ def _planned(arguments: Any, batch: Batch) -> Forecast:
     dtype = mx.float32 if shape.item == 4 else mx.bfloat16
     native = native_is_bounded(shape.head_dim, shape.head_dim, dtype)
     planner = Planner(shape, memory, memory_limit().nbytes, native)
-    return planner.plan(Load(1, arguments.tokens, len(batch.targets)))
+    return planner.plan(StepLoad(1, arguments.tokens, len(batch.targets)))
 
 
 def _batch(arguments: Any, vocabulary: int) -> Batch:

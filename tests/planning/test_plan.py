@@ -22,8 +22,8 @@ from yofo_mlx.gradients.dials import groups
 from yofo_mlx.planning.planner import (
     FLOAT,
     SCORES,
-    Load,
     Planner,
+    StepLoad,
     as_gb,
     candidates,
     forecast,
@@ -102,7 +102,7 @@ def test_a_configuration_without_sizes_is_an_error_in_words(config: str, tmp_pat
 
 
 def test_models_that_were_not_fitted_are_given_more_room() -> None:
-    shape, episodes = known_shape(MISTRAL), Load(1, 4096, 512)
+    shape, episodes = known_shape(MISTRAL), StepLoad(1, 4096, 512)
     other = replace(shape, fitted=False)
     for dials in (None, Dials(256, 4)):
         assert forecast(other, episodes, dials).total > forecast(shape, episodes, dials).total
@@ -117,7 +117,7 @@ def test_what_is_planned_is_the_first_way_that_fits_or_the_thinnest(
     name: str, tokens: int, limit: int
 ) -> None:
     planner = Planner(known_shape(name), Memory(), limit * 10**9, native=True)
-    episodes = Load(1, tokens, tokens // 16)
+    episodes = StepLoad(1, tokens, tokens // 16)
     way = planner.plan(episodes)
     if planner.fits(way):
         richer = Planner(planner.shape, Memory(), 2 * limit * 10**9, native=True)
@@ -128,19 +128,19 @@ def test_what_is_planned_is_the_first_way_that_fits_or_the_thinnest(
 
 def test_a_model_with_attention_of_its_own_is_counted_with_whole_rows_of_scores() -> None:
     shape = replace(known_shape(MISTRAL), own_attention=True, fitted=False)
-    works = [forecast(shape, Load(2, n, 64), Dials(128, 4)).work for n in (2**14, 2**15)]
+    works = [forecast(shape, StepLoad(2, n, 64), Dials(128, 4)).work for n in (2**14, 2**15)]
     assert works[1] - works[0] == SCORES * 2 * shape.heads * 128 * 2**14 * FLOAT
 
 
 def test_all_logits_of_a_plain_step_are_counted_twice() -> None:
     shape = known_shape(MISTRAL)
-    works = [forecast(shape, Load(1, 4096, n), None).work for n in (100, 1100)]
+    works = [forecast(shape, StepLoad(1, 4096, n), None).work for n in (100, 1100)]
     assert works[1] - works[0] == 2 * 1000 * shape.vocabulary * FLOAT
 
 
 def test_the_loss_is_taken_when_all_stashed_inputs_and_the_last_group_are_kept() -> None:
     shape, tokens = replace(known_shape(MISTRAL), trained=8), 2048
-    way = forecast(shape, Load(1, tokens, 10**6), Dials(128, 3), native=True)
+    way = forecast(shape, StepLoad(1, tokens, 10**6), Dials(128, 3), native=True)
     assert [len(group) for group in groups(8, 3)] == [3, 2, 2, 1]
     assert way.kept == (3 + 1) * tokens * shape.hidden * shape.item
     assert way.keys_values == 2 * tokens * shape.kv_heads * shape.head_dim * shape.item
@@ -148,12 +148,12 @@ def test_the_loss_is_taken_when_all_stashed_inputs_and_the_last_group_are_kept()
 
 def test_one_group_of_all_layers_keeps_an_input_for_each() -> None:
     shape, tokens = known_shape(MISTRAL), 2048
-    way = forecast(shape, Load(1, tokens, 10), Dials(128, shape.trained), native=True)
+    way = forecast(shape, StepLoad(1, tokens, 10), Dials(128, shape.trained), native=True)
     assert way.kept == shape.trained * tokens * shape.hidden * shape.item
 
 
 def test_freed_memory_of_a_step_is_held_as_far_as_the_limit_leaves_it() -> None:
-    shape, episodes = known_shape(MISTRAL), Load(1, 16384, 512)
+    shape, episodes = known_shape(MISTRAL), StepLoad(1, 16384, 512)
     way = forecast(shape, episodes, None)
     taken = resident_bytes(shape) + way.total
     for left, held in ((10**12, way.total), (10**9, 10**9), (10**8, 2**28), (-(10**9), 2**28)):
@@ -163,7 +163,7 @@ def test_freed_memory_of_a_step_is_held_as_far_as_the_limit_leaves_it() -> None:
 def test_a_longer_episode_never_needs_less() -> None:
     shape = known_shape(MISTRAL)
     for dials in (None, Dials(512, 4), Dials(512, 32)):
-        needs = [forecast(shape, Load(1, n, n // 8), dials).total for n in (512, 4096, 32768)]
+        needs = [forecast(shape, StepLoad(1, n, n // 8), dials).total for n in (512, 4096, 32768)]
         assert needs == sorted(needs)
 
 
@@ -178,7 +178,7 @@ def test_no_group_of_layers_thinner_than_the_root_of_their_number_is_tried(
 
 
 def test_a_recipe_pins_what_it_names() -> None:
-    shape, episodes = known_shape(MISTRAL), Load(1, 32768, 2048)
+    shape, episodes = known_shape(MISTRAL), StepLoad(1, 32768, 2048)
 
     def dials(**memory: Any) -> Dials | None:
         return Planner(shape, Memory(**memory), 10**12, native=True).plan(episodes).dials
@@ -208,7 +208,7 @@ def test_a_run_that_ran_out_of_memory_goes_on_in_smaller_chunks(
     ways = candidates(shape, Memory(**memory), 32768, largest)
     assert {way.chunk for way in ways if way} == expected and None not in ways
     planner = Planner(shape, Memory(**memory), 10**12, True, largest)
-    dials = planner.plan(Load(1, 32768, 2048)).dials
+    dials = planner.plan(StepLoad(1, 32768, 2048)).dials
     assert dials and dials.chunk == max(expected)
     assert dials.stash == memory.get("stash", shape.trained)
 

@@ -58,7 +58,7 @@ TAIL = 6.5  # arrays (targets, hidden) beside them; fitted to cases with chunks
 
 
 @dataclass(frozen=True)
-class Load:
+class StepLoad:
     """The batch of a step."""
 
     count: int
@@ -83,7 +83,7 @@ class Forecast:
 
 
 def forecast(
-    shape: Sizes, episodes: Load, dials: Dials | None, *, native: bool = False
+    shape: Sizes, episodes: StepLoad, dials: Dials | None, *, native: bool = False
 ) -> Forecast:
     """Return what a step needs; without dials, with plain autograd.
 
@@ -100,7 +100,7 @@ def resident_bytes(shape: Sizes) -> int:
     return shape.weight_bytes + 3 * FLOAT * shape.adapter_parameters
 
 
-def _plain(shape: Sizes, episodes: Load) -> Forecast:
+def _plain(shape: Sizes, episodes: StepLoad) -> Forecast:
     tokens = episodes.count * episodes.tokens * shape.item
     kept = tokens * shape.trained * weighted(shape, WHOLE)
     work = tokens * LAST_UNITS * shape.intermediate
@@ -112,7 +112,7 @@ def _plain(shape: Sizes, episodes: Load) -> Forecast:
     return Forecast(None, int(kept), 0, int(work), _gradients(shape))
 
 
-def _backward(shape: Sizes, episodes: Load, dials: Dials, native: bool) -> list[Forecast]:
+def _backward(shape: Sizes, episodes: StepLoad, dials: Dials, native: bool) -> list[Forecast]:
     """Return the moment at which each group of layers begins to be differentiated."""
     layer_input, attention = _layer_bytes(shape, episodes, native)
     keys_values = _keys_values(shape, episodes)
@@ -127,7 +127,7 @@ def _backward(shape: Sizes, episodes: Load, dials: Dials, native: bool) -> list[
     return result
 
 
-def _tail(shape: Sizes, episodes: Load, dials: Dials, native: bool) -> Forecast:
+def _tail(shape: Sizes, episodes: StepLoad, dials: Dials, native: bool) -> Forecast:
     """Return the moment of the loss, when everything is kept but nothing differentiated yet."""
     layer_input, attention = _layer_bytes(shape, episodes, native)
     cut = groups(shape.trained, dials.stash)
@@ -138,19 +138,19 @@ def _tail(shape: Sizes, episodes: Load, dials: Dials, native: bool) -> Forecast:
     return Forecast(dials, kept, _keys_values(shape, episodes), int(work), 0)
 
 
-def _layer_bytes(shape: Sizes, episodes: Load, native: bool) -> tuple[int, int]:
+def _layer_bytes(shape: Sizes, episodes: StepLoad, native: bool) -> tuple[int, int]:
     """Return the bytes of a layer's input, and of its attention's output and logsumexp."""
     tokens = episodes.count * episodes.tokens
     output = shape.heads * (shape.head_dim * shape.item + FLOAT)
     return tokens * shape.hidden * shape.item, 0 if native else tokens * output
 
 
-def _keys_values(shape: Sizes, episodes: Load) -> int:
+def _keys_values(shape: Sizes, episodes: StepLoad) -> int:
     width = 2 * shape.kv_heads * shape.head_dim
     return episodes.count * episodes.tokens * width * shape.item
 
 
-def _piece(shape: Sizes, episodes: Load, dials: Dials, native: bool) -> int:
+def _piece(shape: Sizes, episodes: StepLoad, dials: Dials, native: bool) -> int:
     """Return what is alive while a layer is differentiated for a chunk, at the worst moment."""
     chunk = min(dials.chunk, episodes.tokens)
     tokens = episodes.count * chunk * shape.item
@@ -212,7 +212,7 @@ class Planner:
     native: bool = False
     largest_chunk: int | None = None  # a run that died out of memory goes on with it
 
-    def plan(self, episodes: Load) -> Forecast:
+    def plan(self, episodes: StepLoad) -> Forecast:
         """Return the forecast of the way that a step is taken; of the thinnest if none fits."""
         ways = [
             forecast(self.shape, episodes, dials, native=self.native)
@@ -224,7 +224,7 @@ class Planner:
     def plan_batch(self, batch: Any) -> Forecast:
         """Return the forecast of the way that a batch is taken."""
         count, tokens = batch.tokens.shape
-        return self.plan(Load(count, tokens, len(batch.targets)))
+        return self.plan(StepLoad(count, tokens, len(batch.targets)))
 
     def dials(self, batch: Any) -> Dials | None:
         """Return the dials for a batch; None for plain autograd."""
@@ -274,11 +274,11 @@ class Planner:
         )
 
 
-def _batch_of(recipe: Recipe, tokens: int) -> Load:
+def _batch_of(recipe: Recipe, tokens: int) -> StepLoad:
     """Return a batch of episodes of some length, whose targets are not known yet."""
     count = recipe.train.batch_size
     share = 1.0 if recipe.objective.targets == "tokens" else TARGET_SHARE
-    return Load(count, tokens, int(count * tokens * share))
+    return StepLoad(count, tokens, int(count * tokens * share))
 
 
 def describe_plan(planner: Planner, way: Forecast) -> PlanEvent:

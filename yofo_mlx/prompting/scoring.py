@@ -16,7 +16,7 @@ Asked = tuple[Sequence[int], Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Reading:
+class AnswersRead:
     """What the model thought before each token of an answer, the earlier ones being given."""
 
     losses: npt.NDArray[np.float32]  # (N,) -log p of the token, in nats
@@ -24,7 +24,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Score:
+class LabelScore:
     """A label and the log-probability of its tokens, the answer's end included."""
 
     label: str
@@ -37,7 +37,7 @@ def score(
     question: Sequence[int],
     labels: Sequence[str],
     on_chunk: OnChunk = ignore,
-) -> list[Score]:
+) -> list[LabelScore]:
     """Return the labels with their log-probabilities, best first; the context stays as it was."""
     answers = {label: segmenter.answer(label) for label in labels}
     with context.aside():
@@ -45,7 +45,7 @@ def score(
         asked = [(question[-1:], answer) for answer in answers.values()]
         readings = read_answers(context, asked, on_chunk=on_chunk)
     scores = [
-        Score(label, -float(reading.losses.sum(dtype=np.float64)))
+        LabelScore(label, -float(reading.losses.sum(dtype=np.float64)))
         for label, reading in zip(answers, readings, strict=True)
     ]
     return sorted(scores, key=lambda score: -score.logprob)
@@ -53,9 +53,9 @@ def score(
 
 def read_answers(
     context: Context, asked: Sequence[Asked], *, at_once: int = 1, on_chunk: OnChunk = ignore
-) -> list[Reading]:
+) -> list[AnswersRead]:
     """Read answers to questions, `at_once` of them side by side; the context stays as it was."""
-    readings: list[Reading] = []
+    readings: list[AnswersRead] = []
     for start in range(0, len(asked), at_once):
         group = asked[start : start + at_once]
         with context.aside(len(group)) as rows:
@@ -63,7 +63,7 @@ def read_answers(
     return readings
 
 
-def _read_group(context: Context, group: Sequence[Asked], on_chunk: OnChunk) -> list[Reading]:
+def _read_group(context: Context, group: Sequence[Asked], on_chunk: OnChunk) -> list[AnswersRead]:
     """Read a question with its answer in each row (B, L), padded on the right, in pieces."""
     width = max(len(question) + len(answer) for question, answer in group)
     tokens = np.zeros((len(group), width), dtype=np.int32)
@@ -82,4 +82,4 @@ def _read_group(context: Context, group: Sequence[Asked], on_chunk: OnChunk) -> 
             likeliest[piece][wanted] = logits.argmax(axis=-1)
         on_chunk(len(context.tokens))
     found = zip(losses, likeliest, targets >= 0, strict=True)
-    return [Reading(loss[answer], best[answer].tolist()) for loss, best, answer in found]
+    return [AnswersRead(loss[answer], best[answer].tolist()) for loss, best, answer in found]

@@ -11,7 +11,7 @@ from yofo_mlx.tasks.task import Example
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptExamples:
     """How many rows `where` kept of those it saw."""
 
     kept: int
@@ -27,7 +27,7 @@ class DataSummary:
     input: str | None
     output: str | None
     chosen: bool  # the columns are not all the recipe's
-    where: Kept | None
+    where: KeptExamples | None
     instruction: str
     family: Family
     metric: str
@@ -52,7 +52,7 @@ def sum_up(loaded: LoadedSource, examples: int) -> DataSummary:
         input=columns.input if columns else None,
         output=columns.output if columns else None,
         chosen=not (loaded.source.input and loaded.source.output),
-        where=Kept(where.kept, where.seen) if where else None,
+        where=KeptExamples(where.kept, where.seen) if where else None,
         instruction=loaded.instruction,
         family=loaded.family,
         metric=metric_of(loaded.source, loaded.family),
