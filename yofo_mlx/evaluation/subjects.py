@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.models.adapter_files import CONFIG_FILE, check_files
+from yofo_mlx.models.adapter_files import CONFIG_FILE, check_files, folder_of
 from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.schema import Recipe, Template
 from yofo_mlx.runs import listing
@@ -20,7 +20,6 @@ from yofo_mlx.runs.names import slug
 from yofo_mlx.runs.recipe import resolve
 from yofo_mlx.runs.trained import Note, trained
 from yofo_mlx.system import paths
-from yofo_mlx.system.text import reason
 
 
 @dataclass(frozen=True)
@@ -86,10 +85,7 @@ def of_run(run: Run) -> Subject:
 
 def elsewhere(model: str | None, adapter: str | None) -> Subject:
     """Return an adapter from elsewhere, or a model without any; it is kept in yofo's own folder."""
-    try:
-        folder = Path(adapter).expanduser().absolute() if adapter else None
-    except RuntimeError as error:  # the home of nobody
-        raise RunError(f"{adapter}: {reason(error)}", "check the path") from error
+    folder = folder_of(adapter) if adapter else None
     if folder:
         check_files(folder)
         model = model or _base_of(folder)

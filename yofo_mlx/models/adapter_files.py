@@ -24,6 +24,14 @@ class AdapterSettings(NamedTuple):
     base: str  # the model it was trained on, as it was named there; may be empty
 
 
+def folder_of(name: str) -> Path:
+    """Return the folder that the path of an adapter names, from where we are."""
+    try:
+        return Path(name).expanduser().absolute()
+    except RuntimeError as error:  # the home of nobody
+        raise RunError(f"{name}: {reason(error)}", "check the path") from error
+
+
 def check_files(folder: Path) -> None:
     """Refuse a folder without an adapter in mlx-lm's form."""
     if (folder / WEIGHTS_FILE).is_file() and (folder / CONFIG_FILE).is_file():

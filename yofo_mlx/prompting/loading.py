@@ -7,7 +7,7 @@ from typing import Any
 
 from yofo_mlx.episodes.bounds import check_ids
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.models.adapter_files import WEIGHTS_FILE, check_files, stamp
+from yofo_mlx.models.adapter_files import WEIGHTS_FILE, check_files, folder_of, stamp
 from yofo_mlx.models.adapters import adapter_template, load_adapter
 from yofo_mlx.models.base import Base, load_base, model_path
 from yofo_mlx.recipe.names import model_here
@@ -15,7 +15,6 @@ from yofo_mlx.recipe.schema import Template
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.trained import Note, trained
-from yofo_mlx.system.text import reason
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,7 @@ class LoadedModel:
 
 def find_source(run: str | None, model: str | None, adapter: str | None) -> Source:
     """Return where to load from: a run's recipe, with `model` and `adapter` in their place."""
-    try:
-        folder = Path(adapter).expanduser().absolute() if adapter else None
-    except RuntimeError as error:  # the home of nobody
-        raise RunError(f"{adapter}: {reason(error)}", "check the path") from error
+    folder = folder_of(adapter) if adapter else None
     if run is None:
         if model is None:
             raise RecipeError("neither a run nor a model is named", "give one of them")
