@@ -8,7 +8,8 @@ from yofo_mlx.episodes.sampler import Pool, make_pool
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.episodes.symbols import Symbols, find_symbols
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe.schema import LabelRange, Recipe
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.section import LabelRange
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.registry import TaskEntry
 
