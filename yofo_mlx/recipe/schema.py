@@ -8,28 +8,20 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from yofo_mlx.recipe.condition import Condition
 from yofo_mlx.recipe.family import Family
-
-PositiveInt = Annotated[int, Field(gt=0, lt=2**40)]
-Count = Annotated[int, Field(ge=0, lt=2**40)]
-Factor = Annotated[float, Field(gt=0, le=1e38)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Value = str | bool | int | float
-
-
-class Section(BaseModel):
-    """A table of the recipe; unknown keys are refused."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
+from yofo_mlx.recipe.section import (
+    Count,
+    Decay,
+    Factor,
+    LabelRange,
+    OwnLabelRange,
+    PositiveInt,
+    Section,
+    Share,
+)
 
 
 class Lora(Section):
@@ -101,6 +93,13 @@ class Episodes(Section):
     """Most of them; left out: as many as fit. 0 is zero-shot tuning."""
     draw: Literal["uniform", "full"] = "uniform"
     """`uniform` draws the number of shots; `full` goes on until the next one does not fit."""
+    label_subset: LabelRange | None = None
+    """Labels that an episode of a task with one label a row shows, drawn afresh for each episode:
+    at least and at most so many, such as `[4, 12]`. Left out: all. Validations and the evaluation
+    have all labels."""
+    rename_labels: Share = 0.0
+    """Share of the episodes of tasks with labels in which every label becomes an arbitrary word,
+    the same within the episode; no instruction is in it."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -218,49 +217,6 @@ class Evaluation(Section):
         return self
 
 
-class Condition(Section):
-    """Which values of a column a row must have; a list-valued column must hold one of them."""
-
-    one_of: tuple[Value, ...] | None = None
-    """Values to take."""
-    not_in: tuple[Value, ...] | None = None
-    """Values to leave out."""
-    matches: str | None = None
-    """Regular expression that is found in the value; `^` and `$` make it the whole."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, given: Any) -> Any:
-        """Take `"x"` and `["x", "y"]` for `{one_of = ["x", "y"]}`."""
-        table = dict(given) if isinstance(given, dict) else {"one_of": given}
-        if "in" in table:
-            table["one_of"] = table.pop("in")
-        for name in table.keys() - cls.model_fields.keys():
-            known = "known here: in, not_in, matches; a dotted path is one key in quotes"
-            raise ValueError(f"unknown key `{name}`; {known}")
-        for name in ("one_of", "not_in"):
-            if table.get(name) is not None:
-                table[name] = _values(table[name])
-        if all(value is None for value in table.values()):
-            raise ValueError("give a value, a list of them, `not_in` or `matches`")
-        return table
-
-    @model_validator(mode="after")
-    def _expression(self) -> Self:
-        try:
-            re.compile(self.matches or "")
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"`matches` is no regular expression: {error}") from None
-        return self
-
-
-def _values(given: Any) -> tuple[Any, ...]:
-    several = tuple(given) if isinstance(given, list | tuple) else (given,)
-    if not several or not all(isinstance(value, str | int | float) for value in several):
-        raise ValueError("give a text, a number or true/false, or a list of them")
-    return several
-
-
 class TaskSource(Section):
     """One data set (or one of the embedded suite's roles) and how its rows become examples."""
 
@@ -288,6 +244,9 @@ class TaskSource(Section):
     where: Annotated[dict[str, Condition], Field(min_length=1)] | None = None
     """Rows to use, by columns as they are in the file: `{label = "x"}`, `{label = ["x", "y"]}`,
     `{label = {not_in = ["-"]}}`, `{label = {matches = "a regular expression"}}`."""
+    groups: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)] | None = None
+    """Groups of labels, such as `{banking = ["transfer", "balance"], travel = ["visa"]}`: a task of
+    each, called NAME-GROUP, of the rows whose labels are all in it."""
     files: dict[Literal["train", "valid", "test"], str] | None = None
     """File of each split, relative to `source`, where the names do not tell."""
     splits: dict[Literal["train", "valid", "test"], str] | None = None
@@ -310,6 +269,23 @@ class TaskSource(Section):
     """Only what follows this mark is compared, such as `####` for worked solutions."""
     weight: Factor = 1.0
     """How often an episode is drawn from this task, relative to the others."""
+    label_subset: OwnLabelRange | None = None
+    """Instead of `episodes.label_subset`; `false` shows all labels."""
+
+    @field_validator("groups")
+    @classmethod
+    def _named_and_filled(
+        cls, groups: dict[str, tuple[str, ...]] | None
+    ) -> dict[str, tuple[str, ...]] | None:
+        if not all(name.strip() and labels for name, labels in (groups or {}).items()):
+            raise ValueError("every group needs a name and labels")
+        return groups
+
+    @model_validator(mode="after")
+    def _subset_is_trained(self) -> Self:
+        if self.label_subset and self.role == "held_out":
+            raise ValueError("`label_subset` is for training: a held-out task shows all its labels")
+        return self
 
 
 class Composition(Section):
