@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any
 
+from yofo_mlx.episodes.fixed import fix_shots
 from yofo_mlx.episodes.sampler import Pool, Sampler, make_pool, tokenize
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation.limits import notes
@@ -105,6 +106,12 @@ class Workload:
                     f"task {pool.task} has examples for {plural(shots, 'shot')} only",
                     "it gets those",
                 )
+            if pool.fixed is not None and pool.fixed < (recipe.episodes.fixed_shots or 0):
+                yield (
+                    f"task {pool.task} has {plural(pool.fixed, 'fixed shot')} only: more leave room"
+                    " for less than half of its other examples, or for none",
+                    "a higher episodes.max_tokens, or more examples, would let it have more",
+                )
         if not self.valid_entries(1):
             message = "no training task has queries to validate with: the last adapter is kept"
             yield message, "give a task `valid` rows, or a valid_share above 0"
@@ -172,6 +179,8 @@ def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) 
                 pool = make_pool(
                     task.name, task.train, segmenter, limit, entry.weight, progress.tick
                 )
+                if count := recipe.episodes.fixed_shots:
+                    pool = fix_shots(pool, count, limit, recipe.seed)
                 pools.append(pool)
             protected += count_protected(segmenter, task)
     sampler = Sampler(pools, recipe.episodes, recipe.seed)

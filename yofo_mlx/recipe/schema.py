@@ -101,9 +101,18 @@ class Episodes(Section):
     """Most of them; left out: as many as fit. 0 is zero-shot tuning."""
     draw: Literal["uniform", "full"] = "uniform"
     """`uniform` draws the number of shots; `full` goes on until the next one does not fit."""
+    fixed_shots: PositiveInt | None = None
+    """So many demonstrations of a task, the same throughout the run, stand before each of its other
+    examples (FTICL, arXiv 2403.09162): instead of `min_shots` and `max_shots`, and with
+    `objective.targets = "last"`."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
+        given = ["`min_shots`"] * bool(self.min_shots) + ["`max_shots`"] * (
+            self.max_shots is not None
+        )
+        if self.fixed_shots and given:
+            raise ValueError(f"`fixed_shots` comes instead of {' and '.join(given)}: give one")
         if self.max_shots is not None and self.max_shots < self.min_shots:
             raise ValueError("`max_shots` is smaller than `min_shots`")
         return self
@@ -156,6 +165,9 @@ class Training(Section):
     """Episodes in one forward and backward pass."""
     grad_accumulation_steps: PositiveInt = 1
     """Passes to one optimizer update; sums are divided once, by all their targets."""
+    batch_tokens: Annotated[int, Field(gt=0, le=2**20)] | None = None
+    """Tokens of one optimizer update, about, padding not counted: it takes as many episodes as make
+    so many, read in passes of rows of like length. Instead of the two keys above."""
     eval_every: PositiveInt | None = None
     """Updates between validations; left out: only at the end."""
     patience: PositiveInt | None = None
@@ -169,6 +181,14 @@ class Training(Section):
     def _length(self) -> Self:
         if (self.steps is None) == (self.tokens is None):
             raise ValueError("give exactly one of `steps` and `tokens`")
+        return self
+
+    @model_validator(mode="after")
+    def _size(self) -> Self:
+        others = ("batch_size", "grad_accumulation_steps")
+        given = [f"`{name}`" for name in others if getattr(self, name) != 1]
+        if self.batch_tokens is not None and given:
+            raise ValueError(f"`batch_tokens` comes instead of {' and '.join(given)}: give one")
         return self
 
 
@@ -363,6 +383,13 @@ class Recipe(Section):
     @classmethod
     def _fresh(cls, name: str | None) -> str | None:
         return name or None  # `--set init_adapter=` takes it back
+
+    @model_validator(mode="after")
+    def _fixed_answers_are_no_targets(self) -> Self:
+        if self.episodes.fixed_shots and self.objective.targets != "last":
+            words = "their answers, always the same, would be learned by heart"
+            raise ValueError(f'`episodes.fixed_shots` needs `objective.targets = "last"`: {words}')
+        return self
 
     @model_validator(mode="after")
     def _some_task_trains(self) -> Self:
