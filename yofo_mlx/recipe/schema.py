@@ -100,9 +100,17 @@ class Episodes(Section):
     rename_labels: Share = 0.0
     """Share of the episodes of tasks with labels in which every label becomes an arbitrary word,
     the same within the episode; no instruction is in it."""
+    fixed_shots: PositiveInt | None = None
+    """So many demonstrations of a task, the same throughout the run, stand before each of its other
+    examples (FTICL, arXiv 2403.09162): instead of `min_shots`, `max_shots`, `label_subset` and
+    `rename_labels`, and with `objective.targets = "last"`."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
+        others = {"min_shots": 0, "max_shots": None, "rename_labels": 0}
+        given = [f"`{name}`" for name, none in others.items() if getattr(self, name) != none]
+        if self.fixed_shots and given:
+            raise ValueError(f"`fixed_shots` comes instead of {' and '.join(given)}: give one")
         if self.max_shots is not None and self.max_shots < self.min_shots:
             raise ValueError("`max_shots` is smaller than `min_shots`")
         return self
@@ -155,6 +163,9 @@ class Training(Section):
     """Episodes in one forward and backward pass."""
     grad_accumulation_steps: PositiveInt = 1
     """Passes to one optimizer update; sums are divided once, by all their targets."""
+    batch_tokens: Annotated[int, Field(gt=0, le=2**20)] | None = None
+    """Tokens of one optimizer update, about, padding not counted: it takes as many episodes as make
+    so many, read in passes of rows of like length. Instead of the two keys above."""
     eval_every: PositiveInt | None = None
     """Updates between validations; left out: only at the end."""
     patience: PositiveInt | None = None
@@ -168,6 +179,14 @@ class Training(Section):
     def _length(self) -> Self:
         if (self.steps is None) == (self.tokens is None):
             raise ValueError("give exactly one of `steps` and `tokens`")
+        return self
+
+    @model_validator(mode="after")
+    def _size(self) -> Self:
+        others = ("batch_size", "grad_accumulation_steps")
+        given = [f"`{name}`" for name in others if getattr(self, name) != 1]
+        if self.batch_tokens is not None and given:
+            raise ValueError(f"`batch_tokens` comes instead of {' and '.join(given)}: give one")
         return self
 
 
@@ -339,6 +358,13 @@ class Recipe(Section):
     @classmethod
     def _fresh(cls, name: str | None) -> str | None:
         return name or None  # `--set init_adapter=` takes it back
+
+    @model_validator(mode="after")
+    def _fixed_answers_are_no_targets(self) -> Self:
+        if self.episodes.fixed_shots and self.objective.targets != "last":
+            words = "their answers, always the same, would be learned by heart"
+            raise ValueError(f'`episodes.fixed_shots` needs `objective.targets = "last"`: {words}')
+        return self
 
     @model_validator(mode="after")
     def _some_task_trains(self) -> Self:
