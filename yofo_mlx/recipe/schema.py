@@ -328,7 +328,7 @@ class Recipe(Section):
     description: str = ""
     """One line on what the recipe is for."""
     model: Annotated[str, Field(min_length=1)]
-    """Hub id, directory, or `tiny` for the embedded model."""
+    """Hub id, directory, GGUF file, or `tiny` for the embedded model."""
     revision: str | None = None
     """Hub: branch, tag or commit of the model."""
     trust_remote_code: bool = False
