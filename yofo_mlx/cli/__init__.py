@@ -7,7 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from yofo_mlx import __version__
-from yofo_mlx.cli import data, evaluating, groups, prompting, recipes, runs, shell, training
+from yofo_mlx.cli import (
+    data,
+    evaluating,
+    groups,
+    prompting,
+    recipes,
+    rehearsing,
+    runs,
+    shell,
+    training,
+)
 from yofo_mlx.errors import YofoError
 from yofo_mlx.hub.errors import check_environment
 from yofo_mlx.system import blas, progress
@@ -33,6 +43,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "show": training.show,
         "train": training.train,
         "resume": training.resume,
+        "rehearse": rehearsing.rehearse,
     },
     groups.ASK: {"eval": evaluating.evaluate, "chat": prompting.chat},
     groups.RUNS: {
