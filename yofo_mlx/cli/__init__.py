@@ -14,6 +14,7 @@ from yofo_mlx.cli import (
     models,
     prompting,
     recipes,
+    rehearsing,
     runs,
     shell,
     training,
@@ -45,6 +46,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "show": training.show,
         "train": training.train,
         "resume": training.resume,
+        "rehearse": rehearsing.rehearse,
     },
     groups.ASK: {"eval": evaluating.evaluate, "chat": prompting.chat},
     groups.RUNS: {
