@@ -7,7 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from yofo_mlx import __version__
-from yofo_mlx.cli import data, evaluating, groups, prompting, recipes, runs, shell, training
+from yofo_mlx.cli import (
+    data,
+    evaluating,
+    groups,
+    prompting,
+    recipes,
+    runs,
+    shell,
+    studying,
+    training,
+)
 from yofo_mlx.errors import YofoError
 from yofo_mlx.hub.errors import check_environment
 from yofo_mlx.system import blas, progress
@@ -34,7 +44,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "train": training.train,
         "resume": training.resume,
     },
-    groups.ASK: {"eval": evaluating.evaluate, "chat": prompting.chat},
+    groups.ASK: {"eval": evaluating.evaluate, "study": studying.study, "chat": prompting.chat},
     groups.RUNS: {
         "runs": runs.show,
         "watch": runs.watch,
