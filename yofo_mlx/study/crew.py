@@ -122,4 +122,4 @@ class Crew:
         if failure:
             raise RunError(failure["message"], failure["hint"])
         words = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
-        raise RunError(f"measuring: {child.ending(code)}", shorten(*words) if words else "")
+        raise RunError(f"measuring: {child.ending(code)}", shorten("".join(words), 200))

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,6 @@ from yofo_mlx.study.results import (
     Forgetting,
     MeasuredTask,
     Result,
-    Scores,
     read_result,
     write_result,
 )
@@ -77,8 +77,8 @@ def run(job: Job, tell: Tell) -> None:
         write_result(path, result)
 
     for number, name in enumerate(job.tasks, 1):
-        words = f"task {number} of {len(job.tasks)}"
-        measure_task(base, recipe, entries[name], job.seed, result, lambda: tell(words))
+        check = partial(tell, f"task {number} of {len(job.tasks)}", number - 1, len(job.tasks))
+        measure_task(base, recipe, entries[name], job.seed, result, check)
         keep()
     if "forgetting" in job.more and recipe.study:
         result.forgetting = forgetting(base, recipe.study, tell)
@@ -184,6 +184,11 @@ def forgetting(base: Base, settings: Study, tell: Tell) -> Forgetting:
     return Forgetting(fingerprint=fingerprint(texts, most), losses=losses)
 
 
+def _write(told: object) -> None:
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     """Do the job on standard input."""
     parent = os.getppid()
@@ -197,12 +202,12 @@ def main() -> int:
     def tell(what: str, done: int = 0, total: int = 0) -> None:
         if os.getppid() != parent:  # nobody waits for it any more
             raise Cancelled("its study has gone")
-        print(json.dumps([what, done, total]), flush=True)
+        _write([what, done, total])
 
     try:
         run(Job(**json.loads(sys.stdin.readline())), tell)
     except YofoError as error:
-        print(json.dumps({"message": error.message, "hint": error.hint}), flush=True)
+        _write({"message": error.message, "hint": error.hint})
         return int(error.exit_code)
     return 0
 

@@ -37,7 +37,7 @@ def _drawn(painter: Callable[[Any, Summary], bool], summary: Summary) -> str:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    style = {"svg.fonttype": "none", "svg.hashsalt": painter.__name__, "font.size": 9}
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": painter.__name__, "font.size": 9}
     with pyplot.rc_context(style):
         figure, axes = pyplot.subplots(figsize=(7.2, 4.2), layout="constrained")
         axes.spines[["top", "right"]].set_visible(False)
@@ -119,13 +119,15 @@ def _gap(axes: Any, summary: Summary) -> bool:
             color=_color(name),
             label=f"{name} − {REFERENCE}",
         )
+    if not rows:
+        return False
     axes.axhline(0, color=_color(REFERENCE), linewidth=1)
     axes.set_xticks(range(len(shots)), [str(count) for count in shots])
     axes.set_xlabel("demonstrations in the context (shots)")
     axes.set_ylabel(f"points above {REFERENCE}")
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False)
-    return bool(rows)
+    return True
 
 
 def _forgetting(axes: Any, summary: Summary) -> bool:

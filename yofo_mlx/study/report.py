@@ -13,9 +13,10 @@ Summary = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 ABOUT = """\
-Every figure is a mean over tasks, each of which weighs the same, in percent of its metric; ± is half
-of a 95 % interval from {resamples:,} resamples of queries within their tasks and of seeds. An arm with
-one seed has an interval of its queries alone: how much another training would differ is not in it."""
+Every figure is a mean over tasks, each of which weighs the same, in percent of its metric; ± is
+half of a 95 % interval from {resamples:,} resamples of queries within their tasks and of seeds. An
+arm with one seed has an interval of its queries alone: how much another training would differ is
+not in it."""
 
 
 def markdown(summary: Summary, pictures: Mapping[str, str]) -> str:
@@ -63,17 +64,21 @@ def _headline(summary: Summary) -> str:
 def _accuracy(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
     yield "## Accuracy by shots (Figure 1 of the paper)"
     yield _picture(pictures, "accuracy", "Accuracy by number of demonstrations")
-    metrics = sorted({TITLES.get(t["metric"], t["metric"]) for t in _tasks(summary)})
+    metrics = sorted({_title(task) for task in _tasks(summary)})
     yield f"{', '.join(metrics)}; mean of {plural(len(summary['mean']), 'held-out task')}."
     yield _shots_table(summary["curves"], seeds=True)
-    rows = [one for one in summary["differences"]]
+    rows = summary["differences"]
     if rows:
         yield (
-            f"`{REFERENCE}` minus each of the others, in points, on the same queries behind the same"
-            " demonstrations; an interval that leaves out 0 is in bold."
+            f"`{REFERENCE}` minus each of the others, in points, on the same queries behind the"
+            " same demonstrations; an interval that leaves out 0 is in bold."
         )
         by_arm = {name: [row for row in rows if row["arm"] == name] for name in _arms(rows)}
         yield _shots_table(by_arm, seeds=True, cell=difference)
+
+
+def _title(task: Row) -> str:
+    return TITLES.get(task["metric"]) or str(task["metric"])
 
 
 def _tasks(summary: Summary) -> list[Row]:
@@ -101,9 +106,9 @@ def _gap(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
     yield "## The gap to an adapter of its own for each task (Figure 5)"
     yield _picture(pictures, "gap", "Shared adapter against dedicated ones")
     yield (
-        f"A dedicated adapter was trained on prompts of {DEDICATED_SHOTS} demonstrations, so its own"
-        f" column is the one with the number of shots nearest to that. Below: `{REFERENCE}` minus it,"
-        " both with as many demonstrations as the column says."
+        f"A dedicated adapter was trained on prompts of {DEDICATED_SHOTS} demonstrations, so its"
+        " own column is the one with the number of shots nearest to that. The second table is"
+        f" `{REFERENCE}` minus it, both with as many demonstrations as the column says."
     )
     rows = [row for row in summary["differences"] if row["arm"] in names]
     yield _shots_table(
@@ -138,9 +143,9 @@ def _forgetting(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
     yield "## Forgetting"
     yield _picture(pictures, "forgetting", "Loss on texts that no arm trained on")
     yield (
-        "Loss on plain texts that no arm trained on, in nats a token, and how much more than the base"
-        " model's. Without demonstrations: how often the likeliest of the given labels is right, on"
-        " the tasks where the base model is above chance by its interval; and the share of free"
+        "Loss on plain texts that no arm trained on, in nats a token, and how much more than the"
+        " base model's. Without demonstrations: how often the likeliest of the given labels is"
+        " right, on the tasks where the base model is above chance by its interval; and the share of free"
         " answers that are none of the labels, on all tasks that have some. ± is the standard"
         " deviation over seeds, where there are several."
     )
@@ -213,17 +218,11 @@ def _cost(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
         ]
         for name, one in trained.items()
     ]
-    yield table(
-        "arm,tokens,targets,updates,minutes,measuring,rate,adapters,device".split(","), rows
-    )
+    head = "arm tokens targets updates minutes measuring rate adapters device".split()
+    yield table(head, rows)
     yield "What each arm is:"
     whats = [
-        [
-            f"`{name}`",
-            one["title"],
-            ", ".join(f"`{key}`" for key in one["overrides"]),
-            one["source"],
-        ]
+        [f"`{name}`", one["title"], " ".join(f"`{key}`" for key in one["overrides"]), one["source"]]
         for name, one in summary["arms"].items()
     ]
     yield table(["arm", "what it is", "keys", "after"], whats)
@@ -248,8 +247,7 @@ def _by_family(summary: Summary) -> Iterator[str]:
 def _task_tables(summary: Summary, names: Sequence[str]) -> Iterator[str]:
     for name in names:
         task = summary["tasks"][name]
-        metric = TITLES.get(task["metric"], task["metric"])
-        yield f"### {printable(name)} ({task['family']}, {metric})"
+        yield f"### {printable(name)} ({task['family']}, {_title(task)})"
         yield _shots_table(summary["by_task"][name]) or f"Nothing was measured: {task['reason']}."
 
 

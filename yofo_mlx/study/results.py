@@ -165,9 +165,7 @@ def read_result(path: Path) -> Result | None:
 def write_result(path: Path, result: Result) -> None:
     """Write a result as a whole, a line for each part, so that versions can be compared."""
     content = finite(result.model_dump(mode="json"))
-    parts = [
-        f"{json.dumps(key)}: {_lines(value, key == 'cells')}" for key, value in content.items()
-    ]
+    parts = [f'"{key}": {_lines(value, key == "cells")}' for key, value in content.items()]
     try:
         write_text(path, "{\n" + ",\n".join(parts) + "\n}\n")
     except OSError as error:

@@ -103,11 +103,16 @@ def tables_of(runs: Runs, names: Sequence[str], shots: int, column: int = 0) -> 
     seeds = set.intersection(*(set(one) for one in cells.values())) if cells else set()
     found = {}
     for name, of_task in cells.items():
-        rows = [of_task[seed] for seed in sorted(seeds)]
-        keys = [key for key in rows[0] if all(key in row for row in rows)] if rows else []
-        if keys:
-            found[name] = np.array([[row[key][column] for key in keys] for row in rows])
-    return found
+        scores = [of_task[seed] for seed in sorted(seeds)]
+        rows = [{key: pair[column] for key, pair in one.items()} for one in scores]
+        found[name] = _in_common(rows)
+    return {name: table for name, table in found.items() if table.size}
+
+
+def _in_common(rows: Sequence[Mapping[str, float]]) -> Table:
+    """Return the figures (S, Q) of the queries that all S rows have."""
+    keys = [key for key in rows[0] if all(key in row for row in rows)] if rows else []
+    return np.array([[row[key] for key in keys] for row in rows])
 
 
 def _by_seed(runs: Runs, name: str, shots: int) -> dict[int, Scores]:
@@ -135,24 +140,23 @@ def paired(one: Runs, two: Runs, names: Sequence[str], shots: int) -> dict[str, 
 
     An arm of a single seed stands against each seed of the other.
     """
-    found: dict[str, Table] = {}
-    of_seeds = []
     both = {n: (_by_seed(one, n, shots), _by_seed(two, n, shots)) for n in names}
     both = {name: pair for name, pair in both.items() if all(pair)}
-    for first, second in both.values():
-        many = len(first) > 1 and len(second) > 1
-        of_seeds.append(set(first) & set(second) if many else set(max(first, second, key=len)))
-    seeds = sorted(set.intersection(*of_seeds)) if of_seeds else []
+    of_tasks = [_shared(set(first), set(second)) for first, second in both.values()]
+    seeds = sorted(set.intersection(*of_tasks)) if of_tasks else []
+    found = {}
     for name, (first, second) in both.items():
         pairs = [(first.get(s) or _only(first), second.get(s) or _only(second)) for s in seeds]
-        keys = (
-            [key for key in pairs[0][0] if all(key in a and key in b for a, b in pairs)]
-            if pairs
-            else []
-        )
-        if keys:
-            found[name] = np.array([[a[key][0] - b[key][0] for key in keys] for a, b in pairs])
-    return found
+        rows = [{key: a[key][0] - b[key][0] for key in a if key in b} for a, b in pairs]
+        found[name] = _in_common(rows)
+    return {name: table for name, table in found.items() if table.size}
+
+
+def _shared(first: set[int], second: set[int]) -> set[int]:
+    """Return the seeds that two arms are compared at."""
+    if len(first) == 1 or len(second) == 1:
+        return first if len(first) > len(second) else second
+    return first & second
 
 
 def _only(of_seeds: dict[int, Scores]) -> Scores:
@@ -161,22 +165,24 @@ def _only(of_seeds: dict[int, Scores]) -> Scores:
 
 def _arm(arm: Arm, runs: Runs, mean: Sequence[str], bootstrap: Bootstrap) -> Row:
     costs = [run.training for run in runs if run.training]
-    kept = [run.forgetting.mean for run in runs if run.forgetting]
-    first = min((run.seed for run in runs), default=0)
+
+    def mean_of(what: str) -> float:
+        return fmean([getattr(one, what) for one in costs] or [0])
+
     return {
         "title": arm.title,
         "source": arm.source,
         "seeds": len({run.seed for run in runs}),
         "adapters": len(costs),
-        "tokens": sum(one.tokens for one in costs if one) / max(1, len(costs)),
-        "targets": sum(one.targets for one in costs) / max(1, len(costs)),
-        "updates": sum(one.updates for one in costs) / max(1, len(costs)),
-        "minutes": sum(one.seconds for one in costs) / 60 / max(1, len(costs)),
-        "measured_minutes": sum(run.measured_seconds for run in runs) / 60 / max(1, len(runs)),
+        "tokens": mean_of("tokens"),
+        "targets": mean_of("targets"),
+        "updates": mean_of("updates"),
+        "minutes": mean_of("seconds") / 60,
+        "measured_minutes": fmean(run.measured_seconds for run in runs) / 60,
         "learning_rate": costs[0].learning_rate if costs else None,
         "overrides": costs[0].overrides if costs else [],
-        "device": next((run.machine.get("device") for run in runs if run.seed == first), None),
-        "forgetting": kept,
+        "device": runs[0].machine.get("device", ""),
+        "forgetting": [run.forgetting.mean for run in runs if run.forgetting],
         "choice": _labels(runs, mean, "choice", bootstrap),
         "outside": _labels(runs, mean, "outside", bootstrap),
     }
@@ -186,12 +192,8 @@ def _labels(runs: Runs, names: Sequence[str], what: str, bootstrap: Bootstrap) -
     """Return by task how often something was so without demonstrations, with intervals."""
     found = {}
     for name in names:
-        of_seeds = [table for run in runs if (table := getattr(run, what).get(name))]
-        keys = (
-            [key for key in of_seeds[0] if all(key in one for one in of_seeds)] if of_seeds else []
-        )
-        if keys:
-            table = np.array([[one[key] for key in keys] for one in of_seeds])
+        table = _in_common([one for run in runs if (one := getattr(run, what).get(name))])
+        if table.size:
             found[name] = asdict(bootstrap.estimate({name: table}))
     return found
 
