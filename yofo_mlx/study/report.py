@@ -145,9 +145,9 @@ def _forgetting(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
     yield (
         "Loss on plain texts that no arm trained on, in nats a token, and how much more than the"
         " base model's. Without demonstrations: how often the likeliest of the given labels is"
-        " right, on the tasks where the base model is above chance by its interval; and the share of free"
-        " answers that are none of the labels, on all tasks that have some. ± is the standard"
-        " deviation over seeds, where there are several."
+        " right, on the tasks where the base model is above chance by its interval; and the share"
+        " of free answers that are none of the labels, on all tasks that have some. ± is the"
+        " standard deviation over seeds, where there are several."
     )
     able = _above_chance(summary)
     base = fmean(arms["base"]["forgetting"]) if arms.get("base", {}).get("forgetting") else None
