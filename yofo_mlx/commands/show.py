@@ -19,7 +19,7 @@ from yofo_mlx.recipe.schema import Objective, Recipe
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import has_colour, say, say_next
-from yofo_mlx.system.text import printable
+from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.training.beginning import check_fits, doubts
 
@@ -120,6 +120,9 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
         f" ({100 * summary.target_share:.1f}% of the tokens); longest {summary.longest}",
         "",
     ]
+    if episode.renamed:
+        words = [f"{shorten(label, 40)} is {word}" for label, word in episode.renamed.items()]
+        lines[1:1] = [f"its labels are arbitrary words, without instruction: {', '.join(words)}"]
     if recipe.init_adapter:
         lines[-1:] = [f"begins with the adapter in {printable(recipe.init_adapter)}", ""]
     rows = _task_rows(workload, recipe)
@@ -169,6 +172,7 @@ def _as_dict(
             "tokens": episode.tokens,
             "targets": target_spans(episode, recipe.objective),
             "shots": episode.shots,
+            "renamed": episode.renamed,
         },
         "mean": asdict(summary),
         "init_adapter": recipe.init_adapter,

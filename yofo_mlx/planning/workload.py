@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any
 
-from yofo_mlx.episodes.sampler import Pool, Sampler, make_pool, tokenize
+from yofo_mlx.episodes.sampler import Pool, Sampler, tokenize
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation.limits import notes
 from yofo_mlx.evaluation.prompts import asked_of, prompts_of
 from yofo_mlx.evaluation.scores import TaskScores
+from yofo_mlx.planning.label_tasks import PoolMaker
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.quantities import plural
@@ -162,17 +163,14 @@ def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) 
     """Tokenise the training tasks and set the sampler up."""
     trained = [entry for entry in entries if entry.role == "train"]
     total = sum(len(entry.task.train) for entry in trained)
+    maker = PoolMaker(recipe, trained, tokenizer)
     pools, protected = [], Protected()
     with Progress("tokenising, examples", total) as progress:
         for entry in entries:
             task = entry.task
             segmenter = Segmenter(tokenizer, recipe.template, task.instruction)
             if entry.role == "train":
-                limit = recipe.episodes.max_tokens
-                pool = make_pool(
-                    task.name, task.train, segmenter, limit, entry.weight, progress.tick
-                )
-                pools.append(pool)
+                pools.append(maker.make(entry, segmenter, progress.tick))
             protected += count_protected(segmenter, task)
     sampler = Sampler(pools, recipe.episodes, recipe.seed)
     return Workload(list(entries), pools, sampler, tokenizer, protected)

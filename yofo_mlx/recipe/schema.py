@@ -18,6 +18,7 @@ Factor = Annotated[float, Field(gt=0, le=1e38)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Value = str | bool | int | float
+LabelRange = tuple[int, int]
 
 
 class Section(BaseModel):
@@ -90,6 +91,14 @@ class Template(Section):
         return text
 
 
+def _label_range(given: Any) -> Any:
+    """Take two rising numbers; one label alone leaves nothing to choose."""
+    pair = tuple(given) if isinstance(given, list | tuple) else ()
+    if len(pair) == 2 and all(type(one) is int for one in pair) and 2 <= pair[0] <= pair[1] < 2**40:
+        return pair
+    raise ValueError("give the fewest and the most labels, 2 or more, such as [4, 12]")
+
+
 class Episodes(Section):
     """How training sequences are drawn."""
 
@@ -101,6 +110,18 @@ class Episodes(Section):
     """Most of them; left out: as many as fit. 0 is zero-shot tuning."""
     draw: Literal["uniform", "full"] = "uniform"
     """`uniform` draws the number of shots; `full` goes on until the next one does not fit."""
+    label_subset: LabelRange | None = None
+    """Labels that an episode of a task with one label a row shows, drawn afresh for each episode:
+    at least and at most so many, such as `[4, 12]`. Left out: all. Validations and the evaluation
+    have all labels."""
+    rename_labels: Share = 0.0
+    """Share of the episodes of tasks with labels in which every label becomes an arbitrary word,
+    the same within the episode; no instruction is in it."""
+
+    @field_validator("label_subset", mode="before")
+    @classmethod
+    def _is_range(cls, given: Any) -> Any:
+        return None if given is None else _label_range(given)
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -344,6 +365,13 @@ class TaskSource(Section):
     """Only what follows this mark is compared, such as `####` for worked solutions."""
     weight: Factor = 1.0
     """How often an episode is drawn from this task, relative to the others."""
+    label_subset: LabelRange | Literal[False] | None = None
+    """Instead of `episodes.label_subset`; `false` shows all labels."""
+
+    @field_validator("label_subset", mode="before")
+    @classmethod
+    def _is_range_or_false(cls, given: Any) -> Any:
+        return given if given is None or given is False else _label_range(given)
 
 
 class Composition(Section):

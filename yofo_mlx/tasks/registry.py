@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.recipe.names import SUITE
-from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.recipe.schema import LabelRange, TaskSource
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.text import clip, shorten
 from yofo_mlx.tasks.checks import check_names
@@ -52,6 +53,8 @@ class TaskEntry:
     """What was left out or set aside on import."""
     guessed: bool = False
     """The family is not the recipe's, but guessed from the answers."""
+    label_subset: LabelRange | Literal[False] | None = None
+    """How many labels an episode shows, where the recipe says so of this task."""
 
 
 def load_tasks(
@@ -145,6 +148,7 @@ def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskE
         separator,
         notes,
         guessed=source.family is None and not is_embedded(source),
+        label_subset=source.label_subset,
     )
 
 
