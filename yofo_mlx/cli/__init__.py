@@ -13,6 +13,7 @@ from yofo_mlx.cli import (
     groups,
     prompting,
     recipes,
+    rehearsing,
     runs,
     shell,
     studying,
@@ -43,6 +44,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "show": training.show,
         "train": training.train,
         "resume": training.resume,
+        "rehearse": rehearsing.rehearse,
     },
     groups.ASK: {"eval": evaluating.evaluate, "study": studying.study, "chat": prompting.chat},
     groups.RUNS: {

@@ -6,6 +6,7 @@ __all__ = [
     "comparison",
     "limits",
     "measure",
+    "metrics",
     "prompts",
     "report",
     "scores",
