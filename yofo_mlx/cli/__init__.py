@@ -17,6 +17,7 @@ from yofo_mlx.cli import (
     rehearsing,
     runs,
     shell,
+    studying,
     training,
 )
 from yofo_mlx.errors import YofoError
@@ -48,7 +49,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "resume": training.resume,
         "rehearse": rehearsing.rehearse,
     },
-    groups.ASK: {"eval": evaluating.evaluate, "chat": prompting.chat},
+    groups.ASK: {"eval": evaluating.evaluate, "study": studying.study, "chat": prompting.chat},
     groups.RUNS: {
         "runs": runs.show,
         "watch": runs.watch,
