@@ -9,7 +9,6 @@ from mlx.utils import tree_flatten
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.models.gguf.header import Header
-from yofo_mlx.system.text import reason
 
 ARCHITECTURES = {
     "llama": "LlamaForCausalLM",
@@ -61,13 +60,8 @@ def configuration(header: Header) -> dict[str, Any]:
             f"it reads {', '.join(ARCHITECTURES)}: look for the model as safetensors",
         )
     _refuse_parts(header)
-    try:
-        config = _configuration(header)
-        _check_names(header, config)
-    except (KeyError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
-        if isinstance(error, RecipeError):
-            raise
-        raise _refused(header, f"its metadata do not fit together: {reason(error)}") from error
+    config = _configuration(header)
+    _check_names(header, config)
     return config
 
 
