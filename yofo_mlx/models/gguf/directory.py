@@ -49,7 +49,8 @@ def examine(gguf: Path) -> Sound:
     except (YofoError, OSError):
         raise
     except Exception as error:  # files that are damaged fail wherever they like
-        wrong = f"{gguf} cannot be converted: what it says does not fit together ({reason(error)})"
+        why = f"it lacks {error}" if isinstance(error, KeyError) else reason(error)
+        wrong = f"{gguf} cannot be converted, its parts do not fit together: {why}"
         raise RecipeError(wrong, "copy or download it again") from error
 
 
