@@ -7,14 +7,23 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
+import sentencepiece
 from gguf import GGMLQuantizationType as Kind
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from mlx.utils import tree_flatten
 from mlx_lm.utils import load_model
+from tokenizers import Tokenizer
+from transformers import GPT2Tokenizer
+from transformers.integrations.gguf.gguf_tokenizer_mapping import set_split_regex
 
 from tests.gguf_files import File, byte_level
 from yofo_mlx.models.base import load_base
 from yofo_mlx.models.gguf.directory import import_gguf
+from yofo_mlx.models.gguf.vocabulary import Vocabulary, tokenizer
 from yofo_mlx.models.gguf.weights import Form
+from yofo_mlx.models.tokenizer import SAMPLES
+from yofo_mlx.system import paths
 
 TOKENS = mx.array([[3, 200, 17, 399, 64, 5]])
 LLAMA3_ROPE = {
@@ -136,3 +145,102 @@ def test_the_first_token_is_added_as_the_file_says(begins: bool, tmp_path: Path)
     tokenizer = load_base(str(imported(file, tmp_path))).tokenizer
     assert (tokenizer.encode("fox")[0] == 1) is begins
     assert tokenizer.encode("fox").count(1) == int(begins)
+
+
+def vocabulary_of(pre: str) -> Vocabulary:
+    return Vocabulary([], [], {"model": "gpt2", "pre": pre, "merges": []})
+
+
+@pytest.mark.parametrize("pre", ["llama-bpe", "llama3", "smaug-bpe", "tekken", "qwen2"])
+def test_words_are_split_as_transformers_splits_them(pre: str) -> None:
+    theirs = GPT2Tokenizer(vocab={}, merges=[])
+    set_split_regex(theirs, {"pre_tokenizer_type": pre})
+    split = tokenizer(vocabulary_of(pre)).pre_tokenizer.pre_tokenize_str
+    for text in [*SAMPLES, "DON'T a/b//c\n/d 12345 camelCaseXML ÀÉÎ हिन्दी  x\r\n\n y"]:
+        assert split(text) == theirs.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)
+
+
+def test_digits_stand_alone_where_the_model_learnt_them_so() -> None:
+    split = tokenizer(vocabulary_of("smollm")).pre_tokenizer.pre_tokenize_str
+    assert [word for word, _ in split("in 2024, 3")] == "in Ġ 2 0 2 4 , Ġ 3".split()
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Tokenizer]:
+    """Return a SentencePiece model, and the tokenizer that is made of what a GGUF keeps of it."""
+    folder = tmp_path_factory.mktemp("scored")
+    (folder / "text.txt").write_text(
+        "\n".join([*SAMPLES * 20, *(f"word{i} fox" for i in range(99))])
+    )
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "text.txt"),
+        model_prefix=str(folder / "tokenizer"),
+        vocab_size=420,
+        model_type="bpe",
+        byte_fallback=True,
+        remove_extra_whitespaces=False,
+        normalization_rule_name="identity",
+        minloglevel=2,
+    )
+    model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    pieces = [model.id_to_piece(number) for number in range(model.get_piece_size())]
+    kinds = {"<unk>": 2, "<s>": 3, "</s>": 3}
+    types = [
+        6 if model.is_byte(number) else kinds.get(piece, 1) for number, piece in enumerate(pieces)
+    ]
+    scores = [model.get_score(number) for number in range(len(pieces))]
+    return model, tokenizer(Vocabulary(pieces, types, {"model": "llama", "scores": scores}))
+
+
+@given(st.text() | st.text("the quick fox 42, dogs wor\n\té", max_size=40))
+@example("  two blanks lead")
+@settings(max_examples=100)
+def test_a_vocabulary_with_scores_splits_as_sentencepiece(
+    scored: tuple[Any, Tokenizer], text: str
+) -> None:
+    model, words = scored
+    text = text.replace("\0", "").replace("▁", "")  # it takes the one for the end, one for a blank
+    assert words.encode(text).ids[1:] == model.encode(text)
+    assert words.encode(text).ids[0] == 1
+    assert words.decode(words.encode(text).ids) == text
+
+
+def test_a_recipe_takes_a_file_and_converts_it_once(
+    tmp_path: Path, yofo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    File().write(tmp_path / "mine" / "small.gguf")
+    (tmp_path / "mine" / "rows.jsonl").write_text('{"input": "a", "output": "b"}\n' * 40)
+    (tmp_path / "mine" / "recipe.toml").write_text(
+        'model = "small.gguf"\nepisodes = { max_tokens = 100 }\ntemplate = { style = "plain" }\n'
+        'lora = { num_layers = 1 }\ntrain = { steps = 1 }\n[[tasks]]\nsource = "rows.jsonl"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    code, out, err = yofo("plan", "mine/recipe.toml", "--json")
+    assert code == 0 and err.count("is converted") == 1, err
+    assert json.loads(out)["model"] == str(tmp_path / "mine" / "small.gguf")
+    code, out, err = yofo("plan", "mine/recipe.toml", "--json")
+    assert code == 0 and "converted" not in err
+    (tmp_path / "mine" / "small.gguf").rename(tmp_path / "moved.gguf")
+    code, out, err = yofo("models", "import", "moved.gguf")
+    assert code == 0 and "converted" not in err  # it is known by its content
+    assert Path(out.strip()).parent == paths.models()
+    code, _, err = yofo("plan", "mine/recipe.toml")
+    assert code == 2 and "there is no model" in err
+
+
+def test_a_run_goes_on_from_what_was_made_of_a_file_that_is_gone(tmp_path: Path, yofo: Any) -> None:
+    file = File(num_hidden_layers=1).write(tmp_path / "small.gguf")
+    (tmp_path / "rows.jsonl").write_text('{"input": "a", "output": "b"}\n' * 40)
+    (tmp_path / "recipe.toml").write_text(
+        'model = "small.gguf"\nepisodes = { max_tokens = 40 }\ntemplate = { style = "plain" }\n'
+        "lora = { num_layers = 1, rank = 2 }\ntrain = { steps = 1 }\n"
+        '[[tasks]]\nsource = "rows.jsonl"\n'
+    )
+    code, _, err = yofo("train", tmp_path / "recipe.toml")
+    assert code == 0, err
+    file.unlink()
+    code, _, err = yofo("resume", "last", "--set", "train.steps=2")
+    assert code == 0, err
+    code, out, _ = yofo("runs", "last", "--json")
+    assert json.loads(out)["base"]["name"] == str(file)
