@@ -33,12 +33,14 @@ def evaluate(
     keys: Mapping[str, str | None] | None = None,
     only: Sequence[str] = (),
     choice: bool = False,
+    fresh: bool = False,
     as_json: bool = False,
     picture: Path | None = None,
 ) -> ExitCode:
     """Measure a run, or what is no run; keep the result with it, or in yofo's own folder.
 
-    `keys` are those of [[tasks]] that have options of their own; `choice` is evaluation.choice.
+    `keys` are those of [[tasks]] that have options of their own; `choice` is evaluation.choice;
+    `fresh` measures the base model even if another evaluation did.
     """
     given = {key: value for key, value in (keys or {}).items() if value is not None}
     sources, rest, options = _sources(subject, data, given, overrides)
@@ -68,7 +70,7 @@ def evaluate(
     from yofo_mlx.evaluation.report import draw, table
 
     with staying(subject.run) if subject.run else nullcontext():
-        made = measure(subject, recipe, chosen, warnings, full=full)
+        made = measure(subject, recipe, chosen, warnings, full=full, fresh=fresh)
     path = picture or made.path.with_suffix(PICTURES[0])
     draw(made.content, path)
     print(json.dumps(finite(made.content)) if as_json else table(made.content))
