@@ -35,6 +35,10 @@ def evaluate(
     choice: Annotated[
         bool, typer.Option("--choice", help="Rank the labels of label tasks, too.")
     ] = False,
+    rows: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Every query with its answers, as .csv or .jsonl."),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure the base again, known or not.")
     ] = False,
@@ -59,7 +63,7 @@ def evaluate(
     keys |= {"family": family, "metric": metric}
     if kept or compare:
         idle: dict[str, object] = {"data": data, "set": overrides, "task": task, **keys}
-        idle |= {"choice": choice, "fresh": fresh, "picture": picture}
+        idle |= {"choice": choice, "fresh": fresh, "picture": picture, "rows": rows}
         return command.show(subject, compare, idle=idle, as_json=as_json)
     return command.evaluate(
         subject,
@@ -71,4 +75,5 @@ def evaluate(
         fresh=fresh,
         as_json=as_json,
         picture=picture,
+        rows=rows,
     )

@@ -12,10 +12,11 @@ import mlx.core as mx
 
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.evaluation import archive, shared
+from yofo_mlx.evaluation import archive, rows, shared
 from yofo_mlx.evaluation.archive import Content, EvaluationFile
 from yofo_mlx.evaluation.chosen import Chosen
 from yofo_mlx.evaluation.comparison import differences
+from yofo_mlx.evaluation.confusion import matrices
 from yofo_mlx.evaluation.measure import Texts, evaluate_entry
 from yofo_mlx.evaluation.prompts import prompts_of
 from yofo_mlx.evaluation.scores import Results, TaskScores
@@ -36,6 +37,10 @@ from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import printable, reason
 from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.tasks.task import Example
+
+Queries = dict[str, list[Example]]
+"""The queries that each task was asked, in their order."""
 
 SAVE_EVERY_S = 5.0  # seconds between the times that half a task is kept
 
@@ -49,8 +54,8 @@ def measure(
     full: bool,
     texts: Texts = "needed",
     fresh: bool = False,
-) -> EvaluationFile:
-    """Measure tasks without and with the adapter; keep what they score.
+) -> tuple[EvaluationFile, Queries]:
+    """Measure tasks without and with the adapter; keep what they score, return what was asked.
 
     `fresh` measures the base model even if others did so before.
     """
@@ -70,7 +75,17 @@ def measure(
         _tell_of_other(subject, kept)
         measuring = Measuring(kept, recipe, base, at_once, texts, shares=not fresh)
         _measure(measuring, subject, chosen.entries, adapter)
-    return kept
+    queries = {
+        entry.task.name: [
+            query.example for query in prompts_of(recipe, entry, base.tokenizer)[1].queries
+        ]
+        for entry in chosen.entries
+    }
+    kept.finish(
+        outcomes=rows.outcomes(kept.content),
+        confusion=matrices(kept.content, [entry.task for entry in chosen.entries], queries),
+    )
+    return kept, queries
 
 
 def load_model(subject: Subject, recipe: Recipe, warnings: Sequence[Note]) -> tuple[Recipe, Base]:
@@ -164,7 +179,6 @@ def _measure(
             if len(left) < len(entries):
                 say(f"{model}: {len(entries) - len(left)} of {len(entries)} tasks are kept already")
             measuring.each(left, model)
-        kept.finish()
     except KeyboardInterrupt:
         kept.save()
         say("\nwhat was measured is kept" if kept.is_begun else "\nnothing was measured yet")
