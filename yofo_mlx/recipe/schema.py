@@ -22,6 +22,7 @@ from yofo_mlx.recipe.section import (
     Section,
     Share,
 )
+from yofo_mlx.recipe.study import Study
 
 
 class Lora(Section):
@@ -226,6 +227,9 @@ class Evaluation(Section):
     max_answer_tokens: PositiveInt | None = None
     """Longest generated answer, for metrics that need generation; left out: half as long again as
     the longest expected answer of the task's queries, and 16 more."""
+    choice: bool = False
+    """Of tasks with one label an answer also how often the expected one is the likeliest of all
+    their labels, as `/label` ranks them; every label is read after every query."""
     valid_tasks: Count = 8
     """Tasks used by validations during training, spread over the training tasks; 0: none, and the
     last adapter is kept."""
@@ -234,39 +238,6 @@ class Evaluation(Section):
     def _rising(self) -> Self:
         if not self.shots or list(self.shots) != sorted(set(self.shots)):
             raise ValueError("`shots` must be rising numbers, such as [0, 1, 4, 16]")
-        return self
-
-
-class Study(Section):
-    """What `yofo study` compares, and by what; see docs/study.md."""
-
-    arms: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Arms, such as `many-all`; left out: all of them."""
-    seeds: PositiveInt = 3
-    """Seeds of the main arms; the others have one."""
-    learning_rates: tuple[Factor, ...] = ()
-    """Rates that each main arm is tried with; left out: the recipe's."""
-    choose_on: tuple[str, ...] = ()
-    """Held-out tasks that only choose among the rates; no mean is over them."""
-    apart: tuple[str, ...] = ()
-    """Held-out tasks that are shown beside the mean."""
-    dedicated_tokens: PositiveInt = 15_000
-    """Tokens to process for the adapter of a single held-out task."""
-    forgetting: str | None = None
-    """File of texts that no arm trains on; the loss on them tells what was forgotten."""
-    forgetting_column: str | None = None
-    """Column of the texts; left out: `text`, else `input`."""
-    forgetting_tokens: PositiveInt = 16_000
-    """Tokens of them that are read."""
-
-    @model_validator(mode="after")
-    def _rates_need_a_judge(self) -> Self:
-        if len(self.learning_rates) > 1 and not self.choose_on:
-            raise ValueError(
-                "`learning_rates` are chosen among on held-out tasks: name them in `choose_on`"
-            )
-        if twice := sorted({*self.choose_on} & {*self.apart}):
-            raise ValueError(f"{', '.join(twice)} is both in `choose_on` and `apart`")
         return self
 
 
@@ -320,6 +291,8 @@ class TaskSource(Section):
     """Metric; `auto` follows the family. `number` compares the last number of each answer."""
     answer_after: str | None = None
     """Only what follows this mark is compared, such as `####` for worked solutions."""
+    queries: PositiveInt | None = None
+    """Queries that are asked of this task; left out: `evaluation.queries`."""
     weight: Factor = 1.0
     """How often an episode is drawn from this task, relative to the others."""
     label_subset: OwnLabelRange | None = None

@@ -33,7 +33,8 @@ from yofo_mlx.models.base import Base, load_base
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.scoring import score
-from yofo_mlx.recipe.schema import Recipe, Study
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.study import Study
 from yofo_mlx.study.job import Job
 from yofo_mlx.study.results import (
     Forgetting,

@@ -8,7 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe.schema import Recipe, Study
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.study import Study
 from yofo_mlx.runs.names import slug
 from yofo_mlx.runs.recipe import resolve
 from yofo_mlx.study.arms import Arm, lacking, overrides_of
