@@ -32,12 +32,13 @@ def evaluate(
     data: Sequence[str] = (),
     keys: Mapping[str, str | None] | None = None,
     only: Sequence[str] = (),
+    choice: bool = False,
     as_json: bool = False,
     picture: Path | None = None,
 ) -> ExitCode:
     """Measure a run, or what is no run; keep the result with it, or in yofo's own folder.
 
-    `keys` are those of [[tasks]] that have options of their own.
+    `keys` are those of [[tasks]] that have options of their own; `choice` is evaluation.choice.
     """
     given = {key: value for key, value in (keys or {}).items() if value is not None}
     sources, rest, options = _sources(subject, data, given, overrides)
@@ -59,6 +60,9 @@ def evaluate(
         raise DataError(error.message, hint) from error
     for line in [*chosen.told, *chosen.notes]:
         say(line)
+    if choice:
+        more = recipe.evaluation.model_copy(update={"choice": True})
+        recipe = recipe.model_copy(update={"evaluation": more})
     full = chosen.role == "held_out" and not only and not rest
     from yofo_mlx.commands.measuring import measure  # it needs MLX
     from yofo_mlx.evaluation.report import draw, table

@@ -160,6 +160,7 @@ def _asked(
     if base.context and limit > max(base.context, recipe.episodes.max_tokens):
         say(f"warning: prompts may have {limit} tokens; the model knows at most {base.context}")
     step = {"step": subject.step()}
+    unset = set() if evaluation.choice else {"choice"}  # then it is an evaluation as ever
     return {
         "role": chosen.role,
         "versions": versions_and_machine()["versions"],
@@ -171,7 +172,7 @@ def _asked(
         "adapter": step | {"sha256": digest(adapter / WEIGHTS_FILE)} if adapter else None,
         "seed": recipe.seed,
         "template": recipe.template.model_dump(mode="json"),
-        "evaluation": evaluation.model_dump(mode="json") | {"max_tokens": limit},
+        "evaluation": evaluation.model_dump(mode="json", exclude=unset) | {"max_tokens": limit},
         "tasks": {
             entry.task.name: {
                 "fingerprint": entry.fingerprint,
@@ -179,6 +180,7 @@ def _asked(
                 "answer_after": entry.answer_after,
                 "separator": entry.separator,
             }
+            | ({"queries": entry.queries} if entry.queries else {})
             for entry in chosen.entries
         },
     }
