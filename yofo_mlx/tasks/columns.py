@@ -141,7 +141,8 @@ class Columns:
         several = value if isinstance(value, list) else [value]
         labels = [unify_lines(_label(one, self.output, names)).strip() for one in several]
         if "" in labels and len(labels) > 1:
-            raise RowError(f"`{self.output}` holds an empty label")
+            what = "answer" if self.has_references else "label"
+            raise RowError(f"`{self.output}` holds an empty {what}")
         return labels, isinstance(value, list)
 
     def _is_json(self, value: Any) -> bool:
