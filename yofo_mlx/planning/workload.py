@@ -87,6 +87,8 @@ class Workload:
         tasks = [entry.task for entry in self.entries]
         examples = [e for task in tasks for e in (*task.train, *task.valid, *task.test)]
         texts = sum(getsizeof(e) + getsizeof(e.input) + getsizeof(e.output) for e in examples)
+        references = (text for task in tasks for more in task.references.values() for text in more)
+        texts += sum(map(getsizeof, references))
         tokens = sum(pool.demonstrations.nbytes for pool in self.pools)
         return DataSize(len(examples), texts, tokens)
 

@@ -287,8 +287,9 @@ class TaskSource(Section):
     bad_rows: Literal["refuse", "drop"] = "refuse"
     """Rows that cannot be read, or whose answer is not in `labels`: `refuse` the source, or `drop`
     them."""
-    metric: Literal["auto", "exact", "number", "f1", "rouge"] = "auto"
-    """Metric; `auto` follows the family. `number` compares the last number of each answer."""
+    metric: Literal["auto", "exact", "number", "f1", "rouge", "fields"] = "auto"
+    """Metric; `auto` follows the family. `number` compares the last number of each answer, `fields`
+    JSON field by field."""
     answer_after: str | None = None
     """Only what follows this mark is compared, such as `####` for worked solutions."""
     queries: PositiveInt | None = None
