@@ -152,6 +152,11 @@ class Pool:
     weight: float = 1.0
     renamed: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self.demonstrations.nbytes
+
     def drawn(self, rng: np.random.Generator) -> "Pool":
         """Return what of it an episode is drawn from: all, and nothing is drawn for that."""
         return self

@@ -87,7 +87,7 @@ class Workload:
         tasks = [entry.task for entry in self.entries]
         examples = [e for task in tasks for e in (*task.train, *task.valid, *task.test)]
         texts = sum(getsizeof(e) + getsizeof(e.input) + getsizeof(e.output) for e in examples)
-        tokens = sum(pool.demonstrations.nbytes for pool in self.pools)
+        tokens = sum(pool.nbytes for pool in self.pools)
         return DataSize(len(examples), texts, tokens)
 
     def warnings(self, recipe: Recipe) -> Iterator[tuple[str, str]]:
