@@ -89,7 +89,7 @@ class Workload:
         texts = sum(getsizeof(e) + getsizeof(e.input) + getsizeof(e.output) for e in examples)
         references = (text for task in tasks for more in task.references.values() for text in more)
         texts += sum(map(getsizeof, references))
-        tokens = sum(pool.demonstrations.nbytes for pool in self.pools)
+        tokens = sum(pool.nbytes for pool in self.pools)
         return DataSize(len(examples), texts, tokens)
 
     def warnings(self, recipe: Recipe) -> Iterator[tuple[str, str]]:
