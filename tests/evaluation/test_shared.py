@@ -22,6 +22,9 @@ ASKED: dict[str, Any] = {
 FOUND = SharedResults("run's evaluation 1", {"0/4": [QueryResult(1.0, float("nan"), "up", "up")]})
 
 
+BAD = '{"origin": "", "results": {"0/4": [[1, 1, 7, null]]}}'
+
+
 def changed(*place: str, to: Any) -> dict[str, Any]:
     asked = table = deepcopy(ASKED)
     for key in place[:-1]:
@@ -37,6 +40,8 @@ def changed(*place: str, to: Any) -> dict[str, Any]:
         changed("adapter", to=None),
         changed("model", "name", to="elsewhere/m"),
         changed("evaluation", "choice", to=True),
+        changed("evaluation", "valid_tasks", to=3),
+        changed("tasks", "a", to={"fingerprint": "1", "queries": 2}),
         changed("tasks", "b", "fingerprint", to="3"),
     ],
 )
@@ -67,7 +72,9 @@ def test_another_setting_is_measured_by_itself(asked: Any) -> None:
     assert shared.find(ASKED, "b") is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"origin": 1, "results": {"0/4": 7}}', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"origin": 1, "results": {"0/4": 7}}', "\x00", BAD]
+)
 def test_a_damaged_file_is_no_result(text: str) -> None:
     shared.keep(ASKED, "a", FOUND)
     (path,) = paths.base_results().iterdir()
