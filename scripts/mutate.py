@@ -49,7 +49,14 @@ for name in [name for name in sys.modules if name.split(".")[0] == "yofo_mlx"]:
 TESTS = {
     "episodes/sampler": ["episodes", "labels", "passes", "fixed"],
     "episodes/segments": ["segments", "chat_shapes", "cases_markers", "models"],
-    "evaluation/measure": ["evaluate", "as_in_chat", "prompts", "scores", "cases_measure"],
+    "evaluation/measure": [
+        "evaluate",
+        "choice",
+        "as_in_chat",
+        "prompts",
+        "scores",
+        "cases_measure",
+    ],
     "training/loop": ["update", "train"],
     "gradients/objective": ["objective"],
     "planning/planner": ["plan", "validation", "cases_forecast"],
