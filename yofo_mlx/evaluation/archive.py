@@ -90,12 +90,12 @@ class EvaluationFile:
         self._content["measured"][model][scores.task] = facts_of(scores)
         self._write()
 
-    def finish(self) -> None:
-        """Make the tables; nothing is added afterwards."""
+    def finish(self, **more: Any) -> None:
+        """Make the tables, and keep more with them; nothing is added afterwards."""
         scores = {model: list(_scores(self._content, model)) for model in models(self._content)}
         scored, chosen = paired(scores), paired_choices(scores)
         left_out = notes(task_scores(self._content), ROLES[role(self._content)])
-        self._content |= {
+        self._content |= more | {
             "complete": True,
             "metrics": summarize([*scored, *chosen]),
             "tasks": {one.task: one.rows for one in scored},

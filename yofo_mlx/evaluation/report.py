@@ -1,12 +1,15 @@
 """An evaluation, base against adapter, as a table and a picture."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.evaluation import confusion
 from yofo_mlx.evaluation.archive import ROLES, Content, models, role, task_scores
 from yofo_mlx.evaluation.metrics import TITLES
+from yofo_mlx.evaluation.rows import OUTCOMES
 from yofo_mlx.evaluation.scores import Row, Scored, TaskScores, mean_rows
 from yofo_mlx.evaluation.stored import CHOICE, scores_of
 from yofo_mlx.system.quantities import plural
@@ -26,11 +29,16 @@ class ReportLine:
     row: Row | None  # their means at the most shots that all of them reach
 
 
-def table(content: Content) -> str:
-    """Return the curve of each metric, then every task, then what was left out."""
+def table(content: Content, with_rows: bool = False) -> str:
+    """Return the curve of each metric, then every task, then what was left out.
+
+    `with_rows` also tells what came of single queries.
+    """
     names, what = models(content), ROLES[role(content)]
     parts = [curve_lines(one, names, what) for one in content["metrics"]]
-    parts += [list(_task_lines(content)), list(_note_lines(content))]
+    parts += [list(_task_lines(content))]
+    parts += [list(_outcome_lines(content))] if with_rows else []
+    parts += [list(confusion.lines(content)), list(_note_lines(content))]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -137,6 +145,21 @@ def _means(group: Sequence[TaskScores], metric: str, rows: dict[str, list[Row]])
     """Return the means of tasks at the most shots that all of them reach."""
     scored = [Scored(one.task, one.family, metric, one.queries, rows[one.task]) for one in group]
     return mean_rows(scored, min(one.reach for one in scored))[-1]
+
+
+def _outcome_lines(content: Content) -> Iterator[str]:
+    """Yield how many queries the adapter fixed and so on, at the most shots of each task."""
+    counts: dict[str, Counter[str]] = {}
+    for one in task_scores(content):
+        if of_task := content["outcomes"].get(one.task):
+            for name in (printable(one.kind or one.task), "in all"):
+                counts.setdefault(name, Counter()).update(of_task)
+    if counts:
+        counts["in all"] = counts.pop("in all")  # the last line
+        width = max(map(len, counts)) + 2
+        yield f"{'task':<{width}}" + "".join(f"{name:>13}" for name in OUTCOMES)
+        for name, found in counts.items():
+            yield f"{name:<{width}}" + "".join(f"{found[one]:>13}" for one in OUTCOMES)
 
 
 def _note_lines(content: Content) -> Iterator[str]:
