@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.draws import draws
 from tests.places import DATA
 from yofo_mlx.commands import convert, data_request
 from yofo_mlx.commands.data_request import DataRequest
@@ -61,7 +62,7 @@ ROW = st.fixed_dictionaries(
 KEYS = {"input": "{system?}{text}", "output": "label"}
 
 
-@settings(max_examples=150)
+@draws(150)
 @example([{"text": "input", "label": "output"}], {})
 @example([{"text": "input", "label": "output"}], {"separator": " / "})
 @example([{"prompt": "input", "completion": "output", "system": "system"}] * 2, {})

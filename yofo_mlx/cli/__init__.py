@@ -7,7 +7,19 @@ from typing import Annotated, Any
 import typer
 
 from yofo_mlx import __version__
-from yofo_mlx.cli import data, evaluating, groups, prompting, recipes, runs, shell, training
+from yofo_mlx.cli import (
+    data,
+    evaluating,
+    groups,
+    models,
+    prompting,
+    recipes,
+    rehearsing,
+    runs,
+    shell,
+    studying,
+    training,
+)
 from yofo_mlx.errors import YofoError
 from yofo_mlx.hub.errors import check_environment
 from yofo_mlx.system import blas, progress
@@ -24,17 +36,20 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data sets, check them, convert, merge.", no_args_is_help=True)
 recipes_app = typer.Typer(help="List, copy, write, check, explain recipes.", no_args_is_help=True)
+models_app = typer.Typer(help="Base models from GGUF files.", no_args_is_help=True)
 
 app.add_typer(data_app, name="data", rich_help_panel=groups.DATA)
 app.add_typer(recipes_app, name="recipes", rich_help_panel=groups.DATA)
+app.add_typer(models_app, name="models", rich_help_panel=groups.DATA)
 VERBS: dict[str, dict[str, Callable[..., Any]]] = {
     groups.TRAIN: {
         "plan": training.plan,
         "show": training.show,
         "train": training.train,
         "resume": training.resume,
+        "rehearse": rehearsing.rehearse,
     },
-    groups.ASK: {"eval": evaluating.evaluate, "chat": prompting.chat},
+    groups.ASK: {"eval": evaluating.evaluate, "study": studying.study, "chat": prompting.chat},
     groups.RUNS: {
         "runs": runs.show,
         "watch": runs.watch,
@@ -57,6 +72,7 @@ recipes_app.command()(recipes.copy)
 recipes_app.command()(recipes.new)
 recipes_app.command()(recipes.check)
 recipes_app.command()(recipes.explain)
+models_app.command("import")(models.import_model)
 
 
 def main() -> None:

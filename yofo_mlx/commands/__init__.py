@@ -15,6 +15,7 @@ __all__ = [
     "runs",
     "show",
     "stop",
+    "study",
     "train",
     "watch",
 ]

@@ -1,8 +1,9 @@
 """Episodes: one task's demonstrations as one token sequence, with the places of its answers."""
 
 import zlib
+from abc import abstractmethod
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
@@ -44,6 +45,8 @@ class Episode:
     task: str
     tokens: list[int]
     answers: list[tuple[int, int]] = field(default_factory=list)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """The arbitrary words that stand for labels, by label."""
 
     @property
     def shots(self) -> int:
@@ -65,7 +68,35 @@ class Episode:
         return True
 
 
-class Demonstrations(Sequence[Demonstration]):
+class Stock(Sequence[Demonstration]):
+    """Demonstrations to draw from, with their lengths at hand."""
+
+    @abstractmethod
+    def at(self, place: int) -> Demonstration:
+        """Return the demonstration at a place, counted from 0."""
+
+    @property
+    @abstractmethod
+    def lengths(self) -> tuple[Lengths, Lengths]:
+        """Lengths of all of them as the first demonstration, and as a later one."""
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Memory that they take."""
+
+    @overload
+    def __getitem__(self, index: int) -> Demonstration: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Demonstration]: ...
+
+    def __getitem__(self, index: int | slice) -> Demonstration | list[Demonstration]:
+        places = range(len(self))[index]
+        return self.at(places) if isinstance(places, int) else list(map(self.at, places))
+
+
+class Demonstrations(Stock):
     """Demonstrations in little memory: all of them packed into one array of bytes.
 
     Packing pays twice: a first and a later question are nearly the same tokens, and so is much of
@@ -90,16 +121,8 @@ class Demonstrations(Sequence[Demonstration]):
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> Demonstration: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Demonstration]: ...
-
-    def __getitem__(self, index: int | slice) -> Demonstration | list[Demonstration]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
+    def at(self, place: int) -> Demonstration:
+        """Unpack one."""
         packed = memoryview(self._packed)[self._ends[place] : self._ends[place + 1]]
         tokens = np.frombuffer(zlib.decompress(packed), dtype=np.uint32).tolist()
         first, later, _ = self._lengths[3 * place : 3 * place + 3]
@@ -124,9 +147,15 @@ class Pool:
 
     task: str
     opening: list[int]
-    demonstrations: Demonstrations
+    demonstrations: Stock
     left_out: int  # examples that do not fit an episode even alone
     weight: float = 1.0
+    fixed: int | None = None  # so many, the first ones, stand before every query (`fixed.py`)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def drawn(self, rng: np.random.Generator) -> "Pool":
+        """Return what of it an episode is drawn from: all, and nothing is drawn for that."""
+        return self
 
 
 def tokenize(segmenter: Segmenter, example: Example) -> Demonstration:
@@ -143,10 +172,11 @@ def make_pool(
     max_tokens: int,
     weight: float = 1.0,
     tick: Callable[[], None] = lambda: None,
+    keep: Callable[[Example], None] = lambda _: None,
 ) -> Pool:
     """Tokenise a task's distinct examples; those too long for an episode are left out.
 
-    `tick` is called for each example.
+    `tick` is called for each example, `keep` for each that is in the pool.
     """
     opening = segmenter.opening
     room = max_tokens - len(opening)
@@ -157,6 +187,7 @@ def make_pool(
         found = tokenize(segmenter, example)
         if found.alone <= room:
             fitting.append(found)
+            keep(example)
             continue
         shortest = min(len(found), shortest) if left_out else len(found)
         left_out += 1
@@ -184,7 +215,7 @@ def count_fitting(pool: Pool, order: npt.ArrayLike, max_tokens: int) -> int:
 
 def join(pool: Pool, order: Iterable[int]) -> Episode:
     """Return the episode of these demonstrations."""
-    episode = Episode(pool.task, list(pool.opening))
+    episode = Episode(pool.task, list(pool.opening), renamed=pool.renamed)
     for index in order:
         episode.add(pool.demonstrations[index])
     return episode
@@ -203,14 +234,41 @@ class Sampler:
     def draw(self, step: int, micro_step: int, count: int) -> list[Episode]:
         """Return `count` episodes of alike length, each of a task of its own draw."""
         rng = np.random.default_rng([self._seed, step, micro_step])
-        # One share for all: the rows of a batch are then of like length, and little is padding.
-        fill = rng.random() if self._settings.draw == "uniform" else 1.0
+        fill = self._fill(rng)
         chosen = rng.choice(len(self._pools), size=count, p=self._chances)
         return [self._episode(self._pools[index], fill, rng) for index in chosen]
 
+    def draw_tokens(self, step: int, tokens: int) -> list[Episode]:
+        """Return episodes of alike length that together make about so many tokens; at least one.
+
+        The last one is the one that brings their sum nearest. To stop below it would leave long
+        episodes out more often than short ones, and many-shot updates a fifth smaller.
+        """
+        rng = np.random.default_rng([self._seed, step, 0])
+        fill = self._fill(rng)
+        episodes: list[Episode] = []
+        room = tokens
+        while True:
+            pool = self._pools[rng.choice(len(self._pools), p=self._chances)]
+            episode = self._episode(pool, fill, rng)
+            if episodes and len(episode.tokens) > 2 * room:
+                return episodes
+            episodes.append(episode)
+            room -= len(episode.tokens)
+
+    def _fill(self, rng: np.random.Generator) -> float:
+        """Draw which share of the possible shots is taken.
+
+        One share for all: the rows of a batch are then of like length, and little is padding.
+        """
+        return rng.random() if self._settings.draw == "uniform" else 1.0
+
     def _episode(self, pool: Pool, fill: float, rng: np.random.Generator) -> Episode:
         """Shuffle a pool and take the share `fill` of the shots that are possible."""
-        settings = self._settings
+        if pool.fixed is not None:
+            query = rng.integers(pool.fixed, len(pool.demonstrations))
+            return join(pool, [*range(pool.fixed), int(query)])
+        settings, pool = self._settings, pool.drawn(rng)
         # A new order each time: what was a late shot is an early one, and no order is learned.
         order = rng.permutation(len(pool.demonstrations))
         most = count_fitting(pool, order, settings.max_tokens) - 1  # the last one is the query

@@ -79,13 +79,15 @@ class Segmenter:
             )
 
     @property
+    def first_lead(self) -> tuple[str, str]:
+        """Return what stands before the first question and has a say in its tokens."""
+        return self._anchor(self._opening_text)[0], self._frame.before_first
+
+    @property
     def first_differs(self) -> bool:
         """Tell whether the first question has tokens of its own."""
         frame = self._frame
-        lead = frame.before_first
-        return self._anchor(self._opening_text)[0] != self._anchor(frame.answer_end)[0] or (
-            lead != frame.before_input
-        )
+        return self.first_lead != (self._anchor(frame.answer_end)[0], frame.before_input)
 
     def question(self, text: str, *, first: bool = False) -> list[int]:
         """Return the tokens of an input, up to where its answer begins."""

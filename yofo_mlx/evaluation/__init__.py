@@ -8,6 +8,7 @@ __all__ = [
     "labels",
     "limits",
     "measure",
+    "metrics",
     "prompts",
     "report",
     "rows",

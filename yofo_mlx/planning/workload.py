@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any
 
-from yofo_mlx.episodes.sampler import Pool, Sampler, make_pool, tokenize
+from yofo_mlx.episodes.sampler import Pool, Sampler, tokenize
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation.limits import notes
 from yofo_mlx.evaluation.prompts import asked_of, prompts_of
 from yofo_mlx.evaluation.scores import TaskScores
+from yofo_mlx.planning.label_tasks import PoolMaker, shared_labels
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.quantities import plural
@@ -107,6 +108,12 @@ class Workload:
                     f"task {pool.task} has examples for {plural(shots, 'shot')} only",
                     "it gets those",
                 )
+            if pool.fixed is not None and pool.fixed < (recipe.episodes.fixed_shots or 0):
+                yield (
+                    f"task {pool.task} has {plural(pool.fixed, 'fixed shot')} only: more leave room"
+                    " for less than half of its other examples, or for none",
+                    "a higher episodes.max_tokens, or more examples, would let it have more",
+                )
         if not self.valid_entries(1):
             message = "no training task has queries to validate with: the last adapter is kept"
             yield message, "give a task `valid` rows, or a valid_share above 0"
@@ -153,6 +160,9 @@ class Workload:
             more = f", and some of {plural(len(found) - 1, 'more task')}" if len(found) > 1 else ""
             message = f"{max(found)[1]} are trained on{more}"
             yield message, "their answers may be known by heart: accuracy says less about new tasks"
+        if shared := list(shared_labels(self.held_out, trained)):
+            message = f"rows and labels of held-out tasks are trained on: {'; '.join(shared)}"
+            yield message, "take them out of what is trained: they are not new any more"
 
     def valid_entries(self, count: int) -> list[TaskEntry]:
         """Draw training tasks with queries of their own, the same ones every time."""
@@ -164,17 +174,14 @@ def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) 
     """Tokenise the training tasks and set the sampler up."""
     trained = [entry for entry in entries if entry.role == "train"]
     total = sum(len(entry.task.train) for entry in trained)
+    maker = PoolMaker(recipe, trained, tokenizer)
     pools, protected = [], Protected()
     with Progress("tokenising, examples", total) as progress:
         for entry in entries:
             task = entry.task
             segmenter = Segmenter(tokenizer, recipe.template, task.instruction)
             if entry.role == "train":
-                limit = recipe.episodes.max_tokens
-                pool = make_pool(
-                    task.name, task.train, segmenter, limit, entry.weight, progress.tick
-                )
-                pools.append(pool)
+                pools.append(maker.make(entry, segmenter, progress.tick))
             protected += count_protected(segmenter, task)
     sampler = Sampler(pools, recipe.episodes, recipe.seed)
     return Workload(list(entries), pools, sampler, tokenizer, protected)

@@ -1,6 +1,7 @@
 """Demonstrations in the context: the session process, its client, and what they are made of."""
 
 __all__ = [
+    "batched",
     "cache_file",
     "choosing",
     "client",

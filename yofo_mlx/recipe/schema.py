@@ -8,28 +8,21 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from yofo_mlx.recipe.condition import Condition
 from yofo_mlx.recipe.family import Family
-
-PositiveInt = Annotated[int, Field(gt=0, lt=2**40)]
-Count = Annotated[int, Field(ge=0, lt=2**40)]
-Factor = Annotated[float, Field(gt=0, le=1e38)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Value = str | bool | int | float
-
-
-class Section(BaseModel):
-    """A table of the recipe; unknown keys are refused."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
+from yofo_mlx.recipe.section import (
+    Count,
+    Decay,
+    Factor,
+    LabelRange,
+    OwnLabelRange,
+    PositiveInt,
+    Section,
+    Share,
+)
+from yofo_mlx.recipe.study import Study
 
 
 class Lora(Section):
@@ -101,9 +94,24 @@ class Episodes(Section):
     """Most of them; left out: as many as fit. 0 is zero-shot tuning."""
     draw: Literal["uniform", "full"] = "uniform"
     """`uniform` draws the number of shots; `full` goes on until the next one does not fit."""
+    label_subset: LabelRange | None = None
+    """Labels that an episode of a task with one label a row shows, drawn afresh for each episode:
+    at least and at most so many, such as `[4, 12]`. Left out: all. Validations and the evaluation
+    have all labels."""
+    rename_labels: Share = 0.0
+    """Share of the episodes of tasks with labels in which every label becomes an arbitrary word,
+    the same within the episode; no instruction is in it."""
+    fixed_shots: PositiveInt | None = None
+    """So many demonstrations of a task, the same throughout the run, stand before each of its other
+    examples (FTICL, arXiv 2403.09162): instead of `min_shots`, `max_shots`, `label_subset` and
+    `rename_labels`, and with `objective.targets = "last"`."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
+        others = {"min_shots": 0, "max_shots": None, "rename_labels": 0}
+        given = [f"`{name}`" for name, none in others.items() if getattr(self, name) != none]
+        if self.fixed_shots and given:
+            raise ValueError(f"`fixed_shots` comes instead of {' and '.join(given)}: give one")
         if self.max_shots is not None and self.max_shots < self.min_shots:
             raise ValueError("`max_shots` is smaller than `min_shots`")
         return self
@@ -156,6 +164,9 @@ class Training(Section):
     """Episodes in one forward and backward pass."""
     grad_accumulation_steps: PositiveInt = 1
     """Passes to one optimizer update; sums are divided once, by all their targets."""
+    batch_tokens: Annotated[int, Field(gt=0, le=2**20)] | None = None
+    """Tokens of one optimizer update, about, padding not counted: it takes as many episodes as make
+    so many, read in passes of rows of like length. Instead of the two keys above."""
     eval_every: PositiveInt | None = None
     """Updates between validations; left out: only at the end."""
     patience: PositiveInt | None = None
@@ -169,6 +180,14 @@ class Training(Section):
     def _length(self) -> Self:
         if (self.steps is None) == (self.tokens is None):
             raise ValueError("give exactly one of `steps` and `tokens`")
+        return self
+
+    @model_validator(mode="after")
+    def _size(self) -> Self:
+        others = ("batch_size", "grad_accumulation_steps")
+        given = [f"`{name}`" for name in others if getattr(self, name) != 1]
+        if self.batch_tokens is not None and given:
+            raise ValueError(f"`batch_tokens` comes instead of {' and '.join(given)}: give one")
         return self
 
 
@@ -211,57 +230,15 @@ class Evaluation(Section):
     choice: bool = False
     """Of tasks with one label an answer also how often the expected one is the likeliest of all
     their labels, as `/label` ranks them; every label is read after every query."""
-    valid_tasks: PositiveInt = 8
-    """Tasks used by validations during training, spread over the training tasks."""
+    valid_tasks: Count = 8
+    """Tasks used by validations during training, spread over the training tasks; 0: none, and the
+    last adapter is kept."""
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
         if not self.shots or list(self.shots) != sorted(set(self.shots)):
             raise ValueError("`shots` must be rising numbers, such as [0, 1, 4, 16]")
         return self
-
-
-class Condition(Section):
-    """Which values of a column a row must have; a list-valued column must hold one of them."""
-
-    one_of: tuple[Value, ...] | None = None
-    """Values to take."""
-    not_in: tuple[Value, ...] | None = None
-    """Values to leave out."""
-    matches: str | None = None
-    """Regular expression that is found in the value; `^` and `$` make it the whole."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, given: Any) -> Any:
-        """Take `"x"` and `["x", "y"]` for `{one_of = ["x", "y"]}`."""
-        table = dict(given) if isinstance(given, dict) else {"one_of": given}
-        if "in" in table:
-            table["one_of"] = table.pop("in")
-        for name in table.keys() - cls.model_fields.keys():
-            known = "known here: in, not_in, matches; a dotted path is one key in quotes"
-            raise ValueError(f"unknown key `{name}`; {known}")
-        for name in ("one_of", "not_in"):
-            if table.get(name) is not None:
-                table[name] = _values(table[name])
-        if all(value is None for value in table.values()):
-            raise ValueError("give a value, a list of them, `not_in` or `matches`")
-        return table
-
-    @model_validator(mode="after")
-    def _expression(self) -> Self:
-        try:
-            re.compile(self.matches or "")
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"`matches` is no regular expression: {error}") from None
-        return self
-
-
-def _values(given: Any) -> tuple[Any, ...]:
-    several = tuple(given) if isinstance(given, list | tuple) else (given,)
-    if not several or not all(isinstance(value, str | int | float) for value in several):
-        raise ValueError("give a text, a number or true/false, or a list of them")
-    return several
 
 
 class TaskSource(Section):
@@ -291,6 +268,9 @@ class TaskSource(Section):
     where: Annotated[dict[str, Condition], Field(min_length=1)] | None = None
     """Rows to use, by columns as they are in the file: `{label = "x"}`, `{label = ["x", "y"]}`,
     `{label = {not_in = ["-"]}}`, `{label = {matches = "a regular expression"}}`."""
+    groups: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)] | None = None
+    """Groups of labels, such as `{banking = ["transfer", "balance"], travel = ["visa"]}`: a task of
+    each, called NAME-GROUP, of the rows whose labels are all in it."""
     files: dict[Literal["train", "valid", "test"], str] | None = None
     """File of each split, relative to `source`, where the names do not tell."""
     splits: dict[Literal["train", "valid", "test"], str] | None = None
@@ -316,6 +296,23 @@ class TaskSource(Section):
     """Queries that are asked of this task; left out: `evaluation.queries`."""
     weight: Factor = 1.0
     """How often an episode is drawn from this task, relative to the others."""
+    label_subset: OwnLabelRange | None = None
+    """Instead of `episodes.label_subset`; `false` shows all labels."""
+
+    @field_validator("groups")
+    @classmethod
+    def _named_and_filled(
+        cls, groups: dict[str, tuple[str, ...]] | None
+    ) -> dict[str, tuple[str, ...]] | None:
+        if not all(name.strip() and labels for name, labels in (groups or {}).items()):
+            raise ValueError("every group needs a name and labels")
+        return groups
+
+    @model_validator(mode="after")
+    def _subset_is_trained(self) -> Self:
+        if self.label_subset and self.role == "held_out":
+            raise ValueError("`label_subset` is for training: a held-out task shows all its labels")
+        return self
 
 
 class Composition(Section):
@@ -339,7 +336,7 @@ class Recipe(Section):
     description: str = ""
     """One line on what the recipe is for."""
     model: Annotated[str, Field(min_length=1)]
-    """Hub id, directory, or `tiny` for the embedded model."""
+    """Hub id, directory, GGUF file, or `tiny` for the embedded model."""
     revision: str | None = None
     """Hub: branch, tag or commit of the model."""
     trust_remote_code: bool = False
@@ -357,6 +354,7 @@ class Recipe(Section):
     train: Training
     memory: Memory = Memory()
     evaluation: Evaluation = Evaluation()
+    study: Study | None = None
     tasks: Annotated[tuple[TaskSource, ...], Field(min_length=1)]
     """Data sets, as `[[tasks]]` tables."""
 
@@ -369,6 +367,13 @@ class Recipe(Section):
     @classmethod
     def _fresh(cls, name: str | None) -> str | None:
         return name or None  # `--set init_adapter=` takes it back
+
+    @model_validator(mode="after")
+    def _fixed_answers_are_no_targets(self) -> Self:
+        if self.episodes.fixed_shots and self.objective.targets != "last":
+            words = "their answers, always the same, would be learned by heart"
+            raise ValueError(f'`episodes.fixed_shots` needs `objective.targets = "last"`: {words}')
+        return self
 
     @model_validator(mode="after")
     def _some_task_trains(self) -> Self:

@@ -2,6 +2,10 @@
 
 import shutil
 import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
 
 from yofo_mlx.recipe.file import to_toml
 from yofo_mlx.recipe.schema import Recipe
@@ -15,16 +19,32 @@ from yofo_mlx.system.files import disk_error, sync_folder, write_text
 def create_run(recipe: Recipe, name: str) -> Run:
     """Create a run folder with the recipe as resolved."""
     run = listing.create(name)
+    _fill(run, recipe)
+    return run
+
+
+def create_at(path: Path, recipe: Recipe) -> Run:
+    """Create a run folder at a place of its own, where `yofo runs` does not list it."""
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise disk_error(error, path.parent, "the same command") from error
+    run = Run(path)
+    _fill(run, recipe, created=time.time(), command=sys.argv[1:])
+    return run
+
+
+def _fill(run: Run, recipe: Recipe, **more: Any) -> None:
+    """Write what a new run begins with, or remove its folder."""
     try:
         write_text(run.recipe_path, to_toml(recipe))
-        run.note(recipe=recipe.model_dump(mode="json"), **provenance(recipe))
+        run.note(recipe=recipe.model_dump(mode="json"), **provenance(recipe), **more)
         sync_folder(run.path.parent)
     except BaseException as error:
         shutil.rmtree(run.path, ignore_errors=True)
         if isinstance(error, OSError):
             raise disk_error(error, run.path.parent) from error
         raise
-    return run
 
 
 def start(recipe: Recipe, name: str, *, force: bool = False, restarts: int = 0) -> Run:

@@ -87,7 +87,7 @@ def resolve(
     recipe = validate(data, place, _with_overrides(origins, given))
 
     def find(name: str, *key: str | int) -> str:
-        origin = origins.get(key[:1])
+        origin = origins.get(key) or origins.get(key[:1])
         own = origin.parent if isinstance(origin, Path) else folder
         starts = [own, Path.cwd()] if own else []
         is_given = any(key[: len(one)] == one for one in given)
@@ -102,6 +102,9 @@ def resolve(
         adapter = find_adapter(recipe.init_adapter, find(recipe.init_adapter, "init_adapter"))
         lora = shape_of(adapter, recipe.lora)
         found |= {"init_adapter": str(adapter.absolute()), "lora": lora}
+    if recipe.study and recipe.study.forgetting:
+        texts = find(recipe.study.forgetting, "study", "forgetting")
+        found["study"] = recipe.study.model_copy(update={"forgetting": texts})
     return recipe.model_copy(update=found)
 
 

@@ -10,6 +10,8 @@ from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.task import Example
 
 LABELLED: tuple[Family, ...] = ("classification", "multilabel", "nli")
+# Of several labels a row, few rows have all in a subset.
+SINGLE_LABEL: tuple[Family, ...] = ("classification", "nli")
 
 _ENTAILMENT = {"entailment", "neutral", "contradiction", "not_entailment"}
 _LONGEST_LABEL = 60  # characters

@@ -1,0 +1,49 @@
+"""The verb that lets a base model answer its own training inputs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from yofo_mlx.cli.options import Json, Overrides, RecipeNames, sound
+
+
+def rehearse(
+    recipes: RecipeNames,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; left out: RECIPE-rehearsed.")
+    ] = None,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="JUDGE",
+            help="label, number, exact, normalised, model, command; FAMILY=JUDGE for one family;"
+            " repeatable.",
+        ),
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(help="Program of --judge command: JSON on stdin, exit status 0 accepts."),
+    ] = None,
+    shots: Annotated[
+        int | None, typer.Option(min=0, help="Demonstrations before each input.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most rows of each task.")] = None,
+    paraphrase: Annotated[
+        bool, typer.Option(help="Ask for the expected answer in the model's own words.")
+    ] = True,
+    as_json: Json = False,
+) -> int:
+    """Replace training targets by the base's own answers, where a judge accepts them.
+
+    That is S3FT; with --no-paraphrase it is SSR. It writes a data set for each training task and a
+    recipe that trains on them. One that was interrupted goes on when it is asked again.
+    """
+    from yofo_mlx.rehearsal.settings import read_settings
+
+    settings = read_settings(judge or [], command, shots=shots, limit=limit, paraphrase=paraphrase)
+    request = sound(recipes, overrides)
+    from yofo_mlx.commands import rehearse as verb
+
+    return verb.rehearse(request, settings, out=out, as_json=as_json)

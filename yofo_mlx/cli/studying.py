@@ -1,0 +1,72 @@
+"""The verb that makes the paper's comparison."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from yofo_mlx.cli.options import Overrides, sound
+from yofo_mlx.errors import RecipeError
+
+
+def study(
+    recipes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RECIPE", help="File, or a shipped recipe's name."),
+    ] = None,
+    arms: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Arms, such as base,many-all; else all.")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens to process for each adapter.")
+    ] = None,
+    queries: Annotated[int | None, typer.Option(min=1, help="Queries of each task.")] = None,
+    shots: Annotated[
+        str | None, typer.Option(metavar="N,N", help="Numbers of shots to measure at.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of the main arms.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Adapters made at a time.")] = 1,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The study's folder.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Only write that study's report anew.")
+    ] = None,
+    overrides: Overrides = None,
+) -> int:
+    """Compare ways to train: the paper's arms on a recipe.
+
+    Each arm is trained and measured on the held-out tasks; then there is one report. The same
+    command goes on where it was stopped, and makes only what is missing.
+    """
+    if report:
+        from yofo_mlx.commands import study as command
+
+        return command.report(report)
+    if not recipes:
+        raise RecipeError("a study is of a recipe, and none is named", "`yofo study tiny`")
+    request = sound(recipes, overrides)
+    numbers = [_number(word) for word in _words(shots)]
+    from yofo_mlx.study.arms import chosen
+
+    chosen(_words(arms) or None)
+    from yofo_mlx.commands import study as command
+
+    return command.study(
+        request,
+        arms=_words(arms),
+        tokens=tokens,
+        queries=queries,
+        shots=numbers,
+        seeds=seeds,
+        jobs=jobs,
+        out=out,
+    )
+
+
+def _words(text: str | None) -> list[str]:
+    return [word for part in (text or "").split(",") if (word := part.strip())]
+
+
+def _number(word: str) -> int:
+    if not (word.isascii() and word.isdigit()):
+        raise RecipeError(f"--shots: '{word}' is no number of demonstrations", "--shots 0,4,16")
+    return int(word)

@@ -1,0 +1,105 @@
+"""`yofo rehearse`: training targets in the base's own words, as a data set and a recipe."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from yofo_mlx.commands.terminal_table import show_table
+from yofo_mlx.episodes.bounds import check_tables
+from yofo_mlx.errors import ExitCode
+from yofo_mlx.models.base import load_base
+from yofo_mlx.planning.machine import find_planner
+from yofo_mlx.rehearsal import outcome
+from yofo_mlx.rehearsal.asker import Asker
+from yofo_mlx.rehearsal.rehearse import Rehearsal
+from yofo_mlx.rehearsal.settings import RehearsalSettings
+from yofo_mlx.rehearsal.store import Store
+from yofo_mlx.runs.recipe import RecipeRequest
+from yofo_mlx.system.quantities import plural
+from yofo_mlx.system.talk import print_path, quoted, say, say_next
+from yofo_mlx.tasks.registry import load_tasks
+
+APART = 0.5  # between the shares of right and wrong answers accepted; a judge of less is poor
+MOST_TASKS = 20  # that are shown one by one
+
+
+def rehearse(
+    request: RecipeRequest, settings: RehearsalSettings, *, out: Path | None, as_json: bool
+) -> ExitCode:
+    """Answer, judge and write; what was answered before is not asked again."""
+    folder = out or Path(f"{request.run_name}-rehearsed")
+    recipe = request.load()
+    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
+    entries = [entry for entry in entries if entry.role == "train"]
+    outcome.begin(folder, recipe, [entry.task.name for entry in entries])
+    if recipe.init_adapter:
+        say("the base answers without `init_adapter`")
+    base = load_base(
+        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
+    )
+    check_tables(recipe, base.tokenizer, base.config)
+    longest = min(recipe.longest_prompt, base.context or recipe.longest_prompt)
+    base.model.eval()
+    try:
+        with Store(folder / outcome.ANSWERS) as store:
+            asker = Asker(base, recipe.template, store, find_planner(recipe))
+            rehearsal = Rehearsal(asker, recipe, settings, longest)
+            done = [rehearsal.task(entry) for entry in entries]
+    except KeyboardInterrupt:
+        say(f"\nwhat was answered is kept in {folder}")
+        say_next(shlex.join(sys.argv[1:]))
+        raise
+    about = outcome.finish(folder, recipe, done, settings)
+    if as_json:
+        print(json.dumps(about))
+        return ExitCode.OK
+    _show(about)
+    print_path(folder / outcome.RECIPE)
+    say_next(f"train {quoted(folder / outcome.RECIPE)}")
+    return ExitCode.OK
+
+
+def _show(about: dict[str, Any]) -> None:
+    """Print the shares of tasks, families and all, and say what they do not show."""
+    tasks, families = about["by_task"], about["families"]
+    names = ("own", "paraphrase", "gold", "changed")
+    lines = [(name, facts["judge"], str(facts["shots"]), facts) for name, facts in tasks.items()]
+    if len(tasks) > MOST_TASKS:
+        say(f"{len(tasks)} tasks; each of them is in {outcome.ABOUT}")
+        lines = []
+    lines += [(f"all {name}", "", "", facts) for name, facts in families.items()]
+    lines += [("all", "", "", about["all"])]
+    rows = [
+        [name, judge, shots, f"{facts['rows']:,}", *(_share(facts, key) for key in names)]
+        for name, judge, shots, facts in lines
+    ]
+    numbers = ("shots", "rows", *names)
+    heads = ("task", "judge", *numbers)
+    show_table(heads, rows, numbers=numbers, spared=("shots", "judge"))
+    for words in _remarks(tasks):
+        say(words)
+    if why := about["plain_tuning"]:
+        say(f"this is plain tuning: {why}")
+
+
+def _share(facts: dict[str, int], name: str) -> str:
+    return f"{facts[name] / facts['rows']:.0%}"
+
+
+def _remarks(tasks: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield what is left out of the shares, and which judges are not to be trusted."""
+    if cut := sum(facts["cut"] for facts in tasks.values()):
+        yield f"{plural(cut, 'answer')} cut: evaluation.max_answer_tokens allows longer ones"
+    if too_long := sum(facts["too_long"] for facts in tasks.values()):
+        yield f"{plural(too_long, 'input')} not asked: too long for evaluation.max_tokens"
+    for task, facts in tasks.items():
+        trust = facts["judge_accepts"]
+        if trust and trust["right"] - trust["wrong"] < APART:
+            yield (
+                f"{task}: the model is a poor judge; it accepts {trust['right']:.0%} of the"
+                f" expected answers and {trust['wrong']:.0%} of other rows'\n"
+                f"  `--judge {facts['family']}=normalised` or a command is stricter"
+            )

@@ -1,0 +1,125 @@
+"""`yofo study`: the paper's comparison on a recipe, made arm by arm, and its report."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from yofo_mlx.commands.study_display import study_display
+from yofo_mlx.errors import ExitCode, RunError
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.study import Study
+from yofo_mlx.runs import lock
+from yofo_mlx.runs.recipe import RecipeRequest
+from yofo_mlx.study.arms import chosen
+from yofo_mlx.study.making import Making
+from yofo_mlx.study.page import write_report
+from yofo_mlx.study.plan import StudyPlan, as_asked
+from yofo_mlx.study.results import StudyFolder
+from yofo_mlx.study.texts import fingerprint, read_texts
+from yofo_mlx.system import paths
+from yofo_mlx.system.quantities import plural
+from yofo_mlx.system.signals import answered
+from yofo_mlx.system.talk import print_path, quoted, say, say_next, say_now
+from yofo_mlx.tasks.registry import load_tasks
+
+STOPPING = "\nsteps under way are finished and saved; once more to leave them at once"
+LEAVING = "\nleaving them, and saving what was before them"
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def report(folder: Path) -> ExitCode:
+    """Write the report anew, from the result files alone."""
+    print_path(write_report(StudyFolder(folder)))
+    return ExitCode.OK
+
+
+def study(
+    request: RecipeRequest,
+    *,
+    arms: Sequence[str] = (),
+    tokens: int | None = None,
+    queries: int | None = None,
+    shots: Sequence[int] = (),
+    seeds: int | None = None,
+    jobs: int = 1,
+    out: Path | None = None,
+) -> ExitCode:
+    """Make what a study lacks, and write its report."""
+    recipe = as_asked(request.load(), tokens=tokens, queries=queries, shots=shots, seeds=seeds)
+    plan = _planned(request, recipe, arms)
+    folder = StudyFolder((out or paths.home() / "studies" / request.run_name).absolute())
+    folder.begin(plan.identity(_fingerprint(recipe)), plan.shown)
+    for name, why in plan.unavailable.items():
+        say(f"{name} is left out: {why}")
+    if jobs > 1:
+        os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    making = Making(plan, folder)
+    with _alone(folder):
+        _make(making, jobs)
+    return _end(making)
+
+
+def _planned(request: RecipeRequest, recipe: Recipe, arms: Sequence[str]) -> StudyPlan:
+    settings = recipe.study or Study()
+    some = chosen(arms or settings.arms)
+    entries = load_tasks(recipe.tasks, recipe.seed, Path(os.devnull), request.data_name)
+    texts = fingerprint(read_texts(settings), settings.forgetting_tokens)
+    plan = StudyPlan(request.run_name, recipe, some, entries, texts)
+    plan.check()
+    return plan
+
+
+def _fingerprint(recipe: Recipe) -> str:
+    from yofo_mlx.models.base import model_path
+    from yofo_mlx.prompting.fingerprint import model_fingerprint
+
+    return model_fingerprint(model_path(recipe.model, recipe.revision))
+
+
+@contextmanager
+def _alone(folder: StudyFolder) -> Iterator[None]:
+    """Let nobody else make the same study meanwhile."""
+    pid = lock.holder(folder.path)
+    if pid is not None:
+        raise RunError(
+            f"the study in {folder.path} is being made by process {pid}",
+            "wait until it ends, or choose another folder: --out DIR",
+        )
+    with lock.locked(folder.path):
+        yield
+
+
+def _make(making: Making, jobs: int) -> None:
+    """Make what is left, show how far it is; Ctrl-C keeps everything, twice at once."""
+
+    def ask(number: int, frame: object) -> None:
+        say_now(STOPPING if not making.crew.is_stopping else LEAVING)
+        threading.Thread(target=making.crew.stop).start()  # a handler must wait for no lock
+
+    with answered(ask), study_display(sys.stderr) as show:
+        making.run(jobs, show)
+
+
+def _end(making: Making) -> ExitCode:
+    """Write the report of what there is, and say what is missing."""
+    folder, failed = making.folder, making.failed
+    for name, error in failed.items():
+        say(f"{name} failed: {error.message}" + (f"\n  {error.hint}" if error.hint else ""))
+    notes = [f"{name} failed: {error.message}" for name, error in failed.items()]
+    left = making.left()
+    if left:
+        notes.append(f"{plural(len(left), 'adapter')} not made yet: the study goes on")
+    if folder.results():
+        page = write_report(folder, notes)
+        print_path(page)
+    if making.crew.is_stopping:
+        say("stopped: what was measured is kept, and trainings go on from their checkpoints")
+        say_next(quoted(*sys.argv[1:]))
+        return ExitCode.INTERRUPTED
+    if failed:
+        say_next(quoted(*sys.argv[1:]))
+        return ExitCode.FAILED
+    return ExitCode.OK

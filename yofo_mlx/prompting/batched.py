@@ -1,0 +1,59 @@
+"""Answers to many questions side by side, each behind the same context, which stays as it was."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import mlx.core as mx
+from mlx_lm.generate import BatchGenerator
+
+from yofo_mlx.episodes.segments import Segmenter
+from yofo_mlx.prompting.context import CHUNK, Context
+from yofo_mlx.prompting.generation import AnswerText, generate
+
+
+@dataclass(frozen=True)
+class Written:
+    """A greedy answer; one that is not complete was cut at the most tokens it may have."""
+
+    text: str
+    is_complete: bool
+
+
+def answer_each(
+    context: Context,
+    segmenter: Segmenter,
+    questions: Sequence[Sequence[int]],
+    *,
+    max_tokens: int,
+    at_once: int,
+) -> Iterator[tuple[int, Written]]:
+    """Yield the place of each question with its answer, as they end: what `generate` gives."""
+    if at_once == 1 or not all(hasattr(layer, "merge") for layer in context.layers):
+        for place, question in enumerate(questions):
+            answer = generate(context, segmenter, question, max_tokens=max_tokens)
+            yield place, Written(answer.text, answer.finish == "end")
+        return
+    batch = BatchGenerator(
+        context.model,
+        # In half precision log-probabilities tie where logits do not.
+        logits_processors=[lambda _, logits: logits.astype(mx.float32)],
+        completion_batch_size=at_once,
+        prefill_batch_size=at_once,
+        prefill_step_size=CHUNK,
+    )
+    with closing(batch):
+        count = len(questions)
+        # Each sequence begins with a copy of the cache, made when its turn comes.
+        uids = batch.insert(
+            list(map(list, questions)), [max_tokens] * count, [context.layers] * count
+        )
+        texts = {uid: (place, AnswerText(segmenter)) for place, uid in enumerate(uids)}
+        while responses := batch.next_generated():
+            for response in responses:
+                place, text = texts[response.uid]
+                text.add(response.token)
+                if text.is_complete or response.finish_reason:
+                    if not response.finish_reason:
+                        batch.remove([response.uid])
+                    yield place, Written(text.finish()[0], text.is_complete)

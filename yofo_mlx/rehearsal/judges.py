@@ -1,0 +1,59 @@
+"""Who says whether an answer is as good as the expected one, without asking any model."""
+
+import json
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+
+from yofo_mlx.evaluation.metrics import score
+from yofo_mlx.system import child
+from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.tasks.task import Example
+
+_METRICS = {"number": "number", "exact": "exact"}
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def accepts(
+    judge: str, entry: TaskEntry, example: Example, answer: str, command: Sequence[str] = ()
+) -> bool:
+    """Tell whether a judge accepts an answer; nothing at all is never one."""
+    if not answer.strip():
+        return False
+    if judge == "command":
+        return _runs_well(command, example, answer)
+    if judge == "normalised":
+        return normalised(answer) == normalised(example.output)
+    # Labels are right if all of them are there and no other; of one, that is the label itself.
+    metric = "f1" if entry.separator and judge == "label" else _METRICS.get(judge, "exact")
+    found = score(
+        answer,
+        example.output,
+        metric=metric,
+        answer_after=entry.answer_after,
+        separator=entry.separator,
+    )
+    return found == 1
+
+
+def normalised(text: str) -> str:
+    """Return the words of an answer without case, punctuation and articles (Rajpurkar 2016)."""
+    words = re.sub(r"[^\w\s]", "", text.casefold())
+    return " ".join(_ARTICLES.sub(" ", words).split())
+
+
+def _runs_well(command: Sequence[str], example: Example, answer: str) -> bool:
+    """Hand an answer to a program by its standard input; exit status 0 accepts it."""
+    given = json.dumps({"input": example.input, "answer": answer, "expected": example.output})
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.run(
+            child.command("yofo_mlx.rehearsal.limited", *command),
+            input=given.encode(),
+            cwd=folder,
+            env=child.environment() | {"HOME": folder, "TMPDIR": folder},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+    return process.returncode == 0

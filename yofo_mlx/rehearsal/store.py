@@ -1,0 +1,65 @@
+"""What was answered before, in a file that only grows: a rehearsal goes on where it stopped."""
+
+import fcntl
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from yofo_mlx.errors import RunError
+from yofo_mlx.system.files import disk_error
+from yofo_mlx.system.text import json_line
+
+
+def key_of(*parts: Any) -> str:
+    """Return a short hash of all that an answer depends on."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+class Store:
+    """Answers by key, a line of JSON each; one process at a time writes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._file = self._path.open("a+b")
+        except OSError as error:
+            raise disk_error(error, self._path.parent, "the same command") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            wrong = f"another rehearsal is writing to {self._path.parent}"
+            raise RunError(wrong, "wait for it, or give another --out") from error
+        self._file.seek(0)
+        whole, _, torn = self._file.read().rpartition(b"\n")
+        self._file.truncate(os.fstat(self._file.fileno()).st_size - len(torn))
+        for line in whole.splitlines():
+            try:
+                key, value = json.loads(line)
+            except (ValueError, TypeError):  # a disk's own mistake: it is asked again
+                continue
+            self._known[key] = value
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._known
+
+    def __getitem__(self, key: str) -> Any:
+        return self._known[key]
+
+    def add(self, key: str, value: Any) -> None:
+        """Keep an answer, on the disk as well."""
+        self._known[key] = value
+        try:
+            self._file.write(f"{json_line([key, value])}\n".encode())
+            self._file.flush()
+        except OSError as error:
+            raise disk_error(error, self._path.parent, "the same command") from error

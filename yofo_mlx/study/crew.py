@@ -1,0 +1,125 @@
+"""The processes that make a study: one trains, one measures, as many at a time as are asked for."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from yofo_mlx.errors import Cancelled, RunError
+from yofo_mlx.runs import launch, lock
+from yofo_mlx.runs.diagnosis import explain
+from yofo_mlx.runs.events import Event
+from yofo_mlx.runs.folder import Run
+from yofo_mlx.system import child
+from yofo_mlx.system.text import shorten
+
+POLL_S = 0.2
+MEASURER = "yofo_mlx.study.measuring"
+
+
+class Crew:
+    """Children that are asked to stop together."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._stoppers: list[Callable[[], None]] = []
+        self._lock = threading.RLock()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether they were asked."""
+        return self._asked > 0
+
+    def stop(self) -> None:
+        """Ask all of them to keep what they have and end; asked again, at once."""
+        with self._lock:
+            self._asked += 1
+            for stopper in self._stoppers:
+                stopper()
+
+    @contextmanager
+    def _stopped_by(self, stopper: Callable[[], None]) -> Iterator[None]:
+        with self._lock:
+            if self._asked:
+                raise Cancelled("asked to stop")
+            self._stoppers.append(stopper)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stoppers.remove(stopper)
+
+    def train(self, run: Run, on_event: Callable[[Event], None]) -> None:
+        """Train a run to its end, or go on with it; somebody else's trainer is waited for."""
+
+        def stopper() -> None:
+            with suppress(OSError):
+                run.request_stop(now=self._asked > 1)
+            pid = lock.holder(run.path)
+            if pid and pid != os.getpid() and run.has_spoken():
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGINT)
+
+        with self._stopped_by(stopper):
+            if not run.is_locked():
+                run.stop_path.unlink(missing_ok=True)
+                launch.detach(run)
+            reader = run.events()
+            while True:
+                alive = run.is_locked()  # before the events: what is written last is read after
+                for event in reader:
+                    on_event(event)
+                if not alive:
+                    break
+                time.sleep(POLL_S)
+        if run.status() == "finished":
+            return
+        if self.is_stopping:
+            raise Cancelled("asked to stop")
+        death = explain(run)
+        words = (death.message, death.hint) if death else (f"it is {run.status()}", "")
+        raise RunError(*words)
+
+    def measure(self, line: str, log: Path, on_line: Callable[[Any], None]) -> None:
+        """Have a process measure what a line says."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as console:
+            process = subprocess.Popen(
+                child.command(MEASURER),
+                env=child.environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=console,
+                text=True,
+                start_new_session=True,
+            )
+        assert process.stdin and process.stdout
+
+        def stopper() -> None:
+            process.send_signal(signal.SIGINT)
+
+        failure: dict[str, str] = {}
+        with process, self._stopped_by(stopper):  # leaving closes its input, and waits
+            with suppress(BrokenPipeError), process.stdin as pipe:
+                pipe.write(line + "\n")
+            for told in process.stdout:
+                found = json.loads(told)
+                if isinstance(found, dict):
+                    failure = found
+                else:
+                    on_line(found)
+        code = process.returncode
+        if code == 0:
+            return
+        if self.is_stopping:
+            raise Cancelled("asked to stop")
+        if failure:
+            raise RunError(failure["message"], failure["hint"])
+        words = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
+        raise RunError(f"measuring: {child.ending(code)}", shorten("".join(words), 200))

@@ -1,0 +1,22 @@
+"""What the process that measures is told."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be measured, and where it is kept."""
+
+    recipe: dict[str, Any]
+    path: str  # of the result
+    result: dict[str, Any]  # how it begins, where there is none yet
+    adapter: str | None
+    seed: int
+    tasks: list[str]
+    more: list[str]  # `forgetting`, `choice`
+
+    def dumps(self) -> str:
+        """Return it as a line."""
+        return json.dumps(asdict(self))

@@ -1,0 +1,217 @@
+"""Measure one adapter of a study; a process of its own, told what to do on standard input.
+
+On standard output is a line of JSON for each sign of life. What is measured is kept task by task.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from yofo_mlx.system import blas
+
+if __name__ == "__main__":
+    blas.preload()
+
+import mlx.core as mx
+
+from yofo_mlx.episodes.segments import Segmenter
+from yofo_mlx.errors import Cancelled, YofoError
+from yofo_mlx.evaluation.measure import Results, measure
+from yofo_mlx.evaluation.prompts import Prompts, Query, draw_prompts
+from yofo_mlx.gradients.objective import token_losses
+from yofo_mlx.models.adapter_files import WEIGHTS_FILE
+from yofo_mlx.models.adapters import load_adapter
+from yofo_mlx.models.base import Base, load_base
+from yofo_mlx.prompting.context import Context
+from yofo_mlx.prompting.generation import generate
+from yofo_mlx.prompting.scoring import score
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.study import Study
+from yofo_mlx.study.job import Job
+from yofo_mlx.study.results import (
+    Forgetting,
+    MeasuredTask,
+    Result,
+    read_result,
+    write_result,
+)
+from yofo_mlx.study.texts import LONGEST, fingerprint, read_texts
+from yofo_mlx.system.environment import versions_and_machine
+from yofo_mlx.system.files import digest
+from yofo_mlx.tasks.registry import TaskEntry, load_tasks
+
+Tell = Callable[..., None]
+"""Called with what is done, how much of it and of how much; raises to stop."""
+
+
+def run(job: Job, tell: Tell) -> None:
+    """Measure what a result lacks."""
+    recipe = Recipe.model_validate_json(json.dumps(job.recipe))
+    tell("loading")
+    sources = [one for one in recipe.tasks if one.role == "held_out"]
+    entries = {one.task.name: one for one in load_tasks(sources, recipe.seed, Path(os.devnull))}
+    base = load_base(
+        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
+    )
+    path = Path(job.path)
+    result = read_result(path) or Result.model_validate(job.result)
+    if job.adapter:
+        load_adapter(base.model, Path(job.adapter))
+        adapter = digest(Path(job.adapter) / WEIGHTS_FILE)
+        if result.adapter not in ("", adapter):  # trained anew: other figures
+            result = Result.model_validate(job.result)
+        result.adapter = adapter
+    base.model.eval()
+    result.machine = versions_and_machine()
+    started, before = time.monotonic(), result.measured_seconds
+
+    def keep() -> None:
+        result.measured_seconds = round(before + time.monotonic() - started, 1)
+        write_result(path, result)
+
+    for number, name in enumerate(job.tasks, 1):
+        check = partial(tell, f"task {number} of {len(job.tasks)}", number - 1, len(job.tasks))
+        measure_task(base, recipe, entries[name], job.seed, result, check)
+        keep()
+    if "forgetting" in job.more and recipe.study:
+        result.forgetting = forgetting(base, recipe.study, tell)
+        keep()
+    if "choice" in job.more:
+        for name in labelled(entries.values()):
+            if name in result.cells and name not in result.choice:
+                tell(f"choosing labels: {name}")
+                choose(base, recipe, entries[name], result)
+                keep()
+
+
+def asked(base: Base, recipe: Recipe, entry: TaskEntry, seed: int) -> tuple[Segmenter, Prompts]:
+    """Return what a task is asked: queries that no seed changes, demonstrations that it draws."""
+    segmenter = Segmenter(base.tokenizer, recipe.template, entry.task.instruction)
+    settings = recipe.evaluation.model_copy(update={"draws": seed + 1})
+    prompts = draw_prompts(
+        segmenter, entry, settings, max_tokens=recipe.longest_prompt, seed=recipe.seed
+    )
+    return segmenter, replace(prompts, draws=prompts.draws[seed:])
+
+
+def key_of(query: Query) -> str:
+    """Return what a query is called in a result."""
+    return sha256(query.example.input.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def measure_task(
+    base: Base,
+    recipe: Recipe,
+    entry: TaskEntry,
+    seed: int,
+    result: Result,
+    check: Callable[[], None],
+) -> None:
+    """Ask the queries that have no score yet, at each number of shots."""
+    segmenter, prompts = asked(base, recipe, entry, seed)
+    name, settings = entry.task.name, recipe.evaluation
+    known = result.tasks.get(name)
+    if known and known.fingerprint != entry.fingerprint:
+        known = None
+        result.cells.pop(name, None)
+        result.choice.pop(name, None)
+        result.outside.pop(name, None)
+    cells = result.cells.setdefault(name, {})
+    keys = [key_of(query) for query in prompts.queries]
+    done: dict[str, Results] = {
+        f"0/{shots}": [scores[key] for key in keys]
+        for shots, scores in cells.items()
+        if {*keys} <= {*scores}
+    }
+    for point in measure(base.model, segmenter, entry, prompts, check, None, done):
+        found = zip(keys, done[f"0/{point.shots}"], strict=True)
+        cells[point.shots] = {key: (round(s, 4), round(loss, 5)) for key, (s, loss) in found}
+    before = known.asked if known else {}
+    count = getattr(entry, "queries", None) or settings.queries
+    result.tasks[name] = MeasuredTask(
+        fingerprint=entry.fingerprint,
+        family=entry.task.family,
+        metric=entry.metric,
+        labels=len(entry.task.labels),
+        asked=before | {shots: max(count, before.get(shots, 0)) for shots in settings.shots},
+        reason=prompts.reason,
+    )
+
+
+def labelled(entries: Any) -> list[str]:
+    """Return the tasks whose answers are each one of some labels."""
+    return [one.task.name for one in entries if one.task.labels and one.task.family != "multilabel"]
+
+
+def choose(base: Base, recipe: Recipe, entry: TaskEntry, result: Result) -> None:
+    """Ask without any demonstration: the likeliest of the labels, and a free answer."""
+    segmenter, prompts = asked(base, recipe, entry, 0)
+    labels = list(entry.task.labels)
+    limit = 4 + max(len(segmenter.answer(label)) for label in labels)
+    context = Context(base.model)
+    context.read(segmenter.opening)
+    right: dict[str, float] = {}
+    outside: dict[str, float] = {}
+    for query in prompts.queries:
+        question, key = query.question(first=True), key_of(query)
+        best = score(context, segmenter, question, labels)[0].label
+        right[key] = float(best == query.example.output)
+        answer = generate(context, segmenter, question, max_tokens=limit).text
+        outside[key] = float(answer.strip() not in labels)
+    result.choice[entry.task.name], result.outside[entry.task.name] = right, outside
+
+
+def forgetting(base: Base, settings: Study, tell: Tell) -> Forgetting:
+    """Read texts that nobody trains on, and add up what was not foreseen of them."""
+    texts, most = read_texts(settings), settings.forgetting_tokens
+    losses: list[tuple[float, int]] = []
+    for text in texts:
+        done = sum(count for _, count in losses)
+        tell("reading texts", done, most)
+        tokens = base.tokenizer.encode(text)[: min(LONGEST, most - done + 1)]
+        if len(tokens) < 2:
+            break
+        logits = base.model(mx.array([tokens[:-1]]))[0].astype(mx.float32)
+        total = float(token_losses(logits, mx.array(tokens[1:])).sum())
+        losses.append((round(total, 4), len(tokens) - 1))
+    return Forgetting(fingerprint=fingerprint(texts, most), losses=losses)
+
+
+def _write(told: object) -> None:
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Do the job on standard input."""
+    parent = os.getppid()
+
+    def leave(number: int, frame: object) -> None:
+        raise Cancelled("asked to stop")
+
+    signal.signal(signal.SIGINT, leave)
+    signal.signal(signal.SIGTERM, leave)
+
+    def tell(what: str, done: int = 0, total: int = 0) -> None:
+        if os.getppid() != parent:  # nobody waits for it any more
+            raise Cancelled("its study has gone")
+        _write([what, done, total])
+
+    try:
+        run(Job(**json.loads(sys.stdin.readline())), tell)
+    except YofoError as error:
+        _write({"message": error.message, "hint": error.hint})
+        return int(error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

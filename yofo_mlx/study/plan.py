@@ -1,0 +1,259 @@
+"""What a study makes: which adapters in which order, of which recipe, measured on what."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from yofo_mlx.errors import RecipeError
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.study import Study
+from yofo_mlx.runs.names import slug
+from yofo_mlx.runs.recipe import resolve
+from yofo_mlx.study.arms import Arm, lacking, overrides_of
+from yofo_mlx.study.results import Result
+from yofo_mlx.tasks.registry import TaskEntry
+
+# What changes no adapter, and no answer that is kept.
+_FREE = {"description", "study", "evaluation", "memory", "seed"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One adapter: an arm with a seed, of a dedicated one its task, of several rates one."""
+
+    arm: Arm
+    seed: int = 0  # beside the recipe's own
+    rate: float | None = None
+    task: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what its run and its result are called."""
+        parts = [self.arm.name, slug(self.task) if self.task else "", f"s{self.seed}"]
+        parts += [f"lr{self.rate:g}"] if self.rate else []
+        return "-".join(filter(None, parts))
+
+
+@dataclass(frozen=True)
+class Work:
+    """A trial, and what it has to be measured on."""
+
+    trial: Trial
+    tasks: tuple[str, ...]
+    extras: bool = False  # forgetting, and the choice among given labels
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study as it was asked for."""
+
+    name: str
+    recipe: Recipe  # names resolved, lengths and evaluation as asked for
+    arms: Sequence[Arm]
+    entries: Sequence[TaskEntry] = field(default=(), repr=False)
+    texts: str = ""  # fingerprint of those that tell what was forgotten
+
+    @property
+    def settings(self) -> Study:
+        """Return the table `[study]`."""
+        return self.recipe.study or Study()
+
+    @cached_property
+    def held_out(self) -> dict[str, TaskEntry]:
+        """Return the tasks that are measured, by name."""
+        return {one.task.name: one for one in self.entries if one.role == "held_out"}
+
+    @property
+    def mean_tasks(self) -> tuple[str, ...]:
+        """Return the tasks that means are over."""
+        others = {*self.settings.choose_on, *self.settings.apart}
+        return tuple(name for name in self.held_out if name not in others)
+
+    @property
+    def unavailable(self) -> dict[str, str]:
+        """Return why arms are not to be had here."""
+        found = {arm.name: lacking(arm, self.recipe) for arm in self.arms}
+        return {name: why for name, why in found.items() if why}
+
+    def check(self) -> None:
+        """Refuse names of no held-out task, and a recipe without any."""
+        named = (*self.settings.choose_on, *self.settings.apart)
+        if unknown := [name for name in named if name not in self.held_out]:
+            raise RecipeError(
+                f"[study]: no held-out task is called {', '.join(unknown)}",
+                "there are: " + ", ".join([*self.held_out][:40]),
+            )
+        if not self.mean_tasks:
+            raise RecipeError(
+                "a study measures held-out tasks, and the recipe has none to take a mean of",
+                'give one of its [[tasks]] `role = "held_out"`',
+            )
+
+    def recipe_of(self, trial: Trial, folder: Path) -> Recipe:
+        """Return the recipe of a trial's run; `folder` is where data of its own lie."""
+        changes = overrides_of(trial.arm, self.recipe)
+        data = self.recipe.model_dump(mode="json")
+        data["seed"] = self.recipe.seed + trial.seed
+        if trial.rate:
+            data["optimizer"]["learning_rate"] = trial.rate
+        if trial.task:
+            data["train"]["tokens"] = self.settings.dedicated_tokens
+            held_out = [one for one in data["tasks"] if one["role"] == "held_out"]
+            data["tasks"] = [self._own_rows(trial, folder), *held_out]
+        data.pop("study")
+        return resolve(data, trial.name, None, changes)
+
+    def _own_rows(self, trial: Trial, folder: Path) -> dict[str, Any]:
+        entry = self.held_out[trial.task or ""]
+        return {
+            "name": f"{entry.task.name} (own rows)",
+            "source": str(folder / f"{trial.name}.jsonl"),
+            "family": entry.task.family,
+            "instruction": entry.task.instruction,
+            "metric": entry.metric,
+            "valid_share": 0.0,
+            **({"labels": list(entry.task.labels)} if entry.task.labels else {}),
+        }
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """Return what the report has to know beside the results."""
+        return {
+            "name": self.name,
+            "mean": self.mean_tasks,
+            "apart": self.settings.apart,
+            "choose_on": self.settings.choose_on,
+            "unavailable": self.unavailable,
+        }
+
+    def identity(self, model: str) -> dict[str, Any]:
+        """Return what the adapters depend on, without a path; `model` is its fingerprint."""
+        data = self.recipe.model_dump(mode="json")
+        kept = {key: value for key, value in data.items() if key not in _FREE}
+        trained = [one for one in data["tasks"] if one["role"] == "train"]
+        kept["sources"] = [Path(one["source"]).name for one in trained]
+        del kept["tasks"]
+        kept["model"] = Path(data["model"]).name
+        adapter = data["init_adapter"]
+        kept["init_adapter"] = Path(adapter).name if adapter else None
+        rows = {one.task.name: one.fingerprint for one in self.entries if one.role == "train"}
+        tokens = {"dedicated_tokens": self.settings.dedicated_tokens, "seed": self.recipe.seed}
+        return {**kept, **tokens, "fingerprint": model, "training_rows": rows}
+
+    def work(self, results: Mapping[str, Result]) -> list[Work]:
+        """Return everything that is to be made, as far as results tell: in this order."""
+        found: list[Work] = []
+        for seed in range(self.settings.seeds):
+            for arm in self.arms:
+                if arm.name not in self.unavailable and (arm.is_main or seed == 0):
+                    found += self._of_arm(arm, seed, results)
+        return found
+
+    def _of_arm(self, arm: Arm, seed: int, results: Mapping[str, Result]) -> list[Work]:
+        shown = (*self.mean_tasks, *self.settings.apart)
+        rates = self.settings.learning_rates
+        if arm.is_dedicated:
+            return [Work(Trial(arm, seed, task=task), (task,)) for task in self.mean_tasks]
+        if not arm.is_main or len(rates) < 2:
+            rate = rates[0] if rates and arm.is_main else None
+            return [Work(Trial(arm, seed, rate), shown, extras=True)]
+        best = self.best_rate(arm, results)
+        if seed:
+            return [Work(Trial(arm, seed, best), shown, extras=True)] if best else []
+        tried = [Work(Trial(arm, 0, rate), self.settings.choose_on) for rate in rates]
+        return tried + ([Work(Trial(arm, 0, best), shown, extras=True)] if best else [])
+
+    def best_rate(self, arm: Arm, results: Mapping[str, Result]) -> float | None:
+        """Return the rate of the best on the tasks for choosing, once all were measured there."""
+        tried = [results.get(Trial(arm, 0, one).name) for one in self.settings.learning_rates]
+        asked = Work(Trial(arm), self.settings.choose_on)
+        if not all(self.is_done(asked, result) for result in tried):
+            return None
+        return best_rate(filter(None, tried), self.settings.choose_on)
+
+    def is_done(self, work: Work, result: Result | None) -> bool:
+        """Tell whether a result holds all that is asked."""
+        return result is not None and not self.missing(work, result)
+
+    def missing(self, work: Work, result: Result | None) -> list[str]:
+        """Return what is still to be measured: tasks, and `forgetting`, `choice`."""
+        asked = self.recipe.evaluation
+        result = result or Result(arm=work.trial.arm.name, seed=work.trial.seed)
+        missing = [
+            name
+            for name in work.tasks
+            if not result.has(
+                name, self.held_out[name].fingerprint, self.queries(name), asked.shots
+            )
+        ]
+        if work.extras:
+            known = result.forgetting.fingerprint if result.forgetting else ""
+            missing += ["forgetting"] if self.texts and known != self.texts else []
+            missing += ["choice"] if {*self.labelled} - {*result.choice} else []
+        return missing
+
+    def queries(self, task: str) -> int:
+        """Return how many queries are asked of a task."""
+        own = getattr(self.held_out[task], "queries", None)
+        return int(own or self.recipe.evaluation.queries)
+
+    @property
+    def labelled(self) -> list[str]:
+        """Return the tasks of the mean whose answers are one of some labels."""
+        return [
+            name
+            for name in self.mean_tasks
+            if (task := self.held_out[name].task).labels and task.family != "multilabel"
+        ]
+
+
+def as_asked(
+    recipe: Recipe,
+    *,
+    tokens: int | None = None,
+    queries: int | None = None,
+    shots: Sequence[int] = (),
+    seeds: int | None = None,
+) -> Recipe:
+    """Return a recipe as a study trains and measures it: equal tokens for all arms and all steps.
+
+    There are no validations: the last adapter counts, of every arm.
+    """
+    train, evaluation = recipe.train, recipe.evaluation
+    changed: dict[str, Any] = {"eval_every": None, "patience": None}
+    a_step = train.batch_size * train.grad_accumulation_steps * recipe.episodes.max_tokens
+    if hasattr(train, "batch_tokens"):
+        a_step = train.batch_tokens or a_step
+        changed |= {"batch_tokens": a_step, "batch_size": 1, "grad_accumulation_steps": 1}
+    length = tokens or train.tokens or (train.steps or 1) * a_step
+    changed |= {"tokens": length, "steps": None}
+    asked: dict[str, Any] = {"valid_tasks": 0, "draws": 1}
+    asked |= {"queries": queries} if queries else {}
+    asked |= {"shots": tuple(sorted({*shots}))} if shots else {}
+    settings = recipe.study or Study()
+    return recipe.model_copy(
+        update={
+            "train": train.model_copy(update=changed),
+            "evaluation": evaluation.model_copy(update=asked),
+            "study": settings.model_copy(update={"seeds": seeds} if seeds else {}),
+        }
+    )
+
+
+def best_rate(results: Iterable[Result], choose_on: Sequence[str]) -> float | None:
+    """Return the learning rate with the best mean score on some tasks; of equal ones, less loss."""
+    judged = {}
+    for result in results:
+        if result.learning_rate and (pairs := pairs_of(result, choose_on)):
+            scores, losses = zip(*pairs, strict=True)
+            judged[result.learning_rate] = (fmean(scores), -fmean(losses))
+    return max(judged, key=judged.__getitem__) if judged else None
+
+
+def pairs_of(result: Result, names: Sequence[str]) -> list[tuple[float, float]]:
+    """Return score and loss of all answers of some tasks, at all numbers of shots."""
+    cells = (result.cells.get(name, {}) for name in names)
+    return [pair for shots in cells for scores in shots.values() for pair in scores.values()]

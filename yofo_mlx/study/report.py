@@ -1,0 +1,338 @@
+"""The report of a study as Markdown: tables with their intervals, pictures beside them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from yofo_mlx.evaluation.metrics import TITLES
+from yofo_mlx.study.arms import ARMS, DEDICATED_SHOTS, REFERENCE
+from yofo_mlx.system.quantities import plural
+from yofo_mlx.system.text import printable
+
+Summary = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+ABOUT = """\
+Every figure is a mean over tasks, each of which weighs the same, in percent of its metric; ± is
+half of a 95 % interval from {resamples:,} resamples of queries within their tasks and of seeds. An
+arm with one seed has an interval of its queries alone: how much another training would differ is
+not in it."""
+
+
+def markdown(summary: Summary, pictures: Mapping[str, str]) -> str:
+    """Return report.md; `pictures` are the files by what they show."""
+    parts = [
+        f"# Study: {printable(summary['name'])}",
+        _headline(summary),
+        ABOUT.format(resamples=summary["resamples"]),
+        *_accuracy(summary, pictures),
+        *_objectives(summary, pictures),
+        *_gap(summary, pictures),
+        *_forgetting(summary, pictures),
+        *_cost(summary, pictures),
+        *_by_family(summary),
+        *_rates(summary),
+        *_notes(summary),
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _headline(summary: Summary) -> str:
+    """Say in a sentence where the reference and the base stand at the most shots of both."""
+    curves = summary["curves"]
+    base = {row["shots"]: row for row in curves.get("base", ())}
+    rows = [row for row in curves.get(REFERENCE, ()) if row["shots"] in base]
+    if not rows:
+        return ""
+    last = max(rows, key=lambda row: (row["tasks"], row["shots"]))
+    words = (
+        f"With {plural(last['shots'], 'demonstration')} `{REFERENCE}` answers"
+        f" {percent(last)} right, the base model {percent(base[last['shots']])}"
+    )
+    gain = next(
+        (
+            one
+            for one in summary["differences"]
+            if one["arm"] == "base" and one["shots"] == last["shots"]
+        ),
+        None,
+    )
+    more = f": {points(gain)} points more" if gain else ""
+    return f"**{words}{more}.** ({plural(last['tasks'], 'task')} that no arm trained on.)"
+
+
+def _accuracy(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
+    yield "## Accuracy by shots (Figure 1 of the paper)"
+    yield _picture(pictures, "accuracy", "Accuracy by number of demonstrations")
+    metrics = sorted({_title(task) for task in _tasks(summary)})
+    yield f"{', '.join(metrics)}; mean of {plural(len(summary['mean']), 'held-out task')}."
+    yield _shots_table(summary["curves"], seeds=True)
+    rows = summary["differences"]
+    if rows:
+        yield (
+            f"`{REFERENCE}` minus each of the others, in points, on the same queries behind the"
+            " same demonstrations; an interval that leaves out 0 is in bold."
+        )
+        by_arm = {name: [row for row in rows if row["arm"] == name] for name in _arms(rows)}
+        yield _shots_table(by_arm, seeds=True, cell=difference)
+
+
+def _title(task: Row) -> str:
+    return TITLES.get(task["metric"]) or str(task["metric"])
+
+
+def _tasks(summary: Summary) -> list[Row]:
+    return [summary["tasks"][name] for name in summary["mean"]]
+
+
+def _arms(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(row["arm"] for row in rows))
+
+
+def _objectives(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
+    names = ("few-last", "few-all", "many-last", "many-all")
+    curves = {name: summary["curves"][name] for name in names if name in summary["curves"]}
+    if len(curves) < 2:
+        return
+    yield "## The last answer or all of them, few shots or many (Figure 4)"
+    yield _picture(pictures, "objectives", "Last answer against all answers")
+    yield _shots_table(curves, seeds=True)
+
+
+def _gap(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
+    names = [name for name in summary["curves"] if ARMS[name].is_dedicated]
+    if not names:
+        return
+    yield "## The gap to an adapter of its own for each task (Figure 5)"
+    yield _picture(pictures, "gap", "Shared adapter against dedicated ones")
+    yield (
+        f"A dedicated adapter was trained on prompts of {DEDICATED_SHOTS} demonstrations, so its"
+        " own column is the one with the number of shots nearest to that. The second table is"
+        f" `{REFERENCE}` minus it, both with as many demonstrations as the column says."
+    )
+    rows = [row for row in summary["differences"] if row["arm"] in names]
+    yield _shots_table(
+        {n: summary["curves"][n] for n in (REFERENCE, *names) if n in summary["curves"]}, seeds=True
+    )
+    yield _shots_table({n: [r for r in rows if r["arm"] == n] for n in names}, cell=difference)
+    yield from filter(None, (_best_against(summary, name) for name in names))
+
+
+def _best_against(summary: Summary, name: str) -> str:
+    """Say how the best column of the reference stands to the best one of a dedicated arm."""
+    ours, theirs = (summary["curves"].get(one) for one in (REFERENCE, name))
+    if not ours or not theirs:
+        return ""
+    most = max(row["tasks"] for row in ours)
+    one = max((r for r in ours if r["tasks"] == most), key=lambda r: r["mean"])
+    two = max((r for r in theirs if r["tasks"] == most), key=lambda r: r["mean"], default=None)
+    if two is None:
+        return ""
+    return (
+        f"Best against best: `{REFERENCE}` {percent(one)} at {plural(one['shots'], 'shot')},"
+        f" `{name}` {percent(two)} at {plural(two['shots'], 'shot')}:"
+        f" a gap of {100 * (two['mean'] - one['mean']):.1f} points."
+    )
+
+
+def _forgetting(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
+    arms = summary["arms"]
+    known = {name: one for name, one in arms.items() if one["forgetting"] or one["choice"]}
+    if not known:
+        return
+    yield "## Forgetting"
+    yield _picture(pictures, "forgetting", "Loss on texts that no arm trained on")
+    yield (
+        "Loss on plain texts that no arm trained on, in nats a token, and how much more than the"
+        " base model's. Without demonstrations: how often the likeliest of the given labels is"
+        " right, on the tasks where the base model is above chance by its interval; and the share"
+        " of free answers that are none of the labels, on all tasks that have some. ± is the"
+        " standard deviation over seeds, where there are several."
+    )
+    able = _above_chance(summary)
+    base = fmean(arms["base"]["forgetting"]) if arms.get("base", {}).get("forgetting") else None
+    rows = []
+    for name, one in known.items():
+        losses = one["forgetting"]
+        loss = f"{fmean(losses):.4f}{_spread(losses)}" if losses else "–"
+        more = f"{fmean(losses) - base:+.4f}" if losses and base is not None else "–"
+        chosen = [one["choice"][task]["mean"] for task in able if task in one["choice"]]
+        free = [figure["mean"] for figure in one["outside"].values()]
+        rows.append([f"`{name}`", loss, more, _share(chosen), _share(free), str(one["seeds"])])
+    head = [
+        "arm",
+        "loss",
+        "more than base",
+        f"choice ({plural(len(able), 'task')})",
+        "outside the labels",
+        "seeds",
+    ]
+    yield table(head, rows)
+    yield _ratio(summary, base)
+
+
+def _ratio(summary: Summary, base: float | None) -> str:
+    """Say how the reference's forgetting stands to that of zero-shot tuning."""
+    arms = summary["arms"]
+    pair = [arms.get(name, {}).get("forgetting") for name in (REFERENCE, "zero-shot")]
+    if base is None or not all(pair):
+        return ""
+    ours, theirs = (fmean(one) - base for one in pair)
+    if theirs <= 0:
+        return "Zero-shot tuning forgot nothing of these texts: there is no ratio to tell."
+    half = "at most half" if ours <= theirs / 2 else "more than half"
+    return (
+        f"`{REFERENCE}` lost {ours:+.4f} nats a token, zero-shot tuning {theirs:+.4f}:"
+        f" {half} of it ({100 * ours / theirs:.0f} %)."
+    )
+
+
+def _above_chance(summary: Summary) -> list[str]:
+    """Return the tasks where the base model's choice among labels is better than chance."""
+    base = summary["arms"].get("base", {}).get("choice", {})
+    tasks = summary["tasks"]
+    return [name for name, one in base.items() if one["low"] > 1 / max(1, tasks[name]["labels"])]
+
+
+def _cost(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
+    trained = {name: one for name, one in summary["arms"].items() if one["adapters"]}
+    if not trained:
+        return
+    yield "## What it cost"
+    yield _picture(pictures, "cost", "Accuracy against minutes of training")
+    yield (
+        "Of one adapter, in the mean over those of an arm: tokens that were processed, tokens that"
+        " were targets, updates, minutes of training and of measuring, on the device named."
+    )
+    rows = [
+        [
+            f"`{name}`",
+            f"{one['tokens']:,.0f}",
+            f"{one['targets']:,.0f}",
+            f"{one['updates']:,.0f}",
+            f"{one['minutes']:.1f}",
+            f"{one['measured_minutes']:.1f}",
+            f"{one['learning_rate']:g}",
+            str(one["adapters"]),
+            printable(one["device"] or ""),
+        ]
+        for name, one in trained.items()
+    ]
+    head = "arm tokens targets updates minutes measuring rate adapters device".split()
+    yield table(head, rows)
+    yield "What each arm is:"
+    whats = [
+        [f"`{name}`", one["title"], " ".join(f"`{key}`" for key in one["overrides"]), one["source"]]
+        for name, one in summary["arms"].items()
+    ]
+    yield table(["arm", "what it is", "keys", "after"], whats)
+
+
+def _by_family(summary: Summary) -> Iterator[str]:
+    if len(summary["families"]) > 1:
+        yield "## By family"
+    for family, curves in summary["families"].items():
+        if len(summary["families"]) > 1:
+            names = [n for n, t in summary["tasks"].items() if t["family"] == family]
+            yield f"### {family} ({', '.join(map(printable, names[:8]))}{' …' * (len(names) > 8)})"
+            yield _shots_table(curves, seeds=True)
+    if summary["apart"]:
+        yield "## Tasks apart from the mean"
+        yield from _task_tables(summary, summary["apart"])
+    if len(summary["mean"]) > 1:
+        yield "## By task"
+        yield from _task_tables(summary, summary["mean"])
+
+
+def _task_tables(summary: Summary, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        task = summary["tasks"][name]
+        yield f"### {printable(name)} ({task['family']}, {_title(task)})"
+        yield _shots_table(summary["by_task"][name]) or f"Nothing was measured: {task['reason']}."
+
+
+def _rates(summary: Summary) -> Iterator[str]:
+    if summary["tried"]:
+        yield "## Learning rates that were tried"
+        yield "With the first seed, on held-out tasks that are in no other table."
+        rows = [
+            [
+                f"`{one['arm']}`",
+                f"{one['rate']:g}",
+                f"{100 * one['score']:.1f}",
+                f"{one['loss']:.3f}",
+                "chosen" if one["chosen"] else "",
+            ]
+            for one in summary["tried"]
+        ]
+        yield table(["arm", "rate", "score", "loss", ""], rows)
+
+
+def _notes(summary: Summary) -> Iterator[str]:
+    if notes := summary.get("notes"):
+        yield "## What is missing"
+        yield "\n".join(f"- {printable(note)}" for note in notes)
+
+
+# ------------------------------------------------------------------------------------- tables
+
+
+def _shots_table(
+    curves: Mapping[str, Sequence[Row]], *, seeds: bool = False, cell: Any = None
+) -> str:
+    """Return a line for each arm and a column for each number of shots."""
+    filled = {name: rows for name, rows in curves.items() if rows}
+    shots = sorted({row["shots"] for rows in filled.values() for row in rows})
+    most = max((row["tasks"] for rows in filled.values() for row in rows), default=0)
+    heads = []
+    for count in shots:
+        tasks = max(
+            row["tasks"] for rows in filled.values() for row in rows if row["shots"] == count
+        )
+        heads.append(f"{count}" if tasks == most else f"{count} ({tasks} of {most} tasks)")
+    lines = []
+    for name, rows in filled.items():
+        by_shots = {row["shots"]: row for row in rows}
+        cells = [(cell or percent)(by_shots[one]) if one in by_shots else "–" for one in shots]
+        many = sorted({row["seeds"] for row in rows})
+        number = f"{many[0]}" if len(many) == 1 else f"{many[0]} to {many[-1]}"
+        lines.append([f"`{name}`", *cells, *([number] if seeds else [])])
+    return table(["arm", *heads, *(["seeds"] if seeds else [])], lines) if lines else ""
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; all but the first column are numbers."""
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(_cell(one) for one in line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def percent(row: Row) -> str:
+    """Return a mean in percent, with half its interval."""
+    return f"{100 * row['mean']:.1f} ±{50 * (row['high'] - row['low']):.1f}"
+
+
+def points(row: Row) -> str:
+    """Return a difference in points, with its interval."""
+    return f"{100 * row['mean']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
+
+
+def difference(row: Row) -> str:
+    """Return a difference in points, bold if its interval leaves out 0."""
+    is_sure = row["low"] > 0 or row["high"] < 0
+    return f"**{points(row)}**" if is_sure else points(row)
+
+
+def _share(values: Sequence[float]) -> str:
+    return f"{100 * fmean(values):.1f}" if values else "–"
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f" ±{stdev(values):.4f}" if len(values) > 1 else ""
+
+
+def _picture(pictures: Mapping[str, str], name: str, words: str) -> str:
+    return f"![{words}]({pictures[name]})" if name in pictures else ""

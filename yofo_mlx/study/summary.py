@@ -1,0 +1,211 @@
+"""The figures of a study, from its result files alone: what report.json holds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from yofo_mlx.study.arms import ARMS, REFERENCE, Arm
+from yofo_mlx.study.plan import best_rate, pairs_of
+from yofo_mlx.study.results import Result, Scores
+from yofo_mlx.study.statistics import Bootstrap, Table
+
+Row = dict[str, Any]
+Runs = list[Result]  # of one arm, by seed; of a dedicated one by seed and task
+
+
+def summarize(
+    results: Mapping[str, Result], study: Mapping[str, Any], resamples: int | None = None
+) -> dict[str, Any]:
+    """Return everything that the report shows.
+
+    `study` is what study.json says of it: names of the tasks of the mean, and of those apart.
+    """
+    bootstrap = Bootstrap(resamples) if resamples else Bootstrap()
+    arms = by_arm(results, study)
+    tasks = _tasks(arms)
+    mean = [name for name in study["mean"] if name in tasks]
+    apart = [name for name in study["apart"] if name in tasks]
+    families = list(dict.fromkeys(tasks[name]["family"] for name in (*mean, *apart)))
+
+    def curves(names: Sequence[str]) -> dict[str, list[Row]]:
+        return {arm: curve(runs, names, bootstrap) for arm, runs in arms.items()}
+
+    return {
+        "name": study.get("name", ""),
+        "resamples": bootstrap.resamples,
+        "arms": {name: _arm(ARMS[name], runs, mean, bootstrap) for name, runs in arms.items()},
+        "tasks": {name: tasks[name] for name in (*mean, *apart)},
+        "mean": mean,
+        "apart": apart,
+        "curves": curves(mean),
+        "families": {one: curves(_of_family(one, (*mean, *apart), tasks)) for one in families},
+        "by_task": {name: curves([name]) for name in (*mean, *apart)},
+        "differences": differences(arms, mean, bootstrap),
+        "tried": _tried(results, study),
+    }
+
+
+def by_arm(results: Mapping[str, Result], study: Mapping[str, Any]) -> dict[str, Runs]:
+    """Return the results of each arm, of several learning rates those of the chosen one."""
+    found: dict[str, Runs] = {}
+    for name in ARMS:
+        of_arm = [result for result in results.values() if result.arm == name]
+        rates = {one.learning_rate for one in of_arm if one.seed == 0}
+        if len(rates) > 1:
+            tried = [one for one in of_arm if one.seed == 0]
+            best = best_rate(tried, study["choose_on"])
+            of_arm = [one for one in of_arm if one.learning_rate == best]
+        if of_arm:
+            found[name] = sorted(of_arm, key=lambda one: (one.seed, one.task or ""))
+    return found
+
+
+def _tasks(arms: Mapping[str, Runs]) -> dict[str, Row]:
+    found: dict[str, Row] = {}
+    for runs in arms.values():
+        for run in runs:
+            for name, task in run.tasks.items():
+                known = {"family": task.family, "metric": task.metric, "labels": task.labels}
+                found.setdefault(name, known | {"reason": task.reason})
+    return found
+
+
+def _of_family(family: str, names: Iterable[str], tasks: Mapping[str, Row]) -> list[str]:
+    return [name for name in names if tasks[name]["family"] == family]
+
+
+def curve(runs: Runs, names: Sequence[str], bootstrap: Bootstrap) -> list[Row]:
+    """Return an arm's mean over tasks at each number of shots, with interval, spread and loss."""
+    rows = []
+    for shots in _shots(runs, names):
+        tables = tables_of(runs, names, shots)
+        if tables:
+            losses = tables_of(runs, [*tables], shots, column=1)
+            loss = fmean(float(table.mean()) for table in losses.values())
+            rows.append({"shots": shots, **asdict(bootstrap.estimate(tables)), "loss": loss})
+    return rows
+
+
+def _shots(runs: Runs, names: Sequence[str]) -> list[int]:
+    return sorted({s for run in runs for name in names for s in run.cells.get(name, {})})
+
+
+def tables_of(runs: Runs, names: Sequence[str], shots: int, column: int = 0) -> dict[str, Table]:
+    """Return the scores (or losses) of each task (S, Q): of all queries that every seed has.
+
+    All tasks have the same seeds: those that each of them was measured with.
+    """
+    cells = {name: _by_seed(runs, name, shots) for name in names}
+    cells = {name: of_task for name, of_task in cells.items() if of_task}
+    seeds = set.intersection(*(set(one) for one in cells.values())) if cells else set()
+    found = {}
+    for name, of_task in cells.items():
+        scores = [of_task[seed] for seed in sorted(seeds)]
+        rows = [{key: pair[column] for key, pair in one.items()} for one in scores]
+        found[name] = _in_common(rows)
+    return {name: table for name, table in found.items() if table.size}
+
+
+def _in_common(rows: Sequence[Mapping[str, float]]) -> Table:
+    """Return the figures (S, Q) of the queries that all S rows have."""
+    keys = [key for key in rows[0] if all(key in row for row in rows)] if rows else []
+    return np.array([[row[key] for key in keys] for row in rows])
+
+
+def _by_seed(runs: Runs, name: str, shots: int) -> dict[int, Scores]:
+    found = {run.seed: run.cells.get(name, {}).get(shots, {}) for run in runs if name in run.cells}
+    return {seed: scores for seed, scores in found.items() if scores}
+
+
+def differences(arms: Mapping[str, Runs], names: Sequence[str], bootstrap: Bootstrap) -> list[Row]:
+    """Return the reference minus every other arm at each number of shots, paired by query."""
+    if REFERENCE not in arms:
+        return []
+    rows = []
+    for name, runs in arms.items():
+        if name == REFERENCE:
+            continue
+        for shots in _shots(runs, names):
+            tables = paired(arms[REFERENCE], runs, names, shots)
+            if tables:
+                rows.append({"arm": name, "shots": shots, **asdict(bootstrap.estimate(tables))})
+    return rows
+
+
+def paired(one: Runs, two: Runs, names: Sequence[str], shots: int) -> dict[str, Table]:
+    """Return one arm's scores minus another's (S, Q), query by query and seed by seed.
+
+    An arm of a single seed stands against each seed of the other.
+    """
+    both = {n: (_by_seed(one, n, shots), _by_seed(two, n, shots)) for n in names}
+    both = {name: pair for name, pair in both.items() if all(pair)}
+    of_tasks = [_shared(set(first), set(second)) for first, second in both.values()]
+    seeds = sorted(set.intersection(*of_tasks)) if of_tasks else []
+    found = {}
+    for name, (first, second) in both.items():
+        pairs = [(first.get(s) or _only(first), second.get(s) or _only(second)) for s in seeds]
+        rows = [{key: a[key][0] - b[key][0] for key in a if key in b} for a, b in pairs]
+        found[name] = _in_common(rows)
+    return {name: table for name, table in found.items() if table.size}
+
+
+def _shared(first: set[int], second: set[int]) -> set[int]:
+    """Return the seeds that two arms are compared at."""
+    if len(first) == 1 or len(second) == 1:
+        return first if len(first) > len(second) else second
+    return first & second
+
+
+def _only(of_seeds: dict[int, Scores]) -> Scores:
+    return next(iter(of_seeds.values()))
+
+
+def _arm(arm: Arm, runs: Runs, mean: Sequence[str], bootstrap: Bootstrap) -> Row:
+    costs = [run.training for run in runs if run.training]
+
+    def mean_of(what: str) -> float:
+        return fmean([getattr(one, what) for one in costs] or [0])
+
+    return {
+        "title": arm.title,
+        "source": arm.source,
+        "seeds": len({run.seed for run in runs}),
+        "adapters": len(costs),
+        "tokens": mean_of("tokens"),
+        "targets": mean_of("targets"),
+        "updates": mean_of("updates"),
+        "minutes": mean_of("seconds") / 60,
+        "measured_minutes": fmean(run.measured_seconds for run in runs) / 60,
+        "learning_rate": costs[0].learning_rate if costs else None,
+        "overrides": costs[0].overrides if costs else [],
+        "device": runs[0].machine.get("device", ""),
+        "forgetting": [run.forgetting.mean for run in runs if run.forgetting],
+        "choice": _labels(runs, mean, "choice", bootstrap),
+        "outside": _labels(runs, mean, "outside", bootstrap),
+    }
+
+
+def _labels(runs: Runs, names: Sequence[str], what: str, bootstrap: Bootstrap) -> Row:
+    """Return by task how often something was so without demonstrations, with intervals."""
+    found = {}
+    for name in names:
+        table = _in_common([one for run in runs if (one := getattr(run, what).get(name))])
+        if table.size:
+            found[name] = asdict(bootstrap.estimate({name: table}))
+    return found
+
+
+def _tried(results: Mapping[str, Result], study: Mapping[str, Any]) -> list[Row]:
+    """Return what each learning rate scored on the tasks for choosing."""
+    chosen = by_arm(results, study)
+    rows = []
+    for result in results.values():
+        pairs = pairs_of(result, study["choose_on"])
+        if pairs and result.learning_rate and result.seed == 0:
+            score, loss = (fmean(column) for column in zip(*pairs, strict=True))
+            row = {"arm": result.arm, "rate": result.learning_rate, "score": score, "loss": loss}
+            rows.append(row | {"chosen": result in chosen[result.arm]})
+    return rows
