@@ -108,10 +108,10 @@ def test_several_answers_to_a_question_are_all_written_and_the_family_is_told(
     answers = {"text": ["Ann", "Ann Lee"], "answer_start": [0, 0]}
     row = {"context": "Ann Lee is here.", "question": "Who?", "answers": answers}
     (here / "a.jsonl").write_text(json.dumps(row) + "\n")
-    _, err = yofo("data", "convert", "a.jsonl", "--out", "b.jsonl")
+    _, _, err = yofo("data", "convert", "a.jsonl", "--out", "b.jsonl")
     assert "--set family=qa" in err
     assert json.loads((here / "b.jsonl").read_text())["output"] == ["Ann", "Ann Lee"]
-    assert contents(read("b.jsonl", keys={"family": "qa"})) == contents(read("a.jsonl"))
+    assert contents(read("b.jsonl", overrides=["family=qa"])) == contents(read("a.jsonl"))
 
 
 def test_splits_are_files_of_a_folder_and_never_joined_unasked(here: Path, yofo: Any) -> None:
