@@ -187,8 +187,9 @@ class Scripted:
     ) -> list[Written]:
         return [self._written(self.restated[one.input]) for one in examples]
 
-    def approves(self, task: Task, pairs: Sequence[tuple[Example, str]], what: str) -> list[bool]:
-        return [answer in self.likes for _, answer in pairs]
+    def approvals(self, task: Task, pairs: Sequence[tuple[Example, str]], what: str) -> list[float]:
+        # By habit it says No, to what it likes less often.
+        return [-1.0 if answer in self.likes | {one.output} else -9.0 for one, answer in pairs]
 
     def _written(self, text: str) -> Written:
         return Written(text.removesuffix("..."), not text.endswith("..."))
@@ -223,9 +224,20 @@ def test_own_comes_before_paraphrase_and_paraphrase_before_gold() -> None:
     ]
     assert [target.gold for target in found.targets] == list(gold.values())
     assert found.judge == "model" and found.cut == 1 and found.paraphrases
-    assert found.trust == Trust(right=0.0, wrong=0.0)
+    assert found.trust == Trust(least=-5.0, right=1.0, wrong=0.0)
     ssr = rehearsed(asker, entry_of("summarization", gold), paraphrase=False)
     assert [target.provenance for target in ssr.targets] == ["own", "gold", "gold", "gold"]
+
+
+def test_a_paraphrase_that_has_lost_the_way_to_the_result_is_none() -> None:
+    gold = {"a": "4 + 5 = 9, and 9 + 3 = 12\n#### 12", "b": "2 * 2 = 4\n#### 4"}
+    asker = Scripted(
+        said={"a": "It is 11.", "b": "It is 5."},
+        restated={"a": "It is 12.", "b": "Twice two are four: 4"},
+        likes=set(),
+    )
+    found = rehearsed(asker, entry_of("math", gold))
+    assert [target.provenance for target in found.targets] == ["gold", "paraphrase"]
 
 
 def test_no_input_is_asked_behind_its_own_answer() -> None:
