@@ -11,6 +11,7 @@ __all__ = [
     "overview",
     "plan",
     "recipes",
+    "rehearse",
     "removing",
     "runs",
     "show",
