@@ -13,7 +13,6 @@ from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from yofo_mlx.system import blas
 
@@ -35,6 +34,7 @@ from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.recipe.schema import Recipe, Study
 from yofo_mlx.study.job import Job
+from yofo_mlx.study.plan import labels_of
 from yofo_mlx.study.results import (
     Forgetting,
     MeasuredTask,
@@ -84,7 +84,7 @@ def run(job: Job, tell: Tell) -> None:
         result.forgetting = forgetting(base, recipe.study, tell)
         keep()
     if "choice" in job.more:
-        for name in labelled(entries.values()):
+        for name in job.tasks_with_labels:
             if name in result.cells and name not in result.choice:
                 tell(f"choosing labels: {name}")
                 choose(base, recipe, entries[name], result)
@@ -139,21 +139,16 @@ def measure_task(
         fingerprint=entry.fingerprint,
         family=entry.task.family,
         metric=entry.metric,
-        labels=len(entry.task.labels),
+        labels=len(labels_of(entry)),
         asked=before | {shots: max(count, before.get(shots, 0)) for shots in settings.shots},
         reason=prompts.reason,
     )
 
 
-def labelled(entries: Any) -> list[str]:
-    """Return the tasks whose answers are each one of some labels."""
-    return [one.task.name for one in entries if one.task.labels and one.task.family != "multilabel"]
-
-
 def choose(base: Base, recipe: Recipe, entry: TaskEntry, result: Result) -> None:
     """Ask without any demonstration: the likeliest of the labels, and a free answer."""
     segmenter, prompts = asked(base, recipe, entry, 0)
-    labels = list(entry.task.labels)
+    labels = labels_of(entry)
     limit = 4 + max(len(segmenter.answer(label)) for label in labels)
     context = Context(base.model)
     context.read(segmenter.opening)

@@ -114,6 +114,7 @@ class StudyPlan:
             "instruction": entry.task.instruction,
             "metric": entry.metric,
             "valid_share": 0.0,
+            "label_subset": False,
             **({"labels": list(entry.task.labels)} if entry.task.labels else {}),
         }
 
@@ -202,11 +203,7 @@ class StudyPlan:
     @property
     def labelled(self) -> list[str]:
         """Return the tasks of the mean whose answers are one of some labels."""
-        return [
-            name
-            for name in self.mean_tasks
-            if (task := self.held_out[name].task).labels and task.family != "multilabel"
-        ]
+        return [name for name in self.mean_tasks if labels_of(self.held_out[name])]
 
 
 def as_asked(
@@ -240,6 +237,14 @@ def as_asked(
             "study": settings.model_copy(update={"seeds": seeds} if seeds else {}),
         }
     )
+
+
+def labels_of(entry: TaskEntry) -> list[str]:
+    """Return the labels that each answer of a task is one of, empty where it is not so."""
+    task = entry.task
+    if task.family not in ("classification", "nli") or entry.metric != "exact":
+        return []
+    return list(task.labels) or sorted({one.output for one in (*task.train, *task.test)})
 
 
 def best_rate(results: Iterable[Result], choose_on: Sequence[str]) -> float | None:

@@ -269,8 +269,10 @@ def _rates(summary: Summary) -> Iterator[str]:
 
 
 def _notes(summary: Summary) -> Iterator[str]:
-    if notes := summary.get("notes"):
-        yield "## What is missing"
+    notes = [f"{name}: {note}" for name, one in summary["arms"].items() for note in one["notes"]]
+    notes += summary.get("notes", [])
+    if notes:
+        yield "## What has to be known, and what is missing"
         yield "\n".join(f"- {printable(note)}" for note in notes)
 
 

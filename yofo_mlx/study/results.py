@@ -72,6 +72,7 @@ class Result(_Kept):
     task: str | None = None  # of a dedicated adapter
     training: TrainingCost | None = None
     adapter: str = ""  # SHA-256 of its weights
+    note: str = ""  # what a reader has to know of it
     machine: dict[str, Any] = {}
     measured_seconds: float = 0.0
     tasks: dict[str, MeasuredTask] = {}
