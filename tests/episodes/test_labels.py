@@ -11,7 +11,8 @@ from yofo_mlx.episodes.labels import make_label_pool
 from yofo_mlx.episodes.sampler import Episode, Pool, Sampler, make_pool, tokenize
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.episodes.symbols import Symbols
-from yofo_mlx.recipe.schema import Episodes, LabelRange, Template
+from yofo_mlx.recipe.schema import Episodes, Template
+from yofo_mlx.recipe.section import LabelRange
 from yofo_mlx.tasks.task import Example, Task
 
 TOKENIZER = ByteTokenizer()

@@ -11,6 +11,7 @@ from yofo_mlx.cli import (
     data,
     evaluating,
     groups,
+    models,
     prompting,
     recipes,
     rehearsing,
@@ -35,9 +36,11 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data sets, check them, convert, merge.", no_args_is_help=True)
 recipes_app = typer.Typer(help="List, copy, write, check, explain recipes.", no_args_is_help=True)
+models_app = typer.Typer(help="Base models from GGUF files.", no_args_is_help=True)
 
 app.add_typer(data_app, name="data", rich_help_panel=groups.DATA)
 app.add_typer(recipes_app, name="recipes", rich_help_panel=groups.DATA)
+app.add_typer(models_app, name="models", rich_help_panel=groups.DATA)
 VERBS: dict[str, dict[str, Callable[..., Any]]] = {
     groups.TRAIN: {
         "plan": training.plan,
@@ -69,6 +72,7 @@ recipes_app.command()(recipes.copy)
 recipes_app.command()(recipes.new)
 recipes_app.command()(recipes.check)
 recipes_app.command()(recipes.explain)
+models_app.command("import")(models.import_model)
 
 
 def main() -> None:

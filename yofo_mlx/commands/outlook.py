@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from yofo_mlx.episodes.passes import most_together
 from yofo_mlx.planning.evaluation import EvaluationPlan, describe_evaluation
 from yofo_mlx.planning.planner import (
-    SMALLER,
     Forecast,
     Planner,
     as_gb,
     describe_parts,
     describe_plan,
+    remedy,
     resident_bytes,
 )
 from yofo_mlx.planning.probe import Measurement
@@ -116,10 +117,8 @@ def _limit_source(recipe: Recipe) -> str:
 
 
 def _seconds_per_step(outlook: Outlook) -> float | None:
-    if not outlook.measured:
-        return None
-    passes = outlook.recipe.train.grad_accumulation_steps
-    return round(outlook.measured.seconds_per_batch * passes, 4)
+    measured, passes = outlook.measured, outlook.volume.passes_per_step
+    return round(measured.seconds_per_batch * passes, 4) if measured and passes else None
 
 
 def _probe_dict(measured: Measurement | None) -> dict[str, Any] | None:
@@ -220,6 +219,8 @@ def _way_words(outlook: Outlook) -> str:
     way, planner, recipe = outlook.way, outlook.planner, outlook.recipe
     count, tokens = recipe.train.batch_size, recipe.episodes.max_tokens
     batch = f"{count} episodes of {tokens:,} tokens" if count > 1 else f"{tokens:,} tokens"
+    if together := most_together(recipe.train):
+        batch += f", or {together:,} in shorter rows"
     if not way.dials:
         return f"{batch}, whole episodes at once"
     attention = "MLX's own attention" if planner.native else "yofo's attention"
@@ -272,5 +273,4 @@ def _verdict(outlook: Outlook) -> str:
     longest = outlook.longest
     if outlook.fits:
         return f"fits; up to episodes.max_tokens = {longest} would"
-    remedy = f"episodes.max_tokens = {longest} would fit" if longest else SMALLER
-    return f"does not fit; {remedy}"
+    return f"does not fit; {remedy(outlook.recipe, longest)}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from yofo_mlx.episodes.batches import target_spans
 from yofo_mlx.episodes.bounds import check_tables
+from yofo_mlx.episodes.passes import draw_passes
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models.base import load_tokenizer, model_config, model_path
@@ -23,15 +24,18 @@ from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.training.beginning import check_fits, doubts
 
-SAMPLED_UPDATES = 50
+SAMPLED_UPDATES, SAMPLED_EPISODES = 50, 2000
 MOST_TASKS = 30
 TARGET, CONTEXT, RESET = "\x1b[30;42m", "\x1b[2m", "\x1b[0m"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Means over the first updates of a run."""
+    """Means over the episodes of a run's first updates."""
 
+    updates: int
+    episodes_per_update: float
+    padding: float  # tokens of it for each token
     tokens: float
     targets: float
     target_share: float
@@ -52,7 +56,7 @@ def show(request: RecipeRequest, *, step: int, as_json: bool) -> ExitCode:
     notes = [*doubts(recipe), *workload.protected.warnings(), *workload.unmeasured(recipe)]
     for message, hint in notes:
         say(f"warning: {printable(message)}\n  {printable(hint)}")
-    episode = workload.sampler.draw(step, 0, recipe.train.batch_size)[0]
+    episode = next(draw_passes(workload.sampler, recipe.train, step))[0]
     summary = summarize(workload, recipe)
     if as_json:
         print(json.dumps(_as_dict(workload, recipe, episode, summary)))
@@ -90,18 +94,21 @@ def _text(tokenizer: Any, tokens: list[int], start: int, end: int) -> str:
 
 def summarize(workload: Workload, recipe: Recipe) -> Summary:
     """Draw the first updates' episodes and average what they hold."""
-    settings = recipe.train
-    episodes = [
-        episode
-        for step in range(SAMPLED_UPDATES)
-        for micro_step in range(settings.grad_accumulation_steps)
-        for episode in workload.sampler.draw(step, micro_step, settings.batch_size)
-    ]
+    episodes: list[Episode] = []
+    updates = padded = 0
+    while updates < SAMPLED_UPDATES and len(episodes) < SAMPLED_EPISODES:
+        for rows in draw_passes(workload.sampler, recipe.train, updates):
+            episodes += rows
+            padded += len(rows) * max(len(row.tokens) for row in rows)
+        updates += 1
     tokens = np.array([len(episode.tokens) for episode in episodes])
     targets = np.array(
         [sum(end - start for start, end in target_spans(e, recipe.objective)) for e in episodes]
     )
     return Summary(
+        updates=updates,
+        episodes_per_update=len(episodes) / updates,
+        padding=float(padded / tokens.sum() - 1),
         tokens=float(tokens.mean()),
         targets=float(targets.mean()),
         target_share=float(targets.sum() / tokens.sum()),
@@ -115,11 +122,18 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
     lines = [
         f"this episode: task {printable(episode.task)}, {plural(episode.shots, 'shot')},"
         f" {plural(len(episode.tokens), 'token')}, {plural(targets, 'target')}",
-        f"mean of the first {SAMPLED_UPDATES} updates: {summary.tokens:.0f} tokens,"
+        f"mean of the first {plural(summary.updates, 'update')}: {summary.tokens:.0f} tokens,"
         f" {summary.shots:.1f} shots, {summary.targets:.0f} targets"
         f" ({100 * summary.target_share:.1f}% of the tokens); longest {summary.longest}",
         "",
     ]
+    if recipe.train.batch_tokens:
+        per_update = summary.episodes_per_update
+        lines[-1:] = [
+            f"an update: {per_update:.1f} episodes, {per_update * summary.tokens:.0f} tokens,"
+            f" and {100 * summary.padding:.1f}% more as padding",
+            "",
+        ]
     if episode.renamed:
         words = [f"{shorten(label, 40)} is {word}" for label, word in episode.renamed.items()]
         lines[1:1] = [f"its labels are arbitrary words, without instruction: {', '.join(words)}"]

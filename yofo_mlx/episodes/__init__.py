@@ -1,3 +1,3 @@
 """Episodes: demonstrations as token sequences with the places of their answers, then as arrays."""
 
-__all__ = ["batches", "bounds", "labels", "sampler", "segments", "symbols"]
+__all__ = ["batches", "bounds", "fixed", "labels", "passes", "sampler", "segments", "symbols"]

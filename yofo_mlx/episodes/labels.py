@@ -16,7 +16,8 @@ from yofo_mlx.episodes.sampler import (
 )
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.episodes.symbols import Symbols
-from yofo_mlx.recipe.schema import Episodes, LabelRange
+from yofo_mlx.recipe.schema import Episodes
+from yofo_mlx.recipe.section import LabelRange
 from yofo_mlx.tasks.task import Example, Task
 
 Places = npt.NDArray[np.int64]

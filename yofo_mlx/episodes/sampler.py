@@ -150,6 +150,7 @@ class Pool:
     demonstrations: Stock
     left_out: int  # examples that do not fit an episode even alone
     weight: float = 1.0
+    fixed: int | None = None  # so many, the first ones, stand before every query (`fixed.py`)
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     def drawn(self, rng: np.random.Generator) -> "Pool":
@@ -233,13 +234,40 @@ class Sampler:
     def draw(self, step: int, micro_step: int, count: int) -> list[Episode]:
         """Return `count` episodes of alike length, each of a task of its own draw."""
         rng = np.random.default_rng([self._seed, step, micro_step])
-        # One share for all: the rows of a batch are then of like length, and little is padding.
-        fill = rng.random() if self._settings.draw == "uniform" else 1.0
+        fill = self._fill(rng)
         chosen = rng.choice(len(self._pools), size=count, p=self._chances)
         return [self._episode(self._pools[index], fill, rng) for index in chosen]
 
+    def draw_tokens(self, step: int, tokens: int) -> list[Episode]:
+        """Return episodes of alike length that together make about so many tokens; at least one.
+
+        The last one is the one that brings their sum nearest. To stop below it would leave long
+        episodes out more often than short ones, and many-shot updates a fifth smaller.
+        """
+        rng = np.random.default_rng([self._seed, step, 0])
+        fill = self._fill(rng)
+        episodes: list[Episode] = []
+        room = tokens
+        while True:
+            pool = self._pools[rng.choice(len(self._pools), p=self._chances)]
+            episode = self._episode(pool, fill, rng)
+            if episodes and len(episode.tokens) > 2 * room:
+                return episodes
+            episodes.append(episode)
+            room -= len(episode.tokens)
+
+    def _fill(self, rng: np.random.Generator) -> float:
+        """Draw which share of the possible shots is taken.
+
+        One share for all: the rows of a batch are then of like length, and little is padding.
+        """
+        return rng.random() if self._settings.draw == "uniform" else 1.0
+
     def _episode(self, pool: Pool, fill: float, rng: np.random.Generator) -> Episode:
         """Shuffle a pool and take the share `fill` of the shots that are possible."""
+        if pool.fixed is not None:
+            query = rng.integers(pool.fixed, len(pool.demonstrations))
+            return join(pool, [*range(pool.fixed), int(query)])
         settings, pool = self._settings, pool.drawn(rng)
         # A new order each time: what was a late shot is an early one, and no order is learned.
         order = rng.permutation(len(pool.demonstrations))

@@ -1,3 +1,12 @@
 """A base model, its tokenizer and its adapter, loaded through mlx-lm."""
 
-__all__ = ["adapter_files", "adapters", "base", "layers", "logits", "prompt_cache", "tables"]
+__all__ = [
+    "adapter_files",
+    "adapters",
+    "base",
+    "gguf",
+    "layers",
+    "logits",
+    "prompt_cache",
+    "tables",
+]

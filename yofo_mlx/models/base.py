@@ -12,7 +12,7 @@ from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.hub.errors import Repo
 from yofo_mlx.hub.snapshot import snapshot
 from yofo_mlx.models.tokenizer import check_tokenizer
-from yofo_mlx.recipe.names import EMBEDDED, is_folder, is_path
+from yofo_mlx.recipe.names import EMBEDDED, GGUF, is_file, is_folder, is_gguf, is_path
 from yofo_mlx.system.text import reason, shorten
 
 _POINTER = b"version https://git-lfs"
@@ -86,9 +86,11 @@ def model_config(path: Path) -> dict[str, Any]:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         _refuse_pointers(path, str(path), error)
+        files = sorted(path.glob(f"*{GGUF}"))
+        instead = f"name its file: {files[0]}" if files else "give a hub id, or another directory"
         raise RecipeError(
             f"{path} is not a model directory: no readable config.json ({error})",
-            "give a hub id, or a directory with config.json and *.safetensors",
+            f"a directory needs config.json and *.safetensors; {instead}",
         ) from error
     return config if isinstance(config, dict) else {}
 
@@ -100,6 +102,10 @@ def model_path(name: str, revision: str | None = None, *, weights: bool = True) 
     """
     if name == EMBEDDED:
         return Path(__file__).parents[1] / "tiny" / "model"
+    if is_gguf(name) and is_file(name):
+        from yofo_mlx.models.gguf.directory import cached
+
+        return cached(Path(name).expanduser())
     if is_path(name) and is_folder(name):
         path = Path(name).expanduser()
         model_config(path)
@@ -107,7 +113,7 @@ def model_path(name: str, revision: str | None = None, *, weights: bool = True) 
     if is_path(name) or name.count("/") != 1:
         raise RecipeError(
             f"there is no model '{shorten(name, 200)}'",
-            "give a hub id (owner/name), a model directory, or `tiny`",
+            "give a hub id (owner/name), a model directory, a GGUF file, or `tiny`",
         )
     return _download(name, revision, weights=weights)
 

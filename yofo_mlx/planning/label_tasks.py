@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from yofo_mlx.episodes.fixed import fix_shots
 from yofo_mlx.episodes.labels import labels_in, make_label_pool
 from yofo_mlx.episodes.sampler import Pool, make_pool
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.episodes.symbols import Symbols, find_symbols
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe.schema import LabelRange, Recipe
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.section import LabelRange
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.registry import TaskEntry
 
@@ -19,7 +21,7 @@ class PoolMaker:
     """Makes the pools of a recipe's training tasks."""
 
     def __init__(self, recipe: Recipe, trained: Sequence[TaskEntry], tokenizer: Any) -> None:
-        self._settings = recipe.episodes
+        self._settings, self._seed = recipe.episodes, recipe.seed
         self._check_subsets(trained)
         self._symbols: Symbols | None = None
         if recipe.episodes.rename_labels:
@@ -31,9 +33,12 @@ class PoolMaker:
         """Tokenise a task."""
         task, settings, subset = entry.task, self._settings, self._subset(entry)
         symbols = self._symbols if task.family in LABELLED else None
-        if subset is None and symbols is None:
+        if settings.fixed_shots or (subset is None and symbols is None):
             limit = settings.max_tokens
-            return make_pool(task.name, task.train, segmenter, limit, entry.weight, tick)
+            pool = make_pool(task.name, task.train, segmenter, limit, entry.weight, tick)
+            if settings.fixed_shots:
+                pool = fix_shots(pool, settings.fixed_shots, limit, self._seed)
+            return pool
         return make_label_pool(
             task,
             segmenter,

@@ -17,6 +17,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from yofo_mlx.episodes.passes import most_together
 from yofo_mlx.errors import FitError
 from yofo_mlx.gradients.attention import native_is_bounded
 from yofo_mlx.gradients.chunked import LOGITS_AT_ONCE
@@ -251,7 +252,7 @@ class Planner:
         low, high = 0, 2**24
         while low < high:
             middle = (low + high + 1) // 2
-            if self.fits(self.plan(_batch_of(recipe, middle))):
+            if self.fits(self._largest(recipe, middle)):
                 low = middle
             else:
                 high = middle - 1
@@ -259,7 +260,12 @@ class Planner:
 
     def longest_step(self, recipe: Recipe) -> Forecast:
         """Return the forecast of a recipe's longest step."""
-        return self.plan(_batch_of(recipe, recipe.episodes.max_tokens))
+        return self._largest(recipe, recipe.episodes.max_tokens)
+
+    def _largest(self, recipe: Recipe, tokens: int) -> Forecast:
+        """Return the forecast of the largest pass, if episodes have at most so many tokens."""
+        ways = [self.plan(batch) for batch in _batches_of(recipe, tokens)]
+        return max(ways, key=lambda way: way.total)
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a recipe whose longest step cannot fit."""
@@ -270,15 +276,28 @@ class Planner:
         raise FitError(
             f"episodes.max_tokens = {recipe.episodes.max_tokens} would need"
             f" {size(self.needed(way))} of memory; there are {size(self.limit)}",
-            f"{longest} tokens would fit" if longest else SMALLER,
+            remedy(recipe, longest),
         )
 
 
-def _batch_of(recipe: Recipe, tokens: int) -> StepLoad:
-    """Return a batch of episodes of some length, whose targets are not known yet."""
-    count = recipe.train.batch_size
+def remedy(recipe: Recipe, longest: int) -> str:
+    """Return what to do where the longest step does not fit, but one of `longest` tokens would."""
+    if longest:
+        return f"episodes.max_tokens = {longest} would fit"
+    return f"lower train.batch_tokens, or {SMALLER}" if recipe.train.batch_tokens else SMALLER
+
+
+def _batches_of(recipe: Recipe, tokens: int) -> list[StepLoad]:
+    """Return the largest batches of episodes up to some length; their targets are not known yet.
+
+    Where an update is given in tokens: one such episode, or many that are shorter than any chunk.
+    """
+    shapes = [(recipe.train.batch_size, tokens)]
+    shortest = min(tokens, CHUNKS[-1])
+    if together := most_together(recipe.train):
+        shapes.append((max(1, together // shortest), shortest))
     share = 1.0 if recipe.objective.targets == "tokens" else TARGET_SHARE
-    return StepLoad(count, tokens, int(count * tokens * share))
+    return [StepLoad(count, length, int(count * length * share)) for count, length in shapes]
 
 
 def describe_plan(planner: Planner, way: Forecast) -> PlanEvent:

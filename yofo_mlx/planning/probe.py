@@ -2,11 +2,13 @@
 
 import time
 from dataclasses import dataclass
+from itertools import islice
 
 import mlx.core as mx
 import mlx.optimizers as optim
 
 from yofo_mlx.episodes.batches import Batch, make_batch
+from yofo_mlx.episodes.passes import draw_passes
 from yofo_mlx.gradients import loss_and_gradients
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.models.base import Base
@@ -78,8 +80,8 @@ def spread(draws: list[Draw], most: int) -> list[Draw]:
 
 
 def _batch(recipe: Recipe, workload: Workload, one: Draw) -> Batch:
-    episodes = workload.sampler.draw(one.step, one.micro_step, recipe.train.batch_size)
-    return make_batch(episodes, recipe.objective)
+    passes = draw_passes(workload.sampler, recipe.train, one.step)
+    return make_batch(next(islice(passes, one.micro_step, None)), recipe.objective)
 
 
 def _seconds(base: Base, planner: Planner, batch: Batch) -> float:

@@ -5,8 +5,9 @@ from itertools import count
 from math import ceil
 
 from yofo_mlx.episodes.batches import make_batch
+from yofo_mlx.episodes.passes import draw_passes
 from yofo_mlx.planning.workload import Workload
-from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.schema import Recipe, Training
 
 # What is drawn of a long run; the rest is taken to be like it. Chosen: seconds of drawing.
 MOST_EPISODES = 1000
@@ -35,6 +36,7 @@ class Volume:
     tokens: int
     max_tokens_per_step: int
     longest_episode: int
+    passes_per_step: float | None = None
     tokens_per_step: float | None = None
     targets: int | None = None
     targets_per_step: float | None = None
@@ -48,12 +50,11 @@ def draw(recipe: Recipe, workload: Workload) -> list[Draw]:
     """
     draws: list[Draw] = []
     tokens = episodes = 0
-    passes, batch_size = _part_of_step(recipe)
+    part = _part_of_step(recipe.train)
     for step in count():
         if _is_over(recipe, step, tokens) or episodes >= MOST_EPISODES or tokens >= MOST_TOKENS:
             return draws
-        for micro_step in range(passes):
-            drawn = workload.sampler.draw(step, micro_step, batch_size)
+        for micro_step, drawn in enumerate(draw_passes(workload.sampler, part, step)):
             batch = make_batch(drawn, recipe.objective)
             sizes = (batch.token_count, len(batch.targets))
             draws.append(Draw(step, micro_step, *sizes, batch.shots, int(batch.lengths.max())))
@@ -62,22 +63,23 @@ def draw(recipe: Recipe, workload: Workload) -> list[Draw]:
     raise AssertionError("steps never end")
 
 
-def _part_of_step(recipe: Recipe) -> tuple[int, int]:
-    """Return how many passes of a step are drawn, of how many episodes: mostly all of them."""
-    passes, batch_size = recipe.train.grad_accumulation_steps, recipe.train.batch_size
+def _part_of_step(settings: Training) -> Training:
+    """Return how much of a step is drawn: mostly all of it."""
+    passes, batch_size = settings.grad_accumulation_steps, settings.batch_size
     if passes * batch_size <= MOST_EPISODES:
-        return passes, batch_size
+        return settings
     few = MOST_EPISODES // STEPS_OF_MANY
     batch_size = min(batch_size, few)
-    return min(passes, ceil(few / batch_size)), batch_size
+    passes = min(passes, ceil(few / batch_size))
+    return settings.model_copy(update={"grad_accumulation_steps": passes, "batch_size": batch_size})
 
 
 def volume_of(recipe: Recipe, draws: list[Draw]) -> Volume:
     """Return what the whole run processes, if the rest is like what was drawn."""
     drawn = draws[-1].step + 1
-    passes, batch_size = _part_of_step(recipe)
-    settings = recipe.train
-    more = settings.grad_accumulation_steps * settings.batch_size / (passes * batch_size)
+    settings, part = recipe.train, _part_of_step(recipe.train)
+    episodes = settings.grad_accumulation_steps * settings.batch_size
+    more = episodes / (part.grad_accumulation_steps * part.batch_size)
     tokens = more * sum(one.tokens for one in draws)
     targets = more * sum(one.targets for one in draws)
     is_all = more == 1 and _is_over(recipe, drawn, round(tokens))
@@ -92,6 +94,7 @@ def volume_of(recipe: Recipe, draws: list[Draw]) -> Volume:
         tokens=round(tokens / drawn * steps),
         max_tokens_per_step=round(max(each_step)),
         longest_episode=max(one.longest for one in draws),
+        passes_per_step=_passes(settings, len(draws) / drawn),
         tokens_per_step=round(tokens / drawn, 1),
         targets=round(targets / drawn * steps),
         targets_per_step=round(targets / drawn, 1),
@@ -106,9 +109,16 @@ def volume_bounds(recipe: Recipe) -> Volume:
     """
     settings, longest = recipe.train, recipe.episodes.max_tokens
     most = settings.batch_size * settings.grad_accumulation_steps * longest
+    if settings.batch_tokens:  # half of the last episode at most is beyond
+        most = max(longest, settings.batch_tokens + longest // 2)
     steps = _steps(recipe, most)
     tokens = steps * most if settings.steps else settings.tokens or 0
     return Volume("bounds", steps, tokens, most, longest)
+
+
+def _passes(settings: Training, drawn: float) -> float:
+    """Return the passes of a step: of one that is given in tokens as many as were drawn."""
+    return round(drawn, 2) if settings.batch_tokens else settings.grad_accumulation_steps
 
 
 def _is_over(recipe: Recipe, steps: int, tokens: int) -> bool:

@@ -106,6 +106,12 @@ class Workload:
                     f"task {pool.task} has examples for {plural(shots, 'shot')} only",
                     "it gets those",
                 )
+            if pool.fixed is not None and pool.fixed < (recipe.episodes.fixed_shots or 0):
+                yield (
+                    f"task {pool.task} has {plural(pool.fixed, 'fixed shot')} only: more leave room"
+                    " for less than half of its other examples, or for none",
+                    "a higher episodes.max_tokens, or more examples, would let it have more",
+                )
         if not self.valid_entries(1):
             message = "no training task has queries to validate with: the last adapter is kept"
             yield message, "give a task `valid` rows, or a valid_share above 0"

@@ -1,3 +1,3 @@
 """The recipe: every knob of a run, declared once, read from TOML and written back."""
 
-__all__ = ["compose", "family", "file", "names", "reference", "schema"]
+__all__ = ["compose", "condition", "family", "file", "names", "reference", "schema", "section"]

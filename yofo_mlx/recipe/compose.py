@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe.file import EITHER, OF_THE_MODEL, Origins, find_recipe, read_toml
+from yofo_mlx.recipe.file import INSTEAD, OF_THE_MODEL, Origins, find_recipe, read_toml
 from yofo_mlx.recipe.schema import Composition
 from yofo_mlx.system.text import shorten
 
@@ -33,7 +33,7 @@ class Composed:
                 self.origins |= {(key, inner): path for inner in value}
                 below = self.data.get(key)
                 if isinstance(below, dict):
-                    gone = {EITHER.get(f"{key}.{inner}") for inner in value}
+                    gone = {one for inner in value for one in INSTEAD.get(f"{key}.{inner}", ())}
                     value = {one: below[one] for one in below if one not in gone} | value
             self.data[key] = value
 

@@ -23,8 +23,13 @@ Origins = dict[Key, Place]
 
 # What is said of a model; another one takes it back.
 OF_THE_MODEL = ("revision", "trust_remote_code")
-# A recipe gives one of these; setting it takes the other one back.
-EITHER = {"train.steps": "tokens", "train.tokens": "steps"}
+# Setting one of these takes back others that the recipe gave instead of it.
+INSTEAD = {
+    "train.steps": ("tokens",),
+    "train.tokens": ("steps",),
+    "train.batch_tokens": ("batch_size", "grad_accumulation_steps"),
+    "episodes.fixed_shots": ("min_shots", "max_shots"),
+}
 _MOST_MISTAKES = 12
 # The checker's words, in those of somebody who writes TOML.
 _PLAIN = {
@@ -122,7 +127,7 @@ def apply_override(data: dict[str, Any], override: str) -> Key:
                 table[step] = {}
         inner = table[step]
     table[step] = _value(text)
-    if other := EITHER.get(".".join(parts)):
+    for other in INSTEAD.get(".".join(parts), ()):
         table.pop(other, None)
     return added or path
 

@@ -10,6 +10,7 @@ from yofo_mlx.errors import RecipeError
 from yofo_mlx.system.text import is_utf8
 
 EMBEDDED: Final = "tiny"
+GGUF: Final = ".gguf"  # how the names of models in one file end
 SUITE: Final = "tiny:"  # how the sources of its tasks begin
 
 _WILD = re.compile(r"[*?]")
@@ -22,15 +23,22 @@ def is_on_hub(name: str) -> bool:
 
 def is_path(name: str) -> bool:
     """Tell whether a name is a path."""
-    return name.startswith((".", "~", os.sep))
+    return name.startswith((".", "~", os.sep)) or is_gguf(name)
+
+
+def is_gguf(name: str) -> bool:
+    """Tell whether a model is named by a file of llama.cpp's format."""
+    return name.lower().endswith(GGUF)
 
 
 def is_folder(name: str) -> bool:
     """Tell whether there is a folder of this name."""
-    try:
-        return Path(name).expanduser().is_dir()
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
-        return False
+    return (found := found_at(name)) is not None and found.is_dir()
+
+
+def is_file(name: str) -> bool:
+    """Tell whether there is a file of this name."""
+    return (found := found_at(name)) is not None and found.is_file()
 
 
 def model_here(name: str) -> str:

@@ -8,29 +8,20 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from yofo_mlx.recipe.condition import Condition
 from yofo_mlx.recipe.family import Family
-
-PositiveInt = Annotated[int, Field(gt=0, lt=2**40)]
-Count = Annotated[int, Field(ge=0, lt=2**40)]
-Factor = Annotated[float, Field(gt=0, le=1e38)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Value = str | bool | int | float
-LabelRange = tuple[int, int]
-
-
-class Section(BaseModel):
-    """A table of the recipe; unknown keys are refused."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
+from yofo_mlx.recipe.section import (
+    Count,
+    Decay,
+    Factor,
+    LabelRange,
+    OwnLabelRange,
+    PositiveInt,
+    Section,
+    Share,
+)
 
 
 class Lora(Section):
@@ -91,14 +82,6 @@ class Template(Section):
         return text
 
 
-def _label_range(given: Any) -> Any:
-    """Take two rising numbers; one label alone leaves nothing to choose."""
-    pair = tuple(given) if isinstance(given, list | tuple) else ()
-    if len(pair) == 2 and all(type(one) is int for one in pair) and 2 <= pair[0] <= pair[1] < 2**40:
-        return pair
-    raise ValueError("give the fewest and the most labels, 2 or more, such as [4, 12]")
-
-
 class Episodes(Section):
     """How training sequences are drawn."""
 
@@ -117,14 +100,17 @@ class Episodes(Section):
     rename_labels: Share = 0.0
     """Share of the episodes of tasks with labels in which every label becomes an arbitrary word,
     the same within the episode; no instruction is in it."""
-
-    @field_validator("label_subset", mode="before")
-    @classmethod
-    def _is_range(cls, given: Any) -> Any:
-        return None if given is None else _label_range(given)
+    fixed_shots: PositiveInt | None = None
+    """So many demonstrations of a task, the same throughout the run, stand before each of its other
+    examples (FTICL, arXiv 2403.09162): instead of `min_shots`, `max_shots`, `label_subset` and
+    `rename_labels`, and with `objective.targets = "last"`."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
+        others = {"min_shots": 0, "max_shots": None, "rename_labels": 0}
+        given = [f"`{name}`" for name, none in others.items() if getattr(self, name) != none]
+        if self.fixed_shots and given:
+            raise ValueError(f"`fixed_shots` comes instead of {' and '.join(given)}: give one")
         if self.max_shots is not None and self.max_shots < self.min_shots:
             raise ValueError("`max_shots` is smaller than `min_shots`")
         return self
@@ -177,6 +163,9 @@ class Training(Section):
     """Episodes in one forward and backward pass."""
     grad_accumulation_steps: PositiveInt = 1
     """Passes to one optimizer update; sums are divided once, by all their targets."""
+    batch_tokens: Annotated[int, Field(gt=0, le=2**20)] | None = None
+    """Tokens of one optimizer update, about, padding not counted: it takes as many episodes as make
+    so many, read in passes of rows of like length. Instead of the two keys above."""
     eval_every: PositiveInt | None = None
     """Updates between validations; left out: only at the end."""
     patience: PositiveInt | None = None
@@ -190,6 +179,14 @@ class Training(Section):
     def _length(self) -> Self:
         if (self.steps is None) == (self.tokens is None):
             raise ValueError("give exactly one of `steps` and `tokens`")
+        return self
+
+    @model_validator(mode="after")
+    def _size(self) -> Self:
+        others = ("batch_size", "grad_accumulation_steps")
+        given = [f"`{name}`" for name in others if getattr(self, name) != 1]
+        if self.batch_tokens is not None and given:
+            raise ValueError(f"`batch_tokens` comes instead of {' and '.join(given)}: give one")
         return self
 
 
@@ -276,49 +273,6 @@ class Study(Section):
         return self
 
 
-class Condition(Section):
-    """Which values of a column a row must have; a list-valued column must hold one of them."""
-
-    one_of: tuple[Value, ...] | None = None
-    """Values to take."""
-    not_in: tuple[Value, ...] | None = None
-    """Values to leave out."""
-    matches: str | None = None
-    """Regular expression that is found in the value; `^` and `$` make it the whole."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, given: Any) -> Any:
-        """Take `"x"` and `["x", "y"]` for `{one_of = ["x", "y"]}`."""
-        table = dict(given) if isinstance(given, dict) else {"one_of": given}
-        if "in" in table:
-            table["one_of"] = table.pop("in")
-        for name in table.keys() - cls.model_fields.keys():
-            known = "known here: in, not_in, matches; a dotted path is one key in quotes"
-            raise ValueError(f"unknown key `{name}`; {known}")
-        for name in ("one_of", "not_in"):
-            if table.get(name) is not None:
-                table[name] = _values(table[name])
-        if all(value is None for value in table.values()):
-            raise ValueError("give a value, a list of them, `not_in` or `matches`")
-        return table
-
-    @model_validator(mode="after")
-    def _expression(self) -> Self:
-        try:
-            re.compile(self.matches or "")
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"`matches` is no regular expression: {error}") from None
-        return self
-
-
-def _values(given: Any) -> tuple[Any, ...]:
-    several = tuple(given) if isinstance(given, list | tuple) else (given,)
-    if not several or not all(isinstance(value, str | int | float) for value in several):
-        raise ValueError("give a text, a number or true/false, or a list of them")
-    return several
-
-
 class TaskSource(Section):
     """One data set (or one of the embedded suite's roles) and how its rows become examples."""
 
@@ -346,6 +300,9 @@ class TaskSource(Section):
     where: Annotated[dict[str, Condition], Field(min_length=1)] | None = None
     """Rows to use, by columns as they are in the file: `{label = "x"}`, `{label = ["x", "y"]}`,
     `{label = {not_in = ["-"]}}`, `{label = {matches = "a regular expression"}}`."""
+    groups: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)] | None = None
+    """Groups of labels, such as `{banking = ["transfer", "balance"], travel = ["visa"]}`: a task of
+    each, called NAME-GROUP, of the rows whose labels are all in it."""
     files: dict[Literal["train", "valid", "test"], str] | None = None
     """File of each split, relative to `source`, where the names do not tell."""
     splits: dict[Literal["train", "valid", "test"], str] | None = None
@@ -368,13 +325,23 @@ class TaskSource(Section):
     """Only what follows this mark is compared, such as `####` for worked solutions."""
     weight: Factor = 1.0
     """How often an episode is drawn from this task, relative to the others."""
-    label_subset: LabelRange | Literal[False] | None = None
+    label_subset: OwnLabelRange | None = None
     """Instead of `episodes.label_subset`; `false` shows all labels."""
 
-    @field_validator("label_subset", mode="before")
+    @field_validator("groups")
     @classmethod
-    def _is_range_or_false(cls, given: Any) -> Any:
-        return given if given is None or given is False else _label_range(given)
+    def _named_and_filled(
+        cls, groups: dict[str, tuple[str, ...]] | None
+    ) -> dict[str, tuple[str, ...]] | None:
+        if not all(name.strip() and labels for name, labels in (groups or {}).items()):
+            raise ValueError("every group needs a name and labels")
+        return groups
+
+    @model_validator(mode="after")
+    def _subset_is_trained(self) -> Self:
+        if self.label_subset and self.role == "held_out":
+            raise ValueError("`label_subset` is for training: a held-out task shows all its labels")
+        return self
 
 
 class Composition(Section):
@@ -398,7 +365,7 @@ class Recipe(Section):
     description: str = ""
     """One line on what the recipe is for."""
     model: Annotated[str, Field(min_length=1)]
-    """Hub id, directory, or `tiny` for the embedded model."""
+    """Hub id, directory, GGUF file, or `tiny` for the embedded model."""
     revision: str | None = None
     """Hub: branch, tag or commit of the model."""
     trust_remote_code: bool = False
@@ -429,6 +396,13 @@ class Recipe(Section):
     @classmethod
     def _fresh(cls, name: str | None) -> str | None:
         return name or None  # `--set init_adapter=` takes it back
+
+    @model_validator(mode="after")
+    def _fixed_answers_are_no_targets(self) -> Self:
+        if self.episodes.fixed_shots and self.objective.targets != "last":
+            words = "their answers, always the same, would be learned by heart"
+            raise ValueError(f'`episodes.fixed_shots` needs `objective.targets = "last"`: {words}')
+        return self
 
     @model_validator(mode="after")
     def _some_task_trains(self) -> Self:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.recipe.file import read_toml, validate
-from yofo_mlx.recipe.names import EMBEDDED, is_folder, is_on_hub
+from yofo_mlx.recipe.names import EMBEDDED, is_file, is_folder, is_gguf, is_on_hub
 from yofo_mlx.recipe.schema import Recipe, Template
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import FILE, ModelInfo, RunInfo
@@ -46,8 +46,10 @@ def _pinned(run: Run, name: str, loaded: ModelInfo | None) -> dict[str, str | No
         return {}
     if is_on_hub(name) and (loaded is None or loaded.revision):
         return {"revision": loaded.revision} if loaded else {}
+    if is_gguf(name) and is_file(name):
+        return {"model": name}
     # Runs of earlier versions may have kept a relative path as it was written.
-    path = Path(loaded.path if loaded and is_on_hub(name) else name)
+    path = Path(loaded.path if loaded and (is_on_hub(name) or is_gguf(name)) else name)
     if path.is_absolute() and is_folder(str(path)):
         return {"model": str(path)}
     raise RunError(

@@ -27,6 +27,11 @@ def prompts() -> Path:
     return home() / "prompts"
 
 
+def models() -> Path:
+    """Return the folder of models that were made from GGUF files."""
+    return home() / "models"
+
+
 def shipped_recipes() -> Path:
     """Return the folder of the recipes that come with yofo."""
     package = Path(__file__).parents[1]

@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.recipe.names import SUITE
-from yofo_mlx.recipe.schema import LabelRange, TaskSource
+from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.recipe.section import OwnLabelRange
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.text import clip, shorten
 from yofo_mlx.tasks.checks import check_names
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
+from yofo_mlx.tasks.label_groups import labels_of
 from yofo_mlx.tasks.problems import Place, Problem, errors
 from yofo_mlx.tasks.sources import LoadedSource, load
 from yofo_mlx.tasks.spelling import text_key
@@ -53,7 +54,7 @@ class TaskEntry:
     """What was left out or set aside on import."""
     guessed: bool = False
     """The family is not the recipe's, but guessed from the answers."""
-    label_subset: LabelRange | Literal[False] | None = None
+    label_subset: OwnLabelRange | None = None
     """How many labels an episode shows, where the recipe says so of this task."""
 
 
@@ -125,6 +126,8 @@ def _tiny(source: TaskSource) -> list[TaskEntry]:
 
     if source.where:
         raise DataError(f"{source.source} has no columns for `where`", "leave `where` out")
+    if source.groups:
+        raise DataError(f"{source.source} is not parted by `groups`", "leave `groups` out")
     tasks = suite.find(source.source.removeprefix(SUITE))
     if not tasks:
         hint = (
@@ -177,7 +180,7 @@ def make_task(loaded: LoadedSource, seed: int) -> tuple[Task, tuple[str, ...]]:
         valid=tuple(valid),
         test=tuple(test),
         instruction=loaded.instruction,
-        labels=source.labels or _labels(loaded),
+        labels=labels_of(source) or source.labels or _labels(loaded),
     )
     return task, tuple(_notes(loaded, repeated, len(train) - len(clean)))
 
@@ -185,6 +188,8 @@ def make_task(loaded: LoadedSource, seed: int) -> tuple[Task, tuple[str, ...]]:
 def _notes(loaded: LoadedSource, repeated: int, leaking: int) -> Iterator[str]:
     if loaded.selection:
         yield f"{loaded.name}: {loaded.selection}"
+    if loaded.of_no_group:
+        yield f"{loaded.source.source}: {loaded.of_no_group}"
     dropped = Counter(problem.kind for problem in loaded.problems)
     for kind, times in dropped.most_common(_MOST_KINDS):
         yield f"{loaded.name}: {plural(times, 'row')} left out: {kind}"

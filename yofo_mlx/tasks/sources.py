@@ -14,6 +14,7 @@ from yofo_mlx.system.progress import counted
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.columns import Columns, Item, choose_columns, names_of_numbers
 from yofo_mlx.tasks.families import LABELLED, guess_family
+from yofo_mlx.tasks.label_groups import by_group, in_group, mistake, ungrouped
 from yofo_mlx.tasks.problems import Place, Problem, RowError, errors, remark
 from yofo_mlx.tasks.reading import locate
 from yofo_mlx.tasks.reading.formats import format_of
@@ -47,6 +48,8 @@ class LoadedSource:
     instruction: str = ""
     """The recipe's instruction, with the system text that all rows share."""
     family: Family = "other"
+    of_no_group: str = ""
+    """How many rows no group of labels takes."""
 
     @property
     def passed(self) -> int:
@@ -65,16 +68,22 @@ class LoadedSource:
 
 
 def load(source: TaskSource, base: Path) -> list[LoadedSource]:
-    """Read a source: one set of examples, or one for each file that a `*` matches."""
-    found = expand(source, base)
+    """Read a source: one set of examples, or one for each file of a `*`, each group of labels."""
+    found = _by_file(source, base)
     if not found:
         missing = Problem(Place(source.source), "no file matches", "check the pattern")
         return [LoadedSource(source, source.name or source.source, problems=[missing])]
-    return [_load_one(one, base) for one in found]
+    return [part for one in found for part in _by_group(_load_one(one, base))]
 
 
 def expand(source: TaskSource, base: Path) -> list[TaskSource]:
-    """Return a source for each file that a `*` matches, itself without any; nothing is read."""
+    """Return a source for each task that `*` and `groups` make of one; nothing is read."""
+    files = _by_file(source, base)
+    return [one for file in files for one in by_group(file, file.name or default_name(file))]
+
+
+def _by_file(source: TaskSource, base: Path) -> list[TaskSource]:
+    """Return a source for each file that a `*` matches, itself without any."""
     if not locate.is_pattern(source.source):
         return [source]
     paths = locate.matches(source.source, base)
@@ -93,6 +102,30 @@ def _load_one(source: TaskSource, base: Path) -> LoadedSource:
         missing = Problem(Place(source.source), message, error.hint)
         return LoadedSource(source, source.name or default_name(source), problems=[missing])
     return read_pieces(source, found)
+
+
+def _by_group(loaded: LoadedSource) -> Iterator[LoadedSource]:
+    """Part what was read by groups of labels; what was met while reading is told of the first."""
+    source = loaded.source
+    wrong = errors(loaded.problems)
+    if source.groups and not wrong:
+        known = Counter(answer for item in loaded.all_items() for answer in item.answers)
+        wrong = [found] if (found := mistake(source, loaded.family, known)) else []
+        loaded.problems += wrong
+    if not source.groups or wrong:
+        yield loaded
+        return
+    rest = loaded
+    rest.of_no_group = ungrouped(source, loaded.all_items())
+    for one in by_group(source, loaded.name):
+        part = replace(rest, source=one, name=one.name or loaded.name, items={})
+        for split, items in loaded.items.items():
+            part.items[split] = in_group(one, items)
+        if not any(part.items.values()):
+            message = f"no row has labels of {part.name} only"
+            part.problems = [*part.problems, Problem(Place(source.source), message, "see `groups`")]
+        yield part
+        rest = replace(loaded, problems=[], remarks=[], selection=None, of_no_group="")
 
 
 def read_pieces(source: TaskSource, found: Found) -> LoadedSource:
@@ -135,7 +168,7 @@ def _settle(loaded: LoadedSource) -> None:
     parts = dict.fromkeys(part for part in (shared, source.instruction) if part)
     loaded.instruction = "\n\n".join(parts)
     loaded.family = source.family or guess_family(
-        list(loaded.all_items()), labelled=source.labels is not None
+        list(loaded.all_items()), labelled=bool(source.labels is not None or source.groups)
     )
 
 

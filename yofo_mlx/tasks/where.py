@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from yofo_mlx.recipe.schema import Condition, Value
+from yofo_mlx.recipe.condition import Condition, Value
 from yofo_mlx.system.text import shorten
 from yofo_mlx.tasks.fields import Missing, is_absent, look_up, name_in
 from yofo_mlx.tasks.problems import RowError

@@ -39,6 +39,7 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_map
 
 from yofo_mlx.episodes.batches import Batch, make_batch
+from yofo_mlx.episodes.passes import draw_passes
 from yofo_mlx.gradients import Dials, loss_and_gradients
 from yofo_mlx.gradients.exactness import check_exactness
 from yofo_mlx.models.adapters import adapter_weights
@@ -144,14 +145,9 @@ def advance(learner: Learner, onlooker: Onlooker | None = None) -> Step:
 
 def draw(learner: Learner) -> list[Batch]:
     """Return the batches of the next step, each a function of the seed, the step and its place."""
-    settings = learner.recipe.train
-    return [
-        make_batch(
-            learner.setup.workload.sampler.draw(learner.state.step, place, settings.batch_size),
-            learner.recipe.objective,
-        )
-        for place in range(settings.grad_accumulation_steps)
-    ]
+    recipe, sampler = learner.recipe, learner.setup.workload.sampler
+    passes = draw_passes(sampler, recipe.train, learner.state.step)
+    return [make_batch(episodes, recipe.objective) for episodes in passes]
 
 
 def update(

@@ -1,0 +1,1 @@
+"""GGUF files, written as directories that mlx-lm loads."""
