@@ -163,9 +163,18 @@ def test_layers_that_are_not_there_are_warned_of(yofo: Any) -> None:
 # ---------------------------------------------------------------------- steps and tokens
 
 
-@pytest.mark.parametrize("length", ["train.steps=3", "train.tokens=1500"])
-def test_a_run_processes_what_was_forecast(yofo: Any, forecast: Any, length: str) -> None:
-    keys = (length, "train.grad_accumulation_steps=2", "episodes.max_tokens=256")
+@pytest.mark.parametrize(
+    ("length", "size"),
+    [
+        ("train.steps=3", "train.grad_accumulation_steps=2"),
+        ("train.tokens=1500", "train.grad_accumulation_steps=2"),
+        ("train.tokens=1500", "train.batch_tokens=500"),
+    ],
+)
+def test_a_run_processes_what_was_forecast(
+    yofo: Any, forecast: Any, length: str, size: str
+) -> None:
+    keys = (length, size, "episodes.max_tokens=256")
     found = forecast(*keys)
     assert yofo("train", "small.toml", *changes(*keys))[0] == 0
     steps = [event for event in listing.find("last").events() if event["kind"] == "step"]

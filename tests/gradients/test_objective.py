@@ -13,6 +13,7 @@ from tests.fakes import random_llama
 from tests.naive_llama import Weights, forward, weights_of
 from yofo_mlx import gradients as door
 from yofo_mlx.episodes.batches import Batch, make_batch
+from yofo_mlx.episodes.passes import group
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.gradients import Dials, loss_and_gradients
 from yofo_mlx.gradients.objective import token_losses
@@ -140,6 +141,33 @@ def test_padding_changes_neither_loss_nor_gradient() -> None:
     for name, gradient in tree_flatten(together[1]):
         summed = np.array(parts[0][name] + parts[1][name])
         np.testing.assert_allclose(np.array(gradient), summed, atol=1e-4, rtol=1e-4)
+
+
+def test_passes_of_rows_of_like_length_sum_up_to_what_episodes_one_by_one_do() -> None:
+    random = np.random.default_rng(1)
+    several = [
+        Episode("one", random.integers(0, 261, length).tolist(), [(length - 3, length - 1)])
+        for length in random.integers(5, 40, 12)
+    ]
+    passes = list(group(several, 100))
+    assert 1 < max(map(len, passes)) < len(several)
+    model = adapted_model()
+
+    def summed(together: list[list[Episode]]) -> tuple[float, float, dict[str, Any]]:
+        batches = [make_batch(rows, Objective()) for rows in together]
+        found = [loss_and_gradients(model, batch) for batch in batches]
+        gradients: dict[str, Any] = {}
+        for _, part in found:
+            for name, array in tree_flatten(part):
+                gradients[name] = np.array(array, dtype=np.float64) + gradients.get(name, 0.0)
+        loss = sum(one.item() for one, _ in found)
+        return loss, sum(batch.denominator for batch in batches), gradients
+
+    loss, denominator, gradients = summed(passes)
+    expected, divisor, alone = summed([[episode] for episode in several])
+    assert loss == pytest.approx(expected, rel=1e-6) and denominator == divisor
+    for name, array in gradients.items():
+        assert np.linalg.norm(array - alone[name]) < 1e-5 * np.linalg.norm(alone[name]), name
 
 
 def test_accumulated_passes_weigh_by_their_targets() -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from known_models import MODELS, known_shape
 
+from yofo_mlx.episodes.passes import most_together
 from yofo_mlx.errors import FitError, RecipeError
 from yofo_mlx.gradients import Dials
 from yofo_mlx.gradients.dials import groups
@@ -33,6 +34,7 @@ from yofo_mlx.planning.sizes import model_sizes, sizes_of
 from yofo_mlx.recipe.schema import Lora, Memory, Recipe
 from yofo_mlx.system import memory as machine
 
+ONE_STEP = {"steps": 1}
 MISTRAL = "Mistral-7B v0.3, 4 bit"
 
 
@@ -219,10 +221,37 @@ def test_what_cannot_fit_is_refused_with_the_longest_episode_that_does(targets: 
     planner = Planner(shape, Memory(method="plain"), 8 * 10**9, native=True)
     with pytest.raises(FitError, match=r"max_tokens = 131072 would need .* are 8.0 GB") as caught:
         planner.check(_recipe(131072, targets))
-    longest = int(caught.value.hint.split()[0])
+    longest = int(caught.value.hint.removeprefix("episodes.max_tokens = ").split()[0])
     planner.check(_recipe(longest, targets))
     with pytest.raises(FitError):
         planner.check(_recipe(longest + 1, targets))
+
+
+@given(
+    limit_gb=st.floats(4.5, 12),
+    tokens=st.sampled_from([64, 1000, 4096, 30000]),
+    together=st.sampled_from([100, 1024, 20000]),
+    length=st.integers(1, 4096),
+)
+def test_of_an_update_in_tokens_every_pass_fits_where_the_longest_step_does(
+    limit_gb: float, tokens: int, together: int, length: int
+) -> None:
+    recipe = _recipe(tokens, train={"steps": 1, "batch_tokens": together})
+    planner = Planner(known_shape(MISTRAL), Memory(), int(limit_gb * 1e9))
+    length = min(length, tokens)
+    count = max(1, most_together(recipe.train) // length)
+    way = planner.plan(StepLoad(count, length, count * length // 2))
+    assert planner.fits(way) or not planner.fits(planner.longest_step(recipe))
+
+
+def test_of_an_update_in_tokens_that_fits_at_no_length_fewer_are_a_remedy() -> None:
+    shape = known_shape("Llama-3-8B")
+    planner = Planner(shape, Memory(), resident_bytes(shape) + 5 * 10**8)
+    planner.check(_recipe(128))
+    with pytest.raises(FitError) as caught:
+        planner.check(_recipe(128, train={"steps": 1, "batch_tokens": 4096}))
+    assert caught.value.hint.startswith("lower train.batch_tokens, or take a smaller model")
+    planner.check(_recipe(128, train={"steps": 1, "batch_tokens": 128}))
 
 
 def test_a_model_that_leaves_no_room_at_all_is_refused_too() -> None:
@@ -256,13 +285,13 @@ def test_a_recipe_that_will_not_fit_ends_with_code_4_before_anything_is_written(
     assert json.loads(out) == []
 
 
-def _recipe(tokens: int, targets: str = "all") -> Recipe:
+def _recipe(tokens: int, targets: str = "all", train: Any = ONE_STEP) -> Recipe:
     return Recipe.model_validate(
         {
             "model": "tiny",
             "episodes": {"max_tokens": tokens},
             "objective": {"targets": targets, "normalize": "token"},
-            "train": {"steps": 1},
+            "train": train,
             "tasks": ({"source": "tiny:train"},),
         }
     )

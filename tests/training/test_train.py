@@ -152,11 +152,18 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(
     assert adapter_bytes(one[0]) == adapter_bytes(two[0]) != adapter_bytes(other[0])
 
 
+BY_TOKENS = (
+    "train.batch_tokens=200",
+    "episodes.fixed_shots=2",
+    'objective.targets="last"',
+    "train.steps=4",
+)
 PATIENT = ("train.steps=50", "train.eval_every=1", "train.patience=2", "optimizer.learning_rate=1")
 
 
 @pytest.mark.parametrize(
-    ("stop_after", "settings"), [(1, ()), (3, ()), (4, ()), (6, ()), (2, PATIENT)]
+    ("stop_after", "settings"),
+    [(1, ()), (3, ()), (4, ()), (6, ()), (2, PATIENT), (3, BY_TOKENS)],
 )
 def test_a_stopped_and_resumed_run_is_the_run_that_was_not_stopped(
     entries: list[TaskEntry], stop_after: int, settings: tuple[str, ...]
