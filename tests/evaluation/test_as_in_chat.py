@@ -120,7 +120,7 @@ def test_chat_and_evaluation_give_the_same_answers_and_label_scores(
         assert written == [answer["text"] for answer, _ in found]
         for text, (answer, scores) in zip(INPUTS, found, strict=True):
             asked = [Example(text, label) for label in scores]
-            for one, (right, loss) in zip(
+            for one, (right, loss, *_) in zip(
                 asked, evaluated("exact", shots, asked, None), strict=True
             ):
                 count = len(segmenter.answer(one.output))

@@ -7,8 +7,8 @@ import pytest
 
 from tests.study.made import plan, recipe
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.study.arms import ARMS, chosen, lacking
-from yofo_mlx.study.plan import Trial
+from yofo_mlx.study.arms import ARMS, chosen
+from yofo_mlx.study.plan import Trial, as_asked
 
 
 def trained(name: str, task: str | None = None, **study: Any) -> Any:
@@ -56,8 +56,23 @@ def test_a_recipe_says_how_many_labels_are_renamed_in_the_one_arm_that_renames()
     assert (renamed.episodes.rename_labels, plain.episodes.rename_labels) == (0.25, 0)
 
 
-def test_an_arm_that_this_version_cannot_make_says_what_it_lacks() -> None:
-    assert all(not lacking(arm, recipe()) for arm in ARMS.values() if arm.name != "fticl")
+def test_a_fixed_prefix_comes_instead_of_what_else_draws_episodes() -> None:
+    of = plan()
+    changed = {"label_subset": (2, 3), "min_shots": 1, "rename_labels": 0.25}
+    episodes = of.recipe.episodes.model_copy(update=changed)
+    whole = type(of)("made", of.recipe.model_copy(update={"episodes": episodes}), of.arms)
+    found = whole.recipe_of(Trial(ARMS["fticl"]), Path())
+    assert found.episodes.fixed_shots == 2 and found.objective.targets == "last"
+    assert (found.episodes.min_shots, found.episodes.label_subset) == (0, None)
+    assert whole.recipe_of(Trial(ARMS["many-all"]), Path()).episodes.fixed_shots is None
+
+
+def test_all_arms_have_equal_tokens_and_equal_tokens_a_step_whatever_a_recipe_counts() -> None:
+    train = recipe(train={"steps": 10, "batch_size": 4, "eval_every": 2})
+    found = as_asked(train).train
+    assert (found.tokens, found.steps, found.batch_tokens) == (640, None, 64)
+    assert (found.batch_size, found.eval_every) == (1, None)
+    assert as_asked(recipe(train={"tokens": 99, "batch_tokens": 32}), tokens=7).train.tokens == 7
 
 
 def test_an_unknown_arm_is_refused_with_the_one_that_was_meant() -> None:

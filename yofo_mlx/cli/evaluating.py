@@ -32,6 +32,16 @@ def evaluate(
         str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Its base model; alone: that model.")] = None,
+    choice: Annotated[
+        bool, typer.Option("--choice", help="Rank the labels of label tasks, too.")
+    ] = False,
+    rows: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Every query with its answers, as .csv or .jsonl."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure the base again, known or not.")
+    ] = False,
     picture: Annotated[Path | None, typer.Option(help="Picture to write (PNG, SVG, PDF).")] = None,
     kept: Annotated[bool, typer.Option("--list", help="List the evaluations there are.")] = False,
     compare: Annotated[
@@ -52,7 +62,8 @@ def evaluate(
     keys = {"input": input, "output": output, "records": records}
     keys |= {"family": family, "metric": metric}
     if kept or compare:
-        idle = {"data": data, "set": overrides, "task": task, "picture": picture, **keys}
+        idle: dict[str, object] = {"data": data, "set": overrides, "task": task, **keys}
+        idle |= {"choice": choice, "fresh": fresh, "picture": picture, "rows": rows}
         return command.show(subject, compare, idle=idle, as_json=as_json)
     return command.evaluate(
         subject,
@@ -60,6 +71,9 @@ def evaluate(
         data=data or [],
         keys=keys,
         only=task or [],
+        choice=choice,
+        fresh=fresh,
         as_json=as_json,
         picture=picture,
+        rows=rows,
     )

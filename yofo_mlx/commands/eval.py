@@ -32,12 +32,16 @@ def evaluate(
     data: Sequence[str] = (),
     keys: Mapping[str, str | None] | None = None,
     only: Sequence[str] = (),
+    choice: bool = False,
+    fresh: bool = False,
     as_json: bool = False,
     picture: Path | None = None,
+    rows: Path | None = None,
 ) -> ExitCode:
     """Measure a run, or what is no run; keep the result with it, or in yofo's own folder.
 
-    `keys` are those of [[tasks]] that have options of their own.
+    `keys` are those of [[tasks]] that have options of their own; `choice` is evaluation.choice;
+    `fresh` measures the base model even if another evaluation did. `rows` takes every query.
     """
     given = {key: value for key, value in (keys or {}).items() if value is not None}
     sources, rest, options = _sources(subject, data, given, overrides)
@@ -46,7 +50,7 @@ def evaluate(
             "there is nothing to measure it on: no run, no tasks",
             f"`yofo eval {subject.arguments} --data NEW.csv`",
         )
-    _check_places(subject, picture)
+    _check_places(subject, picture, rows)
     subject.check()
     recipe, warnings = subject.recipe(rest)
     try:
@@ -59,16 +63,37 @@ def evaluate(
         raise DataError(error.message, hint) from error
     for line in [*chosen.told, *chosen.notes]:
         say(line)
+    if choice:
+        more = recipe.evaluation.model_copy(update={"choice": True})
+        recipe = recipe.model_copy(update={"evaluation": more})
     full = chosen.role == "held_out" and not only and not rest
     from yofo_mlx.commands.measuring import measure  # it needs MLX
+    from yofo_mlx.evaluation import confusion
     from yofo_mlx.evaluation.report import draw, table
+    from yofo_mlx.evaluation.rows import rows as rows_of
+    from yofo_mlx.evaluation.rows import write
 
     with staying(subject.run) if subject.run else nullcontext():
-        made = measure(subject, recipe, chosen, warnings, full=full)
+        made, queries = measure(
+            subject,
+            recipe,
+            chosen,
+            warnings,
+            full=full,
+            texts="most" if rows else "needed",
+            fresh=fresh,
+        )
     path = picture or made.path.with_suffix(PICTURES[0])
     draw(made.content, path)
-    print(json.dumps(finite(made.content)) if as_json else table(made.content))
+    print(json.dumps(finite(made.content)) if as_json else table(made.content, bool(rows)))
     say(f"kept in {printable(str(made.path))}\npicture: {printable(str(path))}")
+    if confusion.can_be_drawn(made.content):
+        beside = path.with_name(f"{path.stem}-confusion{path.suffix}")
+        confusion.draw(made.content, beside)
+        say(f"confusions: {printable(str(beside))}")
+    if rows:
+        write(rows, [*rows_of(made.content, queries)])
+        say(f"rows: {printable(str(rows))}")
     if not as_json:
         say_next(_onward(subject, chosen, sources or recipe.tasks, given))
     return ExitCode.OK
@@ -142,13 +167,19 @@ def _sources(
     return sources, [one for one in overrides if one not in own], " ".join(words)
 
 
-def _check_places(subject: Subject, picture: Path | None) -> None:
+def _check_places(subject: Subject, picture: Path | None, rows: Path | None) -> None:
     """Refuse what could not be written, before minutes of measuring."""
+    from yofo_mlx.evaluation.rows import SUFFIXES, is_of_rows
+
+    if rows and (rows.suffix.lower() not in SUFFIXES or rows.is_dir()):
+        raise RecipeError(f"{rows}: rows are .csv or .jsonl", "give it such a name")
+    if rows and os.path.lexists(rows) and not (rows.is_file() and is_of_rows(rows)):
+        raise RecipeError(f"{rows} exists, and holds something else", "give another name")
     if picture and (picture.suffix.lower() not in PICTURES or picture.is_dir()):
         raise RecipeError(f"{picture}: pictures are .png, .svg or .pdf", "give it such a name")
     place = subject.evaluations_path
     folder = next(path for path in (place, *place.parents) if os.path.lexists(path))
-    for there in [picture.parent, folder] if picture else [folder]:
+    for there in [*(path.parent for path in (picture, rows) if path), folder]:
         leads_away = there == place and there.is_symlink()
         if leads_away or not there.is_dir() or not os.access(there, os.W_OK):
             raise RecipeError(f"{there} is not a folder to write to", "choose another place")

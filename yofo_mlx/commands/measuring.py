@@ -4,21 +4,23 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
 
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.evaluation import archive
+from yofo_mlx.evaluation import archive, rows, shared
 from yofo_mlx.evaluation.archive import Content, EvaluationFile
 from yofo_mlx.evaluation.chosen import Chosen
 from yofo_mlx.evaluation.comparison import differences
-from yofo_mlx.evaluation.measure import evaluate_entry
+from yofo_mlx.evaluation.confusion import matrices
+from yofo_mlx.evaluation.measure import Texts, evaluate_entry
 from yofo_mlx.evaluation.prompts import prompts_of
-from yofo_mlx.evaluation.scores import TaskScores
+from yofo_mlx.evaluation.scores import Results, TaskScores
+from yofo_mlx.evaluation.shared import SharedResults
 from yofo_mlx.evaluation.subjects import Subject
 from yofo_mlx.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE
 from yofo_mlx.models.adapters import load_adapter
@@ -33,16 +35,30 @@ from yofo_mlx.system.environment import versions_and_machine
 from yofo_mlx.system.files import digest
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.talk import say, say_next
-from yofo_mlx.system.text import reason
+from yofo_mlx.system.text import printable, reason
 from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.tasks.task import Example
+
+Queries = dict[str, list[Example]]
+"""The queries that each task was asked, in their order."""
 
 SAVE_EVERY_S = 5.0  # seconds between the times that half a task is kept
 
 
 def measure(
-    subject: Subject, recipe: Recipe, chosen: Chosen, warnings: Sequence[Note], *, full: bool
-) -> EvaluationFile:
-    """Measure tasks without and with the adapter; keep what they score."""
+    subject: Subject,
+    recipe: Recipe,
+    chosen: Chosen,
+    warnings: Sequence[Note],
+    *,
+    full: bool,
+    texts: Texts = "needed",
+    fresh: bool = False,
+) -> tuple[EvaluationFile, Queries]:
+    """Measure tasks without and with the adapter; keep what they score, return what was asked.
+
+    `fresh` measures the base model even if others did so before.
+    """
     recipe, base = load_model(subject, recipe, warnings)
     _check_measurable(base, recipe, chosen)
     at_once = _copies(recipe, base, chosen.entries)
@@ -57,8 +73,19 @@ def measure(
             notes=chosen.notes,
         )
         _tell_of_other(subject, kept)
-        _measure(kept, subject, base, recipe, chosen.entries, adapter, at_once)
-    return kept
+        measuring = Measuring(kept, recipe, base, at_once, texts, shares=not fresh)
+        _measure(measuring, subject, chosen.entries, adapter)
+    queries = {
+        entry.task.name: [
+            query.example for query in prompts_of(recipe, entry, base.tokenizer)[1].queries
+        ]
+        for entry in chosen.entries
+    }
+    kept.finish(
+        outcomes=rows.outcomes(kept.content),
+        confusion=matrices(kept.content, [entry.task for entry in chosen.entries], queries),
+    )
+    return kept, queries
 
 
 def load_model(subject: Subject, recipe: Recipe, warnings: Sequence[Note]) -> tuple[Recipe, Base]:
@@ -80,26 +107,78 @@ def load_model(subject: Subject, recipe: Recipe, warnings: Sequence[Note]) -> tu
     return recipe, base
 
 
+@dataclass(frozen=True)
+class Measuring:
+    """An evaluation at work."""
+
+    kept: EvaluationFile
+    recipe: Recipe
+    base: Base
+    at_once: int | None
+    texts: Texts
+    shares: bool  # takes what the base model scored in other evaluations
+
+    def each(self, entries: list[TaskEntry], model: str) -> None:
+        """Measure task by task with the model as it is, and keep it."""
+        is_base = model == archive.MODELS[0]
+        taken = self._taken(entries) if is_base and self.shares else {}
+
+        def done(name: str) -> dict[str, Results]:
+            part = self.kept.part(model, name)
+            if not part and name in taken:
+                part |= taken[name].results
+            return part
+
+        for scores in measure_each(
+            self.base,
+            self.recipe,
+            entries,
+            model,
+            self.at_once,
+            texts=self.texts,
+            done=done,
+            check=lambda: self.kept.save(SAVE_EVERY_S),
+        ):
+            self.kept.add(model, scores)
+            name = scores.task
+            known = taken[name].results if name in taken else {}
+            if is_base and scores.results != known:
+                shared.keep(self._asked, name, SharedResults(self._origin, scores.results))
+
+    def _taken(self, entries: list[TaskEntry]) -> dict[str, SharedResults]:
+        """Return what is known of the base model by other evaluations, and say so."""
+        names = [entry.task.name for entry in entries]
+        found = {name: one for name in names if (one := shared.find(self._asked, name))}
+        if found:
+            origins = list(dict.fromkeys(one.origin for one in found.values()))
+            more = f" and {len(origins) - 1} more" if len(origins) > 1 else ""
+            tasks = "" if len(found) == len(names) else f"{len(found)} of {len(names)} tasks "
+            say(f"base: {tasks}taken from {printable(origins[0])}{more}; --fresh measures it again")
+        return found
+
+    @property
+    def _asked(self) -> Content:
+        return self.kept.content["asked"]  # type: ignore[no-any-return]
+
+    @property
+    def _origin(self) -> str:
+        number = int(self.kept.path.name.split("-")[0])
+        return f"{self.kept.content['run_id']}'s evaluation {number}"
+
+
 def _measure(
-    kept: EvaluationFile,
-    subject: Subject,
-    base: Base,
-    recipe: Recipe,
-    entries: list[TaskEntry],
-    adapter: Path | None,
-    at_once: int | None,
+    measuring: Measuring, subject: Subject, entries: list[TaskEntry], adapter: Path | None
 ) -> None:
     """Measure what is not kept yet, without and then with the adapter."""
+    kept = measuring.kept
     try:
         for model in archive.models(kept.content):
             if model == "adapter" and adapter:
-                _mount(base, subject, adapter)
+                _mount(measuring.base, subject, adapter)
             left = [entry for entry in entries if not kept.has(model, entry.task.name)]
             if len(left) < len(entries):
                 say(f"{model}: {len(entries) - len(left)} of {len(entries)} tasks are kept already")
-            for scores in measure_each(base, recipe, left, model, at_once, kept):
-                kept.add(model, scores)
-        kept.finish()
+            measuring.each(left, model)
     except KeyboardInterrupt:
         kept.save()
         say("\nwhat was measured is kept" if kept.is_begun else "\nnothing was measured yet")
@@ -129,26 +208,35 @@ def measure_each(
     entries: list[TaskEntry],
     what: str,
     at_once: int | None = None,
-    kept: EvaluationFile | None = None,
+    *,
+    texts: Texts = "needed",
+    done: Callable[[str], dict[str, Results]] = lambda _: {},
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[TaskScores]:
     """Measure task by task with the model as it is, and tell how far it is.
 
-    `kept` takes what is measured of a task before its end.
+    `done` gives what is known of a task already, and takes what is measured of it; `check` is
+    called before each number of shots.
     """
     base.model.eval()
     points = len(recipe.evaluation.shots) * recipe.evaluation.draws
     for number, entry in enumerate(entries, 1):
-        done = kept.part(what, entry.task.name) if kept else None
         words = f"{what}: task {number} of {len(entries)}, numbers of shots"
         with Progress(words, points) as progress:
-            check = partial(_check, progress, kept)
-            yield evaluate_entry(base, recipe, entry, check=check, at_once=at_once, done=done)
 
+            def tick(progress: Progress = progress) -> None:
+                progress.tick()
+                check()
 
-def _check(progress: Progress, kept: EvaluationFile | None) -> None:
-    progress.tick()
-    if kept:
-        kept.save(SAVE_EVERY_S)
+            yield evaluate_entry(
+                base,
+                recipe,
+                entry,
+                texts=texts,
+                check=tick,
+                at_once=at_once,
+                done=done(entry.task.name),
+            )
 
 
 def _asked(
@@ -160,6 +248,7 @@ def _asked(
     if base.context and limit > max(base.context, recipe.episodes.max_tokens):
         say(f"warning: prompts may have {limit} tokens; the model knows at most {base.context}")
     step = {"step": subject.step()}
+    unset = set() if evaluation.choice else {"choice"}  # then it is an evaluation as ever
     return {
         "role": chosen.role,
         "versions": versions_and_machine()["versions"],
@@ -171,7 +260,7 @@ def _asked(
         "adapter": step | {"sha256": digest(adapter / WEIGHTS_FILE)} if adapter else None,
         "seed": recipe.seed,
         "template": recipe.template.model_dump(mode="json"),
-        "evaluation": evaluation.model_dump(mode="json") | {"max_tokens": limit},
+        "evaluation": evaluation.model_dump(mode="json", exclude=unset) | {"max_tokens": limit},
         "tasks": {
             entry.task.name: {
                 "fingerprint": entry.fingerprint,
@@ -179,6 +268,7 @@ def _asked(
                 "answer_after": entry.answer_after,
                 "separator": entry.separator,
             }
+            | ({"queries": entry.queries} if entry.queries else {})
             for entry in chosen.entries
         },
     }

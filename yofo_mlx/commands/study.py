@@ -51,8 +51,6 @@ def study(
     plan = _planned(request, recipe, arms)
     folder = StudyFolder((out or paths.home() / "studies" / request.run_name).absolute())
     folder.begin(plan.identity(_fingerprint(recipe)), plan.shown)
-    for name, why in plan.unavailable.items():
-        say(f"{name} is left out: {why}")
     if jobs > 1:
         os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     making = Making(plan, folder)

@@ -8,12 +8,13 @@ import json
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from yofo_mlx.evaluation.limits import notes
-from yofo_mlx.evaluation.scores import Point, Row, Scored, TaskScores, summarize
+from yofo_mlx.evaluation.scores import Results, TaskScores, summarize
+from yofo_mlx.evaluation.stored import facts_of, paired, paired_choices, results_of, scores_of
 from yofo_mlx.runs.events import Event, figure, finite
 from yofo_mlx.runs.names import slug
 from yofo_mlx.system.files import disk_error, write_text
@@ -70,11 +71,11 @@ class EvaluationFile:
         """Tell whether a task was measured with a model (`base`, `adapter`) already."""
         return task in self._content["measured"][model]
 
-    def part(self, model: str, task: str) -> dict[str, list[tuple[float, float]]]:
+    def part(self, model: str, task: str) -> dict[str, Results]:
         """Return what was measured of a task before it was cut off; `save` keeps what is added."""
         last = self._content.get("part")
         is_its = isinstance(last, dict) and (last.get("model"), last.get("task")) == (model, task)
-        done = _results(last.get("done")) if last and is_its else {}
+        done = results_of(last.get("done")) if last and is_its else {}
         self._content["part"] = {"model": model, "task": task, "done": done}
         return done
 
@@ -86,17 +87,19 @@ class EvaluationFile:
     def add(self, model: str, scores: TaskScores) -> None:
         """Keep what a task scored."""
         self._content.pop("part", None)
-        self._content["measured"][model][scores.task] = asdict(scores)
+        self._content["measured"][model][scores.task] = facts_of(scores)
         self._write()
 
-    def finish(self) -> None:
-        """Make the tables; nothing is added afterwards."""
-        scored = paired_scores({m: list(_scores(self._content, m)) for m in models(self._content)})
+    def finish(self, **more: Any) -> None:
+        """Make the tables, and keep more with them; nothing is added afterwards."""
+        scores = {model: list(_scores(self._content, model)) for model in models(self._content)}
+        scored, chosen = paired(scores), paired_choices(scores)
         left_out = notes(task_scores(self._content), ROLES[role(self._content)])
-        self._content |= {
+        self._content |= more | {
             "complete": True,
-            "metrics": summarize(scored),
+            "metrics": summarize([*scored, *chosen]),
             "tasks": {one.task: one.rows for one in scored},
+            "choices": {one.task: one.rows for one in chosen},
             "notes": [*self._content.get("notes", ()), *(message for message, _ in left_out)],
         }
         self._write()
@@ -107,7 +110,7 @@ class EvaluationFile:
         try:
             if self._path is None:
                 self._path = _new_path(self._keeper, self._content)
-            write_text(self._path, json.dumps(finite(self._content), indent=1) + "\n")
+            write_text(self._path, json.dumps(finite(self._content)) + "\n")
         except OSError as error:
             folder = self._keeper.evaluations_path
             raise disk_error(error, folder, "the same command") from error
@@ -169,7 +172,7 @@ def _is_sound(content: Content) -> bool:
             return False
         for model in models(content):
             for name, facts in content["measured"][model].items():
-                if _of_facts(facts).task != name or name not in tasks:
+                if scores_of(facts).task != name or name not in tasks:
                     return False
     except (AttributeError, KeyError, TypeError, ValueError):
         return False
@@ -313,44 +316,9 @@ def task_scores(content: Content) -> list[TaskScores]:
     return list(_scores(content, models(content)[-1]))
 
 
-def paired_scores(scores: dict[str, list[TaskScores]]) -> list[Scored]:
-    """Put what several models scored on the same queries side by side."""
-    found = []
-    for of_task in zip(*scores.values(), strict=True):
-        one, points = of_task[0], zip(*(each.points for each in of_task), strict=True)
-        rows = [_row(dict(zip(scores, group, strict=True))) for group in points]
-        found.append(Scored(one.task, one.family, one.metric, one.queries, rows))
-    return found
-
-
-def _row(group: dict[str, Point]) -> Row:
-    shots = next(iter(group.values())).shots
-    losses = {f"{name}_loss": point.loss for name, point in group.items()}
-    return {"shots": shots, **{name: point.score for name, point in group.items()}, **losses}
-
-
 def _scores(content: Content, model: str) -> Iterator[TaskScores]:
     for name in content["asked"]["tasks"]:
-        yield _of_facts(content["measured"][model][name])
-
-
-def _of_facts(facts: dict[str, Any]) -> TaskScores:
-    points = tuple(
-        Point(point["shots"], float(point["score"]), float(point["loss"]))  # also "nan"
-        for point in facts["points"]
-    )
-    return TaskScores(**facts | {"points": points})
-
-
-def _results(found: Any) -> dict[str, list[tuple[float, float]]]:
-    """Return what a file holds of a task that was cut off, nothing if it is damaged."""
-    try:
-        return {
-            place: [(float(score), float(loss)) for score, loss in results]  # also "nan"
-            for place, results in found.items()
-        }
-    except (AttributeError, TypeError, ValueError):
-        return {}
+        yield scores_of(content["measured"][model][name])
 
 
 def _paths(keeper: Keeper) -> Iterator[Path]:

@@ -22,7 +22,7 @@ class Difference:
     @property
     def is_of_queries(self) -> bool:
         """Tell whether other queries, or other demonstrations, may have been asked for it."""
-        return self.setting.split(".")[0] in ASKED
+        return self.setting.split(".")[0] in ASKED and self.setting != "evaluation.choice"
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,14 @@ def _left_out(first: dict[str, Any], second: dict[str, Any]) -> Iterator[tuple[s
     for name in dict.fromkeys([*first, *second]):
         if name not in first or name not in second:
             yield name, f"only in the {'first' if name in first else 'second'}"
-        elif other := [key for key in first[name] if first[name][key] != second[name].get(key)]:
+        elif other := _changed(first[name], second[name]):
             rows = "fingerprint" in other
             yield name, "its rows changed" if rows else f"its {', '.join(other)} changed"
+
+
+def _changed(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    keys = dict.fromkeys([*first, *second])
+    return [key for key in keys if first.get(key) != second.get(key)]
 
 
 def _joined(first: Content, second: Content, name: str) -> Scored:

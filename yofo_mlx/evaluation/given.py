@@ -44,7 +44,8 @@ def load_given(sources: Sequence[TaskSource], recipe: Recipe, options: str) -> l
         words = f"{shlex.quote(source.source)} {options}".strip()
         for entry in load_tasks([whole], recipe.seed, here, words, whole=False):
             share = source.valid_share if "valid_share" in source.model_fields_set else None
-            task, how = divide(entry.task, recipe.seed, recipe.evaluation.queries, share)
+            queries = source.queries or recipe.evaluation.queries
+            task, how = divide(entry.task, recipe.seed, queries, share)
             entry = replace(entry, task=task, fingerprint=fingerprint(task))
             found.append(Given(entry, source, how))
     return found

@@ -5,27 +5,31 @@ it, and at each number of shots all queries start from there.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import mlx.core as mx
 import numpy as np
 
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation import metrics
+from yofo_mlx.evaluation.labels import labels_of
 from yofo_mlx.evaluation.prompts import Prompts, Query, asked_of, prompts_of
-from yofo_mlx.evaluation.scores import Point, TaskScores
+from yofo_mlx.evaluation.scores import Point, QueryResult, Results, TaskScores
 from yofo_mlx.models.base import Base
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
-from yofo_mlx.prompting.scoring import read_answers
+from yofo_mlx.prompting.scoring import likeliest_label, read_answers
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.tasks.registry import TaskEntry
 
 EndsAs = Callable[[list[int], list[int]], bool]
-Results = list[tuple[float, float]]  # score and loss of each query
+Texts = Literal["needed", "most", "all"]
+"""At which numbers of shots answers are written out: only where the metric is of texts, also at
+the most shots of a task, or at all."""
+LABELS_AT_ONCE = 16  # read side by side, those with the likeliest first tokens first
 
 
 def evaluate_entry(
@@ -34,6 +38,7 @@ def evaluate_entry(
     entry: TaskEntry,
     *,
     valid: bool = False,
+    texts: Texts = "needed",
     check: Callable[[], None] = lambda: None,
     at_once: int | None = None,
     done: dict[str, Results] | None = None,
@@ -45,8 +50,12 @@ def evaluate_entry(
     What is in `done` is not asked again; it grows.
     """
     segmenter, prompts = prompts_of(recipe, entry, base.tokenizer, valid=valid)
-    points = tuple(measure(base.model, segmenter, entry, prompts, check, at_once, done))
-    return replace(asked_of(recipe, entry, prompts), points=points)
+    labels = labels_of(entry.task) if recipe.evaluation.choice and not valid else ()
+    done = {} if done is None else done
+    found = measure(
+        base.model, segmenter, entry, prompts, check, at_once, done, labels=labels, texts=texts
+    )
+    return replace(asked_of(recipe, entry, prompts), points=tuple(found), results=done)
 
 
 def measure(
@@ -57,53 +66,134 @@ def measure(
     check: Callable[[], None] = lambda: None,
     at_once: int | None = None,
     done: dict[str, Results] | None = None,
+    *,
+    labels: Sequence[str] = (),
+    texts: Texts = "needed",
 ) -> Iterator[Point]:
     """Yield a task's means at each number of shots; every query weighs the same.
 
-    `done` holds the results by draw and shots, as `0/16`, and takes those that are found.
+    `done` holds the results by draw and shots, as `0/16`, and takes those that are found. With
+    `labels`, the likeliest of them is found as well.
     """
     done = {} if done is None else done
-    found: dict[int, Results] = {shots: [] for shots in prompts.shots}
+    asker = _Asker(segmenter, entry, prompts, labels, texts, at_once)
     for draw in range(len(prompts.draws)):
-        for shots, context in growing_prefix(model, prompts, draw):
+        left = [n for n in prompts.shots if not asker.is_whole(done.get(f"{draw}/{n}", []), n)]
+        for shots, context in growing_prefix(model, prompts, draw, max(left, default=-1)):
             check()
-            place = f"{draw}/{shots}"
-            if len(done.get(place, ())) != len(prompts.queries):
-                done[place] = _ask(context, segmenter, entry, prompts, shots == 0, at_once)
-            found[shots] += done[place]
-    for shots, results in found.items():
-        score, loss = (float(np.mean(column)) for column in zip(*results, strict=True))
-        yield Point(shots, score, loss)
+            if shots in left:
+                place = f"{draw}/{shots}"
+                done[place] = asker.complete(context, done.get(place, []), shots)
+    for shots in prompts.shots:
+        results = [one for draw in range(len(prompts.draws)) for one in done[f"{draw}/{shots}"]]
+        yield _point(shots, results, prompts.queries * len(prompts.draws), bool(labels))
 
 
-def _ask(
-    context: Context,
-    segmenter: Segmenter,
-    entry: TaskEntry,
-    prompts: Prompts,
-    first: bool,
-    at_once: int | None,
-) -> Results:
-    """Ask all queries after the demonstrations in the context, which stays as it was."""
-    results = compare(context, prompts.queries, segmenter.ends_as, first=first, at_once=at_once)
-    if prompts.answer_limit is None:
-        return results
-    answers = _answers(context, segmenter, prompts, first=first)
-    judge = partial(
-        metrics.score,
-        metric=entry.metric,
-        answer_after=entry.answer_after,
-        separator=entry.separator,
-    )
-    scores = map(judge, answers, (query.example.output for query in prompts.queries))
-    return [(score, loss) for score, (_, loss) in zip(scores, results, strict=True)]
+def _point(shots: int, results: Results, queries: Sequence[Query], chosen: bool) -> Point:
+    score, loss = (float(np.mean([one[place] for one in results])) for place in (0, 1))
+    if not chosen:
+        return Point(shots, score, loss)
+    right = map(is_choice_right, results, (query.example.output for query in queries))
+    return Point(shots, score, loss, float(np.mean([*right])))
 
 
-def growing_prefix(model: Any, prompts: Prompts, draw: int) -> Iterator[tuple[int, Context]]:
-    """Yield each number of shots with the context of its demonstrations, the same one each time."""
+def is_choice_right(result: QueryResult, expected: str) -> bool:
+    """Tell whether the likeliest label is the expected answer, blanks at its ends aside."""
+    return result.choice is not None and result.choice.strip() == expected.strip()
+
+
+@dataclass(frozen=True)
+class _Asker:
+    """Asks a task's queries what is not known yet of their results."""
+
+    segmenter: Segmenter
+    entry: TaskEntry
+    prompts: Prompts
+    labels: Sequence[str]
+    texts: Texts
+    at_once: int | None
+
+    def is_whole(self, known: Results, shots: int) -> bool:
+        """Tell whether results hold all that is wanted at a number of shots."""
+        return (
+            len(known) == len(self.prompts.queries)
+            and not (self.labels and any(one.choice is None for one in known))
+            and not (self._writes(shots) and any(one.answer is None for one in known))
+        )
+
+    def complete(self, context: Context, known: Results, shots: int) -> Results:
+        """Return results with all that is wanted; the context stays as it was."""
+        first, queries = shots == 0, self.prompts.queries
+        if len(known) != len(queries):
+            known = self._scored(context, first)
+        if self.labels and any(one.choice is None for one in known):
+            choices = self._choices(context, first)
+            known = [one._replace(choice=label) for one, label in zip(known, choices, strict=True)]
+        if self._writes(shots) and any(one.answer is None for one in known):
+            known = [
+                one if one.answer is not None else one._replace(answer=text)
+                for one, text in zip(known, self._written(context, known, first), strict=True)
+            ]
+        return known
+
+    def _writes(self, shots: int) -> bool:
+        return self.texts == "all" or (self.texts == "most" and shots == self.prompts.shots[-1])
+
+    def _scored(self, context: Context, first: bool) -> Results:
+        """Return the score and the loss of each query, and its answer where that is needed."""
+        queries, ends_as = self.prompts.queries, self.segmenter.ends_as
+        results = compare(context, queries, ends_as, first=first, at_once=self.at_once)
+        if self.prompts.answer_limit is None:
+            return [QueryResult(score, loss) for score, loss in results]
+        judge = partial(
+            metrics.score,
+            metric=self.entry.metric,
+            answer_after=self.entry.answer_after,
+            separator=self.entry.separator,
+        )
+        answers = [self._generated(context, query, first) for query in queries]
+        scores = map(judge, answers, (query.example.output for query in queries))
+        return [
+            QueryResult(score, loss, answer=answer)
+            for score, (_, loss), answer in zip(scores, results, answers, strict=True)
+        ]
+
+    def _written(self, context: Context, known: Results, first: bool) -> Iterator[str]:
+        """Yield the texts of answers; one that was compared and is right is the expected one."""
+        compared = self.prompts.answer_limit is None
+        for query, one in zip(self.prompts.queries, known, strict=True):
+            if compared and one.score == 1.0:
+                yield self.segmenter.text(query.tokens.answer)
+            else:
+                yield self._generated(context, query, first)
+
+    def _generated(self, context: Context, query: Query, first: bool) -> str:
+        """Write an answer out; none goes past the longest prompt."""
+        question = query.question(first=first)
+        room = self.prompts.max_tokens - len(context.tokens) - len(question)
+        limit = min(self.prompts.text_limit, room)
+        return generate(context, self.segmenter, question, max_tokens=limit).text
+
+    def _choices(self, context: Context, first: bool) -> Iterator[str]:
+        at_once = min(self.at_once or _copies_that_fit(context), LABELS_AT_ONCE)
+        for query in self.prompts.queries:
+            question = query.question(first=first)
+            best = likeliest_label(context, self.segmenter, question, self.labels, at_once=at_once)
+            yield best.label
+
+
+def growing_prefix(
+    model: Any, prompts: Prompts, draw: int, most: int | None = None
+) -> Iterator[tuple[int, Context]]:
+    """Yield each number of shots, up to `most`, with the context of its demonstrations.
+
+    It is the same context each time.
+    """
     tokens, lengths = prompts.prefix(draw)
     context = Context(model)
     for shots, length in zip(prompts.shots, lengths, strict=True):
+        if most is not None and shots > most:
+            return
         context.read(tokens[len(context.tokens) : length])
         yield shots, context
 
@@ -115,7 +205,7 @@ def compare(
     *,
     first: bool,
     at_once: int | None = None,
-) -> Results:
+) -> list[tuple[float, float]]:
     """Return (is the greedy answer the expected one, loss) of each query, several at a time.
 
     Feeding the expected answer and asking whether every one of its tokens is the most likely one
@@ -141,15 +231,3 @@ def _is_right(found: list[int], expected: list[int], ends_as: EndsAs) -> bool:
     pairs = zip(found, expected, strict=True)
     differing = next((place for place, (a, b) in enumerate(pairs) if a != b), None)
     return differing is None or ends_as([*expected[:differing], found[differing]], expected)
-
-
-def _answers(
-    context: Context, segmenter: Segmenter, prompts: Prompts, *, first: bool
-) -> Iterator[str]:
-    """Generate an answer to each query; none goes past the longest prompt."""
-    assert prompts.answer_limit is not None
-    room = prompts.max_tokens - len(context.tokens)
-    for query in prompts.queries:
-        question = query.question(first=first)
-        limit = min(prompts.answer_limit, room - len(question))
-        yield generate(context, segmenter, question, max_tokens=limit).text

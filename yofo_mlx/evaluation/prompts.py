@@ -53,6 +53,11 @@ class Prompts:
     cut: int = 0  # expected answers that are longer than the limit
     reason: str = ""  # why nothing can be asked
 
+    @property
+    def text_limit(self) -> int:
+        """Return the most tokens of an answer that is written out, though no metric needs it."""
+        return self.answer_limit or _answer_room(self.queries)
+
     def prefix(self, draw: int) -> tuple[list[int], list[int]]:
         """Return a draw's tokens, and how many of them each number of shots takes."""
         lengths = _lengths(self.opening, self.draws[draw])
@@ -87,7 +92,9 @@ def draw_prompts(
         return replace(nothing, reason=_why_not(len(asked), len(shown), fewest, max_tokens))
     order = _shuffled(asked, seed, task.name)
     tokenized = (Query(example, tokenize(segmenter, example)) for example in order)
-    queries, passed_over = _first(tokenized, settings.queries, fewest, rooms[fewest])
+    queries, passed_over = _first(
+        tokenized, entry.queries or settings.queries, fewest, rooms[fewest]
+    )
     if not queries:
         behind = f" behind {plural(fewest, 'demonstration')}" if fewest else ""
         reason = f"none of its {len(asked):,} queries fits {max_tokens:,} tokens{behind}"
@@ -128,11 +135,16 @@ def _answer_limit(
     """Return the most tokens an answer may have, and how many expected answers it cuts."""
     if not needs_text(entry.metric, entry.answer_after):
         return None, 0
-    answers = [query.tokens.answer for query in queries]
-    longest = max(map(len, answers))
     if given is None:
-        return longest + longest // 2 + MARGIN, 0
+        return _answer_room(queries), 0
+    answers = (query.tokens.answer for query in queries)
     return given, sum(segmenter.text(a[:given]) != segmenter.text(a) for a in answers)
+
+
+def _answer_room(queries: Sequence[Query]) -> int:
+    """Return tokens for answers half as long again as the longest expected one, and some more."""
+    longest = max(len(query.tokens.answer) for query in queries)
+    return longest + longest // 2 + MARGIN
 
 
 def _why_not(queries: int, examples: int, fewest: int, max_tokens: int) -> str:

@@ -1,16 +1,21 @@
 """An evaluation, base against adapter, as a table and a picture."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.evaluation import confusion
 from yofo_mlx.evaluation.archive import ROLES, Content, models, role, task_scores
 from yofo_mlx.evaluation.metrics import TITLES
+from yofo_mlx.evaluation.rows import OUTCOMES
 from yofo_mlx.evaluation.scores import Row, Scored, TaskScores, mean_rows
+from yofo_mlx.evaluation.stored import CHOICE
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.text import printable
 
+HEADS = TITLES | {CHOICE: "Expected label likeliest"}
 COLORS = {"base": "#8a8f98", "adapter": "#d9480f"}
 
 
@@ -20,20 +25,26 @@ class ReportLine:
 
     name: str
     tasks: list[TaskScores]
+    metric: str
     row: Row | None  # their means at the most shots that all of them reach
 
 
-def table(content: Content) -> str:
-    """Return the curve of each metric, then every task, then what was left out."""
+def table(content: Content, with_rows: bool = False) -> str:
+    """Return the curve of each metric, then every task, then what was left out.
+
+    `with_rows` also tells what came of single queries.
+    """
     names, what = models(content), ROLES[role(content)]
     parts = [curve_lines(one, names, what) for one in content["metrics"]]
-    parts += [list(_task_lines(content)), list(_note_lines(content))]
+    parts += [list(_task_lines(content))]
+    parts += [list(_outcome_lines(content))] if with_rows else []
+    parts += [list(confusion.lines(content)), list(_note_lines(content))]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 def curve_lines(metric: dict[str, Any], names: Sequence[str], what: str) -> list[str]:
     """Return a metric's curve: a column for each of the names, such as `base`."""
-    title = TITLES.get(metric["metric"], metric["metric"])
+    title = HEADS.get(metric["metric"], metric["metric"])
     lines = [f"{title} on {what}, in percent"]
     if not metric["by_shots"]:
         return [*lines, "not one of its tasks could be measured"]
@@ -81,7 +92,7 @@ def _task_lines(content: Content) -> Iterator[str]:
         if line.row:
             shots, figures = f"{line.row['shots']}", _figures(line.row, names)
         yield (
-            f"{printable(line.name):<{width}}{first.family:<16}{first.metric:<8}"
+            f"{printable(line.name):<{width}}{first.family:<16}{line.metric:<8}"
             f"{len(line.tasks):>5}{queries:>9}{shots:>7}{figures}"
         )
 
@@ -93,14 +104,34 @@ def _lines(content: Content) -> list[ReportLine]:
         key = (one.kind or one.task, one.metric, bool(one.reason))
         groups.setdefault(key, []).append(one)
     lines = []
-    for (name, _, silent), group in groups.items():
-        scored = [
-            Scored(one.task, one.family, one.metric, one.queries, content["tasks"][one.task])
-            for one in group
-        ]
-        reach = min(one.reach for one in scored)
-        lines.append(ReportLine(name, group, None if silent else mean_rows(scored, reach)[-1]))
+    for (name, metric, silent), group in groups.items():
+        row = None if silent else _means(group, metric, content["tasks"])
+        lines.append(ReportLine(name, group, metric, row))
+        chosen = content.get("choices", {})
+        if row and all(one.task in chosen for one in group):
+            lines.append(ReportLine(name, group, CHOICE, _means(group, CHOICE, chosen)))
     return lines
+
+
+def _means(group: Sequence[TaskScores], metric: str, rows: dict[str, list[Row]]) -> Row:
+    """Return the means of tasks at the most shots that all of them reach."""
+    scored = [Scored(one.task, one.family, metric, one.queries, rows[one.task]) for one in group]
+    return mean_rows(scored, min(one.reach for one in scored))[-1]
+
+
+def _outcome_lines(content: Content) -> Iterator[str]:
+    """Yield how many queries the adapter fixed and so on, at the most shots of each task."""
+    counts: dict[str, Counter[str]] = {}
+    for one in task_scores(content):
+        if of_task := content["outcomes"].get(one.task):
+            for name in (printable(one.kind or one.task), "in all"):
+                counts.setdefault(name, Counter()).update(of_task)
+    if counts:
+        counts["in all"] = counts.pop("in all")  # the last line
+        width = max(map(len, counts)) + 2
+        yield f"{'task':<{width}}" + "".join(f"{name:>13}" for name in OUTCOMES)
+        for name, found in counts.items():
+            yield f"{name:<{width}}" + "".join(f"{found[one]:>13}" for one in OUTCOMES)
 
 
 def _note_lines(content: Content) -> Iterator[str]:
@@ -149,7 +180,7 @@ def _draw_metric(axes: Any, metric: dict[str, Any], names: Sequence[str], what: 
         last = one["by_shots"][-1]
         words = f"{one['tasks']} of {metric['of']} tasks"
         _label(axes, words, places[last["shots"]], last[names[-1]], COLORS[names[-1]])
-    title = TITLES.get(metric["metric"], metric["metric"])
+    title = HEADS.get(metric["metric"], metric["metric"])
     axes.set_title(f"{title} on {what}, {metric['tasks']} of {metric['of']}", fontsize=10)
     axes.set_xticks(range(len(shots)), [str(count) for count in shots])
     axes.set_ylim(0, 100)

@@ -4,13 +4,25 @@ Everything that shows scores (table, picture, app, events) takes its rows from h
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 Row = dict[str, Any]  # shots, and figures by name: scores, and losses (their names end in `loss`)
 
 WIDTH = 1.96  # standard deviations on each side of a 95 % interval
+
+
+class QueryResult(NamedTuple):
+    """What one query got at one number of shots; files hold it as a list."""
+
+    score: float  # the task's metric
+    loss: float  # nats, mean over the expected answer's tokens
+    choice: str | None = None  # the likeliest of the given labels, where it was asked for
+    answer: str | None = None  # the text of the answer, where it is known
+
+
+Results = list[QueryResult]
 
 
 @dataclass(frozen=True)
@@ -20,6 +32,7 @@ class Point:
     shots: int
     score: float  # mean of the task's metric
     loss: float  # nats, mean over answers of each answer's mean
+    choice: float | None = None  # share of queries whose likeliest label is the expected one
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,7 @@ class TaskScores:
     cut: int  # expected answers longer than that
     reason: str  # why there are no points
     points: tuple[Point, ...] = ()
+    results: dict[str, Results] = field(default_factory=dict)  # by draw and shots, as `0/16`
 
 
 @dataclass(frozen=True)

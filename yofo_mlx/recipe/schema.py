@@ -226,6 +226,9 @@ class Evaluation(Section):
     max_answer_tokens: PositiveInt | None = None
     """Longest generated answer, for metrics that need generation; left out: half as long again as
     the longest expected answer of the task's queries, and 16 more."""
+    choice: bool = False
+    """Of tasks with one label an answer also how often the expected one is the likeliest of all
+    their labels, as `/label` ranks them; every label is read after every query."""
     valid_tasks: Count = 8
     """Tasks used by validations during training, spread over the training tasks; 0: none, and the
     last adapter is kept."""
@@ -323,6 +326,8 @@ class TaskSource(Section):
     """Metric; `auto` follows the family. `number` compares the last number of each answer."""
     answer_after: str | None = None
     """Only what follows this mark is compared, such as `####` for worked solutions."""
+    queries: PositiveInt | None = None
+    """Queries that are asked of this task; left out: `evaluation.queries`."""
     weight: Factor = 1.0
     """How often an episode is drawn from this task, relative to the others."""
     label_subset: OwnLabelRange | None = None

@@ -8,10 +8,11 @@ from statistics import fmean
 from typing import Any
 
 from yofo_mlx.errors import RecipeError
+from yofo_mlx.evaluation.labels import labels_of
 from yofo_mlx.recipe.schema import Recipe, Study
 from yofo_mlx.runs.names import slug
 from yofo_mlx.runs.recipe import resolve
-from yofo_mlx.study.arms import Arm, lacking, overrides_of
+from yofo_mlx.study.arms import Arm, overrides_of, prepared
 from yofo_mlx.study.results import Result
 from yofo_mlx.tasks.registry import TaskEntry
 
@@ -71,12 +72,6 @@ class StudyPlan:
         others = {*self.settings.choose_on, *self.settings.apart}
         return tuple(name for name in self.held_out if name not in others)
 
-    @property
-    def unavailable(self) -> dict[str, str]:
-        """Return why arms are not to be had here."""
-        found = {arm.name: lacking(arm, self.recipe) for arm in self.arms}
-        return {name: why for name, why in found.items() if why}
-
     def check(self) -> None:
         """Refuse names of no held-out task, and a recipe without any."""
         named = (*self.settings.choose_on, *self.settings.apart)
@@ -94,7 +89,7 @@ class StudyPlan:
     def recipe_of(self, trial: Trial, folder: Path) -> Recipe:
         """Return the recipe of a trial's run; `folder` is where data of its own lie."""
         changes = overrides_of(trial.arm, self.recipe)
-        data = self.recipe.model_dump(mode="json")
+        data = prepared(trial.arm, self.recipe.model_dump(mode="json"))
         data["seed"] = self.recipe.seed + trial.seed
         if trial.rate:
             data["optimizer"]["learning_rate"] = trial.rate
@@ -126,7 +121,6 @@ class StudyPlan:
             "mean": self.mean_tasks,
             "apart": self.settings.apart,
             "choose_on": self.settings.choose_on,
-            "unavailable": self.unavailable,
         }
 
     def identity(self, model: str) -> dict[str, Any]:
@@ -148,7 +142,7 @@ class StudyPlan:
         found: list[Work] = []
         for seed in range(self.settings.seeds):
             for arm in self.arms:
-                if arm.name not in self.unavailable and (arm.is_main or seed == 0):
+                if arm.is_main or seed == 0:
                     found += self._of_arm(arm, seed, results)
         return found
 
@@ -197,13 +191,12 @@ class StudyPlan:
 
     def queries(self, task: str) -> int:
         """Return how many queries are asked of a task."""
-        own = getattr(self.held_out[task], "queries", None)
-        return int(own or self.recipe.evaluation.queries)
+        return self.held_out[task].queries or self.recipe.evaluation.queries
 
     @property
     def labelled(self) -> list[str]:
         """Return the tasks of the mean whose answers are one of some labels."""
-        return [name for name in self.mean_tasks if labels_of(self.held_out[name])]
+        return [name for name in self.mean_tasks if labels_of(self.held_out[name].task)]
 
 
 def as_asked(
@@ -220,10 +213,8 @@ def as_asked(
     """
     train, evaluation = recipe.train, recipe.evaluation
     changed: dict[str, Any] = {"eval_every": None, "patience": None}
-    a_step = train.batch_size * train.grad_accumulation_steps * recipe.episodes.max_tokens
-    if hasattr(train, "batch_tokens"):
-        a_step = train.batch_tokens or a_step
-        changed |= {"batch_tokens": a_step, "batch_size": 1, "grad_accumulation_steps": 1}
+    a_step = train.batch_tokens or recipe.episodes.max_tokens
+    changed |= {"batch_tokens": a_step, "batch_size": 1, "grad_accumulation_steps": 1}
     length = tokens or train.tokens or (train.steps or 1) * a_step
     changed |= {"tokens": length, "steps": None}
     asked: dict[str, Any] = {"valid_tasks": 0, "draws": 1}
@@ -237,14 +228,6 @@ def as_asked(
             "study": settings.model_copy(update={"seeds": seeds} if seeds else {}),
         }
     )
-
-
-def labels_of(entry: TaskEntry) -> list[str]:
-    """Return the labels that each answer of a task is one of, empty where it is not so."""
-    task = entry.task
-    if task.family not in ("classification", "nli") or entry.metric != "exact":
-        return []
-    return list(task.labels) or sorted({one.output for one in (*task.train, *task.test)})
 
 
 def best_rate(results: Iterable[Result], choose_on: Sequence[str]) -> float | None:

@@ -22,6 +22,11 @@ def evaluations() -> Path:
     return home() / "evaluations"
 
 
+def base_results() -> Path:
+    """Return the folder of what base models scored, which evaluations share."""
+    return home() / "base-results"
+
+
 def prompts() -> Path:
     """Return the folder of saved prompt caches."""
     return home() / "prompts"

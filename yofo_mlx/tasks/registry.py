@@ -52,6 +52,8 @@ class TaskEntry:
     """What joins the labels of a multi-label answer."""
     notes: tuple[str, ...] = ()
     """What was left out or set aside on import."""
+    queries: int | None = None
+    """How many are asked; None: as many as of any task."""
     guessed: bool = False
     """The family is not the recipe's, but guessed from the answers."""
     label_subset: OwnLabelRange | None = None
@@ -150,6 +152,7 @@ def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskE
         mark,
         separator,
         notes,
+        queries=source.queries,
         guessed=source.family is None and not is_embedded(source),
         label_subset=source.label_subset,
     )
