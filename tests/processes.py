@@ -16,7 +16,7 @@ STEPS = 30
 RECIPE = """
 model = "tiny"
 lora = {{ rank = 4 }}
-episodes = {{ max_tokens = 400, draw = "full" }}
+episodes = {{ max_tokens = 100, draw = "full" }}
 evaluation = {{ valid_tasks = 1, queries = 1, shots = [0] }}
 train = {{ steps = {steps}, checkpoint_every = 10 }}
 [[tasks]]

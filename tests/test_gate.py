@@ -6,6 +6,8 @@ import pytest
 from hypothesis import settings
 from mutations import mutants
 
+from tests.draws import USUAL, draws
+
 SOURCE = '''
 """Words."""
 LIMIT: int | None = 3
@@ -33,6 +35,14 @@ def test_the_inputs_of_property_tests_are_the_same_on_every_machine(
     asked = pytestconfig.getoption("--hypothesis-profile")
     assert settings.default is not None
     assert settings.default.derandomize == (asked != "random")
+
+
+def test_the_gate_tries_a_part_of_the_inputs_that_a_search_tries(
+    pytestconfig: pytest.Config,
+) -> None:
+    in_gate = not pytestconfig.getoption("--hypothesis-profile")
+    assert draws(40).max_examples == (10 if in_gate else 40)
+    assert settings.get_profile("random").max_examples == USUAL
 
 
 def test_every_test_has_a_limit_of_time(pytestconfig: pytest.Config) -> None:

@@ -19,7 +19,8 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import paths
 from yofo_mlx.tasks.suite import tasks as suite
 
-SMALL = (
+SMALL = (  # of the suite a few tasks: to read all of it takes seconds, in every process anew
+    'tasks=[{source="tiny:topic-01"}, {source="tiny:new-topic", role="held_out"}]',
     "train.steps=3",
     "episodes.max_tokens=64",
     "lora.rank=2",
@@ -140,7 +141,7 @@ def test_the_main_job_from_train_to_eval(yofo: Any, tmp_path: Path) -> None:
     assert not run.evaluations_path.exists()
 
     picture = tmp_path / "picture.svg"
-    names = [task.name for task in suite.tasks("held_out")[:3]]
+    names = [task.name for task in suite.find("new-topic")[:3]]
     few = [part for name in names for part in ("--task", name)]
     few += set_all("evaluation.queries=1", "evaluation.shots=[0,1]")
     code, out, err = yofo("eval", "last", "--json", "--picture", picture, *few)
@@ -157,13 +158,13 @@ def test_the_main_job_from_train_to_eval(yofo: Any, tmp_path: Path) -> None:
 
 
 def test_show_marks_the_targets_and_counts_the_tasks(yofo: Any) -> None:
-    code, out, _ = yofo("show", "tiny", "--json")
+    code, out, _ = yofo("show", "tiny", "--json", *set_all(*SMALL))
     facts = json.loads(out)
     assert code == 0
     assert len(facts["episode"]["targets"]) == facts["episode"]["shots"] + 1
     assert 0 < facts["mean"]["target_share"] < 1
     assert {row["role"] for row in facts["tasks"]} == {"train", "held_out"}
-    _, text, _ = yofo("show", "tiny")
+    _, text, _ = yofo("show", "tiny", *set_all(*SMALL))
     first = text.splitlines()[0]
     assert first.count("[[") == first.count("]]") == 1 and "⏎]]" in first
 

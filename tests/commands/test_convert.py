@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.draws import draws
 from tests.places import DATA
 from yofo_mlx.commands import convert, data_request
 from yofo_mlx.commands.data_request import DataRequest
@@ -61,7 +62,7 @@ ROW = st.fixed_dictionaries(
 KEYS = {"input": "{system?}{text}", "output": "label"}
 
 
-@settings(max_examples=150)
+@draws(150)
 @example([{"text": "input", "label": "output"}], {})
 @example([{"text": "input", "label": "output"}], {"separator": " / "})
 @example([{"prompt": "input", "completion": "output", "system": "system"}] * 2, {})
@@ -99,6 +100,18 @@ def test_any_rows_are_read_back_as_they_were(
 def test_real_data_are_read_back_as_they_were(tmp_path: Path, name: str) -> None:
     out = converted(DATA / name, out=tmp_path / "out")
     assert contents(read(out)) == contents(read(DATA / name))
+
+
+def test_several_answers_to_a_question_are_all_written_and_the_family_is_told(
+    here: Path, yofo: Any
+) -> None:
+    answers = {"text": ["Ann", "Ann Lee"], "answer_start": [0, 0]}
+    row = {"context": "Ann Lee is here.", "question": "Who?", "answers": answers}
+    (here / "a.jsonl").write_text(json.dumps(row) + "\n")
+    _, err = yofo("data", "convert", "a.jsonl", "--out", "b.jsonl")
+    assert "--set family=qa" in err
+    assert json.loads((here / "b.jsonl").read_text())["output"] == ["Ann", "Ann Lee"]
+    assert contents(read("b.jsonl", keys={"family": "qa"})) == contents(read("a.jsonl"))
 
 
 def test_splits_are_files_of_a_folder_and_never_joined_unasked(here: Path, yofo: Any) -> None:

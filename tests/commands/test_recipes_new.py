@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.draws import draws
 from tests.places import DATA
 from yofo_mlx.commands import data_request, draft, recipes
 from yofo_mlx.commands.data_request import DataRequest
@@ -98,7 +99,7 @@ def rows(draw: st.DrawFn) -> list[Any]:
     return draw(st.lists(row, max_size=9))
 
 
-@settings(max_examples=60)
+@draws(60)
 @given(rows(), st.booleans(), st.sampled_from(["x.jsonl", "some/a b.jsonl", "é/train.jsonl"]))
 def test_the_recipe_of_any_rows_reads_what_the_preview_showed_or_is_not_written(
     tmp_path_factory: pytest.TempPathFactory, made: list[Any], more: bool, name: str

@@ -1,16 +1,19 @@
 """Episodes of some labels, or of arbitrary words in place of them."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.chat_shapes import SHAPES, build
 from tests.fakes import ByteTokenizer
-from yofo_mlx.episodes.labels import make_label_pool
+from yofo_mlx.episodes.labels import LabelPool, make_label_pool
 from yofo_mlx.episodes.sampler import Episode, Pool, Sampler, make_pool, tokenize
 from yofo_mlx.episodes.segments import Segmenter
-from yofo_mlx.episodes.symbols import Symbols
+from yofo_mlx.episodes.symbols import Symbols, find_symbols
 from yofo_mlx.recipe.schema import Episodes, Template
 from yofo_mlx.recipe.section import LabelRange
 from yofo_mlx.tasks.task import Example, Task
@@ -30,6 +33,18 @@ rows = st.lists(
 )
 
 
+def retold(episode: Episode, segmenter: Segmenter, rows: Iterable[tuple[str, str]]) -> None:
+    """Check that an episode is, piece by piece, what a segmenter makes of some of these rows."""
+    tokens = [tokenize(segmenter, Example(*row)) for row in rows]
+    end = len(segmenter.opening)
+    assert episode.tokens[:end] == segmenter.opening
+    for number, (start, after) in enumerate(episode.answers):
+        pieces = [((one.later if number else one.first), one.answer) for one in tokens]
+        assert (episode.tokens[end:start], episode.tokens[start:after]) in pieces
+        end = after
+    assert end == len(episode.tokens)
+
+
 def task_of(rows: list[tuple[str, str]], **keys: Any) -> Task:
     examples = tuple(Example(*row) for row in rows)
     return Task("task", "classification", examples, instruction=INSTRUCTION, **keys)
@@ -41,8 +56,9 @@ def pool_of(
     symbols: Symbols | None = None,
     subset: LabelRange | None = None,
     separator: str | None = None,
+    segmenter: Segmenter | None = None,
 ) -> Pool:
-    segmenter = Segmenter(TOKENIZER, TEMPLATE, task.instruction)
+    segmenter = segmenter or Segmenter(TOKENIZER, TEMPLATE, task.instruction)
     return make_label_pool(
         task,
         segmenter,
@@ -123,12 +139,8 @@ def test_labels_become_words_one_for_each_and_the_same_within_an_episode(
             continue
         back = {word: label for label, word in episode.renamed.items()}
         assert len(back) == len(episode.renamed) and back.keys() <= {*WORDS}
-        known = {(q.strip(), a) for q, a in rows}
-        expected = Episode("task", list(BARE.opening), renamed=episode.renamed)
-        for question, word in said(episode):
-            assert (question.strip(), back[word]) in known
-            assert expected.add(tokenize(BARE, Example(question, word)))
-        assert expected == episode  # what the segmenter makes of the words, without instruction
+        shown = [(q, episode.renamed[a]) for q, a in rows if a in episode.renamed]
+        retold(episode, BARE, shown)
 
 
 @given(rows=rows, seed=st.integers(0, 99), step=st.integers(0, 10**6))
@@ -154,3 +166,84 @@ def test_about_the_asked_share_of_the_episodes_is_renamed() -> None:
     assert len(maps) > 50  # drawn afresh each time
     for episode in drawn:
         assert (OPENING in TOKENIZER.decode(episode.tokens)) != bool(episode.renamed)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("style", ["chat", "plain"])
+def test_renamed_episodes_are_as_any_without_an_instruction_for_each_kind_of_model(
+    name: str, style: str
+) -> None:
+    tokenizer = build(SHAPES[name])
+    template = Template(style=style)
+    bare, instructed = (Segmenter(tokenizer, template, text) for text in ("", INSTRUCTION))
+    rows = [(f"in {n}", f"out {n % 3}") for n in range(9)]
+    settings = Episodes(max_tokens=400, rename_labels=0.5)
+    pool = pool_of(task_of(rows), settings, Symbols(WORDS, bare), segmenter=instructed)
+    sampler = Sampler([pool], settings, 0)
+    kinds = set()
+    for step in range(8):
+        [episode] = sampler.draw(step, 0, 1)
+        renamed = episode.renamed
+        shown = [(q, renamed[a]) for q, a in rows if a in renamed] if renamed else rows
+        retold(episode, bare if renamed else instructed, shown)
+        kinds.add(bool(renamed))
+    assert kinds == {True, False}
+
+
+@given(seed=st.integers(0, 99))
+def test_each_label_of_an_answer_of_several_becomes_a_word(seed: int) -> None:
+    sets = [[f"l{m}" for m in range(6) if n >> m & 1] for n in range(1, 60, 3)]
+    rows = [(f"in {n}", ", ".join(several)) for n, several in enumerate(sets)]
+    settings = Episodes(max_tokens=400, draw="full", rename_labels=1.0)
+    pool = pool_of(task_of(rows), settings, Symbols(WORDS, BARE), separator=", ")
+    [episode] = Sampler([pool], settings, seed).draw(0, 0, 1)
+    names = episode.renamed
+    assert names.keys() <= {f"l{m}" for m in range(6)} and len({*names.values()}) == len(names)
+    known = [(q, a.split(", ")) for q, a in rows]
+    retold(
+        episode,
+        BARE,
+        [(q, ", ".join(names[one] for one in a)) for q, a in known if names.keys() >= {*a}],
+    )
+
+
+def test_no_label_becomes_a_word_that_is_a_part_of_a_label() -> None:
+    symbols = Symbols(("account", "apple", "balance", "card", "chair"), BARE)
+    task = task_of([(f"q{i:02}", ["Card_Lost", "account balance"][i % 2]) for i in range(20)])
+    settings = Episodes(max_tokens=300, rename_labels=1.0)
+    sampler = Sampler([pool_of(task, settings, symbols)], settings, 0)
+    words = {word for step in range(9) for word in sampler.draw(step, 0, 1)[0].renamed.values()}
+    assert words == {"apple", "chair"}
+
+
+def test_where_words_are_too_long_for_an_episode_labels_stay_as_they_are() -> None:
+    settings = Episodes(max_tokens=len(OPENING) + 12, rename_labels=1.0)
+    pool = pool_of(task_of([("q", "a"), ("p", "b")]), settings, Symbols(("x" * 99, "y" * 99), BARE))
+    [episode] = Sampler([pool], settings, 0).draw(0, 0, 1)
+    assert not episode.renamed and said(episode)
+
+
+def test_words_are_the_commonest_of_the_inputs_that_a_tokenizer_can_say() -> None:
+    rows = [("red red blue 77 x1y Green ab größe", "l"), ("blue red ΑΒΓ αβγδ", "l")]
+    found = find_symbols([task_of(rows)], BARE)
+    assert found.words == ("blue", "größe", "red", "αβγδ")
+    assert find_symbols([task_of(rows)], Segmenter(Asciist(), TEMPLATE)).words == ("blue", "red")
+
+
+class Asciist(ByteTokenizer):
+    """Knows no letters but English ones."""
+
+    def decode(self, token_ids: list[int]) -> str:
+        return super().decode(token_ids).encode("ascii", "replace").decode()
+
+
+def test_what_labels_take_in_memory_is_little() -> None:
+    rows = [(f"some words that are said {i}", f"label{i % 5}") for i in range(300)]
+    settings = Episodes(max_tokens=400, label_subset=(2, 3), rename_labels=0.5)
+    task = task_of(rows)
+    pool = pool_of(task, settings, Symbols(WORDS, BARE), (2, 3))
+    plain = make_pool("task", task.train, BARE, 400)
+    assert pool.demonstrations.nbytes == plain.demonstrations.nbytes
+    assert isinstance(pool, LabelPool)
+    assert pool.held.nbytes + pool.sizes.nbytes < 5 * len(rows)
+    assert pool.renaming is not None and pool.renaming.firsts is None  # they do not differ here

@@ -16,6 +16,7 @@ from yofo_mlx.evaluation import measure as evaluate
 from yofo_mlx.evaluation import metrics
 from yofo_mlx.evaluation.measure import compare, evaluate_entry, measure
 from yofo_mlx.evaluation.prompts import Prompts, Query, draw_prompts
+from yofo_mlx.evaluation.scores import Results
 from yofo_mlx.models.base import load_base
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.recipe.schema import Evaluation, Recipe, TaskSource, Template
@@ -91,6 +92,24 @@ def test_no_generated_answer_goes_past_its_limit_or_the_longest_prompt(
     assert [point.shots for point in points] == [0, 2] and len(seen) == 6
     assert all(2 <= limit <= 30 and start + limit <= max_tokens for start, limit in seen)
     assert (min(limit for _, limit in seen) == 30) == (max_tokens == 400)
+
+
+def test_an_answer_is_right_that_is_one_of_several() -> None:
+    model, references = random_llama(), {}
+    told = next(measure(model, SEGMENTER, ENTRY, prompts_of(ENTRY, 200), done={}, texts="all"))
+    assert told.score == 0.0 and told.beside == {}
+    done: dict[str, Results] = {}
+    prompts = prompts_of(ENTRY, 200)
+    list(measure(model, SEGMENTER, ENTRY, prompts, done=done, texts="all"))
+    for query, result in zip(prompts.queries[1:], done["0/2"][1:], strict=True):
+        references[query.example] = ("other", str(result.answer))
+    for metric, beside in (("exact", {}), ("f1", {"exact_match": 2 / 3})):
+        task = replace(ENTRY.task, references=references)
+        entry = replace(ENTRY, task=task, metric=metric)
+        limit = {"max_answer_tokens": prompts.text_limit}
+        points = list(measure(model, SEGMENTER, entry, prompts_of(entry, 200, **limit)))
+        assert points[1].beside == {name: pytest.approx(x) for name, x in beside.items()}
+        assert points[1].score == pytest.approx(2 / 3) and points[1].loss > 0
 
 
 def test_the_loss_is_the_same_whether_answers_are_generated_or_compared() -> None:

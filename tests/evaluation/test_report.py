@@ -115,3 +115,20 @@ def test_the_picture_is_of_the_kind_its_name_says(
 ) -> None:
     draw(content, tmp_path / name)
     assert (tmp_path / name).read_bytes().startswith(start)
+
+
+def test_what_is_told_beside_a_score_has_a_line_without_a_margin() -> None:
+    kept = archive.begin(
+        listing.create("labels"),
+        {"tasks": {"emotions": {}}, "seed": 0, "evaluation": {"draws": 1}},
+        full=True,
+    )
+    for model, gain in (("base", 0.0), ("adapter", 0.1)):
+        one = scores("emotions", 2, gain, metric="f1", family="multilabel")
+        points = [replace(point, beside={"macro_f1": 2 * point.score}) for point in one.points]
+        kept.add(model, replace(one, points=tuple(points)))
+    kept.finish()
+    line = next(line for line in table(kept.content).splitlines() if "macro_f1" in line)
+    assert line.split() == "emotions multilabel macro_f1 1 4 2 0.0 40.0".split()
+    found = archive.read(kept.path)["measured"]["adapter"]["emotions"]["points"]
+    assert [point["beside"] for point in found] == [{"macro_f1": 0.0}, {"macro_f1": 0.4}]

@@ -9,11 +9,12 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mlx.utils import tree_flatten, tree_map
 from mlx_lm.models.llama import Model, ModelArgs
 
+from tests.draws import draws
 from tests.fakes import random_llama
 from tests.naive_llama import Weights, forward, weights_of
 from tests.tiny_models import tiny_model
@@ -289,7 +290,7 @@ def test_targets_of_no_weight_change_nothing() -> None:
     check_against_whole(usual_llama(), weightless, Dials(16, 2))
 
 
-@settings(max_examples=25)
+@draws(25)
 @given(st.data())
 def test_any_episodes_chunk_and_stash_give_the_plain_gradient(data: st.DataObject) -> None:
     number = st.integers

@@ -8,10 +8,11 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.definitions import defined
+from tests.draws import draws
 from yofo_mlx.gradients.attention import attention, bounded_attention, native_is_bounded
 from yofo_mlx.gradients.tiles import KEY_TILE, QUERY_TILE, attend
 from yofo_mlx.system.peak import peak as peak_so_far
@@ -329,7 +330,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-@settings(max_examples=60)
+@draws(60)
 @given(cases())
 def test_any_shape_mask_and_sinks_give_what_the_definition_gives(case: Case) -> None:
     check(tiled, case, 3e-5)

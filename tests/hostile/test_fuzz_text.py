@@ -413,5 +413,5 @@ def test_any_event_is_displayed(events: list[Any], live: bool) -> None:
     check_harmless(_MOVES.sub("", stream.getvalue()), keep="\n")
 
 
-def test_there_are_ten_thousand_inputs() -> None:
+def test_a_search_takes_ten_thousand_inputs() -> None:
     assert sum(INPUTS.values()) >= 10_000

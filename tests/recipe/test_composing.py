@@ -116,6 +116,23 @@ def test_the_later_length_counts_and_another_model_takes_back_what_was_said_of_i
     assert load_recipe([common, base]).trust_remote_code
 
 
+def test_an_update_in_tokens_and_fixed_shots_take_back_what_they_come_instead_of(
+    write: Any,
+) -> None:
+    size = "batch_size = 2\ngrad_accumulation_steps = 3\n"
+    shots = "[episodes]\nmax_shots = 3\nmin_shots = 1\n[objective]\ntargets = 'last'\n"
+    base = write("base.toml", WHOLE.replace("[train]\n", f"[train]\n{size}") + shots)
+    mine = write("mine.toml", "train.batch_tokens = 99\nepisodes.fixed_shots = 2\n")
+    by_set = load_recipe(base, ["train.batch_tokens=99", "episodes.fixed_shots=2"])
+    for recipe in (load_recipe([base, mine]), by_set):
+        train, episodes = recipe.train, recipe.episodes
+        assert (train.batch_tokens, train.batch_size, train.grad_accumulation_steps) == (99, 1, 1)
+        assert (episodes.fixed_shots, episodes.min_shots, episodes.max_shots) == (2, 0, None)
+    message = refused(base, mine, base).message
+    assert "2 mistakes" in message and "`batch_tokens` comes instead of" in message
+    assert "`fixed_shots` comes instead of `min_shots` and `max_shots`" in message
+
+
 def test_another_model_by_set_takes_back_what_files_said_of_it_and_nothing_that_set_says(
     write: Any,
 ) -> None:

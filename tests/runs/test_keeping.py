@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.draws import draws
 from tests.runs.test_runs import hold
 from yofo_mlx.errors import RecipeError, RunError, YofoError
 from yofo_mlx.runs import listing, trash
@@ -323,7 +323,7 @@ def test_no_sequence_loses_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
             super().__init__()
             monkeypatch.setenv("YOFO_HOME", tempfile.mkdtemp(dir=tmp_path))
 
-    OfAHome.TestCase.settings = settings(max_examples=15, stateful_step_count=20)
+    OfAHome.TestCase.settings = draws(60, stateful_step_count=20)
     OfAHome.TestCase("runTest").runTest()
 
 

@@ -1,6 +1,8 @@
 """Rows become examples: columns, templates, labels, known shapes, and what goes wrong."""
 
 import math
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -96,6 +98,40 @@ def test_a_list_of_labels_is_joined_and_kept_apart() -> None:
     assert item.answers == ("z", "x") and item.is_list
 
 
+def test_a_list_of_answers_to_a_question_is_one_answer_in_several_forms() -> None:
+    item = convert({"question": "a?", "answer": ["2", "two", "2"]}, family="qa")
+    assert (item.example.output, item.answers, item.is_list) == ("2", ("2", "two"), False)
+    assert item.references == ("two",)
+    squad = {"context": "a", "question": "b?", "answers": {"text": ["c", "d"], "start": [1, 2]}}
+    for keys in ({}, {"input": "{question}"}, {"output": "answers.text", "family": "qa"}):
+        assert convert(squad, **keys).references == ("d",)
+    assert convert(squad, output="answers.text.0").references == ()
+    assert convert({"text": "a", "labels": ["x", "y"]}).references == ()
+    assert "empty" in refusal({"question": "a?", "answer": ["2", " "]}, family="qa")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (
+            {"b": "é", "a": [1, None, {"d": True, "c": 1.5}]},
+            '{"a":[1,null,{"c":1.5,"d":true}],"b":"é"}',
+        ),
+        ([{"a": 1}, {"b": Decimal("2.50")}], '[{"a":1},{"b":2.5}]'),
+        ({"on": date(2024, 5, 6), "n": Decimal("3.0")}, '{"n":3,"on":"2024-05-06"}'),
+    ],
+)
+def test_an_answer_that_is_an_object_is_its_json_in_one_order(value: Any, text: str) -> None:
+    assert pair({"input": "a", "output": value}) == ("a", text)
+    assert pair({"input": "a", "output": value}, family="extraction") == ("a", text)
+
+
+def test_objects_are_json_only_where_the_family_allows() -> None:
+    assert pair({"input": "a", "output": ["x", 1]}, family="extraction") == ("a", '["x",1]')
+    assert "holds an object" in refusal({"input": "a", "output": {"x": 1}}, family="qa")
+    assert "holds an object" in refusal({"input": "a", "output": {"x": 1}}, labels=("x",))
+
+
 def test_a_conversation_gives_its_last_answer_and_what_came_before() -> None:
     turns = [
         {"role": "system", "content": "Be brief."},
@@ -141,15 +177,16 @@ def test_a_broken_conversation_is_named(turns: Any, message: str) -> None:
         ({"input": "a", "output": [math.nan]}, "NaN"),
         ({"input": "a", "output": math.inf}, "`output` holds a number"),
         ({"input": 5, "output": "b"}, "`input` is a number, not text"),
-        ({"input": "a", "output": {"x": 1}}, "`output` holds an object"),
+        ({"input": "a", "output": {"x": b"1"}}, "what JSON cannot: binary"),
+        ({"input": "a", "output": {"x": math.nan}}, "what JSON cannot"),
         ({"input": "a", "output": []}, "`output` is empty"),
         ({"input": "a", "output": [None]}, "`output` holds null"),
         ({"input": "a", "output": [["b"]]}, "`output` holds a list"),
         ({"input": b"a", "output": "b"}, "`input` is binary"),
         ({"input": "a\ud800", "output": "b"}, "lone surrogate"),
-        ({"context": "a", "question": "b", "answers": {"text": []}}, "the list has 0 entries"),
+        ({"context": "a", "question": "b", "answers": {"text": []}}, "`answers.text` is empty"),
         ({"context": "a", "question": "b", "answers": "c"}, "text where an object was expected"),
-        ({"context": "a", "question": "b", "answers": {}}, "no field `answers.text.0`"),
+        ({"context": "a", "question": "b", "answers": {}}, "no field `answers.text`"),
     ],
 )
 def test_what_is_missing_empty_or_of_a_wrong_type_is_named(fields: Any, message: str) -> None:

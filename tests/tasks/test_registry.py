@@ -15,6 +15,7 @@ from yofo_mlx.recipe.family import FAMILIES
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.system import paths
+from yofo_mlx.tasks.division import divide
 from yofo_mlx.tasks.registry import TaskEntry, fingerprint, load_tasks
 from yofo_mlx.tasks.task import Example, Task
 
@@ -271,6 +272,30 @@ def test_the_family_is_guessed_where_the_recipe_gives_none(tmp_path: Path) -> No
     given_one = entry(tmp_path, source="a.jsonl", family="other")
     assert (given_one.task.family, given_one.metric, given_one.guessed) == ("other", "exact", False)
     assert given_one.fingerprint != found.fingerprint
+
+
+def test_rows_of_json_are_guessed_to_be_extraction(tmp_path: Path) -> None:
+    for found in ({"x": 1}, '{"x": 1}', [{"x": 1}, {"y": 2}]):
+        write(tmp_path / "a.jsonl", [(f"in {n}", found) for n in range(9)])
+        read = entry(tmp_path, source="a.jsonl")
+        assert (read.task.family, read.metric, read.guessed) == ("extraction", "fields", True)
+    for other in ("{x}", "[1, 2]", "{'x': 1}", "{" * 9999):
+        write(tmp_path / "a.jsonl", [("in", {"x": 1}), ("other", other)])
+        assert entry(tmp_path, source="a.jsonl").task.family != "extraction"
+
+
+def test_all_answers_of_a_list_are_right_wherever_their_question_is_put(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", [(f"in {n}?", [f"{n}", f"no. {n}"]) for n in range(8)])
+    task = entry(tmp_path, source="a.jsonl", family="qa").task
+    assert all(e.output.isdigit() for e in (*task.train, *task.valid)) and task.valid
+    for drawn in (task, divide(task, 0, 4)[0], divide(replace(task, valid=()), 1, 4)[0]):
+        for one in (*drawn.train, *drawn.valid, *drawn.test):
+            assert drawn.right_answers(one) == (one.output, f"no. {one.output}")
+    mark = fingerprint(replace(task, references={}))
+    assert mark != fingerprint(task) == fingerprint(replace(task))
+    write(tmp_path / "a.jsonl", [(f"in {n}?", [f"{n}"]) for n in range(8)])
+    assert entry(tmp_path, source="a.jsonl", family="qa").task.references == {}
+    assert entry(tmp_path, source="a.jsonl", family="qa").fingerprint == mark
 
 
 def test_the_message_names_the_recipe(tmp_path: Path) -> None:

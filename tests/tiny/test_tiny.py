@@ -8,13 +8,14 @@ import mlx.core as mx
 import mlx.nn as nn
 import mlx_lm
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.models import llama
 from mlx_lm.tokenizer_utils import TokenizerWrapper
 from tokenizers import Tokenizer
 
+from tests.draws import draws
 from tests.places import ROOT
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.family import FAMILIES
@@ -45,7 +46,7 @@ def encode(text: str) -> list[int]:
     return TOKENIZER.encode(text, add_special_tokens=False).ids
 
 
-@settings(max_examples=200, deadline=None)
+@draws(200)
 @given(text=st.text(st.characters(codec="utf-8")))
 def test_any_text_survives_the_tokenizer(text: str) -> None:
     assert TOKENIZER.decode(encode(text), skip_special_tokens=False) == text

@@ -300,7 +300,7 @@ async def sit(seed: str, number: int, folder: Path, monkeypatch: pytest.MonkeyPa
             raise
 
 
-@pytest.mark.parametrize("seed", ["a", "b"])
+@pytest.mark.parametrize("seed", ["a", pytest.param("b", marks=pytest.mark.long)])
 async def test_no_thousand_keys_end_the_app(
     seed: str, confined: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

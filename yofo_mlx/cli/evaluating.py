@@ -20,7 +20,7 @@ def evaluate(
     output: Output = None,
     records: Records = None,
     family: Annotated[str | None, typer.Option(help="Kind of the data's task.")] = None,
-    metric: Annotated[str | None, typer.Option(help="exact, number, f1, rouge.")] = None,
+    metric: Annotated[str | None, typer.Option(help="exact, number, f1, rouge, fields.")] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(

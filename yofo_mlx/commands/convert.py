@@ -109,7 +109,8 @@ def _tell_problems(sets: Sets) -> None:
         if loaded.source.limit:
             say(f"{loaded.name}: `limit` is for runs; all rows are written")
         items = list(loaded.all_items())
-        if loaded.family != guess_family(items) and not is_embedded(loaded.source):
+        tells = loaded.family == guess_family(items) and not any(i.references for i in items)
+        if not tells and not is_embedded(loaded.source):
             say(f"{loaded.name}: rows do not tell the family: --set family={loaded.family}")
 
 

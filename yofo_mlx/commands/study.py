@@ -9,7 +9,8 @@ from pathlib import Path
 
 from yofo_mlx.commands.study_display import study_display
 from yofo_mlx.errors import ExitCode, RunError
-from yofo_mlx.recipe.schema import Recipe, Study
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.study import Study
 from yofo_mlx.runs import lock
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.study.arms import chosen

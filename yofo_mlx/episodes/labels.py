@@ -1,6 +1,6 @@
 """Tasks whose episodes show some of their labels, or arbitrary words in place of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -207,7 +207,7 @@ def make_label_pool(
     )
 
 
-def labels_in(answers: Mapping[str, object], separator: str | None) -> set[str]:
+def labels_in(answers: Iterable[str], separator: str | None) -> set[str]:
     """Return the labels that answers hold, of which `separator` may join several."""
     if separator is None:
         return set(answers)

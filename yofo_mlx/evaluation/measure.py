@@ -86,7 +86,23 @@ def measure(
                 done[place] = asker.complete(context, done.get(place, []), shots)
     for shots in prompts.shots:
         results = [one for draw in range(len(prompts.draws)) for one in done[f"{draw}/{shots}"]]
-        yield _point(shots, results, prompts.queries * len(prompts.draws), bool(labels))
+        queries = prompts.queries * len(prompts.draws)
+        point = _point(shots, results, queries, bool(labels))
+        yield replace(point, beside=_beside(entry, results, queries))
+
+
+def _beside(entry: TaskEntry, results: Results, queries: Sequence[Query]) -> dict[str, float]:
+    """Return what is told beside the score; nothing where answers were not written out."""
+    answers = [one.answer for one in results if one.answer is not None]
+    if len(answers) < len(results):
+        return {}
+    return metrics.beside(
+        answers,
+        [entry.task.right_answers(query.example) for query in queries],
+        metric=entry.metric,
+        answer_after=entry.answer_after,
+        separator=entry.separator,
+    )
 
 
 def _point(shots: int, results: Results, queries: Sequence[Query], chosen: bool) -> Point:
@@ -152,10 +168,11 @@ class _Asker:
             separator=self.entry.separator,
         )
         answers = [self._generated(context, query, first) for query in queries]
-        scores = map(judge, answers, (query.example.output for query in queries))
         return [
-            QueryResult(score, loss, answer=answer)
-            for score, (_, loss), answer in zip(scores, results, answers, strict=True)
+            QueryResult(
+                judge(answer, *self.entry.task.right_answers(query.example)), loss, answer=answer
+            )
+            for query, answer, (_, loss) in zip(queries, answers, results, strict=True)
         ]
 
     def _written(self, context: Context, known: Results, first: bool) -> Iterator[str]:

@@ -133,7 +133,8 @@ def _answer_limit(
     segmenter: Segmenter, entry: TaskEntry, queries: list[Query], given: int | None
 ) -> tuple[int | None, int]:
     """Return the most tokens an answer may have, and how many expected answers it cuts."""
-    if not needs_text(entry.metric, entry.answer_after):
+    several = any(query.example in entry.task.references for query in queries)
+    if not needs_text(entry.metric, entry.answer_after, several=several):
         return None, 0
     if given is None:
         return _answer_room(queries), 0

@@ -11,7 +11,7 @@ from yofo_mlx.evaluation.archive import ROLES, Content, models, role, task_score
 from yofo_mlx.evaluation.metrics import TITLES
 from yofo_mlx.evaluation.rows import OUTCOMES
 from yofo_mlx.evaluation.scores import Row, Scored, TaskScores, mean_rows
-from yofo_mlx.evaluation.stored import CHOICE
+from yofo_mlx.evaluation.stored import CHOICE, scores_of
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.text import printable
 
@@ -75,16 +75,24 @@ def _curve_line(row: Row, names: Sequence[str], tasks: int, of: int) -> str:
 
 
 def _figures(row: Row, names: Sequence[str]) -> str:
-    cells = [f"{_percent(row[k])} ±{_percent(row[f'{k}_margin'])}" for k in names]
-    return "".join(f"{cell:>14}" for cell in cells)
+    return "".join(f"{_figure(row, name):>14}" for name in names)
+
+
+def _figure(row: Row, name: str) -> str:
+    """Return a figure in percent, with its margin where it has one."""
+    if name not in row:
+        return "-"
+    margin = row.get(f"{name}_margin")
+    return _percent(row[name]) + ("" if margin is None else f" ±{_percent(margin)}")
 
 
 def _task_lines(content: Content) -> Iterator[str]:
     lines, names = _lines(content), models(content)
     heads = "".join(f"{name:>14}" for name in names)
     width = max(len("task"), *(len(printable(line.name)) for line in lines)) + 2
+    of = max(8, *(len(line.metric) + 1 for line in lines))
     yield (
-        f"{'task':<{width}}{'family':<16}{'metric':<8}{'tasks':>5}{'queries':>9}{'shots':>7}{heads}"
+        f"{'task':<{width}}{'family':<16}{'metric':<{of}}{'tasks':>5}{'queries':>9}{'shots':>7}{heads}"
     )
     for line in lines:
         first, queries = line.tasks[0], sum(one.queries for one in line.tasks)
@@ -92,7 +100,7 @@ def _task_lines(content: Content) -> Iterator[str]:
         if line.row:
             shots, figures = f"{line.row['shots']}", _figures(line.row, names)
         yield (
-            f"{printable(line.name):<{width}}{first.family:<16}{line.metric:<8}"
+            f"{printable(line.name):<{width}}{first.family:<16}{line.metric:<{of}}"
             f"{len(line.tasks):>5}{queries:>9}{shots:>7}{figures}"
         )
 
@@ -110,7 +118,27 @@ def _lines(content: Content) -> list[ReportLine]:
         chosen = content.get("choices", {})
         if row and all(one.task in chosen for one in group):
             lines.append(ReportLine(name, group, CHOICE, _means(group, CHOICE, chosen)))
+        lines += _beside(name, group, row, content["measured"]) if row else []
     return lines
+
+
+def _beside(
+    name: str, group: Sequence[TaskScores], row: Row, measured: dict[str, Any]
+) -> Iterator[ReportLine]:
+    """Yield lines of what is told beside a metric, means over the tasks at the same shots."""
+    found: dict[str, Row] = {}
+    for model, tasks in measured.items():
+        points = [
+            point.beside
+            for one in group
+            for point in scores_of(tasks[one.task]).points
+            if point.shots == row["shots"]
+        ]
+        for figure in points[0] if points and all(points) else ():
+            mean = sum(point[figure] for point in points) / len(points)
+            found.setdefault(figure, {"shots": row["shots"]})[model] = mean
+    for figure, means in found.items():
+        yield ReportLine(name, list(group), figure, means)
 
 
 def _means(group: Sequence[TaskScores], metric: str, rows: dict[str, list[Row]]) -> Row:

@@ -33,6 +33,7 @@ class Point:
     score: float  # mean of the task's metric
     loss: float  # nats, mean over answers of each answer's mean
     choice: float | None = None  # share of queries whose likeliest label is the expected one
+    beside: dict[str, float] = field(default_factory=dict)  # figures told beside the score
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ def scores_of(facts: dict[str, Any]) -> TaskScores:
             float(point["score"]),  # also "nan"
             float(point["loss"]),
             None if point.get("choice") is None else float(point["choice"]),
+            {name: float(value) for name, value in point.get("beside", {}).items()},
         )
         for point in facts["points"]
     )

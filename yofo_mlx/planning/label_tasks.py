@@ -1,6 +1,6 @@
 """Which tasks of a recipe show some of their labels, or words in place of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any
 
 from yofo_mlx.episodes.fixed import fix_shots
@@ -11,8 +11,9 @@ from yofo_mlx.episodes.symbols import Symbols, find_symbols
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.recipe.section import LabelRange
-from yofo_mlx.tasks.families import LABELLED
+from yofo_mlx.tasks.families import LABELLED, SINGLE_LABEL
 from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.tasks.spelling import text_key
 
 _SHOWN = 12  # tasks in an error
 
@@ -52,7 +53,7 @@ class PoolMaker:
 
     def _subset(self, entry: TaskEntry) -> LabelRange | None:
         """Return how many labels an episode shows; None for all, as of tasks without labels."""
-        if not one_label_a_row(entry) or entry.label_subset is False:
+        if entry.task.family not in SINGLE_LABEL or entry.label_subset is False:
             return None
         return entry.label_subset or self._settings.label_subset
 
@@ -61,14 +62,14 @@ class PoolMaker:
         wrong = []
         for entry in trained:
             name, subset = entry.task.name, self._subset(entry)
-            if entry.label_subset and not one_label_a_row(entry):
+            if entry.label_subset and entry.task.family not in SINGLE_LABEL:
                 wrong.append(f"{name} is of family {entry.task.family}")
             elif subset and (count := len(_labels(entry))) < subset[0]:
                 wrong.append(f"{name} has {count}, not {subset[0]}")
         if wrong:
             raise RecipeError(
                 f"label_subset asks for labels that are not there: {_some(wrong)}",
-                "give these [[tasks]] `label_subset = false`, or a range that they have",
+                "give their [[tasks]] a `label_subset`: `false`, or a range that they have",
             )
 
     def _check_words(self, trained: Sequence[TaskEntry], symbols: Symbols) -> None:
@@ -89,9 +90,16 @@ class PoolMaker:
             )
 
 
-def one_label_a_row(entry: TaskEntry) -> bool:
-    """Tell whether each row has one label; of several, few rows have all in a subset."""
-    return entry.task.family in LABELLED and entry.task.family != "multilabel"
+def shared_labels(held_out: Sequence[TaskEntry], trained: Set[tuple[str, str]]) -> Iterator[str]:
+    """Yield held-out tasks that share labels with rows that are trained on, and which."""
+    for entry in held_out:
+        if entry.task.family in LABELLED:
+            shown = entry.task.train
+            keys = ((text_key(row.input), text_key(row.output)) for row in shown)
+            shared = {row.output for row, key in zip(shown, keys, strict=True) if key in trained}
+            if shared:
+                labels = sorted(labels_in(shared, entry.separator))
+                yield f"{entry.task.name}: {_some(labels, ', ')}"
 
 
 def _labels(entry: TaskEntry) -> set[str]:
@@ -100,6 +108,6 @@ def _labels(entry: TaskEntry) -> set[str]:
     return labels_in(answers, entry.separator)
 
 
-def _some(words: Sequence[str]) -> str:
-    more = f"; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-    return "; ".join(words[:_SHOWN]) + more
+def _some(words: Sequence[str], mark: str = "; ") -> str:
+    more = f"{mark}and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
+    return mark.join(words[:_SHOWN]) + more

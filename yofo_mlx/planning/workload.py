@@ -11,7 +11,7 @@ from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation.limits import notes
 from yofo_mlx.evaluation.prompts import asked_of, prompts_of
 from yofo_mlx.evaluation.scores import TaskScores
-from yofo_mlx.planning.label_tasks import PoolMaker
+from yofo_mlx.planning.label_tasks import PoolMaker, shared_labels
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.quantities import plural
@@ -87,6 +87,8 @@ class Workload:
         tasks = [entry.task for entry in self.entries]
         examples = [e for task in tasks for e in (*task.train, *task.valid, *task.test)]
         texts = sum(getsizeof(e) + getsizeof(e.input) + getsizeof(e.output) for e in examples)
+        references = (text for task in tasks for more in task.references.values() for text in more)
+        texts += sum(map(getsizeof, references))
         tokens = sum(pool.demonstrations.nbytes for pool in self.pools)
         return DataSize(len(examples), texts, tokens)
 
@@ -158,6 +160,9 @@ class Workload:
             more = f", and some of {plural(len(found) - 1, 'more task')}" if len(found) > 1 else ""
             message = f"{max(found)[1]} are trained on{more}"
             yield message, "their answers may be known by heart: accuracy says less about new tasks"
+        if shared := list(shared_labels(self.held_out, trained)):
+            message = f"rows and labels of held-out tasks are trained on: {'; '.join(shared)}"
+            yield message, "take them out of what is trained: they are not new any more"
 
     def valid_entries(self, count: int) -> list[TaskEntry]:
         """Draw training tasks with queries of their own, the same ones every time."""

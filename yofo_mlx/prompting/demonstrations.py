@@ -227,7 +227,7 @@ def _examples(task: TaskSource, rows: list[Row], names: ClassNames) -> Iterator[
                 task.separator,
                 task.labels or (),
                 names,
-                task.family == "multilabel",
+                task.family,
             )
             yield columns.item(row).example
         except RowError:

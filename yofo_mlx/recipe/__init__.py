@@ -1,3 +1,13 @@
 """The recipe: every knob of a run, declared once, read from TOML and written back."""
 
-__all__ = ["compose", "condition", "family", "file", "names", "reference", "schema", "section"]
+__all__ = [
+    "compose",
+    "condition",
+    "family",
+    "file",
+    "names",
+    "reference",
+    "schema",
+    "section",
+    "study",
+]

@@ -2,5 +2,7 @@
 
 from typing import Literal, get_args
 
-Family = Literal["classification", "multilabel", "summarization", "qa", "nli", "math", "other"]
+Family = Literal[
+    "classification", "multilabel", "summarization", "qa", "nli", "math", "extraction", "other"
+]
 FAMILIES: tuple[str, ...] = get_args(Family)

@@ -9,7 +9,8 @@ from typing import Any
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.evaluation.labels import labels_of
-from yofo_mlx.recipe.schema import Recipe, Study
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.study import Study
 from yofo_mlx.runs.names import slug
 from yofo_mlx.runs.recipe import resolve
 from yofo_mlx.study.arms import Arm, overrides_of, prepared

@@ -6,7 +6,8 @@ from os import devnull
 from pathlib import Path
 
 from yofo_mlx.errors import DataError
-from yofo_mlx.recipe.schema import Study, TaskSource
+from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.recipe.study import Study
 from yofo_mlx.tasks.problems import Problem
 from yofo_mlx.tasks.reading import locate
 from yofo_mlx.tasks.reading.readers import read_rows

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from yofo_mlx.system.text import shorten
 from yofo_mlx.tasks.columns import Item
-from yofo_mlx.tasks.families import LABELLED
+from yofo_mlx.tasks.families import LABELLED, SINGLE_LABEL
 from yofo_mlx.tasks.problems import Place, Problem
 from yofo_mlx.tasks.sources import LoadedSource
 from yofo_mlx.tasks.spelling import label_key, list_in_text, spelled, text_key
 from yofo_mlx.tasks.splits import SPLITS
 
 LONG_TEXT = 100_000
+_SHOWN_LABELS = 12
 
 _QUOTE = re.compile("['\"]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
@@ -25,6 +26,7 @@ def check(loaded: LoadedSource) -> list[Problem]:
     found += _leaks(loaded)
     if loaded.family in LABELLED:
         found += _labels(loaded)
+    found += _subset(loaded)
     found += _list_texts(loaded)
     found += _odd_text(loaded)
     return found
@@ -57,9 +59,19 @@ def check_held_out(sources: list[LoadedSource]) -> list[Problem]:
                 owner = owners[text_key(shared[0].example.input)]
                 message = (
                     f"held-out input that task {owner!r} trains on ({len(shared):,} such rows)"
+                    f"{_labels_of(loaded, shared)}"
                 )
                 found.append(_warning(shared[0], message, "hold out other data"))
     return found
+
+
+def _labels_of(loaded: LoadedSource, items: Sequence[Item]) -> str:
+    labels = {answer for item in items for answer in item.answers}
+    if loaded.family not in LABELLED:
+        return ""
+    shown = ", ".join(shorten(label, 40) for label in sorted(labels)[:_SHOWN_LABELS])
+    more = f" and {len(labels) - _SHOWN_LABELS} more" if len(labels) > _SHOWN_LABELS else ""
+    return f", with labels {shown}{more}"
 
 
 def _duplicates(loaded: LoadedSource) -> Iterator[Problem]:
@@ -124,6 +136,20 @@ def _labels(loaded: LoadedSource) -> Iterator[Problem]:
             if item.is_list and mark in answer:
                 message = f"label {name!r} holds the separator of labels"
                 yield _warning(item, message, "give another `separator`")
+
+
+def _subset(loaded: LoadedSource) -> Iterator[Problem]:
+    """Tell of a source that is itself to show more labels than it has."""
+    wanted, place = loaded.source.label_subset, Place(loaded.source.source)
+    if not wanted:
+        return
+    shown = {answer for item in loaded.items.get("train", ()) for answer in item.answers}
+    if loaded.family not in SINGLE_LABEL:
+        message = f"`label_subset` is for one label a row, and {loaded.name} is of family"
+        yield Problem(place, f"{message} {loaded.family}", "leave `label_subset` out")
+    elif len(shown) < wanted[0]:
+        message = f"`label_subset` asks for {wanted[0]} labels, and {loaded.name} has {len(shown)}"
+        yield Problem(place, message, "give a range that it has, or `label_subset = false`")
 
 
 def _list_texts(loaded: LoadedSource) -> Iterator[Problem]:

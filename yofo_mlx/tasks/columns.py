@@ -9,6 +9,8 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any
 
+from yofo_mlx.recipe.family import Family
+from yofo_mlx.system.text import reason
 from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns, turns_in
 from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in, number_in
 from yofo_mlx.tasks.problems import Place, RowError
@@ -31,11 +33,18 @@ class Item:
     example: Example
     place: Place
     answers: tuple[str, ...]
-    """The single labels of a list-valued answer, else the answer itself."""
+    """The single labels of a list-valued answer, or all forms of one answer, that of the example
+    first; else the answer itself."""
     is_list: bool = False
+    """The answers are labels."""
     system: str = ""
     unused: tuple[str, ...] = ()
     """What of the row has no part in the example, where nobody chose so."""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The answers that are as right as the example's own."""
+        return () if self.is_list else self.answers[1:]
 
 
 @dataclass(frozen=True)
@@ -47,8 +56,10 @@ class Columns:
     separator: str = ", "
     labels: tuple[str, ...] = ()
     class_names: ClassNames = field(default_factory=dict)
-    multilabel: bool = False
-    """Lists that were written as text are read as the lists they are."""
+    family: Family | None = None
+    """The recipe's: it says what lists and objects among the answers are."""
+    has_references: bool = False
+    """A list holds forms of one answer; else it holds labels."""
     chat: tuple[str, ...] = ()
     """Fields that hold a conversation, in place of `input` and `output`."""
     shape: RowForm | None = None
@@ -83,7 +94,10 @@ class Columns:
     def _pair(self, row: Row) -> Item:
         question = self._fill(self.input, row.fields)
         values, is_list = self._answers(row.fields)
-        answer = _checked(self.separator.join(values), self.output)
+        if is_list and self.has_references:
+            forms = dict.fromkeys(_checked(value, self.output) for value in values or [""])
+            values, is_list = list(forms), False
+        answer = _checked(self.separator.join(values if is_list else values[:1]), self.output)
         unused = unused_fields(row.fields, self.shape.used) if self.shape else ()
         system = ""
         if self.shape and self.shape.instructs:
@@ -92,7 +106,7 @@ class Columns:
             earlier = earlier_turns(row.fields.get(HISTORY) or [])
             question = f"{earlier}User: {question.strip()}" if earlier else question
         example = Example(_checked(question, self.input), answer)
-        answers = tuple(values) if is_list else (answer,)
+        answers = tuple(values) if is_list else (answer, *values[1:])
         return Item(example, row.place, answers, is_list, system, unused)
 
     def _missing(self, fields: dict[str, Any]) -> Missing | None:
@@ -118,15 +132,26 @@ class Columns:
         if _is_template(self.output):
             return [self._fill(self.output, fields)], False
         value = look_up(fields, self.output)
-        if self.multilabel and isinstance(value, str):
+        if self._is_json(value):
+            return [_json(value, self.output)], False
+        if self.family == "multilabel" and isinstance(value, str):
             entries = list_in_text(value.strip())
             value = value if entries is None else entries
         names = names_of_numbers(self.labels) if self.labels else self._classes(self.output)
         several = value if isinstance(value, list) else [value]
         labels = [unify_lines(_label(one, self.output, names)).strip() for one in several]
         if "" in labels and len(labels) > 1:
-            raise RowError(f"`{self.output}` holds an empty label")
+            what = "answer" if self.has_references else "label"
+            raise RowError(f"`{self.output}` holds an empty {what}")
         return labels, isinstance(value, list)
+
+    def _is_json(self, value: Any) -> bool:
+        """Tell whether an answer is to be the JSON text of a value."""
+        if self.family == "extraction":
+            return isinstance(value, dict | list)
+        entries = value if isinstance(value, list) else [value]
+        objects = bool(entries) and all(isinstance(entry, dict) for entry in entries)
+        return self.family is None and not self.labels and objects
 
     def _classes(self, column: str) -> tuple[str, ...]:
         if not self.class_names:
@@ -179,7 +204,7 @@ def choose_columns(
     separator: str = ", ",
     labels: tuple[str, ...] = (),
     class_names: ClassNames | None = None,
-    multilabel: bool = False,
+    family: Family | None = None,
 ) -> Columns:
     """Return the columns as given, those left out taken from the row's shape; or raise RowError."""
     known = None
@@ -194,7 +219,9 @@ def choose_columns(
         input, output = input or shape.input, output or shape.output
     if not input or not output:
         raise _no_shape(row.fields)
-    return Columns(input, output, separator, labels, names, multilabel, shape=known)
+    among = shape is not None and shape.has_references and output == shape.output
+    several = family == "qa" or (family is None and among)
+    return Columns(input, output, separator, labels, names, family, several, shape=known)
 
 
 def names_of_numbers(labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -279,6 +306,30 @@ def _label(value: Any, name: str, names: tuple[str, ...]) -> str:
     if isinstance(value, dict) and value:
         hint = f"reach into it by a dotted path, such as `{name}.{next(iter(value))}`"
     raise RowError(f"`{name}` holds {'NaN' if value != value else kind(value)}, not text", hint)
+
+
+def _json(value: Any, name: str) -> str:
+    """Return compact JSON on one line; the order of the keys is the alphabet's, in every row."""
+    try:
+        return json.dumps(
+            value,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+            sort_keys=True,
+            default=_plain,
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        hint = "texts, numbers, true, false, null, lists and objects can"
+        raise RowError(f"`{name}` holds what JSON cannot: {reason(error)}", hint) from None
+
+
+def _plain(value: Any) -> str | float:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, date | time):
+        return str(value)
+    raise TypeError(kind(value))
 
 
 def _name_of(value: str, names: tuple[str, ...]) -> str:

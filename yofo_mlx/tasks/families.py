@@ -1,5 +1,6 @@
 """Which family a data set is of, where its recipe does not say."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -9,6 +10,8 @@ from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.task import Example
 
 LABELLED: tuple[Family, ...] = ("classification", "multilabel", "nli")
+# Of several labels a row, few rows have all in a subset.
+SINGLE_LABEL: tuple[Family, ...] = ("classification", "nli")
 
 _ENTAILMENT = {"entailment", "neutral", "contradiction", "not_entailment"}
 _LONGEST_LABEL = 60  # characters
@@ -21,11 +24,15 @@ def guess_family(items: list[Item], *, labelled: bool = False) -> Family:
         return "other"
     if 2 * sum(item.is_list for item in items) > len(items):
         return "multilabel"
+    if any(item.references for item in items):
+        return "qa"
     answers = Counter(item.example.output for item in items)
     if len(_ENTAILMENT & set(map(str.lower, answers))) > 1:
         return "nli"
     if labelled:
         return "classification"
+    if all(map(_is_json, answers)):
+        return "extraction"
     if _are_results(answers):
         return "math"
     if _are_labels(answers):
@@ -49,6 +56,18 @@ def holds_labels(examples: Iterable[Example]) -> bool:
     if not answers or _are_results(answers) or 2 * again < answers.total():
         return False
     return not long or max(100 * long, 10 * len(answers)) <= answers.total()
+
+
+def _is_json(answer: str) -> bool:
+    """Tell whether an answer is the JSON text of an object, or of a list of objects."""
+    if not answer.startswith(("{", "[")):
+        return False
+    try:
+        value = json.loads(answer)
+    except (ValueError, RecursionError):
+        return False
+    entries = value if isinstance(value, list) else [value]
+    return bool(entries) and all(isinstance(entry, dict) for entry in entries)
 
 
 def _are_results(answers: Counter[str]) -> bool:

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from yofo_mlx.errors import DataError
@@ -31,6 +32,7 @@ METRICS: dict[Family, str] = {
     "multilabel": "f1",
     "qa": "f1",
     "summarization": "rouge",
+    "extraction": "fields",
     "other": "exact",
 }
 
@@ -166,9 +168,9 @@ def metric_of(source: TaskSource, family: Family) -> str:
 def make_task(loaded: LoadedSource, seed: int) -> tuple[Task, tuple[str, ...]]:
     """Return the task that was read, and notes on what was left out or set aside."""
     source = loaded.source
-    train, valid, test = (
-        [item.example for item in once(loaded.items.get(split, []))] for split in SPLITS
-    )
+    items = [once(loaded.items.get(split, [])) for split in SPLITS]
+    train, valid, test = ([item.example for item in of_split] for of_split in items)
+    references = {one.example: one.references for one in chain(*items) if one.references}
     repeated = sum(1 for _ in loaded.all_items()) - len(train) - len(valid) - len(test)
     shown = {text_key(example.input) for example in valid + test}
     clean = [example for example in train if text_key(example.input) not in shown]
@@ -184,6 +186,7 @@ def make_task(loaded: LoadedSource, seed: int) -> tuple[Task, tuple[str, ...]]:
         test=tuple(test),
         instruction=loaded.instruction,
         labels=labels_of(source) or source.labels or _labels(loaded),
+        references=references,
     )
     return task, tuple(_notes(loaded, repeated, len(train) - len(clean)))
 
@@ -258,6 +261,9 @@ def fingerprint(task: Task) -> str:
         for example in examples:
             _feed(digest, example.input)
             _feed(digest, example.output)
+    for example, more in task.references.items():
+        for part in (f"references {len(more)}", example.input, example.output, *more):
+            _feed(digest, part)
     return digest.hexdigest()
 
 

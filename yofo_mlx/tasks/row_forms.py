@@ -28,6 +28,8 @@ class RowForm:
     output: str
     instructs: bool = False
     """Its own tools read a system text and earlier turns in such rows."""
+    has_references: bool = False
+    """Its answers are lists of what is right alike."""
 
     @cached_property
     def used(self) -> frozenset[str]:
@@ -57,8 +59,8 @@ def _quoted(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"`{name}`" for name in names)
 
 
-def _shape(fields: str, input: str, output: str, instructs: bool = False) -> RowForm:
-    return RowForm(frozenset(fields.split()), input, output, instructs)
+def _shape(fields: str, input: str, output: str, **more: bool) -> RowForm:
+    return RowForm(frozenset(fields.split()), input, output, **more)
 
 
 # From particular to general: the first one whose fields are all there is taken. `?` marks a field
@@ -67,7 +69,12 @@ SHAPES = (
     _shape("prompt completion", "prompt", "completion", instructs=True),
     _shape("instruction output", "{instruction}\n\n{input?}", "output", instructs=True),
     _shape("instruction response", "{context?}\n\n{instruction}", "response", instructs=True),
-    _shape("context question answers", "{context}\n\nQuestion: {question}", "answers.text.0"),
+    _shape(
+        "context question answers",
+        "{context}\n\nQuestion: {question}",
+        "answers.text",
+        has_references=True,
+    ),
     _shape("premise hypothesis label", "Premise: {premise}\nHypothesis: {hypothesis}", "label"),
     _shape("sentence1 sentence2 label", "{sentence1}\n{sentence2}", "label"),
     _shape("input_1 input_2 output", "{input_1}\n{input_2}", "output"),

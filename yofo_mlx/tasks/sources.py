@@ -310,12 +310,12 @@ def _choose(
     source: TaskSource, rows: list[Row], names: ClassNames, problems: list[Problem]
 ) -> Columns | None:
     """Return the columns of the first row that shows them; a broken one does not decide."""
-    labels, lists = source.labels or (), source.family == "multilabel"
+    labels = source.labels or ()
     first: Problem | None = None
     for row in rows:
         try:
             return choose_columns(
-                row, source.input, source.output, source.separator, labels, names, lists
+                row, source.input, source.output, source.separator, labels, names, source.family
             )
         except RowError as error:
             first = first or error.at(row.place)

@@ -1,5 +1,6 @@
 """A task: labelled examples of one kind, from which demonstrations and queries are drawn."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from yofo_mlx.recipe.family import Family
@@ -28,4 +29,10 @@ class Task:
     test: tuple[Example, ...] = ()
     instruction: str = ""
     labels: tuple[str, ...] = field(default=())
+    references: Mapping[Example, tuple[str, ...]] = field(default_factory=dict)
+    """Answers that are as right as the example's own, of the examples that have some."""
     kind: str = ""  # tasks of one kind share a line of a report; left empty: a line of its own
+
+    def right_answers(self, example: Example) -> tuple[str, ...]:
+        """Return what an answer is compared with: the example's own, and those as right."""
+        return (example.output, *self.references.get(example, ()))

@@ -20,7 +20,8 @@ def lines(items: Iterable[Item], instruction: str, *, as_ascii: bool = False) ->
 
 def _row(item: Item, instruction: str) -> dict[str, Any]:
     example = item.example
-    keeps_list = item.is_list and _JOINED_BY.join(item.answers) == example.output
+    is_joined = item.is_list and _JOINED_BY.join(item.answers) == example.output
+    keeps_list = is_joined or bool(item.references)
     row: dict[str, Any] = {"system": instruction} if instruction else {}
     row |= {"input": example.input, "output": list(item.answers) if keeps_list else example.output}
     if header_again(Row(item.place, row)):

@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.draws import draws
 from yofo_mlx.commands import data
 from yofo_mlx.errors import DataError, ExitCode
 from yofo_mlx.recipe.schema import TaskSource
@@ -64,7 +65,7 @@ def test_any_bytes_are_examples_or_problems(folder: Path, name: str, content: by
     assert loaded.problems or any(loaded.items.values())
 
 
-@settings(max_examples=200)
+@draws(200)
 @given(st.sampled_from(NAMES), st.data())
 def test_a_damaged_file_is_examples_or_problems(folder: Path, name: str, draw: Any) -> None:
     content = bytearray(valid_bytes(name))

@@ -11,9 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.draws import draws
 from yofo_mlx.tasks.problems import Problem
 from yofo_mlx.tasks.reading.formats import DataFile, format_of
 from yofo_mlx.tasks.reading.readers import read_rows
@@ -51,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("rows")
 
 
-@settings(max_examples=40)
+@draws(40)
 @given(rows_of_values, st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_jsonl_reads_back_the_same(folder: Path, rows: Any, end: str, mark: bool) -> None:
     body = "".join(json.dumps(row, ensure_ascii=False) + end for row in rows)
@@ -61,7 +62,7 @@ def test_jsonl_reads_back_the_same(folder: Path, rows: Any, end: str, mark: bool
     assert lines(found) == list(range(1, len(rows) + 1))
 
 
-@settings(max_examples=40)
+@draws(40)
 @given(rows_of_values, st.sampled_from([None, 0, 2]), st.sampled_from(["", "data", "a.b"]))
 def test_json_reads_back_the_same_wherever_the_list_is(
     folder: Path, rows: Any, indent: int | None, path: str
@@ -91,7 +92,7 @@ def test_csv_reads_back_the_same(folder: Path, rows: Any, kind: Any, end: str) -
     assert [list(row.fields.values()) for row in found] == rows and not problems
 
 
-@settings(max_examples=40)
+@draws(40)
 @given(st.lists(st.fixed_dictionaries({"a": text, "b": st.integers(-9, 9), "c": st.lists(text)})))
 def test_parquet_reads_back_the_same(folder: Path, rows: Any) -> None:
     schema = pa.schema([("a", pa.string()), ("b", pa.int64()), ("c", pa.list_(pa.string()))])

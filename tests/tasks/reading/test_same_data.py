@@ -11,9 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from tests.draws import draws
 from tests.hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from yofo_mlx.errors import DataError
 from yofo_mlx.prompting import demonstrations
@@ -79,7 +80,7 @@ def trained(source: str, base: Path, **keys: Any) -> list[Example]:
     return [item.example for item in loaded.items["train"]]
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws(16, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ROWS)
 def test_rows_are_the_same_from_any_file_folder_or_paste(tmp_path: Path, rows: Any) -> None:
     expected = [Example(row["text"].strip(), row["label"]) for row in rows]

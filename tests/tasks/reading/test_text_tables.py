@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.draws import draws
 from yofo_mlx.tasks.problems import Problem
 from yofo_mlx.tasks.reading.formats import DataFile
 from yofo_mlx.tasks.reading.readers import read_rows
@@ -174,7 +175,7 @@ def test_rows_that_cannot_be_told_apart_are_errors(name: str, content: str) -> N
     assert wrong(problems)
 
 
-@settings(max_examples=60)
+@draws(60)
 @given(
     st.lists(
         st.tuples(st.text(st.sampled_from('ab,"\n\t ;'), max_size=12), st.sampled_from("xyz")),
@@ -191,7 +192,7 @@ def test_whatever_a_writer_of_tables_writes_comes_back_or_is_told(rows: Any, kin
     assert found == [list(row) for row in rows] or problems
 
 
-@settings(max_examples=60)
+@draws(60)
 @given(
     st.lists(
         st.tuples(st.text(st.sampled_from('ab, "'), min_size=1, max_size=9), st.sampled_from("xy")),

@@ -2,14 +2,16 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlx.core as mx
+from tokenizers import Tokenizer
 
-from yofo_mlx.errors import RecipeError
+from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.models.gguf.header import Header, read_header
 from yofo_mlx.models.gguf.shape import configuration
 from yofo_mlx.models.gguf.vocabulary import Vocabulary, named_tokens, read_vocabulary, tokenizer
@@ -19,6 +21,7 @@ from yofo_mlx.system.arrays import save_arrays
 from yofo_mlx.system.files import digest, disk_error, new_folder, remove_leftovers, write_text
 from yofo_mlx.system.quantities import size
 from yofo_mlx.system.talk import say
+from yofo_mlx.system.text import reason
 
 RECORD = "gguf.json"  # what a directory was made from
 VERSION = 1  # of this conversion: what an earlier one made is not taken
@@ -26,13 +29,41 @@ MOST_BYTES = 4 * 10**9  # of one file of weights
 FORMAT = {"format": "mlx"}  # as mlx-lm marks its own files
 
 
-def import_gguf(gguf: Path, out: Path) -> None:
-    """Write a GGUF file as a directory that mlx-lm loads; it appears when it is complete."""
-    if out.exists():
+class Sound(NamedTuple):
+    """A GGUF file in which everything was found that a model needs."""
+
+    header: Header
+    config: dict[str, Any]
+    vocabulary: Vocabulary
+    words: Tokenizer
+
+
+def examine(gguf: Path) -> Sound:
+    """Read all of a GGUF file but its weights; what cannot be converted is refused in words."""
+    try:
+        header = read_header(gguf)
+        check_kinds(header)
+        config = configuration(header)
+        vocabulary = read_vocabulary(header)
+        return Sound(header, config, vocabulary, tokenizer(vocabulary))
+    except (YofoError, OSError):
+        raise
+    except Exception as error:  # files that are damaged fail wherever they like
+        why = f"it lacks {error}" if isinstance(error, KeyError) else reason(error)
+        wrong = f"{gguf} cannot be converted, its parts do not fit together: {why}"
+        raise RecipeError(wrong, "copy or download it again") from error
+
+
+def import_gguf(gguf: Path, out: Path, form: Form | None = None) -> None:
+    """Write a GGUF file as a directory that mlx-lm loads; it appears when it is complete.
+
+    Without a `form` its weights are kept as this machine computes fastest.
+    """
+    if os.path.lexists(out):
         raise RecipeError(f"{out} is there already", "choose another --out, or remove it")
     with _disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        _write(gguf, out, _stamp(gguf) | {"sha256": digest(gguf)})
+        _write(examine(gguf), out, _stamp(gguf) | {"sha256": digest(gguf)}, form)
 
 
 def cached(gguf: Path) -> Path:
@@ -53,25 +84,20 @@ def cached(gguf: Path) -> Path:
                 write_text(made / RECORD, _json(record))
             else:
                 made = folder / f"{gguf.stem[:40]}-{key}"
-                _write(gguf, made, record)
+                _write(examine(gguf), made, record)
     return made
 
 
-def _write(gguf: Path, out: Path, record: dict[str, Any]) -> None:
-    """Write the directory; what cannot be converted is refused before anything is written."""
-    header = read_header(gguf)
-    check_kinds(header)
-    config = configuration(header)
-    vocabulary = read_vocabulary(header)
-    words = tokenizer(vocabulary)
-    form = best_form(header)
+def _write(sound: Sound, out: Path, record: dict[str, Any], form: Form | None = None) -> None:
+    header = sound.header
+    form = form or best_form(header)
     kinds = ", ".join(sorted({tensor.kind.name for tensor in header.tensors.values()}))
-    say(f"{gguf} ({kinds}) is converted {form}, {size(form.nbytes(header))}, into {out}")
+    say(f"{header.path} ({kinds}) is converted {form}, {size(form.nbytes(header))}, into {out}")
     with new_folder(out) as folder:
-        _write_weights(folder, header, config, form)
-        words.save(str(folder / "tokenizer.json"))
-        _write_json(folder / "tokenizer_config.json", _of_tokenizer(header, vocabulary))
-        _write_json(folder / "config.json", _of_model(header, config, vocabulary, form))
+        _write_weights(folder, header, sound.config, form)
+        sound.words.save(str(folder / "tokenizer.json"))
+        _write_json(folder / "tokenizer_config.json", _of_tokenizer(header, sound.vocabulary))
+        _write_json(folder / "config.json", _of_model(sound, form))
         _write_json(folder / RECORD, record)
 
 
@@ -94,16 +120,15 @@ def _write_weights(folder: Path, header: Header, config: dict[str, Any], form: F
     progress.end()
 
 
-def _of_model(
-    header: Header, config: dict[str, Any], vocabulary: Vocabulary, form: Form
-) -> dict[str, Any]:
+def _of_model(sound: Sound, form: Form) -> dict[str, Any]:
     """Return config.json with the tokens that begin and end a text, and how weights are kept."""
+    vocabulary = sound.vocabulary
     named = named_tokens(vocabulary)
     ends = [vocabulary.number(key) for key in ("eos", "eot", "eom")]
     ends = list(dict.fromkeys(end for end in [named.get("eos"), *ends] if end is not None))
-    groups = quantization(header, form)
+    groups = quantization(sound.header, form)
     return {
-        **config,
+        **sound.config,
         "bos_token_id": named.get("bos"),
         "eos_token_id": ends[0] if len(ends) == 1 else ends,
         "torch_dtype": str(form.dtype).removeprefix("mlx.core."),

@@ -9,7 +9,6 @@ from mlx.utils import tree_flatten
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.models.gguf.header import Header
-from yofo_mlx.system.text import reason
 
 ARCHITECTURES = {
     "llama": "LlamaForCausalLM",
@@ -61,13 +60,8 @@ def configuration(header: Header) -> dict[str, Any]:
             f"it reads {', '.join(ARCHITECTURES)}: look for the model as safetensors",
         )
     _refuse_parts(header)
-    try:
-        config = _configuration(header)
-        _check_names(header, config)
-    except (KeyError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
-        if isinstance(error, RecipeError):
-            raise
-        raise _refused(header, f"its metadata do not fit together: {reason(error)}") from error
+    config = _configuration(header)
+    _check_names(header, config)
     return config
 
 
@@ -141,15 +135,14 @@ def _rope_scaling(header: Header, about: dict[str, Any], width: int) -> dict[str
         if kind != "none":
             raise _refused(header, f"it has both {ROPE_FACTORS} and rope scaling {kind!r}")
         return _llama3_scaling(header, about["rope.freq_base"], width)
+    if kind not in ("none", "linear", "yarn"):
+        raise _refused(header, f"yofo does not know the rope scaling {kind!r}")
     if kind == "none":
         return None
-    factor = {"rope_type": kind, "factor": about["rope.scaling.factor"]}
-    if kind == "linear":
-        return factor
+    found = {"rope_type": kind, "factor": about["rope.scaling.factor"]}
     if kind == "yarn":
-        length = about["rope.scaling.original_context_length"]
-        return factor | {"original_max_position_embeddings": length}
-    raise _refused(header, f"yofo does not know the rope scaling {kind!r}")
+        found["original_max_position_embeddings"] = about["rope.scaling.original_context_length"]
+    return found
 
 
 def _llama3_scaling(header: Header, base: float, width: int) -> dict[str, Any] | None:
