@@ -16,6 +16,7 @@ __all__ = [
     "show",
     "stop",
     "study",
+    "study_report",
     "train",
     "watch",
 ]

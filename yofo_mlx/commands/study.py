@@ -30,12 +30,6 @@ LEAVING = "\nleaving them, and saving what was before them"
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
-def report(folder: Path) -> ExitCode:
-    """Write the report anew, from the result files alone."""
-    print_path(write_report(StudyFolder(folder)))
-    return ExitCode.OK
-
-
 def study(
     request: RecipeRequest,
     *,
