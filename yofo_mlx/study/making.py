@@ -53,6 +53,7 @@ class Making:
     failed: dict[str, YofoError] = field(default_factory=dict)
     took: list[tuple[Work, float]] = field(default_factory=list)  # seconds of each that is done
     waiting: list[Work] = field(default_factory=list)
+    jobs: int = 1
     rehearsing: Lock = field(default_factory=Lock)
 
     def left(self) -> list[Work]:
@@ -68,6 +69,7 @@ class Making:
 
     def run(self, jobs: int, on_tick: Callable[["Making"], None]) -> None:
         """Make everything, `jobs` adapters at a time; a failing one does not keep the others."""
+        self.jobs = jobs
         running: dict[Future[None], Work] = {}
         with ThreadPoolExecutor(jobs) as pool:
             while True:
@@ -97,7 +99,7 @@ class Making:
             dedicated = work.trial.arm.is_dedicated
             alike = [s for one, s in self.took if one.trial.arm.is_dedicated == dedicated]
             total += fmean(alike or every)
-        return total
+        return total / self.jobs
 
     def _collect(self, work: Work, future: Future[None]) -> None:
         name = work.trial.name

@@ -19,7 +19,7 @@ ABOUT = """\
 Every figure is a mean over tasks, each of which weighs the same, in percent of its metric; ± is
 half of a 95 % interval from {resamples:,} resamples of queries within their tasks and of seeds. An
 arm with one seed has an interval of its queries alone: how much another training would differ is
-not in it; and where every answer was wrong, or every one right, resampling shows no spread at all."""
+not in it. Where every answer was wrong, or every one right, resampling shows no spread."""
 
 
 def markdown(summary: Summary, pictures: Mapping[str, str]) -> str:
