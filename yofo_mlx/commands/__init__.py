@@ -17,6 +17,7 @@ __all__ = [
     "show",
     "stop",
     "study",
+    "study_report",
     "train",
     "watch",
 ]
