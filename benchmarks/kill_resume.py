@@ -39,7 +39,7 @@ from yofo_mlx.training.checkpoints import list_checkpoints
 RECIPE = """
 model = "tiny"
 lora = { rank = 4, dropout = 0.1 }
-episodes = { max_tokens = 160 }
+episodes = { max_tokens = 96 }
 memory = { method = "chunked", chunk = 64, stash = 2 }
 evaluation = { valid_tasks = 3, queries = 2, shots = [0, 2] }
 [train]

@@ -47,14 +47,28 @@ for name in [name for name in sys.modules if name.split(".")[0] == "yofo_mlx"]:
     del sys.modules[name]  # every fork imports its own
 
 TESTS = {
-    "episodes/sampler": ["episodes"],
+    "episodes/sampler": ["episodes", "labels", "passes", "fixed"],
     "episodes/segments": ["segments", "chat_shapes", "cases_markers", "models"],
-    "evaluation/measure": ["evaluate", "as_in_chat", "prompts", "scores", "cases_measure"],
+    "evaluation/measure": [
+        "evaluate",
+        "choice",
+        "as_in_chat",
+        "prompts",
+        "scores",
+        "cases_measure",
+    ],
     "training/loop": ["update", "train"],
     "gradients/objective": ["objective"],
     "planning/planner": ["plan", "validation", "cases_forecast"],
 }
 PARTS = {  # files that hold a part of what a module does
+    "episodes/sampler": [
+        "episodes/sampler",
+        "episodes/labels",
+        "episodes/symbols",
+        "episodes/passes",
+        "episodes/fixed",
+    ],
     "episodes/segments": ["episodes/segments", "episodes/frames", "episodes/markers"],
     "evaluation/measure": [
         "evaluation/measure",

@@ -290,15 +290,15 @@ def test_one_that_is_cut_off_inside_a_task_goes_on_inside_it(
 ) -> None:
     write("new.csv", 8, 100)
     words = ("last", "--data", "new.csv", "--set", "evaluation.draws=2")
-    ask, asked = evaluate._ask, []
+    ask, asked = evaluate.compare, []
 
-    def counted(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **options: Any) -> Any:
         if len(asked) == 3:
             raise KeyboardInterrupt
         asked.append(arguments)
-        return ask(*arguments)
+        return ask(*arguments, **options)
 
-    monkeypatch.setattr(evaluate, "_ask", counted)
+    monkeypatch.setattr(evaluate, "compare", counted)
     code, _, err = yofo("eval", *words)
     assert code == 130 and "what was measured is kept" in err
     path = run.evaluations_path / "0001-new.json"
@@ -306,7 +306,7 @@ def test_one_that_is_cut_off_inside_a_task_goes_on_inside_it(
     asked.clear()
     assert yofo("eval", *words)[0] == 130
     assert len(asked) == 3 and list(json.loads(path.read_text())["measured"]["base"]) == ["new"]
-    monkeypatch.setattr(evaluate, "_ask", ask)
+    monkeypatch.setattr(evaluate, "compare", ask)
     found, _ = evaluated(yofo, *words)
     assert found["complete"] and "part" not in found and len(list(path.parent.glob("*.json"))) == 1
     whole, _ = evaluated(yofo, *words)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.draws import draws
 from tests.places import DATA
 from yofo_mlx.commands import data_request, draft, recipes
+from yofo_mlx.commands import settings as chosen
 from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.recipe.file import shipped_recipes
@@ -22,6 +23,7 @@ from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.row_forms import SHAPES
 from yofo_mlx.tasks.sources import LoadedSource, load
+from yofo_mlx.tasks.task import Example
 
 REAL = [
     ["banking77"],
@@ -351,6 +353,23 @@ def test_settings_follow_the_shipped_recipe_of_the_model(here: Path) -> None:
     (here / "own" / "config.json").write_text('{"max_position_embeddings": 2048}')
     made = new("a.csv", out="2.toml", model="./own")
     assert made["episodes"] == {"max_tokens": 2048} and "template" not in made
+
+
+def test_updates_are_as_large_as_those_of_the_shipped_recipe(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(size: str) -> tuple[dict[str, Any], str]:
+        path = here / "shipped.toml"
+        path.write_text(f"model = 'own'\ntrain = {{ {size} }}\nepisodes.max_tokens = 100\n")
+        monkeypatch.setattr(chosen, "shipped_recipes", lambda: [path])
+        sections, words = chosen.choose("own", [Example("x" * 39, "y")] * 1000)  # 10,000 tokens
+        return sections["train"], words
+
+    found, words = train("tokens = 9, batch_tokens = 200")
+    assert found == {"steps": 150, "batch_tokens": 200, "eval_every": 37}
+    assert words.startswith("about 3.0 times over 10,000 tokens")
+    found, _ = train("steps = 9, batch_size = 2, grad_accumulation_steps = 3")
+    assert found == {"steps": 100, "batch_size": 2, "grad_accumulation_steps": 3, "eval_every": 25}
 
 
 def test_the_preview_ends_in_a_line_that_can_be_pasted(here: Path, yofo: Any) -> None:

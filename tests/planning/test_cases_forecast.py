@@ -397,6 +397,38 @@ def test_of_a_huge_step_a_part_is_drawn(yofo: Any, key: str, monkeypatch: Any) -
     assert found["tokens"] == pytest.approx(100_000 * small["tokens"], rel=0.5)
 
 
+def test_a_task_with_fewer_fixed_shots_than_asked_for_is_told_with_the_reason() -> None:
+    rows = [{"input": "long " * 12 + str(n), "output": "even"} for n in range(20)]
+    Path("one.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("two.jsonl").write_text('{"input": "a", "output": "b"}\n{"input": "c", "output": "d"}\n')
+    sets = [
+        "episodes.max_tokens=130",
+        "episodes.fixed_shots=3",
+        'objective.targets="last"',
+        "tasks.1.valid_share=0",
+    ]
+    recipe = load_recipe(Path("small.toml"), sets)
+    tokenizer = load_tokenizer(TINY, model_config(TINY))
+    workload = make_workload(recipe, load_tasks(recipe.tasks, 0, Path.cwd()), tokenizer)
+    told = [message for message, _ in workload.warnings(recipe)]
+    assert "task one has room for 1 fixed shot only" in told
+    assert "task two has examples for 1 shot only" in told
+    shots = {(e.task, e.shots) for step in range(20) for e in workload.sampler.draw(step, 0, 2)}
+    assert shots == {("one", 1), ("two", 1)}
+
+
+@pytest.mark.parametrize("keys", [("train.batch_tokens=400",), ("train.batch_size=3",)])
+def test_show_tells_the_size_of_an_update_that_is_given_in_tokens(yofo: Any, keys: Any) -> None:
+    sets = [word for key in keys for word in ("--set", key)]
+    code, out, _ = yofo("show", "small.toml", *sets)
+    assert code == 0 and ("% more as padding" in out) == ("batch_tokens" in keys[0])
+    mean = json.loads(yofo("show", "small.toml", "--json", *sets)[1])["mean"]
+    per_update = mean["episodes_per_update"] * mean["tokens"]
+    assert mean["updates"] == 50 and mean["padding"] >= 0
+    expected = 400 if "batch_tokens" in keys[0] else 3 * mean["tokens"]
+    assert per_update == pytest.approx(expected, rel=0.1)
+
+
 def test_leaks_between_training_and_held_out_tasks_are_told() -> None:
     Path("three.jsonl").write_text(Path("one.jsonl").read_text())
     recipe = load_recipe(Path("small.toml"))

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.hostile.test_fuzz_folders import InProcess
 from yofo_mlx.errors import Cancelled, DataError, FitError, RecipeError, RunError
 from yofo_mlx.models.base import model_path
 from yofo_mlx.prompting.client import SessionClient
@@ -108,13 +109,17 @@ def test_what_is_added_leaves_the_rest_in_place_also_after_a_stop(client: Sessio
 
 
 def test_a_run_is_prompted_with_no_more_than_it_was_trained_on_unless_asked(
-    client: SessionClient, long_tiny: Path
+    long_tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert client.call("load", {"model": str(long_tiny)})["trained_tokens"] is None
-    long = [{"input": f"horse {n} " * 40, "output": "Anna"} for n in range(45)]
-    modest = client.call("prefill", {"demonstrations": long})
-    assert (modest["bound"], modest["tokens"] < 4096) == ("default", True)
-    assert client.call("prefill", {"demonstrations": long, "shots": "all"})["shots"] == 45
+    monkeypatch.setattr("yofo_mlx.prompting.choosing.UNASKED_TOKENS", 512)  # 4096 take long to read
+    session = InProcess()
+    assert session.call("load", {"model": str(long_tiny)})["trained_tokens"] is None
+    long = [{"input": f"horse {n} " * 40, "output": "Anna"} for n in range(8)]
+    modest = session.call("prefill", {"demonstrations": long})
+    assert (modest["bound"], 0 < modest["shots"] < 8) == ("default", True)
+    assert modest["tokens"] <= 512
+    whole = session.call("prefill", {"demonstrations": long, "shots": "all"})
+    assert whole["shots"] == 8 and whole["tokens"] > 512
 
 
 def test_an_answer_that_has_to_be_changed_is_told(client: SessionClient) -> None:

@@ -22,7 +22,7 @@ from yofo_mlx.runs.recipe import load_recipe, load_sources
 from yofo_mlx.runs.trained import trained
 from yofo_mlx.system import paths
 
-WHOLE = 'model = "tiny"\n[train]\nsteps = 3\n[[tasks]]\nsource = "tiny:train"\n'
+WHOLE = 'model = "tiny"\n[train]\nsteps = 3\n[[tasks]]\nsource = "tiny:topic-01"\n'
 PUBLIC = "recipes/data/public.toml"
 
 

@@ -160,6 +160,16 @@ def test_a_domain_of_clinc150_is_one_table() -> None:
     assert f"{found.task.name}: 2,250 of 22,500 rows fit `where`" in found.notes[0]
 
 
+def test_the_domains_of_clinc150_are_tasks_of_one_table() -> None:
+    domains = json.loads((DATA / "clinc150" / "domains.json").read_text("utf-8"))
+    keys = {"source": "clinc150/data_full.json", "records": "{split}", "name": "clinc"}
+    groups = {name: tuple(labels) for name, labels in domains.items()}
+    found = load_tasks([TaskSource(groups=groups, **keys)], 0, DATA)
+    assert [one.task.name for one in found] == [f"clinc-{name}" for name in domains]
+    assert all(sum(sizes(one.task)) in (2248, 2249, 2250) for one in found)
+    assert [one.task.labels for one in found] == list(groups.values())
+
+
 def test_multinli_goes_without_its_unlabelled_rows() -> None:
     [found] = loaded_from_docs("nli")
     assert found.task.labels == ("contradiction", "entailment", "neutral")

@@ -73,8 +73,14 @@ def check_runs(pilot: Any, shown: Any) -> None:
     assert colour_of(table, "✓ finished") == expected(pilot, "$text-primary")
 
 
+FEW = ["nord", "textual-light", "ansi-dark"]  # of dark, light, and a terminal's own colours
+
+
+@pytest.mark.parametrize(
+    "themes", [FEW, pytest.param([*BUILTIN_THEMES], marks=pytest.mark.long)], ids=["few", "every"]
+)
 async def test_every_theme_that_one_changes_to_has_its_own_colours_in_whole_tables(
-    pilots: Any, run_folder: Any, until: Any, shown: Any, recipe: None
+    pilots: Any, run_folder: Any, until: Any, shown: Any, recipe: None, themes: list[str]
 ) -> None:
     run_folder("right").steps(2).writer.write("finished", step=2, best_step=1, seconds=3.0)
     run_folder("wrong").writer.write("failed", step=0, message="x", hint="y")
@@ -85,13 +91,13 @@ async def test_every_theme_that_one_changes_to_has_its_own_colours_in_whole_tabl
         await until(pilot, lambda: "✗  bad" in shown(pilot) and "✓  a set" in shown(pilot))
         for key, check in (("1", check_data), ("2", check_runs)):
             await pilot.press(key)
-            for theme in BUILTIN_THEMES:
+            for theme in themes:
                 pilot.app.theme = theme
                 await pilot.pause()
                 check(pilot, shown)
 
 
-@pytest.mark.parametrize("theme", ["nord", "textual-light", "ansi-dark"])
+@pytest.mark.parametrize("theme", FEW)
 async def test_a_theme_of_the_environment_is_right_from_the_start(
     pilots: Any, until: Any, shown: Any, recipe: None, theme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,17 @@ import typer
 
 from yofo_mlx.cli.options import Input, Json, Output, Records
 
+Choice = Annotated[bool, typer.Option("--choice", help="Rank the labels of label tasks, too.")]
+Rows = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Every query with its answers, as .csv or .jsonl."),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Measure the base again, known or not.")]
+Compare = Annotated[
+    tuple[str, str] | None,
+    typer.Option(metavar="A B", help="Two of them side by side: numbers, RUN:NUMBER, files."),
+]
+
 
 def evaluate(
     run: Annotated[
@@ -32,22 +43,12 @@ def evaluate(
         str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Its base model; alone: that model.")] = None,
-    choice: Annotated[
-        bool, typer.Option("--choice", help="Rank the labels of label tasks, too.")
-    ] = False,
-    rows: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Every query with its answers, as .csv or .jsonl."),
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Measure the base again, known or not.")
-    ] = False,
+    choice: Choice = False,
+    rows: Rows = None,
+    fresh: Fresh = False,
     picture: Annotated[Path | None, typer.Option(help="Picture to write (PNG, SVG, PDF).")] = None,
     kept: Annotated[bool, typer.Option("--list", help="List the evaluations there are.")] = False,
-    compare: Annotated[
-        tuple[str, str] | None,
-        typer.Option(metavar="A B", help="Two of them side by side: numbers, RUN:NUMBER, files."),
-    ] = None,
+    compare: Compare = None,
     as_json: Json = False,
 ) -> int:
     """Measure scores by shots, base against adapter.
@@ -71,9 +72,5 @@ def evaluate(
         data=data or [],
         keys=keys,
         only=task or [],
-        choice=choice,
-        fresh=fresh,
-        as_json=as_json,
-        picture=picture,
-        rows=rows,
+        wishes=command.EvalWishes(choice, fresh, rows, picture, as_json),
     )

@@ -38,9 +38,9 @@ def study(
     command goes on where it was stopped, and makes only what is missing.
     """
     if report:
-        from yofo_mlx.commands import study as command
+        from yofo_mlx.commands import study_report
 
-        return command.report(report)
+        return study_report.report(report)
     if not recipes:
         raise RecipeError("a study is of a recipe, and none is named", "`yofo study tiny`")
     request = sound(recipes, overrides)

@@ -11,11 +11,13 @@ __all__ = [
     "overview",
     "plan",
     "recipes",
+    "rehearse",
     "removing",
     "runs",
     "show",
     "stop",
     "study",
+    "study_report",
     "train",
     "watch",
 ]

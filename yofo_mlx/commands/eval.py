@@ -5,10 +5,13 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from yofo_mlx.commands import data_request, kept
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
+from yofo_mlx.evaluation import rows as query_rows
+from yofo_mlx.evaluation.archive import EvaluationFile
 from yofo_mlx.evaluation.chosen import Chosen, from_data, from_recipe
 from yofo_mlx.evaluation.subjects import Subject
 from yofo_mlx.recipe.file import apply_override
@@ -16,13 +19,26 @@ from yofo_mlx.recipe.names import EMBEDDED
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.trash import staying
+from yofo_mlx.system.files import disk_error
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.registry import is_embedded
+from yofo_mlx.tasks.task import Example
 
 PICTURES = (".png", ".svg", ".pdf")
 # Keys of [[tasks]] that `--set` takes for data; what they are and what for is settled.
 DATA_KEYS = frozenset(TaskSource.model_fields) - {"source", "role"}
+
+
+@dataclass(frozen=True)
+class EvalWishes:
+    """What is wanted beside scores, and where it goes."""
+
+    choice: bool = False  # evaluation.choice, whatever the recipe says
+    fresh: bool = False  # the base model is measured even if another evaluation did so
+    rows: Path | None = None  # takes every query
+    picture: Path | None = None
+    as_json: bool = False
 
 
 def evaluate(
@@ -32,16 +48,11 @@ def evaluate(
     data: Sequence[str] = (),
     keys: Mapping[str, str | None] | None = None,
     only: Sequence[str] = (),
-    choice: bool = False,
-    fresh: bool = False,
-    as_json: bool = False,
-    picture: Path | None = None,
-    rows: Path | None = None,
+    wishes: EvalWishes,
 ) -> ExitCode:
     """Measure a run, or what is no run; keep the result with it, or in yofo's own folder.
 
-    `keys` are those of [[tasks]] that have options of their own; `choice` is evaluation.choice;
-    `fresh` measures the base model even if another evaluation did. `rows` takes every query.
+    `keys` are those of [[tasks]] that have options of their own.
     """
     given = {key: value for key, value in (keys or {}).items() if value is not None}
     sources, rest, options = _sources(subject, data, given, overrides)
@@ -50,7 +61,7 @@ def evaluate(
             "there is nothing to measure it on: no run, no tasks",
             f"`yofo eval {subject.arguments} --data NEW.csv`",
         )
-    _check_places(subject, picture, rows)
+    _check_places(subject, wishes.picture, wishes.rows)
     subject.check()
     recipe, warnings = subject.recipe(rest)
     try:
@@ -63,15 +74,11 @@ def evaluate(
         raise DataError(error.message, hint) from error
     for line in [*chosen.told, *chosen.notes]:
         say(line)
-    if choice:
+    if wishes.choice:
         more = recipe.evaluation.model_copy(update={"choice": True})
         recipe = recipe.model_copy(update={"evaluation": more})
     full = chosen.role == "held_out" and not only and not rest
     from yofo_mlx.commands.measuring import measure  # it needs MLX
-    from yofo_mlx.evaluation import confusion
-    from yofo_mlx.evaluation.report import draw, table
-    from yofo_mlx.evaluation.rows import rows as rows_of
-    from yofo_mlx.evaluation.rows import write
 
     with staying(subject.run) if subject.run else nullcontext():
         made, queries = measure(
@@ -80,23 +87,37 @@ def evaluate(
             chosen,
             warnings,
             full=full,
-            texts="most" if rows else "needed",
-            fresh=fresh,
+            texts="most" if wishes.rows else "needed",
+            fresh=wishes.fresh,
         )
-    path = picture or made.path.with_suffix(PICTURES[0])
-    draw(made.content, path)
-    print(json.dumps(finite(made.content)) if as_json else table(made.content, bool(rows)))
-    say(f"kept in {printable(str(made.path))}\npicture: {printable(str(path))}")
-    if confusion.can_be_drawn(made.content):
-        beside = path.with_name(f"{path.stem}-confusion{path.suffix}")
-        confusion.draw(made.content, beside)
-        say(f"confusions: {printable(str(beside))}")
-    if rows:
-        write(rows, [*rows_of(made.content, queries)])
-        say(f"rows: {printable(str(rows))}")
-    if not as_json:
+    _show(made, queries, wishes)
+    if not wishes.as_json:
         say_next(_onward(subject, chosen, sources or recipe.tasks, given))
     return ExitCode.OK
+
+
+def _show(
+    made: EvaluationFile, queries: Mapping[str, Sequence[Example]], wishes: EvalWishes
+) -> None:
+    """Print the table, draw the pictures, write the rows."""
+    from yofo_mlx.evaluation import confusion
+    from yofo_mlx.evaluation.report import draw, table
+
+    content, rows = made.content, wishes.rows
+    path = wishes.picture or made.path.with_suffix(PICTURES[0])
+    draw(content, path)
+    print(json.dumps(finite(content)) if wishes.as_json else table(content, bool(rows)))
+    say(f"kept in {printable(str(made.path))}\npicture: {printable(str(path))}")
+    if confusion.can_be_drawn(content):
+        beside = path.with_name(f"{path.stem}-confusion{path.suffix}")
+        confusion.draw(content, beside)
+        say(f"confusions: {printable(str(beside))}")
+    if rows:
+        try:
+            query_rows.write(rows, [*query_rows.rows(content, queries)])
+        except OSError as error:
+            raise disk_error(error, rows.parent, "the same command") from error
+        say(f"rows: {printable(str(rows))}")
 
 
 def _onward(
@@ -169,11 +190,9 @@ def _sources(
 
 def _check_places(subject: Subject, picture: Path | None, rows: Path | None) -> None:
     """Refuse what could not be written, before minutes of measuring."""
-    from yofo_mlx.evaluation.rows import SUFFIXES, is_of_rows
-
-    if rows and (rows.suffix.lower() not in SUFFIXES or rows.is_dir()):
+    if rows and (rows.suffix.lower() not in query_rows.SUFFIXES or rows.is_dir()):
         raise RecipeError(f"{rows}: rows are .csv or .jsonl", "give it such a name")
-    if rows and os.path.lexists(rows) and not (rows.is_file() and is_of_rows(rows)):
+    if rows and os.path.lexists(rows) and not (rows.is_file() and query_rows.is_of_rows(rows)):
         raise RecipeError(f"{rows} exists, and holds something else", "give another name")
     if picture and (picture.suffix.lower() not in PICTURES or picture.is_dir()):
         raise RecipeError(f"{picture}: pictures are .png, .svg or .pdf", "give it such a name")

@@ -66,7 +66,7 @@ def measure(
         adapter = _copy_adapter(subject.adapter, Path(folder))  # a trainer may replace it meanwhile
         kept = archive.begin(
             subject,
-            _asked(subject, recipe, base, chosen, adapter),
+            _asked(subject, recipe, base, chosen, adapter) | _also(texts),
             full=full,
             models=archive.MODELS if adapter else archive.MODELS[:1],
             data=chosen.data,
@@ -75,15 +75,17 @@ def measure(
         _tell_of_other(subject, kept)
         measuring = Measuring(kept, recipe, base, at_once, texts, shares=not fresh)
         _measure(measuring, subject, chosen.entries, adapter)
+    tells = texts != "needed" or recipe.evaluation.choice
+    asked = chosen.entries if tells else []
     queries = {
         entry.task.name: [
             query.example for query in prompts_of(recipe, entry, base.tokenizer)[1].queries
         ]
-        for entry in chosen.entries
+        for entry in asked
     }
     kept.finish(
         outcomes=rows.outcomes(kept.content),
-        confusion=matrices(kept.content, [entry.task for entry in chosen.entries], queries),
+        confusion=matrices(kept.content, [entry.task for entry in asked], queries),
     )
     return kept, queries
 
@@ -272,6 +274,11 @@ def _asked(
             for entry in chosen.entries
         },
     }
+
+
+def _also(texts: Texts) -> Content:
+    """Return what no figure depends on, but what there is to go on with."""
+    return {} if texts == "needed" else {"texts": texts}
 
 
 def _tell_of_other(subject: Subject, kept: EvaluationFile) -> None:

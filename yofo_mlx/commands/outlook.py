@@ -192,6 +192,7 @@ def _asking_rows(outlook: Outlook) -> Iterator[Row]:
             continue
         asked = plan.asked
         queries = f"{plan.copies} of {asked.queries} queries at once"
+        queries += f", up to {asked.labels:,} labels after each" if asked.labels else ""
         yield f"\n{label}: {asked.prompt:,} tokens of demonstrations, {queries}", "", ""
         yield "model", size(plan.resident), ""
         yield "keys, values", size(plan.cache), "of all layers"

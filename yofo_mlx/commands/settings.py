@@ -17,6 +17,7 @@ PASSES = 3  # over the training examples
 FEWEST, MOST, ROUND = 100, 1000, 50  # updates
 TOKEN = 4  # characters, about
 VALIDATIONS = 4
+BATCH = ("batch_size", "grad_accumulation_steps", "batch_tokens")
 
 Settings = dict[str, dict[str, Any]]
 
@@ -45,18 +46,15 @@ def choose(
     if own is None and (context := _context(model)) and context < longest:
         longest = context
         sections["episodes"] = {"max_tokens": context}
-    batch = {key: base["train"].get(key, 1) for key in ("batch_size", "grad_accumulation_steps")}
-    by_tokens = {key: n for key, n in base["train"].items() if key == "batch_tokens"}
+    batch = {key: base["train"][key] for key in BATCH if base["train"].get(key, 1) > 1}
     tokens = sum(len(one.input) + len(one.output) for one in examples) / TOKEN
-    an_update = min(longest / 2, tokens) * math.prod(batch.values())
-    an_update = by_tokens.get("batch_tokens", an_update)
+    an_update = batch.get("batch_tokens") or min(longest / 2, tokens) * math.prod(batch.values())
     steps = ROUND * math.ceil(PASSES * tokens / an_update / ROUND) if tokens else FEWEST
     steps = min(max(steps, FEWEST), MOST)
     steps = wanted or steps
     passes = steps * an_update / max(tokens, 1)
     words = f"about {passes:,.1f} times over {tokens:,.0f} tokens, at {TOKEN} characters a token"
-    sections["train"] = {"steps": steps, **by_tokens}
-    sections["train"] |= {key: n for key, n in batch.items() if n > 1}
+    sections["train"] = {"steps": steps, **batch}
     sections["train"]["eval_every"] = max(1, steps // VALIDATIONS)
     return {name: keys for name, keys in sections.items() if keys}, words
 

@@ -26,6 +26,7 @@ from yofo_mlx.training.beginning import check_fits, doubts
 
 SAMPLED_UPDATES, SAMPLED_EPISODES = 50, 2000
 MOST_TASKS = 30
+MOST_NAMES = 12
 TARGET, CONTEXT, RESET = "\x1b[30;42m", "\x1b[2m", "\x1b[0m"
 
 
@@ -135,8 +136,7 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
             "",
         ]
     if episode.renamed:
-        words = [f"{shorten(label, 40)} is {word}" for label, word in episode.renamed.items()]
-        lines[1:1] = [f"its labels are arbitrary words, without instruction: {', '.join(words)}"]
+        lines[1:1] = [_renamed(episode)]
     if recipe.init_adapter:
         lines[-1:] = [f"begins with the adapter in {printable(recipe.init_adapter)}", ""]
     rows = _task_rows(workload, recipe)
@@ -154,6 +154,13 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
         lines.append(f"and {len(rows) - MOST_TASKS} more tasks (all of them with --json)")
     lines += [printable(note) for entry in workload.entries for note in entry.notes]
     return "\n".join(lines)
+
+
+def _renamed(episode: Episode) -> str:
+    names = list(episode.renamed.items())
+    words = [f"{shorten(label, 40)} is {word}" for label, word in names[:MOST_NAMES]]
+    words += [f"and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
+    return f"its labels are arbitrary words, without instruction: {', '.join(words)}"
 
 
 def _family(row: dict[str, Any]) -> str:

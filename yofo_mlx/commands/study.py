@@ -30,12 +30,6 @@ LEAVING = "\nleaving them, and saving what was before them"
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
-def report(folder: Path) -> ExitCode:
-    """Write the report anew, from the result files alone."""
-    print_path(write_report(StudyFolder(folder)))
-    return ExitCode.OK
-
-
 def study(
     request: RecipeRequest,
     *,
@@ -52,8 +46,6 @@ def study(
     plan = _planned(request, recipe, arms)
     folder = StudyFolder((out or paths.home() / "studies" / request.run_name).absolute())
     folder.begin(plan.identity(_fingerprint(recipe)), plan.shown)
-    for name, why in plan.unavailable.items():
-        say(f"{name} is left out: {why}")
     if jobs > 1:
         os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     making = Making(plan, folder)

@@ -1,6 +1,6 @@
 """Tasks whose episodes show some of their labels, or arbitrary words in place of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -83,6 +83,27 @@ class Renamed(Stock):
         return self._stock.nbytes
 
 
+@dataclass(frozen=True)
+class Renaming:
+    """How a task's labels become words."""
+
+    share: float  # of its episodes
+    symbols: Symbols
+    avoided: frozenset[int]
+    firsts: Demonstrations | None  # first questions without an instruction, where they differ
+    most: int  # demonstrations that an episode can hold
+    max_tokens: int
+    separator: str | None
+
+    def parts(self, answer: str) -> list[str]:
+        """Return the labels of an answer."""
+        return [answer] if self.separator is None else answer.split(self.separator)
+
+    def joined(self, words: list[str]) -> str:
+        """Return the answer of several labels."""
+        return (self.separator or "").join(words)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelPool(Pool):
     """A pool that knows its demonstrations' labels."""
@@ -91,7 +112,15 @@ class LabelPool(Pool):
     sizes: Lengths  # their tokens
     held: Lengths  # (n,) which of them each demonstration has
     subset: LabelRange | None
-    renaming: "Renaming | None"
+    renaming: Renaming | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        firsts = self.renaming and self.renaming.firsts
+        return (
+            super().nbytes + self.held.nbytes + self.sizes.nbytes + (firsts.nbytes if firsts else 0)
+        )
 
     def drawn(self, rng: np.random.Generator) -> Pool:
         """Return the demonstrations of some labels, which may be words by now."""
@@ -107,7 +136,7 @@ class LabelPool(Pool):
                 return renamed
         return self._of(Selected(self.demonstrations, places))
 
-    def _renamed(self, places: Places, how: "Renaming", rng: np.random.Generator) -> Pool:
+    def _renamed(self, places: Places, how: Renaming, rng: np.random.Generator) -> Pool:
         """Return demonstrations with words as answers, as many as an episode may hold."""
         places = rng.permutation(places)[: how.most]
         held = self.held[places]
@@ -134,27 +163,6 @@ class LabelPool(Pool):
         return Pool(self.task, self.opening, stock, self.left_out, self.weight)
 
 
-@dataclass(frozen=True)
-class Renaming:
-    """How a task's labels become words."""
-
-    share: float  # of its episodes
-    symbols: Symbols
-    avoided: frozenset[int]
-    firsts: Demonstrations | None  # first questions without an instruction, where they differ
-    most: int  # demonstrations that an episode can hold
-    max_tokens: int
-    separator: str | None
-
-    def parts(self, answer: str) -> list[str]:
-        """Return the labels of an answer."""
-        return [answer] if self.separator is None else answer.split(self.separator)
-
-    def joined(self, words: list[str]) -> str:
-        """Return the answer of several labels."""
-        return (self.separator or "").join(words)
-
-
 def make_label_pool(
     task: Task,
     segmenter: Segmenter,
@@ -173,27 +181,7 @@ def make_label_pool(
     places: dict[str, int] = {}
     held = [places.setdefault(example.output, len(places)) for example in kept]
     sizes = [len(segmenter.answer(answer)) for answer in places]
-    renaming = None
-    if symbols:
-        questions = pool.demonstrations.lengths[1] - np.array(sizes, dtype=np.int32)[held]
-        firsts = None
-        if symbols.segmenter.first_lead != segmenter.first_lead:
-            firsts = Demonstrations()
-            for example in kept:
-                question = symbols.segmenter.question(example.input, first=True)
-                firsts.append(Demonstration([], question, []))
-        labels = labels_in(places, separator)
-        renaming = Renaming(
-            settings.rename_labels,
-            symbols,
-            symbols.own_to(labels),
-            firsts,
-            # An answer has a token at least.
-            limit // (int(questions.min()) + 1) + 1,
-            limit,
-            separator,
-        )
-    return LabelPool(
+    labels = LabelPool(
         pool.task,
         pool.opening,
         pool.demonstrations,
@@ -203,8 +191,34 @@ def make_label_pool(
         sizes=np.array(sizes, dtype=np.int32),
         held=np.array(held, dtype=np.int32),
         subset=subset,
-        renaming=renaming,
     )
+    if symbols is None:
+        return labels
+    later = pool.demonstrations.lengths[1]
+    shortest = int((later - labels.sizes[labels.held]).min()) + 1  # an answer has a token at least
+    renaming = Renaming(
+        settings.rename_labels,
+        symbols,
+        symbols.own_to(labels_in(places, separator)),
+        _bare_firsts(kept, segmenter, symbols.segmenter),
+        limit // shortest + 1,
+        limit,
+        separator,
+    )
+    return replace(labels, renaming=renaming)
+
+
+def _bare_firsts(
+    examples: Sequence[Example], segmenter: Segmenter, bare: Segmenter
+) -> Demonstrations | None:
+    """Return first questions without an instruction; None where they are the same with one."""
+    if bare.first_lead == segmenter.first_lead:
+        return None
+    firsts = Demonstrations()
+    for example in examples:
+        question = bare.question(example.input, first=True)
+        firsts.append(Demonstration(question, question, []))
+    return firsts
 
 
 def labels_in(answers: Iterable[str], separator: str | None) -> set[str]:

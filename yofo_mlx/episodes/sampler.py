@@ -153,6 +153,11 @@ class Pool:
     fixed: int | None = None  # so many, the first ones, stand before every query (`fixed.py`)
     renamed: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self.demonstrations.nbytes
+
     def drawn(self, rng: np.random.Generator) -> "Pool":
         """Return what of it an episode is drawn from: all, and nothing is drawn for that."""
         return self

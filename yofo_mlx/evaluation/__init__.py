@@ -4,7 +4,7 @@ __all__ = [
     "archive",
     "chosen",
     "comparison",
-    "forgetting",
+    "confusion",
     "labels",
     "limits",
     "measure",
@@ -14,6 +14,5 @@ __all__ = [
     "rows",
     "scores",
     "shared",
-    "stored",
     "subjects",
 ]

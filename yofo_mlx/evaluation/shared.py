@@ -55,7 +55,9 @@ def _place(asked: Content, task: str) -> Path:
 
 def _key(asked: Content, task: str) -> str:
     """Return a digest of all that a base model's figures on a task depend on."""
-    how = {name: value for name, value in asked["evaluation"].items() if name != "choice"}
+    facts, idle = dict(asked["tasks"][task]), ("choice", "valid_tasks")
+    how = {name: value for name, value in asked["evaluation"].items() if name not in idle}
+    how["queries"] = facts.pop("queries", how.get("queries"))
     depends: dict[str, Any] = {
         "format": FORMAT,
         "versions": asked["versions"],
@@ -64,6 +66,6 @@ def _key(asked: Content, task: str) -> str:
         "seed": asked["seed"],
         "template": asked["template"],
         "evaluation": how,
-        "task": [task, asked["tasks"][task]],
+        "task": [task, facts],
     }
     return sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()

@@ -35,11 +35,20 @@ def results_of(found: Any) -> dict[str, Results]:
     """Return the results of queries that a file holds, nothing if it is damaged."""
     try:
         return {
-            place: [QueryResult(float(score), float(loss), *texts) for score, loss, *texts in some]
+            place: [
+                QueryResult(float(score), float(loss), *map(_text, texts))  # also "nan"
+                for score, loss, *texts in some
+            ]
             for place, some in found.items()
         }
     except (AttributeError, TypeError, ValueError):
         return {}
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError("neither a text nor nothing")
 
 
 def paired(scores: dict[str, list[TaskScores]]) -> list[Scored]:

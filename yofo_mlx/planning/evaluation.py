@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from yofo_mlx.errors import FitError
+from yofo_mlx.evaluation.labels import labels_of
 from yofo_mlx.evaluation.prompts import Prompts, Query, prompts_of
 from yofo_mlx.planning.planner import (
     CARE_PIECE,
@@ -44,6 +45,7 @@ class Asked:
     queries: int  # after one prompt
     query: int  # with its answer
     answer: int
+    labels: int = 0  # ranked after each query
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,9 @@ def most_asked(
     if not found:
         return None
     columns = zip(*((one.prompt, one.queries, one.query, one.answer) for one in found), strict=True)
-    return Asked(*map(max, columns))
+    ranks = recipe.evaluation.choice and not valid
+    labels = max(len(labels_of(entry.task)) for entry in entries) if ranks else 0
+    return replace(Asked(*map(max, columns)), labels=labels)
 
 
 def asked_at_most(recipe: Recipe) -> Asked:
@@ -250,6 +254,7 @@ def describe_evaluation(plan: EvaluationPlan) -> dict[str, Any]:
         "wanted_prompt_tokens": plan.wanted,
         "query_tokens": plan.asked.query,
         "queries": plan.asked.queries,
+        "labels": plan.asked.labels,
         "at_once": plan.copies,
         "model_gb": as_gb(plan.resident),
         "cache_gb": as_gb(plan.cache),

@@ -89,7 +89,7 @@ class Workload:
         texts = sum(getsizeof(e) + getsizeof(e.input) + getsizeof(e.output) for e in examples)
         references = (text for task in tasks for more in task.references.values() for text in more)
         texts += sum(map(getsizeof, references))
-        tokens = sum(pool.demonstrations.nbytes for pool in self.pools)
+        tokens = sum(pool.nbytes for pool in self.pools)
         return DataSize(len(examples), texts, tokens)
 
     def warnings(self, recipe: Recipe) -> Iterator[tuple[str, str]]:
@@ -101,18 +101,18 @@ class Workload:
         if left_out := sum(pool.left_out for pool in self.pools):
             message = f"{left_out} examples are longer than an episode and are left out"
             yield message, f"episodes.max_tokens is {recipe.episodes.max_tokens}"
+        wanted = recipe.episodes.fixed_shots or recipe.episodes.min_shots
         for pool in self.pools:
-            if len(pool.demonstrations) <= recipe.episodes.min_shots:
+            if len(pool.demonstrations) <= wanted:
                 shots = len(pool.demonstrations) - 1
                 yield (
                     f"task {pool.task} has examples for {plural(shots, 'shot')} only",
                     "it gets those",
                 )
-            if pool.fixed is not None and pool.fixed < (recipe.episodes.fixed_shots or 0):
+            elif pool.fixed is not None and pool.fixed < wanted:
                 yield (
-                    f"task {pool.task} has {plural(pool.fixed, 'fixed shot')} only: more leave room"
-                    " for less than half of its other examples, or for none",
-                    "a higher episodes.max_tokens, or more examples, would let it have more",
+                    f"task {pool.task} has room for {plural(pool.fixed, 'fixed shot')} only",
+                    "behind more of them half of its other examples would be too long",
                 )
         if not self.valid_entries(1):
             message = "no training task has queries to validate with: the last adapter is kept"

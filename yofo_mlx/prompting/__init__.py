@@ -12,5 +12,6 @@ __all__ = [
     "held",
     "protocol",
     "scoring",
+    "selection",
     "stages",
 ]

@@ -43,6 +43,23 @@ that file. `recipes/data/public.toml` holds the data sets of the shipped recipes
 `yofo train mine.toml --dry-run` prints the recipe that the files make together; a run keeps just
 that, and never reads them again.
 
+## Updates of equal size, and fixed shots
+
+With `train.batch_tokens = 1024` an update takes as many episodes as come nearest to 1,024 tokens,
+one at least: a hundred without demonstrations, or one that is full of them. So recipes of few and
+of many shots make equally many updates of the same tokens. With `draw = "uniform"` the share of
+shots is drawn once for an update and all its episodes have it: their lengths are then alike, and
+each share gets equally many tokens. Rows of like length are read together, so that at most a
+quarter of what is read is padding (`yofo show` tells how much); of several rows, at most 4,096
+tokens at a time. Loss and gradient are those of the same episodes one by one.
+
+With `episodes.fixed_shots = 4` and `objective.targets = "last"` the same four demonstrations of a
+task, chosen by the seed, stand before each of its other training examples throughout the run, and
+only that example's answer is trained: FTICL (arXiv 2403.09162). Other targets are refused, since
+the four answers, the same in every episode, would be learned by heart. A task with too few
+examples, or in which half of the others would not fit behind four, has fewer fixed shots, which is
+told.
+
 ## Top of the file
 """
 

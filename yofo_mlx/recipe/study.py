@@ -22,6 +22,9 @@ class Study(Section):
     """Held-out tasks that are shown beside the mean."""
     dedicated_tokens: PositiveInt = 15_000
     """Tokens to process for the adapter of a single held-out task."""
+    rehearse_rows: PositiveInt | None = None
+    """Most rows of each training task that the model answers itself, for the arms that train on
+    its own answers; left out: all."""
     forgetting: str | None = None
     """File of texts that no arm trains on; the loss on them tells what was forgotten."""
     forgetting_column: str | None = None

@@ -96,8 +96,8 @@ class Asker:
         texts = [f"{_posed(task, one)}\n\nRight answer: {one.output}" for one in examples]
         return self.answers(shown, texts, max_tokens, what)
 
-    def approves(self, task: Task, pairs: Sequence[tuple[Example, str]], what: str) -> list[bool]:
-        """Tell of each example and an answer to it whether the model finds Yes likelier than No."""
+    def approvals(self, task: Task, pairs: Sequence[tuple[Example, str]], what: str) -> list[float]:
+        """Return the log-odds (nats) of Yes against No, of each example and an answer to it."""
         shown = self._instructed(VERDICT)
         texts = [
             f"{_posed(task, one)}\n\nRight answer: {one.output}\n\nGiven answer: {answer}\n\n"
@@ -105,7 +105,7 @@ class Asker:
             for one, answer in pairs
         ]
         questions = [shown.question(text) for text in texts]
-        keys = [key_of("verdict", self._mark, shown.tokens, question) for question in questions]
+        keys = [key_of("approval", self._mark, shown.tokens, question) for question in questions]
         if left := self._left(keys):
             verdicts = [shown.segmenter.answer(word) for word in (YES, NO)]
             context = self._read(shown)
@@ -119,7 +119,7 @@ class Asker:
                         for reading in read_answers(context, asked, at_once=at_once)
                     ]
                     for place, yes, no in zip(some, losses[::2], losses[1::2], strict=True):
-                        self._store.add(keys[place], yes < no)
+                        self._store.add(keys[place], no - yes)
                         progress.tick()
         return [self._store[key] for key in keys]
 

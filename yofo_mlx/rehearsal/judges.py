@@ -11,7 +11,6 @@ from yofo_mlx.system import child
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example
 
-_METRICS = {"number": "number", "exact": "exact"}
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
@@ -25,16 +24,10 @@ def accepts(
         return _runs_well(command, example, answer)
     if judge == "normalised":
         return normalised(answer) == normalised(example.output)
-    # Labels are right if all of them are there and no other; of one, that is the label itself.
-    metric = "f1" if entry.separator and judge == "label" else _METRICS.get(judge, "exact")
-    found = score(
-        answer,
-        example.output,
-        metric=metric,
-        answer_after=entry.answer_after,
-        separator=entry.separator,
-    )
-    return found == 1
+    if judge == "label" and (between := entry.separator):  # in whatever order
+        return sorted(answer.split(between)) == sorted(example.output.split(between))
+    metric = "number" if judge == "number" else "exact"
+    return score(answer, example.output, metric=metric, answer_after=entry.answer_after) == 1
 
 
 def normalised(text: str) -> str:

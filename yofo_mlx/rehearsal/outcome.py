@@ -57,11 +57,11 @@ def finish(
         for one in done:
             place = data / names[one.entry.task.name]
             place.mkdir()
-            (place / "train.jsonl").write_text(_lines(one.targets), encoding="utf-8")
             task = one.entry.task
+            (place / "train.jsonl").write_text(_lines(one.targets, one.entry), encoding="utf-8")
             for split, examples in (("valid", task.valid), ("test", task.test)):
                 if examples:
-                    text = _lines(map(_as_it_was, examples))
+                    text = _lines(map(_as_it_was, examples), one.entry)
                     (place / f"{split}.jsonl").write_text(text, encoding="utf-8")
     sources = [_source(one, f"./{DATA}/{names[one.entry.task.name]}") for one in done]
     sources += [source for source in recipe.tasks if source.role == "held_out"]
@@ -124,9 +124,23 @@ def _counts(some: Iterable[RehearsedTask]) -> dict[str, int]:
     }
 
 
-def _lines(targets: Iterable[Target]) -> str:
-    rows = (escaped(json.dumps(asdict(one), ensure_ascii=False)) for one in targets)
-    return "".join(f"{row}\n" for row in rows)
+def _lines(targets: Iterable[Target], entry: TaskEntry) -> str:
+    rows = (asdict(one) | {"output": _output(one.output, entry)} for one in targets)
+    return "".join(escaped(json.dumps(row, ensure_ascii=False)) + "\n" for row in rows)
+
+
+def _output(text: str, entry: TaskEntry) -> str | list[str]:
+    """Return an answer as it is read back: a list of labels, unless all of it is one label."""
+    between = entry.separator
+    if between is None or (between in text and text in entry.task.labels):
+        return text
+    return text.split(between)
+
+
+def _is_among(text: str, entry: TaskEntry) -> bool:
+    """Tell whether an answer is made of the task's labels."""
+    found = _output(text, entry)
+    return set([found] if isinstance(found, str) else found) <= set(entry.task.labels)
 
 
 def _as_it_was(example: Example) -> Target:
@@ -142,7 +156,7 @@ def _source(one: RehearsedTask, place: str) -> TaskSource:
     """Return the table of a task whose rows are in a folder of ours."""
     entry, task = one.entry, one.entry.task
     shared = {name: getattr(entry, name) for name in _SHARED}
-    exact = one.judge in ("label", "exact")
+    keeps = all(_is_among(target.output, entry) for target in one.targets)
     return TaskSource(
         **{name: value for name, value in shared.items() if value is not None},
         name=task.name,
@@ -151,6 +165,6 @@ def _source(one: RehearsedTask, place: str) -> TaskSource:
         instruction=task.instruction,
         input="input",
         output="output",
-        labels=(task.labels or None) if exact else None,
+        labels=task.labels if keeps else None,
         valid_share=0.0,
     )

@@ -7,6 +7,7 @@ without it SSR (2409.04787).
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from yofo_mlx.episodes.sampler import tokenize
@@ -37,8 +38,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Trust:
-    """Shares of right and of wrong answers that a model accepts as a judge."""
+    """From which log-odds of Yes on a model accepts; shares of right and wrong ones it so does."""
 
+    least: float
     right: float
     wrong: float
 
@@ -79,7 +81,8 @@ class Rehearsal:
         longest = max(len(segmenter.answer(one.output)) for one in examples)
         limit = self._given or longest + longest // 2 + MARGIN
         answers, shots = self._answers(entry, examples, limit)
-        own = self._accepted(entry, answers)
+        trust = self._trust(entry, examples) if judge == "model" else None
+        own = self._accepted(entry, answers, trust)
         left = [one for one in examples if one not in own]
         # A label has no other words.
         asks = self._settings.paraphrase and self._follows and task.family not in LABELLED
@@ -87,7 +90,8 @@ class Rehearsal:
         if asks and left:
             words = f"{task.name}: paraphrases"
             written = self._asker.paraphrases(task, left, limit, words)
-            said = self._accepted(entry, dict(zip(left, written, strict=True)))
+            told = {one: a for one, a in zip(left, written, strict=True) if _tells_all(one, a)}
+            said = self._accepted(entry, told, trust)
         return RehearsedTask(
             entry,
             judge,
@@ -96,7 +100,7 @@ class Rehearsal:
             sum(not written.is_complete for written in answers.values()),
             len(examples) - len(answers),
             asks,
-            self._trust(entry, examples) if judge == "model" else None,
+            trust,
         )
 
     def _judge(self, entry: TaskEntry) -> str:
@@ -155,34 +159,44 @@ class Rehearsal:
         shown = self._asker.shown(task, chosen, self._longest)
         return shown, tuple(one.input for one in chosen)
 
-    def _accepted(self, entry: TaskEntry, answers: dict[Example, Written]) -> dict[Example, str]:
+    def _accepted(
+        self, entry: TaskEntry, answers: dict[Example, Written], trust: Trust | None
+    ) -> dict[Example, str]:
         """Return the texts that the judge accepts; one that was cut is no answer."""
         judge = self._judge(entry)
         whole = [(one, a.text) for one, a in answers.items() if a.is_complete and a.text]
-        if judge == "model":
-            words = f"{entry.task.name}: verdicts"
-            verdicts = self._asker.approves(entry.task, whole, words)
+        if trust:
+            found = self._asker.approvals(entry.task, whole, f"{entry.task.name}: verdicts")
+            verdicts = [odds >= trust.least for odds in found]
         else:
             command = self._settings.command
             verdicts = [accepts(judge, entry, *pair, command) for pair in whole]
         return {one: text for (one, text), good in zip(whole, verdicts, strict=True) if good}
 
-    def _trust(self, entry: TaskEntry, examples: Sequence[Example]) -> Trust | None:
-        """Let the model judge what is known: expected answers, and those of other rows."""
-        some = examples[: TRIED + 1]
+    def _trust(self, entry: TaskEntry, examples: Sequence[Example]) -> Trust:
+        """Let the model judge what is known, expected answers and those of other rows.
+
+        It says Yes or No by habit, too; the middle between the two is free of that.
+        """
+        some = examples[:TRIED]
         right = [(one, one.output) for one in some]
         shifted = zip(some, [*some[1:], *some[:1]], strict=True)
         wrong = [(one, other.output) for one, other in shifted if one.output != other.output]
-        if not wrong:
-            return None
         words = f"{entry.task.name}: the judge itself"
-        shares = [
-            sum(verdicts) / len(verdicts)
-            for verdicts in (
-                self._asker.approves(entry.task, pairs, words) for pairs in (right, wrong)
-            )
-        ]
-        return Trust(*shares)
+        good, bad = (self._asker.approvals(entry.task, pairs, words) for pairs in (right, wrong))
+        if not bad:  # all answers are the same
+            return Trust(0.0, _share(good, 0.0), 0.0)
+        least = (median(good) + median(bad)) / 2
+        return Trust(least, _share(good, least), _share(bad, least))
+
+
+def _share(odds: Sequence[float], least: float) -> float:
+    return sum(one >= least for one in odds) / len(odds)
+
+
+def _tells_all(example: Example, paraphrase: Written) -> bool:
+    """Tell whether a paraphrase may hold all that it is of: the bare result has lost the way."""
+    return 2 * len(paraphrase.text) >= len(example.output)
 
 
 def _target(example: Example, own: dict[Example, str], said: dict[Example, str]) -> Target:

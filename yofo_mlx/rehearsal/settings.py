@@ -63,7 +63,10 @@ def read_settings(
             raise RecipeError(f"there is no family '{shorten(family, 60)}'", hint)
         named[family] = judge
     if "command" in named.values() and command is None:
-        raise RecipeError("--judge command needs a command", 'add --command "python check.py"')
+        raise RecipeError(
+            "--judge command needs a command",
+            "add --command PROGRAM, such as a script that runs unit tests",
+        )
     if command is not None and "command" not in named.values():
         raise RecipeError("--command is given, and no judge is one", "add --judge command")
     words = _program(command) if command is not None else ()

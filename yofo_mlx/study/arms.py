@@ -1,16 +1,19 @@
 """The arms of a study: ways to train the same model on the same tasks, each a few keys of a recipe.
 
-One table. `BASELINE` comes first, so that a recipe's own choice of one arm is not in all of them.
+One table. What is an arm's own, such as renamed labels, is first taken out of the recipe: it would
+be in all of them.
 """
 
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe.schema import Recipe
 
-BASELINE = ("episodes.rename_labels=0", "episodes.fixed_shots=0")
+OF_ARMS = ("rename_labels", "fixed_shots")  # keys of [episodes]
+INSTEAD_OF_FIXED = ("min_shots", "max_shots", "label_subset")
 FEW = 2  # demonstrations of few-shot tuning: n = 2 in the captions of 2506.11103
 DEDICATED_SHOTS = 4  # demonstrations in each prompt of a dedicated adapter
 RENAMED = 0.5  # share of episodes with arbitrary labels, where the recipe does not say
@@ -23,6 +26,7 @@ class Arm:
     name: str
     title: str
     overrides: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()  # keys of [episodes] that are taken back
     is_main: bool = False  # has several seeds, and its learning rate chosen
     trains: bool = True
     rows: int | None = None  # of a dedicated adapter's one task; 0: all
@@ -47,14 +51,14 @@ ARMS = {
     arm.name: arm
     for arm in (
         Arm("base", "the model as it is", trains=False),
-        Arm("many-all", "many-shot, all answers", (_ALL,), True, source="2506.11103"),
-        Arm("many-last", "many-shot, last answer", (_LAST,), True, source="2506.11103"),
-        Arm("zero-shot", "zero-shot tuning", (*_shots(0), _ALL), True, source="2506.11103"),
+        Arm("many-all", "many-shot, all answers", (_ALL,), is_main=True, source="2506.11103"),
+        Arm("many-last", "many-shot, last answer", (_LAST,), is_main=True, source="2506.11103"),
+        Arm("zero-shot", "zero-shot tuning", (*_shots(0), _ALL), is_main=True, source="2506.11103"),
         Arm(
             "many-all-renamed",
             "many-shot, all answers, labels renamed",
             (_ALL, f"episodes.rename_labels={RENAMED}"),
-            True,
+            is_main=True,
             source="2305.08298",
         ),
         Arm("few-last", "few-shot, last answer", (*_shots(FEW), _LAST), source="2506.11103"),
@@ -63,6 +67,7 @@ ARMS = {
             "fticl",
             "a fixed prefix of 2, last answer",
             (f"episodes.fixed_shots={FEW}", _LAST),
+            without=INSTEAD_OF_FIXED,
             source="2403.09162",
         ),
         *(
@@ -111,19 +116,14 @@ def chosen(names: Sequence[str] | None) -> list[Arm]:
 
 def overrides_of(arm: Arm, recipe: Recipe) -> list[str]:
     """Return an arm's keys on a recipe, which may say itself how many labels are renamed."""
-    found = [*BASELINE, *arm.overrides]
-    share = getattr(recipe.episodes, "rename_labels", 0)
-    if share:
-        found = [one.replace(f"rename_labels={RENAMED}", f"rename_labels={share}") for one in found]
-    return [one for one in found if one not in BASELINE or _is_known(one, recipe)]
+    share = recipe.episodes.rename_labels or RENAMED
+    return [
+        one.replace(f"rename_labels={RENAMED}", f"rename_labels={share}") for one in arm.overrides
+    ]
 
 
-def lacking(arm: Arm, recipe: Recipe) -> str:
-    """Return why an arm is not to be had here, empty if it is."""
-    unknown = [one for one in arm.overrides if not _is_known(one, recipe)]
-    return f"this version has no `{unknown[0].partition('=')[0]}`" if unknown else ""
-
-
-def _is_known(override: str, recipe: Recipe) -> bool:
-    table, _, key = override.partition("=")[0].partition(".")
-    return hasattr(getattr(recipe, table), key)
+def prepared(arm: Arm, data: dict[str, Any]) -> dict[str, Any]:
+    """Return a recipe's data without what its arm, or another one, says itself."""
+    gone = {*OF_ARMS, *arm.without}
+    episodes = {key: value for key, value in data["episodes"].items() if key not in gone}
+    return data | {"episodes": episodes}

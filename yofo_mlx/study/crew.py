@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from yofo_mlx.system import child
 from yofo_mlx.system.text import shorten
 
 POLL_S = 0.2
-MEASURER = "yofo_mlx.study.measuring"
 
 
 class Crew:
@@ -86,40 +85,64 @@ class Crew:
         words = (death.message, death.hint) if death else (f"it is {run.status()}", "")
         raise RunError(*words)
 
-    def measure(self, line: str, log: Path, on_line: Callable[[Any], None]) -> None:
-        """Have a process measure what a line says."""
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as console:
-            process = subprocess.Popen(
-                child.command(MEASURER),
-                env=child.environment(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=console,
-                text=True,
-                start_new_session=True,
-            )
-        assert process.stdin and process.stdout
+    def call(
+        self,
+        module: str,
+        *arguments: str,
+        log: Path,
+        line: str = "",
+        on_line: Callable[[Any], None] = lambda told: None,
+    ) -> None:
+        """Run a module of yofo on a line of input; `on_line` gets the lists of JSON it prints.
+
+        What it prints as an object is what went wrong.
+        """
+        with self._lock:
+            if self._asked:
+                raise Cancelled("asked to stop")
+            process = _begin(module, arguments, log)
+        failure: dict[str, str] = {}
 
         def stopper() -> None:
             process.send_signal(signal.SIGINT)
 
-        failure: dict[str, str] = {}
+        assert process.stdin and process.stdout
         with process, self._stopped_by(stopper):  # leaving closes its input, and waits
             with suppress(BrokenPipeError), process.stdin as pipe:
                 pipe.write(line + "\n")
-            for told in process.stdout:
-                found = json.loads(told)
-                if isinstance(found, dict):
-                    failure = found
-                else:
-                    on_line(found)
-        code = process.returncode
-        if code == 0:
+            for words in process.stdout:
+                told = _parsed(words)
+                if isinstance(told, list):
+                    on_line(told)
+                elif isinstance(told, dict):
+                    failure = told
+        if process.returncode == 0:
             return
         if self.is_stopping:
             raise Cancelled("asked to stop")
-        if failure:
+        if "message" in failure:
             raise RunError(failure["message"], failure["hint"])
-        words = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
-        raise RunError(f"measuring: {child.ending(code)}", shorten("".join(words), 200))
+        last = log.read_text("utf-8", "replace").strip().splitlines()[-2:]
+        how = f"{module.rpartition('.')[2]}: {child.ending(process.returncode)}"
+        raise RunError(how, shorten(" ".join(last), 300))
+
+
+def _begin(module: str, arguments: Sequence[str], log: Path) -> "subprocess.Popen[str]":
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as console:
+        return subprocess.Popen(
+            child.command(module, *arguments),
+            env=child.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=console,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def _parsed(words: str) -> Any:
+    try:
+        return json.loads(words)
+    except ValueError:
+        return None

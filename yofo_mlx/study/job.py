@@ -16,6 +16,7 @@ class Job:
     seed: int
     tasks: list[str]
     more: list[str]  # `forgetting`, `choice`
+    tasks_with_labels: list[str]  # that `choice` is about
 
     def dumps(self) -> str:
         """Return it as a line."""

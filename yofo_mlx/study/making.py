@@ -6,16 +6,20 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
+from threading import Lock
 from time import monotonic
 from typing import Any
 
 import numpy as np
 
 from yofo_mlx.errors import Cancelled, RunError, YofoError
+from yofo_mlx.recipe.file import to_toml
 from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.rehearsal import outcome
 from yofo_mlx.runs import launch
 from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.study.arms import overrides_of
 from yofo_mlx.study.crew import Crew
 from yofo_mlx.study.job import Job
@@ -25,6 +29,7 @@ from yofo_mlx.system.files import disk_error, write_text
 from yofo_mlx.system.text import escaped
 
 TICK_S = 0.5
+MEASURER = "yofo_mlx.study.measuring"
 
 
 @dataclass
@@ -48,6 +53,8 @@ class Making:
     failed: dict[str, YofoError] = field(default_factory=dict)
     took: list[tuple[Work, float]] = field(default_factory=list)  # seconds of each that is done
     waiting: list[Work] = field(default_factory=list)
+    jobs: int = 1
+    rehearsing: Lock = field(default_factory=Lock)
 
     def left(self) -> list[Work]:
         """Return what is still to be made, and not under way nor failed."""
@@ -62,6 +69,7 @@ class Making:
 
     def run(self, jobs: int, on_tick: Callable[["Making"], None]) -> None:
         """Make everything, `jobs` adapters at a time; a failing one does not keep the others."""
+        self.jobs = jobs
         running: dict[Future[None], Work] = {}
         with ThreadPoolExecutor(jobs) as pool:
             while True:
@@ -91,7 +99,7 @@ class Making:
             dedicated = work.trial.arm.is_dedicated
             alike = [s for one, s in self.took if one.trial.arm.is_dedicated == dedicated]
             total += fmean(alike or every)
-        return total
+        return total / self.jobs
 
     def _collect(self, work: Work, future: Future[None]) -> None:
         name = work.trial.name
@@ -115,6 +123,9 @@ class Making:
         run, recipe = None, self.plan.recipe
         if trial.arm.trains:
             own = self.plan.recipe_of(trial, self.folder.runs / "data")
+            if trial.arm.rehearsed:
+                status.words = "the model answers its training inputs"
+                own = self._rehearsed(own)
             run = self._run_of(trial, own)
             if run.status() != "finished":
                 self.crew.train(run, lambda event: _show(status, event))
@@ -129,6 +140,7 @@ class Making:
             seed=trial.seed,
             tasks=[name for name in work.tasks if name in missing],
             more=[name for name in missing if name not in work.tasks],
+            tasks_with_labels=self.plan.labelled,
         )
 
         def on_line(told: Any) -> None:
@@ -136,7 +148,23 @@ class Making:
             status.words, status.share = what, done / total if total else 0.0
 
         log = self.folder.runs / f"{trial.name}.log"
-        self.crew.measure(job.dumps(), log, on_line)
+        self.crew.call(MEASURER, log=log, line=job.dumps(), on_line=on_line)
+
+    def _rehearsed(self, recipe: Recipe) -> Recipe:
+        """Return a recipe on the model's own answers, which are asked for once for all arms."""
+        place = self.folder.runs / "rehearsed"
+        with self.rehearsing:
+            about = _json(place / outcome.ABOUT)
+            if not about.get("finished"):
+                file = self.folder.runs / "to-rehearse.toml"
+                write_text(file, to_toml(self.plan.recipe))
+                most = self.plan.settings.rehearse_rows
+                words = ["rehearse", str(file), "--out", str(place)]
+                words += ["--limit", str(most)] if most else []
+                self.crew.call("yofo_mlx.cli", *words, log=self.folder.runs / "rehearsed.log")
+        own = [task for task in load_recipe(place / outcome.RECIPE).tasks if task.role == "train"]
+        others = [task for task in recipe.tasks if task.role == "held_out"]
+        return recipe.model_copy(update={"tasks": (*own, *others)})
 
     def _run_of(self, trial: Trial, recipe: Recipe) -> Run:
         """Return a trial's run folder, made where it is not there; with the data of its own."""
@@ -165,7 +193,19 @@ class Making:
         )
         if run:
             result.training = _cost(run, overrides_of(trial.arm, self.plan.recipe))
+        if trial.arm.rehearsed:
+            about = _json(self.folder.runs / "rehearsed" / outcome.ABOUT)
+            why, counts = about.get("plain_tuning"), about.get("all", {})
+            result.note = f"plain tuning: {why}" if why else f"answers by origin: {counts}"
         return result
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _show(status: Status, event: Event) -> None:

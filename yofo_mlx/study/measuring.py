@@ -13,28 +13,23 @@ from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from yofo_mlx.system import blas
 
 if __name__ == "__main__":
     blas.preload()
 
-import mlx.core as mx
-
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import Cancelled, YofoError
-from yofo_mlx.evaluation.measure import Results, measure
+from yofo_mlx.evaluation.forgetting import text_loss
+from yofo_mlx.evaluation.labels import labels_of
+from yofo_mlx.evaluation.measure import is_choice_right, measure
 from yofo_mlx.evaluation.prompts import Prompts, Query, draw_prompts
-from yofo_mlx.gradients.objective import token_losses
+from yofo_mlx.evaluation.scores import QueryResult, Results
 from yofo_mlx.models.adapter_files import WEIGHTS_FILE
 from yofo_mlx.models.adapters import load_adapter
 from yofo_mlx.models.base import Base, load_base
-from yofo_mlx.prompting.context import Context
-from yofo_mlx.prompting.generation import generate
-from yofo_mlx.prompting.scoring import score
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.recipe.study import Study
 from yofo_mlx.study.job import Job
 from yofo_mlx.study.results import (
     Forgetting,
@@ -43,7 +38,7 @@ from yofo_mlx.study.results import (
     read_result,
     write_result,
 )
-from yofo_mlx.study.texts import LONGEST, fingerprint, read_texts
+from yofo_mlx.study.texts import fingerprint, read_texts
 from yofo_mlx.system.environment import versions_and_machine
 from yofo_mlx.system.files import digest
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
@@ -82,13 +77,16 @@ def run(job: Job, tell: Tell) -> None:
         measure_task(base, recipe, entries[name], job.seed, result, check)
         keep()
     if "forgetting" in job.more and recipe.study:
-        result.forgetting = forgetting(base, recipe.study, tell)
+        tell("reading texts")
+        texts, most = read_texts(recipe.study), recipe.study.forgetting_tokens
+        loss = text_loss(base.model, base.tokenizer, texts, most)
+        result.forgetting = Forgetting(fingerprint=fingerprint(texts, most), loss=round(loss, 6))
         keep()
     if "choice" in job.more:
-        for name in labelled(entries.values()):
+        for name in job.tasks_with_labels:
             if name in result.cells and name not in result.choice:
-                tell(f"choosing labels: {name}")
-                choose(base, recipe, entries[name], result)
+                check = partial(tell, "choosing among labels")
+                choose(base, recipe, entries[name], result, check)
                 keep()
 
 
@@ -127,62 +125,42 @@ def measure_task(
     cells = result.cells.setdefault(name, {})
     keys = [key_of(query) for query in prompts.queries]
     done: dict[str, Results] = {
-        f"0/{shots}": [scores[key] for key in keys]
+        f"0/{shots}": [QueryResult(*scores[key]) for key in keys]
         for shots, scores in cells.items()
         if {*keys} <= {*scores}
     }
     for point in measure(base.model, segmenter, entry, prompts, check, None, done):
         found = zip(keys, done[f"0/{point.shots}"], strict=True)
-        cells[point.shots] = {key: (round(s, 4), round(loss, 5)) for key, (s, loss) in found}
+        cells[point.shots] = {key: (round(one.score, 4), round(one.loss, 5)) for key, one in found}
     before = known.asked if known else {}
-    count = getattr(entry, "queries", None) or settings.queries
+    count = entry.queries or settings.queries
     result.tasks[name] = MeasuredTask(
         fingerprint=entry.fingerprint,
         family=entry.task.family,
         metric=entry.metric,
-        labels=len(entry.task.labels),
+        labels=len(labels_of(entry.task)),
         asked=before | {shots: max(count, before.get(shots, 0)) for shots in settings.shots},
         reason=prompts.reason,
     )
 
 
-def labelled(entries: Any) -> list[str]:
-    """Return the tasks whose answers are each one of some labels."""
-    return [one.task.name for one in entries if one.task.labels and one.task.family != "multilabel"]
-
-
-def choose(base: Base, recipe: Recipe, entry: TaskEntry, result: Result) -> None:
+def choose(
+    base: Base, recipe: Recipe, entry: TaskEntry, result: Result, check: Callable[[], None]
+) -> None:
     """Ask without any demonstration: the likeliest of the labels, and a free answer."""
     segmenter, prompts = asked(base, recipe, entry, 0)
-    labels = list(entry.task.labels)
-    limit = 4 + max(len(segmenter.answer(label)) for label in labels)
-    context = Context(base.model)
-    context.read(segmenter.opening)
-    right: dict[str, float] = {}
-    outside: dict[str, float] = {}
-    for query in prompts.queries:
-        question, key = query.question(first=True), key_of(query)
-        best = score(context, segmenter, question, labels)[0].label
-        right[key] = float(best == query.example.output)
-        answer = generate(context, segmenter, question, max_tokens=limit).text
-        outside[key] = float(answer.strip() not in labels)
-    result.choice[entry.task.name], result.outside[entry.task.name] = right, outside
-
-
-def forgetting(base: Base, settings: Study, tell: Tell) -> Forgetting:
-    """Read texts that nobody trains on, and add up what was not foreseen of them."""
-    texts, most = read_texts(settings), settings.forgetting_tokens
-    losses: list[tuple[float, int]] = []
-    for text in texts:
-        done = sum(count for _, count in losses)
-        tell("reading texts", done, most)
-        tokens = base.tokenizer.encode(text)[: min(LONGEST, most - done + 1)]
-        if len(tokens) < 2:
-            break
-        logits = base.model(mx.array([tokens[:-1]]))[0].astype(mx.float32)
-        total = float(token_losses(logits, mx.array(tokens[1:])).sum())
-        losses.append((round(total, 4), len(tokens) - 1))
-    return Forgetting(fingerprint=fingerprint(texts, most), losses=losses)
+    prompts = replace(prompts, shots=(0,))
+    labels, done = labels_of(entry.task), dict[str, Results]()
+    all(
+        measure(base.model, segmenter, entry, prompts, check, done=done, labels=labels, texts="all")
+    )
+    pairs = list(zip(prompts.queries, done["0/0"], strict=True))
+    result.choice[entry.task.name] = {
+        key_of(query): float(is_choice_right(one, query.example.output)) for query, one in pairs
+    }
+    result.outside[entry.task.name] = {
+        key_of(query): float((one.answer or "").strip() not in labels) for query, one in pairs
+    }
 
 
 def _write(told: object) -> None:

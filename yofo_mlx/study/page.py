@@ -38,8 +38,7 @@ def write_report(folder: StudyFolder, notes: Sequence[str] = ()) -> Path:
         raise RunError(f"{folder.path} is no study", "`yofo study RECIPE --out DIR` makes one")
     if not results:
         raise RunError(f"{folder.path} has no result yet", "`yofo study RECIPE` goes on with it")
-    told = [f"{name}: {why}" for name, why in study.get("unavailable", {}).items()]
-    summary = {**summarize(results, study), "notes": [*told, *notes]}
+    summary = {**summarize(results, study), "notes": [*notes]}
     drawn = draw(summary)
     text = markdown(summary, {name: f"pictures/{name}.svg" for name in drawn})
     page = folder.path / "report.html"

@@ -51,6 +51,8 @@ def _drawn(painter: Callable[[Any, Summary], bool], summary: Summary) -> str:
 def _accuracy(axes: Any, summary: Summary) -> bool:
     """Draw the curves of the arms, and what dedicated adapters reach as lines across."""
     curves = {n: rows for n, rows in summary["curves"].items() if n in SHOWN and rows}
+    if not curves:
+        return False
     _curves(axes, curves)
     for name in _dedicated(summary):
         best = max(row["mean"] for row in summary["curves"][name])
@@ -63,7 +65,7 @@ def _accuracy(axes: Any, summary: Summary) -> bool:
             color=_color(name),
             fontsize=8,
         )
-    return bool(curves)
+    return True
 
 
 def _curves(axes: Any, curves: Mapping[str, Any]) -> None:
@@ -96,8 +98,10 @@ def _objectives(axes: Any, summary: Summary) -> bool:
     """Draw the last answer against all of them, for episodes of few shots and of many."""
     names = ("few-last", "few-all", "many-last", "many-all")
     curves = {n: summary["curves"][n] for n in names if summary["curves"].get(n)}
+    if len(curves) < 2:
+        return False
     _curves(axes, curves)
-    return len(curves) > 1
+    return True
 
 
 def _gap(axes: Any, summary: Summary) -> bool:

@@ -8,11 +8,12 @@ from statistics import fmean
 from typing import Any
 
 from yofo_mlx.errors import RecipeError
+from yofo_mlx.evaluation.labels import labels_of
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.recipe.study import Study
 from yofo_mlx.runs.names import slug
 from yofo_mlx.runs.recipe import resolve
-from yofo_mlx.study.arms import Arm, lacking, overrides_of
+from yofo_mlx.study.arms import Arm, overrides_of, prepared
 from yofo_mlx.study.results import Result
 from yofo_mlx.tasks.registry import TaskEntry
 
@@ -72,12 +73,6 @@ class StudyPlan:
         others = {*self.settings.choose_on, *self.settings.apart}
         return tuple(name for name in self.held_out if name not in others)
 
-    @property
-    def unavailable(self) -> dict[str, str]:
-        """Return why arms are not to be had here."""
-        found = {arm.name: lacking(arm, self.recipe) for arm in self.arms}
-        return {name: why for name, why in found.items() if why}
-
     def check(self) -> None:
         """Refuse names of no held-out task, and a recipe without any."""
         named = (*self.settings.choose_on, *self.settings.apart)
@@ -95,7 +90,7 @@ class StudyPlan:
     def recipe_of(self, trial: Trial, folder: Path) -> Recipe:
         """Return the recipe of a trial's run; `folder` is where data of its own lie."""
         changes = overrides_of(trial.arm, self.recipe)
-        data = self.recipe.model_dump(mode="json")
+        data = prepared(trial.arm, self.recipe.model_dump(mode="json"))
         data["seed"] = self.recipe.seed + trial.seed
         if trial.rate:
             data["optimizer"]["learning_rate"] = trial.rate
@@ -115,6 +110,7 @@ class StudyPlan:
             "instruction": entry.task.instruction,
             "metric": entry.metric,
             "valid_share": 0.0,
+            "label_subset": False,
             **({"labels": list(entry.task.labels)} if entry.task.labels else {}),
         }
 
@@ -126,7 +122,6 @@ class StudyPlan:
             "mean": self.mean_tasks,
             "apart": self.settings.apart,
             "choose_on": self.settings.choose_on,
-            "unavailable": self.unavailable,
         }
 
     def identity(self, model: str) -> dict[str, Any]:
@@ -148,7 +143,7 @@ class StudyPlan:
         found: list[Work] = []
         for seed in range(self.settings.seeds):
             for arm in self.arms:
-                if arm.name not in self.unavailable and (arm.is_main or seed == 0):
+                if arm.is_main or seed == 0:
                     found += self._of_arm(arm, seed, results)
         return found
 
@@ -197,17 +192,12 @@ class StudyPlan:
 
     def queries(self, task: str) -> int:
         """Return how many queries are asked of a task."""
-        own = getattr(self.held_out[task], "queries", None)
-        return int(own or self.recipe.evaluation.queries)
+        return self.held_out[task].queries or self.recipe.evaluation.queries
 
     @property
     def labelled(self) -> list[str]:
         """Return the tasks of the mean whose answers are one of some labels."""
-        return [
-            name
-            for name in self.mean_tasks
-            if (task := self.held_out[name].task).labels and task.family != "multilabel"
-        ]
+        return [name for name in self.mean_tasks if labels_of(self.held_out[name].task)]
 
 
 def as_asked(
@@ -224,10 +214,8 @@ def as_asked(
     """
     train, evaluation = recipe.train, recipe.evaluation
     changed: dict[str, Any] = {"eval_every": None, "patience": None}
-    a_step = train.batch_size * train.grad_accumulation_steps * recipe.episodes.max_tokens
-    if hasattr(train, "batch_tokens"):
-        a_step = train.batch_tokens or a_step
-        changed |= {"batch_tokens": a_step, "batch_size": 1, "grad_accumulation_steps": 1}
+    a_step = train.batch_tokens or recipe.episodes.max_tokens
+    changed |= {"batch_tokens": a_step, "batch_size": 1, "grad_accumulation_steps": 1}
     length = tokens or train.tokens or (train.steps or 1) * a_step
     changed |= {"tokens": length, "steps": None}
     asked: dict[str, Any] = {"valid_tasks": 0, "draws": 1}

@@ -5,6 +5,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from yofo_mlx.evaluation.metrics import TITLES
+from yofo_mlx.evaluation.scores import margin
 from yofo_mlx.study.arms import ARMS, DEDICATED_SHOTS, REFERENCE
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.text import printable
@@ -12,11 +13,13 @@ from yofo_mlx.system.text import printable
 Summary = Mapping[str, Any]
 Row = Mapping[str, Any]
 
+MOST_TABLES = 8  # tasks of the mean that have a table of their own
+
 ABOUT = """\
 Every figure is a mean over tasks, each of which weighs the same, in percent of its metric; ± is
 half of a 95 % interval from {resamples:,} resamples of queries within their tasks and of seeds. An
 arm with one seed has an interval of its queries alone: how much another training would differ is
-not in it."""
+not in it. Where every answer was wrong, or every one right, resampling shows no spread."""
 
 
 def markdown(summary: Summary, pictures: Mapping[str, str]) -> str:
@@ -191,7 +194,11 @@ def _above_chance(summary: Summary) -> list[str]:
     """Return the tasks where the base model's choice among labels is better than chance."""
     base = summary["arms"].get("base", {}).get("choice", {})
     tasks = summary["tasks"]
-    return [name for name, one in base.items() if one["low"] > 1 / max(1, tasks[name]["labels"])]
+    return [
+        name
+        for name, one in base.items()
+        if one["mean"] - margin([one["mean"]], [one["queries"]]) > 1 / max(1, tasks[name]["labels"])
+    ]
 
 
 def _cost(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
@@ -241,7 +248,25 @@ def _by_family(summary: Summary) -> Iterator[str]:
         yield from _task_tables(summary, summary["apart"])
     if len(summary["mean"]) > 1:
         yield "## By task"
+        yield "Each at the most demonstrations that were shown before it; report.json has all."
+        yield _tasks_table(summary)
+    if 1 < len(summary["mean"]) <= MOST_TABLES:
         yield from _task_tables(summary, summary["mean"])
+
+
+def _tasks_table(summary: Summary) -> str:
+    """Return a line for each task and a column for each arm, at the most shots of a task."""
+    arms, rows = list(summary["arms"]), []
+    for name in summary["mean"]:
+        curves = summary["by_task"][name]
+        shots = max((row["shots"] for rows in curves.values() for row in rows), default=None)
+        last = {
+            arm: next((row for row in curves[arm] if row["shots"] == shots), None) for arm in arms
+        }
+        cells = [percent(row) if row else "–" for row in last.values()]
+        family = summary["tasks"][name]["family"]
+        rows.append([printable(name), family, "–" if shots is None else str(shots), *cells])
+    return table(["task", "family", "shots", *(f"`{arm}`" for arm in arms)], rows)
 
 
 def _task_tables(summary: Summary, names: Sequence[str]) -> Iterator[str]:
@@ -269,8 +294,10 @@ def _rates(summary: Summary) -> Iterator[str]:
 
 
 def _notes(summary: Summary) -> Iterator[str]:
-    if notes := summary.get("notes"):
-        yield "## What is missing"
+    notes = [f"{name}: {note}" for name, one in summary["arms"].items() for note in one["notes"]]
+    notes += summary.get("notes", [])
+    if notes:
+        yield "## What has to be known, and what is missing"
         yield "\n".join(f"- {printable(note)}" for note in notes)
 
 

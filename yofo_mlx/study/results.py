@@ -54,12 +54,7 @@ class Forgetting(_Kept):
     """Loss on texts that nobody trains on."""
 
     fingerprint: str
-    losses: list[tuple[float, int]]  # of each text: nats, and the tokens they are over
-
-    @property
-    def mean(self) -> float:
-        """Return nats a token."""
-        return sum(loss for loss, _ in self.losses) / sum(count for _, count in self.losses)
+    loss: float  # nats a token
 
 
 class Result(_Kept):
@@ -72,6 +67,7 @@ class Result(_Kept):
     task: str | None = None  # of a dedicated adapter
     training: TrainingCost | None = None
     adapter: str = ""  # SHA-256 of its weights
+    note: str = ""  # what a reader has to know of it
     machine: dict[str, Any] = {}
     measured_seconds: float = 0.0
     tasks: dict[str, MeasuredTask] = {}

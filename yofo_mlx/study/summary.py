@@ -182,7 +182,8 @@ def _arm(arm: Arm, runs: Runs, mean: Sequence[str], bootstrap: Bootstrap) -> Row
         "learning_rate": costs[0].learning_rate if costs else None,
         "overrides": costs[0].overrides if costs else [],
         "device": runs[0].machine.get("device", ""),
-        "forgetting": [run.forgetting.mean for run in runs if run.forgetting],
+        "notes": sorted({run.note for run in runs if run.note}),
+        "forgetting": [run.forgetting.loss for run in runs if run.forgetting],
         "choice": _labels(runs, mean, "choice", bootstrap),
         "outside": _labels(runs, mean, "outside", bootstrap),
     }
