@@ -131,6 +131,13 @@ def test_dropped_rows_are_warnings(tmp_path: Path) -> None:
     assert (problem.line, problem.severity) == (9, "warning")
 
 
+def test_answers_without_fields_are_told_where_fields_are_compared(tmp_path: Path) -> None:
+    rows: Rows = [("a", {"x": 1}), ("b", '["y"]'), ("c", "{x: 1}"), ("d", "5")]
+    [problem] = found_in(tmp_path, {"train": rows}, family="extraction")
+    assert "2 answers are no JSON" in problem.message and problem.line == 3
+    assert problem.severity == "warning"
+
+
 @pytest.mark.parametrize(
     ("rows", "family"),
     [

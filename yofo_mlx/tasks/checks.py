@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from yofo_mlx.system.text import shorten
 from yofo_mlx.tasks.columns import Item
-from yofo_mlx.tasks.families import LABELLED, SINGLE_LABEL
+from yofo_mlx.tasks.families import LABELLED, SINGLE_LABEL, json_in
 from yofo_mlx.tasks.problems import Place, Problem
 from yofo_mlx.tasks.sources import LoadedSource
 from yofo_mlx.tasks.spelling import label_key, list_in_text, spelled, text_key
@@ -28,6 +28,7 @@ def check(loaded: LoadedSource) -> list[Problem]:
         found += _labels(loaded)
     found += _subset(loaded)
     found += _list_texts(loaded)
+    found += _no_json(loaded)
     found += _odd_text(loaded)
     return found
 
@@ -167,6 +168,18 @@ def _list_texts(loaded: LoadedSource) -> Iterator[Problem]:
         message = f"{len(items):,} answers are lists written as text, such as {answer}"
         hint = 'family = "multilabel" reads them as several labels'
         yield _warning(items[0], message, hint, "answers that are lists written as text")
+
+
+def _no_json(loaded: LoadedSource) -> Iterator[Problem]:
+    """Tell once of answers that were to have fields and have none."""
+    if loaded.family != "extraction":
+        return
+    items = [item for item in loaded.all_items() if json_in(item.example.output) is None]
+    if items:
+        answer = shorten(items[0].example.output, 40)
+        message = f"{len(items):,} answers are no JSON object or list, such as {answer!r}"
+        hint = "they are compared letter for letter"
+        yield _warning(items[0], message, hint, "answers that are no JSON")
 
 
 def _odd_text(loaded: LoadedSource) -> Iterator[Problem]:

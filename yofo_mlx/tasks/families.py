@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.tasks.columns import Item
@@ -31,7 +32,7 @@ def guess_family(items: list[Item], *, labelled: bool = False) -> Family:
         return "nli"
     if labelled:
         return "classification"
-    if all(map(_is_json, answers)):
+    if all(map(_are_fields, answers)):
         return "extraction"
     if _are_results(answers):
         return "math"
@@ -58,14 +59,20 @@ def holds_labels(examples: Iterable[Example]) -> bool:
     return not long or max(100 * long, 10 * len(answers)) <= answers.total()
 
 
-def _is_json(answer: str) -> bool:
-    """Tell whether an answer is the JSON text of an object, or of a list of objects."""
+def json_in(answer: str) -> dict[str, Any] | list[Any] | None:
+    """Return the object or list that an answer is the JSON text of, None if it is of none."""
     if not answer.startswith(("{", "[")):
-        return False
+        return None
     try:
-        value = json.loads(answer)
+        value: dict[str, Any] | list[Any] = json.loads(answer)
     except (ValueError, RecursionError):
-        return False
+        return None
+    return value
+
+
+def _are_fields(answer: str) -> bool:
+    """Tell whether an answer is the JSON text of an object, or of a list of objects."""
+    value = json_in(answer)
     entries = value if isinstance(value, list) else [value]
     return bool(entries) and all(isinstance(entry, dict) for entry in entries)
 
