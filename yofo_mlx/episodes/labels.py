@@ -134,7 +134,7 @@ class LabelPool(Pool):
             renamed = self._renamed(places, self.renaming, rng)
             if len(renamed.demonstrations):  # else its words are too long for an episode
                 return renamed
-        return self._of(Selected(self.demonstrations, places))
+        return self._of(Selected(self.demonstrations, places)) if self.subset else self
 
     def _renamed(self, places: Places, how: Renaming, rng: np.random.Generator) -> Pool:
         """Return demonstrations with words as answers, as many as an episode may hold."""
