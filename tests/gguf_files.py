@@ -1,5 +1,6 @@
 """Small GGUF files of random models, as llama.cpp's own converter lays them out."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from yofo_mlx.models.gguf.shape import MODULES
 
 WIDTH = 256  # a block of the K kinds
+VOCABULARY = 400
 SHAPE: dict[str, Any] = {
     "hidden_size": WIDTH,
     "num_hidden_layers": 2,
@@ -30,7 +32,7 @@ TEXT = ["The quick brown fox, 42 dogs; don't stop!", "naïve café, Größe, ½ 
 NAMES = {here: name for name, here in MODULES.items()}
 
 
-def byte_level(size: int = 400) -> Tokenizer:
+def byte_level(size: int = VOCABULARY) -> Tokenizer:
     """Return a small byte-level BPE that splits words as GPT-2 does, digits alone."""
     found = Tokenizer(models.BPE())
     digits = pre_tokenizers.Digits(individual_digits=True)
@@ -51,7 +53,11 @@ def random_model(architecture: str, **changes: Any) -> Any:
     """Return a random model of mlx-lm's in float32, with norms and biases that any float holds."""
     from mlx_lm.utils import _get_classes
 
-    config = SHAPE | {"model_type": architecture, "vocab_size": 400, "tie_word_embeddings": True}
+    config = SHAPE | {
+        "model_type": architecture,
+        "vocab_size": VOCABULARY,
+        "tie_word_embeddings": True,
+    }
     model_class, arguments = _get_classes(config)
     mx.random.seed(1)
     model = model_class(arguments.from_dict(config | changes))
@@ -109,6 +115,7 @@ def _add(writer: GGUFWriter, key: str, value: Any) -> None:
 
 
 def _about(architecture: str, args: Any) -> dict[str, Any]:
+    width = getattr(args, "head_dim", None) or WIDTH // 4
     own = {
         "block_count": args.num_hidden_layers,
         "context_length": args.max_position_embeddings,
@@ -116,7 +123,8 @@ def _about(architecture: str, args: Any) -> dict[str, Any]:
         "feed_forward_length": args.intermediate_size,
         "attention.head_count": args.num_attention_heads,
         "attention.head_count_kv": args.num_key_value_heads,
-        "attention.key_length": getattr(args, "head_dim", None) or WIDTH // 4,
+        "attention.key_length": width,
+        "attention.value_length": width,
         "attention.layer_norm_rms_epsilon": args.rms_norm_eps,
         "rope.freq_base": args.rope_theta,
     }
@@ -125,15 +133,17 @@ def _about(architecture: str, args: Any) -> dict[str, Any]:
 
 
 def _tokens(words: Tokenizer) -> dict[str, Any]:
-    import json
-
     vocabulary = sorted(words.get_vocab(), key=words.get_vocab().__getitem__)
+    unused = [f"[{number}]" for number in range(len(vocabulary), VOCABULARY)]
     merges = json.loads(words.to_str())["model"]["merges"]
     return {
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "smollm",
-        "tokenizer.ggml.tokens": vocabulary,
-        "tokenizer.ggml.token_type": [3 if token.startswith("<|") else 1 for token in vocabulary],
+        "tokenizer.ggml.tokens": vocabulary + unused,
+        "tokenizer.ggml.token_type": [
+            *(3 if token.startswith("<|") else 1 for token in vocabulary),
+            *[5] * len(unused),
+        ],
         "tokenizer.ggml.merges": [" ".join(pair) for pair in merges],
         "tokenizer.ggml.eos_token_id": 0,
         "tokenizer.ggml.bos_token_id": 1,

@@ -61,6 +61,10 @@ def other_positions(file: File) -> None:
     file.tensors["rope_freqs.weight"] = np.linspace(1, 5, 32, dtype=np.float32), Kind.F32
 
 
+def quantized_norm(file: File) -> None:
+    file.tensors["output_norm.weight"] = np.zeros(8 * 34, np.uint8), Kind.Q8_0
+
+
 def ternary(file: File) -> None:
     file.tensors["output.weight"] = np.zeros((400, 256), np.int8), Kind.I8
 
@@ -91,6 +95,7 @@ def ternary(file: File) -> None:
         (widened, "mlp.up_proj.weight is (256, 128)"),
         (of_unknown_use, "blk.0.attn_sinks.weight"),
         (other_positions, "not those of a Llama 3"),
+        (quantized_norm, "output_norm.weight is no matrix"),
         (ternary, "quantization I8 of output.weight"),
     ],
 )

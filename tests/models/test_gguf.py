@@ -26,6 +26,7 @@ from yofo_mlx.models.tokenizer import SAMPLES
 from yofo_mlx.system import paths
 
 TOKENS = mx.array([[3, 200, 17, 399, 64, 5]])
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
 LLAMA3_ROPE = {
     "rope_type": "llama3",
     "factor": 8.0,
@@ -104,7 +105,7 @@ def test_kinds_are_mixed_in_one_file(tmp_path: Path) -> None:
     [
         ({"rope_type": "linear", "factor": 4.0}, {"type": "linear", "factor": 4.0}),
         (
-            {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64},
+            YARN,
             {"type": "yarn", "factor": 4.0, "original_context_length": 64},
         ),
     ],
@@ -244,3 +245,34 @@ def test_a_run_goes_on_from_what_was_made_of_a_file_that_is_gone(tmp_path: Path,
     assert code == 0, err
     code, out, _ = yofo("runs", "last", "--json")
     assert json.loads(out)["base"]["name"] == str(file)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("architecture", "changes"),
+    [
+        ("llama", {}),
+        ("llama", {"rope_scaling": {"rope_type": "linear", "factor": 4.0}}),
+        ("llama", {"rope_scaling": YARN}),
+        ("qwen2", {}),
+        ("qwen3", {"head_dim": 128}),
+    ],
+)
+def test_llama_cpp_computes_the_same(
+    architecture: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    llama_cpp = pytest.importorskip("llama_cpp")
+    file = File(architecture, **changes)
+    scaling = changes.get("rope_scaling", {})
+    theirs = {"rope_type": "type", "original_max_position_embeddings": "original_context_length"}
+    file.about |= {
+        f"llama.rope.scaling.{theirs.get(key, key)}": value for key, value in scaling.items()
+    }
+    model = load_base(str(imported(file, tmp_path))).model
+    reader = llama_cpp.Llama(
+        str(tmp_path / "model.gguf"), logits_all=True, verbose=False, type_k=0, type_v=0, n_ctx=128
+    )
+    ids = [int(number) for number in np.random.default_rng(0).integers(0, 400, 100)]
+    reader.eval(ids)
+    found = np.array(model(mx.array([ids]))[0])
+    np.testing.assert_allclose(found, np.array(reader.scores[: len(ids)]), atol=2e-4)

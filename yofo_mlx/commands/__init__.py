@@ -8,6 +8,7 @@ __all__ = [
     "data_request",
     "doctor",
     "eval",
+    "models",
     "overview",
     "plan",
     "recipes",

@@ -15,7 +15,14 @@ from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.models.gguf.header import Header, read_header
 from yofo_mlx.models.gguf.shape import configuration
 from yofo_mlx.models.gguf.vocabulary import Vocabulary, named_tokens, read_vocabulary, tokenizer
-from yofo_mlx.models.gguf.weights import Form, arrays, best_form, check_kinds, quantization
+from yofo_mlx.models.gguf.weights import (
+    Form,
+    arrays,
+    best_form,
+    check_kinds,
+    is_quantized,
+    quantization,
+)
 from yofo_mlx.system import paths, progress
 from yofo_mlx.system.arrays import save_arrays
 from yofo_mlx.system.files import digest, disk_error, new_folder, remove_leftovers, write_text
@@ -93,6 +100,8 @@ def _write(sound: Sound, out: Path, record: dict[str, Any], form: Form | None = 
     form = form or best_form(header)
     kinds = ", ".join(sorted({tensor.kind.name for tensor in header.tensors.values()}))
     say(f"{header.path} ({kinds}) is converted {form}, {size(form.nbytes(header))}, into {out}")
+    if form == Form(mx.float32) and is_quantized(header):
+        say("a CPU computes with that about ten times as fast as with what is quantized")
     with new_folder(out) as folder:
         _write_weights(folder, header, sound.config, form)
         sound.words.save(str(folder / "tokenizer.json"))

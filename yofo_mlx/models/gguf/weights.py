@@ -27,6 +27,8 @@ BITS = {  # of the kinds whose groups `mx.quantize` has, too: 32 values with a s
     Kind.Q5_K: 5,
     Kind.Q8_0: 8,
 }
+PARTS = ("weight", "scales", "biases")
+ROWS = 8192  # converted at once
 WEIGHTS_SHARE = 0.5  # of the memory: training and a context need the rest
 
 
@@ -51,10 +53,15 @@ class Form:
         )
 
 
+def is_quantized(header: Header) -> bool:
+    """Tell whether any weight is not kept as a number of its own."""
+    return any(tensor.kind not in DTYPES for tensor in header.tensors.values())
+
+
 def best_form(header: Header) -> Form:
     """Return what serves on this machine: a CPU takes ten times as long for quantized weights."""
     kinds = {tensor.kind for tensor in header.tensors.values()}
-    if kinds <= DTYPES.keys():
+    if not is_quantized(header):
         return Form(
             next((DTYPES[kind] for kind in (Kind.BF16, Kind.F16) if kind in kinds), mx.float32)
         )
@@ -70,6 +77,9 @@ def check_kinds(header: Header) -> None:
     for name, tensor in header.tensors.items():
         if tensor.kind in DTYPES:
             continue
+        if len(tensor.shape) < 2:
+            wrong = f"{header.path}: {name} is no matrix, and quantized as {tensor.kind.name}"
+            raise RecipeError(wrong, "its writer is faulty: look for another file of the model")
         block = np.zeros((1, GGML_QUANT_SIZES[tensor.kind][1]), np.uint8)
         try:
             dequantize(block, tensor.kind)
@@ -90,11 +100,13 @@ def arrays(header: Header, config: dict[str, Any], form: Form) -> Iterator[dict[
             if number := next((n for end, n in heads.items() if module.endswith(end)), None):
                 raw = halves(raw.reshape(tensor.shape[0], -1), number).reshape(raw.shape)
             if form.packed and tensor.kind in BITS:
-                yield {
-                    f"{module}.{part}": array for part, array in packed(raw, tensor.kind).items()
-                }
+                parts = [packed(rows, tensor.kind) for rows in _pieces(raw)]
+                one = {f"{module}.{key}": _joined([part[key] for part in parts]) for key in PARTS}
             else:
-                yield {here: _floats(raw, tensor.kind, form.dtype)}
+                one = {
+                    here: _joined([_floats(rows, tensor.kind, form.dtype) for rows in _pieces(raw)])
+                }
+            yield one
 
 
 def quantization(header: Header, form: Form) -> dict[str, Any] | None:
@@ -137,6 +149,17 @@ def packed(raw: Array, kind: Kind) -> dict[str, mx.array]:
         "scales": mx.array(scales[..., 0].astype(np.float16)),
         "biases": mx.array(biases[..., 0].astype(np.float16)),
     }
+
+
+def _pieces(raw: Array) -> list[Array]:
+    """Return blocks of rows: taken apart they are several times as large."""
+    return [raw[start : start + ROWS] for start in range(0, len(raw), ROWS)]
+
+
+def _joined(pieces: list[mx.array]) -> mx.array:
+    joined = mx.concatenate(pieces)
+    mx.eval(joined)
+    return joined
 
 
 def _groups(raw: Array, kind: Kind) -> tuple[Array, Array]:
