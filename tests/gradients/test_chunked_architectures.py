@@ -32,7 +32,7 @@ REFUSED = {
     "rwkv7": "its layers share keys and values",
     "talkie": "something happens between its layers",
 }
-ONE_TOKEN_AT_A_TIME = [
+MORE_DIALS = [
     "mistral3",
     "mistral4",
     "gpt_oss",
@@ -41,10 +41,10 @@ ONE_TOKEN_AT_A_TIME = [
     "lfm2",
 ]
 EXACT = [name for name in CONFIGS if name not in REFUSED]
-CASES: list[tuple[str, Dials | None]] = [
-    *((name, dials) for name in EXACT for dials in (None, Dials(16, 3), Dials(11, 2))),
-    *((name, Dials(64, 1)) for name in ONE_TOKEN_AT_A_TIME),
-    *((name, Dials(1, 2)) for name in ONE_TOKEN_AT_A_TIME),
+CASES: list[Any] = [
+    *((name, dials) for name in EXACT for dials in (None, Dials(11, 2))),  # no window's length
+    *(pytest.param(n, Dials(16, 3), marks=pytest.mark.long) for n in EXACT if n not in MORE_DIALS),
+    *((name, dials) for name in MORE_DIALS for dials in (Dials(16, 3), Dials(64, 1), Dials(1, 2))),
 ]
 
 
