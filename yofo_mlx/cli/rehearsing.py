@@ -35,10 +35,11 @@ def rehearse(
     ] = True,
     as_json: Json = False,
 ) -> int:
-    """Replace training targets by the base's own answers, where a judge accepts them.
+    """Let the base answer its training inputs itself.
 
-    That is S3FT; with --no-paraphrase it is SSR. It writes a data set for each training task and a
-    recipe that trains on them. One that was interrupted goes on when it is asked again.
+    Where a judge accepts an answer it replaces the target: that is S3FT, with --no-paraphrase SSR.
+    What comes out is a data set for each training task, and a recipe that trains on them. One that
+    was interrupted goes on when it is asked again.
     """
     from yofo_mlx.rehearsal.settings import read_settings
 
