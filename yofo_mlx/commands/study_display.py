@@ -54,7 +54,7 @@ def whole(making: Making) -> str:
     done, open_ = len(making.took), len(making.waiting) + len(making.now)
     left = making.seconds_left
     more = f", about {duration(left)} for what waits" if left else ""
-    return f"{done} of {done + open_} adapters made{more}"
+    return f"{done} of {done + open_} done{more}"
 
 
 def _share_of(making: Making) -> float:

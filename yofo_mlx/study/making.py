@@ -36,7 +36,7 @@ MEASURER = "yofo_mlx.study.measuring"
 class Status:
     """What is being done for a trial."""
 
-    words: str = "waiting"
+    words: str = "starting"
     share: float = 0.0
     seconds_left: float | None = None
     began: float = field(default_factory=monotonic)
