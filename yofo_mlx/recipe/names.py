@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,12 +33,19 @@ def is_gguf(name: str) -> bool:
 
 def is_folder(name: str) -> bool:
     """Tell whether there is a folder of this name."""
-    return (found := found_at(name)) is not None and found.is_dir()
+    return _is(name, Path.is_dir)
 
 
 def is_file(name: str) -> bool:
     """Tell whether there is a file of this name."""
-    return (found := found_at(name)) is not None and found.is_file()
+    return _is(name, Path.is_file)
+
+
+def _is(name: str, kind: Callable[[Path], bool]) -> bool:
+    try:
+        return kind(Path(name).expanduser())
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL, the home of nobody
+        return False
 
 
 def model_here(name: str) -> str:
