@@ -240,6 +240,14 @@ def test_a_paraphrase_that_has_lost_the_way_to_the_result_is_none() -> None:
     assert [target.provenance for target in found.targets] == ["gold", "paraphrase"]
 
 
+def test_a_model_that_does_not_tell_right_from_wrong_accepts_nothing() -> None:
+    gold = {"a": "ga", "b": "gb", "c": "gc"}
+    asker = Scripted(gold, gold, likes=set(gold.values()))  # it likes each of them anywhere
+    found = rehearsed(asker, entry_of("summarization", gold))
+    assert {target.provenance for target in found.targets} == {"gold"}
+    assert found.trust == Trust(least=-1.0, right=1.0, wrong=1.0)
+
+
 def test_no_input_is_asked_behind_its_own_answer() -> None:
     gold = {f"input {n}": "ab"[n % 2] for n in range(9)}
     asker = Scripted(said=dict.fromkeys(gold, "a"), restated={}, likes=set())
@@ -254,7 +262,7 @@ def test_no_input_is_asked_behind_its_own_answer() -> None:
 
 def test_demonstrations_are_for_labels_where_a_model_follows_instructions() -> None:
     gold = {f"input {n}": f"answer {n}" for n in range(9)}
-    asker = Scripted(said=gold, restated={}, likes=set(gold.values()))
+    asker = Scripted(said=gold, restated=gold, likes=set())
     assert rehearsed(asker, entry_of("other", gold)).shots == 0
     assert rehearsed(asker, entry_of("classification", gold)).shots == 4  # of 9, others' are left
     assert rehearsed(asker, entry_of("other", gold), shots=2).shots == 2

@@ -14,7 +14,7 @@ from yofo_mlx.models.base import load_base
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.rehearsal import outcome
 from yofo_mlx.rehearsal.asker import Asker
-from yofo_mlx.rehearsal.rehearse import Rehearsal
+from yofo_mlx.rehearsal.rehearse import APART, Rehearsal
 from yofo_mlx.rehearsal.settings import RehearsalSettings
 from yofo_mlx.rehearsal.store import Store
 from yofo_mlx.runs.recipe import RecipeRequest
@@ -22,7 +22,6 @@ from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import print_path, quoted, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
 
-APART = 0.5  # between the shares of right and wrong answers accepted; a judge of less is poor
 MOST_TASKS = 20  # that are shown one by one
 
 
@@ -99,7 +98,7 @@ def _remarks(tasks: dict[str, dict[str, Any]]) -> Iterator[str]:
         trust = facts["judge_accepts"]
         if trust and trust["right"] - trust["wrong"] < APART:
             yield (
-                f"{task}: the model is a poor judge; it accepts {trust['right']:.0%} of the"
-                f" expected answers and {trust['wrong']:.0%} of other rows'\n"
-                f"  `--judge {facts['family']}=normalised` or a command is stricter"
+                f"{task}: the model cannot judge, and nothing was accepted: it would take"
+                f" {trust['right']:.0%} of the expected answers and {trust['wrong']:.0%} of other"
+                f" rows'\n  `--judge {facts['family']}=normalised`, or a command, can"
             )

@@ -23,6 +23,7 @@ from yofo_mlx.tasks.registry import METRICS, TaskEntry
 from yofo_mlx.tasks.task import Example
 
 Provenance = Literal["own", "paraphrase", "gold"]
+APART = 0.5  # between the shares of right and of wrong answers that a judge accepts, at least
 TRIED = 16  # rows on which a model that judges is itself judged
 
 
@@ -43,6 +44,10 @@ class Trust:
     least: float
     right: float
     wrong: float
+
+    def accepts(self, odds: float) -> bool:
+        """Tell whether an answer is accepted: none is, where right is not told from wrong."""
+        return self.right - self.wrong >= APART and odds >= self.least
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ class Rehearsal:
         whole = [(one, a.text) for one, a in answers.items() if a.is_complete and a.text]
         if trust:
             found = self._asker.approvals(entry.task, whole, f"{entry.task.name}: verdicts")
-            verdicts = [odds >= trust.least for odds in found]
+            verdicts = list(map(trust.accepts, found))
         else:
             command = self._settings.command
             verdicts = [accepts(judge, entry, *pair, command) for pair in whole]
