@@ -1,10 +1,17 @@
 """`yofo study` as a user calls it."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from yofo_mlx.runs import lock
 
 RECIPE = """
 model = "tiny"
@@ -79,3 +86,27 @@ def test_a_mistake_is_two_lines_and_nothing_is_written(
     first, second = err.strip().splitlines()[-2:]
     assert what in first and hint in second, err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.long
+def test_a_study_whose_processes_were_all_killed_goes_on_from_the_checkpoint(
+    recipe: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    recipe.write_text(RECIPE.replace("train.tokens = 400", "train.tokens = 30000"))
+    changed = ["--set", "train.checkpoint_every=1", "--arms", "many-all", "--out", str(out)]
+    words = [sys.executable, "-m", "yofo_mlx.cli", "study", str(recipe), *changed]
+    run = out / "runs" / "many-all-s0"
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while len([*run.glob("checkpoints/*")]) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    trainer = lock.holder(run)
+    assert trainer
+    process.kill()
+    os.kill(trainer, signal.SIGKILL)
+    process.wait()
+    assert subprocess.run(words, capture_output=True).returncode == 0
+    assert '"resumed"' in (run / "past.jsonl").read_text()
+    result = json.loads((out / "results" / "many-all-s0.json").read_text())
+    assert result["training"]["tokens"] >= 30000

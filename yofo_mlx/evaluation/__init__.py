@@ -5,6 +5,7 @@ __all__ = [
     "chosen",
     "comparison",
     "confusion",
+    "forgetting",
     "labels",
     "limits",
     "measure",

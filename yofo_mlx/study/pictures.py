@@ -54,12 +54,12 @@ def _accuracy(axes: Any, summary: Summary) -> bool:
     if not curves:
         return False
     _curves(axes, curves)
-    for name in _dedicated(summary):
+    for number, name in enumerate(_dedicated(summary)):
         best = max(row["mean"] for row in summary["curves"][name])
         axes.axhline(100 * best, color=_color(name), linestyle="--", linewidth=1)
         axes.annotate(
             name,
-            (0, 100 * best),
+            (number, 100 * best),
             xytext=(2, 3),
             textcoords="offset points",
             color=_color(name),
@@ -71,12 +71,13 @@ def _accuracy(axes: Any, summary: Summary) -> bool:
 def _curves(axes: Any, curves: Mapping[str, Any]) -> None:
     shots = sorted({row["shots"] for rows in curves.values() for row in rows})
     places = {count: place for place, count in enumerate(shots)}
-    for name, rows in curves.items():
+    for number, (name, rows) in enumerate(curves.items()):
+        aside = 0.05 * (number - (len(curves) - 1) / 2)  # so that no interval hides another
         means = [100 * row["mean"] for row in rows]
         below = [100 * max(0.0, row["mean"] - row["low"]) for row in rows]
         above = [100 * max(0.0, row["high"] - row["mean"]) for row in rows]
         axes.errorbar(
-            [places[row["shots"]] for row in rows],
+            [places[row["shots"]] + aside for row in rows],
             means,
             [below, above],
             marker="o",

@@ -135,8 +135,12 @@ class StudyPlan:
         adapter = data["init_adapter"]
         kept["init_adapter"] = Path(adapter).name if adapter else None
         rows = {one.task.name: one.fingerprint for one in self.entries if one.role == "train"}
-        tokens = {"dedicated_tokens": self.settings.dedicated_tokens, "seed": self.recipe.seed}
-        return {**kept, **tokens, "fingerprint": model, "training_rows": rows}
+        own = {
+            "seed": self.recipe.seed,
+            "dedicated_tokens": self.settings.dedicated_tokens,
+            "rehearse_rows": self.settings.rehearse_rows,
+        }
+        return {**kept, **own, "fingerprint": model, "training_rows": rows}
 
     def work(self, results: Mapping[str, Result]) -> list[Work]:
         """Return everything that is to be made, as far as results tell: in this order."""

@@ -14,6 +14,7 @@ Summary = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 MOST_TABLES = 8  # tasks of the mean that have a table of their own
+MOST_IN_COMMON = "Each at the most demonstrations that all arms were asked behind."
 
 ABOUT = """\
 Every figure is a mean over tasks, each of which weighs the same, in percent of its metric; ± is
@@ -236,37 +237,38 @@ def _cost(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
 
 
 def _by_family(summary: Summary) -> Iterator[str]:
-    if len(summary["families"]) > 1:
+    families = summary["families"]
+    if len(families) > 1:
         yield "## By family"
-    for family, curves in summary["families"].items():
-        if len(summary["families"]) > 1:
-            names = [n for n, t in summary["tasks"].items() if t["family"] == family]
-            yield f"### {family} ({', '.join(map(printable, names[:8]))}{' …' * (len(names) > 8)})"
+        yield MOST_IN_COMMON
+        yield _compact("family", summary, families)
+        for family, curves in families.items():
+            names = ", ".join(map(printable, summary["family_tasks"][family][:MOST_TABLES]))
+            more = " …" * (len(summary["family_tasks"][family]) > MOST_TABLES)
+            yield f"### {family} ({names}{more})"
             yield _shots_table(curves, seeds=True)
     if summary["apart"]:
         yield "## Tasks apart from the mean"
         yield from _task_tables(summary, summary["apart"])
     if len(summary["mean"]) > 1:
         yield "## By task"
-        yield "Each at the most demonstrations that were shown before it; report.json has all."
-        yield _tasks_table(summary)
+        yield MOST_IN_COMMON
+        by_task = {name: summary["by_task"][name] for name in summary["mean"]}
+        yield _compact("task", summary, by_task)
     if 1 < len(summary["mean"]) <= MOST_TABLES:
         yield from _task_tables(summary, summary["mean"])
 
 
-def _tasks_table(summary: Summary) -> str:
-    """Return a line for each task and a column for each arm, at the most shots of a task."""
-    arms, rows = list(summary["arms"]), []
-    for name in summary["mean"]:
-        curves = summary["by_task"][name]
-        shots = max((row["shots"] for rows in curves.values() for row in rows), default=None)
-        last = {
-            arm: next((row for row in curves[arm] if row["shots"] == shots), None) for arm in arms
-        }
-        cells = [percent(row) if row else "–" for row in last.values()]
-        family = summary["tasks"][name]["family"]
-        rows.append([printable(name), family, "–" if shots is None else str(shots), *cells])
-    return table(["task", "family", "shots", *(f"`{arm}`" for arm in arms)], rows)
+def _compact(what: str, summary: Summary, groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a line for each group and a column for each arm, at the most shots all arms have."""
+    arms, lines = list(summary["arms"]), []
+    for name, curves in groups.items():
+        reached = [{row["shots"] for row in rows} for rows in curves.values() if rows]
+        shots = max(set.intersection(*reached), default=None) if reached else None
+        last = [next((r for r in curves[arm] if r["shots"] == shots), None) for arm in arms]
+        cells = [percent(row) if row else "–" for row in last]
+        lines.append([printable(name), "–" if shots is None else str(shots), *cells])
+    return table([what, "shots", *(f"`{arm}`" for arm in arms)], lines)
 
 
 def _task_tables(summary: Summary, names: Sequence[str]) -> Iterator[str]:

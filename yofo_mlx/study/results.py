@@ -19,6 +19,7 @@ from yofo_mlx.system.text import shorten
 
 FORMAT: Final = 1
 STUDY_FILE: Final = "study.json"
+OWN: Final = frozenset(("results", "runs", ".gitignore", "lock"))  # what begins a study's folder
 
 Scores = dict[str, tuple[float, float]]
 """Score and loss (nats) of each query, by its key."""
@@ -128,7 +129,8 @@ class StudyFolder:
                 f"{self.path} holds a study of another recipe: {_changed(before['of'], identity)}",
                 "choose another folder with --out DIR, or go on with the recipe it is of",
             )
-        if not before and self.path.is_dir() and any(self.path.iterdir()):
+        there = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
+        if not before and there - OWN:
             raise RunError(f"{self.path} holds something else", "choose another folder: --out DIR")
         content = {"format": FORMAT, "of": identity, **shown}
         try:

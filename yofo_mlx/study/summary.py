@@ -28,7 +28,10 @@ def summarize(
     tasks = _tasks(arms)
     mean = [name for name in study["mean"] if name in tasks]
     apart = [name for name in study["apart"] if name in tasks]
-    families = list(dict.fromkeys(tasks[name]["family"] for name in (*mean, *apart)))
+    families = {
+        one: _of_family(one, mean, tasks) or _of_family(one, apart, tasks)
+        for one in dict.fromkeys(tasks[name]["family"] for name in (*mean, *apart))
+    }
 
     def curves(names: Sequence[str]) -> dict[str, list[Row]]:
         return {arm: curve(runs, names, bootstrap) for arm, runs in arms.items()}
@@ -41,7 +44,8 @@ def summarize(
         "mean": mean,
         "apart": apart,
         "curves": curves(mean),
-        "families": {one: curves(_of_family(one, (*mean, *apart), tasks)) for one in families},
+        "families": {one: curves(names) for one, names in families.items()},
+        "family_tasks": families,
         "by_task": {name: curves([name]) for name in (*mean, *apart)},
         "differences": differences(arms, mean, bootstrap),
         "tried": _tried(results, study),
