@@ -59,7 +59,8 @@ def test_a_study_of_two_arms_ends_with_a_report_and_is_not_made_twice(
     text = (tmp_path / "out" / "report.md").read_text()
     assert "## Forgetting" in text and "| `many-all` |" in text
     before = [path.stat().st_mtime_ns for path in results]
-    assert yofo(*words)[0] == 0
+    code, out, _ = yofo(*words, "--json")
+    assert code == 0 and {*json.loads(out)["arms"]} == {"base", "many-all"}
     assert [path.stat().st_mtime_ns for path in results] == before
 
     code, _, err = yofo(*words, "--set", "lora.rank=4")

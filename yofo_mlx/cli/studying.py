@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Overrides, sound
+from yofo_mlx.cli.options import Json, Overrides, sound
 from yofo_mlx.errors import RecipeError
 
 
@@ -31,6 +31,7 @@ def study(
         Path | None, typer.Option(metavar="DIR", help="Only write that study's report anew.")
     ] = None,
     overrides: Overrides = None,
+    as_json: Json = False,
 ) -> int:
     """Compare ways to train: the paper's arms on a recipe.
 
@@ -40,7 +41,7 @@ def study(
     if report:
         from yofo_mlx.commands import study_report
 
-        return study_report.report(report)
+        return study_report.report(report, as_json=as_json)
     if not recipes:
         raise RecipeError("a study is of a recipe, and none is named", "`yofo study tiny`")
     request = sound(recipes, overrides)
@@ -59,6 +60,7 @@ def study(
         seeds=seeds,
         jobs=jobs,
         out=out,
+        as_json=as_json,
     )
 
 

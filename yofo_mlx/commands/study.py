@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from yofo_mlx.commands.study_display import study_display
+from yofo_mlx.commands.study_report import show
 from yofo_mlx.errors import ExitCode, RunError
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.recipe.study import Study
@@ -22,7 +23,7 @@ from yofo_mlx.study.texts import fingerprint, read_texts
 from yofo_mlx.system import paths
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.signals import answered
-from yofo_mlx.system.talk import print_path, quoted, say, say_next, say_now
+from yofo_mlx.system.talk import quoted, say, say_next, say_now
 from yofo_mlx.tasks.registry import load_tasks
 
 STOPPING = "\nsteps under way are finished and saved; once more to leave them at once"
@@ -40,6 +41,7 @@ def study(
     seeds: int | None = None,
     jobs: int = 1,
     out: Path | None = None,
+    as_json: bool = False,
 ) -> ExitCode:
     """Make what a study lacks, and write its report."""
     recipe = as_asked(request.load(), tokens=tokens, queries=queries, shots=shots, seeds=seeds)
@@ -51,7 +53,7 @@ def study(
     making = Making(plan, folder)
     with _alone(folder):
         _make(making, jobs)
-    return _end(making)
+    return _end(making, as_json)
 
 
 def _planned(request: RecipeRequest, recipe: Recipe, arms: Sequence[str]) -> StudyPlan:
@@ -95,7 +97,7 @@ def _make(making: Making, jobs: int) -> None:
         making.run(jobs, show)
 
 
-def _end(making: Making) -> ExitCode:
+def _end(making: Making, as_json: bool) -> ExitCode:
     """Write the report of what there is, and say what is missing."""
     folder, failed = making.folder, making.failed
     for name, error in failed.items():
@@ -105,8 +107,7 @@ def _end(making: Making) -> ExitCode:
     if left:
         notes.append(f"{plural(len(left), 'adapter')} not made yet: the study goes on")
     if folder.results():
-        page = write_report(folder, notes)
-        print_path(page)
+        show(write_report(folder, notes), as_json=as_json)
     if making.crew.is_stopping:
         say("stopped: what was measured is kept, and trainings go on from their checkpoints")
         say_next(quoted(*sys.argv[1:]))

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from markdown_it import MarkdownIt
 
@@ -71,9 +70,3 @@ def as_page(text: str, pictures: Mapping[str, str]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{name}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )
-
-
-def read_summary(folder: StudyFolder) -> dict[str, Any]:
-    """Return report.json."""
-    found: dict[str, Any] = json.loads((folder.path / "report.json").read_text("utf-8"))
-    return found
