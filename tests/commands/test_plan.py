@@ -199,6 +199,17 @@ def test_a_long_run_is_estimated_from_its_beginning(
         assert part[name] == pytest.approx(whole[name], rel=0.2)
 
 
+@pytest.mark.parametrize("size", ["batch_tokens=500", "batch_tokens=100", "batch_size=3"])
+def test_no_update_is_larger_than_the_bounds(forecast: Any, size: str) -> None:
+    keys = ("train.steps=40", "episodes.max_tokens=256", f"train.{size}")
+    bounds = volume.volume_bounds(load_recipe(Path("small.toml"), keys))
+    drawn = forecast(*keys)
+    assert drawn["counted"] == "drawn" and bounds.counted == "bounds"
+    expected = {"batch_tokens=500": 628, "batch_tokens=100": 256, "batch_size=3": 768}[size]
+    assert drawn["max_tokens_per_step"] <= bounds.max_tokens_per_step == expected
+    assert drawn["tokens"] <= bounds.tokens
+
+
 def test_a_data_set_out_of_reach_leaves_bounds(yofo: Any, forecast: Any) -> None:
     drawn = forecast("train.steps=20")
     away = ("--set", 'tasks.0.source="owner/away"', "--set", "train.steps=20")

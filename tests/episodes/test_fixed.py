@@ -87,6 +87,12 @@ def test_shots_that_leave_no_room_for_half_of_the_queries_are_fewer() -> None:
     assert fix_shots(pool_of(rows, room), 5, room, 0).fixed == 2
     assert fix_shots(pool_of(rows, room), 1, room, 0).fixed == 1
     assert fix_shots(pool_of(rows[:1], room), 5, room, 0).fixed == 0
+    # Two of one length and one of twice that: behind a short one, one of the two others fits.
+    short = len(pool_of([Example("a", "b")], 99).demonstrations[0])
+    rows_of_two = [Example("a", "b"), Example("c", "d"), Example("e" * (short + 1), "f")]
+    room_for_two = len(SEGMENTER.opening) + 2 * short
+    pool = pool_of(rows_of_two, room_for_two)
+    assert {fix_shots(pool, 1, room_for_two, seed).fixed for seed in range(20)} == {0, 1}
     alone = len(SEGMENTER.opening) + each
     pool = fix_shots(pool_of(rows, alone), 5, alone, 0)
     assert (pool.fixed, len(pool.demonstrations), pool.left_out) == (0, 10, 0)

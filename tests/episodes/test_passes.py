@@ -57,6 +57,7 @@ def test_at_most_a_quarter_of_a_pass_is_padding(counts: list[int], most: int) ->
 def test_rows_of_one_length_fill_a_pass() -> None:
     assert [len(rows) for rows in group(rows_of([10] * 7), 30)] == [3, 3, 1]
     assert [len(rows) for rows in group(rows_of([10, 8, 7, 50]), 100)] == [1, 2, 1]
+    assert [len(rows) for rows in group(rows_of([75, 100, 74]), 1000)] == [2, 1]
 
 
 @given(
