@@ -44,6 +44,7 @@ def test_help_lists_every_verb_in_the_group_of_what_it_is_for(yofo: Any) -> None
     assert code == 0 and list(verbs) == ["Options", *groups.ORDER]
     assert {"train", "resume"} <= set(verbs["Train"]) and verbs["Measure and ask"] == [
         "eval",
+        "study",
         "chat",
     ]
     listed = [verb for name in groups.ORDER for verb in verbs[name]]

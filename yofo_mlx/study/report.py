@@ -14,6 +14,7 @@ Summary = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 MOST_TABLES = 8  # tasks of the mean that have a table of their own
+WORDS = ("arm", "task", "family", "what it is", "keys", "after", "device")  # heads of columns
 MOST_IN_COMMON = "Each at the most demonstrations that all arms were asked behind."
 
 ABOUT = """\
@@ -330,8 +331,8 @@ def _shots_table(
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; all but the first column are numbers."""
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    """Return a Markdown table; columns of words begin on the left, numbers end on the right."""
+    lines = [head, ["---" if one in WORDS else "--:" for one in head], *rows]
     return "\n".join(f"| {' | '.join(_cell(one) for one in line)} |" for line in lines)
 
 
