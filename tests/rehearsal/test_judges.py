@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from yofo_mlx.rehearsal import limited
-from yofo_mlx.rehearsal.judges import accepts, normalised
+from yofo_mlx.rehearsal.judges import accepts
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example, Task
 
@@ -41,10 +41,6 @@ def test_a_judge_accepts_what_says_the_same(
     judge: str, entry: TaskEntry, answer: str, expected: str, accepted: bool
 ) -> None:
     assert accepts(judge, entry, Example("q", expected), answer) is accepted
-
-
-def test_normalising_is_the_published_one() -> None:
-    assert normalised(" The  Cat's hat, an  end; A ") == "cats hat end"
 
 
 def program(folder: Path, text: str) -> tuple[str, ...]:

@@ -1,17 +1,14 @@
 """Who says whether an answer is as good as the expected one, without asking any model."""
 
 import json
-import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
 
-from yofo_mlx.evaluation.metrics import score
+from yofo_mlx.evaluation.metrics import same_words, score
 from yofo_mlx.system import child
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example
-
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def accepts(
@@ -22,18 +19,13 @@ def accepts(
         return False
     if judge == "command":
         return _runs_well(command, example, answer)
+    right = entry.task.right_answers(example)
     if judge == "normalised":
-        return normalised(answer) == normalised(example.output)
+        return any(same_words(answer, one) == 1 for one in right)
     if judge == "label" and (between := entry.separator):  # in whatever order
         return sorted(answer.split(between)) == sorted(example.output.split(between))
     metric = "number" if judge == "number" else "exact"
-    return score(answer, example.output, metric=metric, answer_after=entry.answer_after) == 1
-
-
-def normalised(text: str) -> str:
-    """Return the words of an answer without case, punctuation and articles (Rajpurkar 2016)."""
-    words = re.sub(r"[^\w\s]", "", text.casefold())
-    return " ".join(_ARTICLES.sub(" ", words).split())
+    return score(answer, *right, metric=metric, answer_after=entry.answer_after) == 1
 
 
 def _runs_well(command: Sequence[str], example: Example, answer: str) -> bool:
