@@ -67,7 +67,8 @@ def test_other_rows_of_a_task_are_measured_anew(tmp_path: Path) -> None:
     made(tmp_path, plan("base"))
     path = tmp_path / "results" / "base-s0.json"
     path.write_text(path.read_text().replace("print of one", "print of others"))
-    assert [job["tasks"] for job in crew_of(made(tmp_path, plan("base"))).jobs] == [["one"]]
+    jobs = crew_of(made(tmp_path, plan("base"))).jobs
+    assert [(job["tasks"], job["more"]) for job in jobs] == [(["one"], ["choice"])]
 
 
 def test_a_failing_arm_is_named_and_the_others_go_on(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ from yofo_mlx.system.environment import versions_and_machine
 from yofo_mlx.system.files import digest
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 
+MOST_CHOICES = 24  # queries of a task whose labels are ranked, which takes a reading of each
 Tell = Callable[..., None]
 """Called with what is done, how much of it and of how much; raises to stop."""
 
@@ -149,11 +150,15 @@ def choose(
 ) -> None:
     """Ask without any demonstration: the likeliest of the labels, and a free answer."""
     segmenter, prompts = asked(base, recipe, entry, 0)
-    prompts = replace(prompts, shots=(0,))
+    result.choice[entry.task.name], result.outside[entry.task.name] = {}, {}
+    if not prompts.queries:
+        return
     labels, done = labels_of(entry.task), dict[str, Results]()
-    all(
-        measure(base.model, segmenter, entry, prompts, check, done=done, labels=labels, texts="all")
+    longest = max(len(segmenter.answer(label)) for label in labels)
+    prompts = replace(
+        prompts, shots=(0,), queries=prompts.queries[:MOST_CHOICES], answer_limit=longest + 1
     )
+    all(measure(base.model, segmenter, entry, prompts, check, done=done, labels=labels))
     pairs = list(zip(prompts.queries, done["0/0"], strict=True))
     result.choice[entry.task.name] = {
         key_of(query): float(is_choice_right(one, query.example.output)) for query, one in pairs

@@ -191,8 +191,13 @@ class StudyPlan:
         if work.extras:
             known = result.forgetting.fingerprint if result.forgetting else ""
             missing += ["forgetting"] if self.texts and known != self.texts else []
-            missing += ["choice"] if {*self.labelled} - {*result.choice} else []
+            ranked = {n for n in result.choice if n in result.tasks and self._is_fresh(n, result)}
+            missing += ["choice"] if {*self.labelled} - ranked else []
         return missing
+
+    def _is_fresh(self, task: str, result: Result) -> bool:
+        known = self.held_out.get(task)
+        return known is not None and result.tasks[task].fingerprint == known.fingerprint
 
     def queries(self, task: str) -> int:
         """Return how many queries are asked of a task."""
