@@ -25,6 +25,9 @@ def study(
         str | None, typer.Option(metavar="N,N", help="Numbers of shots to measure at.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of the main arms.")] = None,
+    apart: Annotated[
+        bool, typer.Option("--apart", help="Also the tasks that the recipe sets apart.")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Adapters made at a time.")] = 1,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="The study's folder.")] = None,
     report: Annotated[
@@ -58,6 +61,7 @@ def study(
         queries=queries,
         shots=numbers,
         seeds=seeds,
+        apart=apart,
         jobs=jobs,
         out=out,
         as_json=as_json,

@@ -39,13 +39,14 @@ def study(
     queries: int | None = None,
     shots: Sequence[int] = (),
     seeds: int | None = None,
+    apart: bool = False,
     jobs: int = 1,
     out: Path | None = None,
     as_json: bool = False,
 ) -> ExitCode:
     """Make what a study lacks, and write its report."""
     recipe = as_asked(request.load(), tokens=tokens, queries=queries, shots=shots, seeds=seeds)
-    plan = _planned(request, recipe, arms)
+    plan = _planned(request, recipe, arms, apart=apart)
     folder = StudyFolder((out or paths.home() / "studies" / request.run_name).absolute())
     folder.begin(plan.identity(_fingerprint(recipe)), plan.shown)
     if jobs > 1:
@@ -56,12 +57,14 @@ def study(
     return _end(making, as_json)
 
 
-def _planned(request: RecipeRequest, recipe: Recipe, arms: Sequence[str]) -> StudyPlan:
+def _planned(
+    request: RecipeRequest, recipe: Recipe, arms: Sequence[str], *, apart: bool
+) -> StudyPlan:
     settings = recipe.study or Study()
     some = chosen(arms or settings.arms)
     entries = load_tasks(recipe.tasks, recipe.seed, Path(os.devnull), request.data_name)
     texts = fingerprint(read_texts(settings), settings.forgetting_tokens)
-    plan = StudyPlan(request.run_name, recipe, some, entries, texts)
+    plan = StudyPlan(request.run_name, recipe, some, entries, texts, apart)
     plan.check()
     return plan
 

@@ -56,6 +56,7 @@ class StudyPlan:
     arms: Sequence[Arm]
     entries: Sequence[TaskEntry] = field(default=(), repr=False)
     texts: str = ""  # fingerprint of those that tell what was forgotten
+    apart: bool = False  # the tasks beside the mean as well
 
     @property
     def settings(self) -> Study:
@@ -147,18 +148,19 @@ class StudyPlan:
         found: list[Work] = []
         for seed in range(self.settings.seeds):
             for arm in self.arms:
-                if arm.is_main or seed == 0:
+                # The base is asked behind the demonstrations of every seed, as the main arms are.
+                if arm.is_main or seed == 0 or not arm.trains:
                     found += self._of_arm(arm, seed, results)
         return found
 
     def _of_arm(self, arm: Arm, seed: int, results: Mapping[str, Result]) -> list[Work]:
-        shown = (*self.mean_tasks, *self.settings.apart)
+        shown = (*self.mean_tasks, *(self.settings.apart if self.apart else ()))
         rates = self.settings.learning_rates
         if arm.is_dedicated:
             return [Work(Trial(arm, seed, task=task), (task,)) for task in self.mean_tasks]
         if not arm.is_main or len(rates) < 2:
             rate = rates[0] if rates and arm.is_main else None
-            return [Work(Trial(arm, seed, rate), shown, extras=True)]
+            return [Work(Trial(arm, seed, rate), shown, extras=arm.trains or seed == 0)]
         best = self.best_rate(arm, results)
         if seed:
             return [Work(Trial(arm, seed, best), shown, extras=True)] if best else []
