@@ -17,7 +17,7 @@ from yofo_mlx.tasks.task import Task
 MOST_WORDS = 4096
 _ROWS = 500  # of each task, spread over it: its common words are in there
 _LETTERS = range(3, 13)  # of a word
-# Written without blanks: Thai, Lao, Burmese, Khmer, Japanese, Chinese. Two letters are a word there.
+# Thai, Lao, Burmese, Khmer, Japanese, Chinese have no blanks: any two letters are a word there.
 _UNSPACED = (
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff]"
