@@ -58,3 +58,15 @@ def test_a_label_that_is_nowhere_is_refused_by_every_verb_in_two_lines(yofo: Any
         assert "'visas' (trip), did you mean 'visa'?" in told[0]
     assert yofo("data", "check", "mine.toml")[0] == 3
     assert not [*Path().glob("runs*")]
+
+
+def test_a_subset_of_too_many_labels_is_refused_by_every_verb_and_begins_no_run(yofo: Any) -> None:
+    Path("mine.toml").write_text(RECIPE.replace("[2, 3]", "[3, 9]"))
+    for words in (["show"], ["plan"], ["train"], ["train", "--detach"]):
+        code, _, err = yofo(*words[:1], "mine.toml", *words[1:])
+        told = [line for line in err.splitlines() if not line.startswith(("reading", "tokenising"))]
+        assert code == 2 and len(told) == 2
+        assert told[0].endswith("clinc-trip has 2, not 3")
+    code, text, _ = yofo("data", "check", "mine.toml")
+    assert code == 3 and "asks for 3 labels, and clinc-trip has 2" in text
+    assert not [*Path().glob("**/runs/*")]

@@ -230,6 +230,25 @@ def test_words_are_the_commonest_of_the_inputs_that_a_tokenizer_can_say() -> Non
     assert find_symbols([task_of(rows)], Segmenter(Asciist(), TEMPLATE)).words == ("blue", "red")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("characteristically good", {"good"}),  # no piece of a long word
+        ("gro\u0308\u00dfe ok", {"gro\u0308\u00dfe"}),  # an o and its dots
+        ("मुझे अपना बैलेंस देखना है", {"मुझे", "अपना", "बैलेंस", "देखना"}),
+        ("أريد معرفة رصيدي", {"أريد", "معرفة", "رصيدي"}),
+        ("查询余额 iphone", {"查询", "询余", "余额", "iphone"}),
+        ("สวัสดี", {"สวั", "วัส", "สดี"}),
+    ],
+)
+def test_words_of_any_script_are_whole_and_none_is_a_whole_sentence(
+    text: str, words: set[str]
+) -> None:
+    found = find_symbols([task_of([(text, "l"), (f"{text} 7", "m")])], BARE)
+    assert {*found.words} == words
+    assert {found.words[place] for place in found.own_to([f"0-{text}-1"])} == words
+
+
 class Asciist(ByteTokenizer):
     """Knows no letters but English ones."""
 

@@ -128,9 +128,30 @@ def test_an_update_in_tokens_and_fixed_shots_take_back_what_they_come_instead_of
         train, episodes = recipe.train, recipe.episodes
         assert (train.batch_tokens, train.batch_size, train.grad_accumulation_steps) == (99, 1, 1)
         assert (episodes.fixed_shots, episodes.min_shots, episodes.max_shots) == (2, 0, None)
-    message = refused(base, mine, base).message
-    assert "2 mistakes" in message and "`batch_tokens` comes instead of" in message
-    assert "`fixed_shots` comes instead of `min_shots` and `max_shots`" in message
+    back = load_recipe([base, mine, base])
+    assert (back.train.batch_tokens, back.train.batch_size) == (None, 2)
+    assert (back.episodes.fixed_shots, back.episodes.max_shots) == (None, 3)
+    again = load_recipe([base, mine], ["train.batch_size=4", "episodes.label_subset=[2,3]"])
+    assert (again.train.batch_tokens, again.episodes.fixed_shots) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["min_shots=1", "max_shots=0", "draw='full'", "label_subset=[2,3]", "rename_labels=0.5"],
+)
+def test_no_key_stands_idle_beside_fixed_shots(write: Any, key: str) -> None:
+    shots = f"[objective]\ntargets = 'last'\n[episodes]\nfixed_shots = 2\n{key}\n"
+    name = key.partition("=")[0]
+    message = refused(write("a.toml", WHOLE + shots)).message
+    assert f"`fixed_shots` comes instead of `{name}`" in message
+
+
+def test_no_task_has_labels_of_its_own_beside_fixed_shots(write: Any) -> None:
+    path = write("a.toml", WHOLE)
+    words = ["objective.targets=last", "episodes.fixed_shots=2", "tasks.0.label_subset=[2,3]"]
+    assert load_recipe(path, words[:2]).episodes.fixed_shots == 2
+    with pytest.raises(RecipeError, match="comes instead of `label_subset`"):
+        load_recipe(path, words)
 
 
 def test_another_model_by_set_takes_back_what_files_said_of_it_and_nothing_that_set_says(

@@ -58,9 +58,14 @@ def test_a_recipe_says_how_many_labels_are_renamed_in_the_one_arm_that_renames()
 
 def test_a_fixed_prefix_comes_instead_of_what_else_draws_episodes() -> None:
     of = plan()
-    changed = {"label_subset": (2, 3), "min_shots": 1, "rename_labels": 0.25}
+    changed = {"label_subset": (2, 3), "min_shots": 1, "rename_labels": 0.25, "draw": "full"}
     episodes = of.recipe.episodes.model_copy(update=changed)
-    whole = type(of)("made", of.recipe.model_copy(update={"episodes": episodes}), of.arms)
+    tasks = tuple(
+        one.model_copy(update={"label_subset": (2, 2)} if one.role == "train" else {})
+        for one in of.recipe.tasks
+    )
+    recipe = of.recipe.model_copy(update={"episodes": episodes, "tasks": tasks})
+    whole = type(of)("made", recipe, of.arms)
     found = whole.recipe_of(Trial(ARMS["fticl"]), Path())
     assert found.episodes.fixed_shots == 2 and found.objective.targets == "last"
     assert (found.episodes.min_shots, found.episodes.label_subset) == (0, None)

@@ -139,4 +139,15 @@ def test_a_subset_of_more_labels_than_a_task_has_is_an_error_of_its_data(tmp_pat
     assert messages == [expected.format("bank-banking"), expected.format("bank-travel")]
     [whole] = load(source(label_subset=(2, 4), groups=None, family="math"), tmp_path)
     assert "of family math" in check(whole)[0].message
-    assert not check(load(source(label_subset=(2, 4)), tmp_path)[0])
+    [one, _] = load(source(label_subset=(2, 4)), tmp_path)
+    assert not check(one) and not check(one, (3, 4))
+
+
+def test_a_subset_of_the_recipe_is_of_training_tasks_with_one_label_a_row(tmp_path: Path) -> None:
+    write(tmp_path)
+    [one, _] = load(source(), tmp_path)
+    assert "asks for 3 labels, and bank-banking has 2" in check(one, (3, 4))[0].message
+    for other in ({"role": "held_out"}, {"label_subset": False}):
+        assert not check(load(source(**other), tmp_path)[0], (3, 4))
+    [whole] = load(source(groups=None, family="math"), tmp_path)
+    assert not check(whole, (99, 99))

@@ -6,6 +6,7 @@ from pathlib import Path
 from yofo_mlx.commands import watch
 from yofo_mlx.commands.display import event_line
 from yofo_mlx.errors import ExitCode
+from yofo_mlx.planning.label_tasks import check_subsets
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.runs import launch, listing
 from yofo_mlx.runs.events import as_read
@@ -35,7 +36,8 @@ def start(
     if not force and (planner := find_planner(recipe)):
         planner.check(recipe)
     # Mistakes of the data are told here, not in a log.
-    load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
+    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
+    check_subsets(recipe, [entry for entry in entries if entry.role == "train"])
     with answered(_wait):
         run = launch.start(recipe, name or request.run_name, force=force, restarts=restarts)
     print_path(run.path)

@@ -49,7 +49,8 @@ def check(
     for group in data_request.read(request):
         # The embedded suite has few answers on purpose.
         known = [loaded for loaded in group.sets if not is_embedded(loaded.source)]
-        problems = [problem for loaded in known for problem in checks.check(loaded)]
+        subset = group.label_subset
+        problems = [problem for loaded in known for problem in checks.check(loaded, subset)]
         found += problems if group.recipe else map(data_request.as_options, problems)
         if group.recipe:
             recipe = recipe or group.recipe

@@ -10,7 +10,8 @@ from typing import Any
 
 from yofo_mlx.recipe.file import apply_override, find_recipe, shipped_recipes, validate
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.runs.recipe import load_sources
+from yofo_mlx.recipe.section import LabelRange
+from yofo_mlx.runs.recipe import load_part
 from yofo_mlx.system import toml
 from yofo_mlx.system.talk import quoted
 from yofo_mlx.system.text import shorten
@@ -60,14 +61,17 @@ class Group:
     """Keys of the source that a path stands for, as they would stand in a recipe."""
     told: str = ""
     """How the path was read, where that is not as it stands there."""
+    label_subset: LabelRange | None = None
+    """Labels that an episode shows of any task, where a recipe says so."""
 
 
 def read(request: DataRequest) -> Iterator[Group]:
     """Yield what is read at each path."""
     for table in tables(request.paths):
         if recipe := None if "files" in table else _recipe(table["source"]):
-            sources = load_sources(recipe, request.overrides)
-            yield Group([one for s in sources for one in load_sets(s, recipe.parent)], recipe)
+            part = load_part(recipe, request.overrides)
+            sets = [one for source in part.tasks for one in load_sets(source, recipe.parent)]
+            yield Group(sets, recipe, label_subset=part.episodes.label_subset)
             continue
         table |= request.keys
         for override in request.overrides:

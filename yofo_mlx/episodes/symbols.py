@@ -1,9 +1,11 @@
 """Arbitrary words for labels, after symbol tuning (arXiv 2305.08298)."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,12 @@ from yofo_mlx.tasks.task import Task
 # Chosen: far more than a task has labels, and few enough to be common words.
 MOST_WORDS = 4096
 _ROWS = 500  # of each task, spread over it: its common words are in there
-_WORD = re.compile(r"[^\W\d_]{3,12}")
+_LETTERS = range(3, 13)  # of a word
+# Thai, Lao, Burmese, Khmer, Japanese, Chinese have no blanks: any two letters are a word there.
+_UNSPACED = (
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,7 @@ class Symbols:
 
     def own_to(self, labels: Iterable[str]) -> frozenset[int]:
         """Return the places of the words that are labels or parts of labels."""
-        parts = {part for label in labels for part in _parts(label)}
+        parts = {part for label in labels for part in _words_in(label.lower())}
         return frozenset(place for place, word in enumerate(self.words) if word in parts)
 
     def draw(
@@ -47,7 +54,7 @@ def find_symbols(tasks: Sequence[Task], segmenter: Segmenter) -> Symbols:
     counts: Counter[str] = Counter()
     for task in tasks:
         for example in task.train[:: max(1, len(task.train) // _ROWS)]:
-            counts.update(word for word in _WORD.findall(example.input) if word == word.lower())
+            counts.update(filter(_is_common, _words_in(example.input)))
     words: list[str] = []
     for word in sorted(counts, key=lambda word: (-counts[word], word)):
         if segmenter.text(segmenter.answer(word)) == word:
@@ -57,6 +64,24 @@ def find_symbols(tasks: Sequence[Task], segmenter: Segmenter) -> Symbols:
     return Symbols(tuple(sorted(words)), segmenter)
 
 
-def _parts(label: str) -> list[str]:
-    """Return a label's words, in lower case as the symbols are."""
-    return re.findall(r"[^\W\d_]+", label.lower())
+def _is_common(word: str) -> bool:
+    """Tell whether a word can be a symbol by its letters."""
+    is_pair = re.match(_UNSPACED, word) is not None
+    return word == word.lower() and (is_pair or len(word) in _LETTERS)
+
+
+def _words_in(text: str) -> list[str]:
+    """Return the words of a text, whole; where there are no blanks, each letter with the next."""
+    if text.isascii():
+        return re.findall("[A-Za-z]+", text)
+    spaced, pairs = _patterns()
+    return spaced.findall(text) + pairs.findall(text)
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what words are, written with blanks and without; a letter has its marks with it."""
+    every = map(chr, range(0x300, 0x10000))  # Hindi's vowels are marks, for example
+    marks = f"[{''.join(one for one in every if unicodedata.category(one)[0] == 'M')}]*"
+    spaced, other = rf"(?!{_UNSPACED})[^\W\d_]{marks}", rf"(?![\W\d_]){_UNSPACED}{marks}"
+    return re.compile(f"(?:{spaced})+"), re.compile(f"(?=({other}{other}))")

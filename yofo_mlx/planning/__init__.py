@@ -1,3 +1,12 @@
 """Planning: what a run works on, whether it fits, and how long it takes."""
 
-__all__ = ["evaluation", "machine", "planner", "probe", "sizes", "volume", "workload"]
+__all__ = [
+    "evaluation",
+    "label_tasks",
+    "machine",
+    "planner",
+    "probe",
+    "sizes",
+    "volume",
+    "workload",
+]

@@ -9,7 +9,7 @@ from yofo_mlx.episodes.sampler import Pool, make_pool
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.episodes.symbols import Symbols, find_symbols
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.schema import Episodes, Recipe
 from yofo_mlx.recipe.section import LabelRange
 from yofo_mlx.tasks.families import LABELLED, SINGLE_LABEL
 from yofo_mlx.tasks.registry import TaskEntry
@@ -23,7 +23,7 @@ class PoolMaker:
 
     def __init__(self, recipe: Recipe, trained: Sequence[TaskEntry], tokenizer: Any) -> None:
         self._settings, self._seed = recipe.episodes, recipe.seed
-        self._check_subsets(trained)
+        check_subsets(recipe, trained)
         self._symbols: Symbols | None = None
         if recipe.episodes.rename_labels:
             segmenter = Segmenter(tokenizer, recipe.template)
@@ -32,7 +32,7 @@ class PoolMaker:
 
     def make(self, entry: TaskEntry, segmenter: Segmenter, tick: Callable[[], None]) -> Pool:
         """Tokenise a task."""
-        task, settings, subset = entry.task, self._settings, self._subset(entry)
+        task, settings, subset = entry.task, self._settings, _subset(self._settings, entry)
         symbols = self._symbols if task.family in LABELLED else None
         if settings.fixed_shots or (subset is None and symbols is None):
             limit = settings.max_tokens
@@ -51,33 +51,12 @@ class PoolMaker:
             separator=entry.separator,
         )
 
-    def _subset(self, entry: TaskEntry) -> LabelRange | None:
-        """Return how many labels an episode shows; None for all, as of tasks without labels."""
-        if entry.task.family not in SINGLE_LABEL or entry.label_subset is False:
-            return None
-        return entry.label_subset or self._settings.label_subset
-
-    def _check_subsets(self, trained: Sequence[TaskEntry]) -> None:
-        """Refuse subsets of labels that are not there, all of them at once."""
-        wrong = []
-        for entry in trained:
-            name, subset = entry.task.name, self._subset(entry)
-            if entry.label_subset and entry.task.family not in SINGLE_LABEL:
-                wrong.append(f"{name} is of family {entry.task.family}")
-            elif subset and (count := len(_labels(entry))) < subset[0]:
-                wrong.append(f"{name} has {count}, not {subset[0]}")
-        if wrong:
-            raise RecipeError(
-                f"label_subset asks for labels that are not there: {_some(wrong)}",
-                "give their [[tasks]] a `label_subset`: `false`, or a range that they have",
-            )
-
     def _check_words(self, trained: Sequence[TaskEntry], symbols: Symbols) -> None:
         """Refuse to rename more labels than there are words, all tasks at once."""
         wrong = []
         for entry in trained:
             if entry.task.family in LABELLED:
-                labels, subset = _labels(entry), self._subset(entry)
+                labels, subset = _labels(entry), _subset(self._settings, entry)
                 needed = min(len(labels), subset[1]) if subset else len(labels)
                 words = len(symbols.words) - len(symbols.own_to(labels))
                 if words < needed:
@@ -90,6 +69,22 @@ class PoolMaker:
             )
 
 
+def check_subsets(recipe: Recipe, trained: Sequence[TaskEntry]) -> None:
+    """Refuse subsets of labels that are not there, all of them at once."""
+    wrong = []
+    for entry in trained:
+        name, subset = entry.task.name, _subset(recipe.episodes, entry)
+        if entry.label_subset and entry.task.family not in SINGLE_LABEL:
+            wrong.append(f"{name} is of family {entry.task.family}")
+        elif subset and (count := len(_labels(entry))) < subset[0]:
+            wrong.append(f"{name} has {count}, not {subset[0]}")
+    if wrong:
+        raise RecipeError(
+            f"label_subset asks for labels that are not there: {_some(wrong)}",
+            "give their [[tasks]] a `label_subset`: `false`, or a range that they have",
+        )
+
+
 def shared_labels(held_out: Sequence[TaskEntry], trained: Set[tuple[str, str]]) -> Iterator[str]:
     """Yield held-out tasks that share labels with rows that are trained on, and which."""
     for entry in held_out:
@@ -100,6 +95,13 @@ def shared_labels(held_out: Sequence[TaskEntry], trained: Set[tuple[str, str]]) 
             if shared:
                 labels = sorted(labels_in(shared, entry.separator))
                 yield f"{entry.task.name}: {_some(labels, ', ')}"
+
+
+def _subset(settings: Episodes, entry: TaskEntry) -> LabelRange | None:
+    """Return how many labels an episode shows; None for all, as of tasks without labels."""
+    if entry.task.family not in SINGLE_LABEL or entry.label_subset is False:
+        return None
+    return entry.label_subset or settings.label_subset
 
 
 def _labels(entry: TaskEntry) -> set[str]:

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe.names import found_at, is_path
-from yofo_mlx.recipe.schema import Composition, Recipe
+from yofo_mlx.recipe.schema import NOT_FIXED, Composition, Recipe
 from yofo_mlx.system import paths
 from yofo_mlx.system.text import escaped, shorten
 
@@ -25,11 +25,14 @@ Origins = dict[Key, Place]
 # What is said of a model; another one takes it back.
 OF_THE_MODEL = ("revision", "trust_remote_code")
 # Setting one of these takes back others that the recipe gave instead of it.
+_PER_UPDATE = ("batch_size", "grad_accumulation_steps")
 INSTEAD = {
     "train.steps": ("tokens",),
     "train.tokens": ("steps",),
-    "train.batch_tokens": ("batch_size", "grad_accumulation_steps"),
-    "episodes.fixed_shots": ("min_shots", "max_shots"),
+    "train.batch_tokens": _PER_UPDATE,
+    **{f"train.{key}": ("batch_tokens",) for key in _PER_UPDATE},
+    "episodes.fixed_shots": NOT_FIXED,
+    **{f"episodes.{key}": ("fixed_shots",) for key in NOT_FIXED},
 }
 _MOST_MISTAKES = 12
 # The checker's words, in those of somebody who writes TOML.

@@ -25,9 +25,9 @@ A key without a default is required or may be left out, as its text says. In a c
 `recipes check`; `data check` and `data preview` look at the data sets of each by itself. A later
 file beats an earlier one, key by key: `[train]` in `mine.toml` changes only what it names. Lists
 are replaced whole, `[[tasks]]` among them. Of `train.steps` and `train.tokens` the later one
-counts, `train.batch_tokens` takes back the two keys before it that it comes instead of, and so does
-`episodes.fixed_shots`; another `model` takes back the `revision` and `trust_remote_code` before it.
-`--set` comes last.
+counts, and so it is with `train.batch_tokens` or `episodes.fixed_shots` and the keys that they come
+instead of; another `model` takes back the `revision` and `trust_remote_code` before it. `--set`
+comes last.
 
 With `include` a file names what it builds on, so that settings and data sets stand in one place:
 

@@ -83,6 +83,10 @@ class Template(Section):
         return text
 
 
+# What `episodes.fixed_shots` comes instead of.
+NOT_FIXED = ("min_shots", "max_shots", "draw", "label_subset", "rename_labels")
+
+
 class Episodes(Section):
     """How training sequences are drawn."""
 
@@ -103,13 +107,13 @@ class Episodes(Section):
     the same within the episode; no instruction is in it."""
     fixed_shots: PositiveInt | None = None
     """So many demonstrations of a task, the same throughout the run, stand before each of its other
-    examples (FTICL, arXiv 2403.09162): instead of `min_shots`, `max_shots`, `label_subset` and
-    `rename_labels`, and with `objective.targets = "last"`."""
+    examples (FTICL, arXiv 2403.09162): instead of the five keys above, and with
+    `objective.targets = "last"`."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
-        others = {"min_shots": 0, "max_shots": None, "rename_labels": 0}
-        given = [f"`{name}`" for name, none in others.items() if getattr(self, name) != none]
+        fields = type(self).model_fields
+        given = [f"`{key}`" for key in NOT_FIXED if getattr(self, key) != fields[key].default]
         if self.fixed_shots and given:
             raise ValueError(f"`fixed_shots` comes instead of {' and '.join(given)}: give one")
         if self.max_shots is not None and self.max_shots < self.min_shots:
@@ -373,6 +377,8 @@ class Recipe(Section):
         if self.episodes.fixed_shots and self.objective.targets != "last":
             words = "their answers, always the same, would be learned by heart"
             raise ValueError(f'`episodes.fixed_shots` needs `objective.targets = "last"`: {words}')
+        if self.episodes.fixed_shots and any(task.label_subset for task in self.tasks):
+            raise ValueError("`episodes.fixed_shots` comes instead of `label_subset`: give one")
         return self
 
     @model_validator(mode="after")

@@ -52,10 +52,15 @@ def load_recipe(paths: Path | Sequence[Path], overrides: Sequence[str] = ()) -> 
     return _resolve(compose(paths), paths, overrides)
 
 
+def load_part(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file of which a part is needed, such as its data sets; the rest may be out."""
+    rest = {"model": EMBEDDED, "train": {"steps": 1}}
+    return _resolve(compose([path], rest), [path], overrides)
+
+
 def load_sources(path: Path, overrides: Sequence[str] = ()) -> tuple[TaskSource, ...]:
     """Read the data sets of a recipe file, which may be a part of a recipe, without a model."""
-    rest = {"model": EMBEDDED, "train": {"steps": 1}}
-    return _resolve(compose([path], rest), [path], overrides).tasks
+    return load_part(path, overrides).tasks
 
 
 def _resolve(whole: Composed, paths: Sequence[Path], overrides: Sequence[str]) -> Recipe:

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.schema import NOT_FIXED, Recipe
 
 OF_ARMS = ("rename_labels", "fixed_shots")  # keys of [episodes]
-INSTEAD_OF_FIXED = ("min_shots", "max_shots", "label_subset")
 FEW = 2  # demonstrations of few-shot tuning: n = 2 in the captions of 2506.11103
 DEDICATED_SHOTS = 4  # demonstrations in each prompt of a dedicated adapter
 RENAMED = 0.5  # share of episodes with arbitrary labels, where the recipe does not say
@@ -26,7 +25,7 @@ class Arm:
     name: str
     title: str
     overrides: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()  # keys of [episodes] that are taken back
+    without: tuple[str, ...] = ()  # keys of [episodes], and tasks' own, that are taken back
     is_main: bool = False  # has several seeds, and its learning rate chosen
     trains: bool = True
     rows: int | None = None  # of a dedicated adapter's one task; 0: all
@@ -67,7 +66,7 @@ ARMS = {
             "fticl",
             "a fixed prefix of 2, last answer",
             (f"episodes.fixed_shots={FEW}", _LAST),
-            without=INSTEAD_OF_FIXED,
+            without=NOT_FIXED,
             source="2403.09162",
         ),
         *(
@@ -126,4 +125,5 @@ def prepared(arm: Arm, data: dict[str, Any]) -> dict[str, Any]:
     """Return a recipe's data without what its arm, or another one, says itself."""
     gone = {*OF_ARMS, *arm.without}
     episodes = {key: value for key, value in data["episodes"].items() if key not in gone}
-    return data | {"episodes": episodes}
+    tasks = [{k: v for k, v in task.items() if k not in arm.without} for task in data["tasks"]]
+    return data | {"episodes": episodes, "tasks": tasks}

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from yofo_mlx.recipe.section import LabelRange
 from yofo_mlx.system.text import shorten
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED, SINGLE_LABEL, json_in
@@ -19,14 +20,17 @@ _QUOTE = re.compile("['\"]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 
 
-def check(loaded: LoadedSource) -> list[Problem]:
-    """Return every problem of a source: those met while reading, then the suspicious ones."""
+def check(loaded: LoadedSource, subset: LabelRange | None = None) -> list[Problem]:
+    """Return every problem of a source: those met while reading, then the suspicious ones.
+
+    `subset`: how many labels an episode of any task shows, where a recipe says so.
+    """
     found = [*loaded.problems, *loaded.remarks]
     found += _duplicates(loaded)
     found += _leaks(loaded)
     if loaded.family in LABELLED:
         found += _labels(loaded)
-    found += _subset(loaded)
+    found += _subset(loaded, subset)
     found += _list_texts(loaded)
     found += _no_json(loaded)
     found += _odd_text(loaded)
@@ -139,18 +143,20 @@ def _labels(loaded: LoadedSource) -> Iterator[Problem]:
                 yield _warning(item, message, "give another `separator`")
 
 
-def _subset(loaded: LoadedSource) -> Iterator[Problem]:
-    """Tell of a source that is itself to show more labels than it has."""
-    wanted, place = loaded.source.label_subset, Place(loaded.source.source)
+def _subset(loaded: LoadedSource, usual: LabelRange | None) -> Iterator[Problem]:
+    """Tell of a training task that is to show more labels than it has."""
+    own, place = loaded.source.label_subset, Place(loaded.source.source)
+    is_single = loaded.family in SINGLE_LABEL
+    wanted = usual if own is None and is_single and loaded.source.role == "train" else own
     if not wanted:
         return
     shown = {answer for item in loaded.items.get("train", ()) for answer in item.answers}
-    if loaded.family not in SINGLE_LABEL:
+    if not is_single:
         message = f"`label_subset` is for one label a row, and {loaded.name} is of family"
         yield Problem(place, f"{message} {loaded.family}", "leave `label_subset` out")
     elif len(shown) < wanted[0]:
         message = f"`label_subset` asks for {wanted[0]} labels, and {loaded.name} has {len(shown)}"
-        yield Problem(place, message, "give a range that it has, or `label_subset = false`")
+        yield Problem(place, message, "give its table a range that it has, or `false` for all")
 
 
 def _list_texts(loaded: LoadedSource) -> Iterator[Problem]:
