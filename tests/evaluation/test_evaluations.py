@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,3 +153,49 @@ def test_an_evaluation_of_an_adapter_that_was_since_replaced_says_of_which_step(
     assert run_row(run)["eval"] == "exact 50% at 0, of step 100"
     *_, (view,) = Watcher().look()
     assert [curve.name for curve in view.curves] == ["base", "adapter of step 100"]
+
+
+def test_an_older_one_that_is_gone_on_with_is_shown(run: Run) -> None:
+    run.recipe_path.touch()
+    older = archive.begin(run, asked("a", "b"), full=True)
+    older.add("base", TASK)
+    whole(run, "a", full=False)
+    watcher = Watcher()
+    *_, (view,) = watcher.look()
+    assert not any(curve.points for curve in view.curves)
+    whole(run, "a", "b")
+    assert files(run) == ["0001-full.json", "0002-a.json"]
+    *_, (view,) = watcher.look()
+    assert [curve.points for curve in view.curves] == [((0, 0.5),)] * 2
+
+
+def test_a_file_is_read_once_however_many_events_come(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.recipe_path.touch()
+    whole(run, "a")
+    read: list[Path] = []
+    json_of = archive._read
+    monkeypatch.setattr(archive, "_read", lambda path: read.append(path) or json_of(path))
+    watcher, writer = Watcher(), FreeWriter(run.events_path)
+    for step in range(5):
+        writer.write("step", step=step, loss=1.0)
+        *_, (view,) = watcher.look()
+        assert view.curves[-1].points == ((0, 0.5),)
+    writer.close()
+    assert len(read) == 1
+
+
+def test_what_is_written_again_is_made_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    plain = archive.finite
+    monkeypatch.setattr(archive, "finite", lambda value: made.append(value) or plain(value))
+    names = ["a", "b", '"\u00e9 \U0001f600', "d"]
+    kept = archive.begin(run, asked(*names), full=True)
+    monkeypatch.setattr(archive, "_read", lambda path: pytest.fail(f"{path} was read"))
+    for model in archive.MODELS:
+        for name in names:
+            kept.add(model, replace(TASK, task=name, points=(Point(0, 0.5, math.nan),)))
+            assert json.loads(kept.path.read_text()) == plain(kept.content)
+    assert sum(isinstance(one, dict) and "points" in one for one in made) == 2 * len(names)
+    assert not any("measured" in one for one in made)

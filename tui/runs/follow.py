@@ -23,6 +23,9 @@ KEPT = frozenset(  # kinds whose last event is shown
     {"loading", "started", "extended", "plan", "progress", "step", "eval"}
 )
 
+SHOWN: Final = ("asked", "metrics")  # of an evaluation
+Evaluated = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class ShotCurve:
@@ -99,6 +102,7 @@ class Follower:
         self._reader = run.events()
         self._stamp: tuple[int, ...] | None = None
         self._view = RunView(run, run.status(), listing.born(run))
+        self._evaluated: tuple[tuple[int, int], Evaluated] = ((0, 0), {})
         self._forget()
 
     def _forget(self) -> None:
@@ -157,7 +161,7 @@ class Follower:
         from yofo_mlx.runs.trained import is_edited  # late: recipes' model is slow to import
 
         started, evaluated = self._last.get("started"), self._last.get("eval")
-        evaluation = archive.latest(self._run)
+        evaluation = self._evaluation()
         of_step = archive.outdated(evaluation, self._best)
         metrics = metrics_of(evaluation, of_step) if evaluation else metrics_of_event(evaluated)
         return RunView(
@@ -182,6 +186,14 @@ class Follower:
             is_edited=is_edited(self._run, self._run.info()),
             console=last_words(self._run) if status in SILENT else (),
         )
+
+    def _evaluation(self) -> Evaluated:
+        """Return what is shown of the newest evaluation; such files are large, and seldom new."""
+        mark = archive.newest_mark(self._run)
+        if mark != self._evaluated[0]:
+            latest = archive.latest(self._run)
+            self._evaluated = (mark, {key: latest[key] for key in SHOWN if key in latest})
+        return self._evaluated[1]
 
 
 class Watcher:

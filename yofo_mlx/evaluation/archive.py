@@ -50,6 +50,8 @@ class EvaluationFile:
     def __init__(self, keeper: Keeper, content: Content, path: Path | None = None) -> None:
         self._keeper, self._content, self._path = keeper, content, path
         self._saved = time.monotonic()
+        self._written: dict[tuple[str, str], str] = {}  # JSON by model and task, made once
+        self._mark: tuple[int, int] | None = None  # of the file as it was written here
 
     @property
     def path(self) -> Path:
@@ -88,6 +90,7 @@ class EvaluationFile:
         """Keep what a task scored."""
         self._content.pop("part", None)
         self._content["measured"][model][scores.task] = facts_of(scores)
+        self._written.pop((model, scores.task), None)
         self._write()
 
     def finish(self, **more: Any) -> None:
@@ -105,16 +108,36 @@ class EvaluationFile:
         self._write()
 
     def _write(self) -> None:
-        if self._path and not self._content["complete"] and _read(self._path).get("complete"):
+        if not self._content["complete"] and self._is_complete_by_now():
             return  # the same evaluation, asked twice at a time: the other one was faster
         try:
             if self._path is None:
                 self._path = _new_path(self._keeper, self._content)
-            write_text(self._path, json.dumps(finite(self._content)) + "\n")
+            write_text(self._path, self._text() + "\n")
         except OSError as error:
             folder = self._keeper.evaluations_path
             raise disk_error(error, folder, "the same command") from error
-        self._saved = time.monotonic()
+        self._saved, self._mark = time.monotonic(), _mark(self._path)
+
+    def _is_complete_by_now(self) -> bool:
+        """Tell whether somebody else has completed the file; it is only read if it is not ours."""
+        is_ours = self._path is None or self._mark == _mark(self._path)
+        return not is_ours and _read(self.path).get("complete") is True
+
+    def _text(self) -> str:
+        """Return the content as JSON; of many tasks with many queries only what is new is made."""
+        for model, tasks in self._content["measured"].items():
+            for task, facts in tasks.items():
+                if (model, task) not in self._written:
+                    self._written[model, task] = json.dumps(finite(facts))
+        of_models = (
+            f"{json.dumps(model)}: {{"
+            + ", ".join(f"{json.dumps(task)}: {self._written[model, task]}" for task in tasks)
+            + "}"
+            for model, tasks in self._content["measured"].items()
+        )
+        rest = {name: value for name, value in self._content.items() if name != "measured"}
+        return f'{json.dumps(finite(rest))[:-1]}, "measured": {{{", ".join(of_models)}}}}}'
 
 
 def begin(
@@ -281,10 +304,15 @@ def outdated(content: Content, best: Event | None) -> str:
 
 
 def newest_mark(keeper: Keeper) -> tuple[int, int]:
-    """Return what changes when an evaluation is added or grows."""
-    newest = next(_paths(keeper), None)
+    """Return what changes when an evaluation is added or grows, be it an older one."""
+    marks = [_mark(path) for path in _paths(keeper)]
+    return sum(size for size, _ in marks), max((when for _, when in marks), default=0)
+
+
+def _mark(path: Path | None) -> tuple[int, int]:
+    """Return what changes when a file is written."""
     try:
-        found = newest.stat() if newest else None
+        found = path.stat() if path else None
     except OSError:
         found = None
     return (found.st_size, found.st_mtime_ns) if found else (0, 0)
