@@ -43,7 +43,7 @@ def entries() -> list[TaskEntry]:
 def plan(*arms: str, asked: dict[str, Any] | None = None, **study: Any) -> StudyPlan:
     settings = {"apart": ["beside"], "choose_on": ["judge"], "seeds": 2} | study
     whole = as_asked(recipe(study=settings), **(asked or {}))
-    return StudyPlan("made", whole, chosen(arms or None), entries())
+    return StudyPlan("made", whole, chosen(arms or None), entries(), apart=True)
 
 
 def scored(queries: int, score: float = 1.0) -> dict[str, tuple[float, float]]:

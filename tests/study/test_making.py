@@ -34,6 +34,7 @@ def test_what_is_most_important_is_made_first_seed_by_seed(tmp_path: Path) -> No
         "many-all-s0",
         "zero-shot-s0",
         "few-all-s0",
+        "base-s1",
         "many-all-s1",
         "zero-shot-s1",
     ]
@@ -48,7 +49,8 @@ def test_an_arm_whose_result_is_there_is_not_made_again_on_another_machine_eithe
     for name in ("study.json", "results/base-s0.json", "results/many-all-s0.json"):
         (tmp_path / "there" / name).write_bytes((tmp_path / "here" / name).read_bytes())
     crew = crew_of(made(tmp_path / "there", plan("base", "many-all")))
-    assert crew.trained == crew.measured == ["many-all-s1"]
+    assert crew.measured == ["base-s1", "many-all-s1"]
+    assert crew.trained == ["many-all-s1"]
 
 
 def test_more_shots_measure_only_the_tasks_that_lack_them_and_train_nothing(
@@ -77,6 +79,12 @@ def test_shots_that_had_no_room_are_asked_where_prompts_may_be_longer(tmp_path: 
     longer = of.recipe.evaluation.model_copy(update={"max_tokens": 999})
     of = replace(of, recipe=of.recipe.model_copy(update={"evaluation": longer}))
     assert [job["tasks"] for job in crew_of(made(tmp_path, of)).jobs] == [["one", "two", "beside"]]
+
+
+def test_tasks_apart_from_the_mean_are_measured_when_asked(tmp_path: Path) -> None:
+    without = replace(plan("base", seeds=1), apart=False)
+    assert crew_of(made(tmp_path, without)).jobs[0]["tasks"] == ["one", "two"]
+    assert crew_of(made(tmp_path, plan("base", seeds=1))).jobs[0]["tasks"] == ["beside"]
 
 
 def test_other_rows_of_a_task_are_measured_anew(tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""The committed study, its recipe and the adapter that was kept of it belong together."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.places import ROOT
+from yofo_mlx.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE
+from yofo_mlx.recipe.file import find_recipe
+from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.study.results import Result, StudyFolder, read_result
+from yofo_mlx.system.files import digest
+
+EVIDENCE = ROOT / "docs" / "evidence"
+STUDY, ADAPTER = StudyFolder(EVIDENCE / "smollm2"), EVIDENCE / "adapter"
+MODEL, DATA = ROOT / "out" / "smollm2", ROOT / "out" / "data"
+
+
+def kept() -> tuple[dict[str, str], Result]:
+    record = json.loads((ADAPTER / "record.json").read_text("utf-8"))
+    result = read_result(STUDY.path / "results" / record["result"])
+    assert result
+    return record, result
+
+
+def recipe() -> Any:
+    return load_recipe(find_recipe(str(EVIDENCE / "smollm2.toml")))
+
+
+def test_the_adapter_is_that_of_the_result_that_its_record_names() -> None:
+    record, result = kept()
+    assert digest(ADAPTER / WEIGHTS_FILE) == record["sha256"]
+    assert result.adapter == record["measured_sha256"]
+    assert (ADAPTER / WEIGHTS_FILE).stat().st_size <= 2_000_000
+
+
+def test_the_study_and_the_adapter_are_of_the_recipe_that_stands_there() -> None:
+    said, made = recipe().model_dump(mode="json"), STUDY.identity()["of"]
+    for table in ("lora", "template", "objective"):
+        assert made[table] == said[table]
+    lora = json.loads((ADAPTER / CONFIG_FILE).read_text("utf-8"))["lora_parameters"]
+    assert lora["keys"] == said["lora"]["keys"] and lora["rank"] == said["lora"]["rank"]
+
+
+def test_nothing_that_was_kept_names_a_folder_of_a_machine() -> None:
+    files = [*STUDY.path.rglob("*.json"), *ADAPTER.glob("*.json")]
+    assert not [path for path in files if "runs" not in path.parts and _has_path(path)]
+
+
+def _has_path(path: Path) -> bool:
+    words = path.read_text("utf-8")
+    return any(f'"{root}' in words for root in ("/home", "/root", "/work", "/Users", "/tmp"))
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not (MODEL.is_dir() and DATA.is_dir()), reason="make real-model brings both")
+def test_a_cell_measured_again_is_the_cell_that_stands_there() -> None:
+    from yofo_mlx.models.adapters import load_adapter
+    from yofo_mlx.models.base import load_base
+    from yofo_mlx.study.measuring import measure_task
+    from yofo_mlx.tasks.registry import load_tasks
+
+    _, result = kept()
+    name, shots, queries = "unseen-banking", 32, 16
+    settings = recipe()
+    asked = settings.evaluation.model_copy(update={"shots": (shots,), "queries": queries})
+    settings = settings.model_copy(update={"evaluation": asked})
+    entries = load_tasks([one for one in settings.tasks if one.name == "unseen"], 0, ROOT)
+    (entry,) = (one for one in entries if one.task.name == name)
+    base = load_base(str(MODEL))
+    load_adapter(base.model, ADAPTER)
+    again = Result(arm=result.arm, seed=result.seed)
+    measure_task(base, settings, entry, result.seed, again, lambda: None)
+    before, now = result.cells[name][shots], again.cells[name][shots]
+    assert len(now) == queries and now.keys() <= before.keys()
+    # Weights in half precision: a close call may fall the other way, a loss moves a little.
+    same = sum(now[query][0] == before[query][0] for query in now)
+    assert same >= queries - 1
+    assert all(now[query][1] == pytest.approx(before[query][1], abs=0.05) for query in now)
