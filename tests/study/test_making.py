@@ -66,6 +66,21 @@ def test_more_shots_measure_only_the_tasks_that_lack_them_and_train_nothing(
     assert [job["more"] for job in crew.jobs] == [[]]
 
 
+def test_shots_that_had_no_room_are_asked_where_prompts_may_be_longer(tmp_path: Path) -> None:
+    made(tmp_path, plan("many-all", seeds=1))
+    (path,) = (tmp_path / "results").iterdir()
+    content = json.loads(path.read_text())
+    for name in ("one", "two", "beside"):
+        content["tasks"][name]["asked"]["64"] = 3
+        content["tasks"][name]["room"] = {"64": 64}
+    path.write_text(json.dumps(content))
+    of = plan("many-all", seeds=1, asked={"shots": (0, 64)})
+    assert not crew_of(made(tmp_path, of)).jobs
+    longer = of.recipe.evaluation.model_copy(update={"max_tokens": 999})
+    of = replace(of, recipe=of.recipe.model_copy(update={"evaluation": longer}))
+    assert [job["tasks"] for job in crew_of(made(tmp_path, of)).jobs] == [["one", "two", "beside"]]
+
+
 def test_tasks_apart_from_the_mean_are_measured_when_asked(tmp_path: Path) -> None:
     without = replace(plan("base", seeds=1), apart=False)
     assert crew_of(made(tmp_path, without)).jobs[0]["tasks"] == ["one", "two"]

@@ -59,3 +59,4 @@ def test_only_numbers_of_shots_without_a_score_are_asked(
     cells = result.cells[entry.task.name]
     assert {shots: cells[shots] for shots in before} == before and len(cells[4]) == 3
     assert result.tasks[entry.task.name].asked == {0: 3, 2: 3, 4: 3}
+    assert result.tasks[entry.task.name].room == {0: 400, 2: 400, 4: 400}

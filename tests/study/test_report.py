@@ -14,6 +14,7 @@ from tests.study.made import PretendingCrew, plan
 from yofo_mlx.errors import RunError
 from yofo_mlx.study.making import Making
 from yofo_mlx.study.page import as_page, write_report
+from yofo_mlx.study.plan import best_rate
 from yofo_mlx.study.report import markdown
 from yofo_mlx.study.results import Forgetting, MeasuredTask, Result, StudyFolder, TrainingCost
 from yofo_mlx.study.summary import paired, summarize, tables_of
@@ -57,8 +58,8 @@ def test_a_mean_is_over_tasks_and_seeds_and_a_difference_over_the_same_queries()
     assert row["mean"] == pytest.approx(((0.75 + 0.5) / 2 + (1 + 0.5) / 2) / 2)
     assert (row["seeds"], row["tasks"], row["queries"]) == (2, 2, 6)
     by_arm = {one["arm"]: one for one in found["differences"]}
-    assert by_arm["base"]["mean"] == pytest.approx(row["mean"] - (0.25 + 0.5) / 2)
-    assert by_arm["base"]["seeds"] == 2
+    assert by_arm["base"]["mean"] == pytest.approx((0.75 + 1) / 2 - (0.25 + 0.5) / 2)
+    assert by_arm["base"]["seeds"] == 1  # the other seed's demonstrations are others
     (dedicated,) = found["curves"]["dedicated-64"]
     assert dedicated["mean"] == 1.0 and dedicated["tasks"] == 2
 
@@ -94,6 +95,48 @@ def test_several_rates_are_told_and_the_chosen_one_alone_is_in_the_tables() -> N
     ]
     assert found["curves"]["many-all"][0]["mean"] == 0.75
     assert "judge" not in found["tasks"]
+
+
+def test_a_rate_is_judged_by_what_all_rates_were_asked_and_one_that_diverged_is_the_worst() -> None:
+    nan = result("many-all", 0, {"judge": "0000"}, learning_rate=0.1)
+    nan.cells["judge"][4] = dict.fromkeys(nan.cells["judge"][4], (0.0, float("nan")))
+    wrong = result("many-all", 0, {"judge": "0000"}, learning_rate=0.01)
+    assert best_rate([nan, wrong], ["judge"]) == 0.01
+    early = result("many-all", 0, {"judge": "1100"}, learning_rate=0.001)
+    early.cells["judge"][64] = {"q0": (0.0, 9.0)}  # more shots, and interrupted
+    late = result("many-all", 0, {"judge": "1000"}, learning_rate=0.01)
+    assert best_rate([early, late], ["judge"]) == 0.001
+
+
+def test_a_rate_that_is_no_longer_asked_for_is_in_no_table() -> None:
+    tried = {
+        f"many-all-s0-lr{rate}": result("many-all", 0, {"one": marks}, learning_rate=rate)
+        for rate, marks in ((0.001, "0001"), (0.01, "0111"))
+    }
+    found = summarize(tried, {**STUDY, "learning_rates": [0.001]}, 50)
+    assert found["curves"]["many-all"][0]["mean"] == 0.25
+    study = {**STUDY, "learning_rates": [0.01, 0.001], "choose_on": ["judge"]}
+    found = summarize(tried, study, 50)
+    assert found["curves"]["many-all"][0]["mean"] == 0.75
+    assert "the first of those to try" in found["remarks"][-1]
+
+
+def test_an_arm_of_one_seed_stands_against_that_seed_alone() -> None:
+    every = [result("many-all", seed, {"one": marks}) for seed, marks in enumerate(("11", "00"))]
+    (table,) = paired(every, [result("few-all", 0, {"one": "01"})], ["one"], 4).values()
+    assert table.tolist() == [[1, 0]]
+
+
+def test_what_is_over_fewer_tasks_or_was_never_measured_is_told() -> None:
+    results = RESULTS | {"few-all-s0": result("few-all", 0, {"one": "1111"})}
+    results["base-s0"].tasks["one"].asked[99] = 9
+    study = {**STUDY, "mean": ["one", "two", "three"], "apart": ["bank-77"]}
+    text = markdown(summarize(results, study, 50), {})
+    assert "| `few-all` | 100.0 ±0.0 (1 tasks) |" in text
+    assert "1 task of the mean (three)" in text
+    assert "1 task set apart, which `--apart` measures (bank-77)" in text
+    assert "no task reached 99 shots" in text
+    del results["base-s0"].tasks["one"].asked[99]
 
 
 class Links(HTMLParser):

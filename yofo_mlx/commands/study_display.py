@@ -41,7 +41,9 @@ def _table(making: Making) -> Any:
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 1))
-    rows = [(whole(making), _share_of(making), "")]
+    for style in ({}, {"width": 24}, {"ratio": 1}):
+        grid.add_column(no_wrap=True, overflow="ellipsis", **style)
+    rows = [("all", _share_of(making), whole(making))]
     rows += [(f"  {name}", status.share, about(status)) for name, status in [*making.now.items()]]
     for name, share, words in rows:
         bar = ProgressBar(total=1.0, completed=share, width=24)
@@ -83,6 +85,7 @@ class _Lines:
         for name in [*making.failed][self._failed :]:
             self._say(f"{name}: failed; the others go on")
         self._done, self._failed = len(making.took), len(making.failed)
+        self._begun &= {*making.now}
         for name in [name for name in [*making.now] if name not in self._begun]:
             self._begun.add(name)
             self._say(f"{name}: begun")

@@ -17,6 +17,18 @@ def key_of(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
+def is_held(path: Path) -> bool:
+    """Tell whether a process writes answers to a file."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 class Store:
     """Answers by key, a line of JSON each; one process at a time writes."""
 

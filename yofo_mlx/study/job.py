@@ -16,6 +16,8 @@ class Job:
     seed: int
     tasks: list[str]
     more: list[str]  # `forgetting`, `choice`
+    all_tasks: list[str]  # of a result that is begun anew
+    all_more: list[str]
     tasks_with_labels: list[str]  # that `choice` is about
 
     def dumps(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from yofo_mlx.errors import Cancelled, RunError, YofoError
 from yofo_mlx.recipe.file import to_toml
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.rehearsal import outcome
+from yofo_mlx.rehearsal.store import is_held
 from yofo_mlx.runs import launch
 from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
@@ -26,9 +27,11 @@ from yofo_mlx.study.job import Job
 from yofo_mlx.study.plan import StudyPlan, Trial, Work
 from yofo_mlx.study.results import Result, StudyFolder, TrainingCost
 from yofo_mlx.system.files import disk_error, write_text
+from yofo_mlx.system.quantities import duration
 from yofo_mlx.system.text import escaped
 
 TICK_S = 0.5
+TOOK = "rehearsed-seconds.json"
 MEASURER = "yofo_mlx.study.measuring"
 
 
@@ -130,8 +133,8 @@ class Making:
             if run.status() != "finished":
                 self.crew.train(run, lambda event: _show(status, event))
         status.words, status.share, status.seconds_left = "loading to measure", 0.0, None
-        before = self.folder.result(trial.name)
-        missing = self.plan.missing(work, before)
+        missing = self.plan.missing(work, self.folder.result(trial.name))
+        whole = self.plan.missing(work, None)
         job = Job(
             recipe=recipe.model_dump(mode="json"),
             path=str(self.folder.result_path(trial.name)),
@@ -140,6 +143,8 @@ class Making:
             seed=trial.seed,
             tasks=[name for name in work.tasks if name in missing],
             more=[name for name in missing if name not in work.tasks],
+            all_tasks=[*work.tasks],
+            all_more=[name for name in whole if name not in work.tasks],
             tasks_with_labels=self.plan.labelled,
         )
 
@@ -161,10 +166,23 @@ class Making:
                 most = self.plan.settings.rehearse_rows
                 words = ["rehearse", str(file), "--out", str(place)]
                 words += ["--limit", str(most)] if most else []
-                self.crew.call("yofo_mlx.cli", *words, log=self.folder.runs / "rehearsed.log")
+                self._rehearse(words, place)
         own = [task for task in load_recipe(place / outcome.RECIPE).tasks if task.role == "train"]
         others = [task for task in recipe.tasks if task.role == "held_out"]
         return recipe.model_copy(update={"tasks": (*own, *others)})
+
+    def _rehearse(self, words: list[str], place: Path) -> None:
+        """Let the model answer; one that was begun by a study that was killed is waited for."""
+        while is_held(place / outcome.ANSWERS):
+            if self.crew.is_stopping:
+                raise Cancelled("asked to stop")
+            sleep(TICK_S)
+        began = monotonic()
+        try:
+            self.crew.call("yofo_mlx.cli", *words, log=self.folder.runs / "rehearsed.log")
+        finally:
+            took = _json(self.folder.runs / TOOK).get("seconds", 0.0) + monotonic() - began
+            write_text(self.folder.runs / TOOK, json.dumps({"seconds": round(took, 1)}))
 
     def _run_of(self, trial: Trial, recipe: Recipe) -> Run:
         """Return a trial's run folder, made where it is not there; with the data of its own."""
@@ -194,10 +212,31 @@ class Making:
         if run:
             result.training = _cost(run, overrides_of(trial.arm, self.plan.recipe))
         if trial.arm.rehearsed:
-            about = _json(self.folder.runs / "rehearsed" / outcome.ABOUT)
-            why, counts = about.get("plain_tuning"), about.get("all", {})
-            result.note = f"plain tuning: {why}" if why else f"answers by origin: {counts}"
+            seconds = _json(self.folder.runs / TOOK).get("seconds")
+            result.note = _origin(_json(self.folder.runs / "rehearsed" / outcome.ABOUT), seconds)
         return result
+
+
+def _origin(about: dict[str, Any], seconds: float | None) -> str:
+    """Say where the targets of a rehearsal are from, where they change nothing, what they cost."""
+    counts = about.get("all")
+    if not counts:
+        return ""
+    limit = about.get("settings", {}).get("limit")
+    own, said, changed = (counts[key] / counts["rows"] for key in ("own", "paraphrase", "changed"))
+    words = [
+        f"plain tuning: {why}" if (why := about.get("plain_tuning")) else "",
+        f"of {counts['rows']:,} targets {own:.0%} are the model's own, {said:.0%} its paraphrases,"
+        f" {changed:.0%} are other than the expected answers",
+        f"none is other in {', '.join(same)}, where this is training on the expected answers"
+        if changed and (same := [f for f, one in about["families"].items() if not one["changed"]])
+        else "",
+        f"at most {limit:,} rows of each training task, where other arms train on all"
+        if limit
+        else "",
+        f"asking took {duration(seconds)}, which is in no other figure" if seconds else "",
+    ]
+    return "; ".join(filter(None, words))
 
 
 def _json(path: Path) -> dict[str, Any]:

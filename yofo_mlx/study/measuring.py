@@ -64,6 +64,7 @@ def run(job: Job, tell: Tell) -> None:
         adapter = digest(Path(job.adapter) / WEIGHTS_FILE)
         if result.adapter not in ("", adapter):  # trained anew: other figures
             result = Result.model_validate(job.result)
+            job = replace(job, tasks=job.all_tasks, more=job.all_more)
         result.adapter = adapter
     base.model.eval()
     result.machine = versions_and_machine()
@@ -133,7 +134,7 @@ def measure_task(
     for point in measure(base.model, segmenter, entry, prompts, check, None, done):
         found = zip(keys, done[f"0/{point.shots}"], strict=True)
         cells[point.shots] = {key: (round(one.score, 4), round(one.loss, 5)) for key, one in found}
-    before = known.asked if known else {}
+    before, rooms = (known.asked, known.room) if known else ({}, {})
     count = entry.queries or settings.queries
     result.tasks[name] = MeasuredTask(
         fingerprint=entry.fingerprint,
@@ -141,6 +142,7 @@ def measure_task(
         metric=entry.metric,
         labels=len(labels_of(entry.task)),
         asked=before | {shots: max(count, before.get(shots, 0)) for shots in settings.shots},
+        room=rooms | dict.fromkeys(settings.shots, recipe.longest_prompt),
         reason=prompts.reason,
     )
 

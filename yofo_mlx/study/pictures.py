@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from yofo_mlx.study.arms import ARMS, REFERENCE
+from yofo_mlx.system.quantities import plural
 
 Summary = Mapping[str, Any]
 
@@ -71,7 +72,10 @@ def _accuracy(axes: Any, summary: Summary) -> bool:
 def _curves(axes: Any, curves: Mapping[str, Any]) -> None:
     shots = sorted({row["shots"] for rows in curves.values() for row in rows})
     places = {count: place for place, count in enumerate(shots)}
-    for number, (name, rows) in enumerate(curves.items()):
+    most = max(row["tasks"] for rows in curves.values() for row in rows)
+    for number, (name, every) in enumerate(curves.items()):
+        # A line is over the same tasks from end to end; points over fewer stand beside it.
+        rows = [row for row in every if row["tasks"] == most]
         aside = 0.05 * (number - (len(curves) - 1) / 2)  # so that no interval hides another
         means = [100 * row["mean"] for row in rows]
         below = [100 * max(0.0, row["mean"] - row["low"]) for row in rows]
@@ -87,10 +91,21 @@ def _curves(axes: Any, curves: Mapping[str, Any]) -> None:
             linewidth=2.2 if name == REFERENCE else 1.3,
             label=name,
         )
+        fewer = [row for row in every if row["tasks"] < most]
+        axes.plot(
+            [places[row["shots"]] + aside for row in fewer],
+            [100 * row["mean"] for row in fewer],
+            "o",
+            markersize=4,
+            markerfacecolor="none",
+            color=_color(name),
+        )
     axes.set_xticks(range(len(shots)), [str(count) for count in shots])
     axes.set_ylim(0, 100)
     axes.set_xlabel("demonstrations in the context (shots)")
-    axes.set_ylabel("mean over held-out tasks, %")
+    axes.set_ylabel(f"mean over {plural(most, 'held-out task')}, %")
+    if any(row["tasks"] < most for rows in curves.values() for row in rows):
+        axes.set_title("hollow: over fewer tasks, as the table says", loc="left", fontsize=8)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf, isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -123,6 +124,7 @@ class StudyPlan:
             "mean": self.mean_tasks,
             "apart": self.settings.apart,
             "choose_on": self.settings.choose_on,
+            "learning_rates": self.settings.learning_rates,
         }
 
     def identity(self, model: str) -> dict[str, Any]:
@@ -173,7 +175,8 @@ class StudyPlan:
         asked = Work(Trial(arm), self.settings.choose_on)
         if not all(self.is_done(asked, result) for result in tried):
             return None
-        return best_rate(filter(None, tried), self.settings.choose_on)
+        rates = self.settings.learning_rates
+        return best_rate(filter(None, tried), self.settings.choose_on) or rates[0]
 
     def is_done(self, work: Work, result: Result | None) -> bool:
         """Tell whether a result holds all that is asked."""
@@ -187,7 +190,11 @@ class StudyPlan:
             name
             for name in work.tasks
             if not result.has(
-                name, self.held_out[name].fingerprint, self.queries(name), asked.shots
+                name,
+                self.held_out[name].fingerprint,
+                self.queries(name),
+                asked.shots,
+                self.recipe.longest_prompt,
             )
         ]
         if work.extras:
@@ -244,15 +251,27 @@ def as_asked(
 
 def best_rate(results: Iterable[Result], choose_on: Sequence[str]) -> float | None:
     """Return the learning rate with the best mean score on some tasks; of equal ones, less loss."""
-    judged = {}
-    for result in results:
-        if result.learning_rate and (pairs := pairs_of(result, choose_on)):
-            scores, losses = zip(*pairs, strict=True)
-            judged[result.learning_rate] = (fmean(scores), -fmean(losses))
-    return max(judged, key=judged.__getitem__) if judged else None
+    found = {one.learning_rate: pairs_of(one, choose_on) for one in results if one.learning_rate}
+    found = {rate: pairs for rate, pairs in found.items() if pairs}
+    if not found:
+        return None
+    asked = set.intersection(*({*pairs} for pairs in found.values()))
+
+    def judged(rate: float) -> tuple[float, float]:
+        pairs = [found[rate][one] for one in asked] or [(0.0, 0.0)]
+        score, loss = (fmean(column) for column in zip(*pairs, strict=True))
+        return score, -loss if isfinite(loss) else -inf
+
+    return max(found, key=judged)
 
 
-def pairs_of(result: Result, names: Sequence[str]) -> list[tuple[float, float]]:
-    """Return score and loss of all answers of some tasks, at all numbers of shots."""
-    cells = (result.cells.get(name, {}) for name in names)
-    return [pair for shots in cells for scores in shots.values() for pair in scores.values()]
+def pairs_of(
+    result: Result, names: Sequence[str]
+) -> dict[tuple[str, int, str], tuple[float, float]]:
+    """Return score and loss of all answers of some tasks, by task, number of shots and query."""
+    return {
+        (name, shots, query): pair
+        for name in names
+        for shots, scores in result.cells.get(name, {}).items()
+        for query, pair in scores.items()
+    }

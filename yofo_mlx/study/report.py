@@ -21,7 +21,8 @@ ABOUT = """\
 Every figure is a mean over tasks, each of which weighs the same, in percent of its metric; ± is
 half of a 95 % interval from {resamples:,} resamples of queries within their tasks and of seeds. An
 arm with one seed has an interval of its queries alone: how much another training would differ is
-not in it. Where every answer was wrong, or every one right, resampling shows no spread."""
+not in it. Where every answer was wrong, or every one right, resampling shows no spread. A figure
+over fewer tasks or queries than others of its column says so."""
 
 
 def markdown(summary: Summary, pictures: Mapping[str, str]) -> str:
@@ -72,11 +73,17 @@ def _accuracy(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
     metrics = sorted({_title(task) for task in _tasks(summary)})
     yield f"{', '.join(metrics)}; mean of {plural(len(summary['mean']), 'held-out task')}."
     yield _shots_table(summary["curves"], seeds=True)
+    yield from (
+        f"`{name}`: {printable(note)}."
+        for name, one in summary["arms"].items()
+        for note in one["notes"]
+    )
     rows = summary["differences"]
     if rows:
         yield (
             f"`{REFERENCE}` minus each of the others, in points, on the same queries behind the"
-            " same demonstrations; an interval that leaves out 0 is in bold."
+            " same demonstrations, so of the seeds that both have; an interval that leaves out 0 is"
+            " in bold."
         )
         by_arm = {name: [row for row in rows if row["arm"] == name] for name in _arms(rows)}
         yield _shots_table(by_arm, seeds=True, cell=difference)
@@ -113,13 +120,15 @@ def _gap(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
     yield (
         f"A dedicated adapter was trained on prompts of {DEDICATED_SHOTS} demonstrations, so its"
         " own column is the one with the number of shots nearest to that. The second table is"
-        f" `{REFERENCE}` minus it, both with as many demonstrations as the column says."
+        f" `{REFERENCE}` minus it, both with as many demonstrations as the column says, of the"
+        " seeds that both have."
     )
     rows = [row for row in summary["differences"] if row["arm"] in names]
     yield _shots_table(
         {n: summary["curves"][n] for n in (REFERENCE, *names) if n in summary["curves"]}, seeds=True
     )
-    yield _shots_table({n: [r for r in rows if r["arm"] == n] for n in names}, cell=difference)
+    gaps = {n: [row for row in rows if row["arm"] == n] for n in names}
+    yield _shots_table(gaps, seeds=True, cell=difference)
     yield from filter(None, (_best_against(summary, name) for name in names))
 
 
@@ -155,15 +164,24 @@ def _forgetting(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
         " standard deviation over seeds, where there are several."
     )
     able = _above_chance(summary)
+    free = list(dict.fromkeys(task for one in known.values() for task in one["outside"]))
     base = fmean(arms["base"]["forgetting"]) if arms.get("base", {}).get("forgetting") else None
     rows = []
     for name, one in known.items():
         losses = one["forgetting"]
         loss = f"{fmean(losses):.4f}{_spread(losses)}" if losses else "–"
         more = f"{fmean(losses) - base:+.4f}" if losses and base is not None else "–"
-        chosen = [one["choice"][task]["mean"] for task in able if task in one["choice"]]
-        free = [figure["mean"] for figure in one["outside"].values()]
-        rows.append([f"`{name}`", loss, more, _share(chosen), _share(free), str(one["seeds"])])
+        chosen = _share(one["choice"], able)
+        rows.append(
+            [
+                f"`{name}`",
+                loss,
+                more,
+                chosen,
+                _share(one["outside"], free),
+                str(len(losses) or one["seeds"]),
+            ]
+        )
     head = [
         "arm",
         "loss",
@@ -185,6 +203,11 @@ def _ratio(summary: Summary, base: float | None) -> str:
     ours, theirs = (fmean(one) - base for one in pair)
     if theirs <= 0:
         return "Zero-shot tuning forgot nothing of these texts: there is no ratio to tell."
+    if ours <= 0:
+        return (
+            f"`{REFERENCE}` forgot nothing of these texts ({ours:+.4f} nats a token), zero-shot"
+            f" tuning did ({theirs:+.4f})."
+        )
     half = "at most half" if ours <= theirs / 2 else "more than half"
     return (
         f"`{REFERENCE}` lost {ours:+.4f} nats a token, zero-shot tuning {theirs:+.4f}:"
@@ -297,8 +320,7 @@ def _rates(summary: Summary) -> Iterator[str]:
 
 
 def _notes(summary: Summary) -> Iterator[str]:
-    notes = [f"{name}: {note}" for name, one in summary["arms"].items() for note in one["notes"]]
-    notes += summary.get("notes", [])
+    notes = [*summary["remarks"], *summary.get("notes", [])]
     if notes:
         yield "## What has to be known, and what is missing"
         yield "\n".join(f"- {printable(note)}" for note in notes)
@@ -323,11 +345,25 @@ def _shots_table(
     lines = []
     for name, rows in filled.items():
         by_shots = {row["shots"]: row for row in rows}
-        cells = [(cell or percent)(by_shots[one]) if one in by_shots else "–" for one in shots]
+        cells = [
+            (cell or percent)(by_shots[one]) + _fewer(by_shots[one], filled)
+            if one in by_shots
+            else "–"
+            for one in shots
+        ]
         many = sorted({row["seeds"] for row in rows})
         number = f"{many[0]}" if len(many) == 1 else f"{many[0]} to {many[-1]}"
         lines.append([f"`{name}`", *cells, *([number] if seeds else [])])
     return table(["arm", *heads, *(["seeds"] if seeds else [])], lines) if lines else ""
+
+
+def _fewer(row: Row, curves: Mapping[str, Sequence[Row]]) -> str:
+    """Say of a figure that others of its column are over more."""
+    column = [one for rows in curves.values() for one in rows if one["shots"] == row["shots"]]
+    for what in ("tasks", "queries"):
+        if row[what] < max(one[what] for one in column):
+            return f" ({row[what]} {what})"
+    return ""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -356,8 +392,13 @@ def difference(row: Row) -> str:
     return f"**{points(row)}**" if is_sure else points(row)
 
 
-def _share(values: Sequence[float]) -> str:
-    return f"{100 * fmean(values):.1f}" if values else "–"
+def _share(figures: Mapping[str, Row], names: Sequence[str]) -> str:
+    """Return the mean over tasks in percent, and over how many where that is not all of them."""
+    known = [figures[name]["mean"] for name in names if name in figures]
+    if not known:
+        return "–"
+    fewer = f" ({plural(len(known), 'task')})" if len(known) < len(names) else ""
+    return f"{100 * fmean(known):.1f}{fewer}"
 
 
 def _spread(values: Sequence[float]) -> str:

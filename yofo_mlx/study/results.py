@@ -48,6 +48,7 @@ class MeasuredTask(_Kept):
     metric: str
     labels: int  # how many there are; 0: it has none
     asked: dict[int, int]  # queries by shots, as they were asked for; there may be fewer
+    room: dict[int, int] = {}  # by shots: tokens of the longest prompt then
     reason: str = ""  # why nothing could be asked
 
 
@@ -77,13 +78,21 @@ class Result(_Kept):
     outside: dict[str, dict[str, float]] = {}  # 1.0: the free answer is none of the labels
     forgetting: Forgetting | None = None
 
-    def has(self, name: str, fingerprint: str, queries: int, shots: tuple[int, ...]) -> bool:
-        """Tell whether a task was measured with so many queries at all these shots."""
+    def has(
+        self, name: str, fingerprint: str, queries: int, shots: tuple[int, ...], room: int
+    ) -> bool:
+        """Tell whether a task was measured with so many queries at all these shots.
+
+        What had no room once is measured where prompts may be longer now.
+        """
         known = self.tasks.get(name)
-        return (
-            known is not None
-            and known.fingerprint == fingerprint
-            and all(known.asked.get(count, 0) >= queries for count in shots)
+        if known is None or known.fingerprint != fingerprint:
+            return False
+        cells = self.cells.get(name, {})
+        return all(
+            known.asked.get(count, 0) >= queries
+            and (count in cells or known.room.get(count, room) >= room)
+            for count in shots
         )
 
 

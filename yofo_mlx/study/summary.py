@@ -1,6 +1,6 @@
 """The figures of a study, from its result files alone: what report.json holds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from statistics import fmean
 from typing import Any
@@ -11,7 +11,9 @@ from yofo_mlx.study.arms import ARMS, REFERENCE, Arm
 from yofo_mlx.study.plan import best_rate, pairs_of
 from yofo_mlx.study.results import Result, Scores
 from yofo_mlx.study.statistics import Bootstrap, Table
+from yofo_mlx.system.quantities import plural
 
+MOST_NAMED = 20  # tasks
 Row = dict[str, Any]
 Runs = list[Result]  # of one arm, by seed; of a dedicated one by seed and task
 
@@ -49,22 +51,59 @@ def summarize(
         "by_task": {name: curves([name]) for name in (*mean, *apart)},
         "differences": differences(arms, mean, bootstrap),
         "tried": _tried(results, study),
+        "remarks": [*_remarks(arms, tasks, study)],
     }
+
+
+def _remarks(
+    arms: Mapping[str, Runs], tasks: Mapping[str, Row], study: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield what was asked for and is in no table."""
+    for what, more in (("mean", " of the mean"), ("apart", " set apart, which `--apart` measures")):
+        if unknown := [name for name in study[what] if name not in tasks]:
+            some = ", ".join(unknown[:MOST_NAMED]) + " …" * (len(unknown) > MOST_NAMED)
+            yield f"not measured yet: {plural(len(unknown), 'task')}{more} ({some})"
+    every = [run for runs in arms.values() for run in runs]
+    asked = {
+        n
+        for run in every
+        for name in study["mean"]
+        if name in run.tasks
+        for n in run.tasks[name].asked
+    }
+    if never := sorted(asked - {*_shots(every, study["mean"])}):
+        yield (
+            f"no task reached {', '.join(map(str, never))} shots: it has fewer rows, or its prompts"
+            " no room (evaluation.max_tokens)"
+        )
+    rates, judges = study.get("learning_rates", []), study["choose_on"]
+    trained = [one for name, runs in arms.items() if ARMS[name].is_main for one in runs]
+    if len(rates) > 1 and trained and not any(pairs_of(one, judges) for one in trained):
+        yield (
+            f"nothing could be asked of {', '.join(judges)}: the learning rate {rates[0]:g} is the"
+            " first of those to try, not the best"
+        )
 
 
 def by_arm(results: Mapping[str, Result], study: Mapping[str, Any]) -> dict[str, Runs]:
     """Return the results of each arm, of several learning rates those of the chosen one."""
     found: dict[str, Runs] = {}
     for name in ARMS:
-        of_arm = [result for result in results.values() if result.arm == name]
-        rates = {one.learning_rate for one in of_arm if one.seed == 0}
-        if len(rates) > 1:
-            tried = [one for one in of_arm if one.seed == 0]
-            best = best_rate(tried, study["choose_on"])
+        of_arm = [one for one in results.values() if one.arm == name and _is_asked(one, study)]
+        tried = [one for one in of_arm if one.seed == 0]
+        if len({one.learning_rate for one in tried}) > 1:
+            best = best_rate(tried, study["choose_on"]) or study["learning_rates"][0]
             of_arm = [one for one in of_arm if one.learning_rate == best]
         if of_arm:
             found[name] = sorted(of_arm, key=lambda one: (one.seed, one.task or ""))
     return found
+
+
+def _is_asked(result: Result, study: Mapping[str, Any]) -> bool:
+    """Tell whether a result is of a learning rate that the study tries now."""
+    if not ARMS[result.arm].is_main or "learning_rates" not in study:
+        return True
+    return result.learning_rate in (study["learning_rates"] or [None])
 
 
 def _tasks(arms: Mapping[str, Runs]) -> dict[str, Row]:
@@ -142,29 +181,18 @@ def differences(arms: Mapping[str, Runs], names: Sequence[str], bootstrap: Boots
 def paired(one: Runs, two: Runs, names: Sequence[str], shots: int) -> dict[str, Table]:
     """Return one arm's scores minus another's (S, Q), query by query and seed by seed.
 
-    An arm of a single seed stands against each seed of the other.
+    Seeds that one of them lacks are left out: their demonstrations are others.
     """
     both = {n: (_by_seed(one, n, shots), _by_seed(two, n, shots)) for n in names}
     both = {name: pair for name, pair in both.items() if all(pair)}
-    of_tasks = [_shared(set(first), set(second)) for first, second in both.values()]
+    of_tasks = [{*first} & {*second} for first, second in both.values()]
     seeds = sorted(set.intersection(*of_tasks)) if of_tasks else []
     found = {}
     for name, (first, second) in both.items():
-        pairs = [(first.get(s) or _only(first), second.get(s) or _only(second)) for s in seeds]
+        pairs = [(first[seed], second[seed]) for seed in seeds]
         rows = [{key: a[key][0] - b[key][0] for key in a if key in b} for a, b in pairs]
         found[name] = _in_common(rows)
     return {name: table for name, table in found.items() if table.size}
-
-
-def _shared(first: set[int], second: set[int]) -> set[int]:
-    """Return the seeds that two arms are compared at."""
-    if len(first) == 1 or len(second) == 1:
-        return first if len(first) > len(second) else second
-    return first & second
-
-
-def _only(of_seeds: dict[int, Scores]) -> Scores:
-    return next(iter(of_seeds.values()))
 
 
 def _arm(arm: Arm, runs: Runs, mean: Sequence[str], bootstrap: Bootstrap) -> Row:
@@ -185,7 +213,7 @@ def _arm(arm: Arm, runs: Runs, mean: Sequence[str], bootstrap: Bootstrap) -> Row
         "measured_minutes": fmean(run.measured_seconds for run in runs) / 60,
         "learning_rate": costs[0].learning_rate if costs else None,
         "overrides": costs[0].overrides if costs else [],
-        "device": runs[0].machine.get("device", ""),
+        "device": ", ".join(dict.fromkeys(str(run.machine.get("device", "")) for run in runs)),
         "notes": sorted({run.note for run in runs if run.note}),
         "forgetting": [run.forgetting.loss for run in runs if run.forgetting],
         "choice": _labels(runs, mean, "choice", bootstrap),
@@ -209,8 +237,8 @@ def _tried(results: Mapping[str, Result], study: Mapping[str, Any]) -> list[Row]
     rows = []
     for result in results.values():
         pairs = pairs_of(result, study["choose_on"])
-        if pairs and result.learning_rate and result.seed == 0:
-            score, loss = (fmean(column) for column in zip(*pairs, strict=True))
+        if pairs and result.learning_rate and result.seed == 0 and result.arm in chosen:
+            score, loss = (fmean(column) for column in zip(*pairs.values(), strict=True))
             row = {"arm": result.arm, "rate": result.learning_rate, "score": score, "loss": loss}
             rows.append(row | {"chosen": result in chosen[result.arm]})
     return rows
