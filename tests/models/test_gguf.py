@@ -1,6 +1,7 @@
 """GGUF files as base models: the same logits, the same tokens, or two lines that say why not."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from transformers.integrations.gguf.gguf_tokenizer_mapping import set_split_rege
 
 from tests.gguf_files import File, byte_level
 from yofo_mlx.models.base import load_base
+from yofo_mlx.models.gguf import directory
 from yofo_mlx.models.gguf.directory import import_gguf
 from yofo_mlx.models.gguf.vocabulary import Vocabulary, tokenizer
 from yofo_mlx.models.gguf.weights import Form
@@ -222,6 +224,9 @@ def test_a_recipe_takes_a_file_and_converts_it_once(
     assert json.loads(out)["model"] == str(tmp_path / "mine" / "small.gguf")
     code, out, err = yofo("plan", "mine/recipe.toml", "--json")
     assert code == 0 and "converted" not in err
+    with monkeypatch.context() as patched:  # a large file is not read again for another name of it
+        patched.delattr(directory, "digest")
+        assert yofo("models", "import", "mine/../mine/small.gguf")[0] == 0
     (tmp_path / "mine" / "small.gguf").rename(tmp_path / "moved.gguf")
     code, out, err = yofo("models", "import", "moved.gguf")
     assert code == 0 and "converted" not in err  # it is known by its content
@@ -244,7 +249,13 @@ def test_a_run_goes_on_from_what_was_made_of_a_file_that_is_gone(tmp_path: Path,
     code, _, err = yofo("resume", "last", "--set", "train.steps=2")
     assert code == 0, err
     code, out, _ = yofo("runs", "last", "--json")
-    assert json.loads(out)["base"]["name"] == str(file)
+    base = json.loads(out)["base"]
+    assert (base["name"], base["there"]) == (str(file), True)
+    shutil.rmtree(paths.models())
+    for is_there in (False, True):
+        code, out, _ = yofo("runs", "last", "--json")
+        assert json.loads(out)["base"]["there"] is is_there
+        File(num_hidden_layers=1).write(file)
 
 
 @pytest.mark.long

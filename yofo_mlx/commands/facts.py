@@ -9,7 +9,7 @@ from typing import Any
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.evaluation import archive
 from yofo_mlx.recipe.file import read_toml, validate
-from yofo_mlx.recipe.names import EMBEDDED, is_folder, is_on_hub
+from yofo_mlx.recipe.names import EMBEDDED, is_file, is_folder, is_gguf, is_on_hub
 from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.runs.events import FINAL_KINDS, Event, figure, last_event, seconds_of
 from yofo_mlx.runs.folder import Run
@@ -139,7 +139,8 @@ def _base(recipe: Recipe | None, info: RunInfo) -> Facts:
         if recipe is not None:
             facts |= {"name": recipe.model, "revision": recipe.revision}
         return facts
-    there = None if is_on_hub(model.name) else is_folder(model.path)
+    is_file_there = is_gguf(model.name) and is_file(model.name)
+    there = None if is_on_hub(model.name) else is_file_there or is_folder(model.path)
     return {"name": model.name, "revision": model.revision, "path": model.path, "there": there}
 
 

@@ -69,8 +69,9 @@ def import_gguf(gguf: Path, out: Path, form: Form | None = None) -> None:
     if os.path.lexists(out):
         raise RecipeError(f"{out} is there already", "choose another --out, or remove it")
     with _disk_errors(out):
+        sound, record = examine(gguf), _stamp(gguf) | {"sha256": digest(gguf)}
         out.parent.mkdir(parents=True, exist_ok=True)
-        _write(examine(gguf), out, _stamp(gguf) | {"sha256": digest(gguf)}, form)
+        _write(sound, out, record, form)
 
 
 def cached(gguf: Path) -> Path:
@@ -163,7 +164,7 @@ def _stamp(gguf: Path) -> dict[str, Any]:
     about = gguf.stat()
     on_cpu = mx.default_device() == mx.Device(mx.cpu)
     return {
-        "file": str(gguf.absolute()),
+        "file": str(gguf.resolve()),
         "bytes": about.st_size,
         "mtime_ns": about.st_mtime_ns,
         "device": "cpu" if on_cpu else "gpu",

@@ -117,7 +117,7 @@ class _Cursor:
     def _placed(self, tensors: dict[str, Stored], about: dict[str, Any]) -> dict[str, Stored]:
         """Return the tensors with their offsets counted from the beginning of the file."""
         alignment = about.get("general.alignment", ALIGNMENT)
-        if not isinstance(alignment, int) or alignment < 1:
+        if type(alignment) is not int or alignment < 8 or alignment % 8:
             raise _Malformed(f"its alignment is {alignment}")
         start = -(-self._stream.tell() // alignment) * alignment
         placed = {

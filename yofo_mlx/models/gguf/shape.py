@@ -9,6 +9,7 @@ from mlx.utils import tree_flatten
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.models.gguf.header import Header
+from yofo_mlx.system.text import shorten
 
 ARCHITECTURES = {
     "llama": "LlamaForCausalLM",
@@ -25,6 +26,7 @@ SIZES = {
     "rms_norm_eps": "attention.layer_norm_rms_epsilon",
     "rope_theta": "rope.freq_base",
 }
+FRACTIONS = ("rms_norm_eps", "rope_theta")  # of these; the others are whole numbers
 WIDTHS = ("attention.key_length", "attention.value_length", "rope.dimension_count")
 SCALING = ("type", "factor", "original_context_length", "finetuned")
 UNDERSTOOD = frozenset(
@@ -95,7 +97,7 @@ def _configuration(header: Header) -> dict[str, Any]:
     return {
         "architectures": [ARCHITECTURES[header.architecture]],
         "model_type": header.architecture,
-        **{key: about[name] for key, name in SIZES.items()},
+        **{key: _number(header, about, key) for key in SIZES},
         **({} if is_llama and width == usual else {"head_dim": width}),
         **(dict.fromkeys(_biases(header), True) if is_llama else {}),
         **({"rope_scaling": scaling} if scaling else {}),
@@ -119,6 +121,15 @@ def _own(header: Header) -> dict[str, Any]:
         if key not in UNDERSTOOD and value not in (0, False, "none"):
             raise _refused(header, f"yofo does not know what {prefix}{key} = {value!r} asks for")
     return about
+
+
+def _number(header: Header, about: dict[str, Any], key: str) -> int | float:
+    """Return a size that a model can have."""
+    name, kinds = SIZES[key], (int, float) if key in FRACTIONS else (int,)
+    value = about[name]
+    if type(value) not in kinds or not 0 < value < math.inf:
+        raise _refused(header, f"its {name} is {shorten(repr(value), 60)}")
+    return float(value) if key in FRACTIONS else int(value)
 
 
 def _biases(header: Header) -> list[str]:
@@ -172,6 +183,9 @@ def _refuse_parts(header: Header) -> None:
     kind = header.about.get("general.type", "model")
     if kind != "model":
         raise _refused(header, f"it is of the type {kind!r}, not a model")
+    template = header.about.get("tokenizer.chat_template", "")
+    if not isinstance(template, str):
+        raise _refused(header, "its chat template is no text")
     if header.about.get("split.count", 1) > 1:
         raise RecipeError(
             f"{header.path} is one of {header.about['split.count']} parts of a model",

@@ -75,7 +75,7 @@ class Vocabulary:
     def number(self, key: str, default: int | None = None) -> int | None:
         """Return the id of a named token, such as `bos`."""
         found = self.about.get(f"{key}_token_id", default)
-        return found if found is not None and 0 <= found < len(self.tokens) else None
+        return found if type(found) is int and 0 <= found < len(self.tokens) else None
 
 
 def read_vocabulary(header: Header) -> Vocabulary:
