@@ -95,3 +95,14 @@ def test_labels_that_a_held_out_task_shares_with_a_trained_one_are_told(tmp_path
     workload = workload_of(recipe_of(tmp_path, {"name": "a", "groups": groups}, held))
     told = [message for message, _ in workload._leaks() if "labels" in message]
     assert told == ["rows and labels of held-out tasks are trained on: h-y: l1"]
+
+
+def test_rows_to_validate_with_that_another_task_trains_on_are_told(tmp_path: Path) -> None:
+    def told(*tasks: dict[str, Any]) -> list[str]:
+        workload = workload_of(recipe_of(tmp_path, *tasks))
+        return [message for message, _ in workload._leaks() if "validations tell less" in message]
+
+    [message] = told({"name": "a", "groups": {"x": ["l0", "l1"], "y": ["l1", "l2"]}})
+    assert "queries of training task a-" in message
+    assert told({"name": "a"}, {"name": "b"})
+    assert not told({"name": "a", "groups": {"x": ["l0", "l1"], "y": ["l2", "l3"]}})

@@ -244,6 +244,22 @@ def test_of_an_update_in_tokens_every_pass_fits_where_the_longest_step_does(
     assert planner.fits(way) or not planner.fits(planner.longest_step(recipe))
 
 
+@pytest.mark.parametrize("length", [300, 693, 1024])
+def test_several_long_rows_are_forecast_too_where_memory_grows_with_their_square(
+    length: int,
+) -> None:
+    shape = replace(known_shape(MISTRAL), own_attention=True, fitted=False)
+    recipe = _recipe(1024, train={"steps": 1, "batch_tokens": 4096})
+    count = 4096 // length
+    load = StepLoad(count, length, count * length // 2)
+    for native in (False, True):
+        unbounded = Planner(shape, Memory(method="plain"), 10**15, native)
+        exact = Planner(
+            shape, Memory(method="plain"), unbounded.needed(unbounded.longest_step(recipe)), native
+        )
+        assert exact.fits(exact.plan(load))
+
+
 def test_of_an_update_in_tokens_that_fits_at_no_length_fewer_are_a_remedy() -> None:
     shape = known_shape("Llama-3-8B")
     planner = Planner(shape, Memory(), resident_bytes(shape) + 5 * 10**8)

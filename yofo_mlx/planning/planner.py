@@ -11,7 +11,7 @@ shows forecasts beside peaks; `--fit` prints the factors that fit those peaks be
 """
 
 from dataclasses import dataclass
-from math import isqrt
+from math import ceil, isqrt
 from pathlib import Path
 from typing import Any
 
@@ -290,12 +290,15 @@ def remedy(recipe: Recipe, longest: int) -> str:
 def _batches_of(recipe: Recipe, tokens: int) -> list[StepLoad]:
     """Return the largest batches of episodes up to some length; their targets are not known yet.
 
-    Where an update is given in tokens: one such episode, or many that are shorter than any chunk.
+    Where an update is given in tokens: one such episode, the longest of which several make a pass,
+    and many that are shorter than any chunk.
     """
     shapes = [(recipe.train.batch_size, tokens)]
     shortest = min(tokens, CHUNKS[-1])
     if together := most_together(recipe.train):
-        shapes.append((max(1, together // shortest), shortest))
+        count = max(1, together // tokens)
+        shapes += [(count, tokens), (count + 1, together // (count + 1))]
+        shapes.append((ceil(together / shortest), shortest))
     share = 1.0 if recipe.objective.targets == "tokens" else TARGET_SHARE
     return [StepLoad(count, length, int(count * length * share)) for count, length in shapes]
 
