@@ -10,6 +10,7 @@ import pytest
 
 from tests.fakes import CACHES, ByteTokenizer, letters_task, random_llama
 from yofo_mlx.episodes.segments import Segmenter
+from yofo_mlx.evaluation import metrics
 from yofo_mlx.evaluation.labels import labels_of
 from yofo_mlx.evaluation.measure import evaluate_entry, growing_prefix, measure
 from yofo_mlx.evaluation.prompts import draw_prompts
@@ -145,6 +146,21 @@ def test_what_is_known_is_not_asked_again_and_what_is_missing_is_added(
     monkeypatch.setattr(Context, "read", never)
     again = measure(model, SEGMENTER, entry, prompts, done=whole, labels=labels, texts="all")
     assert list(again) == points
+
+
+def test_a_known_answer_is_scored_as_the_metric_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What base models answered outlives the code that scored it."""
+    for metric, anew in (("rouge", 0.25), ("exact", None)):
+        entry = replace(ENTRY, metric=metric)
+        prompts = draw_prompts(SEGMENTER, entry, RECIPE.evaluation, max_tokens=300, seed=0)
+        done: dict[str, Any] = {}
+        before = list(measure(random_llama(), SEGMENTER, entry, prompts, done=done))
+        monkeypatch.setitem(metrics.METRICS, "rouge", lambda answer, expected: 0.25)
+        after = measure(random_llama(), SEGMENTER, entry, prompts, done=done)
+        assert [one.score for one in after] == [
+            one.score if anew is None else anew for one in before
+        ]
+        monkeypatch.undo()
 
 
 def test_the_text_of_a_right_answer_is_what_would_be_generated(embedded: Any) -> None:

@@ -108,6 +108,26 @@ def test_other_queries_are_never_compared_without_a_word(
     assert record["like_for_like"] is False and record["differences"]
 
 
+def test_choices_are_compared_where_both_made_them(run: Run) -> None:
+    def measured(shares: dict[str, float | None], **settings: Any) -> Content:
+        kept = begun(run, dict.fromkeys(shares, "1"), **settings)
+        for model in archive.MODELS:
+            for name, share in shares.items():
+                kept.add(model, replace(TASK, task=name, points=(Point(0, 0.0, 1.0, share),)))
+        kept.finish()
+        return kept.content
+
+    first = measured({"a": 0.25, "b": 0.5, "c": None}, choice=True)
+    second = measured({"a": 0.75, "b": None, "c": None}, choice=True, step=20)
+    scores, choices = compare_evaluations(first, second).metrics
+    assert (scores["metric"], scores["tasks"]) == ("f1", 3)
+    assert (choices["metric"], choices["tasks"], choices["of"]) == ("choice", 1, 1)
+    (row,) = choices["by_shots"]
+    assert (row["base 1"], row["adapter 2"]) == (0.25, 0.75)
+    before = {name: value for name, value in second.items() if name != "choices"}
+    assert [one["metric"] for one in compare_evaluations(first, before).metrics] == ["f1"]
+
+
 def test_those_of_other_runs_and_files_are_compared(yofo: Any, run: Run) -> None:
     whole(run, {"a": "1"}, 0.25)
     other = listing.create("other")

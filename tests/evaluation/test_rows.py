@@ -106,6 +106,31 @@ def test_a_file_holds_the_texts_as_they_are(content: Any, tmp_path: Path, suffix
     assert is_of_rows(path)
 
 
+def test_every_right_answer_is_told_where_a_task_has_several(content: Any, tmp_path: Path) -> None:
+    right = {"arrows": {EXAMPLES[0]: ("upwards", "\u2191")}}
+    found = [*rows(content, {"arrows": EXAMPLES}, right)]
+    assert [one["also_right"] for one in found[:3]] == [["upwards", "\u2191"], [], []]
+    assert "also_right" not in next(rows(content, {"arrows": EXAMPLES}, {"arrows": {}}))
+    write(tmp_path / "rows.csv", found)
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        assert next(csv.DictReader(file))["also_right"] == '["upwards", "\u2191"]'
+
+
+def test_a_loss_that_is_no_number_leaves_json_readable(content: Any, tmp_path: Path) -> None:
+    (found, *_) = rows(content, {"arrows": EXAMPLES})
+    write(tmp_path / "rows.jsonl", [found | {"base_loss": float("nan")}])
+    line = (tmp_path / "rows.jsonl").read_text("utf-8")
+    assert json.loads(line, parse_constant=pytest.fail)["base_loss"] == "nan"
+    assert is_of_rows(tmp_path / "rows.jsonl")
+
+
+@pytest.mark.parametrize("text", ['{"task": "sort", "input": "b a"}\n', '{"task": ', "[]", "\x00"])
+def test_data_of_ones_own_is_not_taken_for_rows(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(text)
+    assert not is_of_rows(path)
+
+
 def test_a_file_of_something_else_is_told_from_one_of_rows(tmp_path: Path) -> None:
     path = tmp_path / "intents.csv"
     path.write_text("text,label\na,b\n")

@@ -21,7 +21,7 @@ from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.trash import staying
 from yofo_mlx.system.files import disk_error
 from yofo_mlx.system.talk import say, say_next
-from yofo_mlx.system.text import printable
+from yofo_mlx.system.text import json_line, printable
 from yofo_mlx.tasks.registry import is_embedded
 from yofo_mlx.tasks.task import Example
 
@@ -90,14 +90,17 @@ def evaluate(
             texts="most" if wishes.rows else "needed",
             fresh=wishes.fresh,
         )
-    _show(made, queries, wishes)
+    _show(made, queries, {one.task.name: one.task.references for one in chosen.entries}, wishes)
     if not wishes.as_json:
         say_next(_onward(subject, chosen, sources or recipe.tasks, given))
     return ExitCode.OK
 
 
 def _show(
-    made: EvaluationFile, queries: Mapping[str, Sequence[Example]], wishes: EvalWishes
+    made: EvaluationFile,
+    queries: Mapping[str, Sequence[Example]],
+    references: query_rows.References,
+    wishes: EvalWishes,
 ) -> None:
     """Print the table, draw the pictures, write the rows."""
     from yofo_mlx.evaluation import confusion
@@ -106,7 +109,7 @@ def _show(
     content, rows = made.content, wishes.rows
     path = wishes.picture or made.path.with_suffix(PICTURES[0])
     draw(content, path)
-    print(json.dumps(finite(content)) if wishes.as_json else table(content, bool(rows)))
+    print(json_line(finite(content)) if wishes.as_json else table(content, bool(rows)))
     say(f"kept in {printable(str(made.path))}\npicture: {printable(str(path))}")
     if confusion.can_be_drawn(content):
         beside = path.with_name(f"{path.stem}-confusion{path.suffix}")
@@ -114,7 +117,7 @@ def _show(
         say(f"confusions: {printable(str(beside))}")
     if rows:
         try:
-            query_rows.write(rows, [*query_rows.rows(content, queries)])
+            query_rows.write(rows, [*query_rows.rows(content, queries, references)])
         except OSError as error:
             raise disk_error(error, rows.parent, "the same command") from error
         say(f"rows: {printable(str(rows))}")

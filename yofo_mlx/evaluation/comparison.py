@@ -6,6 +6,7 @@ from typing import Any
 
 from yofo_mlx.evaluation.archive import Content, models
 from yofo_mlx.evaluation.scores import Row, Scored, summarize
+from yofo_mlx.evaluation.stored import CHOICE
 
 # What the queries of a task, the demonstrations before them, or how they are read depend on.
 ASKED = ("seed", "template", "evaluation")
@@ -43,7 +44,12 @@ class Comparison:
 def compare_evaluations(first: Content, second: Content) -> Comparison:
     """Compare the tasks that both measured, at the numbers of shots that both did."""
     left_out = dict(_left_out(first["asked"]["tasks"], second["asked"]["tasks"]))
-    shared = [_joined(first, second, name) for name in first["tasks"] if name not in left_out]
+    shared = [
+        _joined(first, second, name, kind, metric)
+        for kind, metric in (("tasks", ""), ("choices", CHOICE))
+        for name in first.get(kind, {})
+        if name not in left_out and name in second.get(kind, {})
+    ]
     return Comparison(
         list(differences(first["asked"], second["asked"])),
         [f"{name}: {why}" for name, why in left_out.items()],
@@ -86,17 +92,17 @@ def _changed(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     return [key for key in keys if first.get(key) != second.get(key)]
 
 
-def _joined(first: Content, second: Content, name: str) -> Scored:
-    """Put what both measured of a task side by side."""
-    of_second = {row["shots"]: row for row in second["tasks"][name]}
+def _joined(first: Content, second: Content, name: str, kind: str, metric: str) -> Scored:
+    """Put what both measured of a task side by side; without a `metric`, the task's own."""
+    of_second = {row["shots"]: row for row in second[kind][name]}
     rows: list[Row] = [
         {"shots": shots} | _named(row, first, 1) | _named(of_second[shots], second, 2)
-        for row in first["tasks"][name]
+        for row in first[kind][name]
         if (shots := row["shots"]) in of_second
     ]
     measured = [content["measured"]["base"][name] for content in (first, second)]
     queries = min(facts["queries"] for facts in measured)
-    return Scored(name, measured[0]["family"], measured[0]["metric"], queries, rows)
+    return Scored(name, measured[0]["family"], metric or measured[0]["metric"], queries, rows)
 
 
 def _named(row: Row, content: Content, number: int) -> Row:

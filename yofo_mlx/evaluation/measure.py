@@ -6,7 +6,6 @@ it, and at each number of shots all queries start from there.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 import mlx.core as mx
@@ -77,6 +76,7 @@ def measure(
     """
     done = {} if done is None else done
     asker = _Asker(segmenter, entry, prompts, labels, texts, at_once)
+    done |= {place: asker.judged(known) for place, known in done.items()}
     for draw in range(len(prompts.draws)):
         left = [n for n in prompts.shots if not asker.is_whole(done.get(f"{draw}/{n}", []), n)]
         for shots, context in growing_prefix(model, prompts, draw, max(left, default=-1)):
@@ -137,6 +137,25 @@ class _Asker:
             and not (self._writes(shots) and any(one.answer is None for one in known))
         )
 
+    def judged(self, known: Results) -> Results:
+        """Return results with their texts scored anew: they may be older than the metric's code."""
+        queries = self.prompts.queries
+        if self.prompts.answer_limit is None or len(known) != len(queries):
+            return known
+        return [
+            one if one.answer is None else one._replace(score=self._score(query, one.answer))
+            for query, one in zip(queries, known, strict=True)
+        ]
+
+    def _score(self, query: Query, answer: str) -> float:
+        return metrics.score(
+            answer,
+            *self.entry.task.right_answers(query.example),
+            metric=self.entry.metric,
+            answer_after=self.entry.answer_after,
+            separator=self.entry.separator,
+        )
+
     def complete(self, context: Context, known: Results, shots: int) -> Results:
         """Return results with all that is wanted; the context stays as it was."""
         first, queries = shots == 0, self.prompts.queries
@@ -161,17 +180,9 @@ class _Asker:
         results = compare(context, queries, ends_as, first=first, at_once=self.at_once)
         if self.prompts.answer_limit is None:
             return [QueryResult(score, loss) for score, loss in results]
-        judge = partial(
-            metrics.score,
-            metric=self.entry.metric,
-            answer_after=self.entry.answer_after,
-            separator=self.entry.separator,
-        )
         answers = [self._generated(context, query, first) for query in queries]
         return [
-            QueryResult(
-                judge(answer, *self.entry.task.right_answers(query.example)), loss, answer=answer
-            )
+            QueryResult(self._score(query, answer), loss, answer=answer)
             for query, answer, (_, loss) in zip(queries, answers, results, strict=True)
         ]
 

@@ -10,11 +10,13 @@ from typing import Any
 from yofo_mlx.evaluation.archive import MODELS, Content, models
 from yofo_mlx.evaluation.scores import TaskScores
 from yofo_mlx.evaluation.stored import scores_of
+from yofo_mlx.runs.events import finite
 from yofo_mlx.system.files import replacing
 from yofo_mlx.tasks.task import Example
 
 SUFFIXES = (".csv", ".jsonl")
 HEAD = ("task", "shots", "draw", "query", "expected")
+LONGEST_LINE = 10_000_000  # bytes of a row that is looked at
 OUTCOMES = ("fixed", "regressed", "kept", "still wrong")
 
 RowOfQuery = dict[str, Any]
@@ -27,15 +29,25 @@ def outcome(base: float, adapter: float) -> str:
     return "kept" if base > 0 else "still wrong"
 
 
-def rows(content: Content, queries: Mapping[str, Sequence[Example]]) -> Iterator[RowOfQuery]:
+References = Mapping[str, Mapping[Example, Sequence[str]]]
+"""The answers that are as right as the expected one, by task."""
+
+
+def rows(
+    content: Content,
+    queries: Mapping[str, Sequence[Example]],
+    references: References | None = None,
+) -> Iterator[RowOfQuery]:
     """Yield a row for each query of each draw, at the most shots that its task reaches."""
     names = models(content)
     for task, examples in queries.items():
         found = [scores_of(content["measured"][name][task]) for name in names]
+        more = (references or {}).get(task, {})
         for draw, results in enumerate(zip(*map(at_most_shots, found), strict=True)):
             for example, *of_models in zip(examples, *results, strict=True):
                 row: RowOfQuery = {"task": task, "shots": found[0].points[-1].shots, "draw": draw}
                 row |= {"query": example.input, "expected": example.output}
+                row |= {"also_right": [*more.get(example, ())]} if more else {}
                 row |= {n: one.answer for n, one in zip(names, of_models, strict=True)}
                 if names == MODELS:
                     row["outcome"] = outcome(*(one.score for one in of_models))
@@ -83,14 +95,23 @@ def write(path: Path, table: Sequence[RowOfQuery]) -> None:
         if path.suffix.lower() == ".csv":
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
-            writer.writerows(table)
+            writer.writerows({name: _cell(value) for name, value in row.items()} for row in table)
         else:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table)
+            file.writelines(json.dumps(finite(row), ensure_ascii=False) + "\n" for row in table)
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
 def is_of_rows(path: Path) -> bool:
     """Tell whether a file begins as one that `write` has made, or holds nothing."""
     with path.open("rb") as file:
-        start = file.read(80)
-    heads = (",".join(HEAD).encode(), b'{"task": ')
-    return not start or start.startswith(heads)
+        first = file.readline(LONGEST_LINE)
+    if not first or first.startswith(",".join(HEAD).encode()):
+        return True
+    try:
+        row = json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and tuple(row)[: len(HEAD)] == HEAD
