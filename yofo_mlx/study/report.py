@@ -73,11 +73,11 @@ def _accuracy(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
     metrics = sorted({_title(task) for task in _tasks(summary)})
     yield f"{', '.join(metrics)}; mean of {plural(len(summary['mean']), 'held-out task')}."
     yield _shots_table(summary["curves"], seeds=True)
-    yield from (
-        f"`{name}`: {printable(note)}."
-        for name, one in summary["arms"].items()
-        for note in one["notes"]
-    )
+    notes: dict[str, list[str]] = {}
+    for name, one in summary["arms"].items():
+        for note in one["notes"]:
+            notes.setdefault(note, []).append(f"`{name}`")
+    yield from (f"{', '.join(names)}: {printable(note)}." for note, names in notes.items())
     rows = summary["differences"]
     if rows:
         yield (
@@ -305,7 +305,10 @@ def _task_tables(summary: Summary, names: Sequence[str]) -> Iterator[str]:
 def _rates(summary: Summary) -> Iterator[str]:
     if summary["tried"]:
         yield "## Learning rates that were tried"
-        yield "With the first seed, on held-out tasks that are in no other table."
+        yield (
+            "With the first seed, on held-out tasks that are in no other table. Arms that are not"
+            " here have the recipe's own rate."
+        )
         rows = [
             [
                 f"`{one['arm']}`",
