@@ -9,9 +9,13 @@ import pytest
 
 from tests.study.made import PretendingCrew, plan
 from yofo_mlx.errors import RunError
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.study.making import Making
 from yofo_mlx.study.plan import StudyPlan
 from yofo_mlx.study.results import StudyFolder
+from yofo_mlx.tasks.registry import TaskEntry, load_tasks
+from yofo_mlx.tasks.task import Example, Task
 
 
 def made(folder: Path, of: StudyPlan, crew: PretendingCrew | None = None, jobs: int = 1) -> Making:
@@ -131,6 +135,20 @@ def test_a_dedicated_adapter_is_trained_on_rows_of_its_own_task_and_asked_that_a
     assert [job["tasks"] for job in crew.jobs] == [["one"], ["two"]] * 2
     rows = (tmp_path / "runs" / "data" / "dedicated-all-one-s0.jsonl").read_text().splitlines()
     assert len(rows) == 9 and json.loads(rows[0]).keys() == {"input", "output"}
+
+
+def test_rows_of_a_dedicated_adapter_are_read_as_the_task_was(tmp_path: Path) -> None:
+    of = plan("dedicated-all")
+    rows = tuple(Example(f"{n}", ("red; blue", "red")[n % 2]) for n in range(8))
+    task = Task("one", "multilabel", rows, test=rows, labels=("red", "blue"))
+    one = TaskEntry(task, "held_out", "f1", None, 1.0, "print of one", separator="; ")
+    of = replace(of, entries=[one, *(e for e in of.entries if e.task.name != "one")])
+    made(tmp_path, of, PretendingCrew(failing="dedicated-all-two-s0"))
+    trained = Run(tmp_path / "runs" / "dedicated-all-one-s0").info().recipe
+    source = Recipe.model_validate_json(json.dumps(trained)).tasks[0]
+    (read,) = load_tasks([source], 0, tmp_path)
+    assert {(e.input, e.output) for e in read.task.train} == {(e.input, e.output) for e in rows}
+    assert read.separator == "; " and {*read.task.labels} == {"red", "blue"}
 
 
 def test_who_was_asked_to_stop_begins_nothing_more(tmp_path: Path) -> None:

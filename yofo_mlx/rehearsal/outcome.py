@@ -125,11 +125,11 @@ def _counts(some: Iterable[RehearsedTask]) -> dict[str, int]:
 
 
 def _lines(targets: Iterable[Target], entry: TaskEntry) -> str:
-    rows = (asdict(one) | {"output": _output(one.output, entry)} for one in targets)
+    rows = (asdict(one) | {"output": output_of(one.output, entry)} for one in targets)
     return "".join(escaped(json.dumps(row, ensure_ascii=False)) + "\n" for row in rows)
 
 
-def _output(text: str, entry: TaskEntry) -> str | list[str]:
+def output_of(text: str, entry: TaskEntry) -> str | list[str]:
     """Return an answer as it is read back: a list of labels, unless all of it is one label."""
     between = entry.separator
     if between is None or (between in text and text in entry.task.labels):
@@ -139,7 +139,7 @@ def _output(text: str, entry: TaskEntry) -> str | list[str]:
 
 def _is_among(text: str, entry: TaskEntry) -> bool:
     """Tell whether an answer is made of the task's labels."""
-    found = _output(text, entry)
+    found = output_of(text, entry)
     return set([found] if isinstance(found, str) else found) <= set(entry.task.labels)
 
 

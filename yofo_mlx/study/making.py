@@ -198,10 +198,14 @@ class Making:
 
     def _write_rows(self, trial: Trial, path: Path) -> None:
         """Write the rows of the one task that a dedicated adapter is for."""
-        task = self.plan.held_out[trial.task or ""].task
+        entry = self.plan.held_out[trial.task or ""]
+        task = entry.task
         rng = np.random.default_rng([self.plan.recipe.seed + trial.seed, trial.arm.rows or 0])
         order = rng.permutation(len(task.train))[: trial.arm.rows or None]
-        rows = ({"input": task.train[i].input, "output": task.train[i].output} for i in order)
+        rows = (
+            {"input": one.input, "output": outcome.output_of(one.output, entry)}
+            for one in map(task.train.__getitem__, order)
+        )
         path.parent.mkdir(exist_ok=True)
         write_text(path, "".join(escaped(json.dumps(row)) + "\n" for row in rows))
 

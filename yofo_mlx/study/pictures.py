@@ -21,9 +21,12 @@ COLORS = {
     "few-all": "#e69f00",
     "dedicated-64": "#777777",
     "dedicated-all": "#000000",
+    "fticl": "#8c564b",
+    "many-all-values": "#7f3c8d",
+    "s3ft": "#005f46",
+    "many-all-s3ft": "#8b2f00",
 }
-OTHER = "#b8a000"
-SHOWN = ("base", "many-all", "many-last", "zero-shot", "many-all-renamed", "few-last", "few-all")
+DRAWN = ("base", "many-all", "many-last", "zero-shot", "many-all-renamed", "few-last", "few-all")
 
 
 def draw(summary: Summary) -> dict[str, str]:
@@ -51,7 +54,7 @@ def _drawn(painter: Callable[[Any, Summary], bool], summary: Summary) -> str:
 
 def _accuracy(axes: Any, summary: Summary) -> bool:
     """Draw the curves of the arms, and what dedicated adapters reach as lines across."""
-    curves = {n: rows for n, rows in summary["curves"].items() if n in SHOWN and rows}
+    curves = {n: rows for n, rows in summary["curves"].items() if n in DRAWN and rows}
     if not curves:
         return False
     _curves(axes, curves)
@@ -123,6 +126,8 @@ def _objectives(axes: Any, summary: Summary) -> bool:
 def _gap(axes: Any, summary: Summary) -> bool:
     """Draw what the dedicated adapters have over the shared one, by shots."""
     rows = [row for row in summary["differences"] if ARMS[row["arm"]].is_dedicated]
+    most = max((row["tasks"] for row in rows), default=0)
+    rows = [row for row in rows if row["tasks"] == most]
     shots = sorted({row["shots"] for row in rows})
     places = {count: place for place, count in enumerate(shots)}
     for name in _dedicated(summary):
@@ -146,7 +151,7 @@ def _gap(axes: Any, summary: Summary) -> bool:
     axes.set_xlabel("demonstrations in the context (shots)")
     axes.set_ylabel(f"points above {REFERENCE}")
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return True
 
 
@@ -175,15 +180,15 @@ def _cost(axes: Any, summary: Summary) -> bool:
             continue
         total = one["minutes"] * (one["adapters"] / one["seeds"])  # dedicated ones: all of them
         best = 100 * max(row["mean"] for row in rows)
-        axes.plot(total, best, "o", color=_color(name))
-        axes.annotate(name, (total, best), xytext=(5, 3), textcoords="offset points", fontsize=8)
+        axes.plot(total, best, "o", color=_color(name), label=name)
         shown = True
     axes.set_ylim(0, 100)
     axes.set_xlim(left=0)
-    axes.margins(x=0.2)
     axes.set_xlabel("minutes of training, of all adapters that are needed")
     axes.set_ylabel("best mean over held-out tasks, %")
     axes.grid(alpha=0.3)
+    if shown:
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return shown
 
 
@@ -192,7 +197,7 @@ def _dedicated(summary: Summary) -> list[str]:
 
 
 def _color(name: str) -> str:
-    return COLORS.get(name, OTHER)
+    return COLORS[name]
 
 
 PAINTERS: dict[str, Callable[[Any, Summary], bool]] = {

@@ -108,12 +108,15 @@ class StudyPlan:
         return {
             "name": f"{entry.task.name} (own rows)",
             "source": str(folder / f"{trial.name}.jsonl"),
+            "input": "input",
+            "output": "output",
             "family": entry.task.family,
             "instruction": entry.task.instruction,
             "metric": entry.metric,
             "valid_share": 0.0,
             "label_subset": False,
             **({"labels": list(entry.task.labels)} if entry.task.labels else {}),
+            **({"separator": entry.separator} if entry.separator is not None else {}),
         }
 
     @property

@@ -7,6 +7,8 @@ from typing import Any
 from yofo_mlx.evaluation.metrics import TITLES
 from yofo_mlx.evaluation.scores import margin
 from yofo_mlx.study.arms import ARMS, DEDICATED_SHOTS, REFERENCE
+from yofo_mlx.study.pictures import DRAWN
+from yofo_mlx.study.tables import difference, percent, points, shots_table, table
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.text import printable
 
@@ -14,7 +16,6 @@ Summary = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 MOST_TABLES = 8  # tasks of the mean that have a table of their own
-WORDS = ("arm", "task", "family", "what it is", "keys", "after", "device")  # heads of columns
 MOST_IN_COMMON = "Each at the most demonstrations that all arms were asked behind."
 
 ABOUT = """\
@@ -70,14 +71,20 @@ def _headline(summary: Summary) -> str:
 def _accuracy(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
     yield "## Accuracy by shots (Figure 1 of the paper)"
     yield _picture(pictures, "accuracy", "Accuracy by number of demonstrations")
+    if hidden := [
+        f"`{name}`"
+        for name in summary["curves"]
+        if name not in DRAWN and not ARMS[name].is_dedicated
+    ]:
+        yield f"Only in the table: {', '.join(hidden)}."
     metrics = sorted({_title(task) for task in _tasks(summary)})
     yield f"{', '.join(metrics)}; mean of {plural(len(summary['mean']), 'held-out task')}."
-    yield _shots_table(summary["curves"], seeds=True)
-    yield from (
-        f"`{name}`: {printable(note)}."
-        for name, one in summary["arms"].items()
-        for note in one["notes"]
-    )
+    yield shots_table(summary["curves"], seeds=True)
+    notes: dict[str, list[str]] = {}
+    for name, one in summary["arms"].items():
+        for note in one["notes"]:
+            notes.setdefault(note, []).append(f"`{name}`")
+    yield from (f"{', '.join(names)}: {printable(note)}." for note, names in notes.items())
     rows = summary["differences"]
     if rows:
         yield (
@@ -86,7 +93,7 @@ def _accuracy(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
             " in bold."
         )
         by_arm = {name: [row for row in rows if row["arm"] == name] for name in _arms(rows)}
-        yield _shots_table(by_arm, seeds=True, cell=difference)
+        yield shots_table(by_arm, seeds=True, cell=difference)
 
 
 def _title(task: Row) -> str:
@@ -108,7 +115,7 @@ def _objectives(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
         return
     yield "## The last answer or all of them, few shots or many (Figure 4)"
     yield _picture(pictures, "objectives", "Last answer against all answers")
-    yield _shots_table(curves, seeds=True)
+    yield shots_table(curves, seeds=True)
 
 
 def _gap(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
@@ -124,11 +131,11 @@ def _gap(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
         " seeds that both have."
     )
     rows = [row for row in summary["differences"] if row["arm"] in names]
-    yield _shots_table(
+    yield shots_table(
         {n: summary["curves"][n] for n in (REFERENCE, *names) if n in summary["curves"]}, seeds=True
     )
     gaps = {n: [row for row in rows if row["arm"] == n] for n in names}
-    yield _shots_table(gaps, seeds=True, cell=difference)
+    yield shots_table(gaps, seeds=True, cell=difference)
     yield from filter(None, (_best_against(summary, name) for name in names))
 
 
@@ -270,7 +277,7 @@ def _by_family(summary: Summary) -> Iterator[str]:
             names = ", ".join(map(printable, summary["family_tasks"][family][:MOST_TABLES]))
             more = " …" * (len(summary["family_tasks"][family]) > MOST_TABLES)
             yield f"### {family} ({names}{more})"
-            yield _shots_table(curves, seeds=True)
+            yield shots_table(curves, seeds=True)
     if summary["apart"]:
         yield "## Tasks apart from the mean"
         yield from _task_tables(summary, summary["apart"])
@@ -299,13 +306,16 @@ def _task_tables(summary: Summary, names: Sequence[str]) -> Iterator[str]:
     for name in names:
         task = summary["tasks"][name]
         yield f"### {printable(name)} ({task['family']}, {_title(task)})"
-        yield _shots_table(summary["by_task"][name]) or f"Nothing was measured: {task['reason']}."
+        yield shots_table(summary["by_task"][name]) or f"Nothing was measured: {task['reason']}."
 
 
 def _rates(summary: Summary) -> Iterator[str]:
     if summary["tried"]:
         yield "## Learning rates that were tried"
-        yield "With the first seed, on held-out tasks that are in no other table."
+        yield (
+            "With the first seed, on held-out tasks that are in no other table. Arms that are not"
+            " here have the recipe's own rate."
+        )
         rows = [
             [
                 f"`{one['arm']}`",
@@ -324,72 +334,6 @@ def _notes(summary: Summary) -> Iterator[str]:
     if notes:
         yield "## What has to be known, and what is missing"
         yield "\n".join(f"- {printable(note)}" for note in notes)
-
-
-# ------------------------------------------------------------------------------------- tables
-
-
-def _shots_table(
-    curves: Mapping[str, Sequence[Row]], *, seeds: bool = False, cell: Any = None
-) -> str:
-    """Return a line for each arm and a column for each number of shots."""
-    filled = {name: rows for name, rows in curves.items() if rows}
-    shots = sorted({row["shots"] for rows in filled.values() for row in rows})
-    most = max((row["tasks"] for rows in filled.values() for row in rows), default=0)
-    heads = []
-    for count in shots:
-        tasks = max(
-            row["tasks"] for rows in filled.values() for row in rows if row["shots"] == count
-        )
-        heads.append(f"{count}" if tasks == most else f"{count} ({tasks} of {most} tasks)")
-    lines = []
-    for name, rows in filled.items():
-        by_shots = {row["shots"]: row for row in rows}
-        cells = [
-            (cell or percent)(by_shots[one]) + _fewer(by_shots[one], filled)
-            if one in by_shots
-            else "–"
-            for one in shots
-        ]
-        many = sorted({row["seeds"] for row in rows})
-        number = f"{many[0]}" if len(many) == 1 else f"{many[0]} to {many[-1]}"
-        lines.append([f"`{name}`", *cells, *([number] if seeds else [])])
-    return table(["arm", *heads, *(["seeds"] if seeds else [])], lines) if lines else ""
-
-
-def _fewer(row: Row, curves: Mapping[str, Sequence[Row]]) -> str:
-    """Say of a figure that others of its column are over more."""
-    column = [one for rows in curves.values() for one in rows if one["shots"] == row["shots"]]
-    for what in ("tasks", "queries"):
-        if row[what] < max(one[what] for one in column):
-            return f" ({row[what]} {what})"
-    return ""
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; columns of words begin on the left, numbers end on the right."""
-    lines = [head, ["---" if one in WORDS else "--:" for one in head], *rows]
-    return "\n".join(f"| {' | '.join(_cell(one) for one in line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def percent(row: Row) -> str:
-    """Return a mean in percent, with half its interval."""
-    return f"{100 * row['mean']:.1f} ±{50 * (row['high'] - row['low']):.1f}"
-
-
-def points(row: Row) -> str:
-    """Return a difference in points, with its interval."""
-    return f"{100 * row['mean']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
-
-
-def difference(row: Row) -> str:
-    """Return a difference in points, bold if its interval leaves out 0."""
-    is_sure = row["low"] > 0 or row["high"] < 0
-    return f"**{points(row)}**" if is_sure else points(row)
 
 
 def _share(figures: Mapping[str, Row], names: Sequence[str]) -> str:
