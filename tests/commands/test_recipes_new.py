@@ -372,6 +372,20 @@ def test_updates_are_as_large_as_those_of_the_shipped_recipe(
     assert found == {"steps": 100, "batch_size": 2, "grad_accumulation_steps": 3, "eval_every": 25}
 
 
+def test_what_is_trained_is_as_in_the_shipped_recipe_but_for_labels_of_its_data(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = here / "shipped.toml"
+    monkeypatch.setattr(chosen, "shipped_recipes", lambda: [path])
+    for key in ("fixed_shots = 2", "label_subset = [4, 40]"):
+        path.write_text(
+            f"model = 'own'\ntrain.steps = 9\nobjective.targets = 'last'\nepisodes = {{ {key} }}\n"
+        )
+        sections, _ = chosen.choose("own", [Example("x", "y")])
+        assert sections["objective"] == {"targets": "last"}
+        assert sections.get("episodes", {}) == ({"fixed_shots": 2} if "fixed" in key else {})
+
+
 def test_the_preview_ends_in_a_line_that_can_be_pasted(here: Path, yofo: Any) -> None:
     (here / "my data.csv").write_text(ROWS.replace("text,category", "it's,team"))
     words = ["my data.csv", "--input", "it's", "--output", "team", "--set", "where.team=a"]

@@ -37,8 +37,9 @@ def choose(
     """
     own = next((data for data in map(_read, shipped_recipes()) if data["model"] == model), None)
     base = own or _read(find_recipe(USUAL))
-    kept = ("lora", "template", "episodes", "optimizer")
+    kept = ("lora", "template", "episodes", "objective", "optimizer")
     sections = {name: _changed(name, base.get(name, {})) for name in kept}
+    sections["episodes"].pop("label_subset", None)  # these data may have fewer labels
     if own is None:  # the rest is that model's alone
         sections = {name: sections[name] for name in ("lora", "optimizer")}
     usual = Recipe.model_fields["episodes"].default.max_tokens
