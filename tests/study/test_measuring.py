@@ -60,3 +60,13 @@ def test_only_numbers_of_shots_without_a_score_are_asked(
     assert {shots: cells[shots] for shots in before} == before and len(cells[4]) == 3
     assert result.tasks[entry.task.name].asked == {0: 3, 2: 3, 4: 3}
     assert result.tasks[entry.task.name].room == {0: 400, 2: 400, 4: 400}
+
+
+def test_what_is_told_beside_a_score_is_kept(base: Base) -> None:
+    source = TaskSource(source="tiny:new-themes-00", role="held_out")
+    (entry,) = load_tasks([source], 0, Path())
+    result = Result(arm="base", seed=0)
+    for _ in range(2):  # the second time nothing is asked
+        measure_task(base, SMALL, entry, 0, result, lambda: None)
+        kept = Result.model_validate_json(result.model_dump_json()).beside[entry.task.name]
+        assert {*kept} == {0, 2} and {*kept[2]} == {"micro_f1", "macro_f1"}

@@ -81,6 +81,22 @@ def test_the_report_says_what_the_figures_say() -> None:
         assert heading in text
 
 
+def test_what_is_told_beside_a_metric_is_a_mean_over_seeds_where_most_arms_have_it() -> None:
+    def told(name: str, by_shots: dict[int, float]) -> Result:
+        more = {shots: {"macro_f1": value} for shots, value in by_shots.items()}
+        return RESULTS[name].model_copy(update={"beside": {"one": more}})
+
+    found = {
+        "base-s0": told("base-s0", {0: 0.125, 4: 0.25}),
+        "many-all-s0": told("many-all-s0", {4: 0.5, 8: 0.625}),
+        "many-all-s1": told("many-all-s1", {4: 0.75}),
+    }
+    text = markdown(summarize(found, STUDY, 20), {})
+    assert "## Beside the metrics" in text
+    assert "| one | macro_f1 | 4 | 25.0 | 62.5 |" in text
+    assert "Beside the metrics" not in markdown(summarize(RESULTS, STUDY, 20), {})
+
+
 def test_several_rates_are_told_and_the_chosen_one_alone_is_in_the_tables() -> None:
     tried = {
         f"many-all-s0-lr{rate}": result(

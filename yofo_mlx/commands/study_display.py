@@ -41,8 +41,8 @@ def _table(making: Making) -> Any:
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 1))
-    for style in ({}, {"width": 24}, {"ratio": 1}):
-        grid.add_column(no_wrap=True, overflow="ellipsis", **style)
+    for width, ratio in ((None, None), (24, None), (None, 1)):
+        grid.add_column(no_wrap=True, overflow="ellipsis", width=width, ratio=ratio)
     rows = [("all", _share_of(making), whole(making))]
     rows += [(f"  {name}", status.share, about(status)) for name, status in [*making.now.items()]]
     for name, share, words in rows:

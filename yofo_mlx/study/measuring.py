@@ -122,6 +122,7 @@ def measure_task(
     if known and known.fingerprint != entry.fingerprint:
         known = None
         result.cells.pop(name, None)
+        result.beside.pop(name, None)
         result.choice.pop(name, None)
         result.outside.pop(name, None)
     cells = result.cells.setdefault(name, {})
@@ -134,6 +135,9 @@ def measure_task(
     for point in measure(base.model, segmenter, entry, prompts, check, None, done):
         found = zip(keys, done[f"0/{point.shots}"], strict=True)
         cells[point.shots] = {key: (round(one.score, 4), round(one.loss, 5)) for key, one in found}
+        if point.beside:  # there is none where all was measured before
+            more = {figure: round(value, 4) for figure, value in point.beside.items()}
+            result.beside.setdefault(name, {})[point.shots] = more
     before, rooms = (known.asked, known.room) if known else ({}, {})
     count = entry.queries or settings.queries
     result.tasks[name] = MeasuredTask(

@@ -16,6 +16,7 @@ Summary = Mapping[str, Any]
 Row = Mapping[str, Any]
 
 MOST_TABLES = 8  # tasks of the mean that have a table of their own
+
 MOST_IN_COMMON = "Each at the most demonstrations that all arms were asked behind."
 
 ABOUT = """\
@@ -38,6 +39,7 @@ def markdown(summary: Summary, pictures: Mapping[str, str]) -> str:
         *_forgetting(summary, pictures),
         *_cost(summary, pictures),
         *_by_family(summary),
+        *_beside(summary),
         *_rates(summary),
         *_notes(summary),
     ]
@@ -307,6 +309,27 @@ def _task_tables(summary: Summary, names: Sequence[str]) -> Iterator[str]:
         task = summary["tasks"][name]
         yield f"### {printable(name)} ({task['family']}, {_title(task)})"
         yield shots_table(summary["by_task"][name]) or f"Nothing was measured: {task['reason']}."
+
+
+def _beside(summary: Summary) -> Iterator[str]:
+    """Yield what is told beside the metrics, at the most shots that most arms were asked."""
+    last: dict[tuple[str, str], Row] = {}
+    for row in summary.get("beside", ()):
+        key = (row["task"], row["figure"])
+        known = last.get(key)
+        rank = (len(row["arms"]), row["shots"])
+        if known is None or rank > (len(known["arms"]), known["shots"]):
+            last[key] = row
+    if last:
+        yield "## Beside the metrics"
+        yield "Means over seeds, over the queries that were asked last. See `docs/data.md`."
+        arms = [arm for arm in summary["arms"] if any(arm in row["arms"] for row in last.values())]
+        lines = [
+            [printable(task), figure, str(row["shots"])]
+            + [f"{100 * row['arms'][arm]:.1f}" if arm in row["arms"] else "–" for arm in arms]
+            for (task, figure), row in last.items()
+        ]
+        yield table(["task", "figure", "shots", *(f"`{arm}`" for arm in arms)], lines)
 
 
 def _rates(summary: Summary) -> Iterator[str]:

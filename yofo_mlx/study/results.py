@@ -74,6 +74,7 @@ class Result(_Kept):
     measured_seconds: float = 0.0
     tasks: dict[str, MeasuredTask] = {}
     cells: dict[str, dict[int, Scores]] = {}  # by task and shots
+    beside: dict[str, dict[int, dict[str, float]]] = {}  # told beside the score, likewise
     choice: dict[str, dict[str, float]] = {}  # 1.0: the likeliest of the given labels is right
     outside: dict[str, dict[str, float]] = {}  # 1.0: the free answer is none of the labels
     forgetting: Forgetting | None = None

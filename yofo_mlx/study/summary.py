@@ -49,6 +49,7 @@ def summarize(
         "families": {one: curves(names) for one, names in families.items()},
         "family_tasks": families,
         "by_task": {name: curves([name]) for name in (*mean, *apart)},
+        "beside": beside(arms, [*mean, *apart]),
         "differences": differences(arms, mean, bootstrap),
         "tried": _tried(results, study),
         "remarks": [*_remarks(arms, tasks, study)],
@@ -130,6 +131,23 @@ def curve(runs: Runs, names: Sequence[str], bootstrap: Bootstrap) -> list[Row]:
             loss = fmean(float(table.mean()) for table in losses.values())
             rows.append({"shots": shots, **asdict(bootstrap.estimate(tables)), "loss": loss})
     return rows
+
+
+def beside(arms: Mapping[str, Runs], names: Sequence[str]) -> list[Row]:
+    """Return what is told beside the scores of tasks, such as macro F1: means over seeds."""
+    found: dict[tuple[str, int, str], dict[str, list[float]]] = {}
+    for name in names:
+        for arm, runs in arms.items():
+            for run in runs:
+                for shots, figures in run.beside.get(name, {}).items():
+                    for figure, value in figures.items():
+                        of_arms = found.setdefault((name, shots, figure), {})
+                        of_arms.setdefault(arm, []).append(value)
+    return [
+        {"task": name, "shots": shots, "figure": figure}
+        | {"arms": {arm: fmean(values) for arm, values in of_arms.items()}}
+        for (name, shots, figure), of_arms in found.items()
+    ]
 
 
 def _shots(runs: Runs, names: Sequence[str]) -> list[int]:

@@ -5,7 +5,16 @@ from typing import Any
 
 Row = Mapping[str, Any]
 
-WORDS = ("arm", "task", "family", "what it is", "keys", "after", "device")  # heads of columns
+WORDS = (
+    "arm",
+    "task",
+    "figure",
+    "family",
+    "what it is",
+    "keys",
+    "after",
+    "device",
+)  # heads of columns
 
 
 def shots_table(
