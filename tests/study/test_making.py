@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.study.made import PretendingCrew, plan
+from yofo_mlx.commands.study_display import STOPPING, _Lines
 from yofo_mlx.errors import RunError
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.folder import Run
@@ -196,3 +197,14 @@ def test_what_is_kept_names_no_place_of_this_machine(tmp_path: Path) -> None:
     kept = [tmp_path / "study.json", *(tmp_path / "results").iterdir()]
     assert not [path for path in kept if str(tmp_path) in path.read_text()]
     assert (tmp_path / ".gitignore").read_text().startswith("/runs/")
+
+
+def test_who_stops_a_study_is_told_once_each_time_what_that_does(tmp_path: Path) -> None:
+    making = Making(plan("base"), StudyFolder(tmp_path), PretendingCrew())
+    said: list[str] = []
+    lines = _Lines(said.append)
+    for _ in range(2):
+        making.crew.stop()
+        lines.show(making)
+        lines.show(making)
+    assert said == [*STOPPING]

@@ -148,7 +148,7 @@ def test_what_is_over_fewer_tasks_or_was_never_measured_is_told() -> None:
     results["base-s0"].tasks["one"].asked[99] = 9
     study = {**STUDY, "mean": ["one", "two", "three"], "apart": ["bank-77"]}
     text = markdown(summarize(results, study, 50), {})
-    assert "| `few-all` | 100.0 ±0.0 (1 tasks) |" in text
+    assert "| `few-all` | 100.0 ±0.0 (1 of 2 tasks) |" in text
     assert "1 task of the mean (three)" in text
     assert "1 task set apart, which `--apart` measures (bank-77)" in text
     assert "no task reached 99 shots" in text

@@ -23,11 +23,9 @@ from yofo_mlx.study.texts import fingerprint, read_texts
 from yofo_mlx.system import paths
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.signals import answered
-from yofo_mlx.system.talk import quoted, say, say_next, say_now
+from yofo_mlx.system.talk import quoted, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
 
-STOPPING = "\nsteps under way are finished and saved; once more to leave them at once"
-LEAVING = "\nleaving them, and saving what was before them"
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -93,7 +91,6 @@ def _make(making: Making, jobs: int) -> None:
     """Make what is left, show how far it is; Ctrl-C keeps everything, twice at once."""
 
     def ask(number: int, frame: object) -> None:
-        say_now(STOPPING if not making.crew.is_stopping else LEAVING)
         threading.Thread(target=making.crew.stop).start()  # a handler must wait for no lock
 
     with answered(ask), study_display(sys.stderr) as show:

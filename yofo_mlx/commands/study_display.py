@@ -11,6 +11,10 @@ from yofo_mlx.system.talk import can_draw, say
 from yofo_mlx.system.text import printable
 
 LINE_EVERY_S = 60.0  # where lines stay
+STOPPING = (
+    "steps under way are finished and saved; once more to leave them at once",
+    "leaving them, and saving what was before them",
+)
 
 Show = Callable[[Making], None]
 
@@ -22,6 +26,7 @@ def study_display(stream: TextIO) -> Iterator[Show]:
         yield _Lines().show
         return
     from rich.console import Console
+    from rich.constrain import Constrain
     from rich.live import Live
 
     with Live(console=Console(file=stream, highlight=False), transient=True) as live:
@@ -29,7 +34,8 @@ def study_display(stream: TextIO) -> Iterator[Show]:
 
         def show(making: Making) -> None:
             lines.show(making)
-            live.update(_table(making))
+            # A ^C behind a full line would begin another one.
+            live.update(Constrain(_table(making), live.console.width - 3))
 
         yield show
 
@@ -41,8 +47,8 @@ def _table(making: Making) -> Any:
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 1))
-    for width, ratio in ((None, None), (24, None), (None, 1)):
-        grid.add_column(no_wrap=True, overflow="ellipsis", width=width, ratio=ratio)
+    for _ in range(3):
+        grid.add_column(no_wrap=True, overflow="ellipsis")
     rows = [("all", _share_of(making), whole(making))]
     rows += [(f"  {name}", status.share, about(status)) for name, status in [*making.now.items()]]
     for name, share, words in rows:
@@ -76,10 +82,13 @@ class _Lines:
     def __init__(self, say: Callable[[str], None] = say, every_s: float | None = LINE_EVERY_S):
         self._say, self._every_s = say, every_s
         self._begun: set[str] = set()
-        self._done = self._failed = 0
+        self._done = self._failed = self._asked = 0
         self._said = time.monotonic()
 
     def show(self, making: Making) -> None:
+        for words in STOPPING[self._asked : making.crew.asked]:
+            self._say(words)
+        self._asked = making.crew.asked
         for work, seconds in making.took[self._done :]:
             self._say(f"{work.trial.name}: done in {duration(seconds)}; {whole(making)}")
         for name in [*making.failed][self._failed :]:

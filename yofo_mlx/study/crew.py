@@ -31,6 +31,11 @@ class Crew:
         self._lock = threading.RLock()
 
     @property
+    def asked(self) -> int:
+        """How many times they were asked."""
+        return self._asked
+
+    @property
     def is_stopping(self) -> bool:
         """Tell whether they were asked."""
         return self._asked > 0

@@ -137,7 +137,8 @@ class StudyPlan:
         trained = [one for one in data["tasks"] if one["role"] == "train"]
         kept["sources"] = [Path(one["source"]).name for one in trained]
         del kept["tasks"]
-        kept["model"] = Path(data["model"]).name
+        kept["model"] = model  # the same files by whatever name
+        del kept["revision"]
         adapter = data["init_adapter"]
         kept["init_adapter"] = Path(adapter).name if adapter else None
         rows = {one.task.name: one.fingerprint for one in self.entries if one.role == "train"}
@@ -146,7 +147,7 @@ class StudyPlan:
             "dedicated_tokens": self.settings.dedicated_tokens,
             "rehearse_rows": self.settings.rehearse_rows,
         }
-        return {**kept, **own, "fingerprint": model, "training_rows": rows}
+        return {**kept, **own, "training_rows": rows}
 
     def work(self, results: Mapping[str, Result]) -> list[Work]:
         """Return everything that is to be made, as far as results tell: in this order."""

@@ -49,8 +49,9 @@ def _fewer(row: Row, curves: Mapping[str, Sequence[Row]]) -> str:
     """Say of a figure that others of its column are over more."""
     column = [one for rows in curves.values() for one in rows if one["shots"] == row["shots"]]
     for what in ("tasks", "queries"):
-        if row[what] < max(one[what] for one in column):
-            return f" ({row[what]} {what})"
+        most = max(one[what] for one in column)
+        if row[what] < most:
+            return f" ({row[what]} of {most} {what})"
     return ""
 
 
