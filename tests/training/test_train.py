@@ -158,12 +158,22 @@ BY_TOKENS = (
     'objective.targets="last"',
     "train.steps=4",
 )
+BY_LABELS = ("episodes.label_subset=[2,3]", "episodes.rename_labels=0.5", "train.steps=4")
 PATIENT = ("train.steps=50", "train.eval_every=1", "train.patience=2", "optimizer.learning_rate=1")
 
 
 @pytest.mark.parametrize(
     ("stop_after", "settings"),
-    [(1, ()), (3, ()), (4, ()), (6, ()), (2, PATIENT), (3, BY_TOKENS)],
+    [
+        (1, ()),
+        (3, ()),
+        (4, ()),
+        (6, ()),
+        (2, PATIENT),
+        (3, BY_TOKENS),
+        (3, ("train.batch_tokens=200", *BY_LABELS)),
+        (3, ("train.grad_accumulation_steps=3", "train.batch_size=2", *BY_LABELS)),
+    ],
 )
 def test_a_stopped_and_resumed_run_is_the_run_that_was_not_stopped(
     entries: list[TaskEntry], stop_after: int, settings: tuple[str, ...]
