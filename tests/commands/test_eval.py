@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from yofo_mlx.commands import measuring as command
+from yofo_mlx.commands.eval import _onward
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.evaluation import archive, subjects
 from yofo_mlx.evaluation.chosen import from_recipe
+from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import resolve
@@ -222,3 +225,21 @@ def test_a_run_without_a_held_out_task_is_measured_on_what_it_was_not_trained_on
     assert err.splitlines()[-1] == f"  `yofo eval {name} --data NEW.csv`"
     Path("NEW.csv").write_text("text,label\n" + rows)
     assert yofo("eval", name, "--data", "NEW.csv")[0] == 0  # what the hint says
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({}, "chat last --demos a.json"),
+        ({"records": "data", "input": "q"}, "chat last --demos a.json --input q --records data"),
+        ({"groups": {"x": ("l",)}}, "chat last"),
+        ({"where": {"l": "x"}}, "chat last"),
+    ],
+)
+def test_what_comes_next_reads_the_demonstrations_as_they_were_read(
+    keys: dict[str, Any], words: str
+) -> None:
+    subject: Any = SimpleNamespace(arguments="last")
+    measured: Any = SimpleNamespace(role="held_out")
+    source = TaskSource.model_validate({"source": "a.json", "role": "held_out", **keys})
+    assert _onward(subject, measured, [source], {}) == words

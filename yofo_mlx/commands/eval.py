@@ -137,8 +137,10 @@ def _onward(
         name = f"{EMBEDDED}:{chosen.entries[0].task.name}"
     elif source.files:
         name = str(Path(name) / source.files.get("train", ""))
-    known = [(key, given[key]) for key in ("input", "output", "records") if key in given]
-    options = [word for key, value in known for word in (f"--{key}", value)]
+    if source.where or source.groups:  # no option chooses among rows
+        return f"chat {subject.arguments}"
+    said = {key: given.get(key) or getattr(source, key) for key in ("input", "output", "records")}
+    options = [word for key, value in said.items() if value for word in (f"--{key}", value)]
     return f"chat {subject.arguments} {shlex.join(['--demos', name, *options])}"
 
 
