@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from yofo_mlx.errors import RunError
-from yofo_mlx.rehearsal.store import Store, key_of
+from yofo_mlx.rehearsal.store import Store, is_held, key_of
 
 
 def test_what_was_kept_is_there_again_whatever_its_text(tmp_path: Path) -> None:
@@ -49,3 +49,11 @@ def test_two_rehearsals_do_not_write_to_one_folder(tmp_path: Path) -> None:
 def test_a_key_tells_apart_what_runs_together() -> None:
     assert key_of("a", [1, 2], 3) != key_of("a", [1], [2, 3])
     assert key_of("a", [1, 2]) == key_of("a", (1, 2))
+
+
+def test_a_store_is_held_while_somebody_writes_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    assert not is_held(path)
+    with Store(path):
+        assert is_held(path)
+    assert not is_held(path)

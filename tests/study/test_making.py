@@ -12,7 +12,7 @@ from yofo_mlx.commands.study_display import STOPPING, _Lines
 from yofo_mlx.errors import RunError
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.study.making import Making
+from yofo_mlx.study.making import Making, _origin
 from yofo_mlx.study.plan import StudyPlan
 from yofo_mlx.study.results import StudyFolder
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
@@ -208,3 +208,13 @@ def test_who_stops_a_study_is_told_once_each_time_what_that_does(tmp_path: Path)
         lines.show(making)
         lines.show(making)
     assert said == [*STOPPING]
+
+
+def test_where_the_models_own_answers_change_nothing_is_told() -> None:
+    none = {"rows": 40, "own": 10, "paraphrase": 0, "changed": 0}
+    some = none | {"own": 20, "changed": 8}
+    about = {"all": some, "families": {"nli": none, "qa": some}, "settings": {"limit": 40}}
+    words = _origin(about, 90.0)
+    assert "none is other in nli" in words and "50% are the model's own" in words
+    assert "at most 40 rows" in words and "asking took 1 min 30 s" in words
+    assert _origin({}, None) == ""

@@ -70,6 +70,7 @@ def test_a_study_of_two_arms_ends_with_a_report_and_is_not_made_twice(
 
 MISTAKES = [
     (["--arms", "many-al"], "no arm 'many-al'", "did you mean many-all?"),
+    (["--arms", ","], "want something named", "leave the option out"),
     (["--shots", "0,x"], "'x' is no number", "--shots 0,4,16"),
     (["--set", "study.apart=['nobody']"], "no held-out task is called nobody", "new-topic-00"),
     (["--set", "study.learning_rates=[1e-3, 1e-2]"], "choose_on", "recipes explain"),

@@ -69,7 +69,10 @@ def study(
 
 
 def _words(text: str | None) -> list[str]:
-    return [word for part in (text or "").split(",") if (word := part.strip())]
+    words = [word for part in (text or "").split(",") if (word := part.strip())]
+    if text is not None and not words:
+        raise RecipeError("--arms and --shots want something named", "leave the option out for all")
+    return words
 
 
 def _number(word: str) -> int:
