@@ -15,6 +15,7 @@ from yofo_mlx.system.files import digest
 
 EVIDENCE = ROOT / "docs" / "evidence"
 STUDY, ADAPTER = StudyFolder(EVIDENCE / "smollm2"), EVIDENCE / "adapter"
+pytestmark = pytest.mark.skipif(not ADAPTER.is_dir(), reason="no adapter of a study is kept")
 MODEL, DATA = ROOT / "out" / "smollm2", ROOT / "out" / "data"
 
 
