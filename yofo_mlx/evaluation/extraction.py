@@ -11,7 +11,7 @@ from yofo_mlx.evaluation.rouge import f1_of
 
 Pair = tuple[tuple[str, ...], object]  # the way to a value, and the value
 
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```(?:json)?[^\S\n]*\n", re.IGNORECASE)
 
 
 def fields_f1(answer: str, expected: str) -> float:
@@ -32,12 +32,17 @@ def pairs_in(text: str) -> set[Pair] | None:
     Fields of fields are told apart by their whole way. Texts are compared with letter case and
     spaces aside, numbers by value, lists as sets; null, "", [] and {} say as much as no field.
     """
-    fenced = _FENCED.fullmatch(text.strip())
     try:
-        value = json.loads(fenced[1] if fenced else text)
+        value = json.loads(_unfenced(text.strip()))
         return set(_pairs(value, ())) if isinstance(value, dict | list) else None
     except (ValueError, RecursionError):
         return None
+
+
+def _unfenced(text: str) -> str:
+    """Return what is in a fenced block of Markdown, if a text is one; in linear time."""
+    opening, last = _FENCE.match(text), text.rpartition("\n")[2]
+    return text[opening.end() : -3] if opening and last.strip() == "```" else text
 
 
 def _pairs(value: Any, way: tuple[str, ...]) -> Iterator[Pair]:
