@@ -71,7 +71,8 @@ def test_every_held_out_task_is_in_table_and_file_and_partial_ones_replace_nothi
     _, shown, _ = yofo("show", "mine.toml", "--json")
     long = next(row for row in json.loads(shown)["tasks"] if row["task"] == "long")
     assert long["left_out"] == long["train"] > 0
-    lines = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
+    words = [line.split() for line in out.splitlines() if line.strip()]
+    lines = {line[0]: line for line in reversed(words)}  # the first one of each name
     assert lines["banking77"][2:5] == ["exact", "1", "1"]
     assert lines["news_500"][2] == "rouge"
     assert lines["long"][-3:] == ["-", "-", "-"]

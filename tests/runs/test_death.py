@@ -195,7 +195,7 @@ def test_two_quick_interrupts_save_as_one_does(endless: Path) -> None:  # noqa: 
     for _ in range(3):
         process.send_signal(signal.SIGINT)
         time.sleep(0.02)
-    assert process.wait(60) == 130
+    assert process.wait(60) in (130, -signal.SIGINT)  # the third one may find it gone already
     last = last_event(run.events_path)
     assert last is not None and (run.status(), last["kind"]) == ("stopped", "stopped")
     assert run.checkpoint_path(last["step"]).is_dir()

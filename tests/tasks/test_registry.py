@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from yofo_mlx.errors import DataError, ExitCode
 from yofo_mlx.recipe.family import FAMILIES
+from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs.recipe import load_recipe
-from yofo_mlx.system import paths
 from yofo_mlx.tasks.division import divide
 from yofo_mlx.tasks.registry import TaskEntry, fingerprint, load_tasks
 from yofo_mlx.tasks.task import Example, Task
@@ -337,7 +337,7 @@ def test_the_fingerprint_changes_with_the_content(task: Task) -> None:
 
 
 def test_shipped_recipes_hold_out_a_task_of_each_family() -> None:
-    for path in sorted(paths.shipped_recipes().glob("*.toml")):
+    for path in shipped_recipes():
         recipe = load_recipe(path)
         if recipe.model != "tiny":
             trained = {task.family for task in recipe.tasks if task.role == "train"}

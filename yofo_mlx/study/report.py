@@ -53,21 +53,21 @@ def _headline(summary: Summary) -> str:
     rows = [row for row in curves.get(REFERENCE, ()) if row["shots"] in base]
     if not rows:
         return ""
-    last = max(rows, key=lambda row: (row["tasks"], row["shots"]))
+    furthest = max(rows, key=lambda row: (row["tasks"], row["shots"]))
     words = (
-        f"With {plural(last['shots'], 'demonstration')} `{REFERENCE}` answers"
-        f" {percent(last)} right, the base model {percent(base[last['shots']])}"
+        f"With {plural(furthest['shots'], 'demonstration')} `{REFERENCE}` answers"
+        f" {percent(furthest)} right, the base model {percent(base[furthest['shots']])}"
     )
     gain = next(
         (
             one
             for one in summary["differences"]
-            if one["arm"] == "base" and one["shots"] == last["shots"]
+            if one["arm"] == "base" and one["shots"] == furthest["shots"]
         ),
         None,
     )
     more = f": {points(gain)} points more" if gain else ""
-    return f"**{words}{more}.** ({plural(last['tasks'], 'task')} that no arm trained on.)"
+    return f"**{words}{more}.** ({plural(furthest['tasks'], 'task')} that no arm trained on.)"
 
 
 def _accuracy(summary: Summary, pictures: Mapping[str, str]) -> Iterator[str]:
