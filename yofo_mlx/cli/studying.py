@@ -28,7 +28,9 @@ def study(
     apart: Annotated[
         bool, typer.Option("--apart", help="Also the tasks that the recipe sets apart.")
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Adapters made at a time.")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Adapters made at a time; on a CPU 2, else 1.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="The study's folder.")] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Only write that study's report anew.")

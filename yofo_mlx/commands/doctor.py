@@ -15,7 +15,7 @@ from yofo_mlx.models.base import model_config, model_path
 from yofo_mlx.recipe.schema import Lora
 from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.recipe import RecipeRequest
-from yofo_mlx.system.environment import versions_and_machine
+from yofo_mlx.system.environment import on_cpu, versions_and_machine
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.talk import say_next
 
@@ -87,10 +87,11 @@ def _memory(limit_gb: float | None) -> Check:
 
 def _type() -> Check:
     """Tell which type a model is computed in."""
-    on_cpu = mx.default_device() == mx.Device(mx.cpu)
-    model = "float32, since this is a CPU" if on_cpu else "the type that its weights are stored in"
+    model = (
+        "float32, since this is a CPU" if on_cpu() else "the type that its weights are stored in"
+    )
     words = f"models compute in {model}; loss, adapter, its gradients and optimizer in float32"
-    return Check("type", None, words, {"as_stored": not on_cpu})
+    return Check("type", None, words, {"as_stored": not on_cpu()})
 
 
 def _attention(config: dict[str, Any]) -> list[Check]:

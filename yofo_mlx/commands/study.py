@@ -21,6 +21,7 @@ from yofo_mlx.study.plan import StudyPlan, as_asked
 from yofo_mlx.study.results import StudyFolder
 from yofo_mlx.study.texts import fingerprint, read_texts
 from yofo_mlx.system import paths
+from yofo_mlx.system.environment import on_cpu
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import quoted, say, say_next
@@ -38,7 +39,7 @@ def study(
     shots: Sequence[int] = (),
     seeds: int | None = None,
     apart: bool = False,
-    jobs: int = 1,
+    jobs: int | None = None,
     out: Path | None = None,
     as_json: bool = False,
 ) -> ExitCode:
@@ -47,6 +48,8 @@ def study(
     plan = _planned(request, recipe, arms, apart=apart)
     folder = StudyFolder((out or paths.home() / "studies" / request.run_name).absolute())
     folder.begin(plan.identity(_fingerprint(recipe)), plan.shown)
+    # A CPU computes each on one core; a GPU is busy with one.
+    jobs = jobs or (min(2, os.cpu_count() or 1) if on_cpu() else 1)
     if jobs > 1:
         os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     making = Making(plan, folder)

@@ -13,6 +13,7 @@ from yofo_mlx.hub.errors import Repo
 from yofo_mlx.hub.snapshot import snapshot
 from yofo_mlx.models.tokenizer import check_tokenizer
 from yofo_mlx.recipe.names import EMBEDDED, GGUF, is_file, is_folder, is_gguf, is_path
+from yofo_mlx.system.environment import on_cpu
 from yofo_mlx.system.text import reason, shorten
 
 _POINTER = b"version https://git-lfs"
@@ -56,7 +57,7 @@ def load_base(name: str, *, revision: str | None = None, trust_remote_code: bool
     model, config = _asking(
         path, lambda: load_model(path, trust_remote_code=trust_remote_code), name
     )
-    if mx.default_device() == mx.Device(mx.cpu):  # half precision is slow there
+    if on_cpu():  # half precision is slow there
         model.set_dtype(mx.float32)
     tokenizer = load_tokenizer(path, config, trust_remote_code=trust_remote_code)
     tables = model_tables(config)

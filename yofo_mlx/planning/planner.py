@@ -28,6 +28,7 @@ from yofo_mlx.planning.headers import model_tensors
 from yofo_mlx.planning.sizes import Sizes, model_sizes
 from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.runs.kinds import PlanEvent
+from yofo_mlx.system.environment import on_cpu
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.quantities import size
 
@@ -361,8 +362,7 @@ def make_planner(
     """
     model = model or model_path(recipe.model, recipe.revision, weights=False)
     tensors = model_tensors(recipe.model, model)
-    on_cpu = mx.default_device() == mx.Device(mx.cpu)
-    shape = model_sizes(model, recipe.lora, as_float32=on_cpu, tensors=tensors)
+    shape = model_sizes(model, recipe.lora, as_float32=on_cpu(), tensors=tensors)
     limit = memory_limit(limit_gb or recipe.memory.limit_gb)
     dtype = mx.float32 if shape.item == FLOAT else mx.bfloat16
     native = native_is_bounded(shape.head_dim, shape.head_dim, dtype)

@@ -20,6 +20,13 @@ def versions_and_machine() -> dict[str, Any]:
     }
 
 
+def on_cpu() -> bool:
+    """Tell whether MLX computes on a CPU."""
+    import mlx.core as mx
+
+    return bool(mx.default_device() == mx.Device(mx.cpu))
+
+
 def _version(name: str) -> str:
     try:
         return metadata.version(name)

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from yofo_mlx.system.environment import on_cpu
+
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 # Chosen, not measured: the rest is for everything else on the machine, or on the device for CUDA's
 # own context and for what fragments. `memory.limit_gb` says otherwise.
@@ -27,10 +29,10 @@ def memory_limit(limit_gb: float | None = None) -> MemoryLimit:
     """
     if limit_gb is not None:
         return MemoryLimit(int(limit_gb * 1e9), "memory.limit_gb")
+    if on_cpu():
+        return MemoryLimit(int(main_memory() * CPU_SHARE), f"{CPU_SHARE:.0%} of main memory")
     import mlx.core as mx
 
-    if mx.default_device() == mx.Device(mx.cpu):
-        return MemoryLimit(int(main_memory() * CPU_SHARE), f"{CPU_SHARE:.0%} of main memory")
     info = mx.device_info()
     if recommended := info.get("max_recommended_working_set_size"):
         return MemoryLimit(int(recommended), "Metal's recommended working set")

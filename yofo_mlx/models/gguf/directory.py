@@ -25,6 +25,7 @@ from yofo_mlx.models.gguf.weights import (
 )
 from yofo_mlx.system import paths, progress
 from yofo_mlx.system.arrays import save_arrays
+from yofo_mlx.system.environment import on_cpu
 from yofo_mlx.system.files import digest, disk_error, new_folder, remove_leftovers, write_text
 from yofo_mlx.system.quantities import size
 from yofo_mlx.system.talk import say
@@ -162,12 +163,11 @@ def _of_tokenizer(header: Header, vocabulary: Vocabulary) -> dict[str, Any]:
 def _stamp(gguf: Path) -> dict[str, Any]:
     """Return what tells a file from another one, and the ways to convert it apart."""
     about = gguf.stat()
-    on_cpu = mx.default_device() == mx.Device(mx.cpu)
     return {
         "file": str(gguf.resolve()),
         "bytes": about.st_size,
         "mtime_ns": about.st_mtime_ns,
-        "device": "cpu" if on_cpu else "gpu",
+        "device": "cpu" if on_cpu() else "gpu",
         "version": VERSION,
     }
 

@@ -12,6 +12,7 @@ from gguf.quants import Q4_K, dequantize
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.models.gguf.header import Header
 from yofo_mlx.models.gguf.shape import modules, rotated_heads
+from yofo_mlx.system.environment import on_cpu
 from yofo_mlx.system.memory import memory_limit
 
 Kind = GGMLQuantizationType
@@ -66,8 +67,7 @@ def best_form(header: Header) -> Form:
             next((DTYPES[kind] for kind in (Kind.BF16, Kind.F16) if kind in kinds), mx.float32)
         )
     whole = Form(mx.float32)
-    on_cpu = mx.default_device() == mx.Device(mx.cpu)
-    if on_cpu and whole.nbytes(header) <= memory_limit().nbytes * WEIGHTS_SHARE:
+    if on_cpu() and whole.nbytes(header) <= memory_limit().nbytes * WEIGHTS_SHARE:
         return whole
     return Form(mx.float16, packed=True)
 
