@@ -55,7 +55,6 @@ def _has_path(path: Path) -> bool:
     return any(f'"{root}' in words for root in ("/home", "/root", "/work", "/Users", "/tmp"))
 
 
-@pytest.mark.long
 @pytest.mark.skipif(not (MODEL.is_dir() and DATA.is_dir()), reason="make real-model brings both")
 def test_a_cell_measured_again_is_the_cell_that_stands_there() -> None:
     from yofo_mlx.models.adapters import load_adapter
