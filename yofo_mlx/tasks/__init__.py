@@ -8,6 +8,7 @@ __all__ = [
     "problems",
     "reading",
     "registry",
+    "row_forms",
     "sources",
     "spelling",
     "splits",
