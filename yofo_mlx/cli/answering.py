@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Json, Records
+from yofo_mlx.cli.options import Json, Records, known_subject
 from yofo_mlx.cli.prompting import count_or_all
 
 if TYPE_CHECKING:
     from yofo_mlx.commands.answering import Asked, Files
 
 Subject = Annotated[
-    str | None, typer.Argument(metavar="[RUN|MODEL]", help="Run id, `last`, or a base model.")
+    str | None,
+    typer.Argument(
+        metavar="[RUN|MODEL]", help="Run id, `last`, or a base model.", callback=known_subject
+    ),
 ]
 Model = Annotated[str | None, typer.Option(help="Base model, in place of a run's.")]
 Adapter = Annotated[str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")]
