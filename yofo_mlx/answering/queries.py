@@ -11,6 +11,7 @@ from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.columns import Columns, choose_columns
+from yofo_mlx.tasks.fields import Missing
 from yofo_mlx.tasks.problems import Problem, RowError
 from yofo_mlx.tasks.reading import locate
 from yofo_mlx.tasks.reading.formats import DataFile
@@ -31,6 +32,8 @@ class Query:
     expected: str | None = None
     error: str = ""
     """Why there is nothing to ask."""
+    hint: str = ""
+    """What may be done about that."""
 
     @property
     def mark(self) -> str:
@@ -74,7 +77,7 @@ class QueryFile:
         try:
             text = self.columns.question(row)
         except RowError as error:
-            return Query(row.fields, error=f"{row.place}: {error.message}")
+            return Query(row.fields, error=f"{row.place}: {error.message}", hint=error.hint)
         return Query(row.fields, text, self._expected(row))
 
     def _expected(self, row: Row) -> str | None:
@@ -99,16 +102,17 @@ def look(name: str, wanted: Wanted) -> QueryFile:
         raise _nothing(name, head)
     columns, has_answers = _columns(good, wanted, class_names(file.path))
     found = QueryFile(file, columns, has_answers, wanted.records)
-    wrong, first = 0, ""
+    wrong, first = 0, Query({})
     remarks.clear()
     for row in _rows(file, wanted.records, remarks):
         found.count += 1
         for column, value in row.fields.items() if isinstance(row, Row) else ():
             found.kinds.setdefault(str(column), set()).add(type(value))
         query = Query({}, error=str(row)) if isinstance(row, Problem) else found._query(row)
-        wrong, first = wrong + bool(query.error), first or query.error
+        wrong, first = wrong + bool(query.error), first if first.error else query
     if wrong == found.count:
-        raise DataError(f"none of {plural(wrong, 'row')} can be asked: {first}", _SAY_WHICH)
+        words = f"none of {plural(wrong, 'row')} can be asked: {first.error}"
+        raise DataError(words, first.hint or _SAY_WHICH)
     found.remarks = remarks
     return found
 
@@ -167,10 +171,7 @@ def _columns(rows: list[Row], wanted: Wanted, names: ClassNames) -> tuple[Column
         known = ", ".join(f"`{name}`" for name in rows[0].fields)
         raise DataError(f"no row has an answer in `{wanted.output}`", f"columns there: {known}")
     input = wanted.input or _input_of(rows, wanted)
-    columns = Columns(input, input, class_names=names)
-    if wanted.input:
-        _check(columns, rows)
-    return columns, False
+    return Columns(input, input, class_names=names), False
 
 
 def _ways(row: Row, wanted: Wanted) -> Iterator[tuple[str | None, str | None]]:
@@ -190,14 +191,19 @@ def _ways(row: Row, wanted: Wanted) -> Iterator[tuple[str | None, str | None]]:
 def _input_of(rows: list[Row], wanted: Wanted) -> str:
     """Return the column of the queries where there are no answers."""
     for input in _inputs(rows[0], wanted):
-        for row in rows:
-            try:
-                Columns(input, input).question(row)
-            except RowError:
-                continue
+        if any(_has(row, input) for row in rows):
             return input
     names = ", ".join(f"`{name}`" for name in rows[0].fields)
     raise DataError(f"cannot tell which column holds the queries: {names}", _SAY_WHICH)
+
+
+def _has(row: Row, input: str) -> bool:
+    """Tell whether a column is there, whatever it holds."""
+    try:
+        Columns(input, input).question(row)
+    except RowError as error:
+        return not isinstance(error, Missing)
+    return True
 
 
 def _inputs(row: Row, wanted: Wanted) -> Iterator[str]:
@@ -205,16 +211,3 @@ def _inputs(row: Row, wanted: Wanted) -> Iterator[str]:
     asked = [task.input for task in wanted.tasks if task.input]
     single = [str(name) for name in row.fields] if len(row.fields) == 1 else []
     yield from dict.fromkeys([*asked, *(shape.input for shape in SHAPES), *single])
-
-
-def _check(columns: Columns, rows: list[Row]) -> None:
-    """Refuse a column that is in no row."""
-    error: RowError | None = None
-    for row in rows:
-        try:
-            columns.question(row)
-            return
-        except RowError as wrong:
-            error = error or wrong
-    assert error is not None
-    raise DataError(error.message, error.hint or _SAY_WHICH)

@@ -57,9 +57,9 @@ class Reliability:
 
 
 def softmax(logits: Logits) -> Logits:
-    """Return shares that sum to 1; `logits` (K,)."""
-    powers = np.exp(logits - logits.max())
-    return np.asarray(powers / powers.sum())
+    """Return shares that sum to 1 over the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def reliability(judged: Sequence[Judged], temperature: float = 1.0) -> Reliability:
@@ -73,7 +73,8 @@ def reliability(judged: Sequence[Judged], temperature: float = 1.0) -> Reliabili
 
 def loss(judged: Sequence[Judged], temperature: float = 1.0) -> float:
     """Return the mean of -log of the right label's share, in nats."""
-    shares = [softmax(logits / temperature)[right] for logits, right in judged]
+    logits, right = _stacked(judged)
+    shares = softmax(logits / temperature)[np.arange(len(right)), right]
     return float(-np.mean(np.log(np.maximum(shares, 1e-300))))
 
 
@@ -82,12 +83,10 @@ def fit_temperature(judged: Sequence[Judged]) -> float:
 
     def slope(temperature: float) -> float:
         """Return the derivative of the loss by 1/T."""
-        found = (
-            float((softmax(logits / temperature) * logits).sum() - logits[right])
-            for logits, right in judged
-        )
-        return sum(found)
+        return float((softmax(logits / temperature) * logits).sum() - of_right)
 
+    logits, right = _stacked(judged)
+    of_right = logits[np.arange(len(right)), right].sum()
     low, high = np.log(_COLD), np.log(_HOT)
     for _ in range(_STEPS):
         middle = (low + high) / 2
@@ -96,6 +95,11 @@ def fit_temperature(judged: Sequence[Judged]) -> float:
         else:
             high = middle
     return float(np.exp((low + high) / 2))
+
+
+def _stacked(judged: Sequence[Judged]) -> tuple[Logits, npt.NDArray[np.int64]]:
+    """Return the log-probabilities (N, K) and the places of the right ones (N,)."""
+    return np.stack([logits for logits, _ in judged]), np.array([right for _, right in judged])
 
 
 @dataclass(frozen=True)

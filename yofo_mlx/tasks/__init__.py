@@ -5,6 +5,7 @@ __all__ = [
     "columns",
     "division",
     "families",
+    "fields",
     "problems",
     "reading",
     "registry",
