@@ -53,7 +53,7 @@ def chat(
         records=records,
         instruction=instruction,
         base=base,
-        shots=_shots(shots),
+        shots=None if shots is None else count_or_all(shots, "--shots"),
         seed=seed,
         labels=label or [],
         max_tokens=max_tokens,
@@ -62,10 +62,11 @@ def chat(
     )
 
 
-def _shots(text: str | None) -> int | Literal["all"] | None:
+def count_or_all(text: str, option: str) -> int | Literal["all"]:
+    """Return a number that an option says, or `all`."""
     from yofo_mlx.prompting.choosing import shots_of
 
-    wanted = None if text is None else shots_of(text)
-    if text is not None and wanted is None:
-        raise typer.BadParameter("a number, or `all`", param_hint="--shots")
+    wanted = shots_of(text)
+    if wanted is None:
+        raise typer.BadParameter("a number, or `all`", param_hint=option)
     return wanted

@@ -10,8 +10,11 @@ __all__ = [
     "fingerprint",
     "generation",
     "held",
+    "inprocess",
+    "prefix",
     "protocol",
     "scoring",
     "selection",
+    "session",
     "stages",
 ]

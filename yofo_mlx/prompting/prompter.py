@@ -68,6 +68,16 @@ class Prompter:
         self._seed: int | None = None  # with which those were chosen
         self._aside: dict[bool, Context] = {}  # read by this model before, with its adapter or not
 
+    @property
+    def prefix(self) -> Prefix:
+        """Return the demonstrations in the context, to ask many queries behind them."""
+        return self._ready()[1]
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """Return what tells the model and its adapter from others."""
+        return fingerprint(self._ready()[0])
+
     def load(self, wanted: parameters.Load, work: Work) -> Result:
         """Load a model, or switch its adapter; the context is empty afterwards.
 
