@@ -3,6 +3,7 @@
 __all__ = [
     "batched",
     "cache_file",
+    "cache_header",
     "choosing",
     "client",
     "context",
@@ -13,5 +14,6 @@ __all__ = [
     "protocol",
     "scoring",
     "selection",
+    "sets",
     "stages",
 ]
