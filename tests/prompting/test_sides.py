@@ -206,8 +206,11 @@ def test_a_cancel_ends_all_and_keeps_what_is_written(adapters: list[Path]) -> No
     prompter = loaded(OFF, adapter=adapters[0])
     prompter.prefill(Prefill(demonstrations=SHOTS), Heard())
     written, _ = asked(prompter)
-    cut = prompter.generate(Generate(input="cow", max_tokens=4), Heard(checks=2))
+    cut = prompter.generate(Generate(input="cow", max_tokens=4), Heard(checks=0))
     assert [one["finish"] for one in cut["answers"].values()] == ["cancelled", "cancelled"]
+    late = prompter.generate(Generate(input="cow", max_tokens=4), Heard(checks=written["tokens"]))
+    assert late["answers"]["base"]["finish"] == "cancelled"
+    assert late["text"] == written["text"]
     assert asked(prompter)[0]["answers"]["base"]["text"] == written["answers"]["base"]["text"]
 
 

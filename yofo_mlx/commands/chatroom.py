@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -57,8 +58,10 @@ class Chatroom:
 
     def open(self) -> None:
         """See to it that the model is loaded, and say what it is."""
+        is_there = self.names and self.held.client.is_alive
+        began = "switching ..." if is_there else "loading the model ..."
         with interrupt_cancels(self.held):
-            loaded = self.held.load(self.model, _tell)
+            loaded = self.held.load(self.model, partial(_tell, began))
         progress.end()
         if loaded is None:
             return
@@ -212,17 +215,18 @@ class Chatroom:
         )
         if result["note"]:
             say(result["note"])
-        for other in result.get("beside", ()):
+        if "beside" not in result:
+            return
+        for other in result["beside"]:
             say(
                 f"{other['subject']}: {plural(other['shots'], 'demonstration')}, {other['tokens']}"
                 f" tokens ({other['reused_tokens']} reused), {other['seconds']:.1f} s"
             )
             if other["note"]:
                 say(other["note"])
-        if "beside" in result:
-            kept = [result, *result["beside"]]
-            sizes = (f"{one['subject']} {size(one['kv_gb'] * 1e9)}" for one in kept)
-            say(f"keys and values: {', '.join(sizes)}")
+        each = [result, *result["beside"]]
+        sizes = (f"{one['subject']} {size(one['kv_gb'] * 1e9)}" for one in each)
+        say(f"keys and values: {', '.join(sizes)}")
 
     def _call(
         self, method: str, params: Params | None = None, on_note: OnNote | None = None
@@ -231,10 +235,10 @@ class Chatroom:
             return self.held.call(method, params, on_note)
 
 
-def _tell(method: str, params: Params) -> None:
+def _tell(began: str, method: str, params: Params) -> None:
     """Say what there is to hear while a model is loaded."""
     if method == "calling":
-        say("loading the model ...")
+        say(began)
     elif method == "ended":
         say(f"warning: {params['words']}")
     else:

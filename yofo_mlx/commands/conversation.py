@@ -232,15 +232,17 @@ class Conversation:
 
 def _print_scores(result: Result) -> None:
     """Print labels, best first, with the log-probabilities of all that answered."""
-    answers = result.get("answers", {"": result})
+    answers = {
+        name: {one["label"]: one["logprob"] for one in answer["scores"]}
+        for name, answer in result.get("answers", {"": result}).items()
+    }
+    widths = [max(9, len(name) + 2) for name in answers]
     if len(answers) > 1:
-        say("  ".join(map(str, answers)))
-    columns = [
-        {one["label"]: one["logprob"] for one in each["scores"]} for each in answers.values()
-    ]
-    for label in columns[0]:
-        numbers = "".join(f"{column[label]:9.3f}" for column in columns)
-        print(f"{numbers}  {printable(label)}")
+        say("".join(name.rjust(width) for name, width in zip(answers, widths, strict=True)))
+    for label in (one["label"] for one in result["scores"]):
+        numbers = zip(answers.values(), widths, strict=True)
+        row = "".join(f"{column[label]:{width}.3f}" for column, width in numbers)
+        print(f"{row}  {printable(label)}")
 
 
 def _write(text: str) -> None:

@@ -109,12 +109,12 @@ class Held:
         if model == self._model:
             return None
         self._model = self._offer = None
-        self.shown, self.facts = (), {}
         try:
             loaded = self.call("load", model.params(), on_note)
         except KeyboardInterrupt:  # it may be stuck, and holds nothing that could be lost
             self.client.kill()
             raise
+        self.shown, self.facts = (), {}
         self._model = model
         return loaded
 

@@ -262,7 +262,9 @@ class Prompter:
         self._shown, self._seed = prefix.demonstrations, None
         self._known = frozenset(self._shown)
         self._facts = choosing.facts_of_file(self._shown)
-        beside = [self._shown_to(side, prefix.instruction, work) for side in others]
+        for other in others:  # which read with the next question
+            self._sides.take_back(other)
+            other.prefix.choose(self._shown, prefix.instruction)
         return (
             _summary(prefix, Reuse(len(prefix.tokens)), started)
             | self._facts
@@ -270,7 +272,6 @@ class Prompter:
                 "demonstrations": [asdict(example) for example in prefix.demonstrations],
                 "instruction": prefix.instruction,
             }
-            | ({"beside": beside} if beside else {})
         )
 
     def stats(self, wanted: parameters.Nothing, work: Work) -> Result:
