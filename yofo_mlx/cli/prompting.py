@@ -24,6 +24,12 @@ def chat(
     records: Records = None,
     instruction: Annotated[str, typer.Option(help="Sentence before the demonstrations.")] = "",
     base: Annotated[bool, typer.Option("--base", help="Leave the adapter out.")] = False,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SUBJECT", help="Answer with `base`, a run, an adapter too; repeatable."
+        ),
+    ] = None,
     shots: Annotated[
         str | None,
         typer.Option(metavar="N|all", help="Show so many, also beyond the training's length."),
@@ -61,6 +67,7 @@ def chat(
         records=records,
         instruction=instruction,
         base=base,
+        beside=beside or [],
         shots=None if shots is None else count_or_all(shots, "--shots"),
         seed=seed,
         labels=label or [],
