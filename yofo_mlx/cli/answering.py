@@ -76,7 +76,7 @@ def classify(
     resume: Resume = False,
     as_json: Json = False,
 ) -> int:
-    """Label each row of a file, with probabilities, behind demonstrations."""
+    """Label each row of a file, with probabilities."""
     from yofo_mlx.commands import classify as command
 
     count = count_or_all(runners_up, "--runners-up")
@@ -110,7 +110,7 @@ def ask(
     resume: Resume = False,
     as_json: Json = False,
 ) -> int:
-    """Answer each row of a file freely, behind demonstrations."""
+    """Answer each row of a file freely."""
     from yofo_mlx.commands import ask as command
 
     asked = _asked(run, model, adapter, base, demos, instruction, shots, seed)
