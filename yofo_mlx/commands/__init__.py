@@ -9,6 +9,7 @@ __all__ = [
     "convert",
     "data",
     "data_request",
+    "demos",
     "doctor",
     "eval",
     "models",

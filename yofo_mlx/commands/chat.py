@@ -47,6 +47,8 @@ def chat(
     max_tokens: int | None = None,
     queries: Sequence[str] = (),
     as_json: bool = False,
+    keeps: bool = True,
+    kv_bits: int | None = None,
 ) -> ExitCode:
     """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
     wanted = given.model_of(run, model, adapter, base=base)
@@ -60,6 +62,7 @@ def chat(
         room = Chatroom(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
         room.is_instructed = bool(room.instruction)
+        room.keeps, room.kv_bits = keeps, kv_bits
         room.open()
         is_batch = bool(queries) or not sys.stdin.isatty()
         with nullcontext() if is_batch else _told():

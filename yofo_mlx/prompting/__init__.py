@@ -3,6 +3,7 @@
 __all__ = [
     "batched",
     "cache_file",
+    "cache_header",
     "choosing",
     "client",
     "context",
@@ -16,5 +17,6 @@ __all__ = [
     "scoring",
     "selection",
     "session",
+    "sets",
     "stages",
 ]
