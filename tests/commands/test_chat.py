@@ -344,8 +344,8 @@ def test_words_of_the_command_line_are_utf8_in_every_locale(
 ) -> None:
     monkeypatch.setattr(os, "fsencode", lambda text: text.encode(locale, "surrogateescape"))
     given = "größe".encode().decode(locale, "surrogateescape")
-    assert command._argument(given) == "größe"
-    assert command._argument("gr\udcf6n") == "gr\udcf6n"
+    assert given.argument(given) == "größe"
+    assert given.argument("gr\udcf6n") == "gr\udcf6n"
 
 
 def test_a_number_of_any_length_is_one(enter: Callable[..., Chatroom], client: FakeClient) -> None:

@@ -5,8 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yofo_mlx.cli.asked import (
+    Adapter,
+    Base,
+    Demos,
+    Instruction,
+    MaxTokens,
+    Model,
+    Seed,
+    Shots,
+    count_or_all,
+)
 from yofo_mlx.cli.options import Json, Records, known_subject
-from yofo_mlx.cli.prompting import count_or_all
 
 if TYPE_CHECKING:
     from yofo_mlx.commands.answering import Asked, Files
@@ -16,20 +26,6 @@ Subject = Annotated[
     typer.Argument(
         metavar="[RUN|MODEL]", help="Run id, `last`, or a base model.", callback=known_subject
     ),
-]
-Model = Annotated[str | None, typer.Option(help="Base model, in place of a run's.")]
-Adapter = Annotated[str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")]
-Base = Annotated[bool, typer.Option("--base", help="Leave the adapter out.")]
-Demos = Annotated[
-    list[str] | None, typer.Option(help="Demonstrations: file, folder, hub id, `-`; repeatable.")
-]
-Instruction = Annotated[str, typer.Option(help="Sentence before the demonstrations.")]
-ShownShots = Annotated[
-    str | None,
-    typer.Option(metavar="N|all", help="Show so many, also beyond the training's length."),
-]
-Seed = Annotated[
-    int | None, typer.Option(min=0, help="Chooses and shuffles them; default: the run's.")
 ]
 Data = Annotated[str, typer.Option(metavar="FILE", help="Rows to answer: CSV, JSONL, Parquet.")]
 Out = Annotated[
@@ -47,8 +43,9 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was answ
 
 def classify(
     run: Subject = None,
-    data: Data = ...,  # type: ignore[assignment]
-    out: Out = ...,  # type: ignore[assignment]
+    *,
+    data: Data,
+    out: Out,
     demos: Demos = None,
     labels: Annotated[
         list[str] | None,
@@ -61,7 +58,7 @@ def classify(
     adapter: Adapter = None,
     base: Base = False,
     instruction: Instruction = "",
-    shots: ShownShots = None,
+    shots: Shots = None,
     seed: Seed = None,
     runners_up: Annotated[
         str, typer.Option(metavar="N|all", help="So many labels beside the likeliest.")
@@ -76,7 +73,7 @@ def classify(
     resume: Resume = False,
     as_json: Json = False,
 ) -> int:
-    """Label each row of a file, with probabilities, behind demonstrations."""
+    """Label each row of a file, with probabilities."""
     from yofo_mlx.commands import classify as command
 
     count = count_or_all(runners_up, "--runners-up")
@@ -91,8 +88,9 @@ def classify(
 
 def ask(
     run: Subject = None,
-    data: Data = ...,  # type: ignore[assignment]
-    out: Out = ...,  # type: ignore[assignment]
+    *,
+    data: Data,
+    out: Out,
     demos: Demos = None,
     input: InputColumn = None,
     output: OutputColumn = None,
@@ -101,16 +99,14 @@ def ask(
     adapter: Adapter = None,
     base: Base = False,
     instruction: Instruction = "",
-    shots: ShownShots = None,
+    shots: Shots = None,
     seed: Seed = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens of an answer; default 256.")
-    ] = None,
+    max_tokens: MaxTokens = None,
     prefix: Prefix = "yofo_",
     resume: Resume = False,
     as_json: Json = False,
 ) -> int:
-    """Answer each row of a file freely, behind demonstrations."""
+    """Answer each row of a file freely."""
     from yofo_mlx.commands import ask as command
 
     asked = _asked(run, model, adapter, base, demos, instruction, shots, seed)
@@ -130,7 +126,7 @@ def _asked(
 ) -> "Asked":
     from yofo_mlx.commands.answering import Asked
 
-    wanted = None if shots is None else count_or_all(shots, "--shots")
+    wanted = count_or_all(shots, "--shots")
     return Asked(run, model, adapter, base, demos or [], instruction, wanted, seed)
 
 

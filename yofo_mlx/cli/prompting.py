@@ -4,6 +4,17 @@ from typing import Annotated, Literal
 
 import typer
 
+from yofo_mlx.cli.asked import (
+    Adapter,
+    Base,
+    Demos,
+    Instruction,
+    MaxTokens,
+    Model,
+    Seed,
+    Shots,
+    count_or_all,
+)
 from yofo_mlx.cli.options import Input, Json, Output, Records, known_run
 
 
@@ -11,38 +22,26 @@ def chat(
     run: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="Run id or `last`.", callback=known_run)
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Base model, where there is no run.")] = None,
-    adapter: Annotated[
-        str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")
-    ] = None,
-    demos: Annotated[
-        list[str] | None,
-        typer.Option(help="Demonstrations: set, file, folder, hub id, `-`; repeatable."),
-    ] = None,
+    model: Model = None,
+    adapter: Adapter = None,
+    demos: Demos = None,
     input: Input = None,
     output: Output = None,
     records: Records = None,
-    instruction: Annotated[str, typer.Option(help="Sentence before the demonstrations.")] = "",
-    base: Annotated[bool, typer.Option("--base", help="Leave the adapter out.")] = False,
+    instruction: Instruction = "",
+    base: Base = False,
     beside: Annotated[
         list[str] | None,
         typer.Option(
             metavar="SUBJECT", help="Answer with `base`, a run, an adapter too; repeatable."
         ),
     ] = None,
-    shots: Annotated[
-        str | None,
-        typer.Option(metavar="N|all", help="Show so many, also beyond the training's length."),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Chooses and shuffles them; default: the run's.")
-    ] = None,
+    shots: Shots = None,
+    seed: Seed = None,
     label: Annotated[
         list[str] | None, typer.Option(help="Answer with the likeliest of these; repeatable.")
     ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens of an answer; default 256.")
-    ] = None,
+    max_tokens: MaxTokens = None,
     query: Annotated[list[str] | None, typer.Option(help="Answer and leave; repeatable.")] = None,
     keep: Annotated[
         bool,
@@ -68,7 +67,7 @@ def chat(
         instruction=instruction,
         base=base,
         beside=beside or [],
-        shots=None if shots is None else count_or_all(shots, "--shots"),
+        shots=count_or_all(shots, "--shots"),
         seed=seed,
         labels=label or [],
         max_tokens=max_tokens,
@@ -77,13 +76,3 @@ def chat(
         keeps=keep,
         kv_bits=int(kv_bits) if kv_bits else None,
     )
-
-
-def count_or_all(text: str, option: str) -> int | Literal["all"]:
-    """Return a number that an option says, or `all`."""
-    from yofo_mlx.prompting.choosing import shots_of
-
-    wanted = shots_of(text)
-    if wanted is None:
-        raise typer.BadParameter("a number, or `all`", param_hint=option)
-    return wanted

@@ -38,7 +38,7 @@ class InProcess(SessionClient):
     ) -> Result:
         """Do it now."""
         self._given_up.clear()
-        kind, do = session.methods(self.prompter)[method]
+        kind, do = session.methods_of(self.prompter)[method]
         return do(parameters.read(kind, Request(0, method, params or {})), _Work(self, on_note))
 
     def cancel(self) -> None:

@@ -132,11 +132,9 @@ class Session:
     def run(self) -> None:
         """Answer until the caller closes its side."""
         self._reader.start()
-        from yofo_mlx.prompting.prompter import Prompter  # imports mlx, which takes a second
-
-        known = methods(Prompter())
+        methods = _methods()
         while (job := self._reader.jobs.get()) is not None:
-            answer = _answer(job, known)
+            answer = _answer(job, methods)
             self._reader.close(job)
             if job.request.id is not None:
                 self._channel.write(answer)
@@ -146,7 +144,13 @@ Method = Callable[[Any, Any], dict[str, Any]]
 Methods = dict[str, tuple[type[parameters.Parameters], Method]]
 
 
-def methods(prompter: "Prompter") -> Methods:
+def _methods() -> Methods:
+    from yofo_mlx.prompting.prompter import Prompter  # imports mlx, which takes a second
+
+    return methods_of(Prompter())
+
+
+def methods_of(prompter: "Prompter") -> Methods:
     """Return what can be called, by name."""
     return {
         "load": (parameters.Load, prompter.load),
