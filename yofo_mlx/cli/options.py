@@ -1,7 +1,7 @@
 """Options and arguments that several verbs share."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -48,6 +48,17 @@ Records = Annotated[str | None, typer.Option(help="JSON: dotted path to the list
 Keys = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any key of [[tasks]]; repeatable."),
+]
+Demos = Annotated[
+    list[str] | None,
+    typer.Option(help="Demonstrations: set, file, folder, hub id, `-`; repeatable."),
+]
+Keep = Annotated[
+    bool, typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk.")
+]
+KvBits = Annotated[
+    Literal["4", "8"] | None,
+    typer.Option(help="Round what stays there: less disk, no longer exact."),
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Train in the background.")]
 Restarts = Annotated[

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from yofo_mlx.cli.options import Input, Json, Output, Records, known_run
+from yofo_mlx.cli.options import Demos, Input, Json, Keep, KvBits, Output, Records, known_run
 
 
 def chat(
@@ -15,10 +15,7 @@ def chat(
     adapter: Annotated[
         str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")
     ] = None,
-    demos: Annotated[
-        list[str] | None,
-        typer.Option(help="Demonstrations: set, file, folder, hub id, `-`; repeatable."),
-    ] = None,
+    demos: Demos = None,
     input: Input = None,
     output: Output = None,
     records: Records = None,
@@ -38,14 +35,8 @@ def chat(
         int | None, typer.Option(min=1, help="Most tokens of an answer; default 256.")
     ] = None,
     query: Annotated[list[str] | None, typer.Option(help="Answer and leave; repeatable.")] = None,
-    keep: Annotated[
-        bool,
-        typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk."),
-    ] = True,
-    kv_bits: Annotated[
-        Literal["4", "8"] | None,
-        typer.Option(help="Round what stays there: less disk, no longer exact."),
-    ] = None,
+    keep: Keep = True,
+    kv_bits: KvBits = None,
     as_json: Json = False,
 ) -> int:
     """Answer queries from demonstrations in the context."""

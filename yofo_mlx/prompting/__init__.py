@@ -11,6 +11,7 @@ __all__ = [
     "fingerprint",
     "generation",
     "held",
+    "lengths",
     "protocol",
     "scoring",
     "selection",
