@@ -15,7 +15,16 @@ from yofo_mlx.models.base import load_base, model_path
 from yofo_mlx.prompting import loading
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.held import Model, beside
-from yofo_mlx.prompting.parameters import Generate, Load, Loadable, Nothing, Pair, Prefill, Score
+from yofo_mlx.prompting.parameters import (
+    CacheFile,
+    Generate,
+    Load,
+    Loadable,
+    Nothing,
+    Pair,
+    Prefill,
+    Score,
+)
 from yofo_mlx.prompting.prompter import Prompter
 from yofo_mlx.recipe.schema import Lora
 from yofo_mlx.runs import listing
@@ -260,6 +269,41 @@ def test_two_that_do_not_fit_side_by_side_are_refused_by_name(
     prompter.load(Load(model="tiny", adapter=str(adapters[0])), Heard())
     read = prompter.prefill(Prefill(demonstrations=SHOTS), Heard())
     assert read["reused_tokens"] == read["tokens"]
+
+
+def test_what_is_aside_makes_room_the_least_recently_used_first_and_it_is_told(
+    adapters: list[Path], small: list[int]
+) -> None:
+    prompter = Prompter()
+
+    def show(adapter: Path | None) -> tuple[int, str]:
+        prompter.load(Load(model="tiny", adapter=str(adapter) if adapter else None), Heard())
+        read = prompter.prefill(Prefill(demonstrations=SHOTS), Heard())
+        small[0] = read["tokens"] * 5 // 2  # there is room for two
+        return read["reused_tokens"], read["note"]
+
+    assert show(None) == (0, "") == show(adapters[0])
+    assert show(None)[0]
+    reused, note = show(adapters[1])
+    assert reused == 0 and "what" in note and f"{adapters[0]} has read" in note
+    assert "made room for" in note and show(None)[0]
+    assert show(adapters[0])[0] == 0
+    kept = prompter.stats(Nothing(), Heard())["kept"]
+    assert [one["subject"] for one in kept] == [str(adapters[0]), "base"]
+
+
+def test_a_saved_cache_is_the_firsts_and_the_other_reads_what_is_in_it(
+    adapters: list[Path], tmp_path: Path, counted: list[int]
+) -> None:
+    prompter = loaded(OFF, adapter=adapters[0])
+    prompter.prefill(Prefill(demonstrations=SHOTS), Heard())
+    before = asked(prompter)[1]
+    saved = prompter.save_cache(CacheFile(path=str(tmp_path / "x")), Heard())
+    prompter = loaded(OFF, adapter=adapters[0])
+    read = prompter.load_cache(CacheFile(path=saved["path"]), Heard())
+    counted.clear()
+    assert asked(prompter)[1] == before
+    assert counted.count(read["tokens"]) == 1
 
 
 @pytest.fixture
