@@ -37,7 +37,7 @@ LORAS = {
     "dora": Lora(rank=4, fine_tune_type="dora", scale=5.0, keys=KEYS[1:]),
 }
 TOKENS = mx.array([[5, 17, 3, 99, 8, 23]])
-SHOTS = [Pair(input=f"cow horse {n}", output=("Anna", "Tom")[n % 2]) for n in range(12)]
+SHOTS = [Pair(input=f"cow horse {n}", output=("Anna", "Tom")[n % 2]) for n in range(8)]
 OFF = Loadable(use_adapter=False)
 
 
@@ -158,12 +158,12 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_each_answers_as_it_does_alone(adapters: list[Path]) -> None:
-    together = loaded(OFF, *map(at, adapters[1:]), adapter=adapters[0])
+    together = loaded(OFF, at(adapters[2]), adapter=adapters[0])
     together.prefill(Prefill(demonstrations=SHOTS), Heard())
     written, scored = asked(together)
-    names = [str(adapters[0]), "base", *map(str, adapters[1:])]
+    names = [str(adapters[0]), "base", str(adapters[2])]
     assert list(written["answers"]) == list(scored["answers"]) == names
-    for name, adapter in zip(names, [adapters[0], None, *adapters[1:]], strict=True):
+    for name, adapter in zip(names, [adapters[0], None, adapters[2]], strict=True):
         alone = loaded(adapter=adapter)
         alone.prefill(Prefill(demonstrations=SHOTS), Heard())
         text, scores = asked(alone)
@@ -179,7 +179,7 @@ def test_once_all_have_read_no_answer_needs_another_reading(
 ) -> None:
     prompter = loaded(OFF, adapter=adapters[0])
     read = prompter.prefill(Prefill(demonstrations=SHOTS), Heard())
-    assert sum(counted) == 2 * read["tokens"] > 100
+    assert sum(counted) == 2 * read["tokens"] > 50
     counted.clear()
     work = Heard()
     written = prompter.generate(Generate(input="cow", max_tokens=4), work)
@@ -269,6 +269,22 @@ def test_two_that_do_not_fit_side_by_side_are_refused_by_name(
     prompter.load(Load(model="tiny", adapter=str(adapters[0])), Heard())
     read = prompter.prefill(Prefill(demonstrations=SHOTS), Heard())
     assert read["reused_tokens"] == read["tokens"]
+
+
+def test_two_that_do_not_fit_make_room_for_each_other_where_they_are_told_to(
+    adapters: list[Path], small: list[int]
+) -> None:
+    roomy = loaded(OFF, adapter=adapters[0])
+    tokens = roomy.prefill(Prefill(demonstrations=SHOTS), Heard())["tokens"]
+    small[0], answers = 10**9, asked(roomy)[1]
+    del roomy
+    prompter = loaded(OFF, adapter=adapters[0], make_room=True)
+    small[0] = 3 * tokens + tokens // 2  # of which two are the other prompter's
+    read = prompter.prefill(Prefill(demonstrations=SHOTS), Heard())
+    assert f"what {adapters[0]} has read" in read["beside"][0]["note"]
+    written, scored = asked(prompter)
+    assert scored == answers
+    assert all("made room for" in one["note"] for one in written["answers"].values())
 
 
 def test_what_is_aside_makes_room_the_least_recently_used_first_and_it_is_told(

@@ -30,6 +30,10 @@ def chat(
             metavar="SUBJECT", help="Answer with `base`, a run, an adapter too; repeatable."
         ),
     ] = None,
+    make_room: Annotated[
+        bool,
+        typer.Option("--make-room", help="Those beside may forget what they read, for memory."),
+    ] = False,
     shots: Annotated[
         str | None,
         typer.Option(metavar="N|all", help="Show so many, also beyond the training's length."),
@@ -60,6 +64,7 @@ def chat(
         instruction=instruction,
         base=base,
         beside=beside or [],
+        make_room=make_room,
         shots=_shots(shots),
         seed=seed,
         labels=label or [],

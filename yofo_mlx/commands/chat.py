@@ -45,6 +45,7 @@ def chat(
     instruction: str = "",
     base: bool = False,
     beside: Sequence[str] = (),
+    make_room: bool = False,
     shots: Shots = None,
     seed: int | None = None,
     labels: Sequence[str] = (),
@@ -57,7 +58,7 @@ def chat(
     folder = str(subject.adapter) if subject.adapter else None
     named = Model(run or "last", model) if subject.run else Model(None, subject.model, folder)
     others = tuple(map(held.beside, beside))
-    wanted = replace(named, use_adapter=not base, beside=others)
+    wanted = replace(named, use_adapter=not base, beside=others, make_room=make_room)
     _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
