@@ -7,6 +7,16 @@ import typer
 from yofo_mlx.cli.options import Input, Json, Output, Records, known_run
 
 
+Beside = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SUBJECT", help="Answer with `base`, a run, an adapter too; repeatable."),
+]
+MakeRoom = Annotated[
+    bool,
+    typer.Option("--make-room", help="Those beside may forget what they read, for memory."),
+]
+
+
 def chat(
     run: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="Run id or `last`.", callback=known_run)
@@ -24,16 +34,8 @@ def chat(
     records: Records = None,
     instruction: Annotated[str, typer.Option(help="Sentence before the demonstrations.")] = "",
     base: Annotated[bool, typer.Option("--base", help="Leave the adapter out.")] = False,
-    beside: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SUBJECT", help="Answer with `base`, a run, an adapter too; repeatable."
-        ),
-    ] = None,
-    make_room: Annotated[
-        bool,
-        typer.Option("--make-room", help="Those beside may forget what they read, for memory."),
-    ] = False,
+    beside: Beside = None,
+    make_room: MakeRoom = False,
     shots: Annotated[
         str | None,
         typer.Option(metavar="N|all", help="Show so many, also beyond the training's length."),
