@@ -7,6 +7,14 @@ import typer
 Model = Annotated[str | None, typer.Option(help="Base model, where there is no run.")]
 Adapter = Annotated[str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")]
 Base = Annotated[bool, typer.Option("--base", help="Leave the adapter out.")]
+Beside = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SUBJECT", help="Answer with `base`, a run, an adapter too; repeatable."),
+]
+MakeRoom = Annotated[
+    bool,
+    typer.Option("--make-room", help="Those beside may forget what they read, for memory."),
+]
 Demos = Annotated[
     list[str] | None,
     typer.Option(help="Demonstrations: set, file, folder, hub id, `-`; repeatable."),
