@@ -38,6 +38,9 @@ def chat(
         int | None, typer.Option(min=1, help="Most tokens of an answer; default 256.")
     ] = None,
     query: Annotated[list[str] | None, typer.Option(help="Answer and leave; repeatable.")] = None,
+    health: Annotated[
+        bool, typer.Option("--health", help="Tell how good the demonstrations are, and leave.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Answer queries from demonstrations in the context."""
@@ -58,6 +61,7 @@ def chat(
         labels=label or [],
         max_tokens=max_tokens,
         queries=query or [],
+        health=health,
         as_json=as_json,
     )
 

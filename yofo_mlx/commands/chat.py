@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yofo_mlx.commands.chatroom import Chatroom
+from yofo_mlx.commands.health_lines import health_lines
 from yofo_mlx.errors import Cancelled, DataError, ExitCode, RecipeError, YofoError
 from yofo_mlx.evaluation import subjects
 from yofo_mlx.prompting import demonstrations
@@ -49,14 +50,22 @@ def chat(
     labels: Sequence[str] = (),
     max_tokens: int | None = None,
     queries: Sequence[str] = (),
+    health: bool = False,
     as_json: bool = False,
 ) -> ExitCode:
-    """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
+    """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe.
+
+    `health`: print that of the demonstrations and leave.
+    """
     subject = subjects.find(run, model, adapter)  # mistakes are told before anything is loaded
     folder = str(subject.adapter) if subject.adapter else None
     named = Model(run or "last", model) if subject.run else Model(None, subject.model, folder)
     wanted = replace(named, use_adapter=not base)
-    _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
+    is_chosen = (shots, seed) != (None, None)
+    _check_demos(demos, is_asked_by_pipe=not (queries or health), is_chosen=is_chosen)
+    if health and (queries or not demos):
+        wrong = "--health asks nothing" if queries else "--health looks at demonstrations"
+        raise RecipeError(wrong, "leave --query out" if queries else "give some: --demos FILE")
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
     parsed = _parsed(demos, style)
@@ -68,12 +77,14 @@ def chat(
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
         room.is_instructed = bool(room.instruction)
         room.open()
-        is_batch = bool(queries) or not sys.stdin.isatty()
+        is_batch = bool(queries) or health or not sys.stdin.isatty()
         with nullcontext() if is_batch else _told():
             if parsed:
                 room.take(parsed)
             elif demos:
                 room.take_cache(Path(demos[0]))
+        if health:
+            return _tell_health(room, as_json)
         if is_batch:
             return _answer_all(room, queries or _lines(), Answering(labels, as_json))
         from yofo_mlx.commands.conversation import Conversation
@@ -88,8 +99,8 @@ def _argument(text: str) -> str:
     return text if is_utf8(text) else os.fsencode(text).decode("utf-8", "surrogateescape")
 
 
-def _check_demos(names: Sequence[str], queries: Sequence[str], *, is_chosen: bool) -> None:
-    if "-" in names and not queries:
+def _check_demos(names: Sequence[str], *, is_asked_by_pipe: bool, is_chosen: bool) -> None:
+    if "-" in names and is_asked_by_pipe:
         wrong = "`--demos -` reads demonstrations from standard input, so no query can come from it"
         raise RecipeError(wrong, "ask with `--query TEXT`, or put the demonstrations into a file")
     caches = [name for name in names if name.endswith(CACHE_SUFFIX)]
@@ -155,6 +166,16 @@ def _answer_all(room: Chatroom, queries: Iterable[str], how: Answering) -> ExitC
         answered = {"input": query, **answer}
         print(json.dumps(answered) if how.as_json else printable(answer["text"]), flush=True)
     return code
+
+
+def _tell_health(room: Chatroom, as_json: bool) -> ExitCode:
+    found = room.health()
+    if as_json:
+        print(json.dumps(found))
+    else:
+        for line in health_lines(found):
+            print(printable(line))
+    return ExitCode.OK
 
 
 def _query(line: str) -> str:

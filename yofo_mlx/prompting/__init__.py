@@ -9,9 +9,11 @@ __all__ = [
     "demonstrations",
     "fingerprint",
     "generation",
+    "health",
     "held",
     "protocol",
     "scoring",
     "selection",
+    "soundness",
     "stages",
 ]

@@ -50,9 +50,9 @@ class Context:
         self.readings: Readings = {}
         self.layers: list[Any] = make_prompt_cache(self.model)
 
-    def adopt(self, layers: list[Any], tokens: list[int]) -> None:
-        """Take over a cache that holds these tokens."""
-        self.layers, self.tokens, self.readings = layers, list(tokens), {}
+    def adopt(self, layers: list[Any], tokens: list[int], readings: Readings | None = None) -> None:
+        """Take over a cache that holds these tokens, and what was noted of them."""
+        self.layers, self.tokens, self.readings = layers, list(tokens), readings or {}
 
     def read(
         self,
@@ -63,8 +63,8 @@ class Context:
     ) -> None:
         """Append tokens chunk by chunk; stopped by Cancelled it keeps what was read so far.
 
-        `lead` are the sizes of the first chunks, where they are to be smaller; what `watch` asks for
-        is kept in `readings`, where the model can tell.
+        `lead` are the sizes of the first chunks, where they are to be smaller. What `watch` asks
+        for is kept in `readings`, if the model can tell.
         """
         sizes = chain(lead, repeat(CHUNK))
         first, start = sum(lead) or CHUNK, 0
@@ -83,7 +83,7 @@ class Context:
             on_chunk(len(self.tokens))
 
     def _read_chunk(self, chunk: list[int], watch: Watch | None) -> Readings:
-        """Pass a chunk through the model; project no row onto the vocabulary that nobody asks for."""
+        """Pass a chunk through the model; only rows that are watched are given logits."""
         start, tokens = len(self.tokens), mx.array([chunk])
         places = watch.places(start, start + len(chunk)) if watch else []
         if watch is None or not places:

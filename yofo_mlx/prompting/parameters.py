@@ -90,6 +90,13 @@ class Score(Parameters):
     labels: Annotated[list[Text], Field(min_length=1)]
 
 
+class Health(Parameters):
+    """How the demonstrations are to be told of."""
+
+    labels: bool = False
+    """With the log-probabilities of all labels at each of them."""
+
+
 class CacheFile(Parameters):
     """A prompt cache file."""
 

@@ -16,6 +16,7 @@ from yofo_mlx.prompting import cache_file, choosing, loading, parameters, select
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
+from yofo_mlx.prompting.health import health_of
 from yofo_mlx.prompting.loading import LoadedModel
 from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
@@ -120,6 +121,7 @@ class Prompter:
             )
         if loaded.context and len(prefix.tokens) > loaded.context:
             notes.append(f"the model was trained on at most {loaded.context} tokens")
+        notes += health_of(prefix).alarms()
         summary = _summary(prefix, reuse, started)
         return summary | self._facts | {"note": "; ".join(filter(None, notes))}
 
@@ -177,6 +179,14 @@ class Prompter:
             prefix.context, prefix.segmenter, question, wanted.labels, lambda _: work.check()
         )
         return {"scores": [asdict(item) for item in scores]}
+
+    def health(self, wanted: parameters.Health, work: Work) -> Result:
+        """Tell what the reading says of the demonstrations; read again those it says nothing of."""
+        _, prefix = self._ready()
+        prefix.fill(ReadingReport(prefix, work))
+        prefix.forget_unknown()
+        prefix.fill(ReadingReport(prefix, work))
+        return health_of(prefix).as_json(with_labels=wanted.labels)
 
     def save_cache(self, wanted: parameters.CacheFile, work: Work) -> Result:
         """Write the demonstrations with their K and V to a file."""

@@ -3,8 +3,9 @@
     load        {run, model, adapter, use_adapter}
     prefill     {demonstrations, instruction, shots, seed}
     generate    {input, max_tokens, temperature}     score      {input, labels}
+    health      {labels}                             stats      {}
     save_cache  {path}                               load_cache {path}
-    cancel      {}                                   stats      {}
+    cancel      {}
 
 Notifications on the way: `chosen` {id, ...}, `progress` {id, done, total, seconds_left} and
 `token` {id, text}. What they and the results hold is told in `docs/prompting.md`.

@@ -1,4 +1,4 @@
-"""What a model expected where answers stand, noted while it reads them: no second pass is needed."""
+"""What a model expected where answers stand, noted while it reads them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,14 +21,15 @@ class Expected:
     tokens: tuple[int, ...]
     logprobs: Floats  # (len(tokens),) in nats, everything before the place being given
 
-    def logprob(self, token: int) -> float | None:
-        """Return a token's log-probability, None where it was not asked for."""
-        at = self.tokens.index(token) if token in self.tokens else None
-        return None if at is None else float(self.logprobs[at])
-
 
 Readings = dict[int, Expected]
 """By the place of the token among all that were read."""
+
+
+def noted(answer: Span) -> range:
+    """Return the places of an answer's tokens that are noted."""
+    start, end = answer
+    return range(start, min(end, start + LONGEST))
 
 
 class Watch:
@@ -44,10 +45,10 @@ class Watch:
                 following.setdefault(tuple(label[:at]), set()).add(token)
         ordered = {before: tuple(sorted(tokens)) for before, tokens in following.items()}
         self._asked: dict[int, tuple[int, ...]] = {}
-        for start, end in answers:
-            for place in range(start, min(end, start + LONGEST)):
+        for answer in answers:
+            for place in noted(answer):
                 token = tokens[place]
-                others = ordered.get(tuple(tokens[start:place]), ())
+                others = ordered.get(tuple(tokens[answer[0] : place]), ())
                 self._asked[place] = (token, *(other for other in others if other != token))
 
     def places(self, start: int, end: int) -> list[int]:
