@@ -51,11 +51,11 @@ class Health:
         return sorted(flagged, key=lambda row: -row.labelled.suspicion if row.labelled else 0.0)
 
     def as_json(self, *, with_labels: bool = False) -> dict[str, Any]:
-        """Return it as JSON; `with_labels`: with all labels' log-probabilities at each row."""
+        """Return it as JSON; `with_labels`: with the shares of all labels at each row."""
         rows = [asdict(row) for row in self.rows]
         for row in rows:
             if row["labelled"] and not with_labels:
-                del row["labelled"]["logprobs"]
+                del row["labelled"]["shares"]
         return {
             "shots": len(self.rows) + self.unread,
             "unread": self.unread,

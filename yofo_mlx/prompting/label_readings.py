@@ -35,9 +35,12 @@ class Labelled:
     suspicion: float
     """Higher: rather wrong; comparable within one set."""
     is_suspicious: bool
-    logprobs: dict[str, float]
-    """Of each label as it was read: exact for the row's own, else an upper bound, which is of the
-    tokens that both begin with and the first that tells them apart."""
+    shares: dict[str, float]
+    """As `share`, of each label, up to the first token that tells it apart from the row's own.
+
+    Labels that leave it by the same token have theirs in common; that counted once, exp of all sums
+    to 1. A label that no demonstration had when this was read is missing.
+    """
 
 
 def labelled_rows(
@@ -51,15 +54,15 @@ def labelled_rows(
         zip(labels, (prefix.tokens[slice(*span)] for span in prefix.answers), strict=False)
     )
     known = LabelReadings({name: tuple(tokens) for name, tokens in answers.items()})
-    shares = np.array([_share(expected) for expected in noted])
+    read = [known.shares(label, expected) for label, expected in zip(labels, noted, strict=True)]
+    shares = np.array([of[label] for of, label in zip(read, labels, strict=True)])
     places = [start - 1 for start, _ in prefix.answers[: len(labels)]]
     others = left_out.scores(prefix.context, places, own)  # (N, C)
     margins = None if others is None else _margins(others, own)
     suspicion = _standard(-shares) + (0.0 if margins is None else _standard(margins))
     rows: list[Labelled] = []
-    for at, (label, expected) in enumerate(zip(labels, noted, strict=True)):
-        logprobs = known.logprobs(label, expected)
-        likeliest = known.likeliest(label, logprobs)
+    for at, label in enumerate(labels):
+        likeliest = known.likeliest(label, read[at])
         if others is not None:
             likeliest = [max(likeliest, key=lambda name: others[at, numbers[name]])]
         margin = None if margins is None else float(margins[at])
@@ -71,7 +74,7 @@ def labelled_rows(
                 margin=margin,
                 suspicion=float(suspicion[at]),
                 is_suspicious=_is_suspicious(float(shares[at]), margin, labels.index(label) < at),
-                logprobs=logprobs,
+                shares=read[at],
             )
         )
     return rows
@@ -85,10 +88,14 @@ class LabelReadings:
         self._answers = answers
         self._partings = cache(self._partings_from)
 
-    def logprobs(self, label: str, noted: Sequence[Expected]) -> dict[str, float]:
-        """Return each label's log-probability where `label` stands, as far as it is known."""
-        so_far = np.cumsum([0.0, *(one.logprobs[0] for one in noted)])
-        at = [dict(zip(one.tokens, one.logprobs.tolist(), strict=True)) for one in noted]
+    def shares(self, label: str, noted: Sequence[Expected]) -> dict[str, float]:
+        """Return the log of each label's share where `label` stands, as far as it is known."""
+        parts = [one.logprobs - np.logaddexp.reduce(one.logprobs) for one in noted]
+        so_far = np.cumsum([0.0, *(part[0] for part in parts)])
+        at = [
+            dict(zip(one.tokens, part.tolist(), strict=True))
+            for one, part in zip(noted, parts, strict=True)
+        ]
         found = {}
         for other, (depth, token) in self._partings(label).items():
             if depth == len(noted):  # itself, or one that is the same as far as is read
@@ -97,13 +104,11 @@ class LabelReadings:
                 found[other] = float(so_far[depth]) + at[depth][token]
         return found
 
-    def likeliest(self, label: str, logprobs: Mapping[str, float]) -> list[str]:
-        """Return the likeliest label where `label` stands, and those that begin just like it."""
-        best = max(logprobs, key=lambda name: logprobs[name])
+    def likeliest(self, label: str, shares: Mapping[str, float]) -> list[str]:
+        """Return the likeliest label where `label` stands, or all that share its first tokens."""
         partings = self._partings(label)
-        return [
-            name for name in logprobs if name != label and partings[name] == partings[best]
-        ] or [best]
+        best = partings[max(shares, key=lambda name: shares[name])]
+        return [label] if best == partings[label] else [n for n in shares if partings[n] == best]
 
     def _partings_from(self, label: str) -> dict[str, tuple[int, int]]:
         """Return where each label leaves this one, and the token by which it does."""
@@ -114,10 +119,6 @@ class LabelReadings:
             depth = next((at for at, (one, two) in pairs if one != two), len(own))
             found[other] = depth, tokens[depth] if depth < len(own) else -1
         return found
-
-
-def _share(noted: Sequence[Expected]) -> float:
-    return float(sum(one.logprobs[0] - np.logaddexp.reduce(one.logprobs) for one in noted))
 
 
 def _margins(others: left_out.Floats, own: npt.NDArray[np.intp]) -> Floats:

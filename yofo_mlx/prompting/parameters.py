@@ -94,7 +94,7 @@ class Health(Parameters):
     """How the demonstrations are to be told of."""
 
     labels: bool = False
-    """With the log-probabilities of all labels at each of them."""
+    """With the shares of all labels at each of them."""
 
 
 class CacheFile(Parameters):
