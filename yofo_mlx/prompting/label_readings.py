@@ -58,14 +58,14 @@ def labelled_rows(
     shares = np.array([of[label] for of, label in zip(read, labels, strict=True)])
     places = [start - 1 for start, _ in prefix.answers[: len(labels)]]
     others = left_out.scores(prefix.context, places, own)  # (N, C)
-    margins = None if others is None else _margins(others, own)
-    suspicion = _standard(-shares) + (0.0 if margins is None else _standard(margins))
+    ahead = None if others is None else margins(others, own)
+    suspicion = _standard(-shares) + (0.0 if ahead is None else _standard(ahead))
     rows: list[Labelled] = []
     for at, label in enumerate(labels):
         likeliest = known.likeliest(label, read[at])
         if others is not None:
             likeliest = [max(likeliest, key=lambda name: others[at, numbers[name]])]
-        margin = None if margins is None else float(margins[at])
+        margin = None if ahead is None else float(ahead[at])
         rows.append(
             Labelled(
                 share=float(shares[at]),
@@ -121,7 +121,7 @@ class LabelReadings:
         return found
 
 
-def _margins(others: left_out.Floats, own: npt.NDArray[np.intp]) -> Floats:
+def margins(others: left_out.Floats, own: npt.NDArray[np.intp]) -> Floats:
     """Return by how much the best other label is ahead of a row's own."""
     rest, rows = others.astype(np.float64), np.arange(len(own))
     rest[rows, own] = -np.inf

@@ -17,7 +17,7 @@ from mlx_lm.models.cache import KVCache
 from yofo_mlx.prompting.context import Context
 
 LAYERS = 1 / 3  # the share of layers that is looked at, the last ones
-_RIDGE = 0.03  # of the mean of the kernel's diagonal
+RIDGE = 0.03  # where the kernel's diagonal is 1
 _AT_ONCE = 1000  # demonstrations that are compared with one another: the work is their cube
 
 Floats = npt.NDArray[np.float32]
@@ -35,7 +35,7 @@ def scores(context: Context, places: Sequence[int], labels: npt.NDArray[np.intp]
     labelled = np.eye(labels.max() + 1, dtype=np.float32)[labels]  # (N, C)
     blocks = max(1, -(-len(places) // _AT_ONCE))
     pieces = np.array_split(np.arange(len(places)), blocks)
-    return np.concatenate([_left_out(features[piece], labelled[piece]) for piece in pieces])
+    return np.concatenate([press(features[piece], labelled[piece]) for piece in pieces])
 
 
 def _features(context: Context, places: Sequence[int]) -> Floats | None:
@@ -57,10 +57,13 @@ def _features(context: Context, places: Sequence[int]) -> Floats | None:
     return features / np.float32(np.sqrt(len(pieces)))
 
 
-def _left_out(features: Floats, labelled: Floats) -> Floats:
+def press(features: Floats, labelled: Floats, ridge: float = RIDGE) -> Floats:
+    """Return what a ridge regression of `labelled` (N, C) on features (N, F) says of each row.
+
+    Each is left out of the fit that it is asked of: (H Y - diag(H) Y) / (1 - diag(H)).
+    """
     kernel = features @ features.T  # (N, N)
-    ridge = _RIDGE * np.eye(len(kernel), dtype=np.float32)
-    hat = np.linalg.solve(kernel + ridge, kernel).T
+    hat = np.linalg.solve(kernel + ridge * np.eye(len(kernel), dtype=np.float32), kernel).T
     own = np.diag(hat)[:, None]
     found: Floats = (hat @ labelled - own * labelled) / (1 - own)
     return found
