@@ -15,6 +15,7 @@ from yofo_mlx.prompting.readings import LONGEST, Expected
 _MARGIN = 0.2
 _DOUBT = -0.7  # ... and the model gave it no more than this (log of a half) of what goes to labels.
 _DISBELIEF = -3.0  # where the others cannot be asked
+_TRUSTED = 0.6  # of the rows must be told right: else it is not the rows that are wrong
 
 Tokens = tuple[int, ...]
 Floats = npt.NDArray[np.float64]
@@ -59,7 +60,9 @@ def labelled_rows(
     places = [start - 1 for start, _ in prefix.answers[: len(labels)]]
     others = left_out.scores(prefix.context, places, own)  # (N, C)
     ahead = None if others is None else margins(others, own)
-    suspicion = _standard(-shares) + (0.0 if ahead is None else _standard(ahead))
+    # The others know more than those before a row alone.
+    suspicion = _standard(-shares) + (0.0 if ahead is None else 2 * _standard(ahead))
+    flagged = _flagged(shares, ahead)
     rows: list[Labelled] = []
     for at, label in enumerate(labels):
         likeliest = known.likeliest(label, read[at])
@@ -73,7 +76,7 @@ def labelled_rows(
                 others_say=None if others is None else names[int(others[at].argmax())],
                 margin=margin,
                 suspicion=float(suspicion[at]),
-                is_suspicious=_is_suspicious(float(shares[at]), margin, labels.index(label) < at),
+                is_suspicious=bool(flagged[at]),
                 shares=read[at],
             )
         )
@@ -134,7 +137,9 @@ def _standard(values: Floats) -> Floats:
     return scaled
 
 
-def _is_suspicious(share: float, margin: float | None, is_known: bool) -> bool:
-    if margin is None:
-        return is_known and share < _DISBELIEF
-    return margin > _MARGIN and share < _DOUBT
+def _flagged(shares: Floats, ahead: Floats | None) -> npt.NDArray[np.bool_]:
+    """Return which rows to look at; none where the model tells too few of all right."""
+    told_right = shares > _DOUBT if ahead is None else ahead < 0
+    if told_right.mean() < _TRUSTED:
+        return np.zeros(len(shares), dtype=np.bool_)
+    return shares < _DISBELIEF if ahead is None else (ahead > _MARGIN) & (shares < _DOUBT)
