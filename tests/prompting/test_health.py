@@ -194,3 +194,18 @@ def test_a_row_that_all_others_contradict_is_among_the_first_that_the_session_na
     row = next(row for row in first if row["input"] == wrong.input)
     assert row["labelled"]["others_say"] == "Anna"
     assert set(row["labelled"]["shares"]) == {"Anna", "Tom"}
+
+
+def test_a_set_taken_as_it_stands_alarms_where_its_labels_stand_together() -> None:
+    model = CACHES["plain"]()
+    rows = [Example(f"input {n}", label) for label in ("yes", "no") for n in range(6)]
+    mixed = [row for pair in zip(rows[:6], rows[6:], strict=True) for row in pair]
+    by_label, in_turn, one = (prefix_of(model, some) for some in (rows, mixed, rows[:6]))
+    for prefix in (by_label, in_turn, one):
+        prefix.fill()
+    assert any("stand together" in alarm for alarm in health_of(by_label).alarms())
+    assert not any("stand together" in alarm for alarm in health_of(in_turn).alarms())
+    assert list(health_of(one).alarms()) == ["all answers are the same label"]
+    nothing = prefix_of(model, [])
+    nothing.fill()
+    assert list(health_of(nothing).alarms()) == [] and health_of(nothing).rows == []
