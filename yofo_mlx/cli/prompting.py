@@ -45,6 +45,9 @@ def chat(
     query: Annotated[list[str] | None, typer.Option(help="Answer and leave; repeatable.")] = None,
     keep: Keep = True,
     kv_bits: KvBits = None,
+    health: Annotated[
+        bool, typer.Option("--health", help="Tell how good the demonstrations are, and leave.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Answer queries from demonstrations in the context."""
@@ -67,6 +70,7 @@ def chat(
         labels=label or [],
         max_tokens=max_tokens,
         queries=query or [],
+        health=health,
         as_json=as_json,
         keeps=keep,
         kv_bits=int(kv_bits) if kv_bits else None,

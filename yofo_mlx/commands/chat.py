@@ -9,6 +9,7 @@ from pathlib import Path
 
 from yofo_mlx.commands import given
 from yofo_mlx.commands.chatroom import Chatroom
+from yofo_mlx.commands.health_lines import health_lines
 from yofo_mlx.errors import Cancelled, DataError, ExitCode, RecipeError, YofoError
 from yofo_mlx.prompting import demonstrations, held
 from yofo_mlx.prompting.choosing import Shots
@@ -48,14 +49,22 @@ def chat(
     labels: Sequence[str] = (),
     max_tokens: int | None = None,
     queries: Sequence[str] = (),
+    health: bool = False,
     as_json: bool = False,
     keeps: bool = True,
     kv_bits: int | None = None,
 ) -> ExitCode:
-    """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
+    """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe.
+
+    `health`: print that of the demonstrations and leave.
+    """
     named = given.model_of(run, model, adapter, base=base)
     wanted = replace(named, beside=tuple(map(held.beside, beside)), make_room=make_room)
-    _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
+    is_chosen = (shots, seed) != (None, None)
+    _check_demos(demos, is_asked_by_pipe=not (queries or health), is_chosen=is_chosen)
+    if health and (queries or not demos):
+        wrong = "--health asks nothing" if queries else "--health looks at demonstrations"
+        raise RecipeError(wrong, "leave --query out" if queries else "give some: --demos FILE")
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
     parsed = given.parsed(demos, style)
@@ -67,12 +76,14 @@ def chat(
         room.is_instructed = bool(room.instruction)
         room.keeps, room.kv_bits = keeps, kv_bits
         room.open()
-        is_batch = bool(queries) or not sys.stdin.isatty()
+        is_batch = bool(queries) or health or not sys.stdin.isatty()
         with nullcontext() if is_batch else _told():
             if parsed:
                 room.take(parsed)
             elif demos:
                 room.take_cache(Path(demos[0]))
+        if health:
+            return _tell_health(room, as_json)
         if is_batch:
             return _answer_all(room, queries or _lines(), Answering(labels, as_json))
         from yofo_mlx.commands.conversation import Conversation
@@ -82,8 +93,8 @@ def chat(
     return ExitCode.OK
 
 
-def _check_demos(names: Sequence[str], queries: Sequence[str], *, is_chosen: bool) -> None:
-    if "-" in names and not queries:
+def _check_demos(names: Sequence[str], *, is_asked_by_pipe: bool, is_chosen: bool) -> None:
+    if "-" in names and is_asked_by_pipe:
         wrong = "`--demos -` reads demonstrations from standard input, so no query can come from it"
         raise RecipeError(wrong, "ask with `--query TEXT`, or put the demonstrations into a file")
     given.check_caches(names, is_chosen=is_chosen)
@@ -123,6 +134,16 @@ def _columns(answers: Sequence[Result], room: Chatroom) -> str:
     """Return the answers of those side by side as the columns of a line."""
     missing = len(room.model.beside) + 1 - len(answers)
     return "\t".join(printable(one["text"]) for one in answers) + "\t" * missing
+
+
+def _tell_health(room: Chatroom, as_json: bool) -> ExitCode:
+    found = room.health()
+    if as_json:
+        print(json.dumps(found))
+    else:
+        for line in health_lines(found):
+            print(printable(line))
+    return ExitCode.OK
 
 
 def _query(line: str) -> str:

@@ -186,6 +186,13 @@ class Chatroom:
         self._get_ready()
         return self._call("stats")
 
+    def health(self) -> Result:
+        """Return what the session makes of the demonstrations it has read."""
+        self._get_ready()
+        if not self.shown:
+            raise DataError("there are no demonstrations to look at", "give some first")
+        return self._call("health", on_note=ReadingTime(self.more))
+
     @property
     def _offer(self) -> Offer:
         kept = str(self._set.caches) if self._set and self.examples and self.keeps else None

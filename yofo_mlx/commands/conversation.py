@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from yofo_mlx.commands.chatroom import Chatroom
+from yofo_mlx.commands.health_lines import health_lines
 from yofo_mlx.commands.keyboard import Keyboard
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.choosing import shots_of
@@ -24,6 +25,7 @@ A line is a query. Several pasted lines that read as demonstrations become demon
   /drop N          drop number N; /drop all
   /shots           list those that are shown
   /shots N         show N of them; /shots all
+  /health          what the model makes of them: is the task understood, which look wrong
   /instruction T   put a sentence before them; alone: none
   /label a|b|c     answer with the likeliest of these; alone: answer freely again
   /base            switch the adapter off and on
@@ -52,6 +54,7 @@ class Conversation:
             "/add": self._add,
             "/drop": self._drop,
             "/shots": self._shots,
+            "/health": self._health,
             "/instruction": self._instruction,
             "/label": self._label,
             "/base": self._base,
@@ -168,6 +171,10 @@ class Conversation:
             say(f"{number:4} {shorten(example.input, 60)} -> {shorten(example.output, 30)}")
         if not self.room.shown:
             say("no demonstrations yet")
+
+    def _health(self, _: str) -> None:
+        for line in health_lines(self.room.health()):
+            say(line)
 
     def _instruction(self, text: str) -> None:
         self.room.instruction, self.room.is_instructed = text, True

@@ -10,6 +10,7 @@ __all__ = [
     "demonstrations",
     "fingerprint",
     "generation",
+    "health",
     "held",
     "inprocess",
     "lengths",
@@ -19,5 +20,6 @@ __all__ = [
     "selection",
     "session",
     "sets",
+    "soundness",
     "stages",
 ]

@@ -6,15 +6,17 @@ Chat and evaluation both read, answer and score here, so that they cannot differ
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, repeat
 from typing import Any
 
 import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 
-from yofo_mlx.errors import Cancelled, FitError
+from yofo_mlx.errors import Cancelled, FitError, RunError
 from yofo_mlx.models.logits import row_logits
 from yofo_mlx.models.prompt_cache import can_be_cut, clone, only_appends
+from yofo_mlx.prompting.readings import Readings, Watch
 
 CHUNK = 512  # tokens read at once: bounds memory and how long a cancel waits
 
@@ -45,18 +47,24 @@ class Context:
     def reset(self) -> None:
         """Forget everything."""
         self.tokens: list[int] = []
+        self.readings: Readings = {}
         self.layers: list[Any] = make_prompt_cache(self.model)
 
-    def adopt(self, layers: list[Any], tokens: list[int]) -> None:
-        """Take over a cache that holds these tokens."""
-        self.layers, self.tokens = layers, list(tokens)
+    def adopt(self, layers: list[Any], tokens: list[int], readings: Readings | None = None) -> None:
+        """Take over a cache that holds these tokens, and what was noted of them."""
+        self.layers, self.tokens, self.readings = layers, list(tokens), readings or {}
 
     def read(
-        self, tokens: Sequence[int], on_chunk: OnChunk = ignore, lead: Sequence[int] = ()
+        self,
+        tokens: Sequence[int],
+        on_chunk: OnChunk = ignore,
+        lead: Sequence[int] = (),
+        watch: Watch | None = None,
     ) -> None:
         """Append tokens chunk by chunk; stopped by Cancelled it keeps what was read so far.
 
-        `lead` are the sizes of the first chunks, where they are to be smaller.
+        `lead` are the sizes of the first chunks, where they are to be smaller. What `watch` asks
+        for is kept in `readings`, if the model can tell.
         """
         sizes = chain(lead, repeat(CHUNK))
         first, start = sum(lead) or CHUNK, 0
@@ -64,15 +72,37 @@ class Context:
             end = min(start + next(sizes), len(tokens))
             chunk = list(tokens[start:end])
             with self.whole_or_nothing():
-                self.model(mx.array([chunk]), cache=self.layers)  # MLX is lazy: without logits
-                mx.eval([layer.state for layer in self.layers])
+                noted = self._read_chunk(chunk, watch if self.tells_rows else None)
             self.tokens += chunk
+            self.readings |= noted
             if end < len(tokens):
                 mx.clear_cache()
             if end == min(first, len(tokens)):
                 self._check_memory(len(tokens) - end)
             start = end
             on_chunk(len(self.tokens))
+
+    def _read_chunk(self, chunk: list[int], watch: Watch | None) -> Readings:
+        """Pass a chunk through the model; only rows that are watched are given logits."""
+        start, tokens = len(self.tokens), mx.array([chunk])
+        places = watch.places(start, start + len(chunk)) if watch else []
+        if watch is None or not places:
+            self.model(tokens, cache=self.layers)  # MLX is lazy: without logits
+            mx.eval([layer.state for layer in self.layers])
+            return {}
+        rows = mx.array([place - 1 - start for place in places])
+        noted = watch.note(places, row_logits(self.model, tokens, rows, self.layers))
+        mx.eval([layer.state for layer in self.layers])
+        return noted
+
+    @cached_property
+    def tells_rows(self) -> bool:
+        """Tell whether the model projects chosen rows alone; nothing is computed to find out."""
+        try:
+            row_logits(self.model, mx.array([[0]]), mx.array([0]), make_prompt_cache(self.model))
+        except RunError:
+            return False
+        return True
 
     def logits(self, tokens: mx.array, rows: mx.array) -> mx.array:
         """Append tokens (B, L) in one piece; return float32 logits (N, V) of rows (N,) of B * L.
@@ -135,6 +165,7 @@ class Context:
             for layer in self.layers:
                 layer.trim(surplus)
             del self.tokens[length:]
+            self.readings = {at: one for at, one in self.readings.items() if at < length}
         return True
 
     @property

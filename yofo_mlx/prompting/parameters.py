@@ -103,6 +103,13 @@ class Score(Parameters):
     labels: Annotated[list[Text], Field(min_length=1)]
 
 
+class Health(Parameters):
+    """How the demonstrations are to be told of."""
+
+    labels: bool = False
+    """With the shares of all labels at each of them."""
+
+
 class CacheFile(Parameters):
     """A prompt cache file."""
 

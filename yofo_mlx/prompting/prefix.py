@@ -9,8 +9,10 @@ from yofo_mlx.episodes.sampler import Episode, tokenize
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import DataError, FitError
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
+from yofo_mlx.prompting.readings import Expected, Watch, noted
 from yofo_mlx.prompting.selection import least_room
 from yofo_mlx.recipe.schema import Template
+from yofo_mlx.tasks.families import holds_labels
 from yofo_mlx.tasks.task import Example
 
 LEAD = (16, 240)  # tokens read first, of many: the machine wakes up, then its speed is seen
@@ -49,7 +51,7 @@ class Prefix:
         fitting = [one for one in demonstrations if episode.add(tokenize(segmenter, one), room)]
         self.segmenter, self.instruction = segmenter, instruction
         self.tokens, self.demonstrations = episode.tokens, fitting
-        self._ends = [end for _, end in episode.answers]
+        self.answers = episode.answers
         self.left_out = len(demonstrations) - len(fitting)
         self.altered = sum(segmenter.alters(example.output) for example in fitting)
         return self.reuse()
@@ -67,13 +69,38 @@ class Prefix:
     def shots_read(self) -> int | None:
         """Return how many are read, None if the context cannot be cut back to just these."""
         held = len(self.context.tokens)
-        read = bisect_right(self._ends, held)
-        return read if read == len(self._ends) or self.context.can_be_cut else None
+        read = bisect_right(self.answers, held, key=lambda answer: answer[1])
+        return read if read == len(self.answers) or self.context.can_be_cut else None
+
+    @property
+    def answers_known(self) -> int:
+        """Return how many demonstrations, from the first on, the readings tell of."""
+        known = self.context.readings
+        return next(
+            (at for at, span in enumerate(self.answers) if not all(map(known.get, noted(span)))),
+            len(self.answers),
+        )
+
+    def expected(self, at: int) -> list[Expected]:
+        """Return what the model expected at the tokens that are noted of an answer."""
+        return [self.context.readings[place] for place in noted(self.answers[at])]
+
+    def forget_unknown(self) -> None:
+        """Let `fill` read again, with readings, from the first answer on that has none."""
+        if (at := self.answers_known) < len(self.answers) and self.context.tells_rows:
+            self._cut(self.answers[at][0] - 1)
 
     def fill(self, on_chunk: OnChunk = ignore) -> None:
         """Read what the context still lacks; what a cancel leaves over is read by the next call."""
         ahead = self.tokens[len(self.context.tokens) :]
-        self.context.read(ahead, on_chunk, LEAD if len(ahead) > 2 * sum(LEAD) else ())
+        lead = LEAD if len(ahead) > 2 * sum(LEAD) else ()
+        self.context.read(ahead, on_chunk, lead, self._watch())
+
+    def _watch(self) -> Watch:
+        """Ask, where answers are labels, for the other labels at each of them as well."""
+        are_labels = holds_labels(self.demonstrations)
+        labels = {tuple(self.tokens[start:end]) for start, end in self.answers if are_labels}
+        return Watch(self.tokens, self.answers, labels)
 
     def question(self, text: str, answer_tokens: int = 1) -> list[int]:
         """Return a query's tokens; refuse one that leaves no room for so long an answer."""
@@ -101,14 +128,23 @@ class Prefix:
         """Cut the context down to what it shares with the new tokens."""
         held = len(self.context.tokens)
         common = common_prefix(self.context.tokens, self.tokens)
-        if self.context.cut(common):
+        within = next((start for start, end in self.answers if start <= common < end), None)
+        if within is not None and self.context.can_be_cut:
+            common = within - 1  # where it begins to differ nothing was noted of the new answer
+        if self._cut(common):
             return Reuse(common)
-        self.context.reset()
         return Reuse(
             0,
             f"{held} tokens are read again: this model's cache (sliding window or recurrent state)"
             " can be extended but not shortened",
         )
+
+    def _cut(self, length: int) -> bool:
+        """Keep the first tokens of the context, or nothing (False) where that cannot be."""
+        if self.context.cut(length):
+            return True
+        self.context.reset()
+        return False
 
 
 def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:

@@ -14,6 +14,7 @@ from yofo_mlx.errors import RunError
 from yofo_mlx.prompting import cache_file, choosing, parameters, selection, sides
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
+from yofo_mlx.prompting.health import health_of
 from yofo_mlx.prompting.kept import DiskCache
 from yofo_mlx.prompting.loading import LoadedModel, Source
 from yofo_mlx.prompting.prefix import Prefix, Reuse
@@ -158,6 +159,7 @@ class Prompter:
             notes.append(f"{prefix.left_out} demonstrations do not fit its context")
         if side.trained_context and len(prefix.tokens) > side.trained_context:
             notes.append(f"the model was trained on at most {side.trained_context} tokens")
+        notes += health_of(prefix).alarms()
         summary = _summary(prefix, reuse, started)
         whose = {"subject": side.name} if len(self._present) > 1 else {}
         return whose | summary | {"note": "; ".join(filter(None, notes))}
@@ -279,6 +281,15 @@ class Prompter:
             return answers[0]
         names = [side.name for side in self._present]
         return answers[0] | {"answers": dict(zip(names, answers, strict=True))}
+
+    def health(self, wanted: parameters.Health, work: Work) -> Result:
+        """Tell what the reading says of the demonstrations; read again those it says nothing of."""
+        _, prefix = self._ready()
+        first = self._present[0]
+        self._fill(first, work)
+        prefix.forget_unknown()
+        self._fill(first, work)
+        return health_of(prefix).as_json(with_labels=wanted.labels)
 
     def save_cache(self, wanted: parameters.CacheFile, work: Work) -> Result:
         """Write the demonstrations with their K and V to a file."""

@@ -3,8 +3,9 @@
     load        {run, model, adapter, use_adapter, beside, make_room}
     prefill     {demonstrations, instruction, shots, seed}
     generate    {input, max_tokens, temperature}     score      {input, labels}
+    health      {labels}                             stats      {}
     save_cache  {path}                               load_cache {path}
-    cancel      {}                                   stats      {}
+    cancel      {}
 
 Notifications on the way: `chosen` {id, ...}, `progress` {id, done, total, seconds_left} and
 `token` {id, text}; of several side by side also `reading` {id, subject, ...} and `answering`

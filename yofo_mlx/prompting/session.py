@@ -157,6 +157,7 @@ def methods_of(prompter: "Prompter") -> Methods:
         "prefill": (parameters.Prefill, prompter.prefill),
         "generate": (parameters.Generate, prompter.generate),
         "score": (parameters.Score, prompter.score),
+        "health": (parameters.Health, prompter.health),
         "save_cache": (parameters.CacheFile, prompter.save_cache),
         "load_cache": (parameters.CacheFile, prompter.load_cache),
         "stats": (parameters.Nothing, prompter.stats),
