@@ -12,6 +12,7 @@ __all__ = [
     "generation",
     "held",
     "inprocess",
+    "label_tree",
     "prefix",
     "protocol",
     "scoring",
