@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import CACHES, ByteTokenizer, letters_task, random_llama
+from tests.fakes import ByteTokenizer, letters_task, random_llama
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation import metrics
 from yofo_mlx.evaluation.labels import labels_of
@@ -17,10 +17,9 @@ from yofo_mlx.evaluation.prompts import draw_prompts
 from yofo_mlx.evaluation.scores import Point, QueryResult, TaskScores, summarize
 from yofo_mlx.evaluation.stored import paired, paired_choices, scores_of
 from yofo_mlx.models.base import load_base
-from yofo_mlx.prompting import scoring
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
-from yofo_mlx.prompting.scoring import likeliest_label, score
+from yofo_mlx.prompting.scoring import score
 from yofo_mlx.recipe.schema import Evaluation, Recipe, TaskSource, Template
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.tasks.task import Example, Task
@@ -37,19 +36,6 @@ RECIPE = Recipe.model_validate(
 )
 
 
-@pytest.mark.parametrize("at_once", [3, 16])
-@pytest.mark.parametrize("kind", CACHES)
-def test_the_likeliest_label_is_the_one_that_the_scorer_puts_first(kind: str, at_once: int) -> None:
-    context = Context(CACHES[kind]())
-    context.read(SEGMENTER.opening + SEGMENTER.question("one", first=True))
-    for text, labels in (("card", LABELS), ("what?", LABELS[::-1]), ("a", LABELS[:1])):
-        question = SEGMENTER.question(text)
-        best = score(context, SEGMENTER, question, labels)[0]
-        found = likeliest_label(context, SEGMENTER, question, labels, at_once=at_once)
-        assert found.label == best.label
-        assert found.logprob == pytest.approx(best.logprob, rel=1e-4)
-
-
 @pytest.fixture(scope="module")
 def embedded() -> Any:
     """Return the embedded model, a task in its own notation, and the prompts of it."""
@@ -62,23 +48,6 @@ def embedded() -> Any:
     prompts = draw_prompts(segmenter, entry, settings, max_tokens=300, seed=0)
     *_, (_, context) = growing_prefix(base.model, prompts, 0)
     return base.model, segmenter, entry, prompts, context
-
-
-def test_labels_that_cannot_win_are_not_read(
-    embedded: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, segmenter, entry, prompts, context = embedded
-    labels, read = labels_of(entry.task), []
-    original = scoring.read_answers
-
-    def counted(context: Any, asked: Any, **options: Any) -> Any:
-        read.append(len(asked))
-        return original(context, asked, **options)
-
-    monkeypatch.setattr(scoring, "read_answers", counted)
-    for query in prompts.queries:
-        assert likeliest_label(context, segmenter, query.tokens.later, labels).label in labels
-    assert len(read) < len(labels) * len(prompts.queries) / 2
 
 
 def base_of(model: Any) -> Any:

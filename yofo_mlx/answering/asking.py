@@ -14,8 +14,9 @@ from yofo_mlx.evaluation.calibration import softmax
 from yofo_mlx.evaluation.labels import MOST
 from yofo_mlx.prompting.batched import answer_each
 from yofo_mlx.prompting.generation import generate
+from yofo_mlx.prompting.label_tree import distribution_each
 from yofo_mlx.prompting.prefix import Prefix
-from yofo_mlx.prompting.scoring import LabelScore, score
+from yofo_mlx.prompting.scoring import LabelScore
 from yofo_mlx.system.text import shorten
 
 AT_ONCE = 16  # questions side by side
@@ -90,7 +91,9 @@ class Chooser:
 
     def answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
         """Yield the label of each question, with its probability among all of them."""
-        for place, scores in distribution_each(self.prefix, questions, self.labels):
+        context, segmenter = self.prefix.context, self.prefix.segmenter
+        found = distribution_each(context, segmenter, questions, self.labels, AT_ONCE)
+        for place, scores in found:
             yield place, self._entry(scores)
 
     def cells(self, entry: Entry) -> Entry:
@@ -166,14 +169,6 @@ class Writer:
     def cells(self, entry: Entry) -> Entry:
         """Return the answer, and whether it came to its end."""
         return entry
-
-
-def distribution_each(
-    prefix: Prefix, questions: Sequence[Question], labels: Sequence[str]
-) -> Iterator[tuple[int, list[LabelScore]]]:
-    """Yield the place of each question with all labels, best first."""
-    for place, question in enumerate(questions):
-        yield place, score(prefix.context, prefix.segmenter, question, labels)
 
 
 def _rounded(value: Any) -> Any:

@@ -19,7 +19,8 @@ from yofo_mlx.evaluation.scores import Point, QueryResult, Results, TaskScores
 from yofo_mlx.models.base import Base
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
-from yofo_mlx.prompting.scoring import likeliest_label, read_answers
+from yofo_mlx.prompting.label_tree import best_each
+from yofo_mlx.prompting.scoring import read_answers
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.tasks.registry import TaskEntry
@@ -28,7 +29,7 @@ EndsAs = Callable[[list[int], list[int]], bool]
 Texts = Literal["needed", "most", "all"]
 """At which numbers of shots answers are written out: only where the metric is of texts, also at
 the most shots of a task, or at all."""
-LABELS_AT_ONCE = 16  # read side by side, those with the likeliest first tokens first
+ROWS_AT_ONCE = 16  # read side by side, where memory does not say otherwise
 
 
 def evaluate_entry(
@@ -163,7 +164,7 @@ class _Asker:
             known = self._scored(context, first)
         if self.labels and any(one.choice is None for one in known):
             choices = self._choices(context, first)
-            known = [one._replace(choice=label) for one, label in zip(known, choices, strict=True)]
+            known = [one._replace(choice=choices[place]) for place, one in enumerate(known)]
         if self._writes(shots) and any(one.answer is None for one in known):
             known = [
                 one if one.answer is not None else one._replace(answer=text)
@@ -202,12 +203,12 @@ class _Asker:
         limit = min(self.prompts.text_limit, room)
         return generate(context, self.segmenter, question, max_tokens=limit).text
 
-    def _choices(self, context: Context, first: bool) -> Iterator[str]:
-        at_once = min(self.at_once or _copies_that_fit(context), LABELS_AT_ONCE)
-        for query in self.prompts.queries:
-            question = query.question(first=first)
-            best = likeliest_label(context, self.segmenter, question, self.labels, at_once=at_once)
-            yield best.label
+    def _choices(self, context: Context, first: bool) -> dict[int, str]:
+        """Return the likeliest label of each query, by its place."""
+        at_once = min(self.at_once or _copies_that_fit(context), ROWS_AT_ONCE)
+        questions = [query.question(first=first) for query in self.prompts.queries]
+        found = best_each(context, self.segmenter, questions, self.labels, at_once)
+        return {place: best.label for place, best in found}
 
 
 def growing_prefix(
@@ -251,7 +252,8 @@ def compare(
 def _copies_that_fit(context: Context) -> int:
     """Return how many copies of a context there is memory for, each with as much to work with."""
     free = memory_limit().nbytes - mx.get_active_memory()
-    return max(1, free // max(1, 2 * context.nbytes))
+    least = ROWS_AT_ONCE if context.can_fork else 1  # those share the context
+    return max(least, free // max(1, 2 * context.nbytes))
 
 
 def _is_right(found: list[int], expected: list[int], ends_as: EndsAs) -> bool:

@@ -13,6 +13,7 @@ __all__ = [
     "health",
     "held",
     "inprocess",
+    "label_tree",
     "lengths",
     "prefix",
     "protocol",

@@ -11,12 +11,13 @@ from itertools import chain, repeat
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import make_prompt_cache
+from mlx_lm.models.cache import KVCache, make_prompt_cache
 
 from yofo_mlx.errors import Cancelled, FitError, RunError
 from yofo_mlx.models.logits import row_logits
 from yofo_mlx.models.prompt_cache import can_be_cut, clone, only_appends
 from yofo_mlx.prompting.readings import Readings, Watch
+from yofo_mlx.prompting.shared_prefix import folded_attention, lend, shares
 
 CHUNK = 512  # tokens read at once: bounds memory and how long a cancel waits
 
@@ -111,7 +112,7 @@ class Context:
         """
         # Where all but the ends are wanted no layer is wrapped: that works with every model.
         few = rows.size + len(tokens) < tokens.size
-        with self.whole_or_nothing():
+        with self.whole_or_nothing(), folded_attention():
             logits = row_logits(self.model, tokens, rows if few else None, self.layers)
             mx.eval(logits, [layer.state for layer in self.layers])
         return logits if few else logits[rows]
@@ -143,11 +144,12 @@ class Context:
     def aside(self, copies: int = 1) -> Iterator["Context"]:
         """Lend what `copies` queries start from; this context is afterwards as it was.
 
-        For one query that is this context itself, which goes back at the end of the block.
+        For one query that is this context itself, which goes back at the end of the block. Several
+        share the prefix where the model allows it, and are copies elsewhere.
         """
         if copies > 1:
             rows = Context(self.model)
-            rows.adopt([clone(layer, copies) for layer in self.layers], self.tokens)
+            rows.adopt(lend(self.layers, copies, shared=self._shares), self.tokens)
             yield rows
             return
         mark = self.mark()
@@ -155,6 +157,22 @@ class Context:
             yield self
         finally:
             self.rewind(mark)
+
+    @property
+    def can_fork(self) -> bool:
+        """Tell whether rows that are lent can be forked."""
+        plain = all(type(layer) is KVCache for layer in self.layers)
+        return plain and bool(self.tokens) and self._shares
+
+    def fork(self, rows: Sequence[int], lengths: Sequence[int]) -> "Context":
+        """Return rows that start from these, which were lent, after so many of their own tokens."""
+        forked = Context(self.model)
+        forked.adopt([layer.fork(rows, lengths) for layer in self.layers], self.tokens)
+        return forked
+
+    @cached_property
+    def _shares(self) -> bool:
+        return shares(self.model)
 
     def cut(self, length: int) -> bool:
         """Keep the first tokens only; False, and all is kept, where a layer has no way back."""

@@ -53,38 +53,6 @@ def score(
     return sorted(scores, key=lambda score: -score.logprob)
 
 
-def likeliest_label(
-    context: Context,
-    segmenter: Segmenter,
-    question: Sequence[int],
-    labels: Sequence[str],
-    *,
-    at_once: int = 1,
-) -> LabelScore:
-    """Return the label that `score` puts first, `at_once` labels read side by side.
-
-    A label is no likelier than its first token, so those that cannot win any more are not read.
-    """
-    answers = {label: segmenter.answer(label) for label in labels}
-    best: LabelScore | None = None
-    with context.aside():
-        context.read(question[:-1])
-        firsts = np.array(context.next_logprobs(question[-1]))  # (V,)
-        bounds = {label: float(firsts[answer[0]]) for label, answer in answers.items()}
-        order = sorted(labels, key=lambda label: -bounds[label])
-        for start in range(0, len(order), at_once):
-            group = order[start : start + at_once]
-            if best and bounds[group[0]] + ROUNDING < best.logprob:
-                break
-            asked = [(question[-1:], answers[label]) for label in group]
-            readings = read_answers(context, asked, at_once=at_once)
-            for label, reading in zip(group, readings, strict=True):
-                found = LabelScore(label, -float(reading.losses.sum(dtype=np.float64)))
-                best = max(best or found, found, key=lambda one: one.logprob)
-    assert best is not None
-    return best
-
-
 def read_answers(
     context: Context, asked: Sequence[Asked], *, at_once: int = 1, on_chunk: OnChunk = ignore
 ) -> list[AnswersRead]:

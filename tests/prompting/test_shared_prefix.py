@@ -1,0 +1,70 @@
+"""Rows that share a prefix are read as rows that have copies of it, in many architectures."""
+
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+
+from tests.tiny_models import tiny_model
+from yofo_mlx.prompting.context import Context
+from yofo_mlx.prompting.shared_prefix import SharedPrefix, lend, shares
+
+FORKED = ("llama", "qwen3", "smollm3", "phi3", "granite", "cohere", "mixtral")
+SHARED = ("gemma3_text", "gpt_oss")  # layers with a window are copied
+COPIED = ("gemma2",)  # attends by code of its own
+
+
+def read(model: Any, tokens: list[int]) -> np.ndarray:
+    return np.array(model(mx.array([tokens]))[0, -1].astype(mx.float32))
+
+
+@pytest.mark.parametrize("name", [*FORKED, *SHARED, *COPIED])
+def test_rows_behind_one_prefix_are_read_as_whole_prompts(name: str) -> None:
+    model = tiny_model(name)
+    draw = np.random.default_rng(0)
+    prefix, rows = draw.integers(1, 90, 30).tolist(), draw.integers(1, 90, (3, 5))
+    context = Context(model)
+    context.read(prefix)
+    assert context.can_fork == (name in FORKED)
+    with context.aside(3) as lent:
+        kinds = {type(layer) for layer in lent.layers}
+        assert (SharedPrefix in kinds) == (name not in COPIED)
+        found = np.array(lent.logits(mx.array(rows[:, :3]), mx.array([2, 5, 8])))
+        more = np.array(lent.logits(mx.array(rows[:, 3:]), mx.array([1, 3, 5])))
+        for row, tokens in enumerate(rows.tolist()):
+            whole = read(model, prefix + tokens[:3])
+            np.testing.assert_allclose(found[row], whole, atol=1e-3)
+            np.testing.assert_allclose(more[row], read(model, prefix + tokens), atol=1e-3)
+
+
+def test_rows_fork_after_as_many_tokens_as_each_keeps_and_once_more() -> None:
+    model = tiny_model("llama")
+    draw = np.random.default_rng(1)
+    prefix, rows = draw.integers(1, 90, 20).tolist(), draw.integers(1, 90, (3, 6)).tolist()
+    context = Context(model)
+    context.read(prefix)
+    with context.aside(3) as lent:
+        lent.logits(mx.array(rows), mx.array([0]))
+        forked = lent.fork([2, 0, 2, 1], [2, 6, 5, 1])
+        found = np.array(forked.logits(mx.array([[7, 8]] * 4), mx.array([1, 3, 5, 7])))
+        kept = [rows[2][:2], rows[0], rows[2][:5], rows[1][:1]]
+        for row, tokens in enumerate(kept):
+            whole = read(model, [*prefix, *tokens, 7, 8])
+            np.testing.assert_allclose(found[row], whole, atol=1e-3)
+        again = forked.fork([3, 0], [8, 8])
+        found = np.array(again.logits(mx.array([[9], [9]]), mx.array([0, 1])))
+        for row, tokens in enumerate((kept[3], kept[0])):
+            whole = read(model, [*prefix, *tokens, 7, 8, 9])
+            np.testing.assert_allclose(found[row], whole, atol=1e-3)
+
+
+def test_a_shared_prefix_is_not_copied() -> None:
+    context = Context(tiny_model("llama"))
+    context.read(list(range(1, 90)))
+    lent = lend(context.layers, 50, shared=True)
+    assert sum(layer.nbytes for layer in lent) == 0
+
+
+def test_a_model_that_does_something_else_with_keys_is_known_to_share_nothing() -> None:
+    assert shares(tiny_model("llama")) and not shares(tiny_model("gemma2"))

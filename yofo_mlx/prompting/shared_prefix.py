@@ -1,0 +1,210 @@
+"""Keys and values of one prefix that many rows share, each with its own behind them.
+
+Attention to the prefix is one product with the queries of all rows, attention to a row's own tokens
+another; their results are put together by their logsumexp: Hydragen (arXiv 2402.05099, section 3).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+from mlx_lm.models.cache import KVCache, make_prompt_cache
+
+from yofo_mlx.models.prompt_cache import clone
+
+SCORES = 2**25  # scores of the prefix in memory at once, 4 bytes each
+MASKED = -1e30  # not -inf: what sees nothing would be NaN
+
+
+@dataclass(frozen=True)
+class Split:
+    """What a model gets in place of keys or values: it may only hand them on to attention."""
+
+    shared: mx.array  # (1, H_kv, P, D)
+    own: mx.array  # (B, H_kv, T, D)
+    padding: mx.array | None  # (B,) how many of a row's own begin with nothing; None: 0
+
+
+class SharedPrefix:
+    """A layer's cache: of a plain one what it holds, uncopied, and behind it what each row adds."""
+
+    def __init__(self, keys: mx.array, values: mx.array) -> None:
+        self._shared = keys, values
+        self._own: tuple[mx.array, ...] = ()
+        self._padding: mx.array | None = None
+
+    @property
+    def offset(self) -> Any:
+        """Return the next position, of each row (B,) where they differ."""
+        offset = self._shared[0].shape[2] + (self._own[0].shape[2] if self._own else 0)
+        return offset if self._padding is None else offset - self._padding
+
+    @property
+    def state(self) -> tuple[mx.array, ...]:
+        """Return the arrays that grow."""
+        return self._own
+
+    @property
+    def nbytes(self) -> int:
+        """Return the memory of what the rows have for themselves."""
+        return sum(array.nbytes for array in self._own)
+
+    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[Split, Split]:
+        """Append to each row."""
+        new: tuple[mx.array, ...] = (keys, values)
+        if self._own:
+            new = tuple(
+                mx.concatenate([own, one], axis=2) for own, one in zip(self._own, new, strict=True)
+            )
+        self._own = new
+        key, value = (
+            Split(shared, own, self._padding) for shared, own in zip(self._shared, new, strict=True)
+        )
+        return key, value
+
+    def make_mask(self, count: int, return_array: bool = False, window_size: Any = None) -> Any:
+        """Return the name of the mask; `attention` knows what each row sees."""
+        if return_array or window_size is not None:
+            raise NotImplementedError("a mask of its own")
+        return None if count == 1 else "causal"
+
+    def fork(self, rows: Sequence[int], lengths: Sequence[int]) -> "SharedPrefix":
+        """Return a cache whose rows start from these, of which so many own tokens are kept."""
+        forked = SharedPrefix(*self._shared)
+        width = self._own[0].shape[2]
+        padding = width - np.array(lengths)  # tokens end at the right, so that all go on there
+        if self._padding is not None:
+            padding += np.array(self._padding)[list(rows)]
+        spare = int(padding.min())
+        columns = np.arange(spare, width)[None] - (width - np.array(lengths))[:, None]
+        places = mx.array(np.maximum(columns, 0))[:, None, :, None]
+        forked._own = tuple(
+            mx.take_along_axis(own[mx.array(list(rows))], places, axis=2) for own in self._own
+        )
+        padding -= spare
+        forked._padding = mx.array(padding) if padding.any() else None
+        return forked
+
+
+def lend(layers: Sequence[Any], copies: int, *, shared: bool) -> list[Any]:
+    """Return caches of `copies` rows that start from these, which stay as they are."""
+    return [
+        SharedPrefix(*layer.keys_and_values())
+        if shared and type(layer) is KVCache and layer.offset
+        else clone(layer, copies)
+        for layer in layers
+    ]
+
+
+def shares(model: Any) -> bool:
+    """Try whether a model answers behind a shared prefix what it answers behind copies."""
+    prefix, tokens = mx.array([[1, 2, 3]]), mx.array([[4, 5, 6], [7, 8, 9]])
+    layers = make_prompt_cache(model)
+    try:
+        with folded_attention():
+            model(prefix, cache=layers)
+            rows = lend(layers, 2, shared=True)
+            found, expected = (
+                [model(tokens, cache=cache)] for cache in (rows, lend(layers, 2, shared=False))
+            )
+            if all(type(layer) is SharedPrefix for layer in rows):  # can be forked, too
+                forked = [layer.fork((1, 0), (2, 3)) for layer in rows]
+                found.append(model(tokens, cache=forked))
+                for row, (other, length) in enumerate(((1, 2), (0, 3))):
+                    alone = [tokens[other, :length], tokens[row]]
+                    whole = mx.concatenate([prefix[0], *alone])[None]
+                    expected.append(model(whole)[:, -tokens.shape[1] :])
+        got, wanted = (
+            mx.concatenate([one.astype(mx.float32) for one in some]) for some in (found, expected)
+        )
+        exact = found[0].dtype == mx.float32
+        allowed = (1e-3 if exact else 0.1) * mx.abs(wanted).max()
+        return bool((mx.abs(got - wanted).max() <= allowed).item())
+    except Exception:  # whatever a model does with keys but attend to them
+        return False
+
+
+@contextmanager
+def folded_attention() -> Iterator[None]:
+    """Let models attend to shared prefixes."""
+    usual = mx.fast.scaled_dot_product_attention
+
+    def attention(q: mx.array, k: Any, v: Any, **options: Any) -> mx.array:
+        if isinstance(k, Split) and isinstance(v, Split):
+            return attend(q, k, v, **options)
+        return usual(q, k, v, **options)
+
+    mx.fast.scaled_dot_product_attention = attention
+    try:
+        yield
+    finally:
+        mx.fast.scaled_dot_product_attention = usual
+
+
+def attend(
+    q: mx.array,
+    k: Split,
+    v: Split,
+    *,
+    scale: float,
+    mask: str | None = None,
+    sinks: mx.array | None = None,
+) -> mx.array:
+    """Return the attention (B, H, L, D_v) of the last L tokens of each row."""
+    if not (mask is None or isinstance(mask, str)):
+        raise NotImplementedError("a mask of its own")
+    batch, heads, length, width = q.shape
+    groups = k.shared.shape[1]
+    rows = (q * scale).reshape(batch, groups, -1, width)  # (B, H_kv, H / H_kv * L, D)
+    folded = rows.swapaxes(0, 1).reshape(1, groups, -1, width)  # (1, H_kv, B * H / H_kv * L, D)
+    far, far_sum = _unfold(*_to_prefix(folded, k.shared, v.shared), batch)
+    scores = (rows @ k.own.swapaxes(-1, -2)).astype(mx.float32)
+    scores = scores.reshape(batch, groups, -1, length, k.own.shape[2])
+    if (seen := _seen(length, k)) is not None:
+        scores = mx.where(seen, scores, MASKED)
+    scores = scores.reshape(batch, groups, rows.shape[2], -1)
+    near_sum = mx.logsumexp(scores, axis=-1, keepdims=True)
+    near = mx.softmax(scores, axis=-1).astype(q.dtype) @ v.own
+    total = mx.logaddexp(far_sum, near_sum)
+    if sinks is not None:
+        sink = mx.repeat(sinks.astype(mx.float32), length).reshape(1, groups, -1, 1)
+        total = mx.logaddexp(total, sink)
+    result = mx.exp(far_sum - total) * far + mx.exp(near_sum - total) * near
+    return result.astype(q.dtype).reshape(batch, heads, length, -1)
+
+
+def _to_prefix(folded: mx.array, k: mx.array, v: mx.array) -> tuple[mx.array, mx.array]:
+    """Return results and logsumexps of queries (1, H_kv, N, D), some at a time."""
+    at_once = max(1, SCORES // (k.shape[1] * k.shape[2]))
+    results, sums = [], []
+    for start in range(0, folded.shape[2], at_once):
+        scores = (folded[:, :, start : start + at_once] @ k.swapaxes(-1, -2)).astype(mx.float32)
+        sums.append(mx.logsumexp(scores, axis=-1, keepdims=True))
+        results.append(mx.softmax(scores, axis=-1).astype(v.dtype) @ v)
+    return mx.concatenate(results, axis=2), mx.concatenate(sums, axis=2)
+
+
+def _unfold(results: mx.array, sums: mx.array, batch: int) -> tuple[mx.array, mx.array]:
+    """Return (1, H_kv, B * N, D) as (B, H_kv, N, D)."""
+    groups = results.shape[1]
+    result, total = (
+        array.reshape(groups, batch, -1, array.shape[-1]).swapaxes(0, 1)
+        for array in (results, sums)
+    )
+    return result, total
+
+
+def _seen(length: int, k: Split) -> mx.array | None:
+    """Return which of a row's own tokens (B or 1, 1, 1, L, T) its last L see; None: all."""
+    width = k.own.shape[2]
+    columns = mx.arange(width)
+    seen = None
+    if length > 1:
+        seen = (columns <= mx.arange(width - length, width)[:, None])[None, None, None]
+    if k.padding is not None:
+        filled = (columns >= k.padding[:, None])[:, None, None, None]
+        seen = filled if seen is None else seen & filled
+    return seen
