@@ -30,6 +30,12 @@ def chat(
     records: Records = None,
     instruction: Instruction = "",
     base: Base = False,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SUBJECT", help="Answer with `base`, a run, an adapter too; repeatable."
+        ),
+    ] = None,
     shots: Shots = None,
     seed: Seed = None,
     label: Annotated[
@@ -60,6 +66,7 @@ def chat(
         records=records,
         instruction=instruction,
         base=base,
+        beside=beside or [],
         shots=count_or_all(shots, "--shots"),
         seed=seed,
         labels=label or [],

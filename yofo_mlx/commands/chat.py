@@ -10,7 +10,7 @@ from pathlib import Path
 from yofo_mlx.commands import given
 from yofo_mlx.commands.chatroom import Chatroom
 from yofo_mlx.errors import Cancelled, DataError, ExitCode, RecipeError, YofoError
-from yofo_mlx.prompting import demonstrations
+from yofo_mlx.prompting import demonstrations, held
 from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.held import Result
@@ -18,7 +18,7 @@ from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.reading import jsontext
 
-_NO_QUERY = {"text": "", "finish": "empty"}
+_NO_QUERY: Result = {"text": "", "finish": "empty"}
 """What an empty line gives, so that lines stay side by side."""
 
 
@@ -41,6 +41,7 @@ def chat(
     records: str | None = None,
     instruction: str = "",
     base: bool = False,
+    beside: Sequence[str] = (),
     shots: Shots = None,
     seed: int | None = None,
     labels: Sequence[str] = (),
@@ -51,7 +52,8 @@ def chat(
     kv_bits: int | None = None,
 ) -> ExitCode:
     """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
-    wanted = given.model_of(run, model, adapter, base=base)
+    named = given.model_of(run, model, adapter, base=base)
+    wanted = replace(named, beside=tuple(map(held.beside, beside)))
     _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
@@ -108,11 +110,18 @@ def _answer_all(room: Chatroom, queries: Iterable[str], how: Answering) -> ExitC
         except YofoError as error:
             say(f"error: query {number}: {error.message}\n  {error.hint}")
             answer, code = {"text": "", "error": error.message}, error.exit_code
-        if answer.get("finish") == "cancelled":
+        each = list(answer.get("answers", {"": answer}).values())
+        if any(one.get("finish") == "cancelled" for one in each):
             return ExitCode.INTERRUPTED
         answered = {"input": query, **answer}
-        print(json.dumps(answered) if how.as_json else printable(answer["text"]), flush=True)
+        print(json.dumps(answered) if how.as_json else _columns(each, room), flush=True)
     return code
+
+
+def _columns(answers: Sequence[Result], room: Chatroom) -> str:
+    """Return the answers of those side by side as the columns of a line."""
+    missing = len(room.model.beside) + 1 - len(answers)
+    return "\t".join(printable(one["text"]) for one in answers) + "\t" * missing
 
 
 def _query(line: str) -> str:
@@ -133,8 +142,13 @@ def _query(line: str) -> str:
 def _answer(room: Chatroom, query: str, labels: Sequence[str]) -> Result:
     if not labels:
         return room.answer(query, lambda _: None)
-    scores = room.scores(query, labels)
-    return {"text": scores[0]["label"], "scores": scores, "finish": "end"}
+    result = room.scores(query, labels)
+    answers = {name: _likeliest(one) for name, one in result.get("answers", {}).items()}
+    return _likeliest(result) | ({"answers": answers} if answers else {})
+
+
+def _likeliest(result: Result) -> Result:
+    return {"text": result["scores"][0]["label"], "scores": result["scores"], "finish": "end"}
 
 
 def _lines() -> Iterable[str]:
