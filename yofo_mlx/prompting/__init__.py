@@ -12,6 +12,7 @@ __all__ = [
     "generation",
     "held",
     "inprocess",
+    "lengths",
     "prefix",
     "protocol",
     "scoring",
