@@ -21,6 +21,7 @@ import pytest
 
 from tests.prompting.test_client import STAND_IN
 from yofo_mlx.commands import chat as command
+from yofo_mlx.commands import given
 from yofo_mlx.commands.chatroom import Chatroom, interrupt_cancels
 from yofo_mlx.commands.conversation import Conversation, Leave
 from yofo_mlx.commands.keyboard import Keyboard
@@ -343,8 +344,8 @@ def test_words_of_the_command_line_are_utf8_in_every_locale(
     monkeypatch: pytest.MonkeyPatch, locale: str
 ) -> None:
     monkeypatch.setattr(os, "fsencode", lambda text: text.encode(locale, "surrogateescape"))
-    given = "größe".encode().decode(locale, "surrogateescape")
-    assert given.argument(given) == "größe"
+    word = "größe".encode().decode(locale, "surrogateescape")
+    assert given.argument(word) == "größe"
     assert given.argument("gr\udcf6n") == "gr\udcf6n"
 
 

@@ -11,6 +11,13 @@ Demos = Annotated[
     list[str] | None,
     typer.Option(help="Demonstrations: set, file, folder, hub id, `-`; repeatable."),
 ]
+Keep = Annotated[
+    bool, typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk.")
+]
+KvBits = Annotated[
+    Literal["4", "8"] | None,
+    typer.Option(help="Round what stays there: less disk, no longer exact."),
+]
 Instruction = Annotated[str, typer.Option(help="Sentence before the demonstrations.")]
 Shots = Annotated[
     str | None,

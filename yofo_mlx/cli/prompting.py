@@ -1,6 +1,6 @@
 """The verb that answers from demonstrations."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -9,6 +9,8 @@ from yofo_mlx.cli.asked import (
     Base,
     Demos,
     Instruction,
+    Keep,
+    KvBits,
     MaxTokens,
     Model,
     Seed,
@@ -43,14 +45,8 @@ def chat(
     ] = None,
     max_tokens: MaxTokens = None,
     query: Annotated[list[str] | None, typer.Option(help="Answer and leave; repeatable.")] = None,
-    keep: Annotated[
-        bool,
-        typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk."),
-    ] = True,
-    kv_bits: Annotated[
-        Literal["4", "8"] | None,
-        typer.Option(help="Round what stays there: less disk, no longer exact."),
-    ] = None,
+    keep: Keep = True,
+    kv_bits: KvBits = None,
     as_json: Json = False,
 ) -> int:
     """Answer queries from demonstrations in the context."""

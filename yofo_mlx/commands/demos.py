@@ -14,6 +14,7 @@ from yofo_mlx.prompting import cache_header, demonstrations, sets
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import CACHE_SUFFIX
 from yofo_mlx.prompting.sets import DemoSet
+from yofo_mlx.runs import listing
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import disk_error, size_of
 from yofo_mlx.system.quantities import plural, size
@@ -56,7 +57,7 @@ def show_all(*, as_json: bool = False) -> ExitCode:
             say(f"{one['name']}: {size(kept['bytes'])} kept {_of_whom(kept)}")
         if one["problems"]:
             say(f"{one['name']}: {plural(one['problems'], 'line')} cannot be read")
-    say_next(f"chat --demos {found[0]['name']}")
+    say_next(_asked(found[0]["name"]))
     return ExitCode.OK
 
 
@@ -114,8 +115,14 @@ def add(
         say(f"  inputs with more than one answer: {added.contradictions:,}")
         say_next(f"demos check {one.name}")
     else:
-        say_next(f"chat --demos {one.name}")
+        say_next(_asked(one.name))
     return ExitCode.OK
+
+
+def _asked(name: str) -> str:
+    """Return what asks with a set: the newest run if it has an adapter, else the embedded model."""
+    adapted = any(run.adapter_path.is_dir() for run in listing.list_runs()[:1])
+    return f"chat {'last' if adapted else '--model tiny'} --demos {quoted(name)}"
 
 
 def _part(name: str, style: Style) -> Parsed:
@@ -210,7 +217,7 @@ def check(name: str, *, as_json: bool = False) -> ExitCode:
         _tell_of(loaded)
         wrong = len(errors(found))
         say(f"{plural(wrong, 'error')}, {plural(len(found) - wrong, 'warning')}")
-        say_next(f"demos show {one.name}" if found else f"chat --demos {one.name}")
+        say_next(f"demos show {one.name}" if found else _asked(one.name))
     return ExitCode.DATA if errors(found) else ExitCode.OK
 
 
@@ -232,12 +239,11 @@ def drop(
     if name is None:
         raise RecipeError("no set is named", "`yofo demos drop NAME`; `yofo demos list` lists them")
     one = sets.get(name)
-    chosen = [number for text in numbers for number in _rows(text)]
-    kept = sets.remove(one, chosen) if numbers else sets.drop(one)
+    gone, kept = sets.remove(one, list(map(_rows, numbers))) if numbers else sets.drop(one)
     if as_json:
-        print(json_line({"name": one.name, "rows": sorted(set(chosen)), "kept": str(kept)}))
+        print(json_line({"name": one.name, "rows": gone, "kept": str(kept)}))
         return ExitCode.OK
-    what = f"{plural(len(set(chosen)), 'row')} of {one.name}" if numbers else one.name
+    what = f"{plural(gone, 'row')} of {one.name}" if numbers else one.name
     say(f"dropped: {what}; kept in {kept} until you delete that")
     say_next(f"demos add {one.name} {quoted(kept)}")
     return ExitCode.OK

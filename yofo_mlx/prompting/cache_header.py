@@ -12,7 +12,15 @@ from yofo_mlx.system.text import reason
 from yofo_mlx.tasks.task import Example
 
 _LONGEST = 100 * 2**20  # bytes, about what safetensors itself takes
-_MALFORMED = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+_MALFORMED = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -67,9 +75,9 @@ def _kept_file(path: Path) -> KeptFile:
 def _header(path: Path) -> dict[str, str]:
     """Return the metadata of a whole file, as `cache_file` gave them to mlx-lm."""
     with path.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8).ljust(8, b"\0"))
-        if not 0 < length < _LONGEST:
-            raise ValueError("it has no header")
+        (length,) = struct.unpack("<Q", stream.read(8))
+        if length > _LONGEST:
+            raise ValueError(f"a header of {length} bytes")
         header: dict[str, Any] = json.loads(stream.read(length))
         metadata = header.pop("__metadata__")
         end = 8 + length + max(entry["data_offsets"][1] for entry in header.values())

@@ -8,21 +8,22 @@ What is dropped goes to `.dropped`, as a file that can be added again.
 """
 
 import difflib
-import fcntl
 import os
 import re
 import shutil
 import time
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.runs import listing
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import disk_error, write_text
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.text import is_utf8, reason, shorten
 from yofo_mlx.tasks import sources, writing
 from yofo_mlx.tasks.columns import Item
@@ -158,36 +159,42 @@ def add(one: DemoSet, examples: Sequence[Example], instruction: str | None = Non
     return Added(rows, len(fresh), doublets, len(contradicting))
 
 
-def remove(one: DemoSet, numbers: Collection[int]) -> Path:
-    """Take rows, counted from 1, out of a set; return the file where they are kept."""
+def remove(one: DemoSet, spans: Sequence[range]) -> tuple[int, Path]:
+    """Take rows, counted from 1, out of a set; return how many, and the file that has them now."""
     with _changing():
         items = list(one.read().all_items())
-        if beyond := [number for number in sorted(numbers) if not 0 < number <= len(items)]:
-            wrong = f"set {one.name} has {len(items):,} rows, and no row {beyond[0]}"
-            raise RecipeError(wrong, f"`yofo demos show {one.name}` numbers them")
-        gone = [items[number - 1] for number in sorted(set(numbers))]
+        for span in spans:
+            if not span or not 0 < span[0] <= span[-1] <= len(items):
+                asked = (
+                    f"row {span.start}" if len(span) == 1 else f"rows {span.start}-{span.stop - 1}"
+                )
+                wrong = f"set {one.name} has {plural(len(items), 'row')}, and no {asked}"
+                raise RecipeError(wrong, f"`yofo demos show {one.name}` numbers them")
+        gone = [items[number - 1] for number in sorted({n for span in spans for n in span})]
         kept = _keep(one, [item.example for item in gone], "")
         lines, places = _text(one).split("\n"), {item.place.number for item in gone}
         left = [line for place, line in enumerate(lines, start=1) if place not in places]
         write_text(one.path, "\n".join(left))
-    return kept
+    return len(gone), kept
 
 
-def drop(one: DemoSet) -> Path:
-    """Remove a set and its caches; return the file where its rows and instruction are kept."""
+def drop(one: DemoSet) -> tuple[int, Path]:
+    """Remove a set and its caches; return its rows, and the file that has them now."""
     with _changing():
         loaded = one.read()
+        examples = [item.example for item in loaded.all_items()]
         if loaded.problems:  # lines that are no rows could not be written as some
             kept = _new_place(one)
             kept.parent.mkdir(exist_ok=True)
             os.replace(one.path, kept)
+            if one.instruction:
+                write_text(kept.with_suffix(INSTRUCTION), one.instruction + "\n")
         else:
-            items = loaded.all_items()
-            kept = _keep(one, [item.example for item in items], loaded.instruction)
+            kept = _keep(one, examples, loaded.instruction)
             one.path.unlink()
         one._instruct("")
     shutil.rmtree(one.caches, ignore_errors=True)
-    return kept
+    return len(examples), kept
 
 
 def _keep(one: DemoSet, examples: Iterable[Example], instruction: str) -> Path:
@@ -220,8 +227,7 @@ def _changing() -> Iterator[None]:
     folder = paths.demos()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with listing.one_at_a_time(folder):
             yield
     except OSError as error:
         raise disk_error(error, folder, "the same command") from error
