@@ -184,6 +184,24 @@ def test_json_lines_of_mixed_values_become_columns(tmp_path: Path) -> None:
     assert [row["more"] for row in found] == [None, '{"k": [1]}', None]
 
 
+def test_what_parquet_cannot_hold_is_told_and_the_answers_are_kept(tmp_path: Path) -> None:
+    import pyarrow.parquet
+
+    lines = [{"text": "a", "n": 1, "m": 2**70}, {"text": "b", "n": 2**80, "m": 2**70}]
+    (tmp_path / "d.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    job.run(Job(look(str(tmp_path / "d.jsonl"), Wanted()), tmp_path / "o.parquet", Echo(), {}, ""))
+    found = pyarrow.parquet.read_table(tmp_path / "o.parquet")
+    assert found["n"].to_pylist() == ["1", str(2**80)]
+    assert found["m"].to_pylist() == [str(2**70)] * 2
+    (tmp_path / "d.jsonl").write_text('{"text": "a", "n": "\\ud800"}\n')
+    table, echo = look(str(tmp_path / "d.jsonl"), Wanted()), Echo()
+    with pytest.raises(DataError, match="cannot hold a row as Parquet"):
+        job.run(Job(table, tmp_path / "p.parquet", echo, {}, ""))
+    journal_of(tmp_path / "p.parquet").rename(journal_of(tmp_path / "p.jsonl"))
+    job.run(Job(table, tmp_path / "p.jsonl", echo, {}, ""))
+    assert echo.asked == 1
+
+
 def fails_after(patch: pytest.MonkeyPatch, writes: int) -> None:
     """Let the disk be full after some writes to the journal, the last of them in its midst."""
     raw = GrowingFile.__enter__
@@ -261,6 +279,15 @@ def test_a_file_that_changes_while_it_is_read_is_told_and_goes_on(tmp_path: Path
     assert [row["yofo_answer"] for row in read(tmp_path / "out.csv")] == [
         "a", "b", "c", "other", "e", "f",
     ]  # fmt: skip
+
+
+def test_a_column_that_appears_while_it_is_read_is_told(tmp_path: Path) -> None:
+    write(tmp_path, ["a"])
+    asked = made(tmp_path, Echo())
+    (tmp_path / "data.csv").write_text("id,more,text\n0,x,a\n")
+    with pytest.raises(DataError, match="has changed while it was read"):
+        job.run(asked)
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_answers_of_another_model_are_not_gone_on_with(tmp_path: Path) -> None:

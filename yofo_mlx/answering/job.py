@@ -131,7 +131,8 @@ def _rows(
     answers = iter(journal)
     for query in job.table:
         entry = next(answers, None)
-        if entry is None or entry["mark"] != query.mark:
+        is_known = query.fields.keys() <= job.table.kinds.keys()
+        if entry is None or entry["mark"] != query.mark or not is_known:
             raise _changed(job.table)
         summary.add(query, entry)
         failed = "error" in entry

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from yofo_mlx.answering.queries import QueryFile
-from yofo_mlx.errors import RecipeError
+from yofo_mlx.errors import DataError, RecipeError, YofoError
 from yofo_mlx.runs.events import finite
 from yofo_mlx.system.files import replacing
+from yofo_mlx.system.text import reason
 from yofo_mlx.tasks.reading.formats import format_of
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -43,7 +44,14 @@ def write(out: Path, table: QueryFile, rows: Iterable[Cells], more: Mapping[str,
     suffix = format_of(out.name)
     with replacing(out) as temporary:
         if suffix == ".parquet":
-            _write_parquet(temporary, table, iter(rows), more)
+            try:
+                _write_parquet(temporary, table, iter(rows), more)
+            except (ValueError, OverflowError) as error:  # such as half a character
+                if isinstance(error, YofoError):
+                    raise
+                wrong = f"{out.name} cannot hold a row as Parquet: {reason(error)}"
+                hint = f"name {out.name}.unfinished {out.stem}.jsonl.unfinished, and --resume so"
+                raise DataError(wrong, hint) from error
         elif suffix in (".csv", ".tsv"):
             with _text(temporary, out) as file:
                 _write_table(file, "\t" if suffix == ".tsv" else ",", [*table.kinds, *more], rows)

@@ -107,7 +107,7 @@ def look(name: str, wanted: Wanted) -> QueryFile:
     for row in _rows(file, wanted.records, remarks):
         found.count += 1
         for column, value in row.fields.items() if isinstance(row, Row) else ():
-            found.kinds.setdefault(str(column), set()).add(type(value))
+            found.kinds.setdefault(str(column), set()).add(_kind(value))
         query = Query({}, error=str(row)) if isinstance(row, Problem) else found._query(row)
         wrong, first = wrong + bool(query.error), first if first.error else query
     if wrong == found.count:
@@ -115,6 +115,12 @@ def look(name: str, wanted: Wanted) -> QueryFile:
         raise DataError(words, first.hint or _SAY_WHICH)
     found.remarks = remarks
     return found
+
+
+def _kind(value: Any) -> type:
+    """Return what a column of such values is; integers too large for a format are of no kind."""
+    is_huge = isinstance(value, int) and value.bit_length() > 63
+    return object if is_huge else type(value)
 
 
 _SAY_WHICH = "`--input COLUMN` says which column holds the queries"
