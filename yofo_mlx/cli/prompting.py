@@ -6,7 +6,6 @@ import typer
 
 from yofo_mlx.cli.options import Input, Json, Output, Records, known_run
 
-
 Beside = Annotated[
     list[str] | None,
     typer.Option(metavar="SUBJECT", help="Answer with `base`, a run, an adapter too; repeatable."),
