@@ -46,6 +46,9 @@ def test_help_lists_every_verb_in_the_group_of_what_it_is_for(yofo: Any) -> None
         "eval",
         "study",
         "chat",
+        "classify",
+        "ask",
+        "demos",
     ]
     listed = [verb for name in groups.ORDER for verb in verbs[name]]
     assert sorted(listed) == sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]

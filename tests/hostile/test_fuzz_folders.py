@@ -76,9 +76,9 @@ class InProcess:
         self.methods = session._methods()
         self.is_alive = True
 
-    def call(self, method: str, params: Params, on_note: OnNote | None = None) -> Any:
+    def call(self, method: str, params: Params | None = None, on_note: OnNote | None = None) -> Any:
         channel = session.Channel(io.BytesIO())
-        line = session._answer(session.Job(Request(1, method, params), channel), self.methods)
+        line = session._answer(session.Job(Request(1, method, params or {}), channel), self.methods)
         answer = protocol.parse(line)
         assert isinstance(answer, Response)
         if answer.error is None:

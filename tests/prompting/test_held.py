@@ -3,13 +3,15 @@
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.prompting.test_sides import LORAS, write_adapter
 from yofo_mlx.errors import Cancelled, FitError, RunError
 from yofo_mlx.prompting.client import OnNote, SessionClient
-from yofo_mlx.prompting.held import Held, Model, Offer
+from yofo_mlx.prompting.held import Held, Model, Offer, beside
 from yofo_mlx.prompting.protocol import Params
 from yofo_mlx.tasks.task import Example
 
@@ -212,18 +214,30 @@ def real() -> Any:
 
 
 def test_after_a_death_a_real_session_shows_the_same_and_answers_the_same(
-    real: SessionClient,
+    real: SessionClient, tmp_path: Path
 ) -> None:
+    """Of two side by side, both come back."""
+    adapter = str(write_adapter(tmp_path / "adapter", LORAS["lora"], 1))
+    both = Model(model="tiny", beside=(beside(adapter),))
+    pieces = {"base": "", adapter: ""}
+
+    def hear(method: str, params: Params) -> None:
+        if method == "token":
+            pieces[params["subject"]] += params["text"]
+
     held = Held(real)
-    held.load(TINY)
+    held.load(both)
     held.read(Offer((Example("mine", "first"),), shots=3))
     offer = Offer((Example("mine", "first"), *ROWS), shots=3)
     held.read(offer)
-    shown, answer = held.shown, held.call("generate", {"input": "row 5"})["text"]
+    shown, answer = held.shown, held.call("generate", {"input": "row 5", "max_tokens": 9}, hear)
     assert shown[0] == Example("mine", "first") and len(shown) == 3
+    texts = {name: one["text"] for name, one in answer["answers"].items()}
+    assert texts == pieces and answer["text"] == texts["base"]
     os.kill(real.pid or 0, signal.SIGKILL)
     while real.ended is None:
         time.sleep(0.01)
-    assert held.load(TINY) is not None and held.read(offer)
+    assert held.load(both) is not None and held.read(offer)
     assert held.shown == shown
-    assert held.call("generate", {"input": "row 5"})["text"] == answer
+    again = held.call("generate", {"input": "row 5", "max_tokens": 9})["answers"]
+    assert {name: one["text"] for name, one in again.items()} == texts

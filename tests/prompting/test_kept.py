@@ -231,7 +231,7 @@ def test_a_model_whose_cache_rotates_is_not_rounded(
 
     monkeypatch.setattr(cache_file, "make_prompt_cache", lambda _: [RotatingKVCache(8)])
     with pytest.raises(RunError, match=r"cannot be rounded \(RotatingKVCache\)"):
-        kept.Kept(Path("x"), loaded, 8)
+        kept.DiskCache(Path("x"), loaded, 8)
 
 
 def test_a_cut_file_is_listed_with_what_is_wrong(model: str, folder: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_context_is_left_empty_where_a_file_is_refused(model: str, folder: Pat
     Asked(model, folder, ROWS)
     loaded = load(Source(model), use_adapter=False)
     context = Context(loaded.base.model)
-    found = kept.Kept(folder, loaded)
+    found = kept.DiskCache(folder, loaded)
     tamper(file_in(folder))
     assert found._saved is not None
     with pytest.raises(RunError):

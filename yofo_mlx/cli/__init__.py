@@ -8,6 +8,7 @@ import typer
 
 from yofo_mlx import __version__
 from yofo_mlx.cli import (
+    answering,
     data,
     demos,
     evaluating,
@@ -54,7 +55,13 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "resume": training.resume,
         "rehearse": rehearsing.rehearse,
     },
-    groups.ASK: {"eval": evaluating.evaluate, "study": studying.study, "chat": prompting.chat},
+    groups.ASK: {
+        "eval": evaluating.evaluate,
+        "study": studying.study,
+        "chat": prompting.chat,
+        "classify": answering.classify,
+        "ask": answering.ask,
+    },
     groups.RUNS: {
         "runs": runs.show,
         "watch": runs.watch,

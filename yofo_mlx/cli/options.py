@@ -1,7 +1,7 @@
 """Options and arguments that several verbs share."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,14 @@ def known_run(name: str | None) -> str | None:
 
     if name is not None:
         listing.find(name)
+    return name
+
+
+def known_subject(name: str | None) -> str | None:
+    """Refuse the name of neither a run nor a model before what a verb needs is imported."""
+    from yofo_mlx.evaluation import subjects
+
+    subjects.run_or_model(name)
     return name
 
 
@@ -48,17 +56,6 @@ Records = Annotated[str | None, typer.Option(help="JSON: dotted path to the list
 Keys = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any key of [[tasks]]; repeatable."),
-]
-Demos = Annotated[
-    list[str] | None,
-    typer.Option(help="Demonstrations: set, file, folder, hub id, `-`; repeatable."),
-]
-Keep = Annotated[
-    bool, typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk.")
-]
-KvBits = Annotated[
-    Literal["4", "8"] | None,
-    typer.Option(help="Round what stays there: less disk, no longer exact."),
 ]
 Detach = Annotated[bool, typer.Option("--detach", help="Train in the background.")]
 Restarts = Annotated[

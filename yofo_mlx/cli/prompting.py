@@ -1,39 +1,49 @@
 """The verb that answers from demonstrations."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Demos, Input, Json, Keep, KvBits, Output, Records, known_run
+from yofo_mlx.cli.asked import (
+    Adapter,
+    Base,
+    Demos,
+    Instruction,
+    Keep,
+    KvBits,
+    MaxTokens,
+    Model,
+    Seed,
+    Shots,
+    count_or_all,
+)
+from yofo_mlx.cli.options import Input, Json, Output, Records, known_run
 
 
 def chat(
     run: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="Run id or `last`.", callback=known_run)
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Base model, where there is no run.")] = None,
-    adapter: Annotated[
-        str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")
-    ] = None,
+    model: Model = None,
+    adapter: Adapter = None,
     demos: Demos = None,
     input: Input = None,
     output: Output = None,
     records: Records = None,
-    instruction: Annotated[str, typer.Option(help="Sentence before the demonstrations.")] = "",
-    base: Annotated[bool, typer.Option("--base", help="Leave the adapter out.")] = False,
-    shots: Annotated[
-        str | None,
-        typer.Option(metavar="N|all", help="Show so many, also beyond the training's length."),
+    instruction: Instruction = "",
+    base: Base = False,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SUBJECT", help="Answer with `base`, a run, an adapter too; repeatable."
+        ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Chooses and shuffles them; default: the run's.")
-    ] = None,
+    shots: Shots = None,
+    seed: Seed = None,
     label: Annotated[
         list[str] | None, typer.Option(help="Answer with the likeliest of these; repeatable.")
     ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens of an answer; default 256.")
-    ] = None,
+    max_tokens: MaxTokens = None,
     query: Annotated[list[str] | None, typer.Option(help="Answer and leave; repeatable.")] = None,
     keep: Keep = True,
     kv_bits: KvBits = None,
@@ -52,7 +62,8 @@ def chat(
         records=records,
         instruction=instruction,
         base=base,
-        shots=_shots(shots),
+        beside=beside or [],
+        shots=count_or_all(shots, "--shots"),
         seed=seed,
         labels=label or [],
         max_tokens=max_tokens,
@@ -61,12 +72,3 @@ def chat(
         keeps=keep,
         kv_bits=int(kv_bits) if kv_bits else None,
     )
-
-
-def _shots(text: str | None) -> int | Literal["all"] | None:
-    from yofo_mlx.prompting.choosing import shots_of
-
-    wanted = None if text is None else shots_of(text)
-    if text is not None and wanted is None:
-        raise typer.BadParameter("a number, or `all`", param_hint="--shots")
-    return wanted

@@ -1,8 +1,11 @@
 """What the verbs of the command line do, a module each."""
 
 __all__ = [
+    "answering",
+    "ask",
     "background",
     "chat",
+    "classify",
     "convert",
     "data",
     "data_request",

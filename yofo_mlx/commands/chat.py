@@ -10,17 +10,15 @@ from pathlib import Path
 from yofo_mlx.commands import given
 from yofo_mlx.commands.chatroom import Chatroom
 from yofo_mlx.errors import Cancelled, DataError, ExitCode, RecipeError, YofoError
-from yofo_mlx.evaluation import subjects
-from yofo_mlx.prompting import demonstrations
+from yofo_mlx.prompting import demonstrations, held
 from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import SessionClient
-from yofo_mlx.prompting.held import Model, Result
-from yofo_mlx.prompting.protocol import CACHE_SUFFIX
+from yofo_mlx.prompting.held import Result
 from yofo_mlx.system.talk import say
-from yofo_mlx.system.text import printable, shorten
+from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.reading import jsontext
 
-_NO_QUERY = {"text": "", "finish": "empty"}
+_NO_QUERY: Result = {"text": "", "finish": "empty"}
 """What an empty line gives, so that lines stay side by side."""
 
 
@@ -43,6 +41,7 @@ def chat(
     records: str | None = None,
     instruction: str = "",
     base: bool = False,
+    beside: Sequence[str] = (),
     shots: Shots = None,
     seed: int | None = None,
     labels: Sequence[str] = (),
@@ -53,17 +52,14 @@ def chat(
     kv_bits: int | None = None,
 ) -> ExitCode:
     """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
-    subject = subjects.find(run, model, adapter)  # mistakes are told before anything is loaded
-    folder = str(subject.adapter) if subject.adapter else None
-    named = Model(run or "last", model) if subject.run else Model(None, subject.model, folder)
-    wanted = replace(named, use_adapter=not base)
+    named = given.model_of(run, model, adapter, base=base)
+    wanted = replace(named, beside=tuple(map(held.beside, beside)))
     _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
     parsed = given.parsed(demos, style)
     queries, instruction = list(map(given.argument, queries)), given.argument(instruction)
-    labels = [label.strip() for some in map(given.argument, labels) for label in some.split("|")]
-    labels = [label for label in labels if label]
+    labels = given.labels_of(labels)
     with SessionClient(echo=_echo if sys.stderr.isatty() else None) as client:
         room = Chatroom(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
@@ -89,13 +85,7 @@ def _check_demos(names: Sequence[str], queries: Sequence[str], *, is_chosen: boo
     if "-" in names and not queries:
         wrong = "`--demos -` reads demonstrations from standard input, so no query can come from it"
         raise RecipeError(wrong, "ask with `--query TEXT`, or put the demonstrations into a file")
-    caches = [name for name in names if name.endswith(CACHE_SUFFIX)]
-    if caches and len(names) > 1:
-        wrong = f"a saved prompt cache stands alone: {shorten(caches[0], 500)}"
-        raise RecipeError(wrong, "leave the other `--demos` out, or add them with /demos")
-    if caches and is_chosen:
-        wrong = f"a saved prompt cache is taken as it stands: {shorten(caches[0], 500)}"
-        raise RecipeError(wrong, "leave --shots and --seed out")
+    given.check_caches(names, is_chosen=is_chosen)
 
 
 @contextmanager
@@ -120,11 +110,18 @@ def _answer_all(room: Chatroom, queries: Iterable[str], how: Answering) -> ExitC
         except YofoError as error:
             say(f"error: query {number}: {error.message}\n  {error.hint}")
             answer, code = {"text": "", "error": error.message}, error.exit_code
-        if answer.get("finish") == "cancelled":
+        each = list(answer.get("answers", {"": answer}).values())
+        if any(one.get("finish") == "cancelled" for one in each):
             return ExitCode.INTERRUPTED
         answered = {"input": query, **answer}
-        print(json.dumps(answered) if how.as_json else printable(answer["text"]), flush=True)
+        print(json.dumps(answered) if how.as_json else _columns(each, room), flush=True)
     return code
+
+
+def _columns(answers: Sequence[Result], room: Chatroom) -> str:
+    """Return the answers of those side by side as the columns of a line."""
+    missing = len(room.model.beside) + 1 - len(answers)
+    return "\t".join(printable(one["text"]) for one in answers) + "\t" * missing
 
 
 def _query(line: str) -> str:
@@ -145,8 +142,13 @@ def _query(line: str) -> str:
 def _answer(room: Chatroom, query: str, labels: Sequence[str]) -> Result:
     if not labels:
         return room.answer(query, lambda _: None)
-    scores = room.scores(query, labels)
-    return {"text": scores[0]["label"], "scores": scores, "finish": "end"}
+    result = room.scores(query, labels)
+    answers = {name: _likeliest(one) for name, one in result.get("answers", {}).items()}
+    return _likeliest(result) | ({"answers": answers} if answers else {})
+
+
+def _likeliest(result: Result) -> Result:
+    return {"text": result["scores"][0]["label"], "scores": result["scores"], "finish": "end"}
 
 
 def _lines() -> Iterable[str]:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -18,7 +19,7 @@ from yofo_mlx.prompting.held import Held, Model, Offer, Result
 from yofo_mlx.prompting.protocol import CACHE_SUFFIX, Params
 from yofo_mlx.prompting.sets import DemoSet
 from yofo_mlx.system import progress
-from yofo_mlx.system.quantities import plural
+from yofo_mlx.system.quantities import plural, size
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import reason, shorten
 from yofo_mlx.tasks.sources import after
@@ -54,6 +55,7 @@ class Chatroom:
     def __post_init__(self, client: SessionClient) -> None:
         self.held = Held(client)
         self._set: DemoSet | None = None  # which all the examples are, and nothing else
+        self.names: list[str] = []  # of those that answer, the first one first
 
     @property
     def shown(self) -> list[Example]:
@@ -62,14 +64,20 @@ class Chatroom:
 
     def open(self) -> None:
         """See to it that the model is loaded, and say what it is."""
+        is_there = self.names and self.held.client.is_alive
+        began = "switching ..." if is_there else "loading the model ..."
         with interrupt_cancels(self.held):
-            loaded = self.held.load(self.model, _tell)
+            loaded = self.held.load(self.model, partial(_tell, began))
         progress.end()
         if loaded is None:
             return
         adapter = f" with the adapter {loaded['adapter']}" if loaded["adapter"] else ", no adapter"
         context = f", trained on up to {loaded['context']} tokens" if loaded["context"] else ""
         say(f"{loaded['model']}{adapter}; {loaded['style']} template{context}")
+        others = loaded.get("beside", ())
+        self.names = [loaded.get("subject", ""), *(other["subject"] for other in others)]
+        for other in others:
+            say(f"beside it: {other['subject']}, {other['style']} template")
         for note in loaded.get("notes", ()):
             say(f"warning: {note}")
 
@@ -133,14 +141,24 @@ class Chatroom:
         self._set = None
         self._report(self.held.facts)
 
-    def answer(self, query: str, on_text: Callable[[str], None]) -> Result:
-        """Answer a query; the text comes in pieces on the way."""
+    def answer(
+        self,
+        query: str,
+        on_text: Callable[[str], None],
+        on_turn: Callable[[str], None] = lambda _: None,
+    ) -> Result:
+        """Answer a query; the text comes in pieces on the way.
+
+        Of several side by side, `on_turn` hears who answers next.
+        """
         check_query(query)
         watcher = ReadingTime(self.more)
 
         def note(method: str, params: Params) -> None:
             if method == "token":
                 on_text(params["text"])
+            elif method == "answering":
+                on_turn(params["subject"])
             else:
                 watcher(method, params)
 
@@ -151,12 +169,12 @@ class Chatroom:
             say(f"  {answer['note']}")
         return answer
 
-    def scores(self, query: str, labels: Sequence[str]) -> list[Result]:
-        """Return labels with their log-probabilities, best first."""
+    def scores(self, query: str, labels: Sequence[str]) -> Result:
+        """Return `scores`: labels with their log-probabilities, best first."""
         check_query(query)
         self._get_ready()
         params = {"input": query, "labels": list(labels)}
-        return list(self._call("score", params, ReadingTime(self.more))["scores"])
+        return self._call("score", params, ReadingTime(self.more))
 
     def save(self, path: Path) -> Path:
         """Write the demonstrations with their K and V to a prompt cache file."""
@@ -194,7 +212,7 @@ class Chatroom:
         """After a reading that was stopped: stay with what is read of it, if that can be had."""
         self.open()
         read = self._call("stats")["shots_read"]
-        if not chosen.get("shots") or read is None:
+        if self.model.beside or not chosen.get("shots") or read is None:
             raise Cancelled("reading is stopped", "the next query reads on")
         self.wanted = read
         self._get_ready(anew=True)
@@ -208,6 +226,18 @@ class Chatroom:
         )
         if result["note"]:
             say(result["note"])
+        if "beside" not in result:
+            return
+        for other in result["beside"]:
+            say(
+                f"{other['subject']}: {plural(other['shots'], 'demonstration')}, {other['tokens']}"
+                f" tokens ({other['reused_tokens']} reused), {other['seconds']:.1f} s"
+            )
+            if other["note"]:
+                say(other["note"])
+        each = [result, *result["beside"]]
+        sizes = (f"{one['subject']} {size(one['kv_gb'] * 1e9)}" for one in each)
+        say(f"keys and values: {', '.join(sizes)}")
 
     def _call(
         self, method: str, params: Params | None = None, on_note: OnNote | None = None
@@ -216,10 +246,10 @@ class Chatroom:
             return self.held.call(method, params, on_note)
 
 
-def _tell(method: str, params: Params) -> None:
+def _tell(began: str, method: str, params: Params) -> None:
     """Say what there is to hear while a model is loaded."""
     if method == "calling":
-        say("loading the model ...")
+        say(began)
     elif method == "ended":
         say(f"warning: {params['words']}")
     else:

@@ -10,8 +10,9 @@ from yofo_mlx.commands.keyboard import Keyboard
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.choosing import shots_of
 from yofo_mlx.prompting.demonstrations import Parsed, parse
+from yofo_mlx.prompting.held import Result, beside
 from yofo_mlx.system import paths
-from yofo_mlx.system.quantities import plural
+from yofo_mlx.system.quantities import plural, size
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable, shorten
 
@@ -26,6 +27,7 @@ A line is a query. Several pasted lines that read as demonstrations become demon
   /instruction T   put a sentence before them; alone: none
   /label a|b|c     answer with the likeliest of these; alone: answer freely again
   /base            switch the adapter off and on
+  /beside NAME     answer with another as well: base, a run, an adapter; alone: only the first
   /save [FILE]     keep the demonstrations with their K and V; /demos FILE takes them back
   /stats           memory and context
   /quit            leave (also Ctrl-D)
@@ -53,6 +55,7 @@ class Conversation:
             "/instruction": self._instruction,
             "/label": self._label,
             "/base": self._base,
+            "/beside": self._beside,
             "/save": self._save,
             "/stats": self._stats,
             "/help": lambda _: say(HELP),
@@ -113,13 +116,20 @@ class Conversation:
     def _ask(self, query: str) -> None:
         self._last_query = query
         if self.labels:
-            for item in self.room.scores(query, self.labels):
-                print(f"{item['logprob']:9.3f}  {printable(item['label'])}")
+            _print_scores(self.room.scores(query, self.labels))
             return
-        answer = self.room.answer(query, _write)
+        answer = self.room.answer(query, _write, self._begin)
         print(flush=True)
-        ending = {"end": "", "length": ", cut", "cancelled": ", stopped"}[answer["finish"]]
-        say(f"({plural(answer['tokens'], 'token')}, {answer['tokens_per_s']:.0f}/s{ending})")
+        for name, one in answer.get("answers", {"": answer}).items():
+            ending = {"end": "", "length": ", cut", "cancelled": ", stopped"}[one["finish"]]
+            told = f"{plural(one['tokens'], 'token')}, {one['tokens_per_s']:.0f}/s{ending}"
+            say(f"({name}: {told})" if name else f"({told})")
+
+    def _begin(self, name: str) -> None:
+        """Say who answers next of several."""
+        if name != self.room.names[0]:
+            print(flush=True)
+        say(f"{name}:")
 
     def _paste(self, _: str) -> None:
         say("paste the demonstrations, then /end on a line of its own")
@@ -185,6 +195,19 @@ class Conversation:
             self.room.model = before
             raise
 
+    def _beside(self, name: str) -> None:
+        before = self.room.model
+        if not (name or before.beside):
+            say("name who is to answer as well: /beside base, /beside RUN, /beside FOLDER")
+            return
+        others = (*before.beside, beside(name)) if name else ()
+        self.room.model = replace(before, beside=others)
+        try:
+            self.room.show(self.room.examples)
+        except YofoError:
+            self.room.model = before
+            raise
+
     def _save(self, name: str) -> None:
         path = Path(name) if name else paths.prompts() / "last.safetensors"
         say(f"saved in {self.room.save(path)}")
@@ -196,12 +219,30 @@ class Conversation:
             f" {stats['peak_gb']:.2f} GB at most; {stats['context_tokens']} tokens,"
             f" {plural(stats['shots'], 'shot')} in the context"
         )
+        for kept in stats.get("kept", ()):
+            aside = "" if kept["answers"] else ", aside"
+            say(f"  {kept['subject']}: {kept['tokens']} tokens, {size(kept['gb'] * 1e9)}{aside}")
 
     def _quit(self, _: str) -> None:
         raise Leave
 
     def _unknown(self, _: str) -> None:
         say("no such word; /help lists them (a query may begin with a space before its `/`)")
+
+
+def _print_scores(result: Result) -> None:
+    """Print labels, best first, with the log-probabilities of all that answered."""
+    answers = {
+        name: {one["label"]: one["logprob"] for one in answer["scores"]}
+        for name, answer in result.get("answers", {"": result}).items()
+    }
+    widths = [max(9, len(name) + 2) for name in answers]
+    if len(answers) > 1:
+        say("".join(name.rjust(width) for name, width in zip(answers, widths, strict=True)))
+    for label in (one["label"] for one in result["scores"]):
+        numbers = zip(answers.values(), widths, strict=True)
+        row = "".join(f"{column[label]:{width}.3f}" for column, width in numbers)
+        print(f"{row}  {printable(label)}")
 
 
 def _write(text: str) -> None:

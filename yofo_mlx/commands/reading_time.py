@@ -32,6 +32,8 @@ class ReadingTime:
                 say(f"  {words}")
             if params["bound"] in ("trained", "default") and params["reasons"]["unused"]:
                 say(f"  `{self.more} N` or `{self.more} all` shows more")
+        elif method == "reading":
+            self.chosen, self._is_told = {**self.chosen, **params}, False
         elif method == "progress":
             self._progress(params["done"], params["total"], params.get("seconds_left"))
 
@@ -61,4 +63,5 @@ class ReadingTime:
         if not self.chosen:
             return ""
         shots = self.chosen["shots"]
-        return f" ({plural(shots, 'shot')})"
+        whose = f", {self.chosen['subject']}" if "subject" in self.chosen else ""
+        return f" ({plural(shots, 'shot')}{whose})"

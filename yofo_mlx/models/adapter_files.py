@@ -79,6 +79,14 @@ def read_lora(folder: Path) -> Lora | None:
         raise ValueError(f"{CONFIG_FILE}: {place} {mistake['msg']}") from error
 
 
+def is_whole_model(folder: Path) -> bool:
+    """Tell whether a folder says that its weights stand for all of the model's."""
+    try:
+        return read_lora(folder) is None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False  # what is wrong is told where it is loaded
+
+
 def read_settings(folder: Path) -> AdapterSettings:
     """Return the settings of an adapter that a run can begin with."""
     check_files(folder)

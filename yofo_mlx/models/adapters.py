@@ -1,11 +1,12 @@
 """LoRA adapters in mlx-lm's file format."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from mlx.utils import tree_flatten
+from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.tuner.utils import load_adapters as mlx_lm_load
 
@@ -105,6 +106,44 @@ def load_adapter(model: Any, folder: Path) -> None:
             f"the adapter in {folder} does not fit the model: {reason(error)}",
             "use the base model it was trained on",
         ) from error
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """A saved adapter on a base model: its layers come off without a trace, and on again."""
+
+    model: Any
+    layers: list[tuple[str, Any, Any]]  # where, the base's own one, the adapter's around it
+
+    def put_on(self) -> None:
+        """Let the adapter answer; no other one may be on."""
+        _replace(self.model, {where: adapted for where, _, adapted in self.layers})
+
+    def take_off(self) -> None:
+        """Let the base answer: its own layers, which the adapter never changed."""
+        _replace(self.model, {where: own for where, own, _ in self.layers})
+
+
+def mount(model: Any, folder: Path) -> Mounted:
+    """Put a saved adapter on a base model that has none on; one that does not fit leaves none."""
+    own = dict(model.named_modules())
+    try:
+        load_adapter(model, folder)
+    except RunError:
+        _exchanged(model, own).take_off()
+        raise
+    model.eval()  # fresh adapter layers would drop out
+    return _exchanged(model, own)
+
+
+def _exchanged(model: Any, before: dict[str, Any]) -> Mounted:
+    """Return where other layers stand than before."""
+    there = [(where, before.get(where), layer) for where, layer in model.named_modules()]
+    return Mounted(model, [one for one in there if one[1] is not None and one[1] is not one[2]])
+
+
+def _replace(model: Any, layers: dict[str, Any]) -> None:
+    model.update_modules(tree_unflatten(list(layers.items())))
 
 
 def begin_with(model: Any, folder: Path) -> None:

@@ -11,10 +11,13 @@ __all__ = [
     "fingerprint",
     "generation",
     "held",
+    "inprocess",
     "lengths",
+    "prefix",
     "protocol",
     "scoring",
     "selection",
+    "session",
     "sets",
     "stages",
 ]

@@ -3,14 +3,19 @@
 Everything here blocks; `cancel` and `kill` may be called meanwhile, from any thread.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import Cancelled, RunError, YofoError
+from yofo_mlx.models.adapter_files import WEIGHTS_FILE, check_files, folder_of
 from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import OnNote, SessionClient
-from yofo_mlx.prompting.protocol import Params
+from yofo_mlx.prompting.protocol import BASE, Params
+from yofo_mlx.recipe.names import is_path
+from yofo_mlx.runs import listing
 from yofo_mlx.system.text import reason
 from yofo_mlx.tasks.task import Example
 
@@ -26,6 +31,7 @@ class Model:
     adapter: str | None = None
     use_adapter: bool = True
     stamp: tuple[int, ...] = ()  # another one where the adapter's files are other ones
+    beside: "tuple[Model, ...]" = ()  # who answers with it, from the same base model
 
     @property
     def has_adapter(self) -> bool:
@@ -40,7 +46,19 @@ class Model:
     def params(self) -> Params:
         """Return the parameters of `load`."""
         named = {"run": self.run, "model": self.model, "adapter": self.adapter}
-        return _given(named) | {"use_adapter": self.use_adapter}
+        beside = {"beside": [one.params() for one in self.beside]} if self.beside else {}
+        return _given(named) | {"use_adapter": self.use_adapter} | beside
+
+
+def beside(name: str) -> Model:
+    """Return who is meant by a name beside another: `base`, a run, or an adapter's folder."""
+    if name == BASE:
+        return Model(use_adapter=False)
+    if os.sep in name or is_path(name) or (Path(name) / WEIGHTS_FILE).is_file():
+        folder = folder_of(name)
+        check_files(folder)
+        return Model(adapter=str(folder))
+    return Model(run=listing.find(name).run_id)
 
 
 @dataclass(frozen=True)
@@ -95,12 +113,12 @@ class Held:
         if model == self._model:
             return None
         self._model = self._offer = None
-        self.shown, self.facts = (), {}
         try:
             loaded = self.call("load", model.params(), on_note)
         except KeyboardInterrupt:  # it may be stuck, and holds nothing that could be lost
             self.client.kill()
             raise
+        self.shown, self.facts = (), {}
         self._model = model
         return loaded
 

@@ -20,7 +20,7 @@ from yofo_mlx.system.quantities import size
 from yofo_mlx.tasks.task import Example
 
 
-class Kept:
+class DiskCache:
     """The file of one set for the model that is loaded; what there is to tell is in `notes`."""
 
     def __init__(self, folder: Path, loaded: LoadedModel, bits: int | None = None) -> None:

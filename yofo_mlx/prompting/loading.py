@@ -1,14 +1,20 @@
 """The model of a session: base, adapter and template, as a run or a user names them."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from yofo_mlx.episodes.bounds import check_ids
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.models.adapter_files import WEIGHTS_FILE, check_files, folder_of, stamp
-from yofo_mlx.models.adapters import adapter_template, load_adapter
+from yofo_mlx.models.adapter_files import (
+    WEIGHTS_FILE,
+    check_files,
+    folder_of,
+    is_whole_model,
+    stamp,
+)
+from yofo_mlx.models.adapters import Mounted, adapter_template, mount
 from yofo_mlx.models.base import Base, load_base, model_path
 from yofo_mlx.recipe.names import model_here
 from yofo_mlx.recipe.schema import Template
@@ -32,16 +38,30 @@ class Source:
     limit_gb: float | None = None
     notes: tuple[Note, ...] = field(default=(), compare=False)  # what is no longer as it was
 
+    @property
+    def base(self) -> tuple[str, str | None, bool]:
+        """What two sources share that can have one base model in memory."""
+        return self.model, self.revision, self.trust_remote_code
+
+
+Mark = tuple[Path, tuple[int, ...]] | None
+"""Whose keys and values are whose: an adapter by its folder and its files; None is the base."""
+
 
 @dataclass
 class LoadedModel:
-    """A model in memory; its adapter can be switched off where that leaves the base exactly."""
+    """A base model in memory, and adapters for it, of which one or none is on."""
 
     source: Source
     base: Base
-    adapter_stamp: tuple[int, ...] = ()
-    uses_adapter: bool = False
-    _scales: list[tuple[Any, float]] = field(default_factory=list)
+    mark: Mark = None  # the adapter that is on
+    _mounted: dict[Mark, Mounted] = field(default_factory=dict)
+    _is_altered: bool = False  # by weights in place of the base's own
+
+    @property
+    def uses_adapter(self) -> bool:
+        """Tell whether an adapter is on."""
+        return self.mark is not None
 
     @property
     def context(self) -> int | None:
@@ -57,31 +77,40 @@ class LoadedModel:
         return max(self.base.context, self.source.trained_context or 0)
 
     def switch(self, source: Source, use_adapter: bool) -> bool:
-        """Switch the adapter on or off without loading; False where that cannot be done."""
-        if source != self.source:
+        """Let the base, or an adapter on it, answer without loading it again; False if it must."""
+        adapter = source.adapter if use_adapter else None
+        mark = (adapter, stamp(adapter)) if adapter else None
+        if source.base != self.source.base or (self._is_altered and mark != self.mark):
             return False
-        if source.adapter is None:
-            return True
-        if self.adapter_stamp not in ((), stamp(source.adapter)):
+        if adapter and mark not in self._mounted and is_whole_model(adapter):
             return False
-        if use_adapter and not self.adapter_stamp:
-            self._mount(source.adapter)
-        elif use_adapter != self.uses_adapter:
-            if not self._scales:
-                return False
-            for layer, scale in self._scales:
-                layer.scale = scale if use_adapter else 0.0
-        self.uses_adapter = use_adapter
+        check_ids(source.template, self.base.tokenizer, self.base.config)
+        if adapter and mark not in self._mounted:
+            self.mount(source, adapter)
+        self.turn(source, mark)
         return True
 
-    def _mount(self, adapter: Path) -> None:
-        load_adapter(self.base.model, adapter)
-        self.base.model.eval()  # fresh adapter layers would drop out
-        self.adapter_stamp = stamp(adapter)
-        adapted = [layer for _, layer in self.base.model.named_modules() if "lora_a" in layer]
-        # DoRA divides by a norm as well: no scale makes it the base again.
-        if not any("m" in layer for layer in adapted):
-            self._scales = [(layer, layer.scale) for layer in adapted]
+    def mount(self, source: Source, adapter: Path) -> None:
+        """Read an adapter from its folder, and let it answer."""
+        self.turn(source, None)
+        mark = (adapter, stamp(adapter))
+        mounted = mount(self.base.model, adapter)
+        self._is_altered = not mounted.layers
+        self._mounted[mark], self.mark = mounted, mark
+
+    def turn(self, source: Source, mark: Mark) -> None:
+        """Let the base, or an adapter that was read before, answer."""
+        if mark != self.mark:
+            if self.mark is not None:
+                self._mounted[self.mark].take_off()
+            self.mark = None
+            if mark is not None:
+                self._mounted[mark].put_on()
+        self.source, self.mark = source, mark
+
+    def keep(self, marks: Collection[Mark]) -> None:
+        """Forget the other adapters."""
+        self._mounted = {mark: one for mark, one in self._mounted.items() if mark in marks}
 
 
 def find_source(run: str | None, model: str | None, adapter: str | None) -> Source:
@@ -132,5 +161,6 @@ def load(source: Source, use_adapter: bool) -> LoadedModel:
     )
     check_ids(source.template, base.tokenizer, base.config)
     loaded = LoadedModel(source, base)
-    loaded.switch(source, use_adapter)
+    if use_adapter and source.adapter:
+        loaded.mount(source, source.adapter)
     return loaded

@@ -34,13 +34,20 @@ class Nothing(Parameters):
     """For methods without parameters."""
 
 
-class Load(Parameters):
+class Loadable(Parameters):
     """Which model; a run id, or a model with an adapter if wanted."""
 
     run: str | None = None
     model: str | None = None
     adapter: str | None = None
     use_adapter: bool = True
+
+
+class Load(Loadable):
+    """Who answers; with it, who answers beside it from the same base model."""
+
+    beside: list[Loadable] = []
+    """What one does not name is as it is of the first: `{"use_adapter": false}` is the base."""
 
 
 class Pair(Parameters):

@@ -1,8 +1,7 @@
 """The methods of a session: one model, the demonstrations it has read, queries about them."""
 
-import gc
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -11,18 +10,17 @@ from typing import Any, Protocol
 import mlx.core as mx
 
 from yofo_mlx.episodes.sampler import tokenize
-from yofo_mlx.errors import FitError, RunError
-from yofo_mlx.prompting import cache_file, choosing, loading, parameters, selection
-from yofo_mlx.prompting.context import Context
+from yofo_mlx.errors import RunError
+from yofo_mlx.prompting import cache_file, choosing, parameters, selection, sides
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
-from yofo_mlx.prompting.kept import Kept
-from yofo_mlx.prompting.loading import LoadedModel
+from yofo_mlx.prompting.kept import DiskCache
+from yofo_mlx.prompting.loading import LoadedModel, Source
 from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.selection import Room
+from yofo_mlx.prompting.sides import Side, Sides
 from yofo_mlx.recipe.names import EMBEDDED
-from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.tasks.suite import vocabulary
 from yofo_mlx.tasks.task import Example
 
@@ -57,67 +55,97 @@ class ReadingReport:
         self._work.note("progress", **told)
 
 
+class OneOfSeveral:
+    """A call of which one of those side by side does its part; satisfies Work."""
+
+    def __init__(self, work: Work, subject: str) -> None:
+        self._work, self._subject = work, subject
+        self.check = work.check
+
+    def note(self, method: str, **params: Any) -> None:
+        """Send a notification that says whose it is."""
+        self._work.note(method, **params, subject=self._subject)
+
+
 class Prompter:
-    """A loaded model and its demonstrations."""
+    """Those that answer from one base model, usually one, and their demonstrations."""
 
     def __init__(self) -> None:
-        self._loaded: LoadedModel | None = None
-        self._prefix: Prefix | None = None
+        self._sides = Sides()
         self._facts: Result = {}
         self._shown: Sequence[Example] = ()
         self._known: frozenset[Example] = frozenset()  # of which those were chosen
         self._seed: int | None = None  # with which those were chosen
-        self._aside: dict[bool, Context] = {}  # read by this model before, with its adapter or not
+
+    @property
+    def prefix(self) -> Prefix:
+        """Return the demonstrations in the context, to ask many queries behind them."""
+        return self._ready()[1]
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """Return what tells the model and its adapter from others."""
+        return fingerprint(self._ready()[0])
 
     def load(self, wanted: parameters.Load, work: Work) -> Result:
         """Load a model, or switch its adapter; the context is empty afterwards.
 
         What was read before a switch is put aside: demonstrations that are shown again use it.
         """
-        source = loading.find_source(wanted.run, wanted.model, wanted.adapter)
-        loading.check(source, wanted.use_adapter)
-        loaded, prefix, self._loaded, self._prefix = self._loaded, self._prefix, None, None
-        if loaded is not None and prefix is not None:
-            self._aside[loaded.uses_adapter] = prefix.context
-        if loaded is None or not loaded.switch(source, wanted.use_adapter):
-            del loaded, prefix  # two models at once might not fit
-            self._aside.clear()
-            gc.collect()
-            mx.clear_cache()
-            loaded = loading.load(source, wanted.use_adapter)
-        self._prefix, self._loaded = _new_prefix(loaded), loaded
+        self._sides.load(sides.find(wanted))
+        first, *others = map(self._introduced, self._sides.present)
+        notes = [note for one in (first, *others) for note in one["notes"]]
+        told = {"notes": list(dict.fromkeys([*notes, *self._sides.told()]))}
+        return first | told | ({"beside": others} if others else {})
+
+    def _introduced(self, side: Side) -> Result:
+        source, loaded = side.source, self._sides.turn(side)
         notes = [*source.notes, *(changed_model(source.run, loaded.base) if source.run else [])]
         return {
+            "subject": side.name,
             "model": source.model,
-            "adapter": str(source.adapter) if source.adapter and wanted.use_adapter else None,
+            "adapter": str(source.adapter) if side.mark else None,
             "run_id": source.run.run_id if source.run else None,
-            "style": self._prefix.segmenter.style,
-            "context": loaded.context,
+            "style": side.prefix.segmenter.style,
+            "context": side.context,
             "trained_tokens": source.trained_context,
             "notes": [f"{message}: {hint}" for message, hint in notes],
         }
 
     def prefill(self, wanted: parameters.Prefill, work: Work) -> Result:
         """Choose demonstrations and read them; those that stay are not read again."""
-        started = time.perf_counter()
+        kept = [self._kept(side, wanted) for side in self._present]
         loaded, prefix = self._ready()
-        kept = Kept(Path(wanted.kept), loaded, wanted.kv_bits) if wanted.kept else None
-        self._choose(loaded, prefix, wanted, kept)
-        prefix.context = self._aside.pop(loaded.uses_adapter, prefix.context)
-        reuse = prefix.choose(self._shown, wanted.instruction)
-        if kept:
-            reuse = kept.take(prefix, reuse)
-        tokens = {"tokens": len(prefix.tokens), "reused_tokens": reuse.tokens}
-        work.note("chosen", **self._facts, **tokens)
-        try:
-            prefix.fill(ReadingReport(prefix, work))
-        except FitError:  # the other context goes first
-            if not self._aside:
-                raise
-            self._aside.clear()
-            mx.clear_cache()
-            prefix.fill(ReadingReport(prefix, work))
-        notes = [reuse.note]
+        self._choose(loaded, prefix, wanted, kept[0])
+        first, *others = [
+            self._shown_to(side, wanted, on_disk, work)
+            for side, on_disk in zip(self._present, kept, strict=True)
+        ]
+        return first | self._facts | ({"beside": others} if others else {})
+
+    def _kept(self, side: Side, wanted: parameters.Prefill) -> DiskCache | None:
+        if not wanted.kept:
+            return None
+        return DiskCache(Path(wanted.kept), self._sides.turn(side), wanted.kv_bits)
+
+    def _shown_to(
+        self, side: Side, wanted: parameters.Prefill, kept: DiskCache | None, work: Work
+    ) -> Result:
+        """Show one of those side by side what is chosen."""
+        started, prefix, is_first = time.perf_counter(), side.prefix, side is self._present[0]
+        self._sides.take_back(side)
+        with self._sides.named(side):
+            reuse = prefix.choose(self._shown, wanted.instruction)
+            if kept:
+                self._sides.turn(side)
+                reuse = kept.take(prefix, reuse)
+            tokens = {"tokens": len(prefix.tokens), "reused_tokens": reuse.tokens}
+            if is_first:
+                work.note("chosen", **self._facts, **tokens)
+            else:
+                work.note("reading", subject=side.name, **tokens)
+            self._fill(side, work)
+        notes = [reuse.note, *self._sides.told()]
         if kept:
             kept.write(prefix, wanted.examples(), self._seed or 0)
             notes += kept.notes
@@ -125,18 +153,43 @@ class Prompter:
             notes.append(
                 f"{prefix.altered} answers hold what ends an answer, and are changed there"
             )
-        if loaded.context and len(prefix.tokens) > loaded.context:
-            notes.append(f"the model was trained on at most {loaded.context} tokens")
+        if prefix.left_out:
+            notes.append(f"{prefix.left_out} demonstrations do not fit its context")
+        if side.context and len(prefix.tokens) > side.context:
+            notes.append(f"the model was trained on at most {side.context} tokens")
         summary = _summary(prefix, reuse, started)
-        return summary | self._facts | {"note": "; ".join(filter(None, notes))}
+        whose = {"subject": side.name} if len(self._present) > 1 else {}
+        return whose | summary | {"note": "; ".join(filter(None, notes))}
+
+    def _fill(self, side: Side, work: Work) -> None:
+        """Read what one of those side by side lacks."""
+        with self._sides.named(side):
+            self._sides.fill(side, ReadingReport(side.prefix, self._part(side, work)))
+
+    @property
+    def _present(self) -> list[Side]:
+        return self._sides.present
+
+    @property
+    def _limit(self) -> int | None:
+        """Return the most tokens that all of those side by side can take."""
+        limits = [side.prefix.limit for side in self._present]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _part(self, side: Side, work: Work) -> Work:
+        return work if len(self._present) == 1 else OneOfSeveral(work, side.name)
 
     def _choose(
-        self, loaded: LoadedModel, prefix: Prefix, wanted: parameters.Prefill, kept: Kept | None
+        self,
+        loaded: LoadedModel,
+        prefix: Prefix,
+        wanted: parameters.Prefill,
+        kept: DiskCache | None,
     ) -> None:
         """Choose what is shown; with the same seed, what is shown already stays in its place."""
         source, offered = loaded.source, wanted.examples()
         seed = source.seed if wanted.seed is None else wanted.seed
-        bound = choosing.bound_of(wanted.shots, source.trained_context, prefix.limit)
+        bound = choosing.bound_of(wanted.shots, source.trained_context, self._limit)
         segmenter = prefix.segmenter_of(wanted.instruction)
         shown, known = self._shown, self._known
         if not known:  # a new session goes on where another one ended
@@ -156,14 +209,20 @@ class Prompter:
         self._shown, self._known, self._seed = choice.examples, frozenset(offered), seed
         self._facts = choosing.facts(choice, offered, wanted.shots, bound, seed)
         texts = (text for example in choice.examples for text in (example.input, example.output))
-        if remark := _remark(loaded, texts):
+        if remark := _remark(source, texts):
             self._facts["told"].append(remark)
 
     def generate(self, wanted: parameters.Generate, work: Work) -> Result:
         """Answer a query."""
-        loaded, prefix = self._ready()
-        question = prefix.question(wanted.input)
-        prefix.fill(ReadingReport(prefix, work))
+        parts = self._asked(wanted.input, (), work)
+        return self._together(
+            [self._write(side, asked, wanted, part) for side, asked, part in parts]
+        )
+
+    def _write(
+        self, side: Side, question: list[int], wanted: parameters.Generate, work: Work
+    ) -> Result:
+        prefix = side.prefix
         free = prefix.free(question)
         answer = generate(
             prefix.context,
@@ -175,25 +234,54 @@ class Prompter:
             on_chunk=lambda _: work.check(),
         )
         prompt_tokens = len(prefix.tokens) + len(question)
-        note = _remark(loaded, [wanted.input])
+        note = _remark(side.source, [wanted.input])
         return asdict(answer) | {"prompt_tokens": prompt_tokens, "note": note}
 
     def score(self, wanted: parameters.Score, work: Work) -> Result:
         """Compare given answers to a query."""
-        _, prefix = self._ready()
-        longest = max(len(prefix.segmenter.answer(label)) for label in wanted.labels)
-        question = prefix.question(wanted.input, longest)
-        prefix.fill(ReadingReport(prefix, work))
-        scores = score(
-            prefix.context, prefix.segmenter, question, wanted.labels, lambda _: work.check()
-        )
-        return {"scores": [asdict(item) for item in scores]}
+        found = []
+        for side, question, _ in self._asked(wanted.input, wanted.labels, work):
+            prefix = side.prefix
+            scores = score(
+                prefix.context, prefix.segmenter, question, wanted.labels, lambda _: work.check()
+            )
+            found.append({"scores": [asdict(item) for item in scores]})
+        return self._together(found)
+
+    def _asked(
+        self, text: str, labels: Sequence[str], work: Work
+    ) -> Iterator[tuple[Side, list[int], Work]]:
+        """Yield each of those side by side in its turn, its question, and its part of the call.
+
+        All have read and can take the question before the first one answers.
+        """
+        self._ready()
+        questions = [self._question(side, text, labels) for side in self._present]
+        for side in self._present:
+            self._fill(side, work)
+        for side, question in zip(self._present, questions, strict=True):
+            self._sides.turn(side)
+            if len(self._present) > 1:
+                work.note("answering", subject=side.name)
+            yield side, question, self._part(side, work)
+
+    def _question(self, side: Side, text: str, labels: Sequence[str]) -> list[int]:
+        longest = max((len(side.prefix.segmenter.answer(label)) for label in labels), default=1)
+        with self._sides.named(side):
+            return side.prefix.question(text, longest)
+
+    def _together(self, answers: Sequence[Result]) -> Result:
+        """Return the first one's answer; where several have answered, with all by name."""
+        if len(answers) == 1:
+            return answers[0]
+        names = [side.name for side in self._present]
+        return answers[0] | {"answers": dict(zip(names, answers, strict=True))}
 
     def save_cache(self, wanted: parameters.CacheFile, work: Work) -> Result:
         """Write the demonstrations with their K and V to a file."""
         started = time.perf_counter()
         loaded, prefix = self._ready()
-        prefix.fill(ReadingReport(prefix, work))
+        self._fill(self._present[0], work)
         path = cache_file.save(Path(wanted.path), prefix, fingerprint(loaded))
         summary = _summary(prefix, Reuse(len(prefix.tokens)), started)
         return summary | self._facts | {"path": str(path)}
@@ -202,13 +290,17 @@ class Prompter:
         """Take the demonstrations from a file; a refused file changes nothing."""
         started = time.perf_counter()
         loaded, _ = self._ready()
-        prefix = _new_prefix(loaded)
+        prefix = sides.new_prefix(loaded)
         cache_file.load(Path(wanted.path), prefix, fingerprint(loaded))
-        self._prefix = prefix
-        self._aside.pop(loaded.uses_adapter, None)
+        first, *others = self._present
+        first.prefix = prefix
+        self._sides.forget(first)
         self._shown, self._seed = prefix.demonstrations, None
         self._known = frozenset(self._shown)
         self._facts = choosing.facts_of_file(self._shown)
+        for other in others:  # which read with the next question
+            self._sides.take_back(other)
+            other.prefix.choose(self._shown, prefix.instruction)
         return (
             _summary(prefix, Reuse(len(prefix.tokens)), started)
             | self._facts
@@ -220,31 +312,34 @@ class Prompter:
 
     def stats(self, wanted: parameters.Nothing, work: Work) -> Result:
         """Return memory and the size of the context."""
-        prefix = self._prefix
+        prefix = self._present[0].prefix if self._present else None
         return {
             "active_gb": mx.get_active_memory() / 1e9,
             "cache_gb": mx.get_cache_memory() / 1e9,
             "peak_gb": mx.get_peak_memory() / 1e9,
             "context_tokens": len(prefix.context.tokens) if prefix else 0,
             "shots": len(prefix.demonstrations) if prefix else 0,
-            "shots_read": prefix.shots_read if prefix else 0,
+            "shots_read": _least(side.prefix.shots_read for side in self._present),
+            "kept": self._sides.kept(),
         }
 
     def _ready(self) -> tuple[LoadedModel, Prefix]:
-        if self._loaded is None or self._prefix is None:
+        """Return the first of those that answer, in its turn."""
+        if not self._present:
             raise RunError("no model is loaded", "load one first")
-        return self._loaded, self._prefix
+        first = self._present[0]
+        return self._sides.turn(first), first.prefix
 
 
-def _remark(loaded: LoadedModel, texts: Iterable[str]) -> str:
+def _least(numbers: Iterable[int | None]) -> int | None:
+    """Return the least of them, None if one is not known, 0 for none."""
+    known = list(numbers)
+    return None if None in known else min((one for one in known if one is not None), default=0)
+
+
+def _remark(source: Source, texts: Iterable[str]) -> str:
     """Say what the embedded model, which has few words, does not know."""
-    return vocabulary.remark(texts) if loaded.source.model == EMBEDDED else ""
-
-
-def _new_prefix(loaded: LoadedModel) -> Prefix:
-    base, source = loaded.base, loaded.source
-    context = Context(base.model, memory_limit(source.limit_gb).nbytes)
-    return Prefix(context, base.tokenizer, source.template, loaded.limit)
+    return vocabulary.remark(texts) if source.model == EMBEDDED else ""
 
 
 def _summary(prefix: Prefix, reuse: Reuse, started: float) -> Result:
@@ -254,5 +349,6 @@ def _summary(prefix: Prefix, reuse: Reuse, started: float) -> Result:
         "reused_tokens": reuse.tokens,
         "seconds": time.perf_counter() - started,
         "left_out": prefix.left_out,
+        "kv_gb": prefix.context.nbytes / 1e9,
         "note": reuse.note,
     }

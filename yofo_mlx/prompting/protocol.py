@@ -1,13 +1,14 @@
 """JSON-RPC 2.0 messages, one a line, between a session process and whoever prompts.
 
-    load        {run, model, adapter, use_adapter}
+    load        {run, model, adapter, use_adapter, beside}
     prefill     {demonstrations, instruction, shots, seed}
     generate    {input, max_tokens, temperature}     score      {input, labels}
     save_cache  {path}                               load_cache {path}
     cancel      {}                                   stats      {}
 
 Notifications on the way: `chosen` {id, ...}, `progress` {id, done, total, seconds_left} and
-`token` {id, text}. What they and the results hold is told in `docs/prompting.md`.
+`token` {id, text}; of several side by side also `reading` {id, subject, ...} and `answering`
+{id, subject}. What they and the results hold is told in `docs/prompting.md`.
 """
 
 import json
@@ -29,6 +30,7 @@ Params = dict[str, Any]
 
 LONGEST_LINE = 256 * 1024 * 1024  # bytes: millions of demonstrations to choose from
 CACHE_SUFFIX = ".safetensors"  # of prompt cache files
+BASE = "base"  # how the base model without an adapter is named among those side by side
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600

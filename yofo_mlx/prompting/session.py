@@ -11,13 +11,16 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from yofo_mlx.errors import Cancelled, FitError, YofoError
 from yofo_mlx.prompting import parameters, protocol
 from yofo_mlx.prompting.protocol import LONGEST_LINE, ProtocolError, Request
 from yofo_mlx.prompting.stages import told_to
 from yofo_mlx.system import blas
+
+if TYPE_CHECKING:
+    from yofo_mlx.prompting.prompter import Prompter
 
 
 class Job:
@@ -137,14 +140,18 @@ class Session:
                 self._channel.write(answer)
 
 
-Method = Callable[[Any, Job], dict[str, Any]]
+Method = Callable[[Any, Any], dict[str, Any]]
 Methods = dict[str, tuple[type[parameters.Parameters], Method]]
 
 
 def _methods() -> Methods:
     from yofo_mlx.prompting.prompter import Prompter  # imports mlx, which takes a second
 
-    prompter = Prompter()
+    return methods_of(Prompter())
+
+
+def methods_of(prompter: "Prompter") -> Methods:
+    """Return what can be called, by name."""
     return {
         "load": (parameters.Load, prompter.load),
         "prefill": (parameters.Prefill, prompter.prefill),
@@ -172,10 +179,11 @@ def _answer(job: Job, methods: Methods) -> bytes:
         raise
     except Exception as error:
         traceback.print_exc()
-        return protocol.error_line(request.id, _out_of_memory(error) or error)
+        return protocol.error_line(request.id, out_of_memory(error) or error)
 
 
-def _out_of_memory(error: Exception) -> FitError | None:
+def out_of_memory(error: Exception) -> FitError | None:
+    """Return in words what a library says where memory ran out."""
     if isinstance(error, MemoryError) or "malloc" in str(error):
         return FitError(
             f"memory ran out: {error}", "use fewer demonstrations, or a smaller or quantised model"
