@@ -91,7 +91,7 @@ def test_at_the_keyboard_one_comes_and_goes_and_a_mistake_changes_nothing(
     assert f"keys and values: base 1.3 MB, {adapter} 1.3 MB" in told
     assert "switching ..." in told and "loading" not in told
     assert "(base: 3 tokens, " in told and f"({adapter}: 3 tokens, " in told
-    assert f"{adapter}: 36 tokens, 1.3 MB\n" in told
+    assert f"{adapter}: 39 tokens, 1.3 MB\n" in told
     assert len(room.shown) == 2
     for wrong in (f"/beside {adapter}", "/beside base", "/beside nowhere/at all", "/beside no-run"):
         told = enter(wrong)
@@ -101,4 +101,4 @@ def test_at_the_keyboard_one_comes_and_goes_and_a_mistake_changes_nothing(
     assert [name.strip() for name in table[-1].split("  ") if name] == ["base", adapter]
     enter("/beside")
     assert not room.model.beside
-    assert f"{adapter}: 36 tokens, 1.3 MB, aside" in enter("/stats")
+    assert f"{adapter}: 39 tokens, 1.3 MB, aside" in enter("/stats")

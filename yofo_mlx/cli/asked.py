@@ -7,9 +7,24 @@ import typer
 Model = Annotated[str | None, typer.Option(help="Base model, where there is no run.")]
 Adapter = Annotated[str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")]
 Base = Annotated[bool, typer.Option("--base", help="Leave the adapter out.")]
+Beside = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SUBJECT", help="Answer with `base`, a run, an adapter too; repeatable."),
+]
+MakeRoom = Annotated[
+    bool,
+    typer.Option("--make-room", help="Those beside may forget what they read, for memory."),
+]
 Demos = Annotated[
     list[str] | None,
     typer.Option(help="Demonstrations: set, file, folder, hub id, `-`; repeatable."),
+]
+Keep = Annotated[
+    bool, typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk.")
+]
+KvBits = Annotated[
+    Literal["4", "8"] | None,
+    typer.Option(help="Round what stays there: less disk, no longer exact."),
 ]
 Instruction = Annotated[str, typer.Option(help="Sentence before the demonstrations.")]
 Shots = Annotated[
@@ -21,13 +36,6 @@ Seed = Annotated[
 ]
 MaxTokens = Annotated[
     int | None, typer.Option(min=1, help="Most tokens of an answer; default 256.")
-]
-Keep = Annotated[
-    bool, typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk.")
-]
-KvBits = Annotated[
-    Literal["4", "8"] | None,
-    typer.Option(help="Round what stays there: less disk, no longer exact."),
 ]
 
 

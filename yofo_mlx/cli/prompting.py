@@ -7,10 +7,12 @@ import typer
 from yofo_mlx.cli.asked import (
     Adapter,
     Base,
+    Beside,
     Demos,
     Instruction,
     Keep,
     KvBits,
+    MakeRoom,
     MaxTokens,
     Model,
     Seed,
@@ -32,12 +34,8 @@ def chat(
     records: Records = None,
     instruction: Instruction = "",
     base: Base = False,
-    beside: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SUBJECT", help="Answer with `base`, a run, an adapter too; repeatable."
-        ),
-    ] = None,
+    beside: Beside = None,
+    make_room: MakeRoom = False,
     shots: Shots = None,
     seed: Seed = None,
     label: Annotated[
@@ -63,6 +61,7 @@ def chat(
         instruction=instruction,
         base=base,
         beside=beside or [],
+        make_room=make_room,
         shots=count_or_all(shots, "--shots"),
         seed=seed,
         labels=label or [],

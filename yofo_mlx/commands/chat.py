@@ -42,6 +42,7 @@ def chat(
     instruction: str = "",
     base: bool = False,
     beside: Sequence[str] = (),
+    make_room: bool = False,
     shots: Shots = None,
     seed: int | None = None,
     labels: Sequence[str] = (),
@@ -53,7 +54,7 @@ def chat(
 ) -> ExitCode:
     """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
     named = given.model_of(run, model, adapter, base=base)
-    wanted = replace(named, beside=tuple(map(held.beside, beside)))
+    wanted = replace(named, beside=tuple(map(held.beside, beside)), make_room=make_room)
     _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)

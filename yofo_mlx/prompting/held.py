@@ -32,6 +32,7 @@ class Model:
     use_adapter: bool = True
     stamp: tuple[int, ...] = ()  # another one where the adapter's files are other ones
     beside: "tuple[Model, ...]" = ()  # who answers with it, from the same base model
+    make_room: bool = False  # they forget for each other what does not fit
 
     @property
     def has_adapter(self) -> bool:
@@ -46,8 +47,10 @@ class Model:
     def params(self) -> Params:
         """Return the parameters of `load`."""
         named = {"run": self.run, "model": self.model, "adapter": self.adapter}
-        beside = {"beside": [one.params() for one in self.beside]} if self.beside else {}
-        return _given(named) | {"use_adapter": self.use_adapter} | beside
+        params = _given(named) | {"use_adapter": self.use_adapter}
+        if self.beside:
+            params["beside"] = [one.params() for one in self.beside]
+        return params | ({"make_room": True} if self.make_room else {})
 
 
 def beside(name: str) -> Model:

@@ -84,7 +84,8 @@ class LoadedModel:
             return False
         if adapter and mark not in self._mounted and is_whole_model(adapter):
             return False
-        check_ids(source.template, self.base.tokenizer, self.base.config)
+        if source.template != self.source.template:  # a look at the whole vocabulary
+            check_ids(source.template, self.base.tokenizer, self.base.config)
         if adapter and mark not in self._mounted:
             self.mount(source, adapter)
         self.turn(source, mark)

@@ -48,6 +48,8 @@ class Load(Loadable):
 
     beside: list[Loadable] = []
     """What one does not name is as it is of the first: `{"use_adapter": false}` is the base."""
+    make_room: bool = False
+    """They forget what they have read for each other where memory is short."""
 
 
 class Pair(Parameters):

@@ -92,7 +92,7 @@ class Prompter:
 
         What was read before a switch is put aside: demonstrations that are shown again use it.
         """
-        self._sides.load(sides.find(wanted))
+        self._sides.load(sides.find(wanted), make_room=wanted.make_room)
         first, *others = map(self._introduced, self._sides.present)
         notes = [note for one in (first, *others) for note in one["notes"]]
         told = {"notes": list(dict.fromkeys([*notes, *self._sides.told()]))}
@@ -107,7 +107,7 @@ class Prompter:
             "adapter": str(source.adapter) if side.mark else None,
             "run_id": source.run.run_id if source.run else None,
             "style": side.prefix.segmenter.style,
-            "context": side.context,
+            "context": side.trained_context,
             "trained_tokens": source.trained_context,
             "notes": [f"{message}: {hint}" for message, hint in notes],
         }
@@ -117,6 +117,8 @@ class Prompter:
         kept = [self._kept(side, wanted) for side in self._present]
         loaded, prefix = self._ready()
         self._choose(loaded, prefix, wanted, kept[0])
+        for side in self._present:
+            self._sides.take_back(side)
         first, *others = [
             self._shown_to(side, wanted, on_disk, work)
             for side, on_disk in zip(self._present, kept, strict=True)
@@ -133,7 +135,6 @@ class Prompter:
     ) -> Result:
         """Show one of those side by side what is chosen."""
         started, prefix, is_first = time.perf_counter(), side.prefix, side is self._present[0]
-        self._sides.take_back(side)
         with self._sides.named(side):
             reuse = prefix.choose(self._shown, wanted.instruction)
             if kept:
@@ -155,8 +156,8 @@ class Prompter:
             )
         if prefix.left_out:
             notes.append(f"{prefix.left_out} demonstrations do not fit its context")
-        if side.context and len(prefix.tokens) > side.context:
-            notes.append(f"the model was trained on at most {side.context} tokens")
+        if side.trained_context and len(prefix.tokens) > side.trained_context:
+            notes.append(f"the model was trained on at most {side.trained_context} tokens")
         summary = _summary(prefix, reuse, started)
         whose = {"subject": side.name} if len(self._present) > 1 else {}
         return whose | summary | {"note": "; ".join(filter(None, notes))}
@@ -234,7 +235,8 @@ class Prompter:
             on_chunk=lambda _: work.check(),
         )
         prompt_tokens = len(prefix.tokens) + len(question)
-        note = _remark(side.source, [wanted.input])
+        notes = [*self._sides.told(), _remark(side.source, [wanted.input])]
+        note = "; ".join(filter(None, notes))
         return asdict(answer) | {"prompt_tokens": prompt_tokens, "note": note}
 
     def score(self, wanted: parameters.Score, work: Work) -> Result:
@@ -253,14 +255,15 @@ class Prompter:
     ) -> Iterator[tuple[Side, list[int], Work]]:
         """Yield each of those side by side in its turn, its question, and its part of the call.
 
-        All have read and can take the question before the first one answers.
+        All can take the question, and have read if they fit, before the first one answers.
         """
         self._ready()
         questions = [self._question(side, text, labels) for side in self._present]
-        for side in self._present:
-            self._fill(side, work)
+        if not self._sides.makes_room:
+            for side in self._present:
+                self._fill(side, work)
         for side, question in zip(self._present, questions, strict=True):
-            self._sides.turn(side)
+            self._fill(side, work)
             if len(self._present) > 1:
                 work.note("answering", subject=side.name)
             yield side, question, self._part(side, work)

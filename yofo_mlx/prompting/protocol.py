@@ -1,6 +1,6 @@
 """JSON-RPC 2.0 messages, one a line, between a session process and whoever prompts.
 
-    load        {run, model, adapter, use_adapter, beside}
+    load        {run, model, adapter, use_adapter, beside, make_room}
     prefill     {demonstrations, instruction, shots, seed}
     generate    {input, max_tokens, temperature}     score      {input, labels}
     save_cache  {path}                               load_cache {path}

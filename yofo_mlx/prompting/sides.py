@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import mlx.core as mx
@@ -20,6 +21,7 @@ from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.protocol import BASE
 from yofo_mlx.recipe.names import EMBEDDED, is_folder, model_here
 from yofo_mlx.system.memory import memory_limit
+from yofo_mlx.system.quantities import size
 
 Who = tuple[Source, bool]
 """Where a model comes from, and whether its adapter is on."""
@@ -32,8 +34,9 @@ class Side:
     name: str
     source: Source
     mark: Mark
-    context: int | None  # tokens that it was trained on
+    trained_context: int | None  # tokens
     prefix: Prefix
+    last_turn: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,15 @@ class Sides:
         self._loaded: LoadedModel | None = None
         self._aside: dict[Mark, Aside] = {}  # the least recently used first
         self._told: list[str] = []
+        self._turns = count(1)
+        self.makes_room = False
 
-    def load(self, wanted: Sequence[Who]) -> None:
-        """Let these answer, their contexts empty; what others have read is put aside."""
+    def load(self, wanted: Sequence[Who], *, make_room: bool = False) -> None:
+        """Let these answer, their contexts empty; what others have read is put aside.
+
+        With `make_room` they forget for each other what does not fit, and read it again.
+        """
+        self.makes_room = make_room
         for side in self.present:
             if side.prefix.context.tokens:
                 self._aside.pop(side.mark, None)
@@ -75,6 +84,7 @@ class Sides:
         if self._loaded is None:
             raise RunError("no model is loaded", "load one first")
         self._loaded.turn(side.source, side.mark)
+        side.last_turn = next(self._turns)
         return self._loaded
 
     def take_back(self, side: Side) -> None:
@@ -95,13 +105,22 @@ class Sides:
                 side.prefix.fill(on_chunk)
                 return
             except FitError:
-                if not self._aside:
+                if (kept := self._least_recent(side)) is None:
                     raise
-                kept = self._aside.pop(next(iter(self._aside)))
-                size = f"{len(kept.context.tokens)} tokens, {kept.context.nbytes / 1e6:.1f} MB"
-                self._told.append(f"what {kept.name} has read ({size}) made room for {side.name}")
-                del kept
+                told = f"{len(kept.context.tokens)} tokens, {size(kept.context.nbytes)}"
+                self._told.append(f"what {kept.name} has read ({told}) made room for {side.name}")
+                kept.context.reset()
                 mx.clear_cache()
+
+    def _least_recent(self, side: Side) -> Aside | None:
+        """Return whose reading may go first; what is aside is then forgotten."""
+        if self._aside:
+            return self._aside.pop(next(iter(self._aside)))
+        others = [one for one in self.present if one is not side and one.prefix.context.tokens]
+        if not (self.makes_room and others):
+            return None
+        oldest = min(others, key=lambda one: one.last_turn)
+        return Aside(oldest.name, oldest.prefix.context)
 
     def told(self) -> list[str]:
         """Return what is to be told, once."""
@@ -128,6 +147,8 @@ class Sides:
             if len(self.present) < 2:
                 raise
             hint = f"{error.hint}; or ask one of them alone"
+            if isinstance(error, FitError) and not self.makes_room:
+                hint += ", or let them make room for each other (`--make-room`)"
             raise type(error)(f"{side.name}: {error.message}", hint) from error
 
     def _resident(self, source: Source, use_adapter: bool) -> LoadedModel:
