@@ -137,15 +137,20 @@ def test_each_model_and_precision_has_its_own_file(
     assert files[model, 8].bytes < files[model, None].bytes / 2
 
 
-def test_rounded_numbers_are_told_what_they_cost(model: str, folder: Path) -> None:
-    exact, first = Asked(model, None, ROWS), Asked(model, folder, ROWS, kv_bits=8)
-    again = Asked(model, folder, ROWS, kv_bits=8)
+@pytest.mark.parametrize(("bits", "nats"), [(8, 0.1), (4, 2.0)])
+def test_rounded_numbers_are_told_what_they_cost(
+    model: str, folder: Path, bits: int, nats: float
+) -> None:
+    exact, first = Asked(model, None, ROWS), Asked(model, folder, ROWS, kv_bits=bits)
+    again = Asked(model, folder, ROWS, kv_bits=bits)
     assert first.scores == exact.scores  # it has read them itself
     assert again.reused == again.tokens
-    assert "in 8 bits, log-probabilities after it were off by " in first.note
-    assert again.note.startswith("taken back in 8 bits: log-probabilities after it were off by 0.0")
+    told = "log-probabilities after it were off by "
+    assert f"in {bits} bits, {told}" in first.note
+    assert again.note.startswith(f"taken back in {bits} bits: {told}")
+    assert 0 < float(again.note.removesuffix(" nats at most").rpartition(" ")[2]) < nats
     for one, other in zip(again.scores, exact.scores, strict=True):
-        assert one["logprob"] == pytest.approx(other["logprob"], abs=0.2)
+        assert one["logprob"] == pytest.approx(other["logprob"], abs=3 * nats)
 
 
 def damage_metadata(path: Path, key: str, value: str) -> None:
@@ -226,7 +231,7 @@ def test_a_model_whose_cache_rotates_is_not_rounded(
 
     monkeypatch.setattr(cache_file, "make_prompt_cache", lambda _: [RotatingKVCache(8)])
     with pytest.raises(RunError, match=r"cannot be rounded \(RotatingKVCache\)"):
-        kept.Kept(Path("x"), loaded, 8)
+        kept.DiskCache(Path("x"), loaded, 8)
 
 
 def test_a_cut_file_is_listed_with_what_is_wrong(model: str, folder: Path) -> None:
@@ -247,7 +252,7 @@ def test_a_context_is_left_empty_where_a_file_is_refused(model: str, folder: Pat
     Asked(model, folder, ROWS)
     loaded = load(Source(model), use_adapter=False)
     context = Context(loaded.base.model)
-    found = kept.Kept(folder, loaded)
+    found = kept.DiskCache(folder, loaded)
     tamper(file_in(folder))
     assert found._saved is not None
     with pytest.raises(RunError):

@@ -80,9 +80,8 @@ def write(
     if bits:
         layers = [_rounded(layer, bits) for layer in layers]
         rounded = Context(prefix.context.model)
-        rounded.adopt(layers, prefix.context.tokens)
+        rounded.adopt([_unrounded(layer) for layer in layers], prefix.context.tokens)
         cost, probe = _distance(probe, rounded), _probe(rounded)
-        layers = [_exact(layer) for layer in rounded.layers]
     metadata = (more or {}) | {
         "yofo_prompt_cache": VERSION,
         "fingerprint": json.dumps(fingerprint),
