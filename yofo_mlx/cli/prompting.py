@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from yofo_mlx.cli.options import Input, Json, Output, Records, known_run
+from yofo_mlx.cli.options import Choose, Input, Json, Output, Records, known_run
 
 
 def chat(
@@ -31,6 +31,7 @@ def chat(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Chooses and shuffles them; default: the run's.")
     ] = None,
+    choose: Choose = "balanced",
     label: Annotated[
         list[str] | None, typer.Option(help="Answer with the likeliest of these; repeatable.")
     ] = None,
@@ -63,6 +64,7 @@ def chat(
         base=base,
         shots=None if shots is None else count_or_all(shots, "--shots"),
         seed=seed,
+        way=choose,
         labels=label or [],
         max_tokens=max_tokens,
         queries=query or [],
