@@ -2,8 +2,8 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.draws import draws
 
+from tests.draws import draws
 from yofo_mlx.prompting.adaptive import best_threshold
 
 READINGS = st.lists(

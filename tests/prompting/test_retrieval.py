@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.draws import draws
 
+from tests.draws import draws
 from yofo_mlx.prompting.retrieval import Similarity, SimilarTail, grams
 from yofo_mlx.prompting.selection import Room, balanced
 from yofo_mlx.tasks.task import Example

@@ -44,6 +44,10 @@ def evaluate(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Its base model; alone: that model.")] = None,
     choice: Choice = False,
+    choose: Annotated[
+        str | None,
+        typer.Option(metavar="WAY,WAY", help="Compare balanced, similar, tail demonstrations."),
+    ] = None,
     rows: Rows = None,
     fresh: Fresh = False,
     picture: Annotated[Path | None, typer.Option(help="Picture to write (PNG, SVG, PDF).")] = None,
@@ -64,7 +68,13 @@ def evaluate(
     keys |= {"family": family, "metric": metric}
     if kept or compare:
         idle: dict[str, object] = {"data": data, "set": overrides, "task": task, **keys}
-        idle |= {"choice": choice, "fresh": fresh, "picture": picture, "rows": rows}
+        idle |= {
+            "choose": choose,
+            "choice": choice,
+            "fresh": fresh,
+            "picture": picture,
+            "rows": rows,
+        }
         return command.show(subject, compare, idle=idle, as_json=as_json)
     return command.evaluate(
         subject,
@@ -72,5 +82,5 @@ def evaluate(
         data=data or [],
         keys=keys,
         only=task or [],
-        wishes=command.EvalWishes(choice, fresh, rows, picture, as_json),
+        wishes=command.EvalWishes(choice, fresh, rows, command.ways_of(choose), picture, as_json),
     )
