@@ -6,6 +6,14 @@ import typer
 
 from yofo_mlx.cli.options import Choose, Input, Json, Output, Records, known_run
 
+Keep = Annotated[
+    bool, typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk.")
+]
+KvBits = Annotated[
+    Literal["4", "8"] | None,
+    typer.Option(help="Round what stays there: less disk, no longer exact."),
+]
+
 
 def chat(
     run: Annotated[
@@ -39,14 +47,8 @@ def chat(
         int | None, typer.Option(min=1, help="Most tokens of an answer; default 256.")
     ] = None,
     query: Annotated[list[str] | None, typer.Option(help="Answer and leave; repeatable.")] = None,
-    keep: Annotated[
-        bool,
-        typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk."),
-    ] = True,
-    kv_bits: Annotated[
-        Literal["4", "8"] | None,
-        typer.Option(help="Round what stays there: less disk, no longer exact."),
-    ] = None,
+    keep: Keep = True,
+    kv_bits: KvBits = None,
     as_json: Json = False,
 ) -> int:
     """Answer queries from demonstrations in the context."""
