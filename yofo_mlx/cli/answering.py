@@ -8,6 +8,7 @@ import typer
 from yofo_mlx.cli.asked import (
     Adapter,
     Base,
+    Choose,
     Demos,
     Instruction,
     MaxTokens,
@@ -17,6 +18,7 @@ from yofo_mlx.cli.asked import (
     count_or_all,
 )
 from yofo_mlx.cli.options import Json, Records, known_subject
+from yofo_mlx.recipe.ways import Way
 
 if TYPE_CHECKING:
     from yofo_mlx.commands.answering import Asked, Files
@@ -60,6 +62,7 @@ def classify(
     instruction: Instruction = "",
     shots: Shots = None,
     seed: Seed = None,
+    choose: Choose = "balanced",
     runners_up: Annotated[
         str, typer.Option(metavar="N|all", help="So many labels beside the likeliest.")
     ] = "3",
@@ -80,7 +83,7 @@ def classify(
     wishes = command.ClassifyWishes(
         labels or [], None if count == "all" else count, calibrate, picture, as_json
     )
-    asked = _asked(run, model, adapter, base, demos, instruction, shots, seed)
+    asked = _asked(run, model, adapter, base, demos, instruction, shots, seed, choose)
     return command.classify(
         asked, _files(data, out, input, output, records, prefix, resume), wishes
     )
@@ -101,6 +104,7 @@ def ask(
     instruction: Instruction = "",
     shots: Shots = None,
     seed: Seed = None,
+    choose: Choose = "balanced",
     max_tokens: MaxTokens = None,
     prefix: Prefix = "yofo_",
     resume: Resume = False,
@@ -109,7 +113,7 @@ def ask(
     """Answer each row of a file freely."""
     from yofo_mlx.commands import ask as command
 
-    asked = _asked(run, model, adapter, base, demos, instruction, shots, seed)
+    asked = _asked(run, model, adapter, base, demos, instruction, shots, seed, choose)
     files = _files(data, out, input, output, records, prefix, resume)
     return command.ask(asked, files, max_tokens=max_tokens, as_json=as_json)
 
@@ -123,11 +127,12 @@ def _asked(
     instruction: str,
     shots: str | None,
     seed: int | None,
+    choose: Way,
 ) -> "Asked":
     from yofo_mlx.commands.answering import Asked
 
     wanted = count_or_all(shots, "--shots")
-    return Asked(run, model, adapter, base, demos or [], instruction, wanted, seed)
+    return Asked(run, model, adapter, base, demos or [], instruction, wanted, seed, choose)
 
 
 def _files(

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from yofo_mlx.recipe.ways import Way
+
 Model = Annotated[str | None, typer.Option(help="Base model, where there is no run.")]
 Adapter = Annotated[str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")]
 Base = Annotated[bool, typer.Option("--base", help="Leave the adapter out.")]
@@ -15,6 +17,7 @@ MakeRoom = Annotated[
     bool,
     typer.Option("--make-room", help="Those beside may forget what they read, for memory."),
 ]
+Choose = Annotated[Way, typer.Option(help="Which demonstrations a query sees, where not all fit.")]
 Demos = Annotated[
     list[str] | None,
     typer.Option(help="Demonstrations: set, file, folder, hub id, `-`; repeatable."),

@@ -8,6 +8,7 @@ from yofo_mlx.cli.asked import (
     Adapter,
     Base,
     Beside,
+    Choose,
     Demos,
     Instruction,
     Keep,
@@ -38,6 +39,7 @@ def chat(
     make_room: MakeRoom = False,
     shots: Shots = None,
     seed: Seed = None,
+    choose: Choose = "balanced",
     label: Annotated[
         list[str] | None, typer.Option(help="Answer with the likeliest of these; repeatable.")
     ] = None,
@@ -67,6 +69,7 @@ def chat(
         make_room=make_room,
         shots=count_or_all(shots, "--shots"),
         seed=seed,
+        way=choose,
         labels=label or [],
         max_tokens=max_tokens,
         queries=query or [],

@@ -15,6 +15,7 @@ from yofo_mlx.prompting import demonstrations, held
 from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.held import Result
+from yofo_mlx.recipe.ways import Way
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.reading import jsontext
@@ -46,6 +47,7 @@ def chat(
     make_room: bool = False,
     shots: Shots = None,
     seed: int | None = None,
+    way: Way = "balanced",
     labels: Sequence[str] = (),
     max_tokens: int | None = None,
     queries: Sequence[str] = (),
@@ -60,8 +62,9 @@ def chat(
     """
     named = given.model_of(run, model, adapter, base=base)
     wanted = replace(named, beside=tuple(map(held.beside, beside)), make_room=make_room)
-    is_chosen = (shots, seed) != (None, None)
+    is_chosen = (shots, seed, way) != given.UNCHOSEN
     _check_demos(demos, is_asked_by_pipe=not (queries or health), is_chosen=is_chosen)
+    given.check_way(way, shots)
     if health and (queries or not demos):
         wrong = "--health asks nothing" if queries else "--health looks at demonstrations"
         raise RecipeError(wrong, "leave --query out" if queries else "give some: --demos FILE")
@@ -74,6 +77,7 @@ def chat(
         room = Chatroom(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
         room.is_instructed = bool(room.instruction)
+        room.way = way
         room.keeps, room.kv_bits = keeps, kv_bits
         room.open()
         is_batch = bool(queries) or health or not sys.stdin.isatty()

@@ -17,10 +17,12 @@ __all__ = [
     "lengths",
     "prefix",
     "protocol",
+    "retrieval",
     "scoring",
     "selection",
     "session",
     "sets",
     "soundness",
     "stages",
+    "tails",
 ]

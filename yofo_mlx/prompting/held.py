@@ -15,6 +15,7 @@ from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.protocol import BASE, Params
 from yofo_mlx.recipe.names import is_path
+from yofo_mlx.recipe.ways import Way
 from yofo_mlx.runs import listing
 from yofo_mlx.system.text import reason
 from yofo_mlx.tasks.task import Example
@@ -72,6 +73,7 @@ class Offer:
     instruction: str = ""
     shots: Shots = None  # None: as many as were trained
     seed: int | None = None
+    choose: Way = "balanced"
     kept: str | None = None  # the folder of their keys and values
     kv_bits: int | None = None
 
@@ -79,6 +81,8 @@ class Offer:
         """Return the parameters of `prefill`."""
         pairs = [asdict(example) for example in self.examples]
         choice = _given({"shots": self.shots, "seed": self.seed})
+        if self.choose != "balanced":
+            choice["choose"] = self.choose
         if self.kept:
             choice |= _given({"kept": self.kept, "kv_bits": self.kv_bits})
         return {"demonstrations": pairs, "instruction": self.instruction, **choice}

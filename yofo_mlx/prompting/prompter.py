@@ -3,15 +3,13 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import mlx.core as mx
 
-from yofo_mlx.episodes.sampler import tokenize
 from yofo_mlx.errors import RunError
-from yofo_mlx.prompting import cache_file, choosing, parameters, selection, sides
+from yofo_mlx.prompting import cache_file, choosing, parameters, sides
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.health import health_of
@@ -19,8 +17,8 @@ from yofo_mlx.prompting.kept import DiskCache
 from yofo_mlx.prompting.loading import LoadedModel, Source
 from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
-from yofo_mlx.prompting.selection import Room
 from yofo_mlx.prompting.sides import Side, Sides
+from yofo_mlx.prompting.tails import Sight
 from yofo_mlx.recipe.names import EMBEDDED
 from yofo_mlx.tasks.suite import vocabulary
 from yofo_mlx.tasks.task import Example
@@ -74,6 +72,7 @@ class Prompter:
     def __init__(self) -> None:
         self._sides = Sides()
         self._facts: Result = {}
+        self._offered: dict[Example, int] = {}  # their places
         self._shown: Sequence[Example] = ()
         self._known: frozenset[Example] = frozenset()  # of which those were chosen
         self._seed: int | None = None  # with which those were chosen
@@ -117,22 +116,27 @@ class Prompter:
         """Choose demonstrations and read them; those that stay are not read again."""
         kept = [self._kept(side, wanted) for side in self._present]
         loaded, prefix = self._ready()
-        self._choose(loaded, prefix, wanted, kept[0])
+        sight = self._choose(loaded, prefix, wanted, kept[0])
         for side in self._present:
             self._sides.take_back(side)
         first, *others = [
-            self._shown_to(side, wanted, on_disk, work)
+            self._shown_to(side, wanted, sight, on_disk, work)
             for side, on_disk in zip(self._present, kept, strict=True)
         ]
         return first | self._facts | ({"beside": others} if others else {})
 
     def _kept(self, side: Side, wanted: parameters.Prefill) -> DiskCache | None:
-        if not wanted.kept:
+        if not (wanted.kept and wanted.division.has_bulk):
             return None
         return DiskCache(Path(wanted.kept), self._sides.turn(side), wanted.kv_bits)
 
     def _shown_to(
-        self, side: Side, wanted: parameters.Prefill, kept: DiskCache | None, work: Work
+        self,
+        side: Side,
+        wanted: parameters.Prefill,
+        sight: Sight,
+        kept: DiskCache | None,
+        work: Work,
     ) -> Result:
         """Show one of those side by side what is chosen."""
         started, prefix, is_first = time.perf_counter(), side.prefix, side is self._present[0]
@@ -147,6 +151,7 @@ class Prompter:
             else:
                 work.note("reading", subject=side.name, **tokens)
             self._fill(side, work)
+            prefix.tails = sight.tails(prefix, lambda _: work.check())
         notes = [reuse.note, *self._sides.told()]
         if kept:
             kept.write(prefix, wanted.examples(), self._seed or 0)
@@ -188,11 +193,14 @@ class Prompter:
         prefix: Prefix,
         wanted: parameters.Prefill,
         kept: DiskCache | None,
-    ) -> None:
+    ) -> Sight:
         """Choose what is shown; with the same seed, what is shown already stays in its place."""
         source, offered = loaded.source, wanted.examples()
         seed = source.seed if wanted.seed is None else wanted.seed
-        bound = choosing.bound_of(wanted.shots, source.trained_context, self._limit)
+        self._offered = {one: place for place, one in reversed([*enumerate(offered)])}
+        bound = choosing.bound_of(
+            "all" if wanted.choose == "all" else wanted.shots, source.trained_context, self._limit
+        )
         segmenter = prefix.segmenter_of(wanted.instruction)
         shown, known = self._shown, self._known
         if not known:  # a new session goes on where another one ended
@@ -200,30 +208,32 @@ class Prompter:
             known = frozenset(offered).difference(offered[place] for place in wanted.added)
             if kept and not shown:
                 shown, known = kept.before(offered, seed)
-        choice = selection.choose(
-            offered,
-            seed=seed,
-            room=Room(bound.tokens, len(segmenter.opening)),
-            length=cache(lambda example: tokenize(segmenter, example).alone),
-            shots=wanted.shots if isinstance(wanted.shots, int) else None,
-            shown=shown if self._seed in (None, seed) else (),
-            known=known,
-        )
+        division = wanted.division
+        sight = Sight(wanted.choose, division, offered, seed, bound.tokens)
+        shown = shown if self._seed in (None, seed) else ()
+        choice = sight.choose(segmenter, shown, known)
         self._shown, self._known, self._seed = choice.examples, frozenset(offered), seed
-        self._facts = choosing.facts(choice, offered, wanted.shots, bound, seed)
+        self._facts = choosing.facts(choice, offered, division.bulk, bound, seed)
+        of_tail = choosing.facts_of_tail(wanted.choose, division, len(offered))
+        told = self._facts["told"] if division.has_bulk else []
+        self._facts |= of_tail | {"told": [*told, *of_tail["told"]]}
         texts = (text for example in choice.examples for text in (example.input, example.output))
         if remark := _remark(source, texts):
             self._facts["told"].append(remark)
+        return sight
 
     def generate(self, wanted: parameters.Generate, work: Work) -> Result:
         """Answer a query."""
         parts = self._asked(wanted.input, (), work)
-        return self._together(
-            [self._write(side, asked, wanted, part) for side, asked, part in parts]
-        )
+        return self._together([self._write(wanted, *part) for part in parts])
 
     def _write(
-        self, side: Side, question: list[int], wanted: parameters.Generate, work: Work
+        self,
+        wanted: parameters.Generate,
+        side: Side,
+        question: list[int],
+        tail: Sequence[Example],
+        work: Work,
     ) -> Result:
         prefix = side.prefix
         free = prefix.free(question)
@@ -238,42 +248,47 @@ class Prompter:
         )
         prompt_tokens = len(prefix.tokens) + len(question)
         notes = [*self._sides.told(), _remark(side.source, [wanted.input])]
-        note = "; ".join(filter(None, notes))
-        return asdict(answer) | {"prompt_tokens": prompt_tokens, "note": note}
+        told = {"tail": self._places(tail), "note": "; ".join(filter(None, notes))}
+        return asdict(answer) | {"prompt_tokens": prompt_tokens} | told
 
     def score(self, wanted: parameters.Score, work: Work) -> Result:
         """Compare given answers to a query."""
         found = []
-        for side, question, _ in self._asked(wanted.input, wanted.labels, work):
+        for side, question, tail, _ in self._asked(wanted.input, wanted.labels, work):
             prefix = side.prefix
             scores = score(
                 prefix.context, prefix.segmenter, question, wanted.labels, lambda _: work.check()
             )
-            found.append({"scores": [asdict(item) for item in scores]})
+            found.append({"scores": [asdict(item) for item in scores], "tail": self._places(tail)})
         return self._together(found)
 
     def _asked(
         self, text: str, labels: Sequence[str], work: Work
-    ) -> Iterator[tuple[Side, list[int], Work]]:
-        """Yield each of those side by side in its turn, its question, and its part of the call.
+    ) -> Iterator[tuple[Side, list[int], Sequence[Example], Work]]:
+        """Yield each of those side by side in its turn, its question, tail, and part of the call.
 
         All can take the question, and have read if they fit, before the first one answers.
         """
         self._ready()
-        questions = [self._question(side, text, labels) for side in self._present]
+        for side in self._present:
+            self._question(side, text, labels, ())
         if not self._sides.makes_room:
             for side in self._present:
                 self._fill(side, work)
-        for side, question in zip(self._present, questions, strict=True):
+        for side in self._present:
             self._fill(side, work)
             if len(self._present) > 1:
                 work.note("answering", subject=side.name)
-            yield side, question, self._part(side, work)
+            longest = _longest(side.prefix, labels)
+            tail = side.prefix.tail(text, longest, lambda _: work.check())
+            question = self._question(side, text, labels, tail)
+            yield side, question, tail, self._part(side, work)
 
-    def _question(self, side: Side, text: str, labels: Sequence[str]) -> list[int]:
-        longest = max((len(side.prefix.segmenter.answer(label)) for label in labels), default=1)
+    def _question(
+        self, side: Side, text: str, labels: Sequence[str], tail: Sequence[Example]
+    ) -> list[int]:
         with self._sides.named(side):
-            return side.prefix.question(text, longest)
+            return side.prefix.question(text, _longest(side.prefix, labels), tail)
 
     def _together(self, answers: Sequence[Result]) -> Result:
         """Return the first one's answer; where several have answered, with all by name."""
@@ -337,12 +352,21 @@ class Prompter:
             "kept": self._sides.kept(),
         }
 
+    def _places(self, tail: Sequence[Example]) -> list[int]:
+        """Return which of those offered a query sees by itself."""
+        return [self._offered[example] for example in tail]
+
     def _ready(self) -> tuple[LoadedModel, Prefix]:
         """Return the first of those that answer, in its turn."""
         if not self._present:
             raise RunError("no model is loaded", "load one first")
         first = self._present[0]
         return self._sides.turn(first), first.prefix
+
+
+def _longest(prefix: Prefix, labels: Sequence[str]) -> int:
+    """Return how many tokens an answer needs, which may be any of these or anything."""
+    return max((len(prefix.segmenter.answer(label)) for label in labels), default=1)
 
 
 def _least(numbers: Iterable[int | None]) -> int | None:
