@@ -100,7 +100,7 @@ class Prefix:
         """Ask, where answers are labels, for the other labels at each of them as well."""
         are_labels = holds_labels(self.demonstrations)
         labels = {tuple(self.tokens[start:end]) for start, end in self.answers if are_labels}
-        return Watch(self.tokens, self.answers, labels)
+        return Watch(self.tokens, self.answers, labels if len(labels) > 1 else ())
 
     def question(self, text: str, answer_tokens: int = 1) -> list[int]:
         """Return a query's tokens; refuse one that leaves no room for so long an answer."""
