@@ -9,11 +9,9 @@ __all__ = [
     "demonstrations",
     "fingerprint",
     "generation",
-    "health",
     "held",
     "protocol",
     "scoring",
     "selection",
-    "soundness",
     "stages",
 ]
