@@ -10,7 +10,6 @@ __all__ = [
     "demonstrations",
     "fingerprint",
     "generation",
-    "health",
     "held",
     "inprocess",
     "label_tree",
@@ -22,7 +21,6 @@ __all__ = [
     "selection",
     "session",
     "sets",
-    "soundness",
     "stages",
     "tails",
 ]

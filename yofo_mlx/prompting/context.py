@@ -87,14 +87,15 @@ class Context:
         """Pass a chunk through the model; only rows that are watched are given logits."""
         start, tokens = len(self.tokens), mx.array([chunk])
         places = watch.places(start, start + len(chunk)) if watch else []
+        settled = watch.settled(start, start + len(chunk)) if watch else {}
         if watch is None or not places:
             self.model(tokens, cache=self.layers)  # MLX is lazy: without logits
             mx.eval([layer.state for layer in self.layers])
-            return {}
+            return settled
         rows = mx.array([place - 1 - start for place in places])
         noted = watch.note(places, row_logits(self.model, tokens, rows, self.layers))
         mx.eval([layer.state for layer in self.layers])
-        return noted
+        return noted | settled
 
     @cached_property
     def tells_rows(self) -> bool:

@@ -25,8 +25,8 @@ class Row:
     place: int  # from 1, in the order shown
     input: str
     answer: str
-    logprob: float  # of the answer and its end, in nats; of its first `tokens` tokens
-    tokens: int
+    logprob: float  # in nats, of `tokens` tokens of the answer and its end
+    tokens: int  # the first 16; where answers are labels, those at which labels part
     seen: int  # demonstrations before it that have the same answer
     labelled: Labelled | None = None  # None where answers are no labels
 
@@ -153,14 +153,13 @@ def _rows(
         logprob = float(sum(one.logprobs[0] for one in expected))
         before = seen[example.output]
         place = len(rows) + 1
-        rows.append(
-            Row(place, example.input, example.output, logprob, len(expected), before, labels)
-        )
+        tokens = sum(not one.is_settled for one in expected)
+        rows.append(Row(place, example.input, example.output, logprob, tokens, before, labels))
         seen[example.output] += 1
     return rows
 
 
 def _foretold(row: Row) -> Foretold:
     if row.labelled is None:
-        return Foretold(-row.logprob / row.tokens)
+        return Foretold(-row.logprob / max(row.tokens, 1))
     return Foretold(-row.labelled.share, row.labelled.expected == row.answer)

@@ -109,7 +109,7 @@ class Prefix:
         """Ask, where answers are labels, for the other labels at each of them as well."""
         are_labels = holds_labels(self.demonstrations)
         labels = {tuple(self.tokens[start:end]) for start, end in self.answers if are_labels}
-        return Watch(self.tokens, self.answers, labels)
+        return Watch(self.tokens, self.answers, labels if len(labels) > 1 else ())
 
     def tail(
         self, text: str, answer_tokens: int = 1, on_chunk: OnChunk = ignore

@@ -21,6 +21,11 @@ class Expected:
     tokens: tuple[int, ...]
     logprobs: Floats  # (len(tokens),) in nats, everything before the place being given
 
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether nothing was asked: the labels that begin so all go on with this token."""
+        return len(self.tokens) == 1 and not self.logprobs[0]
+
 
 Readings = dict[int, Expected]
 """By the place of the token among all that were read."""
@@ -45,15 +50,24 @@ class Watch:
                 following.setdefault(tuple(label[:at]), set()).add(token)
         ordered = {before: tuple(sorted(tokens)) for before, tokens in following.items()}
         self._asked: dict[int, tuple[int, ...]] = {}
+        self._settled: set[int] = set()
         for answer in answers:
             for place in noted(answer):
                 token = tokens[place]
                 others = ordered.get(tuple(tokens[answer[0] : place]), ())
                 self._asked[place] = (token, *(other for other in others if other != token))
+                if others == (token,):
+                    self._settled.add(place)
 
     def places(self, start: int, end: int) -> list[int]:
         """Return the places whose tokens are foretold by those read from `start` to `end`."""
-        return [place for place in range(start + 1, end + 1) if place in self._asked]
+        read = range(start + 1, end + 1)
+        return [place for place in read if place in self._asked and place not in self._settled]
+
+    def settled(self, start: int, end: int) -> Readings:
+        """Return the same of places where no label goes on otherwise: they tell nothing."""
+        read = self._settled.intersection(range(start + 1, end + 1))
+        return {place: Expected(self._asked[place], np.zeros(1, np.float32)) for place in read}
 
     def note(self, places: Sequence[int], logits: mx.array) -> Readings:
         """Return what logits (N, V) say of the places (N,)."""
