@@ -10,6 +10,7 @@ from mlx_lm.generate import BatchGenerator
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.prompting.context import CHUNK, Context
 from yofo_mlx.prompting.generation import AnswerText, generate
+from yofo_mlx.prompting.questions import groups_of, read_rows
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,15 @@ def answer_each(
     at_once: int,
 ) -> Iterator[tuple[int, Written]]:
     """Yield the place of each question with its answer, as they end: what `generate` gives."""
+    if at_once > 1 and context.can_fork:
+        for group in groups_of(context, questions, at_once):
+            asked = [questions[place] for place in group]
+            for number, answer in _behind_shared(context, segmenter, asked, max_tokens):
+                yield group[number], answer
+        return
     if at_once == 1 or not all(hasattr(layer, "merge") for layer in context.layers):
         for place, question in enumerate(questions):
-            answer = generate(context, segmenter, question, max_tokens=max_tokens)
-            yield place, Written(answer.text, answer.finish == "end")
+            yield place, _alone(context, segmenter, question, max_tokens)
         return
     batch = BatchGenerator(
         context.model,
@@ -57,3 +63,38 @@ def answer_each(
                     if not response.finish_reason:
                         batch.remove([response.uid])
                     yield place, Written(text.finish()[0], text.is_complete)
+
+
+def _alone(
+    context: Context, segmenter: Segmenter, question: Sequence[int], max_tokens: int
+) -> Written:
+    answer = generate(context, segmenter, question, max_tokens=max_tokens)
+    return Written(answer.text, answer.finish == "end")
+
+
+def _behind_shared(
+    context: Context, segmenter: Segmenter, questions: Sequence[Sequence[int]], max_tokens: int
+) -> Iterator[tuple[int, Written]]:
+    """Write answers to a few questions, one token of all at a time."""
+    if len(questions) == 1:
+        yield 0, _alone(context, segmenter, questions[0], max_tokens)
+        return
+    texts = {place: AnswerText(segmenter) for place in range(len(questions))}
+    with context.aside(len(questions)) as rows:
+        logits = read_rows(rows, questions)
+        rows = rows.fork(range(len(questions)), [len(question) for question in questions])
+        for count in range(1, max_tokens + 1):
+            tokens, going = logits.argmax(axis=-1).tolist(), []
+            for row, (place, text) in enumerate([*texts.items()]):
+                text.add(tokens[row])
+                if text.is_complete or count == max_tokens:
+                    del texts[place]
+                    yield place, Written(text.finish()[0], text.is_complete)
+                else:
+                    going.append(row)
+            if not going:
+                return
+            if len(going) < len(tokens):
+                rows = rows.fork(going)
+            next_ones = mx.array([[tokens[row]] for row in going])
+            logits = rows.logits(next_ones, mx.arange(len(going)))

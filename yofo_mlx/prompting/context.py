@@ -165,8 +165,8 @@ class Context:
         plain = all(type(layer) is KVCache for layer in self.layers)
         return plain and bool(self.tokens) and self._shares
 
-    def fork(self, rows: Sequence[int], lengths: Sequence[int]) -> "Context":
-        """Return rows that start from these, which were lent, after so many of their own tokens."""
+    def fork(self, rows: Sequence[int], lengths: Sequence[int] | None = None) -> "Context":
+        """Return rows that start from these, lent ones, after so many (None: all) of their own."""
         forked = Context(self.model)
         forked.adopt([layer.fork(rows, lengths) for layer in self.layers], self.tokens)
         return forked

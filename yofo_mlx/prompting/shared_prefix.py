@@ -71,10 +71,11 @@ class SharedPrefix:
             raise NotImplementedError("a mask of its own")
         return None if count == 1 else "causal"
 
-    def fork(self, rows: Sequence[int], lengths: Sequence[int]) -> "SharedPrefix":
+    def fork(self, rows: Sequence[int], lengths: Sequence[int] | None = None) -> "SharedPrefix":
         """Return a cache whose rows start from these, of which so many own tokens are kept."""
         forked = SharedPrefix(*self._shared)
         width = self._own[0].shape[2]
+        lengths = [width] * len(rows) if lengths is None else lengths
         padding = width - np.array(lengths)  # tokens end at the right, so that all go on there
         if self._padding is not None:
             padding += np.array(self._padding)[list(rows)]
