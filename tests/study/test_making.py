@@ -128,6 +128,30 @@ def test_the_better_rate_on_the_tasks_for_choosing_goes_on_with_the_other_seeds(
     ]
 
 
+def test_an_arm_that_tries_no_rates_has_the_one_that_was_chosen_for_the_reference(
+    tmp_path: Path,
+) -> None:
+    crew = PretendingCrew({"many-all-s0-lr0.001": 0.2, "many-all-s0-lr0.01": 0.7})
+    asked = plan("many-all", "few-all", "dedicated-64", learning_rates=[0.001, 0.01], seeds=1)
+    made(tmp_path, asked, crew)
+    assert crew.measured[3:] == [
+        "few-all-s0-lr0.01",
+        "dedicated-64-one-s0-lr0.01",
+        "dedicated-64-two-s0-lr0.01",
+    ]
+    few = tmp_path / "runs" / "few-all-s0-lr0.01" / "recipe.toml"
+    assert "learning_rate = 0.01" in few.read_text()
+
+
+def test_one_rate_is_the_rate_of_all_arms_and_without_the_reference_it_is_the_recipes_own(
+    tmp_path: Path,
+) -> None:
+    both = crew_of(made(tmp_path / "1", plan("many-all", "few-all", learning_rates=[0.01])))
+    assert both.measured[:2] == ["many-all-s0-lr0.01", "few-all-s0-lr0.01"]
+    alone = crew_of(made(tmp_path / "2", plan("few-all", learning_rates=[0.001, 0.01])))
+    assert alone.measured == ["few-all-s0"]
+
+
 def test_a_dedicated_adapter_is_trained_on_rows_of_its_own_task_and_asked_that_alone(
     tmp_path: Path,
 ) -> None:

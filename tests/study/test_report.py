@@ -113,6 +113,18 @@ def test_several_rates_are_told_and_the_chosen_one_alone_is_in_the_tables() -> N
     assert "judge" not in found["tasks"]
 
 
+def test_of_an_arm_that_tries_no_rates_the_results_with_the_references_rate_count() -> None:
+    tried = {
+        f"{arm}-s0-lr{rate}": result(arm, 0, {"judge": marks, "one": marks}, learning_rate=rate)
+        for rate, marks in ((0.001, "0001"), (0.01, "0111"))
+        for arm in ("many-all", "few-all")
+    }
+    del tried["few-all-s0-lr0.01"].cells["judge"]
+    study = {**STUDY, "learning_rates": [0.001, 0.01], "choose_on": ["judge"]}
+    means = {arm: rows[0]["mean"] for arm, rows in summarize(tried, study, 50)["curves"].items()}
+    assert means == {"many-all": 0.75, "few-all": 0.75}
+
+
 def test_a_rate_is_judged_by_what_all_rates_were_asked_and_one_that_diverged_is_the_worst() -> None:
     nan = result("many-all", 0, {"judge": "0000"}, learning_rate=0.1)
     nan.cells["judge"][4] = dict.fromkeys(nan.cells["judge"][4], (0.0, float("nan")))

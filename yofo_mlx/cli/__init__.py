@@ -8,7 +8,9 @@ import typer
 
 from yofo_mlx import __version__
 from yofo_mlx.cli import (
+    answering,
     data,
+    demos,
     evaluating,
     groups,
     models,
@@ -36,11 +38,15 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data sets, check them, convert, merge.", no_args_is_help=True)
 recipes_app = typer.Typer(help="List, copy, write, check, explain recipes.", no_args_is_help=True)
+demos_app = typer.Typer(
+    help="Named sets of demonstrations: list, add, show, check, drop.", no_args_is_help=True
+)
 models_app = typer.Typer(help="Base models from GGUF files.", no_args_is_help=True)
 
 app.add_typer(data_app, name="data", rich_help_panel=groups.DATA)
 app.add_typer(recipes_app, name="recipes", rich_help_panel=groups.DATA)
 app.add_typer(models_app, name="models", rich_help_panel=groups.DATA)
+app.add_typer(demos_app, name="demos", rich_help_panel=groups.ASK)
 VERBS: dict[str, dict[str, Callable[..., Any]]] = {
     groups.TRAIN: {
         "plan": training.plan,
@@ -49,7 +55,13 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "resume": training.resume,
         "rehearse": rehearsing.rehearse,
     },
-    groups.ASK: {"eval": evaluating.evaluate, "study": studying.study, "chat": prompting.chat},
+    groups.ASK: {
+        "eval": evaluating.evaluate,
+        "study": studying.study,
+        "chat": prompting.chat,
+        "classify": answering.classify,
+        "ask": answering.ask,
+    },
     groups.RUNS: {
         "runs": runs.show,
         "watch": runs.watch,
@@ -72,6 +84,11 @@ recipes_app.command()(recipes.copy)
 recipes_app.command()(recipes.new)
 recipes_app.command()(recipes.check)
 recipes_app.command()(recipes.explain)
+demos_app.command("list")(demos.show_all)
+demos_app.command()(demos.add)
+demos_app.command()(demos.show)
+demos_app.command()(demos.check)
+demos_app.command()(demos.drop)
 models_app.command("import")(models.import_model)
 
 

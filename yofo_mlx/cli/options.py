@@ -18,6 +18,14 @@ def known_run(name: str | None) -> str | None:
     return name
 
 
+def known_subject(name: str | None) -> str | None:
+    """Refuse the name of neither a run nor a model before what a verb needs is imported."""
+    from yofo_mlx.evaluation import subjects
+
+    subjects.run_or_model(name)
+    return name
+
+
 def sound(names: Sequence[str] | None, overrides: Sequence[str] | None) -> "RecipeRequest":
     """Return what is asked for; mistakes are refused before what a verb needs is imported."""
     from yofo_mlx.runs.recipe import RecipeRequest

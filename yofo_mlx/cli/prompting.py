@@ -17,7 +17,7 @@ def chat(
     ] = None,
     demos: Annotated[
         list[str] | None,
-        typer.Option(help="Demonstrations: file, folder, hub id, `-`; repeatable."),
+        typer.Option(help="Demonstrations: set, file, folder, hub id, `-`; repeatable."),
     ] = None,
     input: Input = None,
     output: Output = None,
@@ -38,6 +38,14 @@ def chat(
         int | None, typer.Option(min=1, help="Most tokens of an answer; default 256.")
     ] = None,
     query: Annotated[list[str] | None, typer.Option(help="Answer and leave; repeatable.")] = None,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk."),
+    ] = True,
+    kv_bits: Annotated[
+        Literal["4", "8"] | None,
+        typer.Option(help="Round what stays there: less disk, no longer exact."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Answer queries from demonstrations in the context."""
@@ -53,19 +61,22 @@ def chat(
         records=records,
         instruction=instruction,
         base=base,
-        shots=_shots(shots),
+        shots=None if shots is None else count_or_all(shots, "--shots"),
         seed=seed,
         labels=label or [],
         max_tokens=max_tokens,
         queries=query or [],
         as_json=as_json,
+        keeps=keep,
+        kv_bits=int(kv_bits) if kv_bits else None,
     )
 
 
-def _shots(text: str | None) -> int | Literal["all"] | None:
+def count_or_all(text: str, option: str) -> int | Literal["all"]:
+    """Return a number that an option says, or `all`."""
     from yofo_mlx.prompting.choosing import shots_of
 
-    wanted = None if text is None else shots_of(text)
-    if text is not None and wanted is None:
-        raise typer.BadParameter("a number, or `all`", param_hint="--shots")
+    wanted = shots_of(text)
+    if wanted is None:
+        raise typer.BadParameter("a number, or `all`", param_hint=option)
     return wanted

@@ -1,11 +1,15 @@
 """What the verbs of the command line do, a module each."""
 
 __all__ = [
+    "answering",
+    "ask",
     "background",
     "chat",
+    "classify",
     "convert",
     "data",
     "data_request",
+    "demos",
     "doctor",
     "eval",
     "models",

@@ -1,24 +1,21 @@
 """`yofo chat`: answer queries from demonstrations in the context."""
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from yofo_mlx.commands import given
 from yofo_mlx.commands.chatroom import Chatroom
 from yofo_mlx.errors import Cancelled, DataError, ExitCode, RecipeError, YofoError
-from yofo_mlx.evaluation import subjects
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import SessionClient
-from yofo_mlx.prompting.demonstrations import Parsed, Style
-from yofo_mlx.prompting.held import Model, Result
-from yofo_mlx.prompting.protocol import CACHE_SUFFIX
+from yofo_mlx.prompting.held import Result
 from yofo_mlx.system.talk import say
-from yofo_mlx.system.text import is_utf8, printable, reason, shorten
+from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.reading import jsontext
 
 _NO_QUERY = {"text": "", "finish": "empty"}
@@ -50,23 +47,22 @@ def chat(
     max_tokens: int | None = None,
     queries: Sequence[str] = (),
     as_json: bool = False,
+    keeps: bool = True,
+    kv_bits: int | None = None,
 ) -> ExitCode:
     """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
-    subject = subjects.find(run, model, adapter)  # mistakes are told before anything is loaded
-    folder = str(subject.adapter) if subject.adapter else None
-    named = Model(run or "last", model) if subject.run else Model(None, subject.model, folder)
-    wanted = replace(named, use_adapter=not base)
+    wanted = given.model_of(run, model, adapter, base=base)
     _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
-    parsed = _parsed(demos, style)
-    queries, instruction = list(map(_argument, queries)), _argument(instruction)
-    labels = [label.strip() for some in map(_argument, labels) for label in some.split("|")]
-    labels = [label for label in labels if label]
+    parsed = given.parsed(demos, style)
+    queries, instruction = list(map(given.argument, queries)), given.argument(instruction)
+    labels = given.labels_of(labels)
     with SessionClient(echo=_echo if sys.stderr.isatty() else None) as client:
         room = Chatroom(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
         room.is_instructed = bool(room.instruction)
+        room.keeps, room.kv_bits = keeps, kv_bits
         room.open()
         is_batch = bool(queries) or not sys.stdin.isatty()
         with nullcontext() if is_batch else _told():
@@ -83,49 +79,11 @@ def chat(
     return ExitCode.OK
 
 
-def _argument(text: str) -> str:
-    """Return a text of the command line, read as UTF-8 where the locale knows ASCII alone."""
-    return text if is_utf8(text) else os.fsencode(text).decode("utf-8", "surrogateescape")
-
-
 def _check_demos(names: Sequence[str], queries: Sequence[str], *, is_chosen: bool) -> None:
     if "-" in names and not queries:
         wrong = "`--demos -` reads demonstrations from standard input, so no query can come from it"
         raise RecipeError(wrong, "ask with `--query TEXT`, or put the demonstrations into a file")
-    caches = [name for name in names if name.endswith(CACHE_SUFFIX)]
-    if caches and len(names) > 1:
-        wrong = f"a saved prompt cache stands alone: {shorten(caches[0], 500)}"
-        raise RecipeError(wrong, "leave the other `--demos` out, or add them with /demos")
-    if caches and is_chosen:
-        wrong = f"a saved prompt cache is taken as it stands: {shorten(caches[0], 500)}"
-        raise RecipeError(wrong, "leave --shots and --seed out")
-
-
-def _parsed(names: Sequence[str], style: Style) -> Parsed | None:
-    """Read the demonstrations of all that is named, but of no prompt cache."""
-    parts = [_part(name, style) for name in names if not name.endswith(CACHE_SUFFIX)]
-    return demonstrations.joined(parts) if parts else None
-
-
-def _part(name: str, style: Style) -> Parsed:
-    if name == "-":
-        parsed = demonstrations.parse(_standard_input(), style)
-    else:
-        parsed = demonstrations.read(name, style)
-    if not parsed.examples:
-        shown = "standard input" if name == "-" else shorten(name, 500)
-        why = f": {parsed.problems[0]}" if parsed.problems else ""
-        hint = "write lines such as `input -> output`, or say --input and --output"
-        raise DataError(f"{shown} holds no demonstrations{why}", hint)
-    return parsed
-
-
-def _standard_input() -> str:
-    try:
-        return sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
-        hint = "convert it: iconv -f WINDOWS-1252 -t UTF-8"
-        raise DataError(f"standard input is not UTF-8 ({reason(error)})", hint) from error
+    given.check_caches(names, is_chosen=is_chosen)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.held import Held, Model, Offer, Result
 from yofo_mlx.prompting.protocol import CACHE_SUFFIX, Params
+from yofo_mlx.prompting.sets import DemoSet
 from yofo_mlx.system import progress
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say
@@ -43,11 +44,16 @@ class Chatroom:
     """Most tokens of an answer."""
     is_instructed: bool = False
     """The instruction is the user's own, and stands for those that files have."""
+    keeps: bool = True
+    """What is read of a named set is kept on disk."""
+    kv_bits: int | None = None
+    """Bits of a number that is kept, None: as they are."""
     more: str = "--shots"
     """What the user says to see more demonstrations."""
 
     def __post_init__(self, client: SessionClient) -> None:
         self.held = Held(client)
+        self._set: DemoSet | None = None  # which all the examples are, and nothing else
 
     @property
     def shown(self) -> list[Example]:
@@ -74,7 +80,7 @@ class Chatroom:
 
     def drop(self, number: int) -> None:
         """Take one of those shown out of all."""
-        dropped = self.shown[number - 1]
+        dropped, self._set = self.shown[number - 1], None
         self.show([example for example in self.examples if example != dropped])
 
     def choose(self, wanted: Shots) -> None:
@@ -107,6 +113,8 @@ class Chatroom:
         elif parsed.instruction not in ("", self.instruction) and not self.is_instructed:
             examples = [after(parsed.instruction, example) for example in examples]
             say(f"  before each of them: {shorten(parsed.instruction, 90)}")
+        is_alone = bool(parsed.of_set) and not self.examples
+        self._set = DemoSet(parsed.of_set) if is_alone else None
         self.show([*self.examples, *examples])
 
     def take_file(self, name: str) -> None:
@@ -122,6 +130,7 @@ class Chatroom:
         with interrupt_cancels(self.held):
             offer = self.held.load_cache(_written(path), self._offer)
         self.examples, self.instruction = list(offer.examples), offer.instruction
+        self._set = None
         self._report(self.held.facts)
 
     def answer(self, query: str, on_text: Callable[[str], None]) -> Result:
@@ -161,7 +170,9 @@ class Chatroom:
 
     @property
     def _offer(self) -> Offer:
-        return Offer(tuple(self.examples), self.instruction, self.wanted, self.seed)
+        kept = str(self._set.caches) if self._set and self.examples and self.keeps else None
+        chosen = tuple(self.examples), self.instruction, self.wanted, self.seed
+        return Offer(*chosen, kept, self.kv_bits)
 
     def _get_ready(self, *, anew: bool = False) -> None:
         """See to it that the session holds the demonstrations, whatever happened before."""

@@ -18,7 +18,7 @@ from yofo_mlx.system.text import printable, shorten
 HELP = """\
 A line is a query. Several pasted lines that read as demonstrations become demonstrations.
   /paste           paste demonstrations, ended by /end
-  /demos FILE      add the demonstrations of a file (a saved .safetensors comes instead)
+  /demos NAME      add those of a set or a file (a saved .safetensors comes instead)
   /add X -> Y      add one
   /drop N          drop number N; /drop all
   /shots           list those that are shown
@@ -129,7 +129,7 @@ class Conversation:
         if name:
             self.room.take_file(name)
         else:
-            say("name a file: /demos FILE")
+            say("name a set or a file: /demos NAME")
 
     def _add(self, text: str) -> None:
         self.room.take_paste(self._parse(text))

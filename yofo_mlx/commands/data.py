@@ -61,9 +61,9 @@ def check(
         own += known
     found += checks.check_held_out(own)
     if as_json:
-        print(json.dumps([_record(problem) for problem in found], indent=2))
+        print(json.dumps([record(problem) for problem in found], indent=2))
     else:
-        shown = found if every else list(_first_of_kinds(found))
+        shown = found if every else list(first_of_kinds(found))
         print("".join(f"{problem.in_full()}\n" for problem in shown), end="")
     print(_counts(read, found), file=sys.stderr)
     if not as_json:
@@ -115,7 +115,8 @@ def _shown(recipe: Path, request: data_request.DataRequest) -> str:
     return f"show {data_request.DataRequest(names, overrides=request.overrides)}"
 
 
-def _first_of_kinds(found: list[Problem]) -> Iterator[Problem]:
+def first_of_kinds(found: list[Problem]) -> Iterator[Problem]:
+    """Yield the problems, of each kind the first ones."""
     seen: Counter[str] = Counter()
     for problem in found:
         seen[problem.kind] += 1
@@ -146,7 +147,8 @@ def _kinds(found: list[Problem]) -> str:
     return "\n".join([*lines, f"{_MOST_OF_A_KIND} of a kind are shown; --all shows all"])
 
 
-def _record(problem: Problem) -> dict[str, Any]:
+def record(problem: Problem) -> dict[str, Any]:
+    """Return a problem as JSON has it."""
     return {
         "path": problem.place.path,
         problem.place.unit: problem.place.number or None,

@@ -2,6 +2,7 @@
 
 __all__ = [
     "archive",
+    "calibration",
     "chosen",
     "comparison",
     "confusion",
@@ -12,6 +13,7 @@ __all__ = [
     "metrics",
     "prompts",
     "report",
+    "rouge",
     "rows",
     "scores",
     "shared",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.errors import RecipeError, RunError, YofoError
 from yofo_mlx.models.adapter_files import CONFIG_FILE, check_files, folder_of
-from yofo_mlx.recipe.names import model_here
+from yofo_mlx.recipe.names import EMBEDDED, model_here
 from yofo_mlx.recipe.schema import Recipe, Template
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import figure
@@ -75,6 +75,19 @@ def find(run: str | None, model: str | None, adapter: str | None) -> Subject:
     if run or not (adapter or model):
         return of_run(listing.find(run or "last"))
     return elsewhere(model, adapter)
+
+
+def run_or_model(name: str | None, model: str | None = None) -> tuple[str | None, str | None]:
+    """Return what a name is: a run's, or, where no run is called so, that of a model."""
+    if name is None or model is not None:
+        return name, model
+    try:
+        listing.find(name)
+    except YofoError:
+        if name != EMBEDDED and "/" not in name and not Path(name).exists():
+            raise
+        return None, name
+    return name, None
 
 
 def of_run(run: Run) -> Subject:

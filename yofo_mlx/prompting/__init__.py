@@ -3,6 +3,7 @@
 __all__ = [
     "batched",
     "cache_file",
+    "cache_header",
     "choosing",
     "client",
     "context",
@@ -10,8 +11,12 @@ __all__ = [
     "fingerprint",
     "generation",
     "held",
+    "inprocess",
+    "prefix",
     "protocol",
     "scoring",
     "selection",
+    "session",
+    "sets",
     "stages",
 ]

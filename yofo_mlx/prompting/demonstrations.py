@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 
 from yofo_mlx.errors import DataError
-from yofo_mlx.prompting import forms
+from yofo_mlx.prompting import forms, sets
+from yofo_mlx.prompting.sets import DemoSet
 from yofo_mlx.recipe.names import SUITE
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs import listing
@@ -60,6 +61,8 @@ class Parsed:
     """What the rows themselves, or the task they belong to, say before all of them."""
     notes: tuple[str, ...] = ()
     """How they were read, where that is not plain."""
+    of_set: str = ""
+    """The named set that they are."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,14 @@ def parse(text: str, style: Style | None = None) -> Parsed:
 
 
 def read(name: str, style: Style | None = None, base: Path | None = None) -> Parsed:
-    """Return the demonstrations of a file of any text, or of all that a task's `source` may name.
+    """Return the demonstrations of a named set, of a file of any text, or of a task's `source`.
 
-    Those are the training examples of a file, a folder, files by `*`, or a data set on the hub.
+    A source is a file, a folder, files by `*` or a data set on the hub; of those with splits, the
+    training examples.
     """
     style, base = style or Style(), base or Path.cwd()
+    if found := sets.find(name):
+        return _of_set(found, base)
     if name.startswith(SUITE):
         return _of_suite(name, base)
     if locate.is_pattern(name) and not (base / name).exists():
@@ -131,6 +137,13 @@ def read(name: str, style: Style | None = None, base: Path | None = None) -> Par
         return parsed
     by_looks = parse(_text(path), style)  # such as a table without a header
     return by_looks if by_looks.examples else parsed
+
+
+def _of_set(named: DemoSet, base: Path) -> Parsed:
+    parsed = _parsed(named.found(), named.source(), Style())
+    words = f"the set of that name; what lies here is ./{named.name}"
+    notes = (*parsed.notes, *([words] if (base / named.name).exists() else []))
+    return replace(parsed, format=f"the set {named.name}", notes=notes, of_set=named.name)
 
 
 def _of_suite(name: str, base: Path) -> Parsed:

@@ -51,11 +51,15 @@ class Offer:
     instruction: str = ""
     shots: Shots = None  # None: as many as were trained
     seed: int | None = None
+    kept: str | None = None  # the folder of their keys and values
+    kv_bits: int | None = None
 
     def params(self) -> Params:
         """Return the parameters of `prefill`."""
         pairs = [asdict(example) for example in self.examples]
         choice = _given({"shots": self.shots, "seed": self.seed})
+        if self.kept:
+            choice |= _given({"kept": self.kept, "kv_bits": self.kv_bits})
         return {"demonstrations": pairs, "instruction": self.instruction, **choice}
 
 

@@ -63,6 +63,10 @@ class Prefill(Parameters):
     """Places of those that an earlier session showed; they stay first."""
     added: list[Place] = []
     """Places of those that were not offered to that session."""
+    kept: Text | None = None
+    """The folder where their keys and values are kept, and taken from."""
+    kv_bits: Literal[4, 8] | None = None
+    """Of each number that is kept; None: as they are."""
 
     @model_validator(mode="after")
     def _are_places(self) -> Self:

@@ -52,7 +52,7 @@ class Prefix:
         self._ends = [end for _, end in episode.answers]
         self.left_out = len(demonstrations) - len(fitting)
         self.altered = sum(segmenter.alters(example.output) for example in fitting)
-        return self._reuse()
+        return self.reuse()
 
     def segmenter_of(self, instruction: str) -> Segmenter:
         """Return what makes tokens of demonstrations behind an instruction."""
@@ -97,7 +97,7 @@ class Prefix:
         """Return how many tokens the demonstrations may take."""
         return None if self.limit is None else self.limit - least_room(self.limit)
 
-    def _reuse(self) -> Reuse:
+    def reuse(self) -> Reuse:
         """Cut the context down to what it shares with the new tokens."""
         held = len(self.context.tokens)
         common = common_prefix(self.context.tokens, self.tokens)

@@ -16,6 +16,7 @@ from yofo_mlx.prompting import cache_file, choosing, loading, parameters, select
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
+from yofo_mlx.prompting.kept import Kept
 from yofo_mlx.prompting.loading import LoadedModel
 from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
@@ -68,6 +69,16 @@ class Prompter:
         self._seed: int | None = None  # with which those were chosen
         self._aside: dict[bool, Context] = {}  # read by this model before, with its adapter or not
 
+    @property
+    def prefix(self) -> Prefix:
+        """Return the demonstrations in the context, to ask many queries behind them."""
+        return self._ready()[1]
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """Return what tells the model and its adapter from others."""
+        return fingerprint(self._ready()[0])
+
     def load(self, wanted: parameters.Load, work: Work) -> Result:
         """Load a model, or switch its adapter; the context is empty afterwards.
 
@@ -100,9 +111,12 @@ class Prompter:
         """Choose demonstrations and read them; those that stay are not read again."""
         started = time.perf_counter()
         loaded, prefix = self._ready()
-        self._choose(loaded, prefix, wanted)
+        kept = Kept(Path(wanted.kept), loaded, wanted.kv_bits) if wanted.kept else None
+        self._choose(loaded, prefix, wanted, kept)
         prefix.context = self._aside.pop(loaded.uses_adapter, prefix.context)
         reuse = prefix.choose(self._shown, wanted.instruction)
+        if kept:
+            reuse = kept.take(prefix, reuse)
         tokens = {"tokens": len(prefix.tokens), "reused_tokens": reuse.tokens}
         work.note("chosen", **self._facts, **tokens)
         try:
@@ -114,6 +128,9 @@ class Prompter:
             mx.clear_cache()
             prefix.fill(ReadingReport(prefix, work))
         notes = [reuse.note]
+        if kept:
+            kept.write(prefix, wanted.examples(), self._seed or 0)
+            notes += kept.notes
         if prefix.altered:
             notes.append(
                 f"{prefix.altered} answers hold what ends an answer, and are changed there"
@@ -123,7 +140,9 @@ class Prompter:
         summary = _summary(prefix, reuse, started)
         return summary | self._facts | {"note": "; ".join(filter(None, notes))}
 
-    def _choose(self, loaded: LoadedModel, prefix: Prefix, wanted: parameters.Prefill) -> None:
+    def _choose(
+        self, loaded: LoadedModel, prefix: Prefix, wanted: parameters.Prefill, kept: Kept | None
+    ) -> None:
         """Choose what is shown; with the same seed, what is shown already stays in its place."""
         source, offered = loaded.source, wanted.examples()
         seed = source.seed if wanted.seed is None else wanted.seed
@@ -133,6 +152,8 @@ class Prompter:
         if not known:  # a new session goes on where another one ended
             shown = [offered[place] for place in wanted.shown]
             known = frozenset(offered).difference(offered[place] for place in wanted.added)
+            if kept and not shown:
+                shown, known = kept.before(offered, seed)
         choice = selection.choose(
             offered,
             seed=seed,

@@ -11,13 +11,16 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from yofo_mlx.errors import Cancelled, FitError, YofoError
 from yofo_mlx.prompting import parameters, protocol
 from yofo_mlx.prompting.protocol import LONGEST_LINE, ProtocolError, Request
 from yofo_mlx.prompting.stages import told_to
 from yofo_mlx.system import blas
+
+if TYPE_CHECKING:
+    from yofo_mlx.prompting.prompter import Prompter
 
 
 class Job:
@@ -129,22 +132,22 @@ class Session:
     def run(self) -> None:
         """Answer until the caller closes its side."""
         self._reader.start()
-        methods = _methods()
+        from yofo_mlx.prompting.prompter import Prompter  # imports mlx, which takes a second
+
+        known = methods(Prompter())
         while (job := self._reader.jobs.get()) is not None:
-            answer = _answer(job, methods)
+            answer = _answer(job, known)
             self._reader.close(job)
             if job.request.id is not None:
                 self._channel.write(answer)
 
 
-Method = Callable[[Any, Job], dict[str, Any]]
+Method = Callable[[Any, Any], dict[str, Any]]
 Methods = dict[str, tuple[type[parameters.Parameters], Method]]
 
 
-def _methods() -> Methods:
-    from yofo_mlx.prompting.prompter import Prompter  # imports mlx, which takes a second
-
-    prompter = Prompter()
+def methods(prompter: "Prompter") -> Methods:
+    """Return what can be called, by name."""
     return {
         "load": (parameters.Load, prompter.load),
         "prefill": (parameters.Prefill, prompter.prefill),
@@ -172,10 +175,11 @@ def _answer(job: Job, methods: Methods) -> bytes:
         raise
     except Exception as error:
         traceback.print_exc()
-        return protocol.error_line(request.id, _out_of_memory(error) or error)
+        return protocol.error_line(request.id, out_of_memory(error) or error)
 
 
-def _out_of_memory(error: Exception) -> FitError | None:
+def out_of_memory(error: Exception) -> FitError | None:
+    """Return in words what a library says where memory ran out."""
     if isinstance(error, MemoryError) or "malloc" in str(error):
         return FitError(
             f"memory ran out: {error}", "use fewer demonstrations, or a smaller or quantised model"

@@ -3,12 +3,12 @@
 import fcntl
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, Self
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.system.files import disk_error
+from yofo_mlx.system.lines import GrowingFile
 from yofo_mlx.system.text import json_line
 
 
@@ -35,22 +35,15 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[str, Any] = {}
+        wrong = f"another rehearsal is writing to {path.parent}"
+        self._file = GrowingFile(path, RunError(wrong, "wait for it, or give another --out"))
 
     def __enter__(self) -> Self:
         try:
-            self._file = self._path.open("a+b")
+            self._file.__enter__()
         except OSError as error:
             raise disk_error(error, self._path.parent, "the same command") from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            wrong = f"another rehearsal is writing to {self._path.parent}"
-            raise RunError(wrong, "wait for it, or give another --out") from error
-        self._file.seek(0)
-        whole, _, torn = self._file.read().rpartition(b"\n")
-        self._file.truncate(os.fstat(self._file.fileno()).st_size - len(torn))
-        for line in whole.splitlines():
+        for line in self._file:
             try:
                 key, value = json.loads(line)
             except (ValueError, TypeError):  # a disk's own mistake: it is asked again
@@ -59,7 +52,7 @@ class Store:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        self._file.__exit__(*error)
 
     def __contains__(self, key: str) -> bool:
         return key in self._known
@@ -71,7 +64,6 @@ class Store:
         """Keep an answer, on the disk as well."""
         self._known[key] = value
         try:
-            self._file.write(f"{json_line([key, value])}\n".encode())
-            self._file.flush()
+            self._file.add(f"{json_line([key, value])}\n".encode())
         except OSError as error:
             raise disk_error(error, self._path.parent, "the same command") from error

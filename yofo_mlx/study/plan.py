@@ -14,7 +14,7 @@ from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.recipe.study import Study
 from yofo_mlx.runs.names import slug
 from yofo_mlx.runs.recipe import resolve
-from yofo_mlx.study.arms import Arm, overrides_of, prepared
+from yofo_mlx.study.arms import ARMS, REFERENCE, Arm, overrides_of, prepared
 from yofo_mlx.study.results import Result
 from yofo_mlx.tasks.registry import TaskEntry
 
@@ -162,16 +162,34 @@ class StudyPlan:
     def _of_arm(self, arm: Arm, seed: int, results: Mapping[str, Result]) -> list[Work]:
         shown = (*self.mean_tasks, *(self.settings.apart if self.apart else ()))
         rates = self.settings.learning_rates
-        if arm.is_dedicated:
-            return [Work(Trial(arm, seed, task=task), (task,)) for task in self.mean_tasks]
+        if not arm.trains:
+            return [Work(Trial(arm, seed), shown, extras=seed == 0)]
         if not arm.is_main or len(rates) < 2:
-            rate = rates[0] if rates and arm.is_main else None
-            return [Work(Trial(arm, seed, rate), shown, extras=arm.trains or seed == 0)]
+            if self._waits_for_a_rate(arm, results):
+                return []
+            rate = self._given_rate(results)
+            if arm.is_dedicated:
+                return [Work(Trial(arm, seed, rate, task), (task,)) for task in self.mean_tasks]
+            return [Work(Trial(arm, seed, rate), shown, extras=True)]
         best = self.best_rate(arm, results)
         if seed:
             return [Work(Trial(arm, seed, best), shown, extras=True)] if best else []
         tried = [Work(Trial(arm, 0, rate), self.settings.choose_on) for rate in rates]
         return tried + ([Work(Trial(arm, 0, best), shown, extras=True)] if best else [])
+
+    def _given_rate(self, results: Mapping[str, Result]) -> float | None:
+        """Return the rate of an arm that tries none: the only one, or that of the reference.
+
+        None is the recipe's own.
+        """
+        rates = self.settings.learning_rates
+        if len(rates) < 2:
+            return rates[0] if rates else None
+        return self.best_rate(ARMS[REFERENCE], results)
+
+    def _waits_for_a_rate(self, arm: Arm, results: Mapping[str, Result]) -> bool:
+        tries = len(self.settings.learning_rates) > 1 and ARMS[REFERENCE] in self.arms
+        return tries and not arm.is_main and self._given_rate(results) is None
 
     def best_rate(self, arm: Arm, results: Mapping[str, Result]) -> float | None:
         """Return the rate of the best on the tasks for choosing, once all were measured there."""

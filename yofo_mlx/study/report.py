@@ -337,7 +337,7 @@ def _rates(summary: Summary) -> Iterator[str]:
         yield "## Learning rates that were tried"
         yield (
             "With the first seed, on held-out tasks that are in no other table. Arms that are not"
-            " here have the recipe's own rate."
+            f" here have the rate of `{REFERENCE}`."
         )
         rows = [
             [

@@ -93,11 +93,20 @@ def by_arm(results: Mapping[str, Result], study: Mapping[str, Any]) -> dict[str,
         of_arm = [one for one in results.values() if one.arm == name and _is_asked(one, study)]
         tried = [one for one in of_arm if one.seed == 0]
         if len({one.learning_rate for one in tried}) > 1:
-            best = best_rate(tried, study["choose_on"]) or study["learning_rates"][0]
+            best = _best(name, tried, found, study)
             of_arm = [one for one in of_arm if one.learning_rate == best]
         if of_arm:
             found[name] = sorted(of_arm, key=lambda one: (one.seed, one.task or ""))
     return found
+
+
+def _best(
+    name: str, tried: Runs, found: Mapping[str, Runs], study: Mapping[str, Any]
+) -> float | None:
+    """Return the rate that counts of an arm: the best, or that of the arm it is compared with."""
+    if not ARMS[name].is_main and REFERENCE in found:
+        return found[REFERENCE][0].learning_rate
+    return best_rate(tried, study["choose_on"]) or study["learning_rates"][0]
 
 
 def _is_asked(result: Result, study: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ __all__ = [
     "child",
     "environment",
     "files",
+    "lines",
     "memory",
     "paths",
     "peak",

@@ -32,6 +32,11 @@ def prompts() -> Path:
     return home() / "prompts"
 
 
+def demos() -> Path:
+    """Return the folder of named demonstration sets."""
+    return home() / "demos"
+
+
 def models() -> Path:
     """Return the folder of models that were made from GGUF files."""
     return home() / "models"

@@ -79,6 +79,12 @@ class Columns:
         self._check_labels(item.answers)
         return item
 
+    def question(self, row: Row) -> str:
+        """Return the input a row holds, which may lack an answer; or raise RowError."""
+        if self.chat:
+            return self.item(row).example.input
+        return _checked(self._fill(self.input, row.fields), self.input)
+
     def _chat(self, row: Row) -> Item:
         parts = [turns_in(row.fields.get(name)) for name in self.chat]
         lists = [part for part in parts if part is not None]

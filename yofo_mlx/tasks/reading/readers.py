@@ -111,11 +111,9 @@ def _read_json(file: DataFile, problems: list[Problem], records: str | None) -> 
             yield from as_row(value, Place(file.shown, line), problems)
     except jsontext.JsonError as error:
         place = Place(file.shown, error.line)
-        if error.hint:
-            problems.append(Problem(place, error.reason, error.hint))
-        else:
-            hint = "the file is one JSON value; name it .jsonl if each line is a row"
-            problems.append(Problem(place, f"not JSON: {error.reason}", hint))
+        hint = error.hint or "the file is one JSON value; name it .jsonl if each line is a row"
+        reason = error.reason if error.hint else f"not JSON: {error.reason}"
+        problems.append(Problem(place, reason, hint, ends_file=True))
 
 
 def _read_table(file: DataFile, problems: list[Problem], usual: str) -> Iterator[Row]:

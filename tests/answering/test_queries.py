@@ -1,0 +1,128 @@
+"""Which rows of a file are asked what, and what is said of the others."""
+
+from pathlib import Path
+
+import pytest
+
+from yofo_mlx.answering.output import check_columns
+from yofo_mlx.answering.queries import Query, Wanted, look
+from yofo_mlx.errors import DataError, RecipeError
+from yofo_mlx.recipe.schema import TaskSource
+
+
+def file(folder: Path, name: str, text: str) -> str:
+    (folder / name).write_text(text, encoding="utf-8")
+    return str(folder / name)
+
+
+def test_the_columns_are_guessed_as_in_recipes(tmp_path: Path) -> None:
+    table = look(file(tmp_path, "a.csv", "id,text,label\n1,good,yes\n2,bad,\n"), Wanted())
+    assert [(q.text, q.expected) for q in table] == [("good", "yes"), ("bad", None)]
+    assert table.count == 2
+    assert [*table.kinds] == ["id", "text", "label"]
+
+
+@pytest.mark.parametrize(
+    ("head", "asked", "answers"),
+    [
+        ("id,text", "good", False),
+        ("id,sentence", "good", False),
+        ("other,message", None, False),
+        ("label,text", "good", True),
+    ],
+)
+def test_queries_without_answers_are_found_by_the_names_of_columns(
+    tmp_path: Path, head: str, asked: str | None, answers: bool
+) -> None:
+    name = file(tmp_path, "a.csv", f"{head}\n1,good\n")
+    if asked is None:
+        with pytest.raises(DataError, match="cannot tell which column") as caught:
+            look(name, Wanted())
+        assert "--input" in caught.value.hint
+        return
+    table = look(name, Wanted())
+    assert [query.text for query in table] == [asked]
+    assert table.has_answers == answers
+
+
+def test_a_runs_task_says_what_its_columns_are(tmp_path: Path) -> None:
+    task = TaskSource(source="x.csv", input="{title}: {body}", output="team")
+    name = file(tmp_path, "a.csv", "title,body,team\nT,B,x\n")
+    [query] = look(name, Wanted(tasks=(task,)))
+    assert (query.text, query.expected) == ("T: B", "x")
+    name = file(tmp_path, "b.csv", "title,body\nT,B\n")
+    [query] = look(name, Wanted(tasks=(task,)))
+    assert (query.text, query.expected) == ("T: B", None)
+
+
+def test_columns_that_are_said_are_taken_and_refused_where_there_are_none(tmp_path: Path) -> None:
+    name = file(tmp_path, "a.csv", "text,b,c\nt,x,y\n")
+    [query] = look(name, Wanted(input="b", output="c"))
+    assert (query.text, query.expected) == ("x", "y")
+    [query] = look(name, Wanted(output="c"))
+    assert (query.text, query.expected) == ("t", "y")
+    with pytest.raises(DataError, match="no field `d`"):
+        look(name, Wanted(input="d"))
+    with pytest.raises(DataError, match="no row has an answer in `d`"):
+        look(name, Wanted(input="b", output="d"))
+
+
+def test_rows_that_cannot_be_read_or_asked_keep_their_places(tmp_path: Path) -> None:
+    lines = ['{"text": "a"}', "{oops", '{"text": ""}', "7", '{"other": 1}', "", '{"text": "b"}']
+    table = look(file(tmp_path, "a.jsonl", "\n".join(lines)), Wanted())
+    assert [query.text for query in table] == ["a", "", "", "", "", "b"]
+    errors = [query.error.partition(": ")[2] for query in table]
+    assert errors[1].startswith("not JSON")
+    assert errors[2:5] == ["`text` is empty", "the row is a number", "no field `text`"]
+    assert table.count == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "", "no rows"),
+        ("a.csv", "text,label\n", "no rows"),
+        ("a.csv", "text,text\na,b\n", "two columns are named"),
+        ("a.csv", 'text,label\na,b\n"c,d\n', "never ends"),
+        ("a.json", '[{"text": "a"}, {"text": "b"', "not JSON"),
+        ("a.jsonl", '{"text": ""}\n{"text": " "}\n', "none of 2 rows can be asked"),
+        ("a.txt", "text\n", "unknown kind of file"),
+        ("a.parquet", "text\n", "not readable as Parquet"),
+    ],
+)
+def test_a_file_that_is_no_file_of_queries_is_refused(
+    tmp_path: Path, name: str, text: str, words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        look(file(tmp_path, name, text), Wanted(input="text"))
+
+
+def test_only_a_file_can_be_read_more_than_once(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="more than once"):
+        look("-", Wanted())
+    with pytest.raises(DataError, match="is no file"):
+        look(str(tmp_path), Wanted())
+    with pytest.raises(DataError, match="no such file"):
+        look(str(tmp_path / "none.csv"), Wanted())
+
+
+def test_columns_of_answers_do_not_hide_those_that_are_there(tmp_path: Path) -> None:
+    table = look(
+        file(tmp_path, "a.jsonl", '{"text": "a"}\n{"text": "b", "Y_Label": 1}\n'), Wanted()
+    )
+    check_columns(table, ["x_label"])
+    with pytest.raises(RecipeError, match="`Y_Label`") as caught:
+        check_columns(table, ["y_label", "y_error"])
+    assert "--prefix" in caught.value.hint
+
+
+def test_the_mark_of_a_question_is_that_of_its_text() -> None:
+    assert Query({"a": 1}, "x").mark == Query({"a": 2}, "x").mark
+    assert Query({}, "x").mark != Query({}, "y").mark
+
+
+def test_blank_rows_at_the_beginning_hide_no_column(tmp_path: Path) -> None:
+    lines = ["id,text", *(f"{n}," for n in range(40)), "41,good", ""]
+    table = look(file(tmp_path, "a.csv", "\n".join(lines)), Wanted())
+    assert [query.text for query in table][-1] == "good"
+    assert table.count == 41

@@ -1,0 +1,129 @@
+"""`yofo classify` and `yofo ask` from the command line, on the embedded model."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Row = dict[str, Any]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    pairs = [
+        f"{word} {n},{label}" for n in range(3) for word, label in (("cat", "a"), ("dog", "b"))
+    ]
+    (tmp_path / "demos.csv").write_text("\n".join(["text,label", *pairs, ""]))
+    lines = ["id,text,label", "1,cat 7,a", "2,,b", "3,dog 8,b", "4,bird 9,c", ""]
+    (tmp_path / "data.csv").write_text("\n".join(lines))
+    return tmp_path
+
+
+def rows(path: Path) -> list[Row]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_row_gets_its_label_and_the_file_its_figures(yofo: Any, folder: Path) -> None:
+    asked = ("classify", "tiny", "--demos", "demos.csv", "--data", "data.csv", "--out", "out.csv")
+    code, out, err = yofo(*asked, "--json", "--picture", "sure.svg")
+    assert code == 3  # one row has no query
+    assert "`yofo_error` says why" in err
+    found = rows(folder / "out.csv")
+    assert [row["id"] for row in found] == ["1", "2", "3", "4"]
+    assert {row["yofo_label"] for row in found} <= {"a", "b", ""}
+    assert found[1]["yofo_error"] == "data.csv:3: `text` is empty"
+    for row in (found[0], found[2], found[3]):
+        [[other, share]] = json.loads(row["yofo_runners_up"])
+        assert {other, row["yofo_label"]} == {"a", "b"}
+        assert float(row["yofo_probability"]) + share == pytest.approx(1, abs=1e-5)
+        assert float(row["yofo_margin"]) == pytest.approx(1 - 2 * share, abs=1e-5)
+    summary = json.loads(out)
+    right = sum(row["label"] == row["yofo_label"] for row in found)
+    assert summary["accuracy"] == right / 3  # the label that no demonstration has is never right
+    assert (summary["rows"], summary["failed"], summary["labelled"]) == (4, 1, 3)
+    assert (folder / "sure.svg").exists()
+    assert not (folder / "out.csv.unfinished").exists()
+    code, out, err = yofo(*asked)
+    assert (code, out) == (2, "")
+    assert "out.csv exists" in err
+    code, out, err = yofo(*asked, "--resume")
+    assert (code, out) == (0, "")
+    assert "finished already" in err
+
+
+def test_the_table_names_labels_and_confusions(yofo: Any, folder: Path) -> None:
+    text = (folder / "data.csv").read_text().replace("2,,b\n", "")
+    (folder / "data.csv").write_text(text)
+    (folder / "labels.txt").write_text("a\nb\n\n c \n")
+    files = ("--data", "data.csv", "--out", "out.jsonl")
+    code, out, _ = yofo(
+        "classify", "tiny", "--demos", "demos.csv", "--labels", "@labels.txt", *files,
+        "--runners-up", "all", "--prefix", "new ", "--calibrate",
+    )  # fmt: skip
+    assert code == 0
+    assert "of 3 with an answer: accuracy" in out
+    assert "expected -> answered:" in out
+    found = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    assert all(len(row["new runners_up"]) == 2 for row in found)
+    assert all(row["new error"] is None for row in found)
+
+
+def test_free_answers_come_row_by_row(yofo: Any, folder: Path) -> None:
+    code, out, _ = yofo(
+        "ask", "tiny", "--demos", "demos.csv", "--data", "data.csv", "--out", "o.jsonl",
+        "--max-tokens", "3",
+    )  # fmt: skip
+    assert code == 3
+    assert "Exact match" in out
+    found = [json.loads(line) for line in (folder / "o.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in found] == ["1", "2", "3", "4"]
+    assert [isinstance(row["yofo_answer"], str) for row in found] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--out", "o.csv", "--data", "none.csv"), "no such file"),
+        (("--out", "o.txt", "--data", "data.csv"), "which format"),
+        (("--out", "data.csv", "--data", "data.csv"), "exists"),
+        (("--out", "o.csv", "--data", "data.csv", "--prefix", ""), "columns already"),
+        (("--out", "o.csv", "--data", "data.csv", "--input", "txt"), "did you mean `text`"),
+        (("--out", "o.csv", "--data", "data.csv", "--runners-up", "x"), "a number, or `all`"),
+        (("--out", "o.csv", "--data", "data.csv", "--picture", "x.gif"), "pictures are"),
+        (("--out", "o.csv", "--data", "data.csv", "--labels", "@no.txt"), "No such file"),
+        (("--out", "o.csv", "--data", "data.csv", "--labels", "a"), "nothing to choose among"),
+    ],
+)
+def test_a_mistake_is_told_in_two_lines_and_leaves_nothing(
+    yofo: Any, folder: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    code, out, err = yofo("classify", "tiny", "--demos", "demos.csv", *arguments)
+    assert code in (2, 3)
+    assert words in err
+    assert not out
+    assert "Traceback" not in err
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_is_neither_a_run_nor_a_model_is_refused(yofo: Any, folder: Path) -> None:
+    code, _, err = yofo("classify", "none", "--data", "data.csv", "--out", "o.csv")
+    assert code == 2
+    assert "no run 'none'" in err
+    code, _, err = yofo("classify", "tiny", "--data", "data.csv", "--out", "o.csv")
+    assert code == 2
+    assert "--labels" in err
+
+
+def test_demonstrations_of_other_columns_than_the_data_are_read_by_their_own(
+    yofo: Any, folder: Path
+) -> None:
+    (folder / "data.csv").write_text("message\ncat 7\n")
+    files = ("--data", "data.csv", "--out", "o.csv", "--input", "message")
+    code, _, err = yofo("classify", "tiny", "--demos", "demos.csv", *files)
+    assert code == 0, err
+    assert rows(folder / "o.csv")[0]["yofo_label"] in ("a", "b")

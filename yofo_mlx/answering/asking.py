@@ -1,0 +1,193 @@
+"""Questions to a model behind one prefix: with the likeliest of given labels, or a free text."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from yofo_mlx.answering.queries import Query
+from yofo_mlx.errors import FitError, RecipeError, YofoError
+from yofo_mlx.evaluation.calibration import softmax
+from yofo_mlx.evaluation.labels import MOST
+from yofo_mlx.prompting.batched import answer_each
+from yofo_mlx.prompting.generation import generate
+from yofo_mlx.prompting.prefix import Prefix
+from yofo_mlx.prompting.scoring import LabelScore, score
+from yofo_mlx.system.text import shorten
+
+AT_ONCE = 16  # questions side by side
+
+LABEL_COLUMNS = {"label": str, "probability": float, "runners_up": str, "margin": float}
+TEXT_COLUMNS = {"answer": str, "complete": bool}
+
+Entry = dict[str, Any]
+Question = Sequence[int]
+
+
+class Asker(Protocol):
+    """Who answers questions, and what of an answer goes into which column."""
+
+    columns: ClassVar[Mapping[str, type]]
+
+    @property
+    def prefix(self) -> Prefix:
+        """What questions are asked behind."""
+
+    @property
+    def answer_tokens(self) -> int:
+        """Room that an answer must have behind its question."""
+
+    def answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
+        """Yield the place of each question with its answer, as they come."""
+
+    def cells(self, entry: Entry) -> Entry:
+        """Return what of an answer is told, by column."""
+
+
+def ask(asker: Asker, queries: Sequence[Query]) -> list[Entry]:
+    """Return an answer for each query, or why there is none."""
+    found: list[Entry] = [{"error": query.error} for query in queries]
+    asked: list[tuple[int, Question]] = []
+    for place, query in enumerate(queries):
+        try:
+            if not query.error:
+                asked.append((place, asker.prefix.question(query.text, asker.answer_tokens)))
+        except YofoError as error:
+            found[place] = {"error": error.message}
+    for number, entry in asker.answers([question for _, question in asked]):
+        found[asked[number][0]] = entry
+    return [{"mark": query.mark} | entry for query, entry in zip(queries, found, strict=True)]
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Answers with the likeliest of some labels."""
+
+    prefix: Prefix
+    labels: tuple[str, ...]
+    runners_up: int | None = 3  # None: all of them
+    temperature: float = 1.0
+    columns: ClassVar[Mapping[str, type]] = LABEL_COLUMNS
+
+    def __post_init__(self) -> None:
+        """Refuse labels that cannot be compared."""
+        if len(self.labels) < 2:
+            wrong = f"there is nothing to choose among: the labels are {_listed(self.labels)}"
+            raise RecipeError(wrong, "give `--labels 'a|b'`, or demonstrations of several labels")
+        if len(self.labels) > MOST:
+            wrong = f"{len(self.labels):,} labels are too many to compare: at most {MOST:,}"
+            raise RecipeError(wrong, "give fewer `--labels`, or let `yofo ask` write the answers")
+        self._check_distinct()
+        self._check_room()
+
+    @property
+    def answer_tokens(self) -> int:
+        """Room that the longest label takes."""
+        return max(len(answer) for answer in self._answers)
+
+    def answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
+        """Yield the label of each question, with its probability among all of them."""
+        for place, scores in distribution_each(self.prefix, questions, self.labels):
+            yield place, self._entry(scores)
+
+    def cells(self, entry: Entry) -> Entry:
+        """Return label, probability, those that come next, and how far the second is behind."""
+        return {name: _rounded(entry[name]) for name in self.columns}
+
+    def at(self, temperature: float) -> "Chooser":
+        """Return one whose probabilities are at a temperature."""
+        return replace(self, temperature=temperature)
+
+    def _entry(self, scores: Sequence[LabelScore]) -> Entry:
+        logprobs = np.array([one.logprob for one in scores])
+        shares = softmax(logprobs / self.temperature)
+        next_ones = zip(scores[1:], shares[1:], strict=True)
+        return {
+            "label": scores[0].label,
+            "probability": float(shares[0]),
+            "runners_up": [[one.label, float(share)] for one, share in next_ones][
+                : self.runners_up
+            ],
+            "margin": float(shares[0] - shares[1]),
+            "plain": float(softmax(logprobs)[0]),  # as it is without a temperature
+        }
+
+    @cached_property
+    def _answers(self) -> list[list[int]]:
+        return [self.prefix.segmenter.answer(label) for label in self.labels]
+
+    def _check_distinct(self) -> None:
+        known: dict[tuple[int, ...], str] = {}
+        for label, answer in zip(self.labels, self._answers, strict=True):
+            other = known.setdefault(tuple(answer), label)
+            if other != label:
+                wrong = f"the model reads two labels alike: {_listed((other, label))}"
+                raise RecipeError(wrong, "rename one of them, in the demonstrations as well")
+
+    def _check_room(self) -> None:
+        free = self.prefix.free(())
+        if free is not None and free <= self.answer_tokens:
+            lengths = [*map(len, self._answers)]
+            longest = self.labels[lengths.index(max(lengths))]
+            raise FitError(
+                f"label {shorten(longest, 60)!r} has {self.answer_tokens} tokens, and behind the"
+                f" demonstrations there is room for {max(0, free)}",
+                "use fewer demonstrations (`--shots`), or shorter labels",
+            )
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Answers with a text of the model's own."""
+
+    prefix: Prefix
+    max_tokens: int
+    columns: ClassVar[Mapping[str, type]] = TEXT_COLUMNS
+    answer_tokens: ClassVar[int] = 1
+
+    def answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
+        """Yield the greedy answer to each question; one is not complete where room ends."""
+        context, segmenter = self.prefix.context, self.prefix.segmenter
+        rooms = [self.prefix.free(question) for question in questions]
+        wide = [n for n, room in enumerate(rooms) if room is None or room >= self.max_tokens]
+        asked = [questions[place] for place in wide]
+        found = answer_each(
+            context, segmenter, asked, max_tokens=self.max_tokens, at_once=max(1, len(asked))
+        )
+        for number, written in found:
+            yield wide[number], {"answer": written.text, "complete": written.is_complete}
+        for place in sorted({*range(len(questions))} - {*wide}):
+            answer = generate(context, segmenter, questions[place], max_tokens=rooms[place] or 1)
+            yield place, {"answer": answer.text, "complete": answer.finish == "end"}
+
+    def cells(self, entry: Entry) -> Entry:
+        """Return the answer, and whether it came to its end."""
+        return entry
+
+
+def distribution_each(
+    prefix: Prefix, questions: Sequence[Question], labels: Sequence[str]
+) -> Iterator[tuple[int, list[LabelScore]]]:
+    """Yield the place of each question with all labels, best first."""
+    for place, question in enumerate(questions):
+        yield place, score(prefix.context, prefix.segmenter, question, labels)
+
+
+def _rounded(value: Any) -> Any:
+    """Return shares with the figures that mean something."""
+    if isinstance(value, list):
+        return [[label, round(share, 6)] for label, share in value]
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(repr(shorten(label, 60)) for label in labels[:5]) or "none"
+
+
+def log_shares(scores: Sequence[LabelScore], label: str) -> tuple[npt.NDArray[np.float64], int]:
+    """Return the log-probabilities of labels, and the place of the right one."""
+    names = [one.label for one in scores]
+    return np.array([one.logprob for one in scores]), names.index(label)

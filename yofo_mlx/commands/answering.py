@@ -1,0 +1,157 @@
+"""What `yofo classify` and `yofo ask` share: a file of queries, answered behind demonstrations."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from yofo_mlx.answering import job, output
+from yofo_mlx.answering.asking import Asker
+from yofo_mlx.answering.queries import QueryFile, Wanted, look
+from yofo_mlx.answering.summary import Summary
+from yofo_mlx.commands import given
+from yofo_mlx.commands.chatroom import Chatroom
+from yofo_mlx.errors import DataError, ExitCode, RecipeError, YofoError
+from yofo_mlx.evaluation import subjects
+from yofo_mlx.prompting import demonstrations
+from yofo_mlx.prompting.choosing import Shots
+from yofo_mlx.prompting.demonstrations import Parsed, Style
+from yofo_mlx.prompting.inprocess import InProcess
+from yofo_mlx.prompting.session import out_of_memory
+from yofo_mlx.runs.events import finite
+from yofo_mlx.system.quantities import plural
+from yofo_mlx.system.talk import say
+from yofo_mlx.system.text import json_line, printable
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who answers, behind what."""
+
+    run: str | None = None  # or a model
+    model: str | None = None
+    adapter: str | None = None
+    base: bool = False
+    demos: Sequence[str] = ()
+    instruction: str = ""
+    shots: Shots = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where the queries are, and where the answers go."""
+
+    data: str
+    out: Path
+    input: str | None = None
+    output: str | None = None
+    records: str | None = None
+    column_prefix: str = "yofo_"
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of a file."""
+
+    summary: Summary
+    asker: Asker
+
+
+MakeAsker = Callable[[InProcess, Chatroom, Style], Asker]
+
+
+def answer_file(
+    asked: Asked, files: Files, columns: Sequence[str], make: MakeAsker, settings: Mapping[str, Any]
+) -> Answered | None:
+    """Answer a file of queries; None where that is done already.
+
+    What can be wrong with the files is told before a model is loaded. `settings` are what else the
+    answers depend on.
+    """
+    if job.is_done(files.out, resume=files.resume):
+        say(f"{files.out} is finished already")
+        return None
+    run, model = subjects.run_or_model(asked.run, asked.model)
+    who = given.model_of(run, model, asked.adapter, base=asked.base)
+    given.check_caches(asked.demos, is_chosen=(asked.shots, asked.seed) != (None, None))
+    style = demonstrations.style_of(who.run)
+    table = _table(files, style, columns)
+    parsed = _demonstrations(asked.demos, replace(style, input=files.input, output=files.output))
+    with InProcess() as session:
+        instruction = given.argument(asked.instruction).strip()
+        room = Chatroom(session, who, instruction, style=style)
+        room.wanted, room.seed, room.is_instructed = asked.shots, asked.seed, bool(instruction)
+        room.open()
+        if parsed:
+            room.take(parsed)
+        elif asked.demos:
+            room.take_cache(Path(asked.demos[0]))
+        else:
+            room.show([])
+        try:
+            asker = make(session, room, style)
+            depends = _depends(session, table, settings)
+            what = job.Job(table, files.out, asker, depends, files.column_prefix)
+            return Answered(job.run(what), asker)
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, YofoError) or (refusal := out_of_memory(error)) is None:
+                raise
+            raise refusal from error
+
+
+def show(answered: Answered, files: Files, more: Mapping[str, Any], *, as_json: bool) -> ExitCode:
+    """Print what came of it; rows that failed are the exit code's business."""
+    summary, out = answered.summary, printable(str(files.out))
+    if as_json:
+        content = summary.content() | {"out": str(files.out)} | dict(more)
+        print(json_line(finite(content)))
+    else:
+        print("\n".join(map(printable, summary.lines())))
+    say(f"written: {out}")
+    if summary.failed:
+        told = f"column `{files.column_prefix}error` says why"
+        say(f"{plural(summary.failed, 'row')} of {summary.rows:,} could not be answered: {told}")
+        return ExitCode.DATA
+    return ExitCode.OK
+
+
+def _table(files: Files, style: Style, columns: Sequence[str]) -> QueryFile:
+    wanted = Wanted(files.input, files.output, files.records, style.tasks)
+    table = look(files.data, wanted)
+    if files.out.resolve() == table.file.path.resolve():
+        raise RecipeError(f"{files.out} is the data themselves", "give another --out")
+    names = job.column_names(dict.fromkeys(columns, str), files.column_prefix)
+    output.check_columns(table, list(names.values()))
+    for remark in table.remarks:
+        say(remark.in_full())
+    answers = f", answers in `{table.columns.output}`" if table.has_answers else ""
+    say(f"{plural(table.count, 'row')}, queries in `{table.columns.input}`{answers}")
+    return table
+
+
+def _demonstrations(names: Sequence[str], style: Style) -> Parsed | None:
+    """Read demonstrations by the columns of the data, or, where they have others, by their own."""
+    if style.is_given:
+        with suppress(DataError):
+            return given.parsed(names, style)
+    return given.parsed(names, replace(style, input=None, output=None))
+
+
+def _depends(session: InProcess, table: QueryFile, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the answers depend on, each thing as a short hash under a user's name for it."""
+    prompter = session.prompter
+    facts = {
+        "model": prompter.fingerprint,
+        "demonstrations": prompter.prefix.tokens,
+        "columns": [table.columns.input, table.columns.chat],
+        **settings,
+    }
+    return {
+        name: hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+        for name, value in facts.items()
+    }
