@@ -3,7 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
+from typing import Any, Protocol
 
 from yofo_mlx.episodes.sampler import Episode, tokenize
 from yofo_mlx.episodes.segments import Segmenter
@@ -24,6 +25,13 @@ class Reuse:
     note: str = ""
 
 
+class Tails(Protocol):
+    """What chooses demonstrations that a single query sees, after those that all of them see."""
+
+    def tail(self, query: str) -> Sequence[Example]:
+        """Return them in the order they are shown."""
+
+
 class Prefix:
     """Demonstrations as tokens, and how much of them the context holds."""
 
@@ -33,6 +41,7 @@ class Prefix:
         """`limit` is the model's own context length in tokens, None if it is unknown."""
         self.context, self.limit = context, limit
         self._tokenizer, self._template = tokenizer, template
+        self.tails: Tails | None = None
         self.choose((), "")
 
     def choose(self, demonstrations: Sequence[Example], instruction: str) -> Reuse:
@@ -75,11 +84,39 @@ class Prefix:
         ahead = self.tokens[len(self.context.tokens) :]
         self.context.read(ahead, on_chunk, LEAD if len(ahead) > 2 * sum(LEAD) else ())
 
-    def question(self, text: str, answer_tokens: int = 1) -> list[int]:
-        """Return a query's tokens; refuse one that leaves no room for so long an answer."""
+    def tail(self, text: str, answer_tokens: int = 1) -> Sequence[Example]:
+        """Return the demonstrations that only this query sees."""
+        chosen = self.tails.tail(text) if self.tails and text.strip() else ()
+        return self.fitting(text, answer_tokens, chosen)
+
+    def fitting(
+        self, text: str, answer_tokens: int, tail: Sequence[Example]
+    ) -> Sequence[Example]:
+        """Return the last ones of a query's own demonstrations, as many as there is room for."""
+        free = self.free(self.segmenter.question(text)) if tail else None
+        if free is None:
+            return tail
+        lengths = [tokenize(self.segmenter, example).alone for example in reversed(tail)]
+        taken = [*accumulate(lengths, initial=answer_tokens)]
+        count = sum(tokens <= free for tokens in taken) - 1
+        return tail[len(tail) - max(0, count) :]
+
+    def question(
+        self, text: str, answer_tokens: int = 1, tail: Sequence[Example] | None = None
+    ) -> list[int]:
+        """Return a query's tokens; refuse one that leaves no room for so long an answer.
+
+        They begin with the demonstrations that only this query sees, `tail` or what `self.tail` is.
+        """
         if not text.strip():
             raise DataError("the query is empty", "write the input that wants an answer")
-        question = self.segmenter.question(text, first=not self.demonstrations)
+        tail = self.tail(text, answer_tokens) if tail is None else tail
+        question: list[int] = []
+        for place, example in enumerate(tail):
+            shot = tokenize(self.segmenter, example)
+            is_first = not (self.demonstrations or place)
+            question += [*(shot.first if is_first else shot.later), *shot.answer]
+        question += self.segmenter.question(text, first=not (self.demonstrations or tail))
         free = self.free(question)
         if free is not None and free < answer_tokens:
             raise FitError(

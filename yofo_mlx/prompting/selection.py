@@ -83,12 +83,12 @@ def choose(
         return _arranged(first, distinct, bool(labels), seed, brief)
 
     def missing(some: list[Example]) -> set[str]:
-        return set(labels) - {example.output for example in _fitting(some, room, length)[0]}
+        return set(labels) - {example.output for example in fitting(some, room, length)[0]}
 
     arranged = order(brief=False)
     if missing(arranged):
         arranged = min(arranged, order(brief=True), key=lambda some: len(missing(some)))
-    chosen, too_long = _fitting(arranged, room, length, shots)
+    chosen, too_long = fitting(arranged, room, length, shots)
     before = [] if shots is not None and shots < len(shown) else list(dict.fromkeys(shown))
     met = {example.output for example in chosen}
     return Choice(
@@ -102,6 +102,12 @@ def choose(
         len(staying),
         tuple(example for example in before if example in there.difference(chosen)),
     )
+
+
+def balanced(examples: Iterable[Example], seed: int) -> list[Example]:
+    """Return distinct demonstrations in the order they are shown, labels in turn."""
+    distinct = list(dict.fromkeys(examples))
+    return _arranged([], distinct, holds_labels(distinct), seed, brief=False)
 
 
 def as_given(examples: Sequence[Example]) -> Choice:
@@ -156,7 +162,7 @@ def _arranged(
     return first + [example for _, _, example in sorted(rounds, key=lambda one: one[:2])]
 
 
-def _fitting(
+def fitting(
     order: Iterable[Example],
     room: Room,
     length: Callable[[Example], int],

@@ -10,4 +10,5 @@ __all__ = [
     "schema",
     "section",
     "study",
+    "ways",
 ]

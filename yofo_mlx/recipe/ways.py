@@ -1,0 +1,6 @@
+"""The ways to choose which demonstrations a query sees, as options and recipes name them."""
+
+from typing import Literal, get_args
+
+Way = Literal["balanced", "all", "similar", "tail", "adaptive"]
+WAYS: tuple[Way, ...] = get_args(Way)
