@@ -6,26 +6,26 @@ context at positions 0 to m - 1, without gaps. So does what a block sees while i
 makes encoding linear in the demonstrations, of which there may be more than the context holds.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
-from typing import Any
 
 import mlx.core as mx
 from mlx_lm.models.cache import KVCache
 
 from yofo_mlx.episodes.sampler import tokenize
-from yofo_mlx.episodes.segments import Segmenter
-from yofo_mlx.errors import FitError
+from yofo_mlx.errors import DataError, FitError
 from yofo_mlx.models.rotary import attentions, raw_keys
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
-from yofo_mlx.prompting.selection import least_room
+from yofo_mlx.prompting.prefix import Prefix
+from yofo_mlx.prompting.retrieval import Similarity
+from yofo_mlx.prompting.selection import balanced, least_room
 from yofo_mlx.tasks.task import Example
 
 SIZE = 50  # demonstrations in a block, as in the paper
 SHARE = 0.3  # of the blocks, the anchor among them
-_KEPT = 2  # assembled contexts
+_KEPT = 2  # selections whose contexts are kept
 
 Selection = tuple[int, ...]
 """Places of blocks in their order, the anchor first."""
@@ -60,24 +60,27 @@ class Block:
 
 
 class Blocks:
-    """The demonstrations of one session in blocks, and the contexts assembled from them."""
+    """Demonstrations in blocks, and the prefixes put together from them, a query at a time."""
 
     def __init__(
         self,
-        model: Any,
-        segmenter: Segmenter,
+        new_prefix: Callable[[], Prefix],
+        instruction: str = "",
         *,
         size: int = SIZE,
-        limit: int | None = None,
-        memory_limit: int | None = None,
+        share: float = SHARE,
         sees: Callable[[int], Selection] = sparse,
     ) -> None:
-        """`limit` is the model's context length in tokens, `memory_limit` in bytes."""
-        self._attentions = attentions(model)
-        self.model, self.segmenter, self.size, self.limit = model, segmenter, size, limit
-        self.memory_limit, self._sees = memory_limit, sees
+        """`new_prefix` returns an empty one of the model; refuse a model that has no way to."""
+        empty = new_prefix()
+        self._attentions = attentions(empty.context.model)
+        self._segmenter = empty.segmenter_of(instruction)
+        self._memory_limit, self._limit = empty.context.memory_limit, empty.limit
+        self._new_prefix, self._instruction, self._sees = new_prefix, instruction, sees
+        self.size, self.share = size, share
         self.blocks: list[Block] = []
-        self._contexts: dict[Selection, Context] = {}
+        self._prefixes: dict[Selection, Prefix] = {}
+        self._similarity = Similarity(())
 
     @property
     def tokens(self) -> int:
@@ -86,49 +89,88 @@ class Blocks:
 
     @property
     def nbytes(self) -> int:
-        """Return the memory of all blocks and of the contexts made from them."""
-        contexts = sum(context.nbytes for context in self._contexts.values())
-        return sum(block.nbytes for block in self.blocks) + contexts
+        """Return the memory of all blocks and of the contexts put together from them."""
+        contexts = sum(prefix.context.nbytes for prefix in self._prefixes.values())
+        return contexts + sum(block.nbytes for block in self.blocks)
+
+    def show(self, offered: Iterable[Example], seed: int, on_chunk: OnChunk = ignore) -> int:
+        """Hold these: those there are in their place, then the others in an order drawn."""
+        distinct = dict.fromkeys(offered)
+        here = [one for block in self.blocks for one in block.examples if one in distinct]
+        there = set(here)
+        new = [one for one in balanced(list(distinct), seed) if one not in there]
+        return self.fill([*here, *new], on_chunk)
 
     def fill(self, examples: Sequence[Example], on_chunk: OnChunk = ignore) -> int:
-        """Hold these demonstrations; return how many tokens had to be read.
+        """Hold these demonstrations in their order; return how many tokens were read.
 
-        Blocks that the examples begin with stay as they are, what comes behind them becomes new
-        ones. Stopped by Cancelled, those that are whole are kept.
+        Blocks that they begin with stay as they are, what comes behind them becomes new ones.
+        Stopped by Cancelled, those that are whole are kept.
         """
-        kept = self._kept(examples)
-        if kept < len(self.blocks):
-            del self.blocks[kept:]
-            self._contexts.clear()
+        del self.blocks[self._kept(examples) :]
+        self._prefixes.clear()
         start = sum(len(block.examples) for block in self.blocks)
         pieces = list(self._pieces(examples[start:]))
+        self._check_sizes(pieces)
         ahead = total = sum(len(tokens) for _, tokens in pieces)
-        for some, tokens in pieces:
-            self.blocks.append(self._encode(some, tokens, partial(_later, on_chunk, total - ahead)))
-            ahead -= len(tokens)
-            self._check_memory(ahead)
+        try:
+            for some, tokens in pieces:
+                told = partial(_later, on_chunk, total - ahead)
+                self.blocks.append(self._encode(some, tokens, told))
+                ahead -= len(tokens)
+                self._check_memory(ahead)
+        finally:
+            texts = [Example(block.text, str(at)) for at, block in enumerate(self.blocks)]
+            self._similarity = Similarity(texts)
         return total
 
-    def context(self, selection: Selection) -> Context:
-        """Return a context that has read these blocks; it is kept for the next query with them."""
-        if selection not in self._contexts:
-            while len(self._contexts) >= _KEPT:
-                del self._contexts[next(iter(self._contexts))]
-            self._contexts[selection] = self._assembled(selection)
-        context = self._contexts[selection] = self._contexts.pop(selection)  # now the latest
-        return context
+    def behind(self, query: str) -> Prefix:
+        """Return a filled prefix of the blocks that a query sees."""
+        return self.prefix(self.select(query))
 
-    def select(self, scores: Sequence[float], share: float = SHARE) -> Selection:
-        """Return the anchor and the best blocks by their scores: a share of all, and what fits."""
-        count = max(min(2, len(self.blocks)), int(share * len(self.blocks) + 1e-9))
+    def prefix(self, selection: Selection) -> Prefix:
+        """Return a filled prefix of these blocks; it is kept for the next query that sees them."""
+        if selection not in self._prefixes:
+            while len(self._prefixes) >= _KEPT:
+                del self._prefixes[next(iter(self._prefixes))]
+            prefix = self._new_prefix()
+            prefix.context = self._context(selection)
+            shown = [one for place in selection for one in self.blocks[place].examples]
+            prefix.choose(shown, self._instruction)
+            self._prefixes[selection] = prefix
+        prefix = self._prefixes[selection] = self._prefixes.pop(selection)  # now the latest
+        return prefix
+
+    def select(self, query: str) -> Selection:
+        """Return the anchor and the blocks most like a query: a share of all, and what fits."""
+        if not self.blocks:
+            raise DataError("there are no demonstrations to divide into blocks", "give some first")
+        count = max(min(2, len(self.blocks)), int(self.share * len(self.blocks) + 1e-9))
         chosen, tokens = [0], len(self.blocks[0].tokens)
-        for place in sorted(range(1, len(self.blocks)), key=lambda one: -scores[one]):
+        for place in (int(one.output) for one in self._similarity.ranked(query)):
             size = len(self.blocks[place].tokens)
-            fits = self.limit is None or tokens + size <= self.limit - least_room(self.limit)
-            if len(chosen) < count and fits:
+            if place and len(chosen) < count and self._holds(tokens + size):
                 chosen.append(place)
                 tokens += size
         return tuple(sorted(chosen))
+
+    def together(self, queries: Sequence[str]) -> Iterator[tuple[Selection, list[int]]]:
+        """Yield each selection with the places of the queries that see it, to be asked at once."""
+        groups: dict[Selection, list[int]] = {}
+        for place, query in enumerate(queries):
+            groups.setdefault(self.select(query), []).append(place)
+        yield from groups.items()
+
+    def told(self, selection: Selection) -> str:
+        """Say what a query behind these blocks reads."""
+        tokens = sum(len(self.blocks[place].tokens) for place in selection)
+        return (
+            f"{len(selection)} of {len(self.blocks)} blocks read: {tokens:,} of {self.tokens:,}"
+            " tokens"
+        )
+
+    def _holds(self, tokens: int) -> bool:
+        return self._limit is None or tokens <= self._limit - least_room(self._limit)
 
     def _kept(self, examples: Sequence[Example]) -> int:
         """Return how many blocks hold just what the examples begin with."""
@@ -144,9 +186,9 @@ class Blocks:
         is_first = not self.blocks
         for start in range(0, len(examples), self.size):
             some = tuple(examples[start : start + self.size])
-            tokens = list(self.segmenter.opening) if is_first else []
+            tokens = list(self._segmenter.opening) if is_first else []
             for example in some:
-                demonstration = tokenize(self.segmenter, example)
+                demonstration = tokenize(self._segmenter, example)
                 tokens += demonstration.first if is_first else demonstration.later
                 tokens += demonstration.answer
                 is_first = False
@@ -154,28 +196,36 @@ class Blocks:
 
     def _encode(self, examples: tuple[Example, ...], tokens: list[int], on_chunk: OnChunk) -> Block:
         """Read a block behind those that it sees."""
-        context = self._assembled(self._sees(len(self.blocks)))
+        context = self._context(self._sees(len(self.blocks)))
         before = len(context.tokens)
-        if self.limit is not None and before + len(tokens) > self.limit:
-            raise FitError(
-                f"a block of {len(examples)} demonstrations and those it sees have"
-                f" {before + len(tokens)} tokens, but the model's context {self.limit}",
-                "use smaller blocks, or shorter demonstrations",
-            )
+        end = before + len(tokens)
         with raw_keys(self._attentions) as recorded:
             context.read(tokens, lambda count: on_chunk(count - before))
-        end = len(context.tokens)
         keys = [mx.concatenate(recorder.parts, axis=2) for recorder in recorded]
         values = [mx.contiguous(layer.values[..., before:end, :]) for layer in context.layers]
         mx.eval(keys, values)
         return Block(examples, tokens, keys, values)
 
-    def _assembled(self, selection: Selection) -> Context:
+    def _check_sizes(self, pieces: Sequence[Piece]) -> None:
+        """Refuse blocks that the model's context does not hold with those that they see."""
+        sizes = [len(block.tokens) for block in self.blocks]
+        for examples, tokens in pieces:
+            size = len(tokens) + sum(sizes[place] for place in self._sees(len(sizes)))
+            if not self._holds(size):
+                raise FitError(
+                    f"a block of {len(examples)} demonstrations and those it sees have {size:,}"
+                    f" tokens; the model's context holds {self._limit:,}, with a query",
+                    "use smaller blocks, or shorter demonstrations",
+                )
+            sizes.append(len(tokens))
+
+    def _context(self, selection: Selection) -> Context:
         """Return a new context of these blocks, the positions of their keys without gaps."""
-        context = Context(self.model, self.memory_limit)
+        context = self._new_prefix().context
         blocks = [self.blocks[place] for place in selection]
         if not blocks:
             return context
+        self._check_room(sum(block.nbytes for block in blocks), "to put blocks together")
         starts = [0, *accumulate(len(block.tokens) for block in blocks)]
         layers = []
         for index, attention in enumerate(self._attentions):
@@ -184,24 +234,26 @@ class Blocks:
                 for block, start in zip(blocks, starts, strict=False)
             ]
             values = mx.concatenate([block.values[index] for block in blocks], axis=2)
-            layer = KVCache()
-            layer.state = (mx.concatenate(rotated, axis=2), values, starts[-1])
-            layers.append(layer)
+            layers.append(KVCache.from_state((mx.concatenate(rotated, axis=2), values, starts[-1])))
         mx.eval([layer.state for layer in layers])
         context.adopt(layers, [token for block in blocks for token in block.tokens])
         return context
 
-    def _check_memory(self, tokens: int) -> None:
-        """Refuse what is still ahead where it would not fit beside a context made from it."""
-        if self.memory_limit is None:
+    def _check_memory(self, ahead: int) -> None:
+        """Refuse so many tokens more where they would not fit beside a query's context."""
+        per_token = self.blocks[-1].nbytes / len(self.blocks[-1].tokens)
+        needed = per_token * (ahead + self.share * (self.tokens + ahead))
+        if ahead:
+            self._check_room(int(needed), f"for {ahead:,} tokens more in blocks")
+
+    def _check_room(self, nbytes: int, why: str) -> None:
+        if self._memory_limit is None:
             return
-        block = self.blocks[-1]
-        needed = tokens * block.nbytes / len(block.tokens)
-        free = max(0, self.memory_limit - mx.get_active_memory())
-        if needed > free:
+        free = max(0, self._memory_limit - mx.get_active_memory())
+        if nbytes > free:
             raise FitError(
-                f"keys and values of {tokens} more tokens of blocks need {needed / 1e9:.1f} GB,"
-                f" but {free / 1e9:.1f} GB are free",
+                f"keys and values need another {nbytes / 1e9:.1f} GB {why}, but"
+                f" {free / 1e9:.1f} GB are free",
                 "use fewer demonstrations, or a quantised model",
             )
 
