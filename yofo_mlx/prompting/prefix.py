@@ -63,6 +63,11 @@ class Prefix:
         self.altered = sum(segmenter.alters(example.output) for example in fitting)
         return self.reuse()
 
+    def empty(self) -> "Prefix":
+        """Return one of the same model that holds nothing."""
+        context = Context(self.context.model, self.context.memory_limit)
+        return Prefix(context, self._tokenizer, self._template, self.limit)
+
     def segmenter_of(self, instruction: str) -> Segmenter:
         """Return what makes tokens of demonstrations behind an instruction."""
         return Segmenter(self._tokenizer, self._template, instruction)
@@ -89,9 +94,7 @@ class Prefix:
         chosen = self.tails.tail(text) if self.tails and text.strip() else ()
         return self.fitting(text, answer_tokens, chosen)
 
-    def fitting(
-        self, text: str, answer_tokens: int, tail: Sequence[Example]
-    ) -> Sequence[Example]:
+    def fitting(self, text: str, answer_tokens: int, tail: Sequence[Example]) -> Sequence[Example]:
         """Return the last ones of a query's own demonstrations, as many as there is room for."""
         free = self.free(self.segmenter.question(text)) if tail else None
         if free is None:
