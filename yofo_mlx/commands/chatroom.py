@@ -16,6 +16,7 @@ from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.held import Held, Model, Offer, Result
 from yofo_mlx.prompting.protocol import CACHE_SUFFIX, Params
+from yofo_mlx.recipe.ways import Way
 from yofo_mlx.prompting.sets import DemoSet
 from yofo_mlx.system import progress
 from yofo_mlx.system.quantities import plural
@@ -40,6 +41,8 @@ class Chatroom:
     wanted: Shots = None
     """How many to show; None: as many as were trained."""
     seed: int | None = None
+    way: Way = "balanced"
+    """Which demonstrations a query sees."""
     max_tokens: int | None = None
     """Most tokens of an answer."""
     is_instructed: bool = False
@@ -171,7 +174,7 @@ class Chatroom:
     @property
     def _offer(self) -> Offer:
         kept = str(self._set.caches) if self._set and self.examples and self.keeps else None
-        chosen = tuple(self.examples), self.instruction, self.wanted, self.seed
+        chosen = tuple(self.examples), self.instruction, self.wanted, self.seed, self.way
         return Offer(*chosen, kept, self.kv_bits)
 
     def _get_ready(self, *, anew: bool = False) -> None:

@@ -13,6 +13,7 @@ import mlx.core as mx
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.retrieval import SimilarTail
+from yofo_mlx.system.progress import Progress
 from yofo_mlx.tasks.task import Example
 
 LOOKED_AT = 8  # tokens of an answer
@@ -74,23 +75,25 @@ class AdaptiveTail:
     prefix: Prefix
     similar: SimilarTail
     threshold: float = 0.0
-    on_chunk: OnChunk = ignore
 
-    def fit(self, examples: Sequence[Example]) -> None:
+    def fit(self, examples: Sequence[Example], on_chunk: OnChunk = ignore) -> None:
         """Set the threshold by demonstrations, each asked without itself."""
         readings = []
-        for example in examples[:FITTED_ON]:
-            expected = self.prefix.segmenter.answer(example.output)[:LOOKED_AT]
-            steps = self._steps(example.input, example.input)
-            asked = [self._sketch(example.input, tail) for tail in steps]
-            readings.append([(one.entropy, one.tokens == expected) for one in asked])
+        asked = [one for one in examples[:FITTED_ON] if one.input.strip()]
+        with Progress("demonstrations asked", len(asked)) as progress:
+            for example in asked:
+                expected = self.prefix.segmenter.answer(example.output)[:LOOKED_AT]
+                steps = self._steps(example.input, example.input)
+                found = [self._sketch(example.input, tail, on_chunk) for tail in steps]
+                readings.append([(one.entropy, one.tokens == expected) for one in found])
+                progress.tick()
         self.threshold = best_threshold([one for one in readings if one])
 
-    def tail(self, query: str) -> Sequence[Example]:
+    def tail(self, query: str, on_chunk: OnChunk = ignore) -> Sequence[Example]:
         """Return them, the most similar last."""
         chosen: Sequence[Example] = ()
         for chosen in self._steps(query):
-            if self._sketch(query, chosen).entropy < self.threshold:
+            if self._sketch(query, chosen, on_chunk).entropy < self.threshold:
                 break
         return chosen
 
@@ -103,7 +106,7 @@ class AdaptiveTail:
             yield tail[-count:]
             count *= 2
 
-    def _sketch(self, query: str, tail: Sequence[Example]) -> Sketch:
+    def _sketch(self, query: str, tail: Sequence[Example], on_chunk: OnChunk) -> Sketch:
         question = self.prefix.question(query, LOOKED_AT, tail)
         is_complete = self.prefix.segmenter.is_complete
-        return sketch(self.prefix.context, question, is_complete, self.on_chunk)
+        return sketch(self.prefix.context, question, is_complete, on_chunk)

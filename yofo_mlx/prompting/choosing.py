@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from yofo_mlx.prompting.selection import Choice, as_given
+from yofo_mlx.recipe.ways import Way
 from yofo_mlx.system.text import shorten
 from yofo_mlx.tasks.task import Example
 
 Shots = int | Literal["all"] | None
+
+TAIL = 16  # similar demonstrations behind a bulk, unless fewer shots are asked for
 
 UNASKED_TOKENS = 4096  # read of many demonstrations by a model whose episodes nobody knows
 _MOST_SHOTS = 10**12
@@ -50,6 +53,46 @@ def bound_of(shots: Shots, trained: int | None, context: int | None) -> Bound:
     return Bound(tokens, "trained" if trained else "default")
 
 
+@dataclass(frozen=True)
+class Division:
+    """How many shots all queries see, and how many each one has of its own; None: all that fit."""
+
+    bulk: int | None
+    tail: int | None
+
+    @property
+    def has_tail(self) -> bool:
+        """Tell whether queries see demonstrations of their own."""
+        return self.tail != 0
+
+    @property
+    def has_bulk(self) -> bool:
+        """Tell whether there may be some that all queries see."""
+        return self.bulk != 0 or not self.has_tail
+
+
+def division_of(way: Way, shots: int | None) -> Division:
+    """Divide so many shots, None: all that fit, by the way they are chosen."""
+    if way in ("similar", "adaptive"):
+        return Division(0, shots)
+    if way == "tail":
+        tail = TAIL if shots is None else min(TAIL, shots // 2)
+        return Division(None if shots is None else shots - tail, tail)
+    return Division(shots, 0)
+
+
+def facts_of_tail(way: Way, division: Division, offered: int) -> Any:
+    """Return what a session tells of the demonstrations that each query has of its own."""
+    told = []
+    if division.has_tail and offered:
+        most = "as many as fit" if division.tail is None else f"at most {division.tail:,}"
+        if way == "adaptive":
+            most += ", until its answer is certain enough"
+        behind = " behind these" if division.has_bulk else ""
+        told = [f"each query sees{behind} those of {offered:,} that are most like it: {most}"]
+    return {"choose": way, "tail_shots": division.tail, "told": told}
+
+
 def facts(choice: Choice, offered: Sequence[Example], shots: Shots, bound: Bound, seed: int) -> Any:
     """Return what was chosen of what was offered, as a session's result tells it."""
     places = {example: place for place, example in reversed(list(enumerate(offered)))}
@@ -74,7 +117,10 @@ def facts(choice: Choice, offered: Sequence[Example], shots: Shots, bound: Bound
 def facts_of_file(examples: Sequence[Example]) -> Any:
     """Return the same of demonstrations that come from a prompt cache, just as they stand there."""
     bound = Bound(None, "context")
-    return facts(as_given(examples), examples, "all", bound, 0) | {"seed": None, "told": []}
+    return facts(as_given(examples), examples, "all", bound, 0) | {
+        "seed": None,
+        "told": [],
+    }
 
 
 def _told(choice: Choice, shots: Shots, bound: Bound, seed: int) -> Iterator[str]:

@@ -11,6 +11,7 @@ from yofo_mlx.errors import Cancelled, RunError, YofoError
 from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.protocol import Params
+from yofo_mlx.recipe.ways import Way
 from yofo_mlx.system.text import reason
 from yofo_mlx.tasks.task import Example
 
@@ -51,13 +52,14 @@ class Offer:
     instruction: str = ""
     shots: Shots = None  # None: as many as were trained
     seed: int | None = None
+    choose: Way = "balanced"
     kept: str | None = None  # the folder of their keys and values
     kv_bits: int | None = None
 
     def params(self) -> Params:
         """Return the parameters of `prefill`."""
         pairs = [asdict(example) for example in self.examples]
-        choice = _given({"shots": self.shots, "seed": self.seed})
+        choice = _given({"shots": self.shots, "seed": self.seed}) | {"choose": self.choose}
         if self.kept:
             choice |= _given({"kept": self.kept, "kv_bits": self.kv_bits})
         return {"demonstrations": pairs, "instruction": self.instruction, **choice}

@@ -11,7 +11,9 @@ from pydantic import (
     model_validator,
 )
 
+from yofo_mlx.prompting.choosing import Division, division_of
 from yofo_mlx.prompting.protocol import INVALID_PARAMS, ProtocolError, Request
+from yofo_mlx.recipe.ways import Way
 from yofo_mlx.tasks.task import Example
 
 
@@ -57,6 +59,8 @@ class Prefill(Parameters):
     instruction: Text = ""
     shots: Annotated[int, Field(ge=0)] | Literal["all"] | None = None
     """None: as many as the longest training episode holds, or a modest number of tokens."""
+    choose: Way = "balanced"
+    """Which of them a query sees."""
     seed: int | None = None
     """None: the run's, else 0."""
     shown: list[Place] = []
@@ -73,6 +77,11 @@ class Prefill(Parameters):
         if max([*self.shown, *self.added], default=-1) >= len(self.demonstrations):
             raise ValueError("a place beyond the demonstrations")
         return self
+
+    @property
+    def division(self) -> Division:
+        """Return how many shots all queries see, and how many each one has of its own."""
+        return division_of(self.choose, self.shots if isinstance(self.shots, int) else None)
 
     def examples(self) -> list[Example]:
         """Return the demonstrations as examples."""

@@ -28,7 +28,7 @@ class Reuse:
 class Tails(Protocol):
     """What chooses demonstrations that a single query sees, after those that all of them see."""
 
-    def tail(self, query: str) -> Sequence[Example]:
+    def tail(self, query: str, on_chunk: OnChunk = ignore) -> Sequence[Example]:
         """Return them in the order they are shown."""
 
 
@@ -89,9 +89,11 @@ class Prefix:
         ahead = self.tokens[len(self.context.tokens) :]
         self.context.read(ahead, on_chunk, LEAD if len(ahead) > 2 * sum(LEAD) else ())
 
-    def tail(self, text: str, answer_tokens: int = 1) -> Sequence[Example]:
-        """Return the demonstrations that only this query sees."""
-        chosen = self.tails.tail(text) if self.tails and text.strip() else ()
+    def tail(
+        self, text: str, answer_tokens: int = 1, on_chunk: OnChunk = ignore
+    ) -> Sequence[Example]:
+        """Return the demonstrations that only this query sees; the others have to be read."""
+        chosen = self.tails.tail(text, on_chunk) if self.tails and text.strip() else ()
         return self.fitting(text, answer_tokens, chosen)
 
     def fitting(self, text: str, answer_tokens: int, tail: Sequence[Example]) -> Sequence[Example]:

@@ -4,15 +4,13 @@ import gc
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import mlx.core as mx
 
-from yofo_mlx.episodes.sampler import tokenize
 from yofo_mlx.errors import FitError, RunError
-from yofo_mlx.prompting import cache_file, choosing, loading, parameters, selection
+from yofo_mlx.prompting import cache_file, choosing, loading, parameters
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
@@ -20,7 +18,7 @@ from yofo_mlx.prompting.kept import Kept
 from yofo_mlx.prompting.loading import LoadedModel
 from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
-from yofo_mlx.prompting.selection import Room
+from yofo_mlx.prompting.tails import Sight
 from yofo_mlx.recipe.names import EMBEDDED
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.tasks.suite import vocabulary
@@ -64,6 +62,7 @@ class Prompter:
         self._loaded: LoadedModel | None = None
         self._prefix: Prefix | None = None
         self._facts: Result = {}
+        self._offered: dict[Example, int] = {}  # their places
         self._shown: Sequence[Example] = ()
         self._known: frozenset[Example] = frozenset()  # of which those were chosen
         self._seed: int | None = None  # with which those were chosen
@@ -111,8 +110,9 @@ class Prompter:
         """Choose demonstrations and read them; those that stay are not read again."""
         started = time.perf_counter()
         loaded, prefix = self._ready()
-        kept = Kept(Path(wanted.kept), loaded, wanted.kv_bits) if wanted.kept else None
-        self._choose(loaded, prefix, wanted, kept)
+        has_file = wanted.kept and wanted.division.has_bulk
+        kept = Kept(Path(wanted.kept), loaded, wanted.kv_bits) if has_file else None
+        sight = self._choose(loaded, prefix, wanted, kept)
         prefix.context = self._aside.pop(loaded.uses_adapter, prefix.context)
         reuse = prefix.choose(self._shown, wanted.instruction)
         if kept:
@@ -127,6 +127,7 @@ class Prompter:
             self._aside.clear()
             mx.clear_cache()
             prefix.fill(ReadingReport(prefix, work))
+        prefix.tails = sight.tails(prefix, lambda _: work.check())
         notes = [reuse.note]
         if kept:
             kept.write(prefix, wanted.examples(), self._seed or 0)
@@ -142,11 +143,14 @@ class Prompter:
 
     def _choose(
         self, loaded: LoadedModel, prefix: Prefix, wanted: parameters.Prefill, kept: Kept | None
-    ) -> None:
+    ) -> Sight:
         """Choose what is shown; with the same seed, what is shown already stays in its place."""
         source, offered = loaded.source, wanted.examples()
         seed = source.seed if wanted.seed is None else wanted.seed
-        bound = choosing.bound_of(wanted.shots, source.trained_context, prefix.limit)
+        self._offered = {one: place for place, one in reversed([*enumerate(offered)])}
+        bound = choosing.bound_of(
+            "all" if wanted.choose == "all" else wanted.shots, source.trained_context, prefix.limit
+        )
         segmenter = prefix.segmenter_of(wanted.instruction)
         shown, known = self._shown, self._known
         if not known:  # a new session goes on where another one ended
@@ -154,26 +158,37 @@ class Prompter:
             known = frozenset(offered).difference(offered[place] for place in wanted.added)
             if kept and not shown:
                 shown, known = kept.before(offered, seed)
-        choice = selection.choose(
-            offered,
-            seed=seed,
-            room=Room(bound.tokens, len(segmenter.opening)),
-            length=cache(lambda example: tokenize(segmenter, example).alone),
-            shots=wanted.shots if isinstance(wanted.shots, int) else None,
-            shown=shown if self._seed in (None, seed) else (),
-            known=known,
-        )
+        division = wanted.division
+        sight = Sight(wanted.choose, division, offered, seed, bound.tokens)
+        shown = shown if self._seed in (None, seed) else ()
+        choice = sight.choose(segmenter, shown, known)
         self._shown, self._known, self._seed = choice.examples, frozenset(offered), seed
-        self._facts = choosing.facts(choice, offered, wanted.shots, bound, seed)
+        self._facts = choosing.facts(choice, offered, division.bulk, bound, seed)
+        of_tail = choosing.facts_of_tail(wanted.choose, division, len(offered))
+        told = self._facts["told"] if division.has_bulk else []
+        self._facts |= of_tail | {"told": [*told, *of_tail["told"]]}
         texts = (text for example in choice.examples for text in (example.input, example.output))
         if remark := _remark(loaded, texts):
             self._facts["told"].append(remark)
+        return sight
+
+    def _question(
+        self, text: str, answer_tokens: int, work: Work
+    ) -> tuple[list[int], Sequence[Example]]:
+        """Return a query's tokens with the demonstrations of its own, and those.
+
+        What all queries see is read by then.
+        """
+        _, prefix = self._ready()
+        prefix.question(text, answer_tokens, ())  # refused before anything is read
+        prefix.fill(ReadingReport(prefix, work))
+        tail = prefix.tail(text, answer_tokens, lambda _: work.check())
+        return prefix.question(text, answer_tokens, tail), tail
 
     def generate(self, wanted: parameters.Generate, work: Work) -> Result:
         """Answer a query."""
         loaded, prefix = self._ready()
-        question = prefix.question(wanted.input)
-        prefix.fill(ReadingReport(prefix, work))
+        question, tail = self._question(wanted.input, 1, work)
         free = prefix.free(question)
         answer = generate(
             prefix.context,
@@ -186,18 +201,18 @@ class Prompter:
         )
         prompt_tokens = len(prefix.tokens) + len(question)
         note = _remark(loaded, [wanted.input])
-        return asdict(answer) | {"prompt_tokens": prompt_tokens, "note": note}
+        told = {"prompt_tokens": prompt_tokens, "tail": self._places(tail), "note": note}
+        return asdict(answer) | told
 
     def score(self, wanted: parameters.Score, work: Work) -> Result:
         """Compare given answers to a query."""
         _, prefix = self._ready()
         longest = max(len(prefix.segmenter.answer(label)) for label in wanted.labels)
-        question = prefix.question(wanted.input, longest)
-        prefix.fill(ReadingReport(prefix, work))
+        question, tail = self._question(wanted.input, longest, work)
         scores = score(
             prefix.context, prefix.segmenter, question, wanted.labels, lambda _: work.check()
         )
-        return {"scores": [asdict(item) for item in scores]}
+        return {"scores": [asdict(item) for item in scores], "tail": self._places(tail)}
 
     def save_cache(self, wanted: parameters.CacheFile, work: Work) -> Result:
         """Write the demonstrations with their K and V to a file."""
@@ -239,6 +254,10 @@ class Prompter:
             "shots": len(prefix.demonstrations) if prefix else 0,
             "shots_read": prefix.shots_read if prefix else 0,
         }
+
+    def _places(self, tail: Sequence[Example]) -> list[int]:
+        """Return which of those offered a query sees by itself."""
+        return [self._offered[example] for example in tail]
 
     def _ready(self) -> tuple[LoadedModel, Prefix]:
         if self._loaded is None or self._prefix is None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import bm25s
 import numpy as np
 
+from yofo_mlx.prompting.context import OnChunk, ignore
 from yofo_mlx.prompting.selection import Room, fitting
 from yofo_mlx.tasks.task import Example
 
@@ -59,9 +60,9 @@ class SimilarTail:
     shots: int | None = None  # at most
     bulk: Collection[Example] = frozenset()  # those that every query sees
 
-    def tail(self, query: str, *, most: int | None = None) -> tuple[Example, ...]:
+    def tail(self, query: str, on_chunk: OnChunk = ignore) -> tuple[Example, ...]:
         """Return them, the most similar last: next to the query."""
-        return self.nearest(query, self.shots if most is None else most)[::-1]
+        return self.nearest(query, self.shots)[::-1]
 
     def nearest(
         self, query: str, most: int | None, without: str | None = None
