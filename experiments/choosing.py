@@ -171,7 +171,7 @@ def prepare_adaptive(prefix: Prefix, data: Data) -> Prepared:
 
 def prepare_blocks(prefix: Prefix, data: Data) -> Prepared:
     blocks = Blocks(prefix.empty, size=SIZE)
-    blocks.show(balanced(data.rows, SEED)[: BLOCKS * SIZE], SEED)
+    blocks.fill(balanced(data.rows, SEED)[: BLOCKS * SIZE])
     return Prepared(prefix, blocks=blocks)
 
 

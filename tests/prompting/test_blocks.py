@@ -155,15 +155,15 @@ def test_new_rows_are_new_blocks_and_touch_no_other() -> None:
 
 def test_what_is_shown_stays_in_its_place_and_doublets_are_left_out() -> None:
     blocks = Blocks(partial(empty, random_llama()), size=4)
-    blocks.show(SHOTS[:8], seed=1)
+    blocks.fill(blocks.order(SHOTS[:8], 1))
     before = list(blocks.blocks)
-    assert blocks.show(SHOTS[:8], seed=1) == 0
-    blocks.show([*SHOTS[:12], *SHOTS[:3]], seed=1)
+    assert blocks.fill(blocks.order(SHOTS[:8], 1)) == 0
+    blocks.fill(blocks.order([*SHOTS[:12], *SHOTS[:3]], 1))
     assert blocks.blocks[:2] == before
     assert {one for block in blocks.blocks for one in block.examples} == set(SHOTS[:12])
     assert sum(len(block.examples) for block in blocks.blocks) == 12
     gone = before[1].examples[0]
-    blocks.show([one for one in SHOTS[:12] if one != gone], seed=1)
+    blocks.fill(blocks.order([one for one in SHOTS[:12] if one != gone], 1))
     assert blocks.blocks[0] is before[0]
     assert all(gone not in block.examples for block in blocks.blocks)
 
@@ -201,7 +201,7 @@ def test_a_query_reads_the_anchor_and_a_share_of_the_blocks() -> None:
         assert prefix.is_filled
         assert prefix.context.nbytes <= 0.35 * everything
         assert len(prefix.tokens) <= 0.35 * blocks.tokens
-        assert blocks.told(selection).startswith("6 of 20 blocks read: ")
+        assert blocks.told(prefix).endswith(" tokens in blocks read")
 
 
 def test_queries_are_asked_together_behind_the_same_blocks() -> None:

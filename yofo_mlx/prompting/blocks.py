@@ -21,6 +21,7 @@ from yofo_mlx.prompting.context import Context, OnChunk, ignore
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.retrieval import Similarity
 from yofo_mlx.prompting.selection import balanced, least_room
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.task import Example
 
 SIZE = 50  # demonstrations in a block, as in the paper
@@ -66,9 +67,9 @@ class Blocks:
         self,
         new_prefix: Callable[[], Prefix],
         instruction: str = "",
-        *,
         size: int = SIZE,
         share: float = SHARE,
+        *,
         sees: Callable[[int], Selection] = sparse,
     ) -> None:
         """`new_prefix` returns an empty one of the model; refuse a model that has no way to."""
@@ -78,6 +79,7 @@ class Blocks:
         self._memory_limit, self._limit = empty.context.memory_limit, empty.limit
         self._new_prefix, self._instruction, self._sees = new_prefix, instruction, sees
         self.size, self.share = size, share
+        self.made = (instruction, size, share)
         self.blocks: list[Block] = []
         self._prefixes: dict[Selection, Prefix] = {}
         self._similarity = Similarity(())
@@ -93,13 +95,18 @@ class Blocks:
         contexts = sum(prefix.context.nbytes for prefix in self._prefixes.values())
         return contexts + sum(block.nbytes for block in self.blocks)
 
-    def show(self, offered: Iterable[Example], seed: int, on_chunk: OnChunk = ignore) -> int:
-        """Hold these: those there are in their place, then the others in an order drawn."""
+    @property
+    def shots(self) -> int:
+        """Return how many demonstrations are held."""
+        return sum(len(block.examples) for block in self.blocks)
+
+    def order(self, offered: Iterable[Example], seed: int) -> list[Example]:
+        """Return them with those held already in their place, then the others in a drawn order."""
         distinct = dict.fromkeys(offered)
         here = [one for block in self.blocks for one in block.examples if one in distinct]
         there = set(here)
         new = [one for one in balanced(list(distinct), seed) if one not in there]
-        return self.fill([*here, *new], on_chunk)
+        return [*here, *new]
 
     def fill(self, examples: Sequence[Example], on_chunk: OnChunk = ignore) -> int:
         """Hold these demonstrations in their order; return how many tokens were read.
@@ -107,10 +114,13 @@ class Blocks:
         Blocks that they begin with stay as they are, what comes behind them becomes new ones.
         Stopped by Cancelled, those that are whole are kept.
         """
-        del self.blocks[self._kept(examples) :]
+        kept = self._kept(examples)
+        if kept == len(self.blocks) and self.shots == len(examples):
+            return 0
+        del self.blocks[kept:]
         self._prefixes.clear()
-        start = sum(len(block.examples) for block in self.blocks)
-        pieces = list(self._pieces(examples[start:]))
+        start = self.shots
+        pieces = list(self._pieces(examples[start:], is_first=not kept))
         self._check_sizes(pieces)
         ahead = total = sum(len(tokens) for _, tokens in pieces)
         try:
@@ -123,6 +133,17 @@ class Blocks:
             texts = [Example(block.text, str(at)) for at, block in enumerate(self.blocks)]
             self._similarity = Similarity(texts)
         return total
+
+    def kept_tokens(self, examples: Sequence[Example]) -> int:
+        """Return how many tokens of these demonstrations are read already."""
+        return sum(len(block.tokens) for block in self.blocks[: self._kept(examples)])
+
+    def ahead(self, examples: Sequence[Example]) -> int:
+        """Return how many tokens `fill` would read."""
+        kept = self._kept(examples)
+        start = sum(len(block.examples) for block in self.blocks[:kept])
+        pieces = self._pieces(examples[start:], is_first=not kept)
+        return sum(len(tokens) for _, tokens in pieces)
 
     def behind(self, query: str) -> Prefix:
         """Return a filled prefix of the blocks that a query sees."""
@@ -161,13 +182,18 @@ class Blocks:
             groups.setdefault(self.select(query), []).append(place)
         yield from groups.items()
 
-    def told(self, selection: Selection) -> str:
-        """Say what a query behind these blocks reads."""
-        tokens = sum(len(self.blocks[place].tokens) for place in selection)
+    @property
+    def words(self) -> str:
+        """Say what is held."""
         return (
-            f"{len(selection)} of {len(self.blocks)} blocks read: {tokens:,} of {self.tokens:,}"
-            " tokens"
+            f"{self.shots:,} in {plural(len(self.blocks), 'block')} of at most {self.size}: each"
+            f" query sees the first and those most like it, {self.share:.0%} of them"
+            f" ({self.nbytes / 1e9:.2f} GB of keys and values)"
         )
+
+    def told(self, prefix: Prefix) -> str:
+        """Say what a query behind some blocks reads."""
+        return f"{len(prefix.tokens):,} of {self.tokens:,} tokens in blocks read"
 
     def _holds(self, tokens: int) -> bool:
         return self._limit is None or tokens <= self._limit - least_room(self._limit)
@@ -181,9 +207,8 @@ class Blocks:
         )
         return next((place for place, is_same in enumerate(same) if not is_same), len(self.blocks))
 
-    def _pieces(self, examples: Sequence[Example]) -> Iterator[Piece]:
+    def _pieces(self, examples: Sequence[Example], *, is_first: bool) -> Iterator[Piece]:
         """Yield the examples of each new block with their tokens."""
-        is_first = not self.blocks
         for start in range(0, len(examples), self.size):
             some = tuple(examples[start : start + self.size])
             tokens = list(self._segmenter.opening) if is_first else []

@@ -11,6 +11,7 @@ import mlx.core as mx
 
 from yofo_mlx.errors import FitError, RunError
 from yofo_mlx.prompting import cache_file, choosing, loading, parameters
+from yofo_mlx.prompting.blocks import Blocks
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
@@ -66,11 +67,17 @@ class Prompter:
         self._shown: Sequence[Example] = ()
         self._known: frozenset[Example] = frozenset()  # of which those were chosen
         self._seed: int | None = None  # with which those were chosen
+        self._blocks: Blocks | None = None  # where each query sees some of them
         self._aside: dict[bool, Context] = {}  # read by this model before, with its adapter or not
 
     @property
     def prefix(self) -> Prefix:
         """Return the demonstrations in the context, to ask many queries behind them."""
+        if self._blocks:
+            raise RunError(
+                "demonstrations in blocks are for one query at a time",
+                "ask with `yofo chat`, or choose them in another way",
+            )
         return self._ready()[1]
 
     @property
@@ -94,7 +101,7 @@ class Prompter:
             gc.collect()
             mx.clear_cache()
             loaded = loading.load(source, wanted.use_adapter)
-        self._prefix, self._loaded = _new_prefix(loaded), loaded
+        self._prefix, self._loaded, self._blocks = _new_prefix(loaded), loaded, None
         notes = [*source.notes, *(changed_model(source.run, loaded.base) if source.run else [])]
         return {
             "model": source.model,
@@ -108,7 +115,9 @@ class Prompter:
 
     def prefill(self, wanted: parameters.Prefill, work: Work) -> Result:
         """Choose demonstrations and read them; those that stay are not read again."""
-        started = time.perf_counter()
+        if wanted.choose == "blocks":
+            return self._prefill_blocks(wanted, work)
+        started, self._blocks = time.perf_counter(), None
         loaded, prefix = self._ready()
         has_file = wanted.kept and wanted.division.has_bulk
         kept = Kept(Path(wanted.kept), loaded, wanted.kv_bits) if has_file else None
@@ -140,6 +149,46 @@ class Prompter:
             notes.append(f"the model was trained on at most {loaded.context} tokens")
         summary = _summary(prefix, reuse, started)
         return summary | self._facts | {"note": "; ".join(filter(None, notes))}
+
+    def _prefill_blocks(self, wanted: parameters.Prefill, work: Work) -> Result:
+        """Encode demonstrations in blocks; those that are there already are not encoded again."""
+        started = time.perf_counter()
+        loaded, prefix = self._ready()
+        offered = wanted.examples()
+        seed = loaded.source.seed if wanted.seed is None else wanted.seed
+        made = (wanted.instruction, wanted.block, wanted.blocks_share)
+        if self._blocks is None or self._blocks.made != made:
+            prefix.choose((), wanted.instruction)
+            self._blocks = Blocks(prefix.empty, *made)
+        order = self._blocks.order(offered, seed)
+        self._shown = order[: wanted.shots] if isinstance(wanted.shots, int) else order
+        self._known, self._seed = frozenset(offered), seed
+        self._offered = {one: place for place, one in reversed([*enumerate(offered)])}
+        self._facts = choosing.facts_of_blocks(self._shown, offered, seed)
+        ahead, total = self._blocks.ahead(self._shown), 0
+        total = self._blocks.kept_tokens(self._shown) + ahead
+        tokens = {"tokens": total, "reused_tokens": total - ahead}
+        work.note("chosen", **self._facts, **tokens)
+        self._fill_blocks(self._blocks, work)
+        self._facts["told"] = [self._blocks.words]
+        seconds = time.perf_counter() - started
+        return self._facts | tokens | {"seconds": seconds, "note": ""}
+
+    def _fill_blocks(self, blocks: Blocks, work: Work) -> None:
+        ahead = blocks.ahead(self._shown)
+
+        def report(done: int) -> None:
+            work.check()
+            work.note("progress", done=done, total=ahead)
+
+        blocks.fill(self._shown, report)
+
+    def _behind(self, query: str, work: Work) -> Prefix:
+        """Return what a query is asked behind."""
+        if self._blocks is None:
+            return self._ready()[1]
+        self._fill_blocks(self._blocks, work)
+        return self._blocks.behind(query)
 
     def _choose(
         self, loaded: LoadedModel, prefix: Prefix, wanted: parameters.Prefill, kept: Kept | None
@@ -173,13 +222,12 @@ class Prompter:
         return sight
 
     def _question(
-        self, text: str, answer_tokens: int, work: Work
+        self, prefix: Prefix, text: str, answer_tokens: int, work: Work
     ) -> tuple[list[int], Sequence[Example]]:
         """Return a query's tokens with the demonstrations of its own, and those.
 
         What all queries see is read by then.
         """
-        _, prefix = self._ready()
         prefix.question(text, answer_tokens, ())  # refused before anything is read
         prefix.fill(ReadingReport(prefix, work))
         tail = prefix.tail(text, answer_tokens, lambda _: work.check())
@@ -187,8 +235,9 @@ class Prompter:
 
     def generate(self, wanted: parameters.Generate, work: Work) -> Result:
         """Answer a query."""
-        loaded, prefix = self._ready()
-        question, tail = self._question(wanted.input, 1, work)
+        loaded, _ = self._ready()
+        prefix = self._behind(wanted.input, work)
+        question, tail = self._question(prefix, wanted.input, 1, work)
         free = prefix.free(question)
         answer = generate(
             prefix.context,
@@ -200,15 +249,17 @@ class Prompter:
             on_chunk=lambda _: work.check(),
         )
         prompt_tokens = len(prefix.tokens) + len(question)
-        note = _remark(loaded, [wanted.input])
+        notes = [self._blocks.told(prefix) if self._blocks else "", _remark(loaded, [wanted.input])]
+        note = "; ".join(filter(None, notes))
         told = {"prompt_tokens": prompt_tokens, "tail": self._places(tail), "note": note}
         return asdict(answer) | told
 
     def score(self, wanted: parameters.Score, work: Work) -> Result:
         """Compare given answers to a query."""
-        _, prefix = self._ready()
+        self._ready()
+        prefix = self._behind(wanted.input, work)
         longest = max(len(prefix.segmenter.answer(label)) for label in wanted.labels)
-        question, tail = self._question(wanted.input, longest, work)
+        question, tail = self._question(prefix, wanted.input, longest, work)
         scores = score(
             prefix.context, prefix.segmenter, question, wanted.labels, lambda _: work.check()
         )
@@ -245,11 +296,11 @@ class Prompter:
 
     def stats(self, wanted: parameters.Nothing, work: Work) -> Result:
         """Return memory and the size of the context."""
-        prefix = self._prefix
-        return {
-            "active_gb": mx.get_active_memory() / 1e9,
-            "cache_gb": mx.get_cache_memory() / 1e9,
-            "peak_gb": mx.get_peak_memory() / 1e9,
+        prefix, blocks = self._prefix, self._blocks
+        if blocks:
+            held = {"context_tokens": blocks.tokens, "shots": blocks.shots}
+            return _memory() | held | {"shots_read": blocks.shots}
+        return _memory() | {
             "context_tokens": len(prefix.context.tokens) if prefix else 0,
             "shots": len(prefix.demonstrations) if prefix else 0,
             "shots_read": prefix.shots_read if prefix else 0,
@@ -274,6 +325,14 @@ def _new_prefix(loaded: LoadedModel) -> Prefix:
     base, source = loaded.base, loaded.source
     context = Context(base.model, memory_limit(source.limit_gb).nbytes)
     return Prefix(context, base.tokenizer, source.template, loaded.limit)
+
+
+def _memory() -> Result:
+    return {
+        "active_gb": mx.get_active_memory() / 1e9,
+        "cache_gb": mx.get_cache_memory() / 1e9,
+        "peak_gb": mx.get_peak_memory() / 1e9,
+    }
 
 
 def _summary(prefix: Prefix, reuse: Reuse, started: float) -> Result:
