@@ -189,7 +189,9 @@ def table(known: Sequence[dict[str, Any]]) -> Iterator[str]:
     groups = defaultdict(list)
     for one in known:
         groups[one["data"], one["subject"], one["way"]].append(one)
-    yield "| data | model | way | right | its label is shown | shots | tokens cached | read a query |"
+    yield (
+        "| data | model | way | right | its label is shown | shots | tokens cached | read a query |"
+    )
     yield "|---|---|---|--:|--:|--:|--:|--:|"
     for (data, subject, way), rows in sorted(groups.items()):
         count = len(rows)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Json, Records, known_subject
+from yofo_mlx.cli.options import Choose, Json, Records, known_subject
 from yofo_mlx.cli.prompting import count_or_all
+from yofo_mlx.recipe.ways import Way
 
 if TYPE_CHECKING:
     from yofo_mlx.commands.answering import Asked, Files
@@ -63,6 +64,7 @@ def classify(
     instruction: Instruction = "",
     shots: ShownShots = None,
     seed: Seed = None,
+    choose: Choose = "balanced",
     runners_up: Annotated[
         str, typer.Option(metavar="N|all", help="So many labels beside the likeliest.")
     ] = "3",
@@ -83,7 +85,7 @@ def classify(
     wishes = command.ClassifyWishes(
         labels or [], None if count == "all" else count, calibrate, picture, as_json
     )
-    asked = _asked(run, model, adapter, base, demos, instruction, shots, seed)
+    asked = _asked(run, model, adapter, base, demos, instruction, shots, seed, choose)
     return command.classify(
         asked, _files(data, out, input, output, records, prefix, resume), wishes
     )
@@ -103,6 +105,7 @@ def ask(
     instruction: Instruction = "",
     shots: ShownShots = None,
     seed: Seed = None,
+    choose: Choose = "balanced",
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="Most tokens of an answer; default 256.")
     ] = None,
@@ -113,7 +116,7 @@ def ask(
     """Answer each row of a file freely, behind demonstrations."""
     from yofo_mlx.commands import ask as command
 
-    asked = _asked(run, model, adapter, base, demos, instruction, shots, seed)
+    asked = _asked(run, model, adapter, base, demos, instruction, shots, seed, choose)
     files = _files(data, out, input, output, records, prefix, resume)
     return command.ask(asked, files, max_tokens=max_tokens, as_json=as_json)
 
@@ -127,11 +130,12 @@ def _asked(
     instruction: str,
     shots: str | None,
     seed: int | None,
+    choose: Way,
 ) -> "Asked":
     from yofo_mlx.commands.answering import Asked
 
     wanted = None if shots is None else count_or_all(shots, "--shots")
-    return Asked(run, model, adapter, base, demos or [], instruction, wanted, seed)
+    return Asked(run, model, adapter, base, demos or [], instruction, wanted, seed, choose)
 
 
 def _files(

@@ -12,6 +12,14 @@ Rows = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Every query with its answers, as .csv or .jsonl."),
 ]
+Ways = Annotated[
+    str | None,
+    typer.Option(metavar="WAY,WAY", help="Compare balanced, similar, tail demonstrations."),
+]
+Overriding = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Recipe key; with --data of [[tasks]], too."),
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Measure the base again, known or not.")]
 Compare = Annotated[
     tuple[str, str] | None,
@@ -32,18 +40,14 @@ def evaluate(
     records: Records = None,
     family: Annotated[str | None, typer.Option(help="Kind of the data's task.")] = None,
     metric: Annotated[str | None, typer.Option(help="exact, number, f1, rouge, fields.")] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Recipe key; with --data of [[tasks]], too."
-        ),
-    ] = None,
+    overrides: Overriding = None,
     task: Annotated[list[str] | None, typer.Option(help="Task or kind; repeatable.")] = None,
     adapter: Annotated[
         str | None, typer.Option(metavar="DIR", help="An adapter that is of no run.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Its base model; alone: that model.")] = None,
     choice: Choice = False,
+    choose: Ways = None,
     rows: Rows = None,
     fresh: Fresh = False,
     picture: Annotated[Path | None, typer.Option(help="Picture to write (PNG, SVG, PDF).")] = None,
@@ -64,7 +68,13 @@ def evaluate(
     keys |= {"family": family, "metric": metric}
     if kept or compare:
         idle: dict[str, object] = {"data": data, "set": overrides, "task": task, **keys}
-        idle |= {"choice": choice, "fresh": fresh, "picture": picture, "rows": rows}
+        idle |= {
+            "choose": choose,
+            "choice": choice,
+            "fresh": fresh,
+            "picture": picture,
+            "rows": rows,
+        }
         return command.show(subject, compare, idle=idle, as_json=as_json)
     return command.evaluate(
         subject,
@@ -72,5 +82,5 @@ def evaluate(
         data=data or [],
         keys=keys,
         only=task or [],
-        wishes=command.EvalWishes(choice, fresh, rows, picture, as_json),
+        wishes=command.EvalWishes(choice, fresh, rows, command.ways_of(choose), picture, as_json),
     )

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yofo_mlx.recipe.ways import Way
+
 if TYPE_CHECKING:
     from yofo_mlx.runs.recipe import RecipeRequest
 
@@ -53,6 +55,7 @@ Paths = Annotated[
 Input = Annotated[str | None, typer.Option(help="Column or template of the input.")]
 Output = Annotated[str | None, typer.Option(help="Column or template of the answer.")]
 Records = Annotated[str | None, typer.Option(help="JSON: dotted path to the list of rows.")]
+Choose = Annotated[Way, typer.Option(help="Which demonstrations a query sees, where not all fit.")]
 Keys = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any key of [[tasks]]; repeatable."),

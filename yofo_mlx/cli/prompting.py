@@ -4,7 +4,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from yofo_mlx.cli.options import Input, Json, Output, Records, known_run
+from yofo_mlx.cli.options import Choose, Input, Json, Output, Records, known_run
+
+Keep = Annotated[
+    bool, typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk.")
+]
+KvBits = Annotated[
+    Literal["4", "8"] | None,
+    typer.Option(help="Round what stays there: less disk, no longer exact."),
+]
 
 
 def chat(
@@ -31,6 +39,7 @@ def chat(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Chooses and shuffles them; default: the run's.")
     ] = None,
+    choose: Choose = "balanced",
     label: Annotated[
         list[str] | None, typer.Option(help="Answer with the likeliest of these; repeatable.")
     ] = None,
@@ -38,14 +47,8 @@ def chat(
         int | None, typer.Option(min=1, help="Most tokens of an answer; default 256.")
     ] = None,
     query: Annotated[list[str] | None, typer.Option(help="Answer and leave; repeatable.")] = None,
-    keep: Annotated[
-        bool,
-        typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk."),
-    ] = True,
-    kv_bits: Annotated[
-        Literal["4", "8"] | None,
-        typer.Option(help="Round what stays there: less disk, no longer exact."),
-    ] = None,
+    keep: Keep = True,
+    kv_bits: KvBits = None,
     as_json: Json = False,
 ) -> int:
     """Answer queries from demonstrations in the context."""
@@ -63,6 +66,7 @@ def chat(
         base=base,
         shots=None if shots is None else count_or_all(shots, "--shots"),
         seed=seed,
+        way=choose,
         labels=label or [],
         max_tokens=max_tokens,
         queries=query or [],

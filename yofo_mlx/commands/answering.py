@@ -21,6 +21,7 @@ from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.inprocess import InProcess
 from yofo_mlx.prompting.session import out_of_memory
+from yofo_mlx.recipe.ways import Way
 from yofo_mlx.runs.events import finite
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say
@@ -39,6 +40,7 @@ class Asked:
     instruction: str = ""
     shots: Shots = None
     seed: int | None = None
+    way: Way = "balanced"
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,18 @@ def answer_file(
         return None
     run, model = subjects.run_or_model(asked.run, asked.model)
     who = given.model_of(run, model, asked.adapter, base=asked.base)
-    given.check_caches(asked.demos, is_chosen=(asked.shots, asked.seed) != (None, None))
+    given.check_caches(
+        asked.demos, is_chosen=(asked.shots, asked.seed, asked.way) != given.UNCHOSEN
+    )
+    given.check_way(asked.way, asked.shots)
     style = demonstrations.style_of(who.run)
     table = _table(files, style, columns)
     parsed = _demonstrations(asked.demos, replace(style, input=files.input, output=files.output))
     with InProcess() as session:
         instruction = given.argument(asked.instruction).strip()
         room = Chatroom(session, who, instruction, style=style)
-        room.wanted, room.seed, room.is_instructed = asked.shots, asked.seed, bool(instruction)
+        room.wanted, room.seed, room.way = asked.shots, asked.seed, asked.way
+        room.is_instructed = bool(instruction)
         room.open()
         if parsed:
             room.take(parsed)
@@ -95,7 +101,9 @@ def answer_file(
             room.show([])
         try:
             asker = make(session, room, style)
-            depends = _depends(session, table, settings)
+            rows = [[one.input, one.output] for one in room.examples]
+            chosen = {"way of choosing": [asked.way, asked.shots, asked.seed, rows]}
+            depends = _depends(session, table, {**settings, **chosen})
             what = job.Job(table, files.out, asker, depends, files.column_prefix)
             return Answered(job.run(what), asker)
         except (RuntimeError, MemoryError) as error:

@@ -14,6 +14,7 @@ from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.held import Result
+from yofo_mlx.recipe.ways import Way
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.reading import jsontext
@@ -43,6 +44,7 @@ def chat(
     base: bool = False,
     shots: Shots = None,
     seed: int | None = None,
+    way: Way = "balanced",
     labels: Sequence[str] = (),
     max_tokens: int | None = None,
     queries: Sequence[str] = (),
@@ -52,7 +54,8 @@ def chat(
 ) -> ExitCode:
     """Prompt a run, by default the last one; without queries, from the keyboard or from a pipe."""
     wanted = given.model_of(run, model, adapter, base=base)
-    _check_demos(demos, queries, is_chosen=(shots, seed) != (None, None))
+    _check_demos(demos, queries, is_chosen=(shots, seed, way) != given.UNCHOSEN)
+    given.check_way(way, shots)
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
     parsed = given.parsed(demos, style)
@@ -62,6 +65,7 @@ def chat(
         room = Chatroom(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
         room.is_instructed = bool(room.instruction)
+        room.way = way
         room.keeps, room.kv_bits = keeps, kv_bits
         room.open()
         is_batch = bool(queries) or not sys.stdin.isatty()

@@ -16,8 +16,8 @@ from yofo_mlx.prompting.client import OnNote, SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.held import Held, Model, Offer, Result
 from yofo_mlx.prompting.protocol import CACHE_SUFFIX, Params
-from yofo_mlx.recipe.ways import Way
 from yofo_mlx.prompting.sets import DemoSet
+from yofo_mlx.recipe.ways import Way
 from yofo_mlx.system import progress
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say

@@ -10,6 +10,7 @@ from yofo_mlx.commands.keyboard import Keyboard
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.choosing import shots_of
 from yofo_mlx.prompting.demonstrations import Parsed, parse
+from yofo_mlx.recipe.ways import WAYS
 from yofo_mlx.system import paths
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say
@@ -23,6 +24,7 @@ A line is a query. Several pasted lines that read as demonstrations become demon
   /drop N          drop number N; /drop all
   /shots           list those that are shown
   /shots N         show N of them; /shots all
+  /choose WAY      which of them a query sees: balanced, all, similar, tail, adaptive
   /instruction T   put a sentence before them; alone: none
   /label a|b|c     answer with the likeliest of these; alone: answer freely again
   /base            switch the adapter off and on
@@ -50,6 +52,7 @@ class Conversation:
             "/add": self._add,
             "/drop": self._drop,
             "/shots": self._shots,
+            "/choose": self._choose,
             "/instruction": self._instruction,
             "/label": self._label,
             "/base": self._base,
@@ -150,6 +153,18 @@ class Conversation:
             say("a number, or all: /shots N")
         else:
             self.room.choose(shots)
+
+    def _choose(self, name: str) -> None:
+        way = next((one for one in WAYS if one == name), None)
+        if way is None:
+            say(f"one of {', '.join(WAYS)}; now it is {self.room.way}")
+            return
+        before, self.room.way = self.room.way, way
+        try:
+            self.room.show(self.room.examples)
+        except YofoError:
+            self.room.way = before
+            raise
 
     def _list(self) -> None:
         if self.room.instruction:

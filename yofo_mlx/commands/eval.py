@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from yofo_mlx.commands import data_request, kept
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
@@ -16,8 +17,9 @@ from yofo_mlx.evaluation.chosen import Chosen, from_data, from_recipe
 from yofo_mlx.evaluation.subjects import Subject
 from yofo_mlx.recipe.file import apply_override
 from yofo_mlx.recipe.names import EMBEDDED
-from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.recipe.schema import Compared, Recipe, TaskSource
 from yofo_mlx.runs.events import finite
+from yofo_mlx.runs.trained import Note
 from yofo_mlx.runs.trash import staying
 from yofo_mlx.system.files import disk_error
 from yofo_mlx.system.talk import say, say_next
@@ -37,6 +39,7 @@ class EvalWishes:
     choice: bool = False  # evaluation.choice, whatever the recipe says
     fresh: bool = False  # the base model is measured even if another evaluation did so
     rows: Path | None = None  # takes every query
+    ways: Sequence[str] = ()  # of choosing demonstrations, which are compared
     picture: Path | None = None
     as_json: bool = False
 
@@ -78,6 +81,8 @@ def evaluate(
         more = recipe.evaluation.model_copy(update={"choice": True})
         recipe = recipe.model_copy(update={"evaluation": more})
     full = chosen.role == "held_out" and not only and not rest
+    if wishes.ways:
+        return _compare_ways(subject, recipe, chosen, warnings, wishes)
     from yofo_mlx.commands.measuring import measure  # it needs MLX
 
     with staying(subject.run) if subject.run else nullcontext():
@@ -94,6 +99,38 @@ def evaluate(
     if not wishes.as_json:
         say_next(_onward(subject, chosen, sources or recipe.tasks, given))
     return ExitCode.OK
+
+
+def _compare_ways(
+    subject: Subject, recipe: Recipe, chosen: Chosen, warnings: Sequence[Note], wishes: EvalWishes
+) -> ExitCode:
+    """Measure each way to choose demonstrations as an evaluation of its own; print one table."""
+    from yofo_mlx.commands.measuring import measure
+    from yofo_mlx.evaluation.report import table_of_ways
+
+    found = {}
+    for way in wishes.ways:
+        say(f"choosing: {way}")
+        settings = recipe.evaluation.model_copy(update={"choose": way})
+        one = recipe.model_copy(update={"evaluation": settings})
+        with staying(subject.run) if subject.run else nullcontext():
+            made, _ = measure(subject, one, chosen, warnings, full=False, fresh=wishes.fresh)
+        say(f"kept in {printable(str(made.path))}")
+        found[way] = made.content
+    print(json_line(finite({"ways": found})) if wishes.as_json else table_of_ways(found))
+    return ExitCode.OK
+
+
+def ways_of(text: str | None) -> list[str]:
+    """Return the ways to choose demonstrations that commas join."""
+    named = list(dict.fromkeys(filter(None, map(str.strip, (text or "").split(",")))))
+    known = get_args(Compared)
+    if wrong := [one for one in named if one not in known]:
+        raise RecipeError(
+            f"`yofo eval` compares no way to choose demonstrations called {', '.join(wrong)}",
+            f"there are: {', '.join(known)}",
+        )
+    return named
 
 
 def _show(

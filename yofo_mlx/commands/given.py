@@ -9,10 +9,15 @@ from pathlib import Path
 from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.evaluation import subjects
 from yofo_mlx.prompting import demonstrations
+from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.held import Model
 from yofo_mlx.prompting.protocol import CACHE_SUFFIX
+from yofo_mlx.recipe.ways import Way
 from yofo_mlx.system.text import is_utf8, reason, shorten
+
+UNCHOSEN = (None, None, "balanced")
+"""Shots, seed and way of whoever says nothing of them."""
 
 
 def model_of(run: str | None, model: str | None, adapter: str | None, *, base: bool) -> Model:
@@ -82,4 +87,11 @@ def check_caches(names: Sequence[str], *, is_chosen: bool) -> None:
         raise RecipeError(wrong, "leave the other `--demos` out, or add them with /demos")
     if caches and is_chosen:
         wrong = f"a saved prompt cache is taken as it stands: {shorten(caches[0], 500)}"
-        raise RecipeError(wrong, "leave --shots and --seed out")
+        raise RecipeError(wrong, "leave --shots, --seed and --choose out")
+
+
+def check_way(way: Way, shots: Shots) -> None:
+    """Refuse a number of shots that contradicts the way they are chosen."""
+    if way == "all" and isinstance(shots, int):
+        wrong = f"`--choose all` and `--shots {shots}` contradict each other"
+        raise RecipeError(wrong, "leave one of them out")

@@ -193,6 +193,8 @@ def _copies(recipe: Recipe, base: Base, entries: list[TaskEntry]) -> int | None:
 
     None where the model's sizes are not known.
     """
+    if recipe.evaluation.choose in ("similar", "tail"):
+        return 1  # queries are as long as prompts
     planner = find_planner(recipe)
     asked = most_asked(recipe, entries, base.tokenizer)
     if planner is None or asked is None:
@@ -250,7 +252,7 @@ def _asked(
     if base.context and limit > max(base.context, recipe.episodes.max_tokens):
         say(f"warning: prompts may have {limit} tokens; the model knows at most {base.context}")
     step = {"step": subject.step()}
-    unset = set() if evaluation.choice else {"choice"}  # then it is an evaluation as ever
+    unset = {name for name in ("choice", "choose") if not getattr(evaluation, name)}  # as ever
     return {
         "role": chosen.role,
         "versions": versions_and_machine()["versions"],

@@ -83,7 +83,9 @@ def measure(
             check()
             if shots in left:
                 place = f"{draw}/{shots}"
-                done[place] = asker.complete(context, done.get(place, []), shots)
+                own = replace(prompts, queries=prompts.asked(segmenter, draw, shots))
+                behind = replace(asker, prompts=own)
+                done[place] = behind.complete(context, done.get(place, []), shots)
     for shots in prompts.shots:
         results = [one for draw in range(len(prompts.draws)) for one in done[f"{draw}/{shots}"]]
         queries = prompts.queries * len(prompts.draws)
@@ -158,7 +160,7 @@ class _Asker:
 
     def complete(self, context: Context, known: Results, shots: int) -> Results:
         """Return results with all that is wanted; the context stays as it was."""
-        first, queries = shots == 0, self.prompts.queries
+        first, queries = self.prompts.bulk(shots) == 0, self.prompts.queries
         if len(known) != len(queries):
             known = self._scored(context, first)
         if self.labels and any(one.choice is None for one in known):

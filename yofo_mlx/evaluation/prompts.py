@@ -6,6 +6,8 @@ base model and of the adapter. What is too long is passed over and counted.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,12 @@ from yofo_mlx.episodes.sampler import Demonstration, Episode, tokenize
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation.metrics import needs_text
 from yofo_mlx.evaluation.scores import TaskScores
+from yofo_mlx.prompting.choosing import division_of
+from yofo_mlx.prompting.retrieval import Similarity, SimilarTail
+from yofo_mlx.prompting.selection import Room, balanced
+from yofo_mlx.prompting.tails import lengths_of
 from yofo_mlx.recipe.schema import Evaluation, Recipe
+from yofo_mlx.recipe.ways import Way
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example
@@ -52,6 +59,8 @@ class Prompts:
     answer_limit: int | None = None  # of generated tokens; None where nothing is generated
     cut: int = 0  # expected answers that are longer than the limit
     reason: str = ""  # why nothing can be asked
+    way: Way | None = None  # how demonstrations are chosen; None: drawn
+    orders: tuple[tuple[Example, ...], ...] = ()  # in each draw, of all to choose from
 
     @property
     def text_limit(self) -> int:
@@ -61,7 +70,33 @@ class Prompts:
     def prefix(self, draw: int) -> tuple[list[int], list[int]]:
         """Return a draw's tokens, and how many of them each number of shots takes."""
         lengths = _lengths(self.opening, self.draws[draw])
-        return self.draws[draw].tokens, [lengths[shots] for shots in self.shots]
+        return self.draws[draw].tokens, [lengths[self.bulk(shots)] for shots in self.shots]
+
+    def bulk(self, shots: int) -> int:
+        """Return how many of so many shots all queries see."""
+        return division_of(self.way or "balanced", shots).bulk or 0
+
+    def asked(self, segmenter: Segmenter, draw: int, shots: int) -> list[Query]:
+        """Return the queries, each behind the demonstrations of its own."""
+        bulk, most = self.bulk(shots), shots - self.bulk(shots)
+        if not most:
+            return self.queries
+        before = _lengths(self.opening, self.draws[draw])[bulk]
+        length, widest = lengths_of(segmenter), self.max_tokens - len(self.opening)
+        there = (one for one in self.orders[draw] if length(one) <= widest)
+        shown = frozenset(islice(there, bulk))
+        similarity = _similarity(self.orders[draw])
+        asked = []
+        for query in self.queries:
+            room = self.max_tokens - before - query.length(1)
+            similar = SimilarTail(similarity, Room(None), length, most, shown)
+            taken, tail = 0, list[Example]()
+            for example in similar.nearest(query.example.input, most):
+                taken += length(example)
+                if taken <= room:
+                    tail.insert(0, example)
+            asked.append(_behind(segmenter, query, tail))
+        return asked
 
 
 def draw_prompts(
@@ -73,12 +108,13 @@ def draw_prompts(
     inputs = {example.input for example in asked}
     shown = [example for example in dict.fromkeys(task.train) if example.input not in inputs]
     opening, most = segmenter.opening, max(settings.shots)
-    drawn = [
-        _episode(
-            segmenter, task.name, _shuffled(shown, seed, task.name, draw + 1), most, max_tokens
-        )
+    orders = [
+        balanced(shown, seed + draw)
+        if settings.choose
+        else [*_shuffled(shown, seed, task.name, draw + 1)]
         for draw in range(settings.draws)
     ]
+    drawn = [_episode(segmenter, task.name, order, most, max_tokens) for order in orders]
     draws, too_long = [found for found, _ in drawn], max(count for _, count in drawn)
     taken = [_lengths(opening, draw) for draw in draws]
     rooms = {  # tokens left for a query and its answer, whatever was drawn
@@ -88,6 +124,7 @@ def draw_prompts(
     }
     fewest = settings.shots[0]
     nothing = Prompts(opening, draws, [], (), max_tokens, too_long)
+    nothing = replace(nothing, way=settings.choose, orders=tuple(map(tuple, orders)))
     if not asked or fewest not in rooms:
         return replace(nothing, reason=_why_not(len(asked), len(shown), fewest, max_tokens))
     order = _shuffled(asked, seed, task.name)
@@ -102,7 +139,26 @@ def draw_prompts(
     shots, kept = _common(queries, rooms)
     passed_over += len(queries) - len(kept)
     limit, cut = _answer_limit(segmenter, entry, kept, settings.max_answer_tokens)
-    return Prompts(opening, draws, kept, shots, max_tokens, too_long, passed_over, limit, cut)
+    return replace(
+        nothing, queries=kept, shots=shots, passed_over=passed_over, answer_limit=limit, cut=cut
+    )
+
+
+@lru_cache(maxsize=2)
+def _similarity(examples: tuple[Example, ...]) -> Similarity:
+    return Similarity(examples)
+
+
+def _behind(segmenter: Segmenter, query: Query, tail: Sequence[Example]) -> Query:
+    """Return a query that begins with demonstrations of its own."""
+    first, later = list[int](), list[int]()
+    for example in tail:
+        shot = tokenize(segmenter, example)
+        first += [*(shot.later if first else shot.first), *shot.answer]
+        later += [*shot.later, *shot.answer]
+    tokens = query.tokens
+    first += tokens.later if tail else tokens.first
+    return replace(query, tokens=Demonstration(first, later + tokens.later, tokens.answer))
 
 
 def _first(queries: Iterable[Query], count: int, shots: int, room: int) -> tuple[list[Query], int]:

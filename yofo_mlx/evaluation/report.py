@@ -1,7 +1,7 @@
 """An evaluation, base against adapter, as a table and a picture."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,29 @@ def table(content: Content, with_rows: bool = False) -> str:
     parts += [list(_outcome_lines(content))] if with_rows else []
     parts += [list(confusion.lines(content)), list(_note_lines(content))]
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def table_of_ways(contents: Mapping[str, Content]) -> str:
+    """Return the curves of evaluations that differ in a way, for each model the ways beside it."""
+    first = next(iter(contents.values()))
+    parts = []
+    for place, metric in enumerate(first["metrics"]):
+        each = {way: one["metrics"][place] for way, one in contents.items()}
+        for model in models(first):
+            groups = zip(*(one["by_shots"] for one in each.values()), strict=False)
+            rows = [
+                {"shots": group[0]["shots"]}
+                | {way: row[model] for way, row in zip(each, group, strict=True)}
+                | {
+                    f"{way}_margin": row.get(f"{model}_margin")
+                    for way, row in zip(each, group, strict=True)
+                }
+                for group in groups
+            ]
+            shown = {**metric, "by_shots": rows, "others": [], "families": []}
+            what = f"{ROLES[role(first)]}, {model}"
+            parts.append("\n".join(curve_lines(shown, [*each], what)))
+    return "\n\n".join(parts)
 
 
 def curve_lines(metric: dict[str, Any], names: Sequence[str], what: str) -> list[str]:

@@ -14,9 +14,11 @@ __all__ = [
     "inprocess",
     "prefix",
     "protocol",
+    "retrieval",
     "scoring",
     "selection",
     "session",
     "sets",
     "stages",
+    "tails",
 ]

@@ -1,7 +1,7 @@
 """As many demonstrations as a query asks for: more of them while its answer is not certain.
 
-After AdapShot (2605.03644). How uncertain an answer is is the entropy of its tokens, summed along the
-greedy answer; below which entropy it is certain enough is fitted on the demonstrations themselves.
+After AdapShot (2605.03644). An answer is as uncertain as the entropies of its tokens, summed along
+the greedy answer. Below which sum it is certain enough is fitted on the demonstrations themselves.
 """
 
 import math
@@ -46,8 +46,8 @@ def sketch(
         while len(tokens) < LOOKED_AT and not is_complete(tokens):
             logits = context.logits(mx.array([[last]]), mx.array([0]))[0]  # (V,)
             logprobs = logits - mx.logsumexp(logits)
-            entropy -= (mx.exp(logprobs) * logprobs).sum().item()
-            last = int(logits.argmax().item())
+            entropy -= float(mx.exp(logprobs) @ logprobs)
+            last = int(mx.argmax(logits))
             tokens.append(last)
     return Sketch(tokens, entropy)
 

@@ -59,7 +59,9 @@ class Offer:
     def params(self) -> Params:
         """Return the parameters of `prefill`."""
         pairs = [asdict(example) for example in self.examples]
-        choice = _given({"shots": self.shots, "seed": self.seed}) | {"choose": self.choose}
+        choice = _given({"shots": self.shots, "seed": self.seed})
+        if self.choose != "balanced":
+            choice["choose"] = self.choose
         if self.kept:
             choice |= _given({"kept": self.kept, "kv_bits": self.kv_bits})
         return {"demonstrations": pairs, "instruction": self.instruction, **choice}

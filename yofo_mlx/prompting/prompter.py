@@ -119,8 +119,8 @@ class Prompter:
             return self._prefill_blocks(wanted, work)
         started, self._blocks = time.perf_counter(), None
         loaded, prefix = self._ready()
-        has_file = wanted.kept and wanted.division.has_bulk
-        kept = Kept(Path(wanted.kept), loaded, wanted.kv_bits) if has_file else None
+        folder = wanted.kept if wanted.division.has_bulk else None
+        kept = Kept(Path(folder), loaded, wanted.kv_bits) if folder else None
         sight = self._choose(loaded, prefix, wanted, kept)
         prefix.context = self._aside.pop(loaded.uses_adapter, prefix.context)
         reuse = prefix.choose(self._shown, wanted.instruction)

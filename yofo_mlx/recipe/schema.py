@@ -24,6 +24,8 @@ from yofo_mlx.recipe.section import (
 )
 from yofo_mlx.recipe.study import Study
 
+Compared = Literal["balanced", "similar", "tail"]
+
 
 class Lora(Section):
     """The adapter's shape, in mlx-lm's terms."""
@@ -234,6 +236,9 @@ class Evaluation(Section):
     choice: bool = False
     """Of tasks with one label an answer also how often the expected one is the likeliest of all
     their labels, as `/label` ranks them; every label is read after every query."""
+    choose: Compared | None = None
+    """Which demonstrations a query sees: drawn with labels in turn, those most like it, or half of
+    them (16 at most) most like it behind the others; left out: drawn, the same for all queries."""
     valid_tasks: Count = 8
     """Tasks used by validations during training, spread over the training tasks; 0: none, and the
     last adapter is kept."""
