@@ -1,6 +1,6 @@
 """Time queries behind cached demonstrations against mlx-lm itself, both sides in one run.
 
-    python benchmarks/prompting.py [--model tiny] [--tokens 4000] [--queries 200] [--labels 77] --json
+    python benchmarks/prompting.py [--model tiny] [--tokens 4000] [--queries 200] --json
 
 `ratio`: a query behind the cache, as a share of reading everything again. Further lines: the same
 against mlx-lm's own cached prompt; the best of labels in batches against one mlx-lm forward a label

@@ -27,6 +27,7 @@ blas.preload()
 from yofo_mlx.episodes.sampler import tokenize
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.adaptive import AdaptiveTail
+from yofo_mlx.prompting.blocks import Blocks
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.loading import find_source, load
@@ -37,6 +38,7 @@ from yofo_mlx.tasks.task import Example
 
 LONGEST_ANSWER = 24  # tokens: more than any label has
 BULK, TAIL = 80, 16  # shots that are cached, and those of a query
+BLOCKS, SIZE = 20, 16  # blocks, of which 30 % have as many shots as a bulk with a tail
 SEED = 0
 
 
@@ -55,6 +57,11 @@ class Prepared:
 
     prefix: Prefix
     threshold: float | None = None
+    blocks: Blocks | None = None
+
+    def behind(self, query: str) -> Prefix:
+        """Return what a query is asked behind."""
+        return self.blocks.behind(query) if self.blocks else self.prefix
 
 
 def main() -> None:
@@ -108,7 +115,8 @@ def read(folder: Path, name: str, queries: int) -> Data:
 
 def ask(prepared: Prepared, query: Example) -> dict[str, Any]:
     """Answer a query, and return what there is to tell of it."""
-    started, prefix = time.perf_counter(), prepared.prefix
+    started = time.perf_counter()
+    prefix = prepared.behind(query.input)
     tail = prefix.tail(query.input, LONGEST_ANSWER)
     question = prefix.question(query.input, LONGEST_ANSWER, tail)
     answer = generate(prefix.context, prefix.segmenter, question, max_tokens=LONGEST_ANSWER)
@@ -161,11 +169,18 @@ def prepare_adaptive(prefix: Prefix, data: Data) -> Prepared:
     return Prepared(prefix, adaptive.threshold)
 
 
+def prepare_blocks(prefix: Prefix, data: Data) -> Prepared:
+    blocks = Blocks(prefix.empty, size=SIZE)
+    blocks.fill(balanced(data.rows, SEED)[: BLOCKS * SIZE])
+    return Prepared(prefix, blocks=blocks)
+
+
 WAYS: dict[str, Callable[[Prefix, Data], Prepared]] = {
     "similar": prepare_similar,
     "tail": prepare_tail,
     "balanced": prepare_balanced,
     "adaptive": prepare_adaptive,
+    "blocks": prepare_blocks,
 }
 
 

@@ -488,11 +488,14 @@ CONFIGS: dict[str, dict[str, Any]] = {
 LORA_KEYS = {"gemma3n": ("self_attn.q_proj", "self_attn.v_proj")}
 
 
-def tiny_model(name: str) -> Any:
-    """Return a model of CONFIGS: float32, seeded, and no parameter without randomness."""
+def tiny_model(name: str, **others: Any) -> Any:
+    """Return a model of CONFIGS: float32, seeded, and no parameter without randomness.
+
+    `others` are values of its configuration that differ.
+    """
     model_type = name.split("+")[0]
     module = importlib.import_module(f"mlx_lm.models.{model_type}")
-    config = SHAPE | {"model_type": model_type} | CONFIGS[name]
+    config = SHAPE | {"model_type": model_type} | CONFIGS[name] | others
     mx.random.seed(0)
     model = module.Model(module.ModelArgs.from_dict(config))
     model.set_dtype(mx.float32)

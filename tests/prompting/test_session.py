@@ -348,3 +348,27 @@ def test_words_that_the_embedded_model_does_not_know_are_told() -> None:
         assert client.call("generate", {"input": "wolf deer", "max_tokens": 1})["note"] == ""
         asked = client.call("generate", {"input": "great <b>", "max_tokens": 1})
         assert asked["note"].startswith("tiny knows 491 words") and "not: great, b" in asked["note"]
+
+
+def test_demonstrations_in_blocks_are_read_once_and_each_query_sees_some(
+    client: SessionClient,
+) -> None:
+    pairs = [{"input": f"lion tiger {n}", "output": f"{n % 2}"} for n in range(8)]
+    wanted = {"choose": "blocks", "block": 2, "blocks_share": 0.5, "demonstrations": pairs}
+    chosen = client.call("prefill", wanted)
+    assert chosen["shots"] == 8
+    assert chosen["tokens"] > 0 == chosen["reused_tokens"]
+    assert "8 in 4 blocks of at most 2" in chosen["told"][0]
+    answer = client.call("generate", {"input": "lion tiger 5", "max_tokens": 3})
+    assert "tokens in blocks read" in answer["note"]
+    assert answer["prompt_tokens"] < chosen["tokens"]
+    scores = client.call("score", {"input": "lion tiger 5", "labels": ["0", "1"]})["scores"]
+    assert {one["label"] for one in scores} == {"0", "1"}
+    more = client.call(
+        "prefill", wanted | {"demonstrations": [*pairs, {"input": "new", "output": "1"}]}
+    )
+    assert more["reused_tokens"] == chosen["tokens"]
+    assert client.call("stats")["shots"] == 9
+    plain = client.call("prefill", {"demonstrations": pairs})
+    assert plain["tokens"] == chosen["tokens"]
+    assert client.call("stats")["shots"] == 8

@@ -8,5 +8,6 @@ __all__ = [
     "layers",
     "logits",
     "prompt_cache",
+    "rotary",
     "tables",
 ]

@@ -123,6 +123,16 @@ def facts_of_file(examples: Sequence[Example]) -> Any:
     }
 
 
+def facts_of_blocks(order: Sequence[Example], offered: Sequence[Example], seed: int) -> Any:
+    """Return what a session tells of demonstrations in blocks, of which each query sees some."""
+    choice = as_given(order)
+    found = facts(choice, offered, "all", Bound(None, "context"), seed)
+    unused = len(dict.fromkeys(offered)) - len(order)
+    reasons = {"doublets": len(offered) - len(order) - unused, "too_long": 0, "unused": unused}
+    found |= {"offered": len(offered), "left_out": len(offered) - len(order), "reasons": reasons}
+    return found | {"choose": "blocks", "tail_shots": 0, "told": []}
+
+
 def _told(choice: Choice, shots: Shots, bound: Bound, seed: int) -> Iterator[str]:
     shown = len(choice.examples)
     turns = f", in turn from {choice.labels:,} labels" if choice.labels > 1 else ""

@@ -65,6 +65,11 @@ class Prefix:
         self.altered = sum(segmenter.alters(example.output) for example in fitting)
         return self.reuse()
 
+    def empty(self) -> "Prefix":
+        """Return one of the same model that holds nothing."""
+        context = Context(self.context.model, self.context.memory_limit)
+        return Prefix(context, self._tokenizer, self._template, self.limit)
+
     def segmenter_of(self, instruction: str) -> Segmenter:
         """Return what makes tokens of demonstrations behind an instruction."""
         return Segmenter(self._tokenizer, self._template, instruction)

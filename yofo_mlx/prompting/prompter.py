@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import mlx.core as mx
 
-from yofo_mlx.errors import RunError
+from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.prompting import cache_file, choosing, parameters, sides
+from yofo_mlx.prompting.blocks import Blocks
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.health import health_of
@@ -19,51 +20,12 @@ from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.sides import Side, Sides
 from yofo_mlx.prompting.tails import Sight
+from yofo_mlx.prompting.work import OneOfSeveral, ReadingReport, Work
 from yofo_mlx.recipe.names import EMBEDDED
 from yofo_mlx.tasks.suite import vocabulary
 from yofo_mlx.tasks.task import Example
 
 Result = dict[str, Any]
-
-
-class Work(Protocol):
-    """The call that is being answered."""
-
-    def check(self) -> None:
-        """Raise Cancelled if the caller has given it up."""
-
-    def note(self, method: str, **params: Any) -> None:
-        """Send a notification about it."""
-
-
-class ReadingReport:
-    """Reports how far demonstrations are read, and how long the rest takes; satisfies OnChunk."""
-
-    def __init__(self, prefix: Prefix, work: Work) -> None:
-        self._total, self._work = len(prefix.tokens), work
-        self._done, self._at = len(prefix.context.tokens), 0.0
-
-    def __call__(self, done: int) -> None:
-        """Report, and stop where the caller wants it."""
-        self._work.check()
-        now = time.perf_counter()
-        told: dict[str, float] = {"done": done, "total": self._total}
-        if self._at:  # the first piece is no measure: the machine wakes up
-            told["seconds_left"] = (self._total - done) * (now - self._at) / (done - self._done)
-        self._done, self._at = done, now
-        self._work.note("progress", **told)
-
-
-class OneOfSeveral:
-    """A call of which one of those side by side does its part; satisfies Work."""
-
-    def __init__(self, work: Work, subject: str) -> None:
-        self._work, self._subject = work, subject
-        self.check = work.check
-
-    def note(self, method: str, **params: Any) -> None:
-        """Send a notification that says whose it is."""
-        self._work.note(method, **params, subject=self._subject)
 
 
 class Prompter:
@@ -76,10 +38,16 @@ class Prompter:
         self._shown: Sequence[Example] = ()
         self._known: frozenset[Example] = frozenset()  # of which those were chosen
         self._seed: int | None = None  # with which those were chosen
+        self._blocks: Blocks | None = None  # where each query sees some of them
 
     @property
     def prefix(self) -> Prefix:
         """Return the demonstrations in the context, to ask many queries behind them."""
+        if self._blocks:
+            raise RunError(
+                "demonstrations in blocks are for one query at a time",
+                "ask with `yofo chat`, or choose them in another way",
+            )
         return self._ready()[1]
 
     @property
@@ -92,6 +60,7 @@ class Prompter:
 
         What was read before a switch is put aside: demonstrations that are shown again use it.
         """
+        self._blocks = None
         self._sides.load(sides.find(wanted), make_room=wanted.make_room)
         first, *others = map(self._introduced, self._sides.present)
         notes = [note for one in (first, *others) for note in one["notes"]]
@@ -114,6 +83,9 @@ class Prompter:
 
     def prefill(self, wanted: parameters.Prefill, work: Work) -> Result:
         """Choose demonstrations and read them; those that stay are not read again."""
+        if wanted.choose == "blocks":
+            return self._prefill_blocks(wanted, work)
+        self._blocks = None
         kept = [self._kept(side, wanted) for side in self._present]
         loaded, prefix = self._ready()
         sight = self._choose(loaded, prefix, wanted, kept[0])
@@ -187,6 +159,44 @@ class Prompter:
     def _part(self, side: Side, work: Work) -> Work:
         return work if len(self._present) == 1 else OneOfSeveral(work, side.name)
 
+    def _prefill_blocks(self, wanted: parameters.Prefill, work: Work) -> Result:
+        """Encode demonstrations in blocks; those that are there already are not encoded again."""
+        started = time.perf_counter()
+        loaded, prefix = self._ready()
+        if len(self._present) > 1:
+            raise RecipeError(
+                "demonstrations in blocks are read by one model at a time",
+                "leave those beside it out, or choose in another way",
+            )
+        offered = wanted.examples()
+        seed = loaded.source.seed if wanted.seed is None else wanted.seed
+        made = (wanted.instruction, wanted.block, wanted.blocks_share)
+        if self._blocks is None or self._blocks.made != made:
+            prefix.choose((), wanted.instruction)
+            self._blocks = Blocks(prefix.empty, *made)
+        order = self._blocks.order(offered, seed)
+        self._shown = order[: wanted.shots] if isinstance(wanted.shots, int) else order
+        self._known, self._seed = frozenset(offered), seed
+        self._offered = {one: place for place, one in reversed([*enumerate(offered)])}
+        self._facts = choosing.facts_of_blocks(self._shown, offered, seed)
+        ahead, total = self._blocks.ahead(self._shown), 0
+        total = self._blocks.kept_tokens(self._shown) + ahead
+        tokens = {"tokens": total, "reused_tokens": total - ahead}
+        work.note("chosen", **self._facts, **tokens)
+        self._fill_blocks(self._blocks, work)
+        self._facts["told"] = [self._blocks.words]
+        seconds = time.perf_counter() - started
+        return self._facts | tokens | {"seconds": seconds, "note": ""}
+
+    def _fill_blocks(self, blocks: Blocks, work: Work) -> None:
+        ahead = blocks.ahead(self._shown)
+
+        def report(done: int) -> None:
+            work.check()
+            work.note("progress", done=done, total=ahead)
+
+        blocks.fill(self._shown, report)
+
     def _choose(
         self,
         loaded: LoadedModel,
@@ -247,7 +257,8 @@ class Prompter:
             on_chunk=lambda _: work.check(),
         )
         prompt_tokens = len(prefix.tokens) + len(question)
-        notes = [*self._sides.told(), _remark(side.source, [wanted.input])]
+        seen = self._blocks.told(prefix) if self._blocks else ""
+        notes = [*self._sides.told(), seen, _remark(side.source, [wanted.input])]
         told = {"tail": self._places(tail), "note": "; ".join(filter(None, notes))}
         return asdict(answer) | {"prompt_tokens": prompt_tokens} | told
 
@@ -270,6 +281,11 @@ class Prompter:
         All can take the question, and have read if they fit, before the first one answers.
         """
         self._ready()
+        if self._blocks:
+            self._fill_blocks(self._blocks, work)
+            side = replace(self._present[0], prefix=self._blocks.behind(text))
+            yield side, self._question(side, text, labels, ()), (), work
+            return
         for side in self._present:
             self._question(side, text, labels, ())
         if not self._sides.makes_room:
@@ -341,15 +357,16 @@ class Prompter:
 
     def stats(self, wanted: parameters.Nothing, work: Work) -> Result:
         """Return memory and the size of the context."""
-        prefix = self._present[0].prefix if self._present else None
-        return {
-            "active_gb": mx.get_active_memory() / 1e9,
-            "cache_gb": mx.get_cache_memory() / 1e9,
-            "peak_gb": mx.get_peak_memory() / 1e9,
+        prefix, kept = self._present[0].prefix if self._present else None, self._sides.kept()
+        if self._blocks:
+            count = self._blocks.shots
+            held = {"context_tokens": self._blocks.tokens, "shots": count, "shots_read": count}
+            return _memory() | held | {"kept": kept}
+        return _memory() | {
             "context_tokens": len(prefix.context.tokens) if prefix else 0,
             "shots": len(prefix.demonstrations) if prefix else 0,
             "shots_read": _least(side.prefix.shots_read for side in self._present),
-            "kept": self._sides.kept(),
+            "kept": kept,
         }
 
     def _places(self, tail: Sequence[Example]) -> list[int]:
@@ -378,6 +395,14 @@ def _least(numbers: Iterable[int | None]) -> int | None:
 def _remark(source: Source, texts: Iterable[str]) -> str:
     """Say what the embedded model, which has few words, does not know."""
     return vocabulary.remark(texts) if source.model == EMBEDDED else ""
+
+
+def _memory() -> Result:
+    return {
+        "active_gb": mx.get_active_memory() / 1e9,
+        "cache_gb": mx.get_cache_memory() / 1e9,
+        "peak_gb": mx.get_peak_memory() / 1e9,
+    }
 
 
 def _summary(prefix: Prefix, reuse: Reuse, started: float) -> Result:

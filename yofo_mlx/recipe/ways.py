@@ -2,5 +2,5 @@
 
 from typing import Literal, get_args
 
-Way = Literal["balanced", "all", "similar", "tail", "adaptive"]
+Way = Literal["balanced", "all", "similar", "tail", "adaptive", "blocks"]
 WAYS: tuple[Way, ...] = get_args(Way)
