@@ -6,7 +6,6 @@ from functools import cache
 
 from yofo_mlx.episodes.sampler import tokenize
 from yofo_mlx.episodes.segments import Segmenter
-from yofo_mlx.errors import RecipeError
 from yofo_mlx.prompting import selection
 from yofo_mlx.prompting.adaptive import AdaptiveTail
 from yofo_mlx.prompting.choosing import Division
@@ -30,12 +29,6 @@ class Sight:
     seed: int
     limit: int | None
     """The most tokens of demonstrations with a query and its answer."""
-
-    def __post_init__(self) -> None:
-        """Refuse blocks: they are no bulk with a tail."""
-        if self.way == "blocks":
-            wrong = "demonstrations in blocks are for one query at a time"
-            raise RecipeError(wrong, "ask with `yofo chat`, or choose them in another way")
 
     def choose(
         self,
