@@ -13,6 +13,7 @@ from yofo_mlx.cli import (
     groups,
     models,
     prompting,
+    queueing,
     recipes,
     rehearsing,
     runs,
@@ -36,11 +37,13 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at data sets, check them, convert, merge.", no_args_is_help=True)
 recipes_app = typer.Typer(help="List, copy, write, check, explain recipes.", no_args_is_help=True)
+queue_app = typer.Typer(help="Train several recipes or values one after another.")
 models_app = typer.Typer(help="Base models from GGUF files.", no_args_is_help=True)
 
 app.add_typer(data_app, name="data", rich_help_panel=groups.DATA)
 app.add_typer(recipes_app, name="recipes", rich_help_panel=groups.DATA)
 app.add_typer(models_app, name="models", rich_help_panel=groups.DATA)
+app.add_typer(queue_app, name="queue", rich_help_panel=groups.TRAIN)
 VERBS: dict[str, dict[str, Callable[..., Any]]] = {
     groups.TRAIN: {
         "plan": training.plan,
@@ -73,6 +76,15 @@ recipes_app.command()(recipes.new)
 recipes_app.command()(recipes.check)
 recipes_app.command()(recipes.explain)
 models_app.command("import")(models.import_model)
+queue_app.callback(invoke_without_command=True)(queueing.queue)
+queue_app.command()(queueing.add)
+queue_app.command("list")(queueing.show)
+queue_app.command()(queueing.drop)
+queue_app.command()(queueing.retry)
+queue_app.command()(queueing.first)
+queue_app.command()(queueing.pause)
+queue_app.command()(queueing.start)
+queue_app.command(hidden=True)(queueing.work)
 
 
 def main() -> None:

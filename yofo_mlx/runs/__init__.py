@@ -2,6 +2,7 @@
 
 __all__ = [
     "console",
+    "crew",
     "diagnosis",
     "divergence",
     "events",
