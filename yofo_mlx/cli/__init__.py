@@ -9,6 +9,7 @@ import typer
 from yofo_mlx import __version__
 from yofo_mlx.cli import (
     data,
+    disk,
     evaluating,
     groups,
     models,
@@ -38,11 +39,13 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at data sets, check them, convert, merge.", no_args_is_help=True)
 recipes_app = typer.Typer(help="List, copy, write, check, explain recipes.", no_args_is_help=True)
 queue_app = typer.Typer(help="Train several recipes or values one after another.")
+disk_app = typer.Typer(help="What takes room on the disk, and what can go.")
 models_app = typer.Typer(help="Base models from GGUF files.", no_args_is_help=True)
 
 app.add_typer(data_app, name="data", rich_help_panel=groups.DATA)
 app.add_typer(recipes_app, name="recipes", rich_help_panel=groups.DATA)
 app.add_typer(models_app, name="models", rich_help_panel=groups.DATA)
+app.add_typer(disk_app, name="disk", rich_help_panel=groups.MACHINE)
 app.add_typer(queue_app, name="queue", rich_help_panel=groups.TRAIN)
 VERBS: dict[str, dict[str, Callable[..., Any]]] = {
     groups.TRAIN: {
@@ -76,6 +79,9 @@ recipes_app.command()(recipes.new)
 recipes_app.command()(recipes.check)
 recipes_app.command()(recipes.explain)
 models_app.command("import")(models.import_model)
+disk_app.callback(invoke_without_command=True)(disk.disk)
+disk_app.command()(disk.free)
+disk_app.command()(disk.undo)
 queue_app.callback(invoke_without_command=True)(queueing.queue)
 queue_app.command()(queueing.add)
 queue_app.command("list")(queueing.show)
