@@ -28,6 +28,20 @@ EndsAs = Callable[[list[int], list[int]], bool]
 Texts = Literal["needed", "most", "all"]
 """At which numbers of shots answers are written out: only where the metric is of texts, also at
 the most shots of a task, or at all."""
+SAMPLE_TOKENS = 64  # of an answer that is written out to be looked at
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A query and its greedy answer, of which a long one is cut."""
+
+    shots: int
+    query: Query
+    answer: str
+    score: float
+
+
+OnSample = Callable[[Sample], None]
 LABELS_AT_ONCE = 16  # read side by side, those with the likeliest first tokens first
 
 
@@ -41,18 +55,29 @@ def evaluate_entry(
     check: Callable[[], None] = lambda: None,
     at_once: int | None = None,
     done: dict[str, Results] | None = None,
+    on_sample: OnSample | None = None,
 ) -> TaskScores:
     """Measure a recipe's task with the model as it is; `valid` asks the validation queries.
 
     `check` is called before each number of shots, and may raise. `at_once` queries are asked at
     most, several of them each after a copy of the prompt; left out, as many as there is memory for.
-    What is in `done` is not asked again; it grows.
+    What is in `done` is not asked again; it grows. `on_sample` gets the first query as it is
+    answered after the most shots.
     """
     segmenter, prompts = prompts_of(recipe, entry, base.tokenizer, valid=valid)
     labels = labels_of(entry.task) if recipe.evaluation.choice and not valid else ()
     done = {} if done is None else done
     found = measure(
-        base.model, segmenter, entry, prompts, check, at_once, done, labels=labels, texts=texts
+        base.model,
+        segmenter,
+        entry,
+        prompts,
+        check,
+        at_once,
+        done,
+        labels=labels,
+        texts=texts,
+        on_sample=on_sample,
     )
     return replace(asked_of(recipe, entry, prompts), points=tuple(found), results=done)
 
@@ -68,6 +93,7 @@ def measure(
     *,
     labels: Sequence[str] = (),
     texts: Texts = "needed",
+    on_sample: OnSample | None = None,
 ) -> Iterator[Point]:
     """Yield a task's means at each number of shots; every query weighs the same.
 
@@ -84,6 +110,8 @@ def measure(
             if shots in left:
                 place = f"{draw}/{shots}"
                 done[place] = asker.complete(context, done.get(place, []), shots)
+            if on_sample and draw == 0 and shots == prompts.shots[-1] and prompts.queries:
+                on_sample(asker.sample(context, done[f"{draw}/{shots}"][0], shots))
     for shots in prompts.shots:
         results = [one for draw in range(len(prompts.draws)) for one in done[f"{draw}/{shots}"]]
         queries = prompts.queries * len(prompts.draws)
@@ -195,11 +223,22 @@ class _Asker:
             else:
                 yield self._generated(context, query, first)
 
-    def _generated(self, context: Context, query: Query, first: bool) -> str:
+    def sample(self, context: Context, known: QueryResult, shots: int) -> Sample:
+        """Return the first query with its answer, which is known where it is the right one."""
+        query, answer = self.prompts.queries[0], known.answer
+        if answer is None and known.score == 1.0:
+            answer = self.segmenter.text(query.tokens.answer)
+        if answer is None:
+            answer = self._generated(context, query, shots == 0, SAMPLE_TOKENS)
+        return Sample(shots, query, answer, known.score)
+
+    def _generated(
+        self, context: Context, query: Query, first: bool, most: int | None = None
+    ) -> str:
         """Write an answer out; none goes past the longest prompt."""
         question = query.question(first=first)
         room = self.prompts.max_tokens - len(context.tokens) - len(question)
-        limit = min(self.prompts.text_limit, room)
+        limit = min(self.prompts.text_limit, room, most or room)
         return generate(context, self.segmenter, question, max_tokens=limit).text
 
     def _choices(self, context: Context, first: bool) -> Iterator[str]:
