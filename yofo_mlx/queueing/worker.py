@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from yofo_mlx.errors import YofoError
 from yofo_mlx.queueing import book
 from yofo_mlx.queueing.book import MOST_STARTS, Book, Entry
-from yofo_mlx.runs import listing, lock
+from yofo_mlx.runs import listing, lock, notify
 from yofo_mlx.runs.crew import Crew
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import child
@@ -97,6 +97,8 @@ class Worker:
         except Exception as error:  # one of them must not stop the rest
             message = f"{type(error).__name__}: {error}"
         status = run.status()
+        if status == "died":  # who dies tells nobody
+            notify.at_end(run)
         with book.changing() as queue:
             if (ours := queue.entry_of(run)) is None:  # dropped, or removed
                 return

@@ -14,6 +14,7 @@ __all__ = [
     "listing",
     "lock",
     "names",
+    "notify",
     "recipe",
     "supervisor",
     "trained",
