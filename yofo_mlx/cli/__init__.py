@@ -61,6 +61,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "watch": runs.watch,
         "stop": runs.stop,
         "rename": runs.rename,
+        "note": runs.note,
         "rm": runs.remove,
         "restore": runs.restore,
     },

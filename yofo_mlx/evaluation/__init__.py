@@ -11,6 +11,7 @@ __all__ = [
     "measure",
     "metrics",
     "prompts",
+    "ranking",
     "report",
     "rows",
     "scores",
