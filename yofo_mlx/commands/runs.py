@@ -9,11 +9,11 @@ from typing import Any
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.evaluation import archive
-from yofo_mlx.evaluation.ranking import ranks
+from yofo_mlx.evaluation.ranking import newest, ranks
 from yofo_mlx.runs import listing, lock, trash
 from yofo_mlx.runs.diagnosis import explain
 from yofo_mlx.runs.divergence import HINT, is_diverged
-from yofo_mlx.runs.events import Event, backwards, figure, first_event
+from yofo_mlx.runs.events import Event, figure, first_event
 from yofo_mlx.runs.folder import TROUBLE, Run
 from yofo_mlx.runs.names import short
 from yofo_mlx.system.files import size_of
@@ -51,9 +51,8 @@ SORTS = {  # by what; whether the best has the most of it
     "age": ("created", True),
 }
 NUMBERS = tuple("process step done loss tok/s valid acc gain left mem size age".split())
-SPARED = tuple(
-    "tok/s model loss mem step eval note process done left acc gain valid".split()
-)  # in a narrow terminal
+# In a narrow terminal.
+SPARED = tuple("tok/s model loss mem step eval note process done left acc gain valid".split())
 DIVERGED = "its loss ends far above where it began: it has diverged"
 LONGEST_MODEL = 24
 EXPLAINED = 3  # runs, the newest
@@ -106,7 +105,7 @@ def _place(value: float | None, *, most_first: bool) -> tuple[bool, float]:
 
 def run_row(run: Run) -> dict[str, Any]:
     """Return what a list of runs shows, from the start and the end of the event stream."""
-    step, best = _newest(run)
+    (step, best), evaluation = newest(run), archive.latest(run)
     started, status = first_event(run.events_path) or {}, run.status()
     row: dict[str, Any] = {
         "run_id": run.run_id,
@@ -121,10 +120,10 @@ def run_row(run: Run) -> dict[str, Any]:
         "best_loss": figure(best, "loss"),
         "created": listing.born(run),
         "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
-        "eval": _evaluated(run, best),
+        "eval": _evaluated(evaluation, best),
         "diverged": status not in TROUBLE and is_diverged(run),
         "note": run.info().note or None,
-    } | asdict(ranks(run, status))
+    } | asdict(ranks(status, step, best, evaluation))
     if row["status"] in TROUBLE and (death := explain(run)):
         row |= asdict(death)
     if row["diverged"]:
@@ -132,12 +131,12 @@ def run_row(run: Run) -> dict[str, Any]:
     return row
 
 
-def _evaluated(run: Run, best: Event | None) -> str | None:
+def _evaluated(evaluation: archive.Content, best: Event | None) -> str | None:
     """Return the adapter's scores in the latest full evaluation, such as `exact 52% at 32`.
 
     `best`: the validation that its adapter is of now; of an earlier one the step is told.
     """
-    words, evaluation = [], archive.latest(run)
+    words = []
     for metric in archive.objects(evaluation.get("metrics")):
         if points := archive.points(metric.get("by_shots"), "adapter"):
             shots, score = points[-1]
@@ -155,19 +154,6 @@ def _explain(row: dict[str, Any]) -> None:
     if row["status"] == "died":
         for line in row.get("last_words", ())[-SHOWN_WORDS:]:
             print(f"  | {line}")
-
-
-def _newest(run: Run) -> tuple[Event | None, Event | None]:
-    """Return the last step of a run, and the validation that was the best."""
-    step = best = None
-    for event in backwards(run.events_path, ("step", "eval")):
-        if event["kind"] == "step":
-            step = step or event
-        elif event.get("best") is True:
-            best = best or event
-        if step and best:
-            break
-    return step, best
 
 
 def _cell(row: dict[str, Any], key: str) -> str:

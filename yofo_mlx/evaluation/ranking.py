@@ -21,8 +21,8 @@ class Ranks:
     peak_gb: float | None  # of its last step
 
 
-def ranks(run: Run, status: Status) -> Ranks:
-    """Return what ranks a run, from the end of its event stream and its latest evaluation."""
+def newest(run: Run) -> tuple[Event | None, Event | None]:
+    """Return the last step of a run, and the validation that was the best."""
     step = best = None
     for event in backwards(run.events_path, ("step", "eval")):
         if event["kind"] == "step":
@@ -31,8 +31,15 @@ def ranks(run: Run, status: Status) -> Ranks:
             best = best or event
         if step and best:
             break
+    return step, best
+
+
+def ranks(
+    status: Status, step: Event | None, best: Event | None, evaluation: dict[str, Any]
+) -> Ranks:
+    """Return what ranks a run: of its newest events, and of its latest full evaluation."""
     accuracy, accuracy_shots = _accuracy(best)
-    gain, gain_shots = _gain(archive.latest(run))
+    gain, gain_shots = _gain(evaluation)
     return Ranks(
         valid=figure(best, "loss"),
         accuracy=accuracy,
