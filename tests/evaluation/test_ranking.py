@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from yofo_mlx.evaluation.ranking import ranks
+from yofo_mlx.evaluation import archive
+from yofo_mlx.evaluation.ranking import newest, ranks
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
@@ -41,7 +42,8 @@ def ended(name: str, loss: float | None, *rows: ShotsRow, gain: float | None = N
 
 def test_accuracy_is_that_of_most_tasks_at_the_most_shots_that_all_have() -> None:
     rows = [row("exact", 0, 0.1), row("exact", 8, 0.5), row("exact", 32, 0.9, tasks=1)]
-    found = ranks(ended("one", 0.5, *rows, row("rouge", 64, 1.0, 1, 1), gain=0.5), "finished")
+    run = ended("one", 0.5, *rows, row("rouge", 64, 1.0, 1, 1), gain=0.5)
+    found = ranks("finished", *newest(run), archive.latest(run))
     assert (found.valid, found.accuracy, found.accuracy_shots) == (0.5, 0.5, 8)
     assert (found.gain, found.gain_shots) == (0.5, 1)
     assert found.seconds_left is None
