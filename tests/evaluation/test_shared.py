@@ -41,6 +41,7 @@ def changed(*place: str, to: Any) -> dict[str, Any]:
         changed("model", "name", to="elsewhere/m"),
         changed("evaluation", "choice", to=True),
         changed("evaluation", "valid_tasks", to=3),
+        changed("evaluation", "samples", to=0),
         changed("tasks", "a", to={"fingerprint": "1", "queries": 2}),
         changed("tasks", "b", "fingerprint", to="3"),
     ],

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.runs.crew import Crew
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.study.arms import chosen
-from yofo_mlx.study.crew import Crew
 from yofo_mlx.study.plan import StudyPlan, as_asked
 from yofo_mlx.study.results import MeasuredTask, Result, read_result, write_result
 from yofo_mlx.tasks.registry import TaskEntry
@@ -59,7 +59,7 @@ class PretendingCrew(Crew):
         self.jobs: list[dict[str, Any]] = []
         self._scores, self._failing = scores or {}, failing
 
-    def train(self, run: Run, on_event: Any) -> None:
+    def train(self, run: Run, on_event: Any, **how: Any) -> None:
         self.trained.append(run.run_id)
         if run.run_id == self._failing:
             from yofo_mlx.errors import RunError

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import letters_task
-from tests.training.test_train import kinds, run_it, small_recipe
+from tests.training.test_train import adapter_bytes, figures, kinds, run_it, small_recipe
 from yofo_mlx.commands.display import event_line, shots_line
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import Event
@@ -133,3 +133,25 @@ def test_metrics_are_apart_in_a_validation(entries: list[TaskEntry]) -> None:
     assert re.search(r"by shots: exact  0:\d+%  2:\d+%  rouge  0:\d+%  2:\d+%$", line)
     some = {"shots": 0, "accuracy": 0.5, "metric": "f1", "tasks": 18, "of": 40}
     assert shots_line([some]) == "f1 (18 of 40 tasks)  0:50%"
+
+
+def test_samples_are_answers_to_the_same_queries_and_change_nothing_of_the_run(
+    entries: list[TaskEntry],
+) -> None:
+    def trained(samples: int) -> tuple[list[Event], list[Any], bytes]:
+        more = ("train.steps=2", "evaluation.valid_tasks=2", f"evaluation.samples={samples}")
+        run, events = run_it(small_recipe(*EVERY_STEP, *more), entries)
+        return of_kind(events, "sample"), [*figures(events)], adapter_bytes(run)
+
+    none, *alone = trained(0)
+    some, *beside = trained(1)
+    assert alone == beside and not none
+    assert [(one["step"], one["input"]) for one in some] == [
+        (step, some[0]["input"]) for step in (1, 2)
+    ]
+    right = {True: 1.0, False: 0.0}
+    for one in some:
+        assert one["score"] == right[one["answer"] == one["expected"]] and one["shots"] > 0
+        assert one["task"] == entries[0].task.name
+        known = {(x.input, x.output) for x in (*entries[0].task.valid, *entries[0].task.test)}
+        assert (one["input"], one["expected"]) in known

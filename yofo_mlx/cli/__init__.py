@@ -11,10 +11,12 @@ from yofo_mlx.cli import (
     answering,
     data,
     demos,
+    disk,
     evaluating,
     groups,
     models,
     prompting,
+    queueing,
     recipes,
     rehearsing,
     runs,
@@ -41,12 +43,16 @@ recipes_app = typer.Typer(help="List, copy, write, check, explain recipes.", no_
 demos_app = typer.Typer(
     help="Named sets of demonstrations: list, add, show, check, drop.", no_args_is_help=True
 )
-models_app = typer.Typer(help="Base models from GGUF files.", no_args_is_help=True)
+queue_app = typer.Typer(help="Train several recipes or values one after another.")
+disk_app = typer.Typer(help="What takes room on the disk, and what can go.")
+models_app = typer.Typer(help="Models to choose from; base models from GGUF files.")
 
 app.add_typer(data_app, name="data", rich_help_panel=groups.DATA)
 app.add_typer(recipes_app, name="recipes", rich_help_panel=groups.DATA)
 app.add_typer(models_app, name="models", rich_help_panel=groups.DATA)
 app.add_typer(demos_app, name="demos", rich_help_panel=groups.ASK)
+app.add_typer(disk_app, name="disk", rich_help_panel=groups.MACHINE)
+app.add_typer(queue_app, name="queue", rich_help_panel=groups.TRAIN)
 VERBS: dict[str, dict[str, Callable[..., Any]]] = {
     groups.TRAIN: {
         "plan": training.plan,
@@ -67,6 +73,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "watch": runs.watch,
         "stop": runs.stop,
         "rename": runs.rename,
+        "note": runs.note,
         "rm": runs.remove,
         "restore": runs.restore,
     },
@@ -89,7 +96,21 @@ demos_app.command()(demos.add)
 demos_app.command()(demos.show)
 demos_app.command()(demos.check)
 demos_app.command()(demos.drop)
+models_app.callback(invoke_without_command=True)(models.models)
+models_app.command("list")(models.show)
 models_app.command("import")(models.import_model)
+disk_app.callback(invoke_without_command=True)(disk.disk)
+disk_app.command()(disk.free)
+disk_app.command()(disk.undo)
+queue_app.callback(invoke_without_command=True)(queueing.queue)
+queue_app.command()(queueing.add)
+queue_app.command("list")(queueing.show)
+queue_app.command()(queueing.drop)
+queue_app.command()(queueing.retry)
+queue_app.command()(queueing.first)
+queue_app.command()(queueing.pause)
+queue_app.command()(queueing.start)
+queue_app.command(hidden=True)(queueing.work)
 
 
 def main() -> None:

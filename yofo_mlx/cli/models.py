@@ -5,6 +5,24 @@ from typing import Annotated
 
 import typer
 
+from yofo_mlx.cli.options import Json
+
+
+def models(context: typer.Context, as_json: Json = False) -> None:
+    """List models where no verb is given."""
+    if context.invoked_subcommand is None:
+        show(as_json=as_json)
+
+
+def show(as_json: Json = False) -> int:
+    """List models: those on the disk, and those that shipped recipes are for.
+
+    Of each its size and how many tokens of an episode this machine can train.
+    """
+    from yofo_mlx.commands import models as command
+
+    return command.show(as_json=as_json)
+
 
 def import_model(
     file: Annotated[Path, typer.Argument(metavar="FILE.gguf", help="A model of llama.cpp's.")],

@@ -17,6 +17,12 @@ def show(
     sizes: Annotated[
         bool, typer.Option("--sizes", help="Add what each takes on the disk.")
     ] = False,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BY", help="Best first: valid, accuracy, gain, left, memory, size, loss, age."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """List runs, newest first; or show one in full.
@@ -29,7 +35,7 @@ def show(
         return overview.show(run, as_json=as_json)
     from yofo_mlx.commands import runs as command
 
-    return command.show(sizes=sizes, as_json=as_json)
+    return command.show(sort=sort, sizes=sizes, as_json=as_json)
 
 
 def remove(
@@ -68,6 +74,16 @@ def rename(
     from yofo_mlx.commands import removing
 
     return removing.rename(run, name)
+
+
+def note(
+    run: RunName,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Left out: none.")] = "",
+) -> int:
+    """Write down what to remember of a run; `yofo runs` shows it."""
+    from yofo_mlx.commands import removing
+
+    return removing.note(run, text)
 
 
 def watch(run: RunName, as_json: Json = False) -> int:

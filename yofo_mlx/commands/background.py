@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from yofo_mlx.commands import watch
 from yofo_mlx.commands.display import event_line
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.planning.label_tasks import check_subsets
 from yofo_mlx.planning.machine import find_planner
+from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import launch, listing
 from yofo_mlx.runs.events import as_read
 from yofo_mlx.runs.folder import Run
@@ -17,6 +19,9 @@ from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.training import extension
 from yofo_mlx.training.beginning import check_fits
+
+if TYPE_CHECKING:
+    from yofo_mlx.planning.planner import Planner
 
 
 def start(
@@ -32,19 +37,24 @@ def start(
     With `attend` stay and show it, until it ends or Ctrl-C stops it.
     """
     recipe = request.load()
-    check_fits(recipe)
-    if not force and (planner := find_planner(recipe)):
-        planner.check(recipe)
-    # Mistakes of the data are told here, not in a log.
-    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
-    check_subsets(recipe, [entry for entry in entries if entry.role == "train"])
-    with answered(_wait):
+    check(request, recipe, force=force)
+    with answered(born):
         run = launch.start(recipe, name or request.run_name, force=force, restarts=restarts)
     print_path(run.path)
     return watch.attend(run) if attend else _left(run)
 
 
-def _wait(number: int, frame: object) -> None:
+def check(request: RecipeRequest, recipe: Recipe, *, force: bool) -> "Planner | None":
+    """Refuse a recipe that cannot be trained: mistakes of the data are told here, not in a log."""
+    check_fits(recipe)
+    if planner := None if force else find_planner(recipe):
+        planner.check(recipe)
+    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
+    check_subsets(recipe, [entry for entry in entries if entry.role == "train"])
+    return planner
+
+
+def born(number: int, frame: object) -> None:
     """Let a run be born, or there would be half of one."""
 
 

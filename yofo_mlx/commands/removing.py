@@ -12,7 +12,9 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.files import size_of
 from yofo_mlx.system.quantities import age, plural, size
 from yofo_mlx.system.talk import print_path, say, say_next
-from yofo_mlx.system.text import json_line
+from yofo_mlx.system.text import json_line, shorten
+
+MOST_WORDS = 1000  # characters of a note
 
 
 def remove(names: Sequence[str], *, for_good: bool = False) -> ExitCode:
@@ -99,6 +101,14 @@ def rename(name: str, new: str) -> ExitCode:
     renamed = trash.rename(run, new)
     say(f"{run.run_id} is now {renamed.run_id}")
     _tell(renamed)
+    return ExitCode.OK
+
+
+def note(name: str, text: str) -> ExitCode:
+    """Keep a line of words with a run."""
+    run = listing.find(name)
+    run.note(note=shorten(text, MOST_WORDS))
+    _tell(run)
     return ExitCode.OK
 
 

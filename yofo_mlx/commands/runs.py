@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.commands.terminal_table import show_table
-from yofo_mlx.errors import ExitCode
+from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.evaluation import archive
+from yofo_mlx.evaluation.ranking import newest, ranks
 from yofo_mlx.runs import listing, lock, trash
 from yofo_mlx.runs.diagnosis import explain
 from yofo_mlx.runs.divergence import HINT, is_diverged
-from yofo_mlx.runs.events import Event, backwards, figure, first_event
+from yofo_mlx.runs.events import Event, figure, first_event
 from yofo_mlx.runs.folder import TROUBLE, Run
 from yofo_mlx.runs.names import short
 from yofo_mlx.system.files import size_of
-from yofo_mlx.system.quantities import age, size
+from yofo_mlx.system.quantities import age, duration, size
 from yofo_mlx.system.talk import say, say_next
 from yofo_mlx.system.text import clip, json_line, printable, shorten
 
@@ -28,26 +29,47 @@ HEADS = {  # of the columns: what `run_row` calls them
     "done": "share",
     "loss": "loss",
     "tok/s": "tokens_per_s",
+    "valid": "valid",
+    "acc": "accuracy",
+    "gain": "gain",
+    "left": "seconds_left",
+    "mem": "peak_gb",
     "eval": "eval",
     "model": "model",
     "size": "bytes",
     "age": "created",
+    "note": "note",
 }
-NUMBERS = ("process", "step", "done", "loss", "tok/s", "size", "age")
-SPARED = ("tok/s", "model", "loss", "step", "eval", "done", "process")  # in a narrow terminal
+SORTS = {  # by what; whether the best has the most of it
+    "valid": ("valid", False),
+    "accuracy": ("accuracy", True),
+    "gain": ("gain", True),
+    "left": ("seconds_left", False),
+    "memory": ("peak_gb", False),
+    "size": ("bytes", True),
+    "loss": ("loss", False),
+    "age": ("created", True),
+}
+NUMBERS = tuple("process step done loss tok/s valid acc gain left mem size age".split())
+# In a narrow terminal.
+SPARED = tuple("tok/s model loss mem step eval note process done left acc gain valid".split())
 DIVERGED = "its loss ends far above where it began: it has diverged"
 LONGEST_MODEL = 24
 EXPLAINED = 3  # runs, the newest
 SHOWN_WORDS = 3  # lines
 
 
-def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
-    """List runs, newest first; with `sizes` also what each takes on the disk."""
+def show(*, sort: str | None = None, sizes: bool = False, as_json: bool = False) -> ExitCode:
+    """List runs, newest or best first; with `sizes` also what each takes on the disk."""
+    key, most_first = _order(sort)
+    sizes = sizes or key == "bytes"
     found = listing.list_runs()
     rows = [run_row(run) for run in found]
     for row, name in zip(rows, short([run.run_id for run in found]), strict=True):
         row["name"] = name
         row |= {"bytes": size_of(Path(row["path"]).resolve())} if sizes else {}
+    if sort:
+        rows.sort(key=lambda row: _place(row[key], most_first=most_first))
     if as_json:
         print(json_line(rows))
         return ExitCode.OK
@@ -68,9 +90,22 @@ def show(*, sizes: bool = False, as_json: bool = False) -> ExitCode:
     return ExitCode.OK
 
 
+def _order(sort: str | None) -> tuple[str, bool]:
+    """Return by what runs are ordered; a part of a word that only one has will do."""
+    matches = [one for one in SORTS if sort and one.startswith(sort)]
+    if sort is not None and len(matches) != 1:
+        raise RecipeError(f"--sort {shorten(sort)}: runs are not ordered by that", ", ".join(SORTS))
+    return SORTS[matches[0]] if matches else ("created", True)
+
+
+def _place(value: float | None, *, most_first: bool) -> tuple[bool, float]:
+    """Order by a value, those that have none last."""
+    return value is None, 0.0 if value is None else -value if most_first else value
+
+
 def run_row(run: Run) -> dict[str, Any]:
     """Return what a list of runs shows, from the start and the end of the event stream."""
-    step, best = _newest(run)
+    (step, best), evaluation = newest(run), archive.latest(run)
     started, status = first_event(run.events_path) or {}, run.status()
     row: dict[str, Any] = {
         "run_id": run.run_id,
@@ -85,9 +120,10 @@ def run_row(run: Run) -> dict[str, Any]:
         "best_loss": figure(best, "loss"),
         "created": listing.born(run),
         "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
-        "eval": _evaluated(run, best),
+        "eval": _evaluated(evaluation, best),
         "diverged": status not in TROUBLE and is_diverged(run),
-    }
+        "note": run.info().note or None,
+    } | asdict(ranks(status, step, best, evaluation))
     if row["status"] in TROUBLE and (death := explain(run)):
         row |= asdict(death)
     if row["diverged"]:
@@ -95,12 +131,12 @@ def run_row(run: Run) -> dict[str, Any]:
     return row
 
 
-def _evaluated(run: Run, best: Event | None) -> str | None:
+def _evaluated(evaluation: archive.Content, best: Event | None) -> str | None:
     """Return the adapter's scores in the latest full evaluation, such as `exact 52% at 32`.
 
     `best`: the validation that its adapter is of now; of an earlier one the step is told.
     """
-    words, evaluation = [], archive.latest(run)
+    words = []
     for metric in archive.objects(evaluation.get("metrics")):
         if points := archive.points(metric.get("by_shots"), "adapter"):
             shots, score = points[-1]
@@ -120,19 +156,6 @@ def _explain(row: dict[str, Any]) -> None:
             print(f"  | {line}")
 
 
-def _newest(run: Run) -> tuple[Event | None, Event | None]:
-    """Return the last step of a run, and the validation that was the best."""
-    step = best = None
-    for event in backwards(run.events_path, ("step", "eval")):
-        if event["kind"] == "step":
-            step = step or event
-        elif event.get("best") is True:
-            best = best or event
-        if step and best:
-            break
-    return step, best
-
-
 def _cell(row: dict[str, Any], key: str) -> str:
     value = row.get(key)
     if value is None or value == "":
@@ -143,6 +166,14 @@ def _cell(row: dict[str, Any], key: str) -> str:
         return age(time.time() - value)
     if key == "share":
         return f"{100 * value:.0f}%"
+    if key in ("accuracy", "gain"):
+        return f"{100 * value:{'+' if key == 'gain' else ''}.0f}%"
+    if key == "seconds_left":
+        return duration(value)
+    if key == "peak_gb":
+        return size(1e9 * value)
+    if key == "note":
+        return shorten(str(value), LONGEST_MODEL)
     if key == "bytes":
         return size(value)
     if key == "model":

@@ -9,7 +9,7 @@ from yofo_mlx.errors import ExitCode
 from yofo_mlx.planning.machine import is_smaller, smaller_machine
 from yofo_mlx.planning.planner import describe_plan
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.runs import launch, listing, lock
+from yofo_mlx.runs import launch, listing, lock, notify
 from yofo_mlx.runs.console import recorded
 from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
@@ -117,20 +117,24 @@ def _train(
     with failures(run):
         notes = notes + _record(run, recipe, loaded)
     keep_awake()
-    with shown_on(terminal) as display:
-        return train(
-            run,
-            recipe,
-            loaded,
-            should_stop=stop.is_requested,
-            should_leave=stop.is_urgent,
-            on_event=display.show,
-            warnings=notes,
-        )
+    try:
+        with shown_on(terminal) as display:
+            return train(
+                run,
+                recipe,
+                loaded,
+                should_stop=stop.is_requested,
+                should_leave=stop.is_urgent,
+                on_event=display.show,
+                warnings=notes,
+            )
+    finally:
+        notify.at_end(run)
 
 
 def _end(run: Run, last: Event) -> ExitCode:
     print_path(run.path)
+    notify.on_terminal(run)
     if last["kind"] == "stopped":
         return _interrupted(run)
     say_how_to_use(run)

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from yofo_mlx.commands.display import complain, shown_on
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.runs import listing, lock
+from yofo_mlx.runs import listing, lock, notify
 from yofo_mlx.runs.diagnosis import explain
 from yofo_mlx.runs.events import Event, EventReader
 from yofo_mlx.runs.folder import Run
@@ -28,11 +28,14 @@ CODES = {"finished": ExitCode.OK, "stopped": ExitCode.INTERRUPTED}
 def watch(name: str, *, as_json: bool = False) -> ExitCode:
     """Show a run as it goes, from its beginning to its end; Ctrl-C leaves it alone."""
     run = listing.find(name)
+    is_awaited = run.is_locked()
     try:
         _follow(run, as_json=as_json)
     except KeyboardInterrupt:
         say(f"\n{run.run_id} goes on; `yofo stop {listing.word(run)}` ends it")
         return ExitCode.OK
+    if is_awaited:
+        notify.on_terminal(run)
     return _end(run)
 
 
@@ -49,6 +52,7 @@ def attend(run: Run) -> ExitCode:
 
     with answered(ask):
         _follow(run)
+    notify.on_terminal(run)
     return _end(run)
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "measure",
     "metrics",
     "prompts",
+    "ranking",
     "report",
     "rouge",
     "rows",

@@ -30,6 +30,20 @@ Texts = Literal["needed", "most", "all"]
 """At which numbers of shots answers are written out: only where the metric is of texts, also at
 the most shots of a task, or at all."""
 ROWS_AT_ONCE = 16  # read side by side, where memory does not say otherwise
+SAMPLE_TOKENS = 64  # of an answer that is written out to be looked at
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A query and its greedy answer, of which a long one is cut."""
+
+    shots: int
+    query: Query
+    answer: str
+    score: float
+
+
+OnSample = Callable[[Sample], None]
 
 
 def evaluate_entry(
@@ -42,18 +56,29 @@ def evaluate_entry(
     check: Callable[[], None] = lambda: None,
     at_once: int | None = None,
     done: dict[str, Results] | None = None,
+    on_sample: OnSample | None = None,
 ) -> TaskScores:
     """Measure a recipe's task with the model as it is; `valid` asks the validation queries.
 
     `check` is called before each number of shots, and may raise. `at_once` queries are asked at
     most, several of them each after a copy of the prompt; left out, as many as there is memory for.
-    What is in `done` is not asked again; it grows.
+    What is in `done` is not asked again; it grows. `on_sample` gets the first query as it is
+    answered after the most shots.
     """
     segmenter, prompts = prompts_of(recipe, entry, base.tokenizer, valid=valid)
     labels = labels_of(entry.task) if recipe.evaluation.choice and not valid else ()
     done = {} if done is None else done
     found = measure(
-        base.model, segmenter, entry, prompts, check, at_once, done, labels=labels, texts=texts
+        base.model,
+        segmenter,
+        entry,
+        prompts,
+        check,
+        at_once,
+        done,
+        labels=labels,
+        texts=texts,
+        on_sample=on_sample,
     )
     return replace(asked_of(recipe, entry, prompts), points=tuple(found), results=done)
 
@@ -69,6 +94,7 @@ def measure(
     *,
     labels: Sequence[str] = (),
     texts: Texts = "needed",
+    on_sample: OnSample | None = None,
 ) -> Iterator[Point]:
     """Yield a task's means at each number of shots; every query weighs the same.
 
@@ -82,11 +108,12 @@ def measure(
         left = [n for n in prompts.shots if not asker.is_whole(done.get(f"{draw}/{n}", []), n)]
         for shots, context in growing_prefix(model, prompts, draw, max(left, default=-1)):
             check()
+            place, own = f"{draw}/{shots}", prompts.asked(segmenter, draw, shots)
+            behind = replace(asker, prompts=replace(prompts, queries=own))
             if shots in left:
-                place = f"{draw}/{shots}"
-                own = replace(prompts, queries=prompts.asked(segmenter, draw, shots))
-                behind = replace(asker, prompts=own)
                 done[place] = behind.complete(context, done.get(place, []), shots)
+            if on_sample and draw == 0 and shots == prompts.shots[-1] and prompts.queries:
+                on_sample(behind.sample(context, done[place][0], shots))
     for shots in prompts.shots:
         results = [one for draw in range(len(prompts.draws)) for one in done[f"{draw}/{shots}"]]
         queries = prompts.queries * len(prompts.draws)
@@ -198,11 +225,22 @@ class _Asker:
             else:
                 yield self._generated(context, query, first)
 
-    def _generated(self, context: Context, query: Query, first: bool) -> str:
+    def sample(self, context: Context, known: QueryResult, shots: int) -> Sample:
+        """Return the first query with its answer, which is known where it is the right one."""
+        query, answer = self.prompts.queries[0], known.answer
+        if answer is None and known.score == 1.0:
+            answer = self.segmenter.text(query.tokens.answer)
+        if answer is None:
+            answer = self._generated(context, query, shots == 0, SAMPLE_TOKENS)
+        return Sample(shots, query, answer, known.score)
+
+    def _generated(
+        self, context: Context, query: Query, first: bool, most: int | None = None
+    ) -> str:
         """Write an answer out; none goes past the longest prompt."""
         question = query.question(first=first)
         room = self.prompts.max_tokens - len(context.tokens) - len(question)
-        limit = min(self.prompts.text_limit, room)
+        limit = min(self.prompts.text_limit, room, most or room)
         return generate(context, self.segmenter, question, max_tokens=limit).text
 
     def _choices(self, context: Context, first: bool) -> dict[int, str]:

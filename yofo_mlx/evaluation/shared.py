@@ -55,7 +55,7 @@ def _place(asked: Content, task: str) -> Path:
 
 def _key(asked: Content, task: str) -> str:
     """Return a digest of all that a base model's figures on a task depend on."""
-    facts, idle = dict(asked["tasks"][task]), ("choice", "valid_tasks")
+    facts, idle = dict(asked["tasks"][task]), ("choice", "samples", "valid_tasks")
     how = {name: value for name, value in asked["evaluation"].items() if name not in idle}
     how["queries"] = facts.pop("queries", how.get("queries"))
     depends: dict[str, Any] = {

@@ -6,6 +6,7 @@ __all__ = [
     "machine",
     "planner",
     "probe",
+    "shelf",
     "sizes",
     "volume",
     "workload",

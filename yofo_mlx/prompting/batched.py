@@ -84,7 +84,8 @@ def _behind_shared(
         logits = read_rows(rows, questions)
         rows = rows.fork(range(len(questions)), [len(question) for question in questions])
         for count in range(1, max_tokens + 1):
-            tokens, going = logits.argmax(axis=-1).tolist(), []
+            tokens: list[int] = logits.argmax(axis=-1).tolist()  # type: ignore[assignment]
+            going: list[int] = []
             for row, (place, text) in enumerate([*texts.items()]):
                 text.add(tokens[row])
                 if text.is_complete or count == max_tokens:

@@ -242,6 +242,9 @@ class Evaluation(Section):
     valid_tasks: Count = 8
     """Tasks used by validations during training, spread over the training tasks; 0: none, and the
     last adapter is kept."""
+    samples: Count = 3
+    """Answers that each validation writes out, a query of a task each, at its most demonstrations;
+    they change nothing of the run. 0: none."""
 
     @model_validator(mode="after")
     def _rising(self) -> Self:

@@ -2,6 +2,7 @@
 
 __all__ = [
     "console",
+    "crew",
     "diagnosis",
     "divergence",
     "events",
@@ -13,6 +14,7 @@ __all__ = [
     "listing",
     "lock",
     "names",
+    "notify",
     "recipe",
     "supervisor",
     "trained",

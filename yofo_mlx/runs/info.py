@@ -82,6 +82,7 @@ class RunInfo(_Kept):
     format: Any = FORMAT
     number: int = 0  # in the order of creation, from 1; runs from before there were numbers have 0
     created: FiniteFloat | None = None  # Unix time
+    note: str = ""  # what its user wants to remember of it
     recipe: dict[str, Any] | None = None  # as resolved when the run began, in its latest length
     extended: list[Extension] = []
     init_adapter: AdapterInfo | None = None

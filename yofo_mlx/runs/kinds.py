@@ -150,6 +150,19 @@ class EvalEvent(Kind):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SampleEvent(Kind):
+    """A validation wrote an answer out: the same queries every time, after its most shots."""
+
+    step: StepCount
+    task: Annotated[str, "of which the query is"]
+    shots: Annotated[int, "demonstrations before it"]
+    input: Annotated[str, "of the query, its beginning"]
+    expected: Annotated[str, "the right answer, its beginning"]
+    answer: Annotated[str, "the greedy one, its first 64 tokens at most"]
+    score: Annotated[float, "by the task's metric, 0 to 1"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointEvent(Kind):
     """A checkpoint was saved."""
 

@@ -161,7 +161,7 @@ def _place(run: Run) -> tuple[int, float, str]:
 
     The name of a folder may be changed, and a clock may be set back or be of another zone.
     """
-    return *_origin_of(run), run.run_id
+    return *origin(run), run.run_id
 
 
 def _number(path: Path) -> int:
@@ -170,10 +170,11 @@ def _number(path: Path) -> int:
 
 def born(run: Run) -> float:
     """Return when a run was created or, if that is not known, began; seconds since the epoch."""
-    return _origin_of(run)[1]
+    return origin(run)[1]
 
 
-def _origin_of(run: Run) -> tuple[int, float]:
+def origin(run: Run) -> tuple[int, float]:
+    """Return a run's number and its birth, which it keeps under any name."""
     return _origin(run.path, _stamp(run.path / runinfo.FILE), run.events_path.exists())
 
 

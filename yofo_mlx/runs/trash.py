@@ -79,7 +79,7 @@ def check_removable(run: Run) -> None:
             f"{run.path} is not in {paths.runs()}, whose runs alone go to the trash",
             f"remove it for good with: rm -r {shlex.quote(str(run.path))}",
         )
-    with _at_rest(run):
+    with resting(run):
         pass
 
 
@@ -88,7 +88,7 @@ def remove(run: Run) -> Removed:
     check_removable(run)
     removed = Removed(_new_entry() / run.run_id)
     try:
-        with _at_rest(run):
+        with resting(run):
             _move(run.path, removed.path)
     except BaseException:
         with suppress(OSError):
@@ -107,7 +107,7 @@ def check_restorable(removed: Removed, name: str | None = None) -> Run:
 
 def restore(removed: Removed, name: str | None = None) -> Run:
     """Move a run from the trash to where it was, or to another name."""
-    with _at_rest(Run(removed.path)), listing.one_at_a_time(paths.runs()):
+    with resting(Run(removed.path)), listing.one_at_a_time(paths.runs()):
         run = check_restorable(removed, name)
         _move(removed.path, run.path)
     with suppress(OSError):
@@ -120,7 +120,7 @@ def delete(doomed: Sequence[Removed]) -> int:
     """Delete runs of the trash for good; return how many bytes that frees."""
     with ExitStack() as stack:
         for removed in doomed:
-            stack.enter_context(_at_rest(Run(removed.path)))
+            stack.enter_context(resting(Run(removed.path)))
         return sum(_delete(removed.path.parent) for removed in doomed)
 
 
@@ -139,7 +139,7 @@ def rename(run: Run, name: str) -> Run:
     renamed = Run(run.path.with_name(chosen(name)))
     if renamed == run:
         raise RecipeError(f"run {run.run_id} has that name already", "choose another name")
-    with _at_rest(run), listing.one_at_a_time(run.path.parent):
+    with resting(run), listing.one_at_a_time(run.path.parent):
         if folded(renamed.run_id) != folded(run.run_id):
             _check_free(renamed, "choose another name")
         _move(run.path, renamed.path)
@@ -176,7 +176,7 @@ def staying(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def _at_rest(run: Run) -> Iterator[None]:
+def resting(run: Run) -> Iterator[None]:
     """Keep trainers away from a run while it is moved; refuse if it is in use."""
     with ExitStack() as stack:
         if not _hold(stack, run.path, LOCK_EX):

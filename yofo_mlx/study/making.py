@@ -18,11 +18,11 @@ from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.rehearsal import outcome
 from yofo_mlx.rehearsal.store import is_held
 from yofo_mlx.runs import launch
+from yofo_mlx.runs.crew import Crew
 from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.study.arms import overrides_of
-from yofo_mlx.study.crew import Crew
 from yofo_mlx.study.job import Job
 from yofo_mlx.study.plan import StudyPlan, Trial, Work
 from yofo_mlx.study.results import Result, StudyFolder, TrainingCost

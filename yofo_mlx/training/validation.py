@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import mlx.core as mx
 import numpy as np
 
-from yofo_mlx.evaluation.measure import evaluate_entry
+from yofo_mlx.evaluation.measure import OnSample, Sample, evaluate_entry
 from yofo_mlx.evaluation.scores import TaskScores, of_model, summarize
 from yofo_mlx.planning.evaluation import (
     EvaluationPlan,
@@ -14,12 +14,15 @@ from yofo_mlx.planning.evaluation import (
     most_asked,
     plan_validation,
 )
-from yofo_mlx.runs.kinds import EvalEvent, ProgressEvent, ShotsRow
+from yofo_mlx.runs.kinds import EvalEvent, ProgressEvent, SampleEvent, ShotsRow
 from yofo_mlx.system.peak import peak, reset_peak
+from yofo_mlx.system.text import clip
 from yofo_mlx.training.checkpoints import keep_best
 from yofo_mlx.training.extension import was_end
 from yofo_mlx.training.schedule import is_due
 from yofo_mlx.training.trainer import Learner, StepLeft, Trainer
+
+LONGEST = 1000  # characters of a text in a sample
 
 
 def plan(learner: Learner) -> EvaluationPlan | None:
@@ -61,8 +64,9 @@ def validate(trainer: Trainer) -> None:
     state = trainer.state
     mx.clear_cache()  # what steps have freed is of other sizes than what this needs
     reset_peak()
+    samples: list[SampleEvent] = []
     try:
-        scores = list(_scores(trainer))
+        scores = list(_scores(trainer, samples))
     except StepLeft:  # a resumed run makes up for it
         return
     state.validated_step = state.step
@@ -82,6 +86,8 @@ def validate(trainer: Trainer) -> None:
     trainer.emit(
         EvalEvent(step=state.step, loss=loss, by_shots=rows, best=is_best, peak_gb=peak_gb)
     )
+    for sample in samples:
+        trainer.emit(sample)
     if not math.isfinite(loss):
         trainer.warn(
             f"step {state.step}: the validation loss is {loss}, so this adapter is not the best",
@@ -89,8 +95,11 @@ def validate(trainer: Trainer) -> None:
         )
 
 
-def _scores(trainer: Trainer) -> Iterator[TaskScores]:
-    """Ask the same queries of the same training tasks every time; leave if asked to stop."""
+def _scores(trainer: Trainer, samples: list[SampleEvent]) -> Iterator[TaskScores]:
+    """Ask the same queries of the same training tasks every time; leave if asked to stop.
+
+    To `samples` answers are added, of a task each, as many as the recipe wants.
+    """
     planned, setup = trainer.validation, trainer.learner.setup
     recipe = as_planned(trainer.learner.recipe, planned)
     copies = planned.copies if planned else None
@@ -104,7 +113,32 @@ def _scores(trainer: Trainer) -> Iterator[TaskScores]:
     for done, entry in enumerate(entries):
         step, total = trainer.state.step, len(entries)
         trainer.emit(ProgressEvent(step=step, done=done, total=total, phase="validation"))
-        yield evaluate_entry(setup.base, recipe, entry, valid=True, check=check, at_once=copies)
+        yield evaluate_entry(
+            setup.base,
+            recipe,
+            entry,
+            valid=True,
+            check=check,
+            at_once=copies,
+            on_sample=_keeper(step, entry.task.name, samples)
+            if len(samples) < recipe.evaluation.samples
+            else None,
+        )
+
+
+def _keeper(step: int, task: str, samples: list[SampleEvent]) -> OnSample:
+    """Return what keeps a sample as an event, its texts as long as one reads them."""
+
+    def keep(sample: Sample) -> None:
+        example = sample.query.example
+        texts = (example.input, example.output, sample.answer)
+        shown = dict(
+            zip(("input", "expected", "answer"), (clip(t, LONGEST) for t in texts), strict=True)
+        )
+        event = SampleEvent(step=step, task=task, shots=sample.shots, score=sample.score, **shown)
+        samples.append(event)
+
+    return keep
 
 
 def _by_shots(scores: list[TaskScores]) -> list[ShotsRow]:

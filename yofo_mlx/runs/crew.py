@@ -1,4 +1,4 @@
-"""The processes that make a study: one trains, one measures, as many at a time as are asked for."""
+"""Processes that somebody waits for, of a study or a queue: they train runs, or run a module."""
 
 import json
 import os
@@ -59,7 +59,14 @@ class Crew:
             with self._lock:
                 self._stoppers.remove(stopper)
 
-    def train(self, run: Run, on_event: Callable[[Event], None]) -> None:
+    def train(
+        self,
+        run: Run,
+        on_event: Callable[[Event], None],
+        *,
+        force: bool = False,
+        restarts: int = 0,
+    ) -> None:
         """Train a run to its end, or go on with it; somebody else's trainer is waited for."""
 
         def stopper() -> None:
@@ -73,7 +80,7 @@ class Crew:
         with self._stopped_by(stopper):
             if not run.is_locked():
                 run.stop_path.unlink(missing_ok=True)
-                launch.detach(run)
+                launch.detach(run, force=force, restarts=restarts)
             reader = run.events()
             while True:
                 alive = run.is_locked()  # before the events: what is written last is read after

@@ -1,0 +1,242 @@
+"""`yofo queue`: runs one after another; no model is loaded here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from yofo_mlx.commands import background
+from yofo_mlx.commands.terminal_table import show_table
+from yofo_mlx.errors import ExitCode, RecipeError, RunError
+from yofo_mlx.queueing import book, worker
+from yofo_mlx.queueing.book import Book, Entry
+from yofo_mlx.queueing.grid import Cell
+from yofo_mlx.runs import launch, listing, trash
+from yofo_mlx.runs.events import backwards, figure
+from yofo_mlx.runs.folder import GOING_ON, Run
+from yofo_mlx.runs.names import ambiguous, matching
+from yofo_mlx.system import paths
+from yofo_mlx.system.quantities import duration, plural
+from yofo_mlx.system.signals import answered
+from yofo_mlx.system.talk import print_path, say, say_next
+from yofo_mlx.system.text import json_line
+
+HEADS = ("run", "state", "done", "left", "values", "why")
+
+
+def add(
+    cells: Sequence[Cell],
+    names: Sequence[str],
+    *,
+    name: str | None,
+    restarts: int,
+    force: bool,
+    as_json: bool,
+) -> ExitCode:
+    """Queue runs; all are checked before the first folder is made."""
+    queue = book.read()
+    ready = list(dict.fromkeys(map(listing.find, names)))
+    for run in ready:
+        _check_may_queue(queue, run)
+    planned = [(cell, _forecast(cell, force=force)) for cell in cells]
+    options: dict[str, Any] = {"force": force, "restarts": restarts}
+    added = [(run, Entry(**_known(run), **options)) for run in ready]
+    with answered(background.born):
+        for cell, needs in planned:
+            run = launch.create_run(cell.request.load(), _name(cell, name))
+            entry = Entry(**_known(run), **needs, **options, values=cell.values)
+            added.append((run, entry))
+        with book.changing() as queue:
+            again = {entry.origin for _, entry in added}
+            queue.entries = [one for one in queue.entries if one.origin not in again]
+            queue.entries += [entry for _, entry in added]
+            paused = queue.paused
+        worker.ensure()
+    if as_json:
+        print(json_line([_row(entry, run) for run, entry in added]))
+    else:
+        for run, _ in added:
+            print_path(run.path)
+        say(f"{plural(len(added), 'run')} queued" + (", which is paused" if paused else ""))
+        say_next("queue start" if paused else "queue list")
+    return ExitCode.OK
+
+
+def _known(run: Run) -> dict[str, Any]:
+    number, created = listing.origin(run)
+    return {"number": number, "created": created, "name": run.run_id}
+
+
+def _name(cell: Cell, name: str | None) -> str:
+    return cell.name if name is None else " ".join([name, *cell.name.split()[1:]])
+
+
+def _forecast(cell: Cell, *, force: bool) -> dict[str, Any]:
+    """Check a run that is to be queued, and return what it needs."""
+    recipe = cell.request.load()
+    if not (planner := background.check(cell.request, recipe, force=force)):
+        return {}
+    needed = planner.needed(planner.longest_step(recipe))
+    return {"needed_gb": round(needed / 1e9, 4), "limit_gb": round(planner.limit / 1e9, 4)}
+
+
+def _check_may_queue(queue: Book, run: Run) -> None:
+    if run.path.parent != paths.runs():
+        raise RunError(f"{run.path} is not in the folder of runs", "`yofo resume` takes it")
+    status, entry = run.status(), queue.entry_of(run)
+    if status == "finished":
+        raise RunError(
+            f"{run.run_id} has finished",
+            f"to go on: yofo resume {listing.word(run)} --set train.steps=N",
+        )
+    if status in GOING_ON:
+        raise RunError(f"{run.run_id} is being trained", "queue it when it has stopped")
+    if entry and entry.outcome is None:
+        raise RecipeError(f"{run.run_id} is queued already", "`yofo queue list`")
+
+
+def show(*, as_json: bool = False) -> ExitCode:
+    """List the queue."""
+    queue = book.read()
+    pid = book.worker()
+    rows = [_row(entry, run) for entry, run in queue.placed()]
+    if as_json:
+        state = {"paused": queue.paused, "at_once": queue.at_once, "process": pid}
+        print(json_line(state | {"entries": rows}))
+        return ExitCode.OK
+    if not rows:
+        say("nothing is queued")
+        say_next("queue add tiny")
+        return ExitCode.OK
+    show_table(HEADS, [_cells(row) for row in rows], numbers=("done", "left"), spared=("why",))
+    waits = any(row["state"] in ("waiting", *GOING_ON) for row in rows)
+    if queue.paused:
+        say("paused")
+    if waits and (queue.paused or pid is None):
+        say_next("queue start")
+    elif failed := [row["run_id"] for row in rows if row["state"] in ("failed", "died")]:
+        say_next(f"queue retry {failed[0]}")
+    return ExitCode.OK
+
+
+def _row(entry: Entry, run: Run | None) -> dict[str, Any]:
+    """Return what is listed of an entry."""
+    row: dict[str, Any] = {
+        "run_id": run.run_id if run else entry.name,
+        "path": str(run.path) if run else None,
+        "state": book.state(entry, run),
+        "share": None,
+        "seconds_left": None,
+        "values": entry.values,
+        "needed_gb": entry.needed_gb,
+        "message": entry.message,
+        "hint": entry.hint,
+    }
+    if run and (step := next(backwards(run.events_path, ("step",)), None)):
+        row["share"] = figure(step, "share")
+        if row["state"] in GOING_ON:
+            row["seconds_left"] = figure(step, "seconds_left")
+    return row
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    share, left = row["share"], row["seconds_left"]
+    return [
+        row["run_id"],
+        row["state"],
+        "-" if share is None else f"{100 * share:.0f}%",
+        "-" if left is None else duration(left),
+        ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in row["values"].items())
+        or "-",
+        row["message"] or "-",
+    ]
+
+
+def drop(names: Sequence[str], *, ended: bool) -> ExitCode:
+    """Take runs off the queue, and what was never begun to the trash."""
+    if bool(names) == ended:
+        raise RecipeError("name runs, or --ended for all that have", "`yofo queue list`")
+    with book.changing() as queue:
+        placed = queue.placed()
+        chosen = (
+            [entry for entry, run in placed if entry.outcome or run is None]
+            if ended
+            else _entries(queue, names)
+        )
+        queue.entries = [one for one in queue.entries if one not in chosen]
+    fresh = [run for one, run in placed if run and one in chosen and run.status() == "created"]
+    for run in fresh:
+        trash.remove(run)
+    say(f"{plural(len(chosen), 'run')} off the queue" + (_in_trash(fresh)))
+    if fresh:
+        say_next("restore " + " ".join(listing.word(run) for run in fresh))
+    return ExitCode.OK
+
+
+def _in_trash(fresh: Sequence[Run]) -> str:
+    return f", {len(fresh)} of them never begun and now in the trash" if fresh else ""
+
+
+def _entries(queue: Book, names: Sequence[str]) -> list[Entry]:
+    """Return the entries of named runs, each once."""
+    by_name = {run.run_id if run else one.name: one for one, run in queue.placed()}
+    found = []
+    for name in names:
+        matches = matching(name, list(by_name))
+        if not matches:
+            raise RecipeError(f"there is no run '{name}' in the queue", "`yofo queue list`")
+        if len(matches) > 1:
+            raise ambiguous(name, matches)
+        found.append(by_name[matches[0]])
+    return [one for one in queue.entries if one in found]
+
+
+def retry(names: Sequence[str]) -> ExitCode:
+    """Let runs wait again."""
+    with book.changing() as queue:
+        for entry in _entries(queue, names):
+            if entry.outcome in (None, "finished"):
+                words = "has finished" if entry.outcome else "waits already, or is being trained"
+                raise RecipeError(f"{entry.name} {words}", "`yofo queue list`")
+            entry.outcome, entry.message, entry.hint, entry.starts = None, "", "", 0
+    return _go_on()
+
+
+def first(names: Sequence[str]) -> ExitCode:
+    """Put runs before the others."""
+    with book.changing() as queue:
+        chosen = _entries(queue, names)
+        queue.entries = [*chosen, *(one for one in queue.entries if one not in chosen)]
+    return show()
+
+
+def pause(*, now: bool) -> ExitCode:
+    """Begin no further run."""
+    with book.changing() as queue:
+        queue.paused = True
+        going = []
+        for entry, run in queue.waiting():
+            if run.is_locked():
+                going.append(run)
+                entry.held = now
+    for run in going if now else []:
+        run.request_stop()
+        say(f"{run.run_id} finishes its step, saves and waits")
+    if going and not now:
+        say(f"paused; {going[0].run_id} is trained to its end, or: yofo queue pause --now")
+    say_next("queue start")
+    return ExitCode.OK
+
+
+def start(at_once: int | None) -> ExitCode:
+    """Go on with the queue."""
+    with book.changing() as queue:
+        queue.paused = False
+        queue.at_once = at_once or queue.at_once
+    return _go_on()
+
+
+def _go_on() -> ExitCode:
+    worker.ensure()
+    waiting = len(book.read().waiting())
+    say(f"{plural(waiting, 'run')} in the queue" if waiting else "nothing waits in the queue")
+    say_next("queue list" if waiting else "queue add tiny")
+    return ExitCode.OK

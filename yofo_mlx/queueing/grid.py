@@ -1,0 +1,78 @@
+"""Several recipes and values as the requests of single runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from yofo_mlx.errors import RecipeError
+from yofo_mlx.runs.recipe import RecipeRequest
+from yofo_mlx.system.text import shorten
+
+MOST = 200
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A run that is asked for, and the values that tell it from its neighbours."""
+
+    request: RecipeRequest
+    values: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Return what the run is called: `tiny rank 8`."""
+        words = [f"{key.rpartition('.')[2]} {value}" for key, value in self.values.items()]
+        return " ".join([self.request.run_name, *words])
+
+
+def requests(
+    recipes: Sequence[str], upon: Sequence[str], overrides: Sequence[str], grid: Sequence[str]
+) -> list[Cell]:
+    """Return a run for each recipe and combination of values, all of them validated."""
+    if not recipes and (upon or overrides or grid):
+        raise RecipeError("--with, --set and --grid are for recipes", "name one, such as tiny")
+    axes = dict(map(_axis, grid))
+    if len(axes) < len(grid):
+        raise RecipeError("--grid names a key twice", "give all its values at once: KEY=A,B")
+    cells = []
+    for recipe, values in product(recipes, product(*axes.values())):
+        chosen = dict(zip(axes, values, strict=True))
+        words = [*overrides, *(f"{key}={value}" for key, value in chosen.items())]
+        cells.append(Cell(RecipeRequest([recipe, *upon], words), chosen))
+    if len(cells) > MOST:
+        raise RecipeError(f"that would be {len(cells)} runs", f"queue at most {MOST} at a time")
+    for cell in cells:
+        cell.request.load()
+    return cells
+
+
+def _axis(text: str) -> tuple[str, list[str]]:
+    """Read `key=a,b`; a comma inside brackets or quotes belongs to a value."""
+    key, found, rest = text.partition("=")
+    values = _split(rest)
+    if not (key.strip() and found and all(values)):
+        raise RecipeError(
+            f"--grid '{shorten(text, 100)}' is not of the form section.key=value,value",
+            "for example --grid optimizer.learning_rate=1e-4,3e-4",
+        )
+    if len(set(values)) < len(values):
+        raise RecipeError(f"--grid '{shorten(text, 100)}' has a value twice", "leave one out")
+    return key.strip(), values
+
+
+def _split(text: str) -> list[str]:
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character in "[{":
+            depth += 1
+        elif character in "]}":
+            depth -= 1
+        if character == "," and not depth and not quote:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
