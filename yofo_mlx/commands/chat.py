@@ -62,12 +62,11 @@ def chat(
     """
     named = given.model_of(run, model, adapter, base=base)
     wanted = replace(named, beside=tuple(map(held.beside, beside)), make_room=make_room)
-    is_chosen = (shots, seed, way) != given.UNCHOSEN
-    _check_demos(demos, is_asked_by_pipe=not (queries or health), is_chosen=is_chosen)
+    _check_demos(demos, is_asked_by_pipe=not (queries or health))
+    given.check_caches(demos, is_chosen=(shots, seed, way) != given.UNCHOSEN)
     given.check_way(way, shots)
-    if health and (queries or not demos):
-        wrong = "--health asks nothing" if queries else "--health looks at demonstrations"
-        raise RecipeError(wrong, "leave --query out" if queries else "give some: --demos FILE")
+    if health:
+        _check_health(demos, queries)
     known = demonstrations.style_of(wanted.run)
     style = replace(known, input=input, output=output, records=records)
     parsed = given.parsed(demos, style)
@@ -97,11 +96,17 @@ def chat(
     return ExitCode.OK
 
 
-def _check_demos(names: Sequence[str], *, is_asked_by_pipe: bool, is_chosen: bool) -> None:
+def _check_demos(names: Sequence[str], *, is_asked_by_pipe: bool) -> None:
     if "-" in names and is_asked_by_pipe:
         wrong = "`--demos -` reads demonstrations from standard input, so no query can come from it"
         raise RecipeError(wrong, "ask with `--query TEXT`, or put the demonstrations into a file")
-    given.check_caches(names, is_chosen=is_chosen)
+
+
+def _check_health(demos: Sequence[str], queries: Sequence[str]) -> None:
+    if queries:
+        raise RecipeError("--health asks nothing", "leave --query out")
+    if not demos:
+        raise RecipeError("--health looks at demonstrations", "give some: --demos FILE")
 
 
 @contextmanager
