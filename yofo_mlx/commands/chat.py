@@ -60,15 +60,15 @@ def chat(
 
     `health`: print that of the demonstrations and leave.
     """
-    named = given.model_of(run, model, adapter, base=base)
-    wanted = replace(named, beside=tuple(map(held.beside, beside)), make_room=make_room)
+    wanted = given.model_of(run, model, adapter, base=base)
+    wanted = replace(wanted, beside=tuple(map(held.beside, beside)), make_room=make_room)
     _check_demos(demos, is_asked_by_pipe=not (queries or health))
     given.check_caches(demos, is_chosen=(shots, seed, way) != given.UNCHOSEN)
     given.check_way(way, shots)
     if health:
         _check_health(demos, queries)
-    known = demonstrations.style_of(wanted.run)
-    style = replace(known, input=input, output=output, records=records)
+    style = demonstrations.style_of(wanted.run)
+    style = replace(style, input=input, output=output, records=records)
     parsed = given.parsed(demos, style)
     queries, instruction = list(map(given.argument, queries)), given.argument(instruction)
     labels = given.labels_of(labels)
@@ -76,8 +76,7 @@ def chat(
         room = Chatroom(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
         room.is_instructed = bool(room.instruction)
-        room.way = way
-        room.keeps, room.kv_bits = keeps, kv_bits
+        room.way, room.keeps, room.kv_bits = way, keeps, kv_bits
         room.open()
         is_batch = bool(queries) or health or not sys.stdin.isatty()
         with nullcontext() if is_batch else _told():
@@ -89,10 +88,7 @@ def chat(
             return _tell_health(room, as_json)
         if is_batch:
             return _answer_all(room, queries or _lines(), Answering(labels, as_json))
-        from yofo_mlx.commands.conversation import Conversation
-        from yofo_mlx.commands.keyboard import Keyboard
-
-        Conversation(room, Keyboard(), labels).run()
+        _converse(room, labels)
     return ExitCode.OK
 
 
@@ -107,6 +103,13 @@ def _check_health(demos: Sequence[str], queries: Sequence[str]) -> None:
         raise RecipeError("--health asks nothing", "leave --query out")
     if not demos:
         raise RecipeError("--health looks at demonstrations", "give some: --demos FILE")
+
+
+def _converse(room: Chatroom, labels: Sequence[str]) -> None:
+    from yofo_mlx.commands.conversation import Conversation
+    from yofo_mlx.commands.keyboard import Keyboard
+
+    Conversation(room, Keyboard(), labels).run()
 
 
 @contextmanager
