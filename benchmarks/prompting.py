@@ -1,17 +1,21 @@
 """Time queries behind cached demonstrations against mlx-lm itself, both sides in one run.
 
+<<<<<<< HEAD
     python benchmarks/prompting.py [--model tiny] [--tokens 4000] [--queries 200] --json
+=======
+    python benchmarks/prompting.py [--model tiny] [--tokens 4000] [--queries 200] [--json]
+>>>>>>> batch
 
 `ratio`: a query behind the cache, as a share of reading everything again. Further lines: the same
 against mlx-lm's own cached prompt; the best of labels in batches against one mlx-lm forward a label
 behind the same cached prefix; batches against one by one, and against reading the same tokens at
-once; how long a cancel waits. Texts are drawn letters and words, the same for the same seed.
+once. Texts are drawn letters and words, the same for the same seed.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -21,7 +25,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.models.base import load_base
-from yofo_mlx.prompting.context import Context
+from yofo_mlx.prompting.context import CHUNK, Context
 from yofo_mlx.prompting.label_tree import best_each
 from yofo_mlx.recipe.schema import Template
 
@@ -50,107 +54,125 @@ def forward_a_label(model: Any, cache: list[Any], question: list[int], answer: l
     return float(mx.take_along_axis(logprobs, mx.array(answer)[:, None], axis=-1).sum())
 
 
+class Bench:
+    """A model behind the same tokens twice: in a context of ours, in a cache of mlx-lm's."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        base, draw = load_base(options.model), Random(0)
+        base.model.eval()
+        self.model, self.at_once = base.model, options.at_once
+        self.segmenter = Segmenter(base.tokenizer, Template())
+        self.labels: list[str] = []
+        while len(self.labels) < options.labels:
+            label = text(draw, draw.randint(2, 4)).replace(" ", "_")
+            self.labels += [label] if label not in self.labels else []
+        self.answers = {label: self.segmenter.answer(label) for label in self.labels}
+        tokens = list(self.segmenter.opening)
+        while len(tokens) < options.tokens:
+            tokens += self.segmenter.question(text(draw, 8))
+            tokens += self.segmenter.answer(draw.choice(self.labels))
+        self.prefix = tokens[: options.tokens]
+        texts = [text(draw, draw.randint(5, 12)) for _ in range(options.queries)]
+        self.questions = [self.segmenter.question(one) for one in texts]
+        self.context, self.cache = Context(base.model), make_prompt_cache(base.model)
+
+    def read(self) -> None:
+        """Read the demonstrations and a query into the context."""
+        self.context.read([*self.prefix, *self.questions[0]])
+
+    def read_by_mlx_lm(self) -> None:
+        """Read the demonstrations into mlx-lm's cache."""
+        for start in range(0, len(self.prefix), CHUNK):
+            self.model(mx.array([self.prefix[start : start + CHUNK]]), cache=self.cache)
+            mx.eval([layer.state for layer in self.cache])
+
+    def query(self) -> None:
+        """Read one query behind the context."""
+        question = self.questions[0]
+        with self.context.aside():
+            self.context.logits(mx.array([question]), mx.array([len(question) - 1]))
+
+    def query_by_mlx_lm(self) -> None:
+        """Read one query behind mlx-lm's cache."""
+        mx.eval(self.model(mx.array([self.questions[0]]), cache=self.cache)[:, -1])
+        for layer in self.cache:
+            layer.trim(len(self.questions[0]))
+
+    def best(self, at_once: int) -> list[str]:
+        """Return the best label of each query."""
+        given = self.context, self.segmenter, self.questions, self.labels, at_once
+        return [best.label for _, best in sorted(best_each(*given))]
+
+    def best_by_mlx_lm(self, count: int) -> list[str]:
+        """Return the best label of the first queries, by one forward a label."""
+        winners = []
+        for question in self.questions[:count]:
+            scores = [
+                forward_a_label(self.model, self.cache, question, self.answers[label])
+                for label in self.labels
+            ]
+            winners.append(self.labels[int(np.argmax(scores))])
+        return winners
+
+    def read_at_once(self, winners: Sequence[str]) -> None:
+        """Read each query with its answer, in batches of copies of nothing but the prefix."""
+        pairs = zip(self.questions, winners, strict=True)
+        asked = [[*question, *self.answers[label]] for question, label in pairs]
+        width = max(map(len, asked))
+        rows = mx.array([one + [0] * (width - len(one)) for one in asked])
+        for start in range(0, len(rows), self.at_once):
+            piece = rows[start : start + self.at_once]
+            with self.context.aside(len(piece)) as lent:
+                lent.logits(piece, mx.array([0]))
+
+
+def measure(bench: Bench, compared: int) -> dict[str, Any]:
+    """Return all figures; mlx-lm's forwards are of so many queries only."""
+    reading, _ = timed(bench.read)
+    bench.context.cut(len(bench.prefix))
+    bench.read_by_mlx_lm()
+    cached = min(timed(bench.query)[0] for _ in range(5))
+    theirs = min(timed(bench.query_by_mlx_lm)[0] for _ in range(5))
+    count = len(bench.questions)
+    together, winners = timed(lambda: bench.best(bench.at_once))
+    singly, alone = timed(lambda: bench.best(1))
+    forwards, expected = timed(lambda: bench.best_by_mlx_lm(compared))
+    at_once, _ = timed(lambda: bench.read_at_once(winners))
+    return {
+        "ratio": cached / reading,
+        "tokens": len(bench.prefix),
+        "queries": count,
+        "labels": len(bench.labels),
+        "cached_s": cached,
+        "reading_s": reading,
+        "cached_by_mlx_lm_s": theirs,
+        "labels_times_mlx_lm": forwards / compared / (together / count),
+        "same_winners": winners[:compared] == expected,
+        "winners_compared": compared,
+        "times_one_by_one": singly / together,
+        "same_as_one_by_one": winners == alone,
+        "times_reading_at_once": together / at_once,
+        "queries_per_s": count / together,
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="tiny")
-    parser.add_argument("--tokens", type=int, default=4000)
+    parser.add_argument("--tokens", type=int, default=4000, help="of demonstrations")
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--compared", type=int, default=20, help="queries that mlx-lm is asked")
     parser.add_argument("--labels", type=int, default=77)
     parser.add_argument("--at-once", type=int, default=32)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    base = load_base(options.model)
-    base.model.eval()
-    segmenter, draw = Segmenter(base.tokenizer, Template()), Random(0)
-    labels: list[str] = []
-    while len(labels) < options.labels:
-        label = text(draw, draw.randint(2, 4)).replace(" ", "_")
-        labels += [label] if label not in labels else []
-    prefix = list(segmenter.opening)
-    while len(prefix) < options.tokens:
-        prefix += segmenter.question(text(draw, 8), first=False)
-        prefix += segmenter.answer(draw.choice(labels))
-    prefix = prefix[: options.tokens]
-    questions = [
-        segmenter.question(text(draw, draw.randint(5, 12))) for _ in range(options.queries)
-    ]
-    answers = {label: segmenter.answer(label) for label in labels}
-
-    context, own = Context(base.model), make_prompt_cache(base.model)
-    reading, _ = timed(lambda: context.read([*prefix, *questions[0]]))
-    context.cut(len(prefix))
-    for start in range(0, len(prefix), 512):
-        base.model(mx.array([prefix[start : start + 512]]), cache=own)
-        mx.eval([layer.state for layer in own])
-
-    def behind(cache: list[Any]) -> None:
-        mx.eval(base.model(mx.array([questions[0]]), cache=cache)[:, -1])
-
-    def by_cache() -> None:
-        with context.aside():
-            context.logits(mx.array([questions[0]]), mx.array([len(questions[0]) - 1]))
-
-    def by_mlx() -> None:
-        behind(own)
-        for layer in own:
-            layer.trim(len(questions[0]))
-
-    cached = min(timed(by_cache)[0] for _ in range(5))
-    theirs = min(timed(by_mlx)[0] for _ in range(5))
-
-    def ours(at_once: int) -> list[str]:
-        found = best_each(context, segmenter, questions, labels, at_once)
-        return [best.label for _, best in sorted(found)]
-
-    def one_a_label() -> list[str]:
-        winners = []
-        for question in questions:
-            scores = [forward_a_label(base.model, own, question, answers[one]) for one in labels]
-            winners.append(labels[int(np.argmax(scores))])
-        return winners
-
-    ours(options.at_once)  # warm
-    batched, winners = timed(lambda: ours(options.at_once))
-    singly, alone = timed(lambda: ours(1))
-    few = max(1, len(questions) // 10)  # the slow side by a part of the queries
-    whole, questions = questions, questions[:few]
-    forwards, expected = timed(one_a_label)
-    questions = whole
-    # The same tokens in one batch: each question and its answer, padded, behind the shared prefix.
-    texts = [[*question, *answers[best]] for question, best in zip(questions, winners, strict=True)]
-    width = max(map(len, texts))
-    rows = mx.array([one + [0] * (width - len(one)) for one in texts])
-
-    def one_batch() -> None:
-        for start in range(0, len(rows), options.at_once):
-            piece = rows[start : start + options.at_once]
-            with context.aside(max(2, len(piece))) as lent:
-                lent.logits(piece, mx.array([0]))
-
-    batch, _ = timed(one_batch)
-    found = {
-        "model": options.model,
-        "tokens": len(prefix),
-        "queries": len(questions),
-        "labels": len(labels),
-        "ratio": cached / reading,
-        "cached_s": cached,
-        "reading_s": reading,
-        "mlx_lm_cached_s": theirs,
-        "labels_times_mlx_lm": (forwards / few) / (batched / len(questions)),
-        "same_winners": winners[:few] == expected,
-        "winners_compared": few,
-        "batched_times_one_by_one": singly / batched,
-        "same_as_one_by_one": winners == alone,
-        "times_reading_in_one_batch": batched / batch,
-        "queries_per_s": len(questions) / batched,
-    }
-    for name, value in found.items():
-        if not options.json:
-            print(f"{name:28} {value}")
+    figures = measure(Bench(options), min(options.compared, options.queries))
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps({"model": options.model} | figures))
+    else:
+        for name, value in figures.items():
+            print(f"{name:24} {value}")
 
 
 if __name__ == "__main__":

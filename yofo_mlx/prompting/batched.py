@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import mlx.core as mx
+import numpy as np
 from mlx_lm.generate import BatchGenerator
 
 from yofo_mlx.episodes.segments import Segmenter
@@ -84,8 +85,7 @@ def _behind_shared(
         logits = read_rows(rows, questions)
         rows = rows.fork(range(len(questions)), [len(question) for question in questions])
         for count in range(1, max_tokens + 1):
-            tokens: list[int] = logits.argmax(axis=-1).tolist()  # type: ignore[assignment]
-            going: list[int] = []
+            tokens, going = np.array(logits.argmax(axis=-1)).tolist(), []
             for row, (place, text) in enumerate([*texts.items()]):
                 text.add(tokens[row])
                 if text.is_complete or count == max_tokens:
