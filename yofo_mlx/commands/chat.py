@@ -60,16 +60,15 @@ def chat(
 
     `health`: print that of the demonstrations and leave.
     """
-    named = given.model_of(run, model, adapter, base=base)
-    wanted = replace(named, beside=tuple(map(held.beside, beside)), make_room=make_room)
-    is_chosen = (shots, seed, way) != given.UNCHOSEN
-    _check_demos(demos, is_asked_by_pipe=not (queries or health), is_chosen=is_chosen)
+    wanted = given.model_of(run, model, adapter, base=base)
+    wanted = replace(wanted, beside=tuple(map(held.beside, beside)), make_room=make_room)
+    _check_demos(demos, is_asked_by_pipe=not (queries or health))
+    given.check_caches(demos, is_chosen=(shots, seed, way) != given.UNCHOSEN)
     given.check_way(way, shots)
-    if health and (queries or not demos):
-        wrong = "--health asks nothing" if queries else "--health looks at demonstrations"
-        raise RecipeError(wrong, "leave --query out" if queries else "give some: --demos FILE")
-    known = demonstrations.style_of(wanted.run)
-    style = replace(known, input=input, output=output, records=records)
+    if health:
+        _check_health(demos, queries)
+    style = demonstrations.style_of(wanted.run)
+    style = replace(style, input=input, output=output, records=records)
     parsed = given.parsed(demos, style)
     queries, instruction = list(map(given.argument, queries)), given.argument(instruction)
     labels = given.labels_of(labels)
@@ -77,8 +76,7 @@ def chat(
         room = Chatroom(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
         room.is_instructed = bool(room.instruction)
-        room.way = way
-        room.keeps, room.kv_bits = keeps, kv_bits
+        room.way, room.keeps, room.kv_bits = way, keeps, kv_bits
         room.open()
         is_batch = bool(queries) or health or not sys.stdin.isatty()
         with nullcontext() if is_batch else _told():
@@ -90,18 +88,28 @@ def chat(
             return _tell_health(room, as_json)
         if is_batch:
             return _answer_all(room, queries or _lines(), Answering(labels, as_json))
-        from yofo_mlx.commands.conversation import Conversation
-        from yofo_mlx.commands.keyboard import Keyboard
-
-        Conversation(room, Keyboard(), labels).run()
+        _converse(room, labels)
     return ExitCode.OK
 
 
-def _check_demos(names: Sequence[str], *, is_asked_by_pipe: bool, is_chosen: bool) -> None:
+def _check_demos(names: Sequence[str], *, is_asked_by_pipe: bool) -> None:
     if "-" in names and is_asked_by_pipe:
         wrong = "`--demos -` reads demonstrations from standard input, so no query can come from it"
         raise RecipeError(wrong, "ask with `--query TEXT`, or put the demonstrations into a file")
-    given.check_caches(names, is_chosen=is_chosen)
+
+
+def _check_health(demos: Sequence[str], queries: Sequence[str]) -> None:
+    if queries:
+        raise RecipeError("--health asks nothing", "leave --query out")
+    if not demos:
+        raise RecipeError("--health looks at demonstrations", "give some: --demos FILE")
+
+
+def _converse(room: Chatroom, labels: Sequence[str]) -> None:
+    from yofo_mlx.commands.conversation import Conversation
+    from yofo_mlx.commands.keyboard import Keyboard
+
+    Conversation(room, Keyboard(), labels).run()
 
 
 @contextmanager
