@@ -48,6 +48,8 @@ def chat(
     shots: Shots = None,
     seed: int | None = None,
     way: Way = "balanced",
+    block: int | None = None,
+    blocks_share: float | None = None,
     labels: Sequence[str] = (),
     max_tokens: int | None = None,
     queries: Sequence[str] = (),
@@ -64,7 +66,7 @@ def chat(
     wanted = replace(named, beside=tuple(map(held.beside, beside)), make_room=make_room)
     is_chosen = (shots, seed, way) != given.UNCHOSEN
     _check_demos(demos, is_asked_by_pipe=not (queries or health), is_chosen=is_chosen)
-    given.check_way(way, shots)
+    given.check_way(way, shots, block, blocks_share)
     if health and (queries or not demos):
         wrong = "--health asks nothing" if queries else "--health looks at demonstrations"
         raise RecipeError(wrong, "leave --query out" if queries else "give some: --demos FILE")
@@ -77,7 +79,7 @@ def chat(
         room = Chatroom(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
         room.is_instructed = bool(room.instruction)
-        room.way = way
+        room.way, room.block, room.blocks_share = way, block, blocks_share
         room.keeps, room.kv_bits = keeps, kv_bits
         room.open()
         is_batch = bool(queries) or health or not sys.stdin.isatty()
