@@ -73,7 +73,7 @@ class Context:
             end = min(start + next(sizes), len(tokens))
             chunk = list(tokens[start:end])
             with self.whole_or_nothing():
-                noted = self._read_chunk(chunk, watch if self.tells_rows else None)
+                noted = self._read_chunk(chunk, watch if watch and self.tells_rows else None)
             self.tokens += chunk
             self.readings |= noted
             if end < len(tokens):
