@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from tests.fakes import ByteTokenizer, random_llama
-from yofo_mlx.answering.asking import Chooser, Writer, ask
+from yofo_mlx.answering import asking
+from yofo_mlx.answering.asking import Asker, Chooser, Writer, ask
 from yofo_mlx.answering.queries import Query
 from yofo_mlx.answering.shots import judged_shots
 from yofo_mlx.errors import FitError, RecipeError
+from yofo_mlx.prompting.blocks import Blocks
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.prefix import Prefix
@@ -72,7 +74,6 @@ def test_a_row_that_fails_does_not_stop_the_others(model: Any) -> None:
         ((), "nothing to choose among"),
         (("one",), "nothing to choose among: the labels are 'one'"),
         (("a", " a "), "reads two labels alike"),
-        (tuple(map(str, range(100_000))), "100,000 labels are too many"),
     ],
 )
 def test_labels_that_cannot_be_compared_are_refused(
@@ -80,6 +81,44 @@ def test_labels_that_cannot_be_compared_are_refused(
 ) -> None:
     with pytest.raises(RecipeError, match=words):
         Chooser(prefix_of(model), labels)
+
+
+def test_of_more_labels_than_are_compared_the_best_is_found(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix, queries = prefix_of(model), [Query({}, text) for text in ("a", "some more", "")]
+    compared = ask(Chooser(prefix, LABELS), queries)
+    monkeypatch.setattr(asking, "MOST", 3)
+    chooser = Chooser(prefix, LABELS)
+    found = ask(chooser, queries)
+    for query, one, entry in zip(queries[:2], compared, found, strict=False):
+        scores = score(prefix.context, prefix.segmenter, prefix.question(query.text), LABELS)
+        assert entry["label"] == one["label"]
+        assert entry["probability"] == pytest.approx(np.exp(scores[0].logprob), rel=1e-3)
+        assert [chooser.cells(entry)[name] for name in ("runners_up", "margin")] == [None, None]
+    assert "empty" in found[2]["error"]
+
+
+@pytest.mark.parametrize("kind", ["labels", "texts"])
+def test_each_query_is_asked_behind_its_own_blocks(model: Any, kind: str) -> None:
+    empty = prefix_of(model, shots=0)
+    blocks = Blocks(empty.empty, size=2, share=0.2)
+    blocks.fill([Example(chr(97 + n // 2) * 6, LABELS[n % 4]) for n in range(20)])
+    texts = ["dddddd", "hhhhhh", " ", "dddd", "hhhhhhh"]
+    answered: Asker = Writer(empty, 4, blocks)
+    if kind == "labels":
+        answered = Chooser(empty, LABELS, blocks=blocks)
+    found = ask(answered, [Query({}, text) for text in texts])
+    assert "empty" in found[2]["error"]
+    for text, entry in zip(texts, found, strict=True):
+        if text == " ":
+            continue
+        behind = blocks.behind(text)
+        context, segmenter, question = behind.context, behind.segmenter, behind.question(text)
+        if kind == "labels":
+            assert entry["label"] == score(context, segmenter, question, LABELS)[0].label
+        else:
+            assert entry["answer"] == generate(context, segmenter, question, max_tokens=4).text
 
 
 def test_a_label_that_is_longer_than_the_room_is_named(model: Any) -> None:

@@ -20,6 +20,7 @@ from yofo_mlx.answering.job import Job
 from yofo_mlx.answering.journal import journal_of
 from yofo_mlx.answering.queries import Wanted, look
 from yofo_mlx.errors import DataError, FitError, RecipeError, RunError
+from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.system import files
 from yofo_mlx.system.lines import GrowingFile
 
@@ -42,12 +43,13 @@ class Echo:
 
     columns: ClassVar[Mapping[str, type]] = TEXT_COLUMNS
     answer_tokens = 1
+    blocks = None
 
     def __init__(self) -> None:
         self.prefix: Any = LongPrefix()
         self.asked = 0
 
-    def answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
+    def answers(self, prefix: Prefix, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
         for place in reversed(range(len(questions))):
             self.asked += 1
             yield place, {"answer": bytes(questions[place]).decode(), "complete": True}
@@ -266,9 +268,11 @@ def test_a_file_that_changes_while_it_is_read_is_told_and_goes_on(tmp_path: Path
     echo = Echo()
 
     class Editing(Echo):
-        def answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
+        def answers(
+            self, prefix: Prefix, questions: Sequence[Question]
+        ) -> Iterator[tuple[int, Entry]]:
             write(tmp_path, ["a", "b", "c", "other", "e", "f"])
-            return echo.answers(questions)
+            return echo.answers(prefix, questions)
 
     with pytest.raises(DataError, match="has changed while it was read") as caught:
         job.run(made(tmp_path, Editing()))

@@ -240,6 +240,18 @@ def test_blocks_too_large_for_the_context_are_refused() -> None:
     assert not blocks.blocks  # told before anything is read
 
 
+def test_blocks_whose_size_nobody_gave_are_halved_until_they_fit() -> None:
+    blocks = Blocks(partial(empty, random_llama(), 640))
+    ahead = blocks.ahead(SHOTS)
+    assert blocks.fill(SHOTS) == ahead
+    assert blocks.size < 12
+    assert [one for block in blocks.blocks for one in block.examples] == SHOTS
+    longer = [*SHOTS, Example("long " * 30, "answer 1")]
+    blocks.fill(longer)
+    assert [one for block in blocks.blocks for one in block.examples] == longer
+    assert blocks.behind("input 9").question("input 9", answer_tokens=8)
+
+
 def test_keys_and_values_that_would_not_fit_are_refused_after_the_first_block() -> None:
     model = random_llama()
     block = in_blocks(model, SHOTS[:3]).nbytes

@@ -358,7 +358,7 @@ def test_demonstrations_in_blocks_are_read_once_and_each_query_sees_some(
     chosen = client.call("prefill", wanted)
     assert chosen["shots"] == 8
     assert chosen["tokens"] > 0 == chosen["reused_tokens"]
-    assert "8 in 4 blocks of at most 2" in chosen["told"][0]
+    assert "8 in 4 blocks of at most 2" in chosen["note"]
     answer = client.call("generate", {"input": "lion tiger 5", "max_tokens": 3})
     assert "tokens in blocks read" in answer["note"]
     assert answer["prompt_tokens"] < chosen["tokens"]

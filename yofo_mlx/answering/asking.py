@@ -13,13 +13,15 @@ from yofo_mlx.errors import FitError, RecipeError, YofoError
 from yofo_mlx.evaluation.calibration import softmax
 from yofo_mlx.evaluation.labels import MOST
 from yofo_mlx.prompting.batched import answer_each
+from yofo_mlx.prompting.blocks import Blocks
 from yofo_mlx.prompting.generation import generate
-from yofo_mlx.prompting.label_tree import distribution_each
+from yofo_mlx.prompting.label_tree import LabelTree, best_each, distribution_each
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.scoring import LabelScore
 from yofo_mlx.system.text import shorten
 
 AT_ONCE = 16  # questions side by side
+BLOCKS_AHEAD = 128  # queries looked at for those that see the same blocks
 
 LABEL_COLUMNS = {"label": str, "probability": float, "runners_up": str, "margin": float}
 TEXT_COLUMNS = {"answer": str, "complete": bool}
@@ -35,14 +37,18 @@ class Asker(Protocol):
 
     @property
     def prefix(self) -> Prefix:
-        """What questions are asked behind."""
+        """What all questions are asked behind."""
+
+    @property
+    def blocks(self) -> Blocks | None:
+        """What each question is asked behind some of."""
 
     @property
     def answer_tokens(self) -> int:
         """Room that an answer must have behind its question."""
 
-    def answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
-        """Yield the place of each question with its answer, as they come."""
+    def answers(self, prefix: Prefix, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
+        """Yield the place of each question behind a prefix with its answer, as they come."""
 
     def cells(self, entry: Entry) -> Entry:
         """Return what of an answer is told, by column."""
@@ -51,26 +57,38 @@ class Asker(Protocol):
 def ask(asker: Asker, queries: Sequence[Query]) -> list[Entry]:
     """Return an answer for each query, or why there is none."""
     found: list[Entry] = [{"error": query.error} for query in queries]
-    asked: list[tuple[int, Question]] = []
-    for place, query in enumerate(queries):
-        try:
-            if not query.error:
-                asked.append((place, asker.prefix.question(query.text, asker.answer_tokens)))
-        except YofoError as error:
-            found[place] = {"error": error.message}
-    for number, entry in asker.answers([question for _, question in asked]):
-        found[asked[number][0]] = entry
+    texts = {place: query.text for place, query in enumerate(queries) if not query.error}
+    for prefix, places in _together(asker, texts):
+        asked: list[tuple[int, Question]] = []
+        for place in places:
+            try:
+                asked.append((place, prefix.question(texts[place], asker.answer_tokens)))
+            except YofoError as error:
+                found[place] = {"error": error.message}
+        for number, entry in asker.answers(prefix, [question for _, question in asked]):
+            found[asked[number][0]] = entry
     return [{"mark": query.mark} | entry for query, entry in zip(queries, found, strict=True)]
+
+
+def _together(asker: Asker, texts: Mapping[int, str]) -> Iterator[tuple[Prefix, list[int]]]:
+    """Yield what queries are asked behind, with the places of those that are."""
+    if asker.blocks is None:
+        yield asker.prefix, [*texts]
+        return
+    places = [*texts]
+    for selection, numbers in asker.blocks.together([*texts.values()]):
+        yield asker.blocks.prefix(selection), [places[number] for number in numbers]
 
 
 @dataclass(frozen=True)
 class Chooser:
-    """Answers with the likeliest of some labels."""
+    """Answers with the likeliest of some labels; of very many only that one is looked for."""
 
     prefix: Prefix
     labels: tuple[str, ...]
     runners_up: int | None = 3  # None: all of them
     temperature: float = 1.0
+    blocks: Blocks | None = None
     columns: ClassVar[Mapping[str, type]] = LABEL_COLUMNS
 
     def __post_init__(self) -> None:
@@ -78,22 +96,32 @@ class Chooser:
         if len(self.labels) < 2:
             wrong = f"there is nothing to choose among: the labels are {_listed(self.labels)}"
             raise RecipeError(wrong, "give `--labels 'a|b'`, or demonstrations of several labels")
-        if len(self.labels) > MOST:
-            wrong = f"{len(self.labels):,} labels are too many to compare: at most {MOST:,}"
-            raise RecipeError(wrong, "give fewer `--labels`, or let `yofo ask` write the answers")
         self._check_distinct()
         self._check_room()
 
-    @property
+    @cached_property
     def answer_tokens(self) -> int:
         """Room that the longest label takes."""
         return max(len(answer) for answer in self._answers)
 
-    def answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
-        """Yield the label of each question, with its probability among all of them."""
-        context, segmenter = self.prefix.context, self.prefix.segmenter
-        found = distribution_each(context, segmenter, questions, self.labels, AT_ONCE)
-        for place, scores in found:
+    @property
+    def is_compared(self) -> bool:
+        """Tell whether each label has a probability among all of them."""
+        return len(self.labels) <= MOST
+
+    def answers(self, prefix: Prefix, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
+        """Yield the label of each question, with its probability.
+
+        Among all labels; of more than are compared, among all texts that the model could write.
+        """
+        context, segmenter = prefix.context, prefix.segmenter
+        if not self.is_compared:
+            for place, best in best_each(context, segmenter, questions, self._tree, AT_ONCE):
+                share = float(np.exp(best.logprob))
+                known = {"label": best.label, "probability": share, "plain": share}
+                yield place, known | {"runners_up": None, "margin": None}
+            return
+        for place, scores in distribution_each(context, segmenter, questions, self._tree, AT_ONCE):
             yield place, self._entry(scores)
 
     def cells(self, entry: Entry) -> Entry:
@@ -117,6 +145,10 @@ class Chooser:
             "margin": float(shares[0] - shares[1]),
             "plain": float(softmax(logprobs)[0]),  # as it is without a temperature
         }
+
+    @cached_property
+    def _tree(self) -> LabelTree:
+        return LabelTree.of(self.prefix.segmenter, self.labels)
 
     @cached_property
     def _answers(self) -> list[list[int]]:
@@ -148,18 +180,18 @@ class Writer:
 
     prefix: Prefix
     max_tokens: int
+    blocks: Blocks | None = None
     columns: ClassVar[Mapping[str, type]] = TEXT_COLUMNS
     answer_tokens: ClassVar[int] = 1
 
-    def answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
+    def answers(self, prefix: Prefix, questions: Sequence[Question]) -> Iterator[tuple[int, Entry]]:
         """Yield the greedy answer to each question; one is not complete where room ends."""
-        context, segmenter = self.prefix.context, self.prefix.segmenter
-        rooms = [self.prefix.free(question) for question in questions]
+        context, segmenter = prefix.context, prefix.segmenter
+        rooms = [prefix.free(question) for question in questions]
         wide = [n for n, room in enumerate(rooms) if room is None or room >= self.max_tokens]
         asked = [questions[place] for place in wide]
-        found = answer_each(
-            context, segmenter, asked, max_tokens=self.max_tokens, at_once=max(1, len(asked))
-        )
+        at_once = min(AT_ONCE, max(1, len(asked)))
+        found = answer_each(context, segmenter, asked, max_tokens=self.max_tokens, at_once=at_once)
         for number, written in found:
             yield wide[number], {"answer": written.text, "complete": written.is_complete}
         for place in sorted({*range(len(questions))} - {*wide}):

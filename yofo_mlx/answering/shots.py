@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from yofo_mlx.answering.asking import log_shares
+from yofo_mlx.answering.asking import AT_ONCE, log_shares
 from yofo_mlx.evaluation.calibration import Judged
 from yofo_mlx.prompting.context import Context
+from yofo_mlx.prompting.label_tree import LabelTree, distribution_each
 from yofo_mlx.prompting.prefix import Prefix
-from yofo_mlx.prompting.scoring import score
 from yofo_mlx.system.progress import Progress
 
 MOST = 128  # demonstrations that are asked
@@ -19,6 +19,7 @@ def judged_shots(prefix: Prefix, labels: Sequence[str]) -> Iterator[Judged]:
     """
     segmenter, examples = prefix.segmenter, prefix.demonstrations
     context, ahead = Context(prefix.context.model), list(segmenter.opening)
+    tree = LabelTree.of(segmenter, labels)
     start = max(len(examples) // 2, len(examples) - MOST)
     with Progress("demonstrations asked", len(examples) - start) as progress:
         for place, example in enumerate(examples):
@@ -26,6 +27,7 @@ def judged_shots(prefix: Prefix, labels: Sequence[str]) -> Iterator[Judged]:
             if place >= start and example.output in labels:
                 context.read(ahead)
                 ahead = []
-                yield log_shares(score(context, segmenter, question, labels), example.output)
+                [(_, found)] = distribution_each(context, segmenter, [question], tree, AT_ONCE)
+                yield log_shares(found, example.output)
                 progress.tick()
             ahead += [*question, *segmenter.answer(example.output)]

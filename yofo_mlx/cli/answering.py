@@ -8,6 +8,8 @@ import typer
 from yofo_mlx.cli.asked import (
     Adapter,
     Base,
+    Block,
+    BlocksShare,
     Choose,
     Demos,
     Instruction,
@@ -63,6 +65,8 @@ def classify(
     shots: Shots = None,
     seed: Seed = None,
     choose: Choose = "balanced",
+    block: Block = None,
+    blocks_share: BlocksShare = None,
     runners_up: Annotated[
         str, typer.Option(metavar="N|all", help="So many labels beside the likeliest.")
     ] = "3",
@@ -83,10 +87,10 @@ def classify(
     wishes = command.ClassifyWishes(
         labels or [], None if count == "all" else count, calibrate, picture, as_json
     )
-    asked = _asked(run, model, adapter, base, demos, instruction, shots, seed, choose)
-    return command.classify(
-        asked, _files(data, out, input, output, records, prefix, resume), wishes
-    )
+    who = (run, model, adapter, base, demos, instruction)
+    asked = _asked(*who, shots, seed, choose, block, blocks_share)
+    files = _files(data, out, input, output, records, prefix, resume)
+    return command.classify(asked, files, wishes)
 
 
 def ask(
@@ -105,6 +109,8 @@ def ask(
     shots: Shots = None,
     seed: Seed = None,
     choose: Choose = "balanced",
+    block: Block = None,
+    blocks_share: BlocksShare = None,
     max_tokens: MaxTokens = None,
     prefix: Prefix = "yofo_",
     resume: Resume = False,
@@ -113,7 +119,8 @@ def ask(
     """Answer each row of a file freely."""
     from yofo_mlx.commands import ask as command
 
-    asked = _asked(run, model, adapter, base, demos, instruction, shots, seed, choose)
+    who = (run, model, adapter, base, demos, instruction)
+    asked = _asked(*who, shots, seed, choose, block, blocks_share)
     files = _files(data, out, input, output, records, prefix, resume)
     return command.ask(asked, files, max_tokens=max_tokens, as_json=as_json)
 
@@ -128,11 +135,14 @@ def _asked(
     shots: str | None,
     seed: int | None,
     choose: Way,
+    block: int | None,
+    blocks_share: float | None,
 ) -> "Asked":
     from yofo_mlx.commands.answering import Asked
 
     wanted = count_or_all(shots, "--shots")
-    return Asked(run, model, adapter, base, demos or [], instruction, wanted, seed, choose)
+    who = (run, model, adapter, base, demos or [], instruction)
+    return Asked(*who, wanted, seed, choose, block, blocks_share)
 
 
 def _files(

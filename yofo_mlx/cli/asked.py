@@ -18,6 +18,13 @@ MakeRoom = Annotated[
     typer.Option("--make-room", help="Those beside may forget what they read, for memory."),
 ]
 Choose = Annotated[Way, typer.Option(help="Which demonstrations a query sees, where not all fit.")]
+Block = Annotated[
+    int | None, typer.Option(min=1, help="Demonstrations in a block; default 50, or what fits.")
+]
+BlocksShare = Annotated[
+    float | None,
+    typer.Option(min=0.01, max=1, help="Share of the blocks that a query sees; default 0.3."),
+]
 Demos = Annotated[
     list[str] | None,
     typer.Option(help="Demonstrations: set, file, folder, hub id, `-`; repeatable."),

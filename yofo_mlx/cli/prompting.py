@@ -8,6 +8,8 @@ from yofo_mlx.cli.asked import (
     Adapter,
     Base,
     Beside,
+    Block,
+    BlocksShare,
     Choose,
     Demos,
     Instruction,
@@ -40,6 +42,8 @@ def chat(
     shots: Shots = None,
     seed: Seed = None,
     choose: Choose = "balanced",
+    block: Block = None,
+    blocks_share: BlocksShare = None,
     label: Annotated[
         list[str] | None, typer.Option(help="Answer with the likeliest of these; repeatable.")
     ] = None,
@@ -70,6 +74,8 @@ def chat(
         shots=count_or_all(shots, "--shots"),
         seed=seed,
         way=choose,
+        block=block,
+        blocks_share=blocks_share,
         labels=label or [],
         max_tokens=max_tokens,
         queries=query or [],

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.answering import job, output
-from yofo_mlx.answering.asking import Asker
+from yofo_mlx.answering.asking import AT_ONCE, BLOCKS_AHEAD, Asker
 from yofo_mlx.answering.queries import QueryFile, Wanted, look
 from yofo_mlx.answering.summary import Summary
 from yofo_mlx.commands import given
@@ -43,6 +43,8 @@ class Asked:
     shots: Shots = None
     seed: int | None = None
     way: Way = "balanced"
+    block: int | None = None
+    blocks_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def answer_file(
     given.check_caches(
         asked.demos, is_chosen=(asked.shots, asked.seed, asked.way) != given.UNCHOSEN
     )
-    given.check_way(asked.way, asked.shots)
+    given.check_way(asked.way, asked.shots, asked.block, asked.blocks_share)
     style = demonstrations.style_of(who.run)
     table = _table(files, style, columns)
     parsed = _demonstrations(asked.demos, replace(style, input=files.input, output=files.output))
@@ -93,6 +95,7 @@ def answer_file(
         instruction = given.argument(asked.instruction).strip()
         room = Chatroom(session, who, instruction, style=style)
         room.wanted, room.seed, room.way = asked.shots, asked.seed, asked.way
+        room.block, room.blocks_share = asked.block, asked.blocks_share
         room.is_instructed = bool(instruction)
         room.open()
         if parsed:
@@ -104,9 +107,11 @@ def answer_file(
         try:
             asker = make(session, room, style)
             rows = [[one.input, one.output] for one in room.examples]
-            chosen = {"way of choosing": [asked.way, asked.shots, asked.seed, rows]}
+            way = [asked.way, asked.shots, asked.seed, asked.block, asked.blocks_share]
+            chosen = {"way of choosing": [*way, rows]}
             depends = _depends(session, table, {**settings, **chosen})
-            what = job.Job(table, files.out, asker, depends, files.column_prefix)
+            at_once = BLOCKS_AHEAD if asker.blocks else AT_ONCE
+            what = job.Job(table, files.out, asker, depends, files.column_prefix, at_once)
             return Answered(job.run(what), asker)
         except KeyboardInterrupt:
             say_next(shlex.join([*sys.argv[1:], *([] if files.resume else ["--resume"])]))

@@ -17,7 +17,7 @@ def ask(
     most = max_tokens or MAX_TOKENS
 
     def make(session: InProcess, room: Chatroom, style: Style) -> Asker:
-        return Writer(session.prompter.prefix, most)
+        return Writer(session.prompter.prefix, most, session.prompter.blocks)
 
     answered = answer_file(asked, files, [*TEXT_COLUMNS], make, {"max-tokens": most})
     return ExitCode.OK if answered is None else show(answered, files, {}, as_json=as_json)

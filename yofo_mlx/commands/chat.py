@@ -48,6 +48,8 @@ def chat(
     shots: Shots = None,
     seed: int | None = None,
     way: Way = "balanced",
+    block: int | None = None,
+    blocks_share: float | None = None,
     labels: Sequence[str] = (),
     max_tokens: int | None = None,
     queries: Sequence[str] = (),
@@ -64,7 +66,7 @@ def chat(
     wanted = replace(wanted, beside=tuple(map(held.beside, beside)), make_room=make_room)
     _check_demos(demos, is_asked_by_pipe=not (queries or health))
     given.check_caches(demos, is_chosen=(shots, seed, way) != given.UNCHOSEN)
-    given.check_way(way, shots)
+    given.check_way(way, shots, block, blocks_share)
     if health:
         _check_health(demos, queries)
     style = demonstrations.style_of(wanted.run)
@@ -76,7 +78,8 @@ def chat(
         room = Chatroom(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
         room.is_instructed = bool(room.instruction)
-        room.way, room.keeps, room.kv_bits = way, keeps, kv_bits
+        room.way, room.block, room.blocks_share = way, block, blocks_share
+        room.keeps, room.kv_bits = keeps, kv_bits
         room.open()
         is_batch = bool(queries) or health or not sys.stdin.isatty()
         with nullcontext() if is_batch else _told():

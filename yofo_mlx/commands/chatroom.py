@@ -44,6 +44,10 @@ class Chatroom:
     seed: int | None = None
     way: Way = "balanced"
     """Which demonstrations a query sees."""
+    block: int | None = None
+    """Demonstrations in a block, None: 50, or as many as fit."""
+    blocks_share: float | None = None
+    """Share of the blocks that a query sees."""
     max_tokens: int | None = None
     """Most tokens of an answer."""
     is_instructed: bool = False
@@ -142,6 +146,9 @@ class Chatroom:
             offer = self.held.load_cache(_written(path), self._offer)
         self.examples, self.instruction = list(offer.examples), offer.instruction
         self._set = None
+        if self.way != "balanced":
+            say(f"what is saved is taken as it stands; new ones are no longer chosen by {self.way}")
+            self.way = "balanced"
         self._report(self.held.facts)
 
     def answer(
@@ -200,7 +207,7 @@ class Chatroom:
     def _offer(self) -> Offer:
         kept = str(self._set.caches) if self._set and self.examples and self.keeps else None
         chosen = tuple(self.examples), self.instruction, self.wanted, self.seed, self.way
-        return Offer(*chosen, kept, self.kv_bits)
+        return Offer(*chosen, kept, self.kv_bits, self.block, self.blocks_share)
 
     def _get_ready(self, *, anew: bool = False) -> None:
         """See to it that the session holds the demonstrations, whatever happened before."""

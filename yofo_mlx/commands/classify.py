@@ -45,10 +45,13 @@ def classify(asked: Asked, files: Files, wishes: ClassifyWishes) -> ExitCode:
 
     def make(session: InProcess, room: Chatroom, style: Style) -> Asker:
         chosen = tuple(labels or _labels_of(room, style))
-        chooser = Chooser(session.prompter.prefix, chosen, wishes.runners_up)
+        prefix, blocks = session.prompter.prefix, session.prompter.blocks
+        chooser = Chooser(prefix, chosen, wishes.runners_up, blocks=blocks)
+        if not chooser.is_compared:
+            say(f"{len(chosen):,} labels: only the likeliest of them is looked for")
         if not wishes.calibrate:
             return chooser
-        fitted = calibration.calibrate([*judged_shots(chooser.prefix, chosen)])
+        fitted = _calibrated(chooser)
         found["calibration"] = asdict(fitted)
         say(_told(fitted))
         return chooser.at(fitted.temperature)
@@ -64,6 +67,15 @@ def classify(asked: Asked, files: Files, wishes: ClassifyWishes) -> ExitCode:
     if picture:
         _draw(picture, answered.summary.told, files)
     return show(answered, files, found, as_json=wishes.as_json)
+
+
+def _calibrated(chooser: Chooser) -> calibration.Calibration:
+    """Return the temperature that the demonstrations say, or why they say none."""
+    if not chooser.is_compared:
+        return calibration.none(f"{len(chooser.labels):,} labels are not compared")
+    if chooser.prefix.tails or chooser.blocks:
+        return calibration.none("each query sees demonstrations of its own")
+    return calibration.calibrate([*judged_shots(chooser.prefix, chooser.labels)])
 
 
 def _labels_of(room: Chatroom, style: Style) -> Sequence[str]:

@@ -27,7 +27,7 @@ A line is a query. Several pasted lines that read as demonstrations become demon
   /shots           list those that are shown
   /shots N         show N of them; /shots all
   /health          what the model makes of them: is the task understood, which look wrong
-  /choose WAY      which of them a query sees: balanced, all, similar, tail, adaptive
+  /choose WAY      which of them a query sees: balanced, all, similar, tail, adaptive, blocks
   /instruction T   put a sentence before them; alone: none
   /label a|b|c     answer with the likeliest of these; alone: answer freely again
   /base            switch the adapter off and on

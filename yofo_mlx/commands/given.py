@@ -90,8 +90,13 @@ def check_caches(names: Sequence[str], *, is_chosen: bool) -> None:
         raise RecipeError(wrong, "leave --shots, --seed and --choose out")
 
 
-def check_way(way: Way, shots: Shots) -> None:
-    """Refuse a number of shots that contradicts the way they are chosen."""
+def check_way(
+    way: Way, shots: Shots, block: int | None = None, blocks_share: float | None = None
+) -> None:
+    """Refuse what contradicts the way that demonstrations are chosen."""
+    if way != "blocks" and (block or blocks_share):
+        option = "--block" if block else "--blocks-share"
+        raise RecipeError(f"{option} is about `--choose blocks`", "add that, or leave it out")
     if way == "all" and isinstance(shots, int):
         wrong = f"`--choose all` and `--shots {shots}` contradict each other"
         raise RecipeError(wrong, "leave one of them out")

@@ -114,6 +114,11 @@ class Calibration:
     """Why there is none."""
 
 
+def none(reason: str) -> Calibration:
+    """Return that there is no temperature."""
+    return Calibration(1.0, 0, reason=reason)
+
+
 def calibrate(judged: Sequence[Judged]) -> Calibration:
     """Return the temperature fitted on answers, or 1 where it would not help.
 

@@ -67,18 +67,21 @@ class Blocks:
         self,
         new_prefix: Callable[[], Prefix],
         instruction: str = "",
-        size: int = SIZE,
-        share: float = SHARE,
+        size: int | None = None,
+        share: float | None = None,
         *,
         sees: Callable[[int], Selection] = sparse,
     ) -> None:
-        """`new_prefix` returns an empty one of the model; refuse a model that has no way to."""
+        """`new_prefix` returns an empty one of the model; refuse a model that has no way to.
+
+        `size` None: `SIZE`, or half of it, and so on, as many as fit.
+        """
         empty = new_prefix()
         self._attentions = attentions(empty.context.model)
         self._segmenter = empty.segmenter_of(instruction)
         self._memory_limit, self._limit = empty.context.memory_limit, empty.limit
         self._new_prefix, self._instruction, self._sees = new_prefix, instruction, sees
-        self.size, self.share = size, share
+        self.size, self.share = size or SIZE, share or SHARE
         self.made = (instruction, size, share)
         self.blocks: list[Block] = []
         self._prefixes: dict[Selection, Prefix] = {}
@@ -114,6 +117,7 @@ class Blocks:
         Blocks that they begin with stay as they are, what comes behind them becomes new ones.
         Stopped by Cancelled, those that are whole are kept.
         """
+        self._shrink(examples)
         kept = self._kept(examples)
         if kept == len(self.blocks) and self.shots == len(examples):
             return 0
@@ -121,7 +125,8 @@ class Blocks:
         self._prefixes.clear()
         start = self.shots
         pieces = list(self._pieces(examples[start:], is_first=not kept))
-        self._check_sizes(pieces)
+        if misfit := self._misfit(kept, pieces):
+            raise misfit
         ahead = total = sum(len(tokens) for _, tokens in pieces)
         try:
             for some, tokens in pieces:
@@ -140,10 +145,8 @@ class Blocks:
 
     def ahead(self, examples: Sequence[Example]) -> int:
         """Return how many tokens `fill` would read."""
-        kept = self._kept(examples)
-        start = sum(len(block.examples) for block in self.blocks[:kept])
-        pieces = self._pieces(examples[start:], is_first=not kept)
-        return sum(len(tokens) for _, tokens in pieces)
+        self._shrink(examples)
+        return sum(len(tokens) for _, tokens in self._new(examples))
 
     def behind(self, query: str) -> Prefix:
         """Return a filled prefix of the blocks that a query sees."""
@@ -231,18 +234,34 @@ class Blocks:
         mx.eval(keys, values)
         return Block(examples, tokens, keys, values)
 
-    def _check_sizes(self, pieces: Sequence[Piece]) -> None:
-        """Refuse blocks that the model's context does not hold with those that they see."""
-        sizes = [len(block.tokens) for block in self.blocks]
+    def _new(self, examples: Sequence[Example]) -> Iterator[Piece]:
+        """Yield what becomes new blocks behind those that are kept."""
+        kept = self._kept(examples)
+        start = sum(len(block.examples) for block in self.blocks[:kept])
+        return self._pieces(examples[start:], is_first=not kept)
+
+    def _shrink(self, examples: Sequence[Example]) -> None:
+        """Halve the blocks until they fit, where nobody has said how large they are."""
+        while self.made[1] is None and self.size > 1:
+            if not self._misfit(self._kept(examples), self._new(examples)):
+                return
+            self.size //= 2
+            self.blocks.clear()
+            self._prefixes.clear()
+
+    def _misfit(self, kept: int, pieces: Iterable[Piece]) -> FitError | None:
+        """Tell of new blocks that the model's context does not hold with those that they see."""
+        sizes = [len(block.tokens) for block in self.blocks[:kept]]
         for examples, tokens in pieces:
             size = len(tokens) + sum(sizes[place] for place in self._sees(len(sizes)))
             if not self._holds(size):
-                raise FitError(
+                return FitError(
                     f"a block of {len(examples)} demonstrations and those it sees have {size:,}"
                     f" tokens; the model's context holds {self._limit:,}, with a query",
-                    "use smaller blocks, or shorter demonstrations",
+                    "use smaller blocks (`--block`), or shorter demonstrations",
                 )
             sizes.append(len(tokens))
+        return None
 
     def _context(self, selection: Selection) -> Context:
         """Return a new context of these blocks, the positions of their keys without gaps."""

@@ -76,6 +76,8 @@ class Offer:
     choose: Way = "balanced"
     kept: str | None = None  # the folder of their keys and values
     kv_bits: int | None = None
+    block: int | None = None  # demonstrations in a block
+    blocks_share: float | None = None  # of the blocks, seen by a query
 
     def params(self) -> Params:
         """Return the parameters of `prefill`."""
@@ -83,6 +85,8 @@ class Offer:
         choice = _given({"shots": self.shots, "seed": self.seed})
         if self.choose != "balanced":
             choice["choose"] = self.choose
+        if self.choose == "blocks":
+            choice |= _given({"block": self.block, "blocks_share": self.blocks_share})
         if self.kept:
             choice |= _given({"kept": self.kept, "kv_bits": self.kv_bits})
         return {"demonstrations": pairs, "instruction": self.instruction, **choice}

@@ -54,6 +54,10 @@ class LabelTree:
         return cls(labels, _grow(sorted(answers)))
 
 
+def _tree_of(segmenter: Segmenter, labels: Sequence[str] | LabelTree) -> LabelTree:
+    return labels if isinstance(labels, LabelTree) else LabelTree.of(segmenter, labels)
+
+
 @dataclass
 class _Plan:
     """A node to be made of sorted answers."""
@@ -95,7 +99,7 @@ def best_each(
     context: Context,
     segmenter: Segmenter,
     questions: Sequence[Sequence[int]],
-    labels: Sequence[str],
+    labels: Sequence[str] | LabelTree,
     at_once: int,
     on_chunk: OnChunk = ignore,
 ) -> Iterator[tuple[int, LabelScore]]:
@@ -103,7 +107,7 @@ def best_each(
 
     `at_once` questions, or branches of one, are read side by side. The context stays as it was.
     """
-    tree = LabelTree.of(segmenter, labels)
+    tree = _tree_of(segmenter, labels)
     for group in groups_of(context, questions, at_once):
         with asked(context, [questions[place] for place in group], on_chunk) as ready:
             searches = [_Search(tree.root, prune=True) for _ in group]
@@ -116,12 +120,12 @@ def distribution_each(
     context: Context,
     segmenter: Segmenter,
     questions: Sequence[Sequence[int]],
-    labels: Sequence[str],
+    labels: Sequence[str] | LabelTree,
     at_once: int,
     on_chunk: OnChunk = ignore,
 ) -> Iterator[tuple[int, list[LabelScore]]]:
     """Yield the place of each question with all labels, best first: what `score` gives."""
-    tree = LabelTree.of(segmenter, labels)
+    tree = _tree_of(segmenter, labels)
     for group in groups_of(context, questions, at_once):
         with asked(context, [questions[place] for place in group], on_chunk) as ready:
             searches = [_Search(tree.root, prune=False) for _ in group]

@@ -70,8 +70,8 @@ class Prefill(Parameters):
     """None: as many as the longest training episode holds, or a modest number of tokens."""
     choose: Way = "balanced"
     """Which of them a query sees."""
-    block: Annotated[int, Field(gt=0)] = 50
-    """Demonstrations in a block, where `choose` is blocks."""
+    block: Annotated[int, Field(gt=0)] | None = None
+    """Demonstrations in a block, where `choose` is blocks; None: 50, or as many as fit."""
     blocks_share: Annotated[float, Field(gt=0, le=1)] = 0.3
     """Share of the blocks that a query sees."""
     seed: int | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.errors import DataError, RecipeError, RunError
 from yofo_mlx.prompting import cache_file, parameters, sides
 from yofo_mlx.prompting.blocks import Blocks
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
@@ -38,12 +38,12 @@ class Prompter:
     @property
     def prefix(self) -> Prefix:
         """Return the demonstrations in the context, to ask many queries behind them."""
-        if self._blocks:
-            raise RunError(
-                "demonstrations in blocks are for one query at a time",
-                "ask with `yofo chat`, or choose them in another way",
-            )
         return self._ready()[1]
+
+    @property
+    def blocks(self) -> Blocks | None:
+        """Return the demonstrations of which each query sees some, where they are in blocks."""
+        return self._blocks
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -176,9 +176,8 @@ class Prompter:
         tokens = {"tokens": total, "reused_tokens": total - ahead}
         work.note("chosen", **self._shown.facts, **tokens)
         self._fill_blocks(self._blocks, work)
-        self._shown.facts["told"] = [self._blocks.words]
         seconds = time.perf_counter() - started
-        return self._shown.facts | tokens | {"seconds": seconds, "note": ""}
+        return self._shown.facts | tokens | {"seconds": seconds, "note": self._blocks.words}
 
     def _fill_blocks(self, blocks: Blocks, work: Work) -> None:
         ahead = blocks.ahead(self._shown.examples)
@@ -269,16 +268,24 @@ class Prompter:
     def health(self, wanted: parameters.Health, work: Work) -> Result:
         """Tell what the reading says of the demonstrations; read again those it says nothing of."""
         _, prefix = self._ready()
+        self._check_shared(prefix)
         first = self._present[0]
         self._fill(first, work)
         prefix.forget_unknown()
         self._fill(first, work)
         return health_of(prefix).as_json(with_labels=wanted.labels)
 
+    def _check_shared(self, prefix: Prefix) -> None:
+        """Refuse what is about demonstrations that all queries see, where there are none."""
+        if self._shown.facts.get("offered") and not prefix.demonstrations:
+            wrong = "no demonstration is read for all queries: each one sees some of its own"
+            raise DataError(wrong, "choose them in another way: balanced, all, tail")
+
     def save_cache(self, wanted: parameters.CacheFile, work: Work) -> Result:
         """Write the demonstrations with their K and V to a file."""
         started = time.perf_counter()
         loaded, prefix = self._ready()
+        self._check_shared(prefix)
         self._fill(self._present[0], work)
         path = cache_file.save(Path(wanted.path), prefix, fingerprint(loaded))
         summary = _summary(prefix, Reuse(len(prefix.tokens)), started)
