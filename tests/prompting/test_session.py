@@ -351,7 +351,7 @@ def test_words_that_the_embedded_model_does_not_know_are_told() -> None:
 
 
 def test_demonstrations_in_blocks_are_read_once_and_each_query_sees_some(
-    client: SessionClient,
+    client: SessionClient, tmp_path: Path
 ) -> None:
     pairs = [{"input": f"lion tiger {n}", "output": f"{n % 2}"} for n in range(8)]
     wanted = {"choose": "blocks", "block": 2, "blocks_share": 0.5, "demonstrations": pairs}
@@ -372,3 +372,9 @@ def test_demonstrations_in_blocks_are_read_once_and_each_query_sees_some(
     plain = client.call("prefill", {"demonstrations": pairs})
     assert plain["tokens"] == chosen["tokens"]
     assert client.call("stats")["shots"] == 8
+    saved = client.call("save_cache", {"path": str(tmp_path / "eight")})["path"]
+    client.call("prefill", wanted)
+    client.call("load_cache", {"path": saved})
+    asked = client.call("generate", {"input": "lion tiger 5", "max_tokens": 3})
+    assert asked["note"] == ""  # behind all eight
+    assert asked["prompt_tokens"] > plain["tokens"]

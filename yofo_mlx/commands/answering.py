@@ -98,11 +98,8 @@ def answer_file(
         room.block, room.blocks_share = asked.block, asked.blocks_share
         room.is_instructed = bool(instruction)
         room.open()
-        if parsed:
-            room.take(parsed)
-        elif asked.demos:
-            room.take_cache(Path(asked.demos[0]))
-        else:
+        room.take_named(asked.demos, parsed)
+        if not asked.demos:
             room.show([])
         try:
             asker = make(session, room, style)

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from yofo_mlx.commands import given
 from yofo_mlx.commands.chatroom import Chatroom
@@ -83,10 +82,7 @@ def chat(
         room.open()
         is_batch = bool(queries) or health or not sys.stdin.isatty()
         with nullcontext() if is_batch else _told():
-            if parsed:
-                room.take(parsed)
-            elif demos:
-                room.take_cache(Path(demos[0]))
+            room.take_named(demos, parsed)
         if health:
             return _tell_health(room, as_json)
         if is_batch:

@@ -109,6 +109,13 @@ class Chatroom:
             self.wanted += min(len(parsed.examples), max(1, self.wanted))
         self.take(parsed)
 
+    def take_named(self, names: Sequence[str], parsed: Parsed | None) -> None:
+        """Add what was named with `--demos`: a saved prompt cache where nothing is parsed."""
+        if parsed:
+            self.take(parsed)
+        elif names:
+            self.take_cache(Path(names[0]))
+
     def take(self, parsed: Parsed) -> None:
         """Add parsed demonstrations and say what was not understood."""
         for problem in parsed.problems[:_SHOWN_PROBLEMS]:

@@ -297,6 +297,7 @@ class Prompter:
         loaded, _ = self._ready()
         prefix = sides.new_prefix(loaded)
         cache_file.load(Path(wanted.path), prefix, fingerprint(loaded))
+        self._blocks = None
         first, *others = self._present
         first.prefix = prefix
         self._sides.forget(first)
