@@ -18,7 +18,7 @@ from yofo_mlx.prompting.kept import DiskCache
 from yofo_mlx.prompting.loading import LoadedModel
 from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
-from yofo_mlx.prompting.shown import Shown
+from yofo_mlx.prompting.shown import ShownDemonstrations
 from yofo_mlx.prompting.sides import Side, Sides
 from yofo_mlx.prompting.tails import Sight
 from yofo_mlx.prompting.work import OneOfSeveral, ReadingReport, Work
@@ -32,7 +32,7 @@ class Prompter:
 
     def __init__(self) -> None:
         self._sides = Sides()
-        self._shown = Shown()
+        self._shown = ShownDemonstrations()
         self._blocks: Blocks | None = None  # where each query sees some of them
 
     @property
@@ -140,7 +140,9 @@ class Prompter:
     def _fill(self, side: Side, work: Work) -> None:
         """Read what one of those side by side lacks."""
         with self._sides.named(side):
-            self._sides.fill(side, ReadingReport(side.prefix, self._part(side, work)))
+            prefix, part = side.prefix, self._part(side, work)
+            done, total = len(prefix.context.tokens), len(prefix.tokens)
+            self._sides.fill(side, ReadingReport(done, total, part))
 
     @property
     def _present(self) -> list[Side]:
@@ -179,12 +181,7 @@ class Prompter:
 
     def _fill_blocks(self, blocks: Blocks, work: Work) -> None:
         ahead = blocks.ahead(self._shown.examples)
-
-        def report(done: int) -> None:
-            work.check()
-            work.note("progress", done=done, total=ahead)
-
-        blocks.fill(self._shown.examples, report)
+        blocks.fill(self._shown.examples, ReadingReport(0, ahead, work))
 
     def generate(self, wanted: parameters.Generate, work: Work) -> Result:
         """Answer a query."""

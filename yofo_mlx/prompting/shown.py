@@ -13,7 +13,7 @@ from yofo_mlx.prompting.tails import Sight
 from yofo_mlx.tasks.task import Example
 
 
-class Shown:
+class ShownDemonstrations:
     """The demonstrations that are shown: the same ones in their places, as others come and go."""
 
     def __init__(self) -> None:
