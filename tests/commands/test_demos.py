@@ -64,6 +64,20 @@ def test_check_tells_doublets_contradictions_rare_labels_and_lines_that_are_no_r
     assert {problem["line"] for problem in kinds} == {9, 10, 11, 12}
 
 
+def test_check_with_a_model_tells_the_health_of_a_set(yofo: Any) -> None:
+    yofo("demos", "add", "teams", "a.txt")
+    code, out, err = yofo("demos", "check", "teams", "--model", "tiny", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["rows"], found["health"]["shots"]) == (8, 8)
+    curve = found["health"]["learning"]["curve"]
+    assert [stretch["first"] for stretch in curve] == [1, 2, 4, 8]
+    assert "health" not in json.loads(yofo("demos", "check", "teams", "--json")[1])
+    code, out, err = yofo("demos", "check", "teams", "--model", "nowhere")
+    assert (code, out) == (2, "")
+    assert "nowhere" in err
+
+
 def test_a_set_whose_rows_have_all_one_label_is_told(yofo: Any) -> None:
     Path("one.txt").write_text("a -> x\nb -> x\n")
     yofo("demos", "add", "one", "one.txt")

@@ -50,11 +50,11 @@ def show(name: SetName, run: OfRun = None, model: OfModel = None, as_json: Json 
     return command.show(name, run=run, model=model, as_json=as_json)
 
 
-def check(name: SetName, as_json: Json = False) -> int:
-    """Report doublets, contradictions, rare labels and lines that are no rows."""
+def check(name: SetName, run: OfRun = None, model: OfModel = None, as_json: Json = False) -> int:
+    """Report doublets, contradictions, rare labels; with a run or a model, health."""
     from yofo_mlx.commands import demos as command
 
-    return command.check(name, as_json=as_json)
+    return command.check(name, run=run, model=model, as_json=as_json)
 
 
 def drop(

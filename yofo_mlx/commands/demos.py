@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.commands import data, given
+from yofo_mlx.commands.chatroom import Chatroom
+from yofo_mlx.commands.health_lines import health_lines
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.prompting import cache_header, demonstrations, sets
+from yofo_mlx.prompting.client import SessionClient
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.protocol import CACHE_SUFFIX
 from yofo_mlx.prompting.sets import DemoSet
@@ -19,7 +22,7 @@ from yofo_mlx.system import paths
 from yofo_mlx.system.files import disk_error, size_of
 from yofo_mlx.system.quantities import plural, size
 from yofo_mlx.system.talk import quoted, say, say_next
-from yofo_mlx.system.text import json_line, shorten
+from yofo_mlx.system.text import json_line, printable, shorten
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.problems import Place, Problem, errors
 from yofo_mlx.tasks.sources import LoadedSource, after
@@ -203,22 +206,40 @@ def _tell_of(loaded: LoadedSource) -> None:
         say(f"  {problem.in_full()}")
 
 
-def check(name: str, *, as_json: bool = False) -> ExitCode:
-    """Print what is wrong with a set; the exit code is 3 if a line of it cannot be read."""
+def check(
+    name: str, *, run: str | None = None, model: str | None = None, as_json: bool = False
+) -> ExitCode:
+    """Print what is wrong with a set, with its health where a model is named.
+
+    The exit code is 3 if a line of it cannot be read.
+    """
     one = sets.get(name)
     loaded = one.read()
     found = [*checks.check(loaded), *_one_answer(one, loaded)]
+    health = _health(one.name, run, model) if run or model else {}
     if as_json:
         problems = [data.record(problem) for problem in found]
-        print(json_line(_summary(one, loaded) | {"problems": problems}))
+        print(json_line(_summary(one, loaded) | {"problems": problems} | health))
     else:
         for problem in data.first_of_kinds(found):
             print(problem.in_full())
+        for line in health_lines(health["health"]) if health else ():
+            print(printable(line))
         _tell_of(loaded)
         wrong = len(errors(found))
         say(f"{plural(wrong, 'error')}, {plural(len(found) - wrong, 'warning')}")
         say_next(f"demos show {one.name}" if found else _asked(one.name))
     return ExitCode.DATA if errors(found) else ExitCode.OK
+
+
+def _health(name: str, run: str | None, model: str | None) -> dict[str, Any]:
+    """Return what a model makes of a set, as `health`."""
+    who = given.model_of(run, model, None, base=False)
+    style = demonstrations.style_of(who.run)
+    with SessionClient() as client:
+        room = Chatroom(client, who, style=style)
+        room.take_file(name)
+        return {"health": room.health()}
 
 
 def _one_answer(one: DemoSet, loaded: LoadedSource) -> Iterator[Problem]:

@@ -12,13 +12,16 @@ import mlx.core as mx
 
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
 from yofo_mlx.prompting.prefix import Prefix
+from yofo_mlx.prompting.questions import groups_of, log_softmax, read_rows
 from yofo_mlx.prompting.retrieval import SimilarTail
 from yofo_mlx.system.progress import Progress
+from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.task import Example
 
 LOOKED_AT = 8  # tokens of an answer
-FITTED_ON = 16  # demonstrations that are asked as if they were queries
+FITTED_ON = 8  # demonstrations that are asked as if they were queries
 FEWEST, MOST = 2, 64  # shots of a query
+FITTED_MOST = 16  # shots up to which the threshold is fitted: each number is read anew
 
 Readings = Sequence[tuple[float, bool]]
 """A query's entropy at each number of shots, and whether its answer was right."""
@@ -52,6 +55,43 @@ def sketch(
     return Sketch(tokens, entropy)
 
 
+def sketch_each(
+    context: Context,
+    questions: Sequence[Sequence[int]],
+    is_complete: Callable[[list[int]], bool],
+    on_chunk: OnChunk = ignore,
+) -> Iterator[tuple[int, Sketch]]:
+    """Yield the place of each question with the beginning of its answer, read side by side."""
+    for group in groups_of(context, questions, len(questions)):
+        if len(group) == 1:
+            yield group[0], sketch(context, questions[group[0]], is_complete, on_chunk)
+            continue
+        tokens: list[list[int]] = [[] for _ in group]
+        entropies = [0.0] * len(group)
+        with context.aside(len(group)) as rows:
+            logits = read_rows(rows, [questions[place] for place in group], on_chunk)
+            rows = rows.fork(range(len(group)), [len(questions[place]) for place in group])
+            going = [*range(len(group))]
+            while going:
+                logprobs = log_softmax(logits)
+                sums = (mx.exp(logprobs) * logprobs).sum(axis=-1).tolist()
+                for row, more, token in zip(going, sums, logits.argmax(-1).tolist(), strict=True):  # type: ignore[arg-type]
+                    entropies[row] -= more
+                    tokens[row].append(token)
+                left = [
+                    at
+                    for at, row in enumerate(going)
+                    if len(tokens[row]) < LOOKED_AT and not is_complete(tokens[row])
+                ]
+                if left and len(left) < len(going):
+                    rows = rows.fork(left)
+                going = [going[at] for at in left]
+                if going:
+                    last = mx.array([[tokens[row][-1]] for row in going])
+                    logits = rows.logits(last, mx.arange(len(going)))
+        yield from zip(group, map(Sketch, tokens, entropies), strict=True)
+
+
 def best_threshold(readings: Sequence[Readings]) -> float:
     """Return the entropy below which to stop, for the most right answers with the fewest shots.
 
@@ -75,31 +115,50 @@ class AdaptiveTail:
     prefix: Prefix
     similar: SimilarTail
     threshold: float = 0.0
+    note: str = ""
+    """What the threshold is, and by what."""
 
     def fit(self, examples: Sequence[Example], on_chunk: OnChunk = ignore) -> None:
         """Set the threshold by demonstrations, each asked without itself."""
-        readings = []
-        asked = [one for one in examples[:FITTED_ON] if one.input.strip()]
+        segmenter, most = self.prefix.segmenter, min(self.similar.shots or FITTED_MOST, FITTED_MOST)
+        asked: list[tuple[Example, list[int]]] = []
+        for example in (one for one in examples[:FITTED_ON] if one.input.strip()):
+            for tail in self._steps(example.input, most, without=example.input):
+                question = self.prefix.question(example.input, LOOKED_AT, tail)
+                asked.append((example, question))
+        questions = [question for _, question in asked]
+        found: dict[int, Sketch] = {}
         with Progress("demonstrations asked", len(asked)) as progress:
-            for example in asked:
-                expected = self.prefix.segmenter.answer(example.output)[:LOOKED_AT]
-                steps = self._steps(example.input, example.input)
-                found = [self._sketch(example.input, tail, on_chunk) for tail in steps]
-                readings.append([(one.entropy, one.tokens == expected) for one in found])
+            for place, one in sketch_each(
+                self.prefix.context, questions, segmenter.is_complete, on_chunk
+            ):
+                found[place] = one
                 progress.tick()
-        self.threshold = best_threshold([one for one in readings if one])
+        readings: dict[Example, list[tuple[float, bool]]] = {}
+        for place, (example, _) in enumerate(asked):
+            expected = segmenter.answer(example.output)[:LOOKED_AT]
+            is_right = found[place].tokens == expected
+            readings.setdefault(example, []).append((found[place].entropy, is_right))
+        self.threshold = best_threshold([*readings.values()])
+        self.note = (
+            f"an answer is certain enough below {self.threshold:.2f} nats: fitted on"
+            f" {plural(len(readings), 'demonstration')}, each behind at most {most} others"
+            f" ({sum(map(len, questions)):,} tokens read)"
+        )
 
     def tail(self, query: str, on_chunk: OnChunk = ignore) -> Sequence[Example]:
         """Return them, the most similar last."""
         chosen: Sequence[Example] = ()
-        for chosen in self._steps(query):
+        for chosen in self._steps(query, self.similar.shots or MOST):
             if self._sketch(query, chosen, on_chunk).entropy < self.threshold:
                 break
         return chosen
 
-    def _steps(self, query: str, without: str | None = None) -> Iterator[Sequence[Example]]:
-        """Yield the 2, 4, 8, ... most similar ones, up to all that fit."""
-        nearest = self.similar.nearest(query, self.similar.shots or MOST, without)
+    def _steps(
+        self, query: str, most: int, without: str | None = None
+    ) -> Iterator[Sequence[Example]]:
+        """Yield the 2, 4, 8, ... most similar ones, up to so many, or all that fit."""
+        nearest = self.similar.nearest(query, most, without)
         tail = self.prefix.fitting(query, LOOKED_AT, nearest[::-1])
         count = FEWEST
         while tail and count < 2 * len(tail):

@@ -30,6 +30,10 @@ class Reuse:
 class Tails(Protocol):
     """What chooses demonstrations that a single query sees, after those that all of them see."""
 
+    @property
+    def note(self) -> str:
+        """What a user is told of it once."""
+
     def tail(self, query: str, on_chunk: OnChunk = ignore) -> Sequence[Example]:
         """Return them in the order they are shown."""
 

@@ -132,6 +132,7 @@ class Prompter:
             notes.append(f"{prefix.left_out} demonstrations do not fit its context")
         if side.trained_context and len(prefix.tokens) > side.trained_context:
             notes.append(f"the model was trained on at most {side.trained_context} tokens")
+        notes += [prefix.tails.note] if prefix.tails else []
         notes += health_of(prefix).alarms()
         summary = _summary(prefix, reuse, started)
         whose = {"subject": side.name} if len(self._present) > 1 else {}

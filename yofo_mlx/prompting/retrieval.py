@@ -7,6 +7,7 @@ scripts without blanks.
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import bm25s
 import numpy as np
@@ -59,6 +60,7 @@ class SimilarTail:
     length: Callable[[Example], int]
     shots: int | None = None  # at most
     bulk: Collection[Example] = frozenset()  # those that every query sees
+    note: ClassVar[str] = ""
 
     def tail(self, query: str, on_chunk: OnChunk = ignore) -> tuple[Example, ...]:
         """Return them, the most similar last: next to the query."""
