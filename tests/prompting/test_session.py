@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,9 +16,12 @@ from typing import Any
 import pytest
 
 from tests.hostile.test_fuzz_folders import InProcess
+from tests.places import ROOT
 from yofo_mlx.errors import Cancelled, DataError, FitError, RecipeError, RunError
 from yofo_mlx.models.base import model_path
+from yofo_mlx.prompting import session
 from yofo_mlx.prompting.client import SessionClient
+from yofo_mlx.prompting.prompter import Prompter
 from yofo_mlx.prompting.protocol import Params
 
 SHOTS = [{"input": f"horse cow {n}", "output": ("Anna", "Tom")[n % 2]} for n in range(200)]
@@ -378,3 +382,15 @@ def test_demonstrations_in_blocks_are_read_once_and_each_query_sees_some(
     asked = client.call("generate", {"input": "lion tiger 5", "max_tokens": 3})
     assert asked["note"] == ""  # behind all eight
     assert asked["prompt_tokens"] > plain["tokens"]
+
+
+def test_the_page_on_prompting_names_all_that_a_method_takes() -> None:
+    page = (ROOT / "docs" / "prompting.md").read_text("utf-8")
+    rows = re.findall(r"^\| ((?:`\w+`,? ?)+)\| (.*?) ?\|", page, re.MULTILINE)
+    named = {
+        method: set(re.findall(r"`(\w+)`", taken))
+        for methods, taken in rows
+        for method in re.findall(r"\w+", methods)
+    }
+    for method, (kind, _) in session.methods_of(Prompter()).items():
+        assert set(kind.model_fields) <= named[method]
