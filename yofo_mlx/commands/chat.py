@@ -61,13 +61,11 @@ def chat(
 
     `health`: print that of the demonstrations and leave.
     """
-    wanted = given.model_of(run, model, adapter, base=base)
-    wanted = replace(wanted, beside=tuple(map(held.beside, beside)), make_room=make_room)
-    _check_demos(demos, is_asked_by_pipe=not (queries or health))
+    named = given.model_of(run, model, adapter, base=base)
+    wanted = replace(named, beside=tuple(map(held.beside, beside)), make_room=make_room)
+    (_check_health if health else _check_demos)(demos, queries)
     given.check_caches(demos, is_chosen=(shots, seed, way) != given.UNCHOSEN)
     given.check_way(way, shots, block, blocks_share)
-    if health:
-        _check_health(demos, queries)
     style = demonstrations.style_of(wanted.run)
     style = replace(style, input=input, output=output, records=records)
     parsed = given.parsed(demos, style)
@@ -91,8 +89,8 @@ def chat(
     return ExitCode.OK
 
 
-def _check_demos(names: Sequence[str], *, is_asked_by_pipe: bool) -> None:
-    if "-" in names and is_asked_by_pipe:
+def _check_demos(names: Sequence[str], queries: Sequence[str]) -> None:
+    if "-" in names and not queries:
         wrong = "`--demos -` reads demonstrations from standard input, so no query can come from it"
         raise RecipeError(wrong, "ask with `--query TEXT`, or put the demonstrations into a file")
 
