@@ -22,9 +22,9 @@ from yofo_mlx.episodes.sampler import tokenize
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
+from yofo_mlx.prompting.label_tree import score
 from yofo_mlx.prompting.loading import find_source, load
 from yofo_mlx.prompting.prefix import Prefix
-from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.selection import Room, choose
 from yofo_mlx.system.environment import versions_and_machine
 from yofo_mlx.system.files import write_text

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.fakes import ByteTokenizer, random_llama
+from tests.naive_scores import score
 from yofo_mlx.answering import asking
 from yofo_mlx.answering.asking import Asker, Chooser, Writer, ask
 from yofo_mlx.answering.queries import Query
@@ -15,7 +16,6 @@ from yofo_mlx.prompting.blocks import Blocks
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.prefix import Prefix
-from yofo_mlx.prompting.scoring import score
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.tasks.task import Example
 

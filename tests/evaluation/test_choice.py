@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import ByteTokenizer, letters_task, random_llama
+from tests.naive_scores import score
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation import metrics
 from yofo_mlx.evaluation.labels import labels_of
@@ -19,7 +20,6 @@ from yofo_mlx.evaluation.stored import paired, paired_choices, scores_of
 from yofo_mlx.models.base import load_base
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
-from yofo_mlx.prompting.scoring import score
 from yofo_mlx.recipe.schema import Evaluation, Recipe, TaskSource, Template
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.tasks.task import Example, Task

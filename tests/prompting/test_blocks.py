@@ -19,8 +19,8 @@ from yofo_mlx.prompting.batched import answer_each
 from yofo_mlx.prompting.blocks import Blocks, Selection, sparse
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
+from yofo_mlx.prompting.label_tree import score
 from yofo_mlx.prompting.prefix import Prefix
-from yofo_mlx.prompting.scoring import score
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.tasks.task import Example
 

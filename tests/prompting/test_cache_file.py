@@ -14,11 +14,11 @@ from yofo_mlx.models.base import load_base, model_path
 from yofo_mlx.prompting import cache_file
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import fingerprint
+from yofo_mlx.prompting.label_tree import score
 from yofo_mlx.prompting.loading import LoadedModel, Source, load
 from yofo_mlx.prompting.parameters import Load, Nothing, Pair, Prefill, Score
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.prompter import Prompter
-from yofo_mlx.prompting.scoring import score
 from yofo_mlx.recipe.schema import Lora, Template
 from yofo_mlx.tasks.task import Example
 

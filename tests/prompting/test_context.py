@@ -18,8 +18,9 @@ from yofo_mlx.prompting import prefix as prefix_module
 from yofo_mlx.prompting import scoring
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import AnswerText, generate
+from yofo_mlx.prompting.label_tree import score
 from yofo_mlx.prompting.prefix import Prefix
-from yofo_mlx.prompting.scoring import read_answers, score
+from yofo_mlx.prompting.scoring import read_answers
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.tasks.task import Example
 

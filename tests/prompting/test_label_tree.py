@@ -10,12 +10,13 @@ from mlx.utils import tree_map
 
 from tests.draws import draws
 from tests.fakes import CACHES, ByteTokenizer, random_llama
+from tests.naive_scores import score
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import Cancelled
 from yofo_mlx.prompting import questions as questions_module
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.label_tree import LabelTree, best_each, distribution_each
-from yofo_mlx.prompting.scoring import LabelScore, score
+from yofo_mlx.prompting.scoring import LabelScore
 from yofo_mlx.recipe.schema import Template
 
 SEGMENTER = Segmenter(

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from yofo_mlx.answering.asking import AT_ONCE, log_shares
+from yofo_mlx.answering.asking import log_shares
 from yofo_mlx.evaluation.calibration import Judged
 from yofo_mlx.prompting.context import Context
-from yofo_mlx.prompting.label_tree import LabelTree, distribution_each
+from yofo_mlx.prompting.label_tree import LabelTree, score
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.system.progress import Progress
 
@@ -27,7 +27,6 @@ def judged_shots(prefix: Prefix, labels: Sequence[str]) -> Iterator[Judged]:
             if place >= start and example.output in labels:
                 context.read(ahead)
                 ahead = []
-                [(_, found)] = distribution_each(context, segmenter, [question], tree, AT_ONCE)
-                yield log_shares(found, example.output)
+                yield log_shares(score(context, segmenter, question, tree), example.output)
                 progress.tick()
             ahead += [*question, *segmenter.answer(example.output)]

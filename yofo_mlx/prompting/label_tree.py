@@ -18,6 +18,7 @@ from yofo_mlx.prompting.context import Context, OnChunk, ignore
 from yofo_mlx.prompting.questions import Asked, Branch, Judged, Tokens, asked, groups_of
 from yofo_mlx.prompting.scoring import ROUNDING, LabelScore
 
+_AT_ONCE = 16  # branches of one question read side by side
 AHEAD = 4  # branches of a question read at once where there is room: fewer and larger passes
 
 Answer = tuple[Tokens, int]  # and the place of its label
@@ -132,6 +133,19 @@ def distribution_each(
             _read_until_found(ready, searches, at_once)
         for place, search in zip(group, searches, strict=True):
             yield place, sorted(search.scores(tree.labels), key=lambda one: -one.logprob)
+
+
+def score(
+    context: Context,
+    segmenter: Segmenter,
+    question: Sequence[int],
+    labels: Sequence[str] | LabelTree,
+    on_chunk: OnChunk = ignore,
+) -> list[LabelScore]:
+    """Return the labels with their log-probabilities, best first; the context stays as it was."""
+    at_once = _AT_ONCE if context.can_fork else 1  # else each branch has a copy of the context
+    [(_, found)] = distribution_each(context, segmenter, [question], labels, at_once, on_chunk)
+    return found
 
 
 @dataclass(frozen=True)

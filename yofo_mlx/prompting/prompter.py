@@ -15,9 +15,9 @@ from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.health import health_of
 from yofo_mlx.prompting.kept import DiskCache
+from yofo_mlx.prompting.label_tree import score
 from yofo_mlx.prompting.loading import LoadedModel
 from yofo_mlx.prompting.prefix import Prefix, Reuse
-from yofo_mlx.prompting.scoring import score
 from yofo_mlx.prompting.shown import ShownDemonstrations
 from yofo_mlx.prompting.sides import Side, Sides
 from yofo_mlx.prompting.tails import Sight

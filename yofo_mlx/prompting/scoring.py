@@ -7,7 +7,6 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
-from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.gradients.objective import token_losses
 from yofo_mlx.prompting.context import CHUNK, Context, OnChunk, ignore
 
@@ -31,26 +30,6 @@ class LabelScore:
 
     label: str
     logprob: float
-
-
-def score(
-    context: Context,
-    segmenter: Segmenter,
-    question: Sequence[int],
-    labels: Sequence[str],
-    on_chunk: OnChunk = ignore,
-) -> list[LabelScore]:
-    """Return the labels with their log-probabilities, best first; the context stays as it was."""
-    answers = {label: segmenter.answer(label) for label in labels}
-    with context.aside():
-        context.read(question[:-1], on_chunk)
-        asked = [(question[-1:], answer) for answer in answers.values()]
-        readings = read_answers(context, asked, on_chunk=on_chunk)
-    scores = [
-        LabelScore(label, -float(reading.losses.sum(dtype=np.float64)))
-        for label, reading in zip(answers, readings, strict=True)
-    ]
-    return sorted(scores, key=lambda score: -score.logprob)
 
 
 def read_answers(
