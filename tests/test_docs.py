@@ -154,6 +154,7 @@ FILES = {
     "examples.txt": "good -> yes\nbad -> no\n",
     "train.tsv": "good\tyes\nbad\tno\n",
     "test.tsv": "fine\tyes\n",
+    "queries.csv": "input\ngood news\nbad news\n",
 }
 
 

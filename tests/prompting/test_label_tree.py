@@ -117,7 +117,7 @@ def test_labels_that_cannot_win_are_not_read(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(questions_module, "_judge", counted)
     asked = [SEGMENTER.question(text) for text in TEXTS]
     assert len(dict(best_each(context, SEGMENTER, asked, labels, 8))) == len(TEXTS)
-    assert sum(read) < len(labels)
+    assert sum(read) < len(TEXTS) * len(labels) / 4
 
 
 def test_thousands_of_labels_are_searched_at_once() -> None:

@@ -64,14 +64,11 @@ def chat(
     """
     named = given.model_of(run, model, adapter, base=base)
     wanted = replace(named, beside=tuple(map(held.beside, beside)), make_room=make_room)
-    is_chosen = (shots, seed, way) != given.UNCHOSEN
-    _check_demos(demos, is_asked_by_pipe=not (queries or health), is_chosen=is_chosen)
+    (_check_health if health else _check_demos)(demos, queries)
+    given.check_caches(demos, is_chosen=(shots, seed, way) != given.UNCHOSEN)
     given.check_way(way, shots, block, blocks_share)
-    if health and (queries or not demos):
-        wrong = "--health asks nothing" if queries else "--health looks at demonstrations"
-        raise RecipeError(wrong, "leave --query out" if queries else "give some: --demos FILE")
-    known = demonstrations.style_of(wanted.run)
-    style = replace(known, input=input, output=output, records=records)
+    style = demonstrations.style_of(wanted.run)
+    style = replace(style, input=input, output=output, records=records)
     parsed = given.parsed(demos, style)
     queries, instruction = list(map(given.argument, queries)), given.argument(instruction)
     labels = given.labels_of(labels)
@@ -92,18 +89,28 @@ def chat(
             return _tell_health(room, as_json)
         if is_batch:
             return _answer_all(room, queries or _lines(), Answering(labels, as_json))
-        from yofo_mlx.commands.conversation import Conversation
-        from yofo_mlx.commands.keyboard import Keyboard
-
-        Conversation(room, Keyboard(), labels).run()
+        _converse(room, labels)
     return ExitCode.OK
 
 
-def _check_demos(names: Sequence[str], *, is_asked_by_pipe: bool, is_chosen: bool) -> None:
-    if "-" in names and is_asked_by_pipe:
+def _check_demos(names: Sequence[str], queries: Sequence[str]) -> None:
+    if "-" in names and not queries:
         wrong = "`--demos -` reads demonstrations from standard input, so no query can come from it"
         raise RecipeError(wrong, "ask with `--query TEXT`, or put the demonstrations into a file")
-    given.check_caches(names, is_chosen=is_chosen)
+
+
+def _check_health(demos: Sequence[str], queries: Sequence[str]) -> None:
+    if queries:
+        raise RecipeError("--health asks nothing", "leave --query out")
+    if not demos:
+        raise RecipeError("--health looks at demonstrations", "give some: --demos FILE")
+
+
+def _converse(room: Chatroom, labels: Sequence[str]) -> None:
+    from yofo_mlx.commands.conversation import Conversation
+    from yofo_mlx.commands.keyboard import Keyboard
+
+    Conversation(room, Keyboard(), labels).run()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 __all__ = [
     "batched",
+    "blocks",
     "cache_file",
     "cache_header",
     "choosing",

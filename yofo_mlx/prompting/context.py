@@ -67,13 +67,14 @@ class Context:
         `lead` are the sizes of the first chunks, where they are to be smaller. What `watch` asks
         for is kept in `readings`, if the model can tell.
         """
+        watch = watch if watch and self.tells_rows else None  # found out only where it matters
         sizes = chain(lead, repeat(CHUNK))
         first, start = sum(lead) or CHUNK, 0
         while start < len(tokens):
             end = min(start + next(sizes), len(tokens))
             chunk = list(tokens[start:end])
             with self.whole_or_nothing():
-                noted = self._read_chunk(chunk, watch if watch and self.tells_rows else None)
+                noted = self._read_chunk(chunk, watch)
             self.tokens += chunk
             self.readings |= noted
             if end < len(tokens):

@@ -60,7 +60,7 @@ class InProcess(SessionClient):
 
 
 class _Work:
-    """A call; satisfies prompter.Work."""
+    """A call; satisfies Work."""
 
     def __init__(self, session: InProcess, on_note: OnNote | None) -> None:
         self._session, self._on_note = session, on_note

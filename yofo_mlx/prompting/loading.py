@@ -1,7 +1,7 @@
 """The model of a session: base, adapter and template, as a run or a user names them."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from yofo_mlx.models.adapter_files import (
 )
 from yofo_mlx.models.adapters import Mounted, adapter_template, mount
 from yofo_mlx.models.base import Base, load_base, model_path
-from yofo_mlx.recipe.names import model_here
+from yofo_mlx.recipe.names import EMBEDDED, model_here
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.trained import Note, trained
+from yofo_mlx.tasks.suite import vocabulary
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class Source:
     def base(self) -> tuple[str, str | None, bool]:
         """What two sources share that can have one base model in memory."""
         return self.model, self.revision, self.trust_remote_code
+
+    def remark(self, texts: Iterable[str]) -> str:
+        """Say what the embedded model, which has few words, does not know."""
+        return vocabulary.remark(texts) if self.model == EMBEDDED else ""
 
 
 Mark = tuple[Path, tuple[int, ...]] | None

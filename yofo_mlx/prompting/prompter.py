@@ -9,20 +9,19 @@ from typing import Any
 import mlx.core as mx
 
 from yofo_mlx.errors import DataError, RecipeError, RunError
-from yofo_mlx.prompting import cache_file, choosing, parameters, sides
+from yofo_mlx.prompting import cache_file, parameters, sides
 from yofo_mlx.prompting.blocks import Blocks
 from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.health import health_of
 from yofo_mlx.prompting.kept import DiskCache
-from yofo_mlx.prompting.loading import LoadedModel, Source
+from yofo_mlx.prompting.loading import LoadedModel
 from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.scoring import score
+from yofo_mlx.prompting.shown import ShownDemonstrations
 from yofo_mlx.prompting.sides import Side, Sides
 from yofo_mlx.prompting.tails import Sight
 from yofo_mlx.prompting.work import OneOfSeveral, ReadingReport, Work
-from yofo_mlx.recipe.names import EMBEDDED
-from yofo_mlx.tasks.suite import vocabulary
 from yofo_mlx.tasks.task import Example
 
 Result = dict[str, Any]
@@ -33,11 +32,7 @@ class Prompter:
 
     def __init__(self) -> None:
         self._sides = Sides()
-        self._facts: Result = {}
-        self._offered: dict[Example, int] = {}  # their places
-        self._shown: Sequence[Example] = ()
-        self._known: frozenset[Example] = frozenset()  # of which those were chosen
-        self._seed: int | None = None  # with which those were chosen
+        self._shown = ShownDemonstrations()
         self._blocks: Blocks | None = None  # where each query sees some of them
 
     @property
@@ -88,14 +83,15 @@ class Prompter:
         self._blocks = None
         kept = [self._kept(side, wanted) for side in self._present]
         loaded, prefix = self._ready()
-        sight = self._choose(loaded, prefix, wanted, kept[0])
+        segmenter = prefix.segmenter_of(wanted.instruction)
+        sight = self._shown.choose(wanted, loaded.source, segmenter, self._limit, kept[0])
         for side in self._present:
             self._sides.take_back(side)
         first, *others = [
             self._shown_to(side, wanted, sight, on_disk, work)
             for side, on_disk in zip(self._present, kept, strict=True)
         ]
-        return first | self._facts | ({"beside": others} if others else {})
+        return first | self._shown.facts | ({"beside": others} if others else {})
 
     def _kept(self, side: Side, wanted: parameters.Prefill) -> DiskCache | None:
         if not (wanted.kept and wanted.division.has_bulk):
@@ -113,20 +109,20 @@ class Prompter:
         """Show one of those side by side what is chosen."""
         started, prefix, is_first = time.perf_counter(), side.prefix, side is self._present[0]
         with self._sides.named(side):
-            reuse = prefix.choose(self._shown, wanted.instruction)
+            reuse = prefix.choose(self._shown.examples, wanted.instruction)
             if kept:
                 self._sides.turn(side)
                 reuse = kept.take(prefix, reuse)
             tokens = {"tokens": len(prefix.tokens), "reused_tokens": reuse.tokens}
             if is_first:
-                work.note("chosen", **self._facts, **tokens)
+                work.note("chosen", **self._shown.facts, **tokens)
             else:
                 work.note("reading", subject=side.name, **tokens)
             self._fill(side, work)
             prefix.tails = sight.tails(prefix, lambda _: work.check())
         notes = [reuse.note, *self._sides.told()]
         if kept:
-            kept.write(prefix, wanted.examples(), self._seed or 0)
+            kept.write(prefix, wanted.examples(), self._shown.seed or 0)
             notes += kept.notes
         if prefix.altered:
             notes.append(
@@ -145,7 +141,9 @@ class Prompter:
     def _fill(self, side: Side, work: Work) -> None:
         """Read what one of those side by side lacks."""
         with self._sides.named(side):
-            self._sides.fill(side, ReadingReport(side.prefix, self._part(side, work)))
+            prefix, part = side.prefix, self._part(side, work)
+            done, total = len(prefix.context.tokens), len(prefix.tokens)
+            self._sides.fill(side, ReadingReport(done, total, part))
 
     @property
     def _present(self) -> list[Side]:
@@ -169,68 +167,22 @@ class Prompter:
                 "demonstrations in blocks are read by one model at a time",
                 "leave those beside it out, or choose in another way",
             )
-        offered = wanted.examples()
-        seed = loaded.source.seed if wanted.seed is None else wanted.seed
         made = (wanted.instruction, wanted.block, wanted.blocks_share)
         if self._blocks is None or self._blocks.made != made:
             prefix.choose((), wanted.instruction)
             self._blocks = Blocks(prefix.empty, *made)
-        order = self._blocks.order(offered, seed)
-        self._shown = order[: wanted.shots] if isinstance(wanted.shots, int) else order
-        self._known, self._seed = frozenset(offered), seed
-        self._offered = {one: place for place, one in reversed([*enumerate(offered)])}
-        self._facts = choosing.facts_of_blocks(self._shown, offered, seed)
-        ahead, total = self._blocks.ahead(self._shown), 0
-        total = self._blocks.kept_tokens(self._shown) + ahead
+        self._shown.choose_for_blocks(wanted, loaded.source, self._blocks)
+        ahead = self._blocks.ahead(self._shown.examples)
+        total = self._blocks.kept_tokens(self._shown.examples) + ahead
         tokens = {"tokens": total, "reused_tokens": total - ahead}
-        work.note("chosen", **self._facts, **tokens)
+        work.note("chosen", **self._shown.facts, **tokens)
         self._fill_blocks(self._blocks, work)
         seconds = time.perf_counter() - started
-        return self._facts | tokens | {"seconds": seconds, "note": self._blocks.words}
+        return self._shown.facts | tokens | {"seconds": seconds, "note": self._blocks.words}
 
     def _fill_blocks(self, blocks: Blocks, work: Work) -> None:
-        ahead = blocks.ahead(self._shown)
-
-        def report(done: int) -> None:
-            work.check()
-            work.note("progress", done=done, total=ahead)
-
-        blocks.fill(self._shown, report)
-
-    def _choose(
-        self,
-        loaded: LoadedModel,
-        prefix: Prefix,
-        wanted: parameters.Prefill,
-        kept: DiskCache | None,
-    ) -> Sight:
-        """Choose what is shown; with the same seed, what is shown already stays in its place."""
-        source, offered = loaded.source, wanted.examples()
-        seed = source.seed if wanted.seed is None else wanted.seed
-        self._offered = {one: place for place, one in reversed([*enumerate(offered)])}
-        bound = choosing.bound_of(
-            "all" if wanted.choose == "all" else wanted.shots, source.trained_context, self._limit
-        )
-        segmenter = prefix.segmenter_of(wanted.instruction)
-        shown, known = self._shown, self._known
-        if not known:  # a new session goes on where another one ended
-            shown = [offered[place] for place in wanted.shown]
-            known = frozenset(offered).difference(offered[place] for place in wanted.added)
-            if kept and not shown:
-                shown, known = kept.before(offered, seed)
-        division = wanted.division
-        sight = Sight(wanted.choose, division, offered, seed, bound.tokens)
-        shown = shown if self._seed in (None, seed) else ()
-        choice = sight.choose(segmenter, shown, known)
-        self._shown, self._known, self._seed = choice.examples, frozenset(offered), seed
-        self._facts = choosing.facts(choice, offered, division.bulk, bound, seed)
-        of_tail = choosing.facts_of_tail(wanted.choose, division, len(offered))
-        told = self._facts["told"] if division.has_bulk else []
-        self._facts |= of_tail | {"told": [*told, *of_tail["told"]]}
-        texts = (text for example in choice.examples for text in (example.input, example.output))
-        if remark := _remark(source, texts):
-            self._facts["told"].append(remark)
-        return sight
+        ahead = blocks.ahead(self._shown.examples)
+        blocks.fill(self._shown.examples, ReadingReport(0, ahead, work))
 
     def generate(self, wanted: parameters.Generate, work: Work) -> Result:
         """Answer a query."""
@@ -258,8 +210,8 @@ class Prompter:
         )
         prompt_tokens = len(prefix.tokens) + len(question)
         seen = self._blocks.told(prefix) if self._blocks else ""
-        notes = [*self._sides.told(), seen, _remark(side.source, [wanted.input])]
-        told = {"tail": self._places(tail), "note": "; ".join(filter(None, notes))}
+        notes = [*self._sides.told(), seen, side.source.remark([wanted.input])]
+        told = {"tail": self._shown.places(tail), "note": "; ".join(filter(None, notes))}
         return asdict(answer) | {"prompt_tokens": prompt_tokens} | told
 
     def score(self, wanted: parameters.Score, work: Work) -> Result:
@@ -270,7 +222,8 @@ class Prompter:
             scores = score(
                 prefix.context, prefix.segmenter, question, wanted.labels, lambda _: work.check()
             )
-            found.append({"scores": [asdict(item) for item in scores], "tail": self._places(tail)})
+            told = {"tail": self._shown.places(tail)}
+            found.append({"scores": [asdict(item) for item in scores]} | told)
         return self._together(found)
 
     def _asked(
@@ -325,7 +278,7 @@ class Prompter:
 
     def _check_shared(self, prefix: Prefix) -> None:
         """Refuse what is about demonstrations that all queries see, where there are none."""
-        if self._offered and not prefix.demonstrations:
+        if self._shown.facts.get("offered") and not prefix.demonstrations:
             wrong = "no demonstration is read for all queries: each one sees some of its own"
             raise DataError(
                 wrong, "`--choose` or `/choose` balanced, all or tail reads some for all"
@@ -339,7 +292,7 @@ class Prompter:
         self._fill(self._present[0], work)
         path = cache_file.save(Path(wanted.path), prefix, fingerprint(loaded))
         summary = _summary(prefix, Reuse(len(prefix.tokens)), started)
-        return summary | self._facts | {"path": str(path)}
+        return summary | self._shown.facts | {"path": str(path)}
 
     def load_cache(self, wanted: parameters.CacheFile, work: Work) -> Result:
         """Take the demonstrations from a file; a refused file changes nothing."""
@@ -350,15 +303,13 @@ class Prompter:
         first, *others = self._present
         first.prefix = prefix
         self._sides.forget(first)
-        self._shown, self._seed = prefix.demonstrations, None
-        self._known = frozenset(self._shown)
-        self._facts = choosing.facts_of_file(self._shown)
+        self._shown.take_from_file(prefix.demonstrations)
         for other in others:  # which read with the next question
             self._sides.take_back(other)
-            other.prefix.choose(self._shown, prefix.instruction)
+            other.prefix.choose(self._shown.examples, prefix.instruction)
         return (
             _summary(prefix, Reuse(len(prefix.tokens)), started)
-            | self._facts
+            | self._shown.facts
             | {
                 "demonstrations": [asdict(example) for example in prefix.demonstrations],
                 "instruction": prefix.instruction,
@@ -379,10 +330,6 @@ class Prompter:
             "kept": kept,
         }
 
-    def _places(self, tail: Sequence[Example]) -> list[int]:
-        """Return which of those offered a query sees by itself."""
-        return [self._offered[example] for example in tail]
-
     def _ready(self) -> tuple[LoadedModel, Prefix]:
         """Return the first of those that answer, in its turn."""
         if not self._present:
@@ -400,11 +347,6 @@ def _least(numbers: Iterable[int | None]) -> int | None:
     """Return the least of them, None if one is not known, 0 for none."""
     known = list(numbers)
     return None if None in known else min((one for one in known if one is not None), default=0)
-
-
-def _remark(source: Source, texts: Iterable[str]) -> str:
-    """Say what the embedded model, which has few words, does not know."""
-    return vocabulary.remark(texts) if source.model == EMBEDDED else ""
 
 
 def _memory() -> Result:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Job:
-    """A request in the queue or at work; satisfies prompter.Work."""
+    """A request in the queue or at work; satisfies Work."""
 
     def __init__(self, request: Request, channel: "Channel") -> None:
         self.request = request

@@ -3,26 +3,16 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from yofo_mlx.prompting.protocol import Params
+from yofo_mlx.prompting.work import Work
 from yofo_mlx.system import progress
 
 
-class Call(Protocol):
-    """The call that is being answered."""
-
-    def check(self) -> None:
-        """Raise Cancelled if the caller has given it up."""
-
-    def note(self, method: str, **params: object) -> None:
-        """Send a notification about it."""
-
-
 @contextmanager
-def told_to(call: Call) -> Iterator[None]:
+def told_to(work: Work) -> Iterator[None]:
     """Note to a caller what is told while the block runs; what was cancelled ends there."""
-    with progress.listening(_Stages(call)):
+    with progress.listening(_Stages(work)):
         yield
 
 
@@ -34,15 +24,15 @@ def show(method: str, params: Params) -> None:
 
 
 class _Stages:
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    def __init__(self, work: Work) -> None:
+        self._work = work
 
     def tell(self, what: str, done: int, total: int) -> None:
         words = progress.words(what, done, total)
         is_bytes = isinstance(total, progress.Bytes)
-        self._call.note("stage", words=words, what=what, done=done, total=total, bytes=is_bytes)
+        self._work.note("stage", words=words, what=what, done=done, total=total, bytes=is_bytes)
         if threading.current_thread() is threading.main_thread():  # which does the work
-            self._call.check()
+            self._work.check()
 
     def end(self) -> None:
         """Do nothing: the caller sees the result."""

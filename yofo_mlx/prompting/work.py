@@ -3,8 +3,6 @@
 import time
 from typing import Any, Protocol
 
-from yofo_mlx.prompting.prefix import Prefix
-
 
 class Work(Protocol):
     """The call that is being answered."""
@@ -19,9 +17,9 @@ class Work(Protocol):
 class ReadingReport:
     """Reports how far demonstrations are read, and how long the rest takes; satisfies OnChunk."""
 
-    def __init__(self, prefix: Prefix, work: Work) -> None:
-        self._total, self._work = len(prefix.tokens), work
-        self._done, self._at = len(prefix.context.tokens), 0.0
+    def __init__(self, done: int, total: int, work: Work) -> None:
+        """`done` of `total` tokens are read already."""
+        self._done, self._total, self._work, self._at = done, total, work, 0.0
 
     def __call__(self, done: int) -> None:
         """Report, and stop where the caller wants it."""
