@@ -108,6 +108,14 @@ def best_threshold(readings: Sequence[Readings]) -> float:
     return max([0.0, *entropies[1:], math.inf], key=lambda one: (right(one), one))
 
 
+def _certain_enough(threshold: float) -> str:
+    if threshold == math.inf:
+        return f"every answer is certain enough behind {FEWEST} demonstrations"
+    if threshold == 0:
+        return "no answer is certain enough before all have been shown"
+    return f"an answer is certain enough below {threshold:.2f} nats"
+
+
 @dataclass
 class AdaptiveTail:
     """Gives each query as many similar demonstrations as the entropy of its answer asks for."""
@@ -141,7 +149,7 @@ class AdaptiveTail:
             readings.setdefault(example, []).append((found[place].entropy, is_right))
         self.threshold = best_threshold([*readings.values()])
         self.note = (
-            f"an answer is certain enough below {self.threshold:.2f} nats: fitted on"
+            f"{_certain_enough(self.threshold)}: fitted on"
             f" {plural(len(readings), 'demonstration')}, each behind at most {most} others"
             f" ({sum(map(len, questions)):,} tokens read)"
         )

@@ -280,7 +280,9 @@ class Prompter:
         """Refuse what is about demonstrations that all queries see, where there are none."""
         if self._shown.facts.get("offered") and not prefix.demonstrations:
             wrong = "no demonstration is read for all queries: each one sees some of its own"
-            raise DataError(wrong, "choose them in another way: balanced, all, tail")
+            raise DataError(
+                wrong, "`--choose` or `/choose` balanced, all or tail reads some for all"
+            )
 
     def save_cache(self, wanted: parameters.CacheFile, work: Work) -> Result:
         """Write the demonstrations with their K and V to a file."""
