@@ -118,7 +118,8 @@ class Prompter:
                 work.note("chosen", **self._shown.facts, **tokens)
             else:
                 work.note("reading", subject=side.name, **tokens)
-            self._fill(side, work)
+        self._fill(side, work)
+        with self._sides.named(side):
             prefix.tails = sight.tails(prefix, lambda _: work.check())
         notes = [reuse.note, *self._sides.told()]
         if kept:
