@@ -5,6 +5,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -146,6 +147,27 @@ def test_every_format_holds_the_rows_and_can_be_read_again(tmp_path: Path, out: 
     assert [query.fields["yofo_answer"] or "" for query in again] == [*texts[:3], ""]
     assert [query.fields["id"] for query in again] == ["0", "1", "2", "3"]
     assert again[3].fields["yofo_error"] == "the query is too long"
+
+
+def test_a_carriage_return_in_a_cell_ends_no_row(tmp_path: Path) -> None:
+    write(tmp_path, ["one", "two"])
+    with (tmp_path / "data.csv").open("a", newline="") as file:
+        file.write('2,"re\rturn"\n')
+    what = made(tmp_path, Echo())
+    job.run(what)
+    assert [row["text"] for row in read(what.out)] == ["one", "two", "re\rturn"]
+
+
+def test_a_date_stands_in_a_table_as_it_reads(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.table({"text": ["a"], "day": [date(2020, 1, 31)], "list": [[1, None]]})
+    pyarrow.parquet.write_table(table, tmp_path / "data.parquet")
+    found = look(str(tmp_path / "data.parquet"), Wanted(input="text"))
+    job.run(Job(found, tmp_path / "o.csv", Echo(), {}, ""))
+    [row] = read(tmp_path / "o.csv")
+    assert (row["day"], row["list"]) == ("2020-01-31", "[1, null]")
 
 
 def test_parquet_keeps_the_types_of_its_columns(tmp_path: Path) -> None:

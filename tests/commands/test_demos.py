@@ -1,6 +1,7 @@
 """`yofo demos`: what a user types, what is told, what stays."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,18 @@ def test_what_is_dropped_comes_back_by_the_line_that_is_told(yofo: Any) -> None:
         assert yofo("demos", *again)[0] == 0
         [one] = json.loads(yofo("demos", "list", "--json")[1])
         assert (one["rows"], one["instruction"]) == (8, "Name the team.")
+
+
+def test_a_set_with_lines_that_are_no_rows_comes_back_with_its_instruction(yofo: Any) -> None:
+    yofo("demos", "add", "teams", "a.txt", "--instruction", "Name the team.")
+    [one] = json.loads(yofo("demos", "list", "--json")[1])
+    with Path(one["path"]).open("a") as file:
+        file.write("no row\n")
+    _, _, err = yofo("demos", "drop", "teams")
+    again = shlex.split(err.splitlines()[-1].partition("yofo demos ")[2])
+    assert yofo("demos", *again)[0] == 0
+    [one] = json.loads(yofo("demos", "list", "--json")[1])
+    assert (one["rows"], one["instruction"]) == (8, "Name the team.")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
@@ -73,21 +74,35 @@ def _text(path: Path, out: Path) -> Iterator[IO[str]]:
 def _write_table(
     file: IO[str], delimiter: str, columns: Sequence[str], rows: Iterable[Cells]
 ) -> None:
-    writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
+    writer = csv.DictWriter(_Lines(file), columns, delimiter=delimiter)
     writer.writeheader()
     writer.writerows({str(name): _cell(value) for name, value in row.items()} for row in rows)
 
 
+@dataclass(frozen=True)
+class _Lines:
+    """A file of lines that end in a line feed.
+
+    The csv of Python 3.11 quotes a cell's carriage return only where lines end in one themselves.
+    """
+
+    file: IO[str]
+
+    def write(self, line: str) -> int:
+        """Write a line."""
+        return self.file.write(line.removesuffix("\r\n") + "\n")
+
+
 def _cell(value: Any) -> Any:
-    """Return what stands in a table for a value: texts as they are, the rest as JSON has it."""
-    if value is None or (isinstance(value, str | int | float) and not isinstance(value, bool)):
-        return value
-    return json.dumps(finite(value), ensure_ascii=False, default=str)
+    """Return what stands in a table for a value: lists and objects as JSON, dates as they read."""
+    if isinstance(value, bool | list | tuple | dict):
+        return json.dumps(finite(value), ensure_ascii=False, default=str)
+    return value
 
 
 def _text_cell(value: Any) -> Any:
     """Return a value for a column of texts."""
-    return value if value is None or isinstance(value, str) else json.dumps(value, default=str)
+    return None if value is None else str(_cell(value))
 
 
 def _write_parquet(

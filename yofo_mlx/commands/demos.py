@@ -260,13 +260,16 @@ def drop(
     if name is None:
         raise RecipeError("no set is named", "`yofo demos drop NAME`; `yofo demos list` lists them")
     one = sets.get(name)
+    said = one.instruction
     gone, kept = sets.remove(one, list(map(_rows, numbers))) if numbers else sets.drop(one)
     if as_json:
         print(json_line({"name": one.name, "rows": gone, "kept": str(kept)}))
         return ExitCode.OK
     what = f"{plural(gone, 'row')} of {one.name}" if numbers else one.name
     say(f"dropped: {what}; kept in {kept} until you delete that")
-    say_next(f"demos add {one.name} {quoted(kept)}")
+    beside = kept.with_suffix(sets.INSTRUCTION).is_file()  # no file of rows holds it
+    instructed = f" --instruction {quoted(said)}" if beside else ""
+    say_next(f"demos add {one.name} {quoted(kept)}{instructed}")
     return ExitCode.OK
 
 
