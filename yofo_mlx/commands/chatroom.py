@@ -199,7 +199,7 @@ class Chatroom:
     def health(self) -> Result:
         """Return what the session makes of the demonstrations it has read."""
         self._get_ready()
-        if not self.shown:
+        if not self.examples:
             raise DataError("there are no demonstrations to look at", "give some first")
         return self._call("health", on_note=ReadingTime(self.more))
 
