@@ -7,7 +7,7 @@ import pytest
 
 from yofo_mlx.commands.chat import chat
 from yofo_mlx.commands.health_lines import health_lines
-from yofo_mlx.errors import ExitCode, RecipeError
+from yofo_mlx.errors import ExitCode, RecipeError, YofoError
 
 
 def test_health_is_one_object_on_standard_output(
@@ -25,6 +25,15 @@ def test_health_is_one_object_on_standard_output(
     lines = list(health_lines(health))
     assert any("one input, two answers" in line for line in lines)
     assert [line.split()[0] for line in lines[1:5]] == ["1-1", "2-3", "4-7", "8-8"]
+
+
+@pytest.mark.parametrize("way", ["similar", "adaptive"])
+def test_health_of_what_each_query_chooses_is_refused_in_its_own_words(
+    tmp_path: Path, way: str
+) -> None:
+    (tmp_path / "shown.txt").write_text("cow -> Anna\npig -> Tom\n")
+    with pytest.raises(YofoError, match="each one sees some of its own"):
+        chat(model="tiny", demos=[str(tmp_path / "shown.txt")], health=True, way=way)
 
 
 @pytest.mark.parametrize(("demos", "queries"), [([], []), (["tiny:topic-01"], ["cow"])])

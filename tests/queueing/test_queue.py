@@ -174,6 +174,12 @@ def test_what_is_no_grid_is_refused(short: Path, grid: list[str]) -> None:
     assert isinstance(caught.value, RecipeError) and caught.value.hint
 
 
+def test_a_grid_of_too_many_runs_is_counted_and_not_made(short: Path) -> None:
+    axes = [f"{key}={','.join(map(str, range(2000)))}" for key in ("seed", "a", "b", "c")]
+    with pytest.raises(RecipeError, match="16,000,000,000,000 runs"):
+        requests([str(short)], [], [], axes)
+
+
 @pytest.fixture
 def ended() -> Iterator[None]:
     """End what a test leaves running."""

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from tests.processes import short
-from yofo_mlx.runs import listing, notify
+from yofo_mlx.commands import train
+from yofo_mlx.errors import DataError
+from yofo_mlx.runs import launch, listing, notify
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.kinds import FinishedEvent, LoadingEvent
+from yofo_mlx.runs.recipe import RecipeRequest
 
 __all__ = ["short"]
 
@@ -75,3 +78,19 @@ def test_training_calls_it_once_and_a_pipe_hears_no_bell(
     settings(yofo_home, f"command = 'echo $YOFO_STATUS >> {out}'")
     code, _, err = yofo("train", short, "--set", "train.steps=1")
     assert code == 0 and out.read_text() == "finished\n" and "\a" not in err
+
+
+def test_a_run_that_ends_while_it_loads_is_told_as_well(
+    yofo_home: Path, tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise DataError("the data went away", "bring them back")
+
+    monkeypatch.setattr(train, "load_planned", fails)
+    out = tmp_path / "told"
+    settings(yofo_home, f"command = 'cat > {out}'")
+    run = launch.create_run(RecipeRequest([str(short)], []).load(), "mine")
+    with pytest.raises(DataError):
+        train.resume(run.run_id)
+    told = json.loads(out.read_text())
+    assert (told["status"], told["message"]) == ("failed", "the data went away")

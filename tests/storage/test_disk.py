@@ -1,6 +1,7 @@
 """What takes room: all of it is listed, and what goes comes back as it was."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,23 +55,27 @@ def test_everything_that_takes_room_is_listed_once(hub: Path) -> None:
     run = ended("mine")
     fill(paths.prompts(), "a.safetensors", 700)
     fill(paths.base_results(), "b.json", 10)
+    fill(paths.demos(), "mine.jsonl", 3)
+    fill(paths.demos() / "mine.caches", "c.safetensors", 600)
     found = items()
     assert [one.nbytes for one in found] == sorted((x.nbytes for x in found), reverse=True)
     names = {one.name: one.nbytes for one in found}
     run_bytes = names.pop(f"run:{run.run_id}") + names.pop(f"checkpoints:{run.run_id}")
     assert run_bytes == size_of(run.path)
-    assert names == {"hub:own/small": 5000, "prompts:a.safetensors": 700, "base-results": 10}
+    caches = {"prompts:a.safetensors": 700, "demos:mine": 600, "base-results": 10}
+    assert names == caches | {"hub:own/small": 5000}
 
 
 def test_what_goes_comes_back_as_it_was(yofo: Any, hub: Path) -> None:
     run, other = ended("mine"), ended("other", finished=False)
     fill(paths.prompts(), "a.safetensors", 700)
+    fill(paths.demos() / "mine.caches", "c.safetensors", 600)
     before = contents(paths.home())
-    assert yofo("disk", "free", "checkpoints", "prompts")[0] == 0
+    assert yofo("disk", "free", "checkpoints", "prompts", "demos")[0] == 0
     assert not run.checkpoints_path.exists() and other.checkpoints_path.exists()
     assert not any(paths.prompts().iterdir())
     assert yofo("disk", "free", "run:" + other.run_id)[0] == 0
-    for _ in range(3):
+    for _ in range(4):
         assert yofo("disk", "undo")[0] == 0
     assert contents(paths.home()) == before
     assert yofo("disk", "undo")[0] == 2
@@ -99,9 +104,17 @@ def test_what_lay_in_a_run_that_is_gone_is_not_brought_back_to_nowhere(
 ) -> None:
     run = ended("mine")
     yofo("disk", "free", "checkpoints")
-    run.path.rename(run.path.with_name("renamed"))
+    shutil.rmtree(run.path)
     code, _, err = yofo("disk", "undo")
     assert code == 1 and "has gone" in err and bin.thrown() and not run.path.exists()
+
+
+def test_what_lay_in_a_run_comes_back_to_it_under_its_new_name(yofo: Any, hub: Path) -> None:
+    run = ended("mine")
+    yofo("disk", "free", "checkpoints")
+    assert yofo("rename", run.run_id, "other")[0] == 0
+    assert yofo("disk", "undo")[0] == 0
+    assert (run.path.with_name("other") / "checkpoints").is_dir() and not run.path.exists()
 
 
 def test_the_list_is_json_too_and_empty_where_nothing_is(yofo: Any, tmp_path: Path) -> None:

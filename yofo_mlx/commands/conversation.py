@@ -196,7 +196,8 @@ class Conversation:
         self.room.show(self.room.examples)
 
     def _label(self, text: str) -> None:
-        self.labels = [label.strip() for label in text.split("|") if label.strip()]
+        labels = (label.strip() for label in text.split("|"))
+        self.labels = list(dict.fromkeys(label for label in labels if label))
         if not self.labels:
             say("answers are free")
             return

@@ -61,6 +61,8 @@ def _head(facts: Facts) -> Iterator[str]:
     if facts["status"] in ENDED and facts["training"]["ended"]:
         yield f"ended {_moment(facts['training']['ended'])}"
     yield facts["path"]
+    if facts["note"]:
+        yield f"note: {facts['note']}"
 
 
 def _why(facts: Facts) -> str:

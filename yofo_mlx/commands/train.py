@@ -80,8 +80,12 @@ def _load_again(run: Run, recipe: Recipe, stop: StopRequest, *, force: bool) -> 
     info = run.info()
     began = bool(list_checkpoints(run)) or info.largest_chunk is not None
     fitted = began and not is_smaller(recipe, info)
-    with loading(run), stop.at_once(), listening(_LeaveReading(stop)):
-        return load_planned(recipe, force=force or fitted, info=info)
+    try:
+        with loading(run), stop.at_once(), listening(_LeaveReading(stop)):
+            return load_planned(recipe, force=force or fitted, info=info)
+    except BaseException:
+        notify.at_end(run)
+        raise
 
 
 class _LeaveReading:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.runs.recipe import RecipeRequest
@@ -34,13 +35,13 @@ def requests(
     axes = dict(map(_axis, grid))
     if len(axes) < len(grid):
         raise RecipeError("--grid names a key twice", "give all its values at once: KEY=A,B")
+    if (count := len(recipes) * prod(map(len, axes.values()))) > MOST:
+        raise RecipeError(f"that would be {count:,} runs", f"queue at most {MOST} at a time")
     cells = []
     for recipe, values in product(recipes, product(*axes.values())):
         chosen = dict(zip(axes, values, strict=True))
         words = [*overrides, *(f"{key}={value}" for key, value in chosen.items())]
         cells.append(Cell(RecipeRequest([recipe, *upon], words), chosen))
-    if len(cells) > MOST:
-        raise RecipeError(f"that would be {len(cells)} runs", f"queue at most {MOST} at a time")
     for cell in cells:
         cell.request.load()
     return cells

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yofo_mlx.errors import RunError
+from yofo_mlx.runs import listing
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import disk_error, move, size_of, write_text
 
@@ -33,10 +34,13 @@ class Thrown:
 
 def thrown() -> list[Thrown]:
     """Return what is in the trash, last first."""
-    found = []
+    found, runs = [], {listing.origin(run): run for run in listing.list_runs()}
     for entry in (paths.home() / ".trash").glob("[0-9]*"):
         try:
-            path = Path(json.loads((entry / NOTE).read_text("utf-8"))["path"])
+            note = json.loads((entry / NOTE).read_text("utf-8"))
+            path = Path(note["path"])
+            if run := runs.get(tuple(note.get("run") or ())):  # it may have another name now
+                path = run.path / path.name
             found.append(Thrown(entry, path))
         except (OSError, ValueError, LookupError, TypeError):
             continue
@@ -44,12 +48,15 @@ def thrown() -> list[Thrown]:
     return sorted(there, key=lambda one: int(one.entry.name), reverse=True)
 
 
-def throw(path: Path) -> Thrown:
-    """Move a file or folder to the trash: by renaming it, so at once and whole."""
+def throw(path: Path, run: tuple[int, float] | None = None) -> Thrown:
+    """Move a file or folder to the trash: by renaming it, so at once and whole.
+
+    `run`: the origin of the run that it is of.
+    """
     thrown = Thrown(paths.home() / ".trash" / str(time.time_ns()), path)
     try:
         thrown.entry.mkdir(parents=True)
-        write_text(thrown.entry / NOTE, json.dumps({"path": str(path)}))
+        write_text(thrown.entry / NOTE, json.dumps({"path": str(path), "run": run}))
         move(path, thrown.content)
     except OSError as error:
         shutil.rmtree(thrown.entry, ignore_errors=not thrown.content.exists())

@@ -19,6 +19,7 @@ KINDS = {  # what goes with it
     "run": "the run with its adapter",
     "trash": "what was removed before, for good",
     "prompts": "is read again from the demonstrations",
+    "demos": "is read again from the set",
     "base-results": "the base model is measured again",
     "evaluations": "what was measured of no run",
     "study": "the study with its adapters",
@@ -81,6 +82,9 @@ def _caches() -> Iterator[Item]:
             spare = kind in ("prompts", "model")
             name = f"{kind}:{path.name}"
             yield Item(kind, name, path, size_of(path), _mtime(path), spare=spare)
+    for path in sorted(paths.demos().glob("*.caches")):
+        name = f"demos:{path.stem}"
+        yield Item("demos", name, path, size_of(path), _mtime(path), spare=True)
     base = paths.base_results()
     yield Item("base-results", "base-results", base, size_of(base), _mtime(base), spare=True)
 
@@ -110,7 +114,7 @@ def free_item(item: Item) -> None:
         trash.remove(Run(item.path))
     elif item.kind == "checkpoints":
         with trash.resting(Run(item.path.parent)):
-            bin.throw(item.path)
+            bin.throw(item.path, listing.origin(Run(item.path.parent)))
     elif item.kind == "trash":
         trash.delete(trash.removed_runs())
         trash.delete_leftovers()
