@@ -1,11 +1,14 @@
 """`yofo classify` and `yofo ask` from the command line, on the embedded model."""
 
 import csv
+import errno
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from yofo_mlx.evaluation import calibration
 
 Row = dict[str, Any]
 
@@ -108,6 +111,20 @@ def test_a_mistake_is_told_in_two_lines_and_leaves_nothing(
     assert not out
     assert "Traceback" not in err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_picture_that_fails_costs_no_figures(
+    yofo: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sure.svg").mkdir()
+    asked = ("classify", "tiny", "--demos", "demos.csv", "--data", "data.csv", "--out", "out.csv")
+    code, _, err = yofo(*asked, "--picture", "sure.svg")
+    assert (code, "is a folder" in err) == (2, True)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(calibration, "draw", lambda *_: (_ for _ in ()).throw(full))
+    _, out, err = yofo(*asked, "--picture", "other.svg", "--json")
+    assert "is full" in err
+    assert json.loads(out)["rows"] == 4
 
 
 def test_what_is_neither_a_run_nor_a_model_is_refused(yofo: Any, folder: Path) -> None:

@@ -14,6 +14,7 @@ from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.evaluation import calibration
 from yofo_mlx.prompting.demonstrations import Style
 from yofo_mlx.prompting.inprocess import InProcess
+from yofo_mlx.system.files import disk_error
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.families import holds_labels
@@ -35,6 +36,8 @@ class ClassifyWishes:
 def classify(asked: Asked, files: Files, wishes: ClassifyWishes) -> ExitCode:
     """Label each row of a file."""
     picture = wishes.picture
+    if picture and picture.is_dir():
+        raise RecipeError(f"{picture} is a folder", "give --picture another name")
     if picture and (picture.suffix.lower() not in PICTURES or not picture.parent.is_dir()):
         raise RecipeError(f"{picture}: pictures are .svg, .png or .pdf", "give it such a name")
     labels = given.labels_of(wishes.labels)
@@ -64,9 +67,10 @@ def classify(asked: Asked, files: Files, wishes: ClassifyWishes) -> ExitCode:
     answered = answer_file(asked, files, [*LABEL_COLUMNS], make, settings)
     if answered is None:
         return ExitCode.OK
-    if picture:
+    code = show(answered, files, found, as_json=wishes.as_json)
+    if picture:  # last: a picture that fails costs nothing else
         _draw(picture, answered.summary.told, files)
-    return show(answered, files, found, as_json=wishes.as_json)
+    return code
 
 
 def _calibrated(chooser: Chooser) -> calibration.Calibration:
@@ -103,5 +107,8 @@ def _draw(path: Path, found: calibration.Reliability, files: Files) -> None:
     if not found.rows():
         say(f"no picture: {files.data} has no answers")
         return
-    calibration.draw(path, found, f"{Path(files.data).name}: how sure, how right")
+    try:
+        calibration.draw(path, found, f"{Path(files.data).name}: how sure, how right")
+    except OSError as error:
+        raise disk_error(error, path.parent, "the same command with another --out") from error
     say(f"picture: {printable(str(path))}")
