@@ -263,7 +263,7 @@ def test_two_that_do_not_fit_side_by_side_are_refused_by_name(
     prompter = loaded(adapter=adapters[0])
     small[0] = prompter.prefill(Prefill(demonstrations=SHOTS), Heard())["tokens"] * 3 // 2
     prompter.load(Load(model="tiny", adapter=str(adapters[0]), beside=[OFF]), Heard())
-    with pytest.raises(FitError, match="base: no room") as caught:
+    with pytest.raises(FitError, match=r"^base: no room") as caught:
         prompter.prefill(Prefill(demonstrations=SHOTS), Heard())
     assert "ask one of them alone" in caught.value.hint
     prompter.load(Load(model="tiny", adapter=str(adapters[0])), Heard())
