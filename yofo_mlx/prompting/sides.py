@@ -144,12 +144,13 @@ class Sides:
         except Cancelled:
             raise
         except YofoError as error:
-            if len(self.present) < 2:
+            whose = f"{side.name}: "
+            if len(self.present) < 2 or error.message.startswith(whose):  # one in another
                 raise
             hint = f"{error.hint}; or ask one of them alone"
             if isinstance(error, FitError) and not self.makes_room:
                 hint += ", or let them make room for each other (`--make-room`)"
-            raise type(error)(f"{side.name}: {error.message}", hint) from error
+            raise type(error)(f"{whose}{error.message}", hint) from error
 
     def _resident(self, source: Source, use_adapter: bool) -> LoadedModel:
         if self._loaded is None or not self._loaded.switch(source, use_adapter):
