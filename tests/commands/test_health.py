@@ -5,9 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from yofo_mlx.commands import chat as command
 from yofo_mlx.commands.chat import chat
 from yofo_mlx.commands.health_lines import health_lines
 from yofo_mlx.errors import ExitCode, RecipeError, YofoError
+from yofo_mlx.prompting.inprocess import InProcess
+
+
+@pytest.fixture(autouse=True)
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no process: what a session is called for is the same."""
+    monkeypatch.setattr(command, "SessionClient", lambda echo: InProcess())
 
 
 def test_health_is_one_object_on_standard_output(
