@@ -143,3 +143,12 @@ def test_what_is_named_is_read_as_it_must_have_been_meant_and_that_is_told(tmp_p
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError):
         read(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_header_with_a_name_of_a_users_own_is_no_demonstration(mark: str) -> None:
+    found = parse("\n".join(mark.join(row) for row in (("Text", "team"), ("a", "b"), ("c", "d"))))
+    assert [(one.input, one.output) for one in found.examples] == [("a", "b"), ("c", "d")]
+    assert [one.line for one in found.problems] == [1]
+    rows = parse("\n".join(mark.join(row) for row in (("0", "1"), ("a", "b"), ("text", "d"))))
+    assert len(rows.examples) == 3 and not rows.problems

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from yofo_mlx.tasks.problems import Problem
 from yofo_mlx.tasks.reading import text_tables
+from yofo_mlx.tasks.row_forms import COLUMN_NAMES
+from yofo_mlx.tasks.spelling import name_key
 from yofo_mlx.tasks.task import Example
 
 SEPARATORS = ("\t", "=>", "->", "→")
@@ -13,6 +15,7 @@ SEPARATORS = ("\t", "=>", "->", "→")
 Piece = tuple[int, Example | str]
 """A line number with the demonstration that begins there, or with why there is none."""
 
+_HEADER = "the names of the columns, no demonstration"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 # What stands before an input and before its answer; the first pair met rules the whole text.
@@ -74,7 +77,9 @@ def read_pairs(text: str) -> Iterator[Piece]:
     """Read rows of two cells."""
     problems: list[Problem] = []
     for number, cells in table(text, problems).records(problems):
-        if len(cells) == 2:
+        if number == 1 and _is_header(cells):
+            yield number, _HEADER
+        elif len(cells) == 2:
             yield number, _example(*cells)
         elif any(cell.strip() for cell in cells):
             yield number, f"{len(cells)} cells instead of 2"
@@ -88,11 +93,18 @@ def read_lines(text: str, separator: str) -> Iterator[Piece]:
     for number, line in enumerate(text.split("\n"), start=1):
         # The last one: answers are short, inputs may hold anything.
         given, found, answer = line.rpartition(separator)
-        if found:
+        if number == 1 and separator == "\t" and _is_header(line.split(separator)):
+            yield number, _HEADER
+        elif found:
             yield number, _example(given, answer)
         elif line.strip():
             name = "tab" if separator == "\t" else f"`{separator}`"
             yield number, f"no {name} between an input and an answer"
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Tell whether the first row of a table names columns: one of them as many tables do."""
+    return len(cells) > 1 and any(name_key(cell) in COLUMN_NAMES for cell in cells)
 
 
 def _example(given: str, answer: str) -> Example | str:

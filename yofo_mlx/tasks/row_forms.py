@@ -100,6 +100,9 @@ SHAPES = (
 )
 
 
+COLUMN_NAMES = frozenset(name for shape in SHAPES for name in shape.fields if not name.isdigit())
+
+
 def is_header(row: Row) -> bool:
     """Tell whether a row that is a list holds the names of a known form's columns."""
     names = list(row.fields.values())
