@@ -150,5 +150,5 @@ def test_a_header_with_a_name_of_a_users_own_is_no_demonstration(mark: str) -> N
     found = parse("\n".join(mark.join(row) for row in (("Text", "team"), ("a", "b"), ("c", "d"))))
     assert [(one.input, one.output) for one in found.examples] == [("a", "b"), ("c", "d")]
     assert [one.line for one in found.problems] == [1]
-    rows = parse("\n".join(mark.join(row) for row in (("0", "1"), ("a", "b"), ("text", "d"))))
+    rows = parse("\n".join(mark.join(row) for row in (("x", "1"), ("a", "b"), ("text", "d"))))
     assert len(rows.examples) == 3 and not rows.problems
