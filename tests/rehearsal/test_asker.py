@@ -7,8 +7,8 @@ import mlx.core as mx
 import pytest
 
 from tests.fakes import ByteTokenizer, random_llama
+from tests.naive_scores import score
 from yofo_mlx.models.base import Base
-from yofo_mlx.prompting import scoring
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.rehearsal import asker as asker_module
@@ -40,8 +40,8 @@ def test_verdicts_side_by_side_are_the_log_odds_of_each(asker: Asker) -> None:
             f"Given answer: {answer}\n\nIs the given answer right, Yes or No?"
         )
         question = segmenter.question(text, first=True)
-        scores = scoring.score(context, segmenter, question, [YES, NO])
-        logprob = {score.label: score.logprob for score in scores}
+        scores = score(context, segmenter, question, [YES, NO])
+        logprob = {one.label: one.logprob for one in scores}
         assert odds == pytest.approx(logprob[YES] - logprob[NO], abs=1e-3)
 
 

@@ -16,6 +16,7 @@ from yofo_mlx.evaluation import subjects
 from yofo_mlx.models.base import model_path
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.prompting.loading import find_source
+from yofo_mlx.prompting.parameters import Load
 from yofo_mlx.prompting.prompter import Prompter
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import TaskSource
@@ -139,8 +140,7 @@ def test_comments_and_blanks_are_no_edit(folder: Path) -> None:
 def test_a_session_says_that_the_recipe_was_edited(folder: Path) -> None:
     run = made(folder, "tiny")
     run.recipe_path.write_text(run.recipe_path.read_text() + "\n[lora]\nrank = 3\n")
-    wanted: Any = type("Load", (), {"run": "last", "model": None, "adapter": None})()
-    wanted.use_adapter = False
+    wanted = Load(run="last", use_adapter=False)
     loaded = Prompter().load(wanted, None)  # type: ignore[arg-type]
     assert loaded["model"] == "tiny"
     assert [note for note in loaded["notes"] if "was edited" in note]

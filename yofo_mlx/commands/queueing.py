@@ -11,7 +11,7 @@ from yofo_mlx.queueing.book import Book, Entry
 from yofo_mlx.queueing.grid import Cell
 from yofo_mlx.runs import launch, listing, trash
 from yofo_mlx.runs.events import backwards, figure
-from yofo_mlx.runs.folder import GOING_ON, Run
+from yofo_mlx.runs.folder import GOING_ON, TROUBLE, Run
 from yofo_mlx.runs.names import ambiguous, matching
 from yofo_mlx.system import paths
 from yofo_mlx.system.quantities import duration, plural
@@ -112,7 +112,7 @@ def show(*, as_json: bool = False) -> ExitCode:
         say("paused")
     if waits and (queue.paused or pid is None):
         say_next("queue start")
-    elif failed := [row["run_id"] for row in rows if row["state"] in ("failed", "died")]:
+    elif failed := [row["run_id"] for row in rows if row["state"] in TROUBLE]:
         say_next(f"queue retry {failed[0]}")
     return ExitCode.OK
 

@@ -143,15 +143,15 @@ class Context:
         del self.tokens[mark.length :]
 
     @contextmanager
-    def aside(self, copies: int = 1) -> Iterator["Context"]:
+    def aside(self, copies: int = 1, *, shared: bool = True) -> Iterator["Context"]:
         """Lend what `copies` queries start from; this context is afterwards as it was.
 
         For one query that is this context itself, which goes back at the end of the block. Several
-        share the prefix where the model allows it, and are copies elsewhere.
+        share the prefix where the model allows it, and are copies elsewhere, or if not `shared`.
         """
         if copies > 1:
             rows = Context(self.model)
-            rows.adopt(lend(self.layers, copies, shared=self._shares), self.tokens)
+            rows.adopt(lend(self.layers, copies, shared=shared and self._shares), self.tokens)
             yield rows
             return
         mark = self.mark()

@@ -39,7 +39,8 @@ def read_answers(
     readings: list[AnswersRead] = []
     for start in range(0, len(asked), at_once):
         group = asked[start : start + at_once]
-        with context.aside(len(group)) as rows:
+        # Copies: that is what the forecast of an evaluation counts (planning/evaluation.py).
+        with context.aside(len(group), shared=False) as rows:
             readings += _read_group(rows, group, on_chunk)
     return readings
 
