@@ -127,9 +127,9 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     aside = Context.aside
 
-    def counted(self: Context, copies: int = 1) -> Any:
+    def counted(self: Context, copies: int = 1, **how: bool) -> Any:
         found.append(copies)
-        return aside(self, copies)
+        return aside(self, copies, **how)
 
     monkeypatch.setattr(Context, "aside", counted)
     return found
