@@ -109,12 +109,8 @@ def best_each(
     `at_once` questions, or branches of one, are read side by side. The context stays as it was.
     """
     tree = _tree_of(segmenter, labels)
-    for group in groups_of(context, questions, at_once):
-        with asked(context, [questions[place] for place in group], on_chunk) as ready:
-            searches = [_Search(tree.root, prune=True) for _ in group]
-            _read_until_found(ready, searches, at_once)
-        for place, search in zip(group, searches, strict=True):
-            yield place, max(search.scores(tree.labels), key=lambda one: one.logprob)
+    for place, scores in _searched(context, questions, tree, at_once, on_chunk, prune=True):
+        yield place, max(scores, key=lambda one: one.logprob)
 
 
 def distribution_each(
@@ -127,12 +123,26 @@ def distribution_each(
 ) -> Iterator[tuple[int, list[LabelScore]]]:
     """Yield the place of each question with all labels, best first: what `score` gives."""
     tree = _tree_of(segmenter, labels)
+    for place, scores in _searched(context, questions, tree, at_once, on_chunk, prune=False):
+        yield place, sorted(scores, key=lambda one: -one.logprob)
+
+
+def _searched(
+    context: Context,
+    questions: Sequence[Sequence[int]],
+    tree: LabelTree,
+    at_once: int,
+    on_chunk: OnChunk,
+    *,
+    prune: bool,
+) -> Iterator[tuple[int, Sequence[LabelScore]]]:
+    """Yield the place of each question with the labels that were reached, all unless pruned."""
     for group in groups_of(context, questions, at_once):
         with asked(context, [questions[place] for place in group], on_chunk) as ready:
-            searches = [_Search(tree.root, prune=False) for _ in group]
+            searches = [_Search(tree.root, prune=prune) for _ in group]
             _read_until_found(ready, searches, at_once)
         for place, search in zip(group, searches, strict=True):
-            yield place, sorted(search.scores(tree.labels), key=lambda one: -one.logprob)
+            yield place, search.scores(tree.labels)
 
 
 def score(
