@@ -152,3 +152,10 @@ def test_a_header_with_a_name_of_a_users_own_is_no_demonstration(mark: str) -> N
     assert [one.line for one in found.problems] == [1]
     rows = parse("\n".join(mark.join(row) for row in (("x", "1"), ("a", "b"), ("text", "d"))))
     assert len(rows.examples) == 3 and not rows.problems
+
+
+@pytest.mark.parametrize("first", [("what time is it", "question"), ("hello", "label")])
+def test_an_answer_that_could_name_a_column_is_an_answer(first: tuple[str, str]) -> None:
+    rows = (first, ("it rains", "statement"), ("bye", "label"))
+    assert len(parse("\n".join(map("\t".join, rows))).examples) == 3
+    assert len(parse("\n".join(map(",".join, rows))).examples) == 3

@@ -16,6 +16,7 @@ Piece = tuple[int, Example | str]
 """A line number with the demonstration that begins there, or with why there is none."""
 
 _HEADER = "the names of the columns, no demonstration"
+_WORD = re.compile(r"\w[\w-]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 # What stands before an input and before its answer; the first pair met rules the whole text.
@@ -76,8 +77,10 @@ def table(text: str, problems: list[Problem]) -> text_tables.Table:
 def read_pairs(text: str) -> Iterator[Piece]:
     """Read rows of two cells."""
     problems: list[Problem] = []
-    for number, cells in table(text, problems).records(problems):
-        if number == 1 and _is_header(cells):
+    records = list(table(text, problems).records(problems))
+    has_header = _is_header([cells for _, cells in records])
+    for at, (number, cells) in enumerate(records):
+        if at == 0 and has_header:
             yield number, _HEADER
         elif len(cells) == 2:
             yield number, _example(*cells)
@@ -90,10 +93,12 @@ def read_pairs(text: str) -> Iterator[Piece]:
 
 def read_lines(text: str, separator: str) -> Iterator[Piece]:
     """Read a pair a line."""
-    for number, line in enumerate(text.split("\n"), start=1):
+    lines = text.split("\n")
+    has_header = separator == "\t" and _is_header([line.split(separator) for line in lines])
+    for number, line in enumerate(lines, start=1):
         # The last one: answers are short, inputs may hold anything.
         given, found, answer = line.rpartition(separator)
-        if number == 1 and separator == "\t" and _is_header(line.split(separator)):
+        if number == 1 and has_header:
             yield number, _HEADER
         elif found:
             yield number, _example(given, answer)
@@ -102,9 +107,16 @@ def read_lines(text: str, separator: str) -> Iterator[Piece]:
             yield number, f"no {name} between an input and an answer"
 
 
-def _is_header(cells: list[str]) -> bool:
-    """Tell whether the first row of a table names columns: one of them as many tables do."""
-    return len(cells) > 1 and any(name_key(cell) in COLUMN_NAMES for cell in cells)
+def _is_header(rows: list[list[str]]) -> bool:
+    """Tell whether the first row names columns: in a word each, one as tables often have it.
+
+    An answer may be such a word, too; but then other rows have it as well, or inputs have more.
+    """
+    first, others = (rows[0], rows[1:]) if rows else ([], [])
+    if len(first) < 2 or not all(_WORD.fullmatch(cell.strip()) for cell in first):
+        return False
+    usual = [at for at, cell in enumerate(first) if name_key(cell) in COLUMN_NAMES]
+    return any(all(first[at] not in row[at : at + 1] for row in others) for at in usual)
 
 
 def _example(given: str, answer: str) -> Example | str:
