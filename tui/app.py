@@ -25,6 +25,7 @@ from yofo_mlx.system.quantities import plural
 from .crash import ended_by
 from .mends import mend_textual
 from .runs.screen import OpenInPrompt, RunsScreen
+from .shared.choices import Choices
 from .shared.confirm import ConfirmScreen
 from .shared.dialog import Dialog
 from .shared.help import HelpScreen, key_table
@@ -84,6 +85,7 @@ class YofoApp(App[None]):
     def __init__(self) -> None:
         mend_textual()
         super().__init__()
+        self.choices = Choices()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]
         if self.console.color_system in ("256", "standard"):

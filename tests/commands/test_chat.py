@@ -589,6 +589,11 @@ def test_mistakes_are_told_before_a_model_is_loaded(
         run_chat(monkeypatch, demos=["x.safetensors", str(tmp_path / "d.txt")], queries=["x"])
 
 
+def _on_its_terminal() -> None:
+    os.close(os.open(os.ttyname(0), os.O_RDWR))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs the tests may have it ignored
+
+
 class Terminal:
     """`yofo chat` on a terminal of its own."""
 
@@ -603,7 +608,7 @@ class Terminal:
             stderr=slave,
             env={**os.environ, "TERM": "xterm", "YOFO_HOME": str(home)},
             start_new_session=True,
-            preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
+            preexec_fn=_on_its_terminal,
         )
         os.close(slave)
         self._seen = ""
@@ -612,13 +617,13 @@ class Terminal:
         os.write(self.master, text.encode())
 
     def interrupt(self, words: str) -> None:
-        """Press Ctrl-C and wait for words; just before the wait it goes unnoticed up to a key."""
+        """Press Ctrl-C until these words come: just before the wait for a key it goes unnoticed."""
         self.type("\x03")
         while words not in self._seen:
             if select.select([self.master], [], [], 5.0)[0]:
                 self._seen += os.read(self.master, 65536).decode("utf-8", "replace")
             else:
-                self.type(" ")
+                self.type("\x03")
         self.wait_for(words)
 
     def wait_for(self, words: str) -> str:
