@@ -1,7 +1,7 @@
 """What the places share: dialogs, tables, charts, words."""
 
 __all__ = [
-    "chart",
+    "chart", "choices",
     "confirm",
     "curve",
     "dialog",
