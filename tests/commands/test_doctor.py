@@ -95,6 +95,8 @@ def test_an_architecture_that_is_not_supported_is_not_the_machines_fault(
         "num_kv_shared_layers": 2,
         "layer_types": ["sliding_attention", "full_attention"] * 2,
         "sliding_window": 64,
+        "hidden_size_per_layer_input": 16,
+        "vocab_size_per_layer_input": 128,
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
     code, out, err = yofo("doctor", "tiny", "--set", f'model="{tmp_path}"')

@@ -356,6 +356,7 @@ def from_target_rows(model: Any, tokens: mx.array, rows: mx.array, targets: mx.a
     return nn.losses.cross_entropy(logits, targets).sum()
 
 
+@pytest.mark.long
 def test_an_episode_of_more_than_32768_tokens_gets_the_gradient_of_its_definition() -> None:
     mx.random.seed(0)
     shape = {"hidden_size": 16, "intermediate_size": 16, "vocab_size": VOCABULARY}

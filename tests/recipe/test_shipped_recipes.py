@@ -219,8 +219,12 @@ SMALL = {
 @pytest.mark.parametrize(
     "path",
     [
-        # Its architecture is Mistral's: the gate does with one of the two.
-        pytest.param(path, marks=pytest.mark.long if path.stem == "llama3" else (), id=path.stem)
+        # The gate does with what needs nothing and with one of those that need a hub.
+        pytest.param(
+            path,
+            marks=() if path.stem in ("tiny", "mistral") else pytest.mark.long,
+            id=path.stem,
+        )
         for path in shipped_recipes()
     ],
 )

@@ -165,10 +165,8 @@ PATIENT = ("train.steps=50", "train.eval_every=1", "train.patience=2", "optimize
 @pytest.mark.parametrize(
     ("stop_after", "settings"),
     [
-        (1, ()),
         (3, ()),
-        (4, ()),
-        (6, ()),
+        *(pytest.param(step, (), marks=pytest.mark.long) for step in (1, 4, 6)),
         (2, PATIENT),
         (3, BY_TOKENS),
         (3, ("train.batch_tokens=200", *BY_LABELS)),
