@@ -51,6 +51,14 @@ def start(*arguments: str | Path, **options: Any) -> "subprocess.Popen[Any]":
     return subprocess.Popen(command, env=child.environment(), **options)
 
 
+def trained_in(home: Path, recipe: Path) -> Run:
+    """Train a recipe to its end in a home of its own."""
+    environment = child.environment() | {"YOFO_HOME": str(home)}
+    command = child.command("yofo_mlx.cli", "train", str(recipe))
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    return Run(next((home / "runs").iterdir()))
+
+
 def wait_for(condition: Callable[[], Any], seconds: float = 90) -> Any:
     """Return what a condition gives once it gives anything."""
     end = time.monotonic() + seconds

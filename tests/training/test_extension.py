@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import endless, start, training_run, wait_for  # noqa: F401
+from tests.processes import endless, start, trained_in, training_run, wait_for  # noqa: F401
 from tui.runs.follow import Follower
 from yofo_mlx.commands import background
 from yofo_mlx.runs import listing, lock
@@ -14,6 +14,7 @@ from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.runs.trained import is_edited, trained
+from yofo_mlx.system import paths
 from yofo_mlx.training.checkpoints import list_checkpoints
 from yofo_mlx.training.extension import as_event
 
@@ -39,11 +40,18 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def finished(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a run that is done, for copies of it to be extended."""
+    return trained_in(tmp_path_factory.mktemp("finished"), recipe)
+
+
 @pytest.fixture
-def run(yofo: Any, recipe: Path) -> Run:
+def run(finished: Run) -> Run:
     """Return a run that is done, after four steps."""
-    assert yofo("train", recipe)[0] == 0
-    return listing.list_runs()[0]
+    copy = Run(paths.runs() / finished.run_id)
+    shutil.copytree(finished.path, copy.path)
+    return copy
 
 
 def of_kind(run: Run, kind: str, *fields: str) -> list[tuple[Any, ...]]:

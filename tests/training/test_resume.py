@@ -2,19 +2,19 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.processes import trained_in
 from tests.streams import FreeWriter
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.diagnosis import explain
 from yofo_mlx.runs.events import last_event
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.system import child, paths
+from yofo_mlx.system import paths
 from yofo_mlx.training.checkpoints import list_checkpoints
 
 ROWS = "".join(f'{{"input": "question {i}", "output": "yes"}}\n' for i in range(20))
@@ -41,14 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Return a run that is done, for copies of it to be taken back."""
-    home = tmp_path_factory.mktemp("finished")
-    subprocess.run(
-        child.command("yofo_mlx.cli", "train", str(data / "own.toml")),
-        env=child.environment() | {"YOFO_HOME": str(home)},
-        check=True,
-        capture_output=True,
-    )
-    return Run(next((home / "runs").iterdir()))
+    return trained_in(tmp_path_factory.mktemp("finished"), data / "own.toml")
 
 
 @pytest.fixture

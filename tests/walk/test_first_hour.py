@@ -16,7 +16,8 @@ from tests.walk.shell import Shell, next_of
 from yofo_mlx.tasks.suite import tasks as suite
 from yofo_mlx.tasks.suite.vocabulary import NAMES, TOPICS
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]  # on a machine that does other things as well
+# Minutes, and more on a machine that does other things as well.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 FEW = "--set evaluation.queries=4 --set evaluation.shots=[0,4]"
 

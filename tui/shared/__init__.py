@@ -1,7 +1,8 @@
 """What the places share: dialogs, tables, charts, words."""
 
 __all__ = [
-    "chart", "choices",
+    "chart",
+    "choices",
     "confirm",
     "curve",
     "dialog",
