@@ -149,6 +149,8 @@ class RunsScreen(Recovering):
 
     def _offer_first_steps(self, is_first: bool) -> None:
         first = self.query_one(FirstStart)
+        if is_first is not first.display:
+            self.refresh_bindings()
         if is_first:
             first.appear()
         elif first.display:
@@ -207,6 +209,8 @@ class RunsScreen(Recovering):
             return self.selected is not None and self.selected.status in RESUMABLE
         if action == "prompt":
             return self.selected is not None
+        if action in ("order", "filter"):
+            return bool(self._views)
         if action == "clear_filter":
             return bool(self.query("#filter")) and bool(self.query_one("#filter").display)
         return True

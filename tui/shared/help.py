@@ -32,28 +32,28 @@ class KeyRow:
     tooltip: str
     action: str
     node: DOMNode
-    id: str = ""  # for the user's own keys
+    ids: str = ""  # that keys of the user's own are given to
 
 
 def key_table(screen: Screen[object]) -> list[KeyRow]:
     """Return every described binding that is active on a screen, keys of one meaning together."""
     keys: dict[tuple[str, DOMNode], list[str]] = {}
-    bindings: dict[tuple[str, DOMNode], Binding] = {}
+    bindings: dict[tuple[str, DOMNode], list[Binding]] = {}
     for active in screen.active_bindings.values():
         binding = active.binding
         inherited = active.node is screen and not binding.id  # Textual's own, such as tab
         if not binding.description or not active.enabled or binding.system or inherited:
             continue
         group = (binding.description, active.node)
-        shown = screen.app.get_key_display(binding)
-        if shown not in keys.setdefault(group, []):
-            keys[group].append(shown)
-        bindings.setdefault(group, binding)
-    rows = [
-        KeyRow(" ".join(shown), g[0], b.tooltip, b.action, g[1], b.id or "")
-        for g, shown in keys.items()
-        for b in (bindings[g],)
-    ]
+        key = screen.app.get_key_display(binding)
+        if key not in keys.setdefault(group, []):
+            keys[group].append(key)
+        bindings.setdefault(group, []).append(binding)
+    rows = []
+    for (words, node), shown in keys.items():
+        first, *_ = same = bindings[words, node]
+        ids = " ".join(dict.fromkeys(one.id for one in same if one.id))
+        rows.append(KeyRow(" ".join(shown), words, first.tooltip, first.action, node, ids))
     return sorted(rows, key=lambda row: OWNERS.index(_owner(row.node)))
 
 
@@ -106,7 +106,7 @@ class HelpScreen(Dialog, ModalScreen[None]):
                 heading = owner
             more = f"  {row.tooltip}" if row.tooltip else ""
             if self._has_ids:
-                more = f"  {row.id}"
+                more = f"  {row.ids}"
             parts += [(f"  {row.keys:<{width}}  ", "$text-accent"), row.words, (more, MUTED), "\n"]
         ids = '[keys] in app.toml takes these names: "runs.new" = "N"'
         note = ids if self._has_ids else f"{PLACES_NOTE} i shows names to change keys by."

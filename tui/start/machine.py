@@ -23,7 +23,7 @@ class FittingModel:
     nbytes: int
     is_here: bool
     up_to: int | None  # tokens; None: not known
-    fits: tuple[bool, ...] = ()  # by LENGTHS
+    fits: tuple[bool, ...]  # by LENGTHS
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> "FittingModel":
@@ -37,7 +37,7 @@ class FittingModel:
             nbytes=int(row["nbytes"]),
             is_here=row.get("path") is not None,
             up_to=up_to,
-            fits=tuple(bool(fits.get(str(length))) for length in LENGTHS) if fits else (),
+            fits=tuple(bool(fits.get(str(length))) for length in LENGTHS),
         )
 
 

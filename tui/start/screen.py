@@ -5,7 +5,7 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList, Rule, Static
@@ -27,7 +27,7 @@ CHOICES = {
 MORE = {"demo": "you watch it learn, then ask it yourself"}
 IDEA = "yofo teaches a model, once, to learn from examples in its context."
 GOES_ON = "The demo is a run like any other: closing this app never ends a run."
-NAME = 30  # cells of a model's name
+NAME = 31  # cells of a model's name
 
 
 class FirstStart(VerticalScroll, can_focus=False):
@@ -40,14 +40,15 @@ class FirstStart(VerticalScroll, can_focus=False):
     )
     DEFAULT_CSS = """
     FirstStart {
-        height: 1fr; padding: 1 3 0 3; background: $background; scrollbar-size-vertical: 1;
+        height: 1fr; align: center middle; background: $background; scrollbar-size-vertical: 1;
+        Vertical { width: 76; height: auto; max-width: 100%; }
         #idea { text-style: bold; }
         OptionList {
             height: auto; margin-top: 1; padding: 0; border: none; background: $background;
             background-tint: $background 0%;
         }
         OptionList:focus { border: none; background-tint: $background 0%; }
-        Rule { margin: 1 0 0 0; color: $panel-lighten-2; }
+        Rule { margin: 1 0; color: $panel-lighten-2; }
         #machine { height: auto; }
         #goes-on { margin-top: 1; color: $foreground-muted; }
     }
@@ -55,7 +56,7 @@ class FirstStart(VerticalScroll, can_focus=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d", "choose('demo')", "Demo", id="start.demo"),
         Binding("a", "choose('data')", "Add data", id="start.data"),
-        Binding("n", "choose('new')", "New run", id="start.new", show=False),
+        Binding("n", "choose('new')", "New run", id="start.new"),
         Binding("p", "choose('prompt')", "Prompt", id="start.prompt"),
     ]
 
@@ -72,11 +73,12 @@ class FirstStart(VerticalScroll, can_focus=False):
 
     def compose(self) -> ComposeResult:
         """Lay the steps out over the machine."""
-        yield Static(IDEA, id="idea")
-        yield OptionList(*(Option(_step(name), id=name) for name in CHOICES))
-        yield Rule()
-        yield Static(muted("looking at this machine …"), id="machine")
-        yield Static(GOES_ON, id="goes-on")
+        with Vertical():
+            yield Static(IDEA, id="idea")
+            yield OptionList(*(Option(_step(name), id=name) for name in CHOICES))
+            yield Rule()
+            yield Static(muted("looking at this machine …"), id="machine")
+            yield Static(GOES_ON, id="goes-on")
 
     def appear(self) -> None:
         """Show it; look at the machine the first time."""
@@ -87,7 +89,8 @@ class FirstStart(VerticalScroll, can_focus=False):
             self._look()
         if not self.display:
             self.display = True
-        if self.screen.focused is None:
+        focused = self.screen.focused
+        if focused is None or not focused.display:
             self.query_one(OptionList).focus()
 
     def action_choose(self, what: str) -> None:
@@ -118,19 +121,17 @@ class FirstStart(VerticalScroll, can_focus=False):
 
 def model_lines(models: list[FittingModel]) -> list[Content]:
     """Return the models below each other: how large, and at which tokens a step fits."""
-    heads = "".join(f"{f'{length // 1024}k':>5}" for length in LENGTHS)
-    heading = f"{'model':<{NAME}}{'size':>9}  {'trains up to':>14} {heads}"
+    lengths = "".join(f"{f'{length // 1024}k':>5}" for length in LENGTHS)
+    heading = f"{'model':<{NAME}}{'size':>8}{'tokens':>9}{lengths}"
     return [muted(heading), *(_model_line(model) for model in models)]
 
 
 def _model_line(model: FittingModel) -> Content:
-    up_to = "–" if model.up_to is None else f"{model.up_to:,} tokens"
-    marks: list[Content | str | tuple[str, str]] = []
-    for fits in model.fits:
-        marks.append(("    ✓", "$text-success") if fits else ("    –", MUTED))
+    up_to = "–" if model.up_to is None else f"{model.up_to:,}"
+    marks = [("    ✓", "$text-success") if fits else ("    –", MUTED) for fits in model.fits]
     here = ("  on disk", "") if model.is_here else ("  to download", MUTED)
     name = f"{head(model.name, NAME - 1):<{NAME}}"
-    return Content.assemble(name, f"{size(model.nbytes):>9}  {up_to:>14} ", *marks, here)
+    return Content.assemble(name, f"{size(model.nbytes):>8}{up_to:>9}", *marks, here)
 
 
 def _step(name: str) -> Content:
