@@ -56,7 +56,6 @@ class FirstStart(VerticalScroll, can_focus=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d", "choose('demo')", "Demo", id="start.demo"),
         Binding("a", "choose('data')", "Add data", id="start.data"),
-        Binding("n", "choose('new')", "New run", id="start.new"),
         Binding("p", "choose('prompt')", "Prompt", id="start.prompt"),
     ]
 
