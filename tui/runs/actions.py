@@ -10,6 +10,7 @@ from textual.message import Message
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import GOING_ON, RESUMABLE, Run
+from yofo_mlx.system import paths
 from yofo_mlx.system.quantities import plural
 
 from ..shared.confirm import ConfirmScreen
@@ -87,6 +88,15 @@ class RunActions(Recovering):
     def action_new(self) -> None:
         """Ask for a recipe and start it."""
         self._ask_for_a_run()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="demo")
+    def start_demo(self) -> None:
+        """Train the embedded model: nothing is downloaded, and a minute is enough."""
+        self.app.call_from_thread(self.notify, "Starting the demo …", markup=False)
+        recipe = paths.shipped_recipes() / "tiny.toml"
+        run = self._try("no run was started", lambda: self.starter(recipe, []))
+        if run is not None:
+            self.app.call_from_thread(self._started, run)
 
     def action_fix(self) -> None:
         """Offer what would have gone well in place of the selected run."""
