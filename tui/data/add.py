@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
+from textual.suggester import SuggestFromList
 from textual.timer import Timer
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -22,7 +23,7 @@ from ..shared.dialog import Dialog
 from ..shared.places import Places
 from ..shared.recovery import Recovering
 from ..shared.words import lines, muted, one_line, safe
-from .mapping import FIELDS, ColumnTable, Mapping, example_of
+from .mapping import FIELDS, VALUES, ColumnTable, Mapping, example_of, usual_of
 from .measures import Measure, measure_from, shots_that_fit
 from .paths import Candidate, candidates, shared_start
 from .reading import facts_of
@@ -50,8 +51,9 @@ class AddScreen(Dialog, Recovering):
     AUTO_FOCUS = "#path"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "add", "Add", id="add.add", priority=True),
-        Binding("tab", "complete", "Complete", id="add.complete", show=False),
-        Binding("ctrl+d", "drop", "Drop bad rows", id="add.drop", tooltip="Or refuse the data set"),
+        Binding("tab", "complete", "Complete", id="add.complete", priority=True),
+        Binding("down", "paths", "Paths", id="add.paths", show=False),
+        Binding("ctrl+b", "drop", "Bad rows", id="add.drop", tooltip="Leave out, or refuse"),
         Binding("escape", "leave", "Cancel", id="add.cancel"),
     ]
 
@@ -73,6 +75,7 @@ class AddScreen(Dialog, Recovering):
     def compose(self) -> ComposeResult:
         """Lay path and columns out, beside or over what they give."""
         yield Places("data")
+        yield Static("Add a data set", id="title")
         with Horizontal(id="path_line"):
             yield Static("path or hub id ", classes="name")
             yield Input(self._mapping.table["source"], id="path", compact=True)
@@ -83,7 +86,10 @@ class AddScreen(Dialog, Recovering):
                 for name in FIELDS:
                     with Horizontal(classes="field"):
                         yield Static(name, classes="name")
-                        yield Input(self._mapping.text(name), id=name, compact=True)
+                        values = VALUES.get(name)
+                        hint = SuggestFromList(values, case_sensitive=False) if values else None
+                        text = self._mapping.text(name)
+                        yield Input(text, id=name, compact=True, suggester=hint)
             with VerticalScroll(id="reads", can_focus=False):
                 yield Static()
         yield Footer()
@@ -115,8 +121,9 @@ class AddScreen(Dialog, Recovering):
         self._draw()
 
     def _look(self) -> None:
-        self._client.close()  # what it reads is of no use any more
-        self._client = PreviewClient()
+        if self._client.is_busy:  # with what is of no use any more
+            self._client.close()
+            self._client = PreviewClient()
         self._ask(dict(self._mapping.table), self._client)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="look")
@@ -163,8 +170,11 @@ class AddScreen(Dialog, Recovering):
         options.clear_options()
         exact = len(found) == 1 and found[0].text == text and not found[0].is_folder
         options.display = bool(found) and not exact and self.focused is self.query_one("#path")
+        widest = max((one_line(one.text, 70).cell_length for one in found), default=0)
         for one in found:
-            line = Content.assemble(one_line(one.text, 70), "  ", muted(one.about))
+            name = one_line(one.text, 70)
+            gap = " " * (widest - name.cell_length + 2)
+            line = Content.assemble(name, gap, muted(one.about))
             options.add_option(Option(line, id=one.text))
 
     @on(OptionList.OptionSelected, "#paths")
@@ -173,6 +183,15 @@ class AddScreen(Dialog, Recovering):
         box.value = event.option.id or ""
         box.focus()
         box.cursor_position = len(box.value)
+
+    def action_paths(self) -> None:
+        """Go down into the paths that go on as typed."""
+        options = self.query_one("#paths", OptionList)
+        if options.display and self.focused is self.query_one("#path"):
+            options.focus()
+            options.highlighted = 0
+        else:
+            self.focus_next()
 
     def action_complete(self) -> None:
         """Go on as far as all paths are alike; where there is nothing to add, to the next field."""
@@ -225,6 +244,8 @@ class AddScreen(Dialog, Recovering):
         columns = seen.columns if seen else {}
         self.query_one(ColumnTable).show(columns.get("columns", []), columns)
         self.query_one("#mapper").display = bool(columns.get("columns"))
+        for name, value in usual_of(columns, self._mapping.table).items():
+            self.query_one(f"#{name}", Input).placeholder = value
         self.query_one("#reads Static", Static).update(lines(self._said(seen)))
 
     def _said(self, seen: Seen | None) -> list[Content]:
@@ -239,6 +260,8 @@ class AddScreen(Dialog, Recovering):
             return [muted("looking …")]
         said: list[Content] = []
         if trouble := seen.trouble or seen.columns.get("trouble", ""):
+            if self.query_one("#paths").display:
+                return [muted("tab goes on, ↓ chooses")]
             said += [safe(trouble, 500).stylize("$text-error")]
             said += [safe(seen.columns.get("hint", ""), 500), Content("")]
         if seen.size:

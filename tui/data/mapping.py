@@ -6,10 +6,13 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 
+from yofo_mlx.recipe.family import FAMILIES
+
 from ..shared.table import Cell, Column, ListTable, head
 from ..shared.words import MUTED, muted, safe
 
 FIELDS = ("input", "output", "name", "family", "role", "instruction")
+VALUES = {"family": FAMILIES, "role": ("train", "held_out")}  # that fields may hold
 COLUMNS = [Column("column"), Column("holds"), Column("becomes")]
 
 
@@ -65,6 +68,19 @@ class ColumnTable(ListTable):
             self.post_message(self.Chosen(role, self._names[self.cursor_row]))
 
 
+def usual_of(told: dict[str, Any], table: dict[str, Any]) -> dict[str, str]:
+    """Return what is taken for fields that are left empty."""
+    stem = str(table["source"]).rstrip("/").rsplit("/", 1)[-1].split(".")[0]
+    return {
+        "input": str(told.get("input", "a column, or a template: {title}: {text}")),
+        "output": str(told.get("output", "a column, or a template")),
+        "name": stem,
+        "family": f"{told['family']} (guessed)" if "family" in told else "",
+        "role": "train, or held_out",
+        "instruction": "such as: Name the intent of the request.",
+    }
+
+
 def _use(name: str, told: dict[str, Any]) -> Cell:
     for role in ("input", "output"):
         used = str(told.get(role, ""))
@@ -90,7 +106,7 @@ def example_of(told: dict[str, Any], table: dict[str, Any]) -> list[Content]:
     if told.get("bad"):
         drops = table.get("bad_rows") == "drop"
         words = f"{told['bad']:,} of the first {told['rows']:,} rows are bad"
-        fate = "they are left out" if drops else "they are refused; ctrl+d leaves them out"
+        fate = "they are left out" if drops else "they are refused; ctrl+b leaves them out"
         said += [Content(""), Content.styled(f"! {words}: {fate}", "$text-warning")]
         for place, message in told.get("problems", [])[:5]:
             said.append(muted(safe(f"  {place.rsplit('/', 1)[-1]}  {message}", 200).plain))

@@ -58,6 +58,10 @@ def _candidate(place: Path, head: str, name: str) -> Candidate | None:
         kind = format_of(name)
         if kind is None:
             return None
-        return Candidate(head + name, f"{kind[1:].upper()}  {size(path.stat().st_size)}", False)
+        return Candidate(head + name, f"{kind[1:].upper()}  {_size(path.stat().st_size)}", False)
     except OSError:
         return None
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 1e3:,.0f} kB" if nbytes < 1e6 else size(nbytes)

@@ -20,6 +20,7 @@ class PreviewClient:
     def __init__(self) -> None:
         self._session: SessionClient | None = None
         self._is_closed = False
+        self._waiting = 0
         self._lock = threading.Lock()
 
     def call(self, method: str, on_progress: OnProgress | None = None, **params: Any) -> Any:
@@ -30,6 +31,7 @@ class PreviewClient:
             if self._session is None or self._session.ended:
                 self._session = SessionClient(PREVIEW)
             session = self._session
+            self._waiting += 1
         try:
             return session.call(method, params, _noted(on_progress))
         except RunError as error:
@@ -38,6 +40,14 @@ class PreviewClient:
             if ended := session.ended:
                 raise _told(ended) from None
             raise error
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a call waits for its result."""
+        return self._waiting > 0
 
     def stop(self) -> None:
         """End the process, wherever it is; calls that wait raise Cancelled."""
