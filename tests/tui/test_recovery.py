@@ -77,7 +77,7 @@ async def test_names_are_there_before_what_is_in_the_runs_is_read(
     monkeypatch.setattr(follow.Follower, "poll", lambda self: go.wait(30) and poll(self))
     async with pilots.open() as pilot:
         await until(pilot, lambda: "first" in shown(pilot) and "second" in shown(pilot))
-        assert "No runs yet" not in shown(pilot)
+        assert "Run the demo" not in shown(pilot)
         go.set()
         await until(pilot, lambda: "3/100" in shown(pilot))
 
@@ -88,9 +88,9 @@ async def test_while_it_looks_for_runs_it_does_not_say_that_there_are_none(
     go, list_runs = Event(), listing.list_runs
     monkeypatch.setattr(listing, "list_runs", lambda: (go.wait(30), list_runs())[1])
     async with pilots.open() as pilot:
-        assert "looking for runs" in shown(pilot) and "No runs yet" not in shown(pilot)
+        assert "looking for runs" in shown(pilot) and "Run the demo" not in shown(pilot)
         go.set()
-        await until(pilot, lambda: "No runs yet" in shown(pilot))
+        await until(pilot, lambda: "Run the demo" in shown(pilot))
 
 
 @pytest.mark.parametrize("model", ["/m/[/nope]x", "[bold]b[/bold]", "/m/\x1b[2J\u202e"])

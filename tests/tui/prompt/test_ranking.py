@@ -195,7 +195,7 @@ async def test_a_filter_that_nothing_matches_says_so(
         width = len(shown(pilot).splitlines()[0])
         await pilot.press("slash", *"pears")
         await until(pilot, lambda: "No run has pears" in shown(pilot))
-        assert "No runs yet" not in shown(pilot) and "All runs" in shown(pilot)
+        assert "Run the demo" not in shown(pilot) and "All runs" in shown(pilot)
         assert len(shown(pilot).splitlines()[0]) == width
         await pilot.press("escape")
         await until(pilot, lambda: len(cells(pilot)) == 1)
@@ -211,9 +211,9 @@ async def test_a_list_that_cannot_be_had_says_why_instead_of_that_there_is_none(
         patch.setattr(listing, "list_runs", broken)
         async with pilots.open() as pilot:
             await until(pilot, lambda: "The runs cannot be looked at" in shown(pilot))
-            assert "No runs yet" not in shown(pilot)
+            assert "Run the demo" not in shown(pilot)
             patch.undo()
-            await until(pilot, lambda: "No runs yet" in shown(pilot))
+            await until(pilot, lambda: "Run the demo" in shown(pilot))
 
 
 async def test_a_click_selects_and_a_double_click_opens(
@@ -259,7 +259,7 @@ async def test_keys_on_a_table_without_rows_do_nothing(
     pilots: Any, run_folder: Any, until: Any, shown: Any
 ) -> None:
     async with pilots.open() as pilot:
-        await until(pilot, lambda: "No runs yet" in shown(pilot))
+        await until(pilot, lambda: "Run the demo" in shown(pilot))
         table = pilot.app.screen.query_one(RunTable)
         for key in ("up", "k", "home", "end", "pageup", "pagedown", "enter", "c", "s", "p", "o"):
             table.focus()
