@@ -141,7 +141,7 @@ def apply_override(data: dict[str, Any], override: str) -> Key:
             else:
                 table[step] = {}
         inner = table[step]
-    table[step] = _value(text)
+    table[step] = value_of(text)
     for other in INSTEAD.get(".".join(parts), ()):
         table.pop(other, None)
     return added or path
@@ -162,7 +162,7 @@ def _step(table: Any, part: str, shown: str) -> str | int:
     )
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """Read a value as TOML; anything else is a bare string, as it was written."""
     try:
         found = tomllib.loads(f"value = {text.strip()}")
