@@ -1,4 +1,4 @@
-"""The keys of a recipe as the form of a new run shows them: kinds, choices, help, values as text."""
+"""The keys of a recipe as the form of a new run shows them: what each takes, values as text."""
 
 import tomllib
 from collections.abc import Iterator

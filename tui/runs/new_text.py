@@ -134,8 +134,9 @@ def edited(text: str, wanted: dict[str, Any]) -> str:
     result = tomlkit.dumps(document)
     for section, key, value in new:
         result = _insert(result, section, f"{key} = {tomlkit.item(value).as_string()}")
+    result = re.sub(r"^([^#\n].*)\n(\[\[tasks\]\])", r"\1\n\n\2", result, flags=re.MULTILINE)
     if _parsed(result) == wanted:
-        return result
+        return result.rstrip("\n") + "\n"
     return tomlkit.dumps(wanted)  # of a text that is too odd to be edited
 
 
@@ -193,7 +194,6 @@ def _table(wanted: dict[str, Any]) -> Table:
     table = tomlkit.table()
     for key, value in wanted.items():
         table.append(key, value)
-    table.add(tomlkit.nl())
     return table
 
 

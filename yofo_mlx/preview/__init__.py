@@ -1,3 +1,3 @@
-"""Preview: what a recipe in the making would train and need, as facts."""
+"""Data sets and recipes looked at from a process of its own, before anything is trained."""
 
-__all__ = ["episode", "plan"]
+__all__ = ["client", "episode", "plan"]

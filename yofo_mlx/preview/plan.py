@@ -13,6 +13,7 @@ from yofo_mlx.models.base import load_tokenizer, model_config
 from yofo_mlx.planning.evaluation import asked_at_most, most_asked, plan_evaluation, plan_validation
 from yofo_mlx.planning.outlook import Asking, Outlook, as_dict
 from yofo_mlx.planning.planner import Planner, beyond_context, make_planner
+from yofo_mlx.planning.shelf import curated_planner
 from yofo_mlx.planning.speeds import known_speed
 from yofo_mlx.planning.volume import Draw, draw, volume_bounds, volume_of
 from yofo_mlx.planning.workload import Workload, make_workload
@@ -22,6 +23,7 @@ from yofo_mlx.runs.recipe import resolve
 from yofo_mlx.system import paths
 from yofo_mlx.tasks.reading import locate
 from yofo_mlx.tasks.registry import TaskEntry, is_embedded, load_tasks
+from yofo_mlx.training.beginning import check_fits, doubts
 
 Warn = Callable[[str, str], None]
 
@@ -40,23 +42,34 @@ def plan(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
     `folder`: what its paths are relative to.
     """
     recipe = resolve(data, "the recipe", Path(folder))
+    check_fits(recipe)
     return forecast(recipe, Drawn())
 
 
 def forecast(recipe: Recipe, found: Drawn) -> dict[str, Any]:
     """Return what `yofo plan --json` says, what speaks against it, and how long it will take."""
-    planner = make_planner(recipe)
+    planner = _planner(recipe)
     way = planner.longest_step(recipe)
     volume = volume_of(recipe, found.draws) if found.draws else volume_bounds(recipe)
     workload = found.workload
     size = workload.size() if workload else None
     outlook = Outlook(recipe, planner, way, volume, None, asking(recipe, planner, found), size)
-    warnings = list(doubts_of_sizes(recipe, planner))
+    warnings = [*doubts(recipe), *doubts_of_sizes(recipe, planner)]
     if workload:
         warnings += workload.warnings(recipe)
     speed = known_speed(recipe)
     more = {"warnings": warnings, "speed": speed and asdict(speed), "free_gb": _free_gb()}
     return {**finite(as_dict(outlook)), **more}
+
+
+def _planner(recipe: Recipe) -> Planner:
+    """Return the planner of a recipe; of a model that a shipped one has, also out of its reach."""
+    try:
+        return make_planner(recipe)
+    except YofoError:
+        if known := curated_planner(recipe):
+            return known
+        raise
 
 
 def _free_gb() -> float | None:
@@ -81,9 +94,7 @@ def drawn(recipe: Recipe, model: Path, named: str, *, needed: bool, warn: Warn) 
     """
     try:
         entries = reachable_entries(recipe, named)
-        tokenizer = load_tokenizer(
-            model, model_config(model), trust_remote_code=recipe.trust_remote_code
-        )
+        tokenizer = tokenizer_of(recipe, model)
     except DataError:
         raise
     except YofoError as error:
@@ -94,6 +105,12 @@ def drawn(recipe: Recipe, model: Path, named: str, *, needed: bool, warn: Warn) 
     check_tables(recipe, tokenizer, model_config(model))
     workload = make_workload(recipe, entries, tokenizer)
     return Drawn(workload, draw(recipe, workload))
+
+
+def tokenizer_of(recipe: Recipe, model: Path) -> Any:
+    """Return the tokenizer of a recipe's model."""
+    config = model_config(model)
+    return load_tokenizer(model, config, trust_remote_code=recipe.trust_remote_code)
 
 
 def asking(recipe: Recipe, planner: Planner, found: Drawn) -> Asking:
