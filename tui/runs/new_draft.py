@@ -11,6 +11,7 @@ from yofo_mlx.errors import YofoError
 from yofo_mlx.recipe.compose import Composed, compose
 from yofo_mlx.recipe.file import INSTEAD, OF_THE_MODEL, Place, mistakes
 from yofo_mlx.recipe.names import absolute
+from yofo_mlx.runs.names import undated
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import write_text
 
@@ -44,18 +45,18 @@ class Draft:
 
     def value(self, key: str) -> Any:
         """Return what a key is, None where nothing is said of it."""
-        return _look_up(self.data(), key)
+        return look_up(self.data(), key)
 
     def before(self, key: str) -> Any:
         """Return what the recipe alone says of a key, or else what it is by default."""
-        said = _look_up(self.base.data, key)
+        said = look_up(self.base.data, key)
         default = facts_of(key).default
         return as_value(key, default) if said is None and default else said
 
     def is_other(self, key: str) -> bool:
         """Tell whether a key was changed."""
         if key.startswith(TASK):
-            return self.tasks is not None and self.value(key) != _look_up(self.base.data, key)
+            return self.tasks is not None and self.value(key) != look_up(self.base.data, key)
         return key in self.changes
 
     def put(self, key: str, text: str) -> None:
@@ -85,7 +86,7 @@ class Draft:
         """Take a change back."""
         if key.startswith(TASK):
             if self.tasks is not None:
-                self._put_in_task(key, _look_up(self.base.data, key))
+                self._put_in_task(key, look_up(self.base.data, key))
             if self.tasks == self.base.data.get("tasks"):
                 self.tasks = None
         self.changes.pop(key, None)
@@ -121,7 +122,8 @@ class Draft:
         for key in ("model", "init_adapter"):
             if key in data:
                 data[key] = find(data[key], key)
-        return data
+        whole: dict[str, Any] = json.loads(json.dumps(data, default=str))  # days are text
+        return whole
 
     def shown_keys(self, words: Iterable[str]) -> list[str]:
         """Return the keys to show: those that say something, or hold all of some words."""
@@ -160,7 +162,8 @@ def changed(
     return data
 
 
-def _look_up(data: Any, key: str) -> Any:
+def look_up(data: Any, key: str) -> Any:
+    """Return what parsed TOML says of a dotted key, None where it says nothing."""
     for part in key.split("."):
         if isinstance(data, list):
             data = data[int(part)] if int(part) < len(data) else None
@@ -173,7 +176,7 @@ def _says(data: dict[str, Any], key: str) -> bool:
     """Tell whether data say of a key what it would not be without them."""
     if key.startswith(TASK) or key in ("description", "tasks"):
         return False
-    value = _look_up(data, key)
+    value = look_up(data, key)
     return value is not None and as_text(value) != as_text(as_value(key, facts_of(key).default))
 
 
@@ -188,7 +191,7 @@ def begin(recipe: Path, overrides: dict[str, Any], sources: list[dict[str, Any]]
 def name_of(recipe: Path) -> str:
     """Return what a run of a recipe is called."""
     own = recipe.parent.parent == paths.runs()
-    return recipe.parent.name.split("-", 2)[-1] if own else recipe.stem
+    return undated(recipe.parent.name) if own else recipe.stem
 
 
 # ---------------------------------------------------------------------- kept until it is started

@@ -15,6 +15,7 @@ from yofo_mlx.recipe.compose import standalone
 from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.recipe.names import found_at
 from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.section import Section
 from yofo_mlx.system import paths
 from yofo_mlx.system.text import escaped
 
@@ -63,7 +64,7 @@ def _differing(data: dict[str, Any]) -> dict[str, Any]:
     for key, value in data.items():
         field = Recipe.model_fields.get(key)
         usual = field.get_default() if field is not None and not field.is_required() else None
-        usual = usual.model_dump(mode="json") if hasattr(usual, "model_dump") else usual
+        usual = usual.model_dump(mode="json") if isinstance(usual, Section) else usual
         if isinstance(value, dict) and isinstance(usual, dict):
             value = {k: v for k, v in value.items() if v != usual.get(k)}
         if key == "train":
@@ -187,7 +188,10 @@ def _identity(table: Any) -> tuple[object, object]:
 
 
 def _tables(wanted: list[dict[str, Any]]) -> AoT:
-    return tomlkit.item([dict(one) for one in wanted])  # type: ignore[return-value]
+    tables = tomlkit.aot()
+    for one in wanted:
+        tables.append(_table(one))
+    return tables
 
 
 def _table(wanted: dict[str, Any]) -> Table:
