@@ -159,6 +159,7 @@ class NewRunScreen(Dialog, Recovering):
     def _take(self, draft: Draft) -> None:
         self._facts = {}
         self._form.take(draft)
+        self.query_one(RunOutlook).redraw(draft)
         self._changed()
 
     @on(RunForm.Changed)
@@ -185,9 +186,9 @@ class NewRunScreen(Dialog, Recovering):
     @on(RunForm.Moved)
     def _moved(self) -> None:
         form = self._form
-        if form.draft is not None and form.key:
+        if form.draft is not None:
             wrong = form.mistakes.get(form.key, "")
-            self.query_one(RunOutlook).show_about(form.draft, form.key, wrong)
+            self.query_one(RunOutlook).show_about(form.draft, form.row, wrong)
 
     @on(RunForm.Wanted)
     def _wanted(self, message: RunForm.Wanted) -> None:

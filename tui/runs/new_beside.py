@@ -12,6 +12,7 @@ from yofo_mlx.errors import YofoError
 from ..shared.words import lines, muted, safe
 from .new_draft import Draft
 from .new_panes import (
+    about_form,
     about_key,
     episode_content,
     episode_line,
@@ -19,6 +20,7 @@ from .new_panes import (
     plan_content,
     short_plan,
 )
+from .new_tables import KEYS, RECIPE, RUN
 
 FAR = "Some of its data sets are on the hub: "
 
@@ -91,6 +93,12 @@ class RunOutlook(Vertical):
     def show_about(self, draft: Draft, key: str, wrong: str) -> None:
         """Show what a key means."""
         about = self.query_one("#about", Static)
-        about.border_title = key
-        is_short = self.screen.has_class("-narrow")
-        about.update(gist(key, wrong) if is_short else about_key(draft, key, wrong))
+        about.border_title = {RUN: "the run's name"}.get(key, "" if key == KEYS else key)
+        if key in (RUN, RECIPE):
+            about.update(about_form(draft, key))
+        elif key in ("", KEYS):
+            about.update("")
+        elif self.screen.has_class("-narrow"):
+            about.update(gist(key, wrong))
+        else:
+            about.update(about_key(draft, key, wrong))

@@ -8,6 +8,7 @@ from textual.geometry import Offset
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import DataTable, Input
+from textual.widgets.input import Selection
 
 
 class KeyEditor(Input):
@@ -47,7 +48,7 @@ class KeyEditor(Input):
         self.add_class("-open")
         with self.prevent(Input.Changed):
             self.value = text
-        self.cursor_position = len(text)
+        self.selection = Selection(0, len(text))  # typing replaces it
         self.focus()
 
     def action_done(self, rows: int, keeps: bool = True) -> None:

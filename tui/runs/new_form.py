@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import DescendantFocus
 from textual.message import Message
 from textual.widgets import DataTable, Input, Static
 
@@ -61,6 +62,7 @@ class RunForm(Vertical):
         self.words: list[str] = []  # that keys are looked for by
         self._sources: list[dict[str, Any]] = []  # what was read of the data sets
         self._dropped: list[list[dict[str, Any]] | None] = []
+        self._offered: list[bool] = []  # of the keys in the footer
 
     def compose(self) -> ComposeResult:
         """Lay the lists out."""
@@ -72,10 +74,14 @@ class RunForm(Vertical):
         yield KeyEditor()
 
     @property
+    def row(self) -> str:
+        """Return what is under the cursor: a key, or a row of the form itself."""
+        return self.query_one(KeyTable).selected_key or ""
+
+    @property
     def key(self) -> str:
         """Return the key under the cursor; none on what is no key of a recipe."""
-        key = self.query_one(KeyTable).selected_key or ""
-        return "" if key in (RUN, RECIPE, KEYS) else key
+        return "" if self.row in (RUN, RECIPE, KEYS) else self.row
 
     def take(self, draft: Draft) -> None:
         """Show another draft."""
@@ -107,7 +113,7 @@ class RunForm(Vertical):
         table.show(draft, shown, self.mistakes, rest, table.size.width or 70)
         sources.show(draft, self._sources, sources.size.width or 70)
         self._show_mistakes(bool(shown))
-        self.post_message(self.Moved())
+        self._moved()
 
     def _show_mistakes(self, has_keys: bool) -> None:
         said = [
@@ -139,8 +145,13 @@ class RunForm(Vertical):
         self.query_one(KeyTable).focus()
 
     @on(DataTable.RowHighlighted, "KeyTable")
+    @on(DescendantFocus)
     def _moved(self) -> None:
         self.post_message(self.Moved())
+        offered = [self._offers(action) for action in ("turn", "reset", "drop", "undo")]
+        if offered != self._offered:  # the footer is built anew only when its keys change
+            self._offered = offered
+            self.refresh_bindings()
 
     # ------------------------------------------------------------------ keys
 
@@ -206,7 +217,7 @@ class RunForm(Vertical):
             self._put(key, "train" if draft.value(key) == "held_out" else "held_out")
         elif self.key and facts_of(self.key).choices:
             facts, value = facts_of(self.key), draft.value(self.key)
-            now = (as_text(value) if value is not None else facts.default).strip('"')
+            now = as_text(value) if value is not None else facts.usual
             ring = [*facts.choices] if facts.default else ["", *facts.choices]
             place = ring.index(now) + 1 if now in ring else 0
             self._put(self.key, ring[place % len(ring)])
@@ -251,10 +262,16 @@ class RunForm(Vertical):
             self._changed(of_data=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what applies to the list with the focus."""
-        in_data = bool(self.query(SourceTable)) and self.query_one(SourceTable).has_focus
-        if action == "drop":
-            return in_data
+        """Offer what applies to the row under the cursor."""
+        return not self.query(SourceTable) or self._offers(action)
+
+    def _offers(self, action: str) -> bool:
+        in_data = self.query_one(SourceTable).has_focus
+        if action == "turn":
+            return in_data or bool(self.key and facts_of(self.key).choices)
+        if action == "reset":
+            draft = self.draft
+            return not in_data and draft is not None and bool(self.key) and draft.is_other(self.key)
         if action == "undo":
             return bool(self._dropped)
-        return not (action == "reset" and in_data)
+        return in_data if action == "drop" else True

@@ -42,6 +42,11 @@ class KeyFacts:
     help: str
 
     @property
+    def usual(self) -> str:
+        """Return the default as it stands in a field."""
+        return self.default.strip('"') if self.choices or self.kind == "text" else self.default
+
+    @property
     def takes(self) -> str:
         """Say what it takes."""
         return " · ".join(self.choices) or self.kind

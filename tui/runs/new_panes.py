@@ -13,6 +13,7 @@ from ..shared.blocks import bar
 from ..shared.words import MUTED, lines, muted, number, safe
 from .new_draft import Draft
 from .new_keys import as_text, facts_of
+from .new_tables import RUN
 
 LABEL = 9
 NBSP = "\N{NO-BREAK SPACE}"
@@ -26,11 +27,11 @@ def plan_content(facts: dict[str, Any], draft: Draft, width: int) -> Content:
 def short_plan(facts: dict[str, Any], draft: Draft, width: int) -> Content:
     """Return the forecast of a run in three lines."""
     gauge, _, how = _memory(facts, width)
-    told = {line.plain[:LABEL].strip(): line[LABEL:] for line in _run(facts, draft, 999)}
-    second = [how[LABEL:], told["time"]]
-    third = [told[name] for name in ("shots", "tokens") if name in told]
-    warned = list(_warnings(facts))[:1]
-    return lines([gauge, Content(" · ").join(second), Content(" · ").join(third), *warned])
+    words = "" if facts["speed"] else "time "
+    second = Content.assemble(how[LABEL:], f" · {words}", _time(facts))
+    shots = "" if facts["shots"] is None else f"{number(facts['shots'])} shots an episode · "
+    third = f"{shots}{_tokens(facts, draft)}"
+    return lines([gauge, second, Content(third), *list(_warnings(facts))[:1]])
 
 
 def _line(label: str, *parts: Content | str | tuple[str, str]) -> Content:
@@ -80,23 +81,25 @@ def _way(facts: dict[str, Any]) -> str:
 
 
 def _run(facts: dict[str, Any], draft: Draft, width: int) -> Iterator[Content]:
-    steps, tokens, targets = facts["steps"], facts["tokens"], facts["targets"]
     is_bound = facts["counted"] == "bounds"
     yield _wrapped("time", _time(facts), width)
-    share = f", {100 * targets / tokens:.0f} % trained" if targets and tokens else ""
-    most = "at most " if is_bound and draft.value("train.tokens") is None else ""
-    yield _line("tokens", f"{most}{number(tokens)} in {plural(steps, 'step')}{share}")
+    yield _line("volume", _tokens(facts, draft))
     if not is_bound:
-        longest = facts["longest_episode"]
-        words = (
-            f"{number(facts['shots'])} an episode in the mean; the longest has {longest:,} tokens"
-        )
-        yield _line("shots", words)
+        longest = f"the longest {facts['longest_episode']:,} tokens"
+        yield _wrapped("shots", f"{number(facts['shots'])} an episode · {longest}", width)
     keep = draft.value("train.keep_checkpoints") or int(facts_of("train.keep_checkpoints").default)
     each = 3 * 1e9 * facts["adapter_gb"]  # the adapter and AdamW's two moments
     if isinstance(keep, int):
         free = f" · {size(1e9 * facts['free_gb'])} free" if facts["free_gb"] else ""
         yield _line("disk", f"{plural(keep, 'checkpoint')} of {size(each)}{free}")
+
+
+def _tokens(facts: dict[str, Any], draft: Draft) -> str:
+    tokens, targets = facts["tokens"], facts["targets"]
+    share = f", {100 * targets / tokens:.0f} % trained" if targets and tokens else ""
+    is_most = facts["counted"] == "bounds" and draft.value("train.tokens") is None
+    most = "at most " if is_most else ""
+    return f"{most}{number(tokens)} tokens in {plural(facts['steps'], 'step')}{share}"
 
 
 def _time(facts: dict[str, Any]) -> str:
@@ -139,10 +142,18 @@ def episode_line(shown: dict[str, Any]) -> str:
     return f"{counts} · {targets:,} trained ({100 * targets / max(tokens, 1):.0f} %)"
 
 
+def about_form(draft: Draft, key: str) -> Content:
+    """Return what a row of the form itself is for."""
+    if key == RUN:
+        return Content("What the run is called; its folder begins with the date.")
+    about = str(draft.base.data.get("description", ""))
+    return lines([safe(about, 300), safe(draft.recipe, 300).stylize(MUTED)])
+
+
 def about_key(draft: Draft, key: str, wrong: str = "") -> Content:
     """Return what a key means, takes and is by default."""
     facts = facts_of(key)
-    default = f"{facts.default}" if facts.default else "left out"
+    default = facts.usual or "left out"
     said = [safe(facts.help.replace("\n", " "))]
     said.append(Content.assemble((f"{facts.takes} · default ", MUTED), safe(default)))
     if draft.is_other(key):

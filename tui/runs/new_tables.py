@@ -12,7 +12,7 @@ from .new_keys import TASK, as_text, facts_of
 
 RUN, RECIPE = "run", "recipe"  # of the form itself, above the keys
 KEYS = "keys"  # the row below them
-KEY_WIDTH, VALUE_WIDTH = 28, 26
+KEY_WIDTH, VALUE_WIDTH = 31, 22
 NARROW_VALUE = 20
 
 
@@ -36,13 +36,13 @@ class KeyTable(ListTable):
     @staticmethod
     def value_width(width: int) -> int:
         """Return how much room a value has."""
-        return VALUE_WIDTH if width >= 84 else NARROW_VALUE
+        return VALUE_WIDTH if width >= 74 else NARROW_VALUE
 
     def _row(
         self, draft: Draft, key: str, mistakes: dict[str, str], room: int, value_width: int
     ) -> list[Cell]:
         if key in (RUN, RECIPE):
-            return _form_row(draft, key, room)
+            return _form_row(draft, key)
         wrong, value, other = mistakes.get(key), draft.value(key), draft.is_other(key)
         mark = "✗ " if wrong else "• " if other else "  "
         style = "$text-error" if wrong else ""
@@ -50,23 +50,18 @@ class KeyTable(ListTable):
             note = Cell(head(wrong, room), style)
         elif other:
             before = as_text(draft.before(key)) or "left out"
-            note = Cell(head(f"recipe: {before}", room), MUTED)
+            note = Cell(head(f"was {before}", room), MUTED)
         else:
             note = Cell("")
-        shown = as_text(value) if value is not None else facts_of(key).default or "–"
+        shown = as_text(value) if value is not None else facts_of(key).usual or "–"
         said = Cell(head(shown, value_width), style or ("" if value is not None else MUTED))
         return [Cell(head(f"{mark}{key}", KEY_WIDTH), style), said, note]
 
 
-def _form_row(draft: Draft, key: str, room: int) -> list[Cell]:
+def _form_row(draft: Draft, key: str) -> list[Cell]:
     if key == RUN:
         return [Cell("  run's name"), Cell(head(draft.name, VALUE_WIDTH)), Cell("")]
-    about = str(draft.base.data.get("description", ""))
-    return [
-        Cell("  recipe"),
-        Cell(head(draft.recipe.name, VALUE_WIDTH)),
-        Cell(head(about, room), MUTED),
-    ]
+    return [Cell("  recipe"), Cell(head(draft.recipe.name, VALUE_WIDTH)), Cell("")]
 
 
 class SourceTable(ListTable):
@@ -92,7 +87,7 @@ class SourceTable(ListTable):
         role = str(source.get("role", "train")).replace("held_out", "held out")
         note = width - 66
         if told is None or told["state"] == "on the hub":
-            state = "reading …" if told is None else "on the hub: l reads it"
+            state = "reading …" if told is None else "on the hub"
             return [Cell(head(f"○ {name}", 24), MUTED), Cell(role), *[Cell("–", MUTED)] * 3,
                     Cell(head(state, max(note, 12)), MUTED)]  # fmt: skip
         if told["state"] == "wrong":

@@ -25,9 +25,10 @@ from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.text import reason
 
 LENGTHS = (4096, 16384, 65536)  # tokens of an episode
-_LLAMA = {"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 4096}
+_NORM = {"rms_norm_eps": 1e-5}
+_LLAMA = _NORM | {"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 4096}
 _GEMMA = {"num_attention_heads": 8, "num_key_value_heads": 4, "hidden_size": 2560, "head_dim": 256}
-_SMOL = {"num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576}
+_SMOL = _NORM | {"num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576}
 
 
 @dataclass(frozen=True)
