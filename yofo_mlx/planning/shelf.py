@@ -89,17 +89,27 @@ CURATED = (
 
 def on_disk() -> Iterator[Shelved]:
     """Yield the models that are here, the embedded one first."""
-    embedded = Path(__file__).parents[1] / "tiny" / "model"
-    yield _measured(EMBEDDED, "embedded", embedded, "tiny")
-    shipped = {one.name: one.recipe for one in CURATED}
+    shipped = {one.name: one.recipe for one in CURATED} | {EMBEDDED: "tiny"}
+    for name, where, path, nbytes in _here():
+        found = _measured(name, where, path, shipped.get(name))
+        yield found if nbytes is None else replace(found, nbytes=nbytes)
+
+
+def folders_here() -> dict[str, Path]:
+    """Return the folders of the models that are here, by their names; nothing of them is read."""
+    return {name: path for name, _, path, _ in _here()}
+
+
+def _here() -> Iterator[tuple[str, str, Path, int | None]]:
+    """Yield name, kind of place, folder, and the bytes where they are known."""
+    yield EMBEDDED, "embedded", Path(__file__).parents[1] / "tiny" / "model", None
     for repo in cached_repos():
         if repo.kind == "model" and repo.snapshots:
-            found = _measured(repo.id, "hub cache", repo.snapshots[0], shipped.get(repo.id))
-            yield replace(found, nbytes=repo.nbytes)
+            yield repo.id, "hub cache", repo.snapshots[0], repo.nbytes
     made = paths.models().iterdir() if paths.models().is_dir() else ()
     for path in sorted(made):
         if path.is_dir() and not path.name.startswith((".", PART)):
-            yield _measured(str(path), "imported", path, None)
+            yield str(path), "imported", path, None
 
 
 def curated() -> Iterator[Shelved]:

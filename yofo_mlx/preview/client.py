@@ -19,11 +19,14 @@ class PreviewClient:
 
     def __init__(self) -> None:
         self._session: SessionClient | None = None
+        self._is_closed = False
         self._lock = threading.Lock()
 
     def call(self, method: str, on_progress: OnProgress | None = None, **params: Any) -> Any:
         """Call and wait, in a thread; YofoError if it cannot be done, Cancelled if stopped."""
         with self._lock:
+            if self._is_closed:
+                raise Cancelled(f"{method} was stopped")
             if self._session is None or self._session.ended:
                 self._session = SessionClient(PREVIEW)
             session = self._session
@@ -37,11 +40,17 @@ class PreviewClient:
             raise error
 
     def stop(self) -> None:
-        """End the process, wherever it is; calls that wait raise Cancelled, a new one starts anew."""
+        """End the process, wherever it is; calls that wait raise Cancelled."""
         with self._lock:
             session, self._session = self._session, None
         if session is not None:
             session.kill()
+
+    def close(self) -> None:
+        """Stop for good: calls that come late raise Cancelled, too."""
+        with self._lock:
+            self._is_closed = True
+        self.stop()
 
 
 def _noted(on_progress: OnProgress | None) -> Callable[[str, dict[str, Any]], None] | None:

@@ -15,6 +15,8 @@ class Finding:
     message: str
     hint: str = ""
     is_error: bool = True
+    path: str = ""
+    line: int = 0  # 0: the whole file, or one that has no lines
 
 
 @dataclass(frozen=True)

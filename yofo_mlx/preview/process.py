@@ -38,11 +38,53 @@ def _episode(**params: Any) -> Result:
     return episode(**params)
 
 
+def _rows(**params: Any) -> Result:
+    from yofo_mlx.preview.rows import rows
+
+    return rows(**params)
+
+
+def _columns(**params: Any) -> Result:
+    from yofo_mlx.preview.columns import columns
+
+    return columns(**params)
+
+
+def _size(**params: Any) -> Result:
+    from yofo_mlx.preview.size import size
+
+    return size(**params)
+
+
+def _tokens(**params: Any) -> Result:
+    from yofo_mlx.preview.tokens import tokens
+
+    return tokens(**params)
+
+
+def _episode_of(**params: Any) -> Result:
+    from yofo_mlx.preview.tokens import episode_of
+
+    return episode_of(**params)
+
+
+def _models() -> Result:
+    from yofo_mlx.preview.tokens import models
+
+    return models()
+
+
 # Each imports what it needs when it is first called: only some need tokenizers, or MLX.
 METHODS: dict[str, Callable[..., Result]] = {
     "read": _read,
     "plan": _plan,
     "episode": _episode,
+    "rows": _rows,
+    "columns": _columns,
+    "size": _size,
+    "tokens": _tokens,
+    "episode_of": _episode_of,
+    "models": _models,
 }
 
 

@@ -3,35 +3,35 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.preview.facts import DataSet, Finding, unread
+from yofo_mlx.preview.loaded import sets_of
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.text import clip, reason
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.problems import Problem, errors
-from yofo_mlx.tasks.registry import is_embedded, load_sets, make_task
+from yofo_mlx.tasks.registry import is_embedded, make_task
 from yofo_mlx.tasks.sources import LoadedSource
 from yofo_mlx.tasks.splits import SPLITS, Split
 from yofo_mlx.tasks.summary import sum_up
 
 SHOWN_EXAMPLES = 3
-SHOWN_LABELS = 24
+SHOWN_LABELS = 200
 SHOWN_PROBLEMS = 100
 LONGEST = 2000  # characters of an example's sides
 
 
 def read(source: dict[str, Any]) -> dict[str, Any]:
     """Return all data sets of a `[[tasks]]` table, as `facts.from_facts` takes each."""
-    return {"sets": [asdict(one) for one in read_sets(TaskSource(**source))]}
+    return {"sets": [asdict(one) for one in _read_sets(source)]}
 
 
-def read_sets(source: TaskSource) -> list[DataSet]:
-    """Read a source and sum up every data set in it; what is wrong is told as problems."""
+def _read_sets(facts: dict[str, Any]) -> list[DataSet]:
+    source = TaskSource(**facts)
     try:
-        return [_data_set(loaded) for loaded in load_sets(source, Path.cwd())]
+        return [_data_set(loaded) for loaded in sets_of(facts)]
     except YofoError as error:
         return [unread(source, error.message, error.hint)]
     except MemoryError:
@@ -72,5 +72,13 @@ def _data_set(loaded: LoadedSource) -> DataSet:
 def _findings(problems: Iterable[Problem]) -> list[Finding]:
     first = sorted(problems, key=lambda problem: problem.severity != "error")[:SHOWN_PROBLEMS]
     return [
-        Finding(str(one.place), one.message, one.hint, one.severity == "error") for one in first
+        Finding(
+            str(one.place),
+            one.message,
+            one.hint,
+            one.severity == "error",
+            one.place.path,
+            one.place.number if one.place.unit == "line" else 0,
+        )
+        for one in first
     ]
