@@ -21,7 +21,7 @@ from ..shared.words import MUTED, muted, safe
 from ..start.screen import FirstStart
 from .detail import RunDetail
 from .follow import RunView, Watcher
-from .starting import resume_detached, start_detached
+from .starting import Starter, resume_detached, start_detached
 from .table import ORDERS, RunTable
 
 POLL_SECONDS = 1.0
@@ -55,7 +55,7 @@ class RunsScreen(Recovering):
 
     def __init__(self) -> None:
         super().__init__()
-        self.starter = start_detached
+        self.starter: Starter = start_detached
         self.resumer = resume_detached
         self._watcher = Watcher()
         self._views: list[RunView] = []
@@ -222,7 +222,8 @@ class RunsScreen(Recovering):
     def _ask_for_a_run(self, again: Run | None = None, why: str = "") -> None:
         from .new import NewRunScreen  # late: recipes' model is slow to import
 
-        self.app.push_screen(NewRunScreen(self.starter, again, why), self._started)
+        recipe = again.recipe_path if again else None
+        self.app.push_screen(NewRunScreen(recipe, starter=self.starter, why=why), self._started)
 
     def _started(self, run: Run | None) -> None:
         if run is not None:
@@ -257,7 +258,7 @@ class RunsScreen(Recovering):
         elif view.status == "failed":
             why = (
                 f"{view.run.run_id} failed before its first checkpoint and would fail again in the "
-                "same way. Change what has to be changed below, and start it anew."
+                "same way. Change what has to be changed, and start it anew."
             )
             self._ask_for_a_run(view.run, why)
         else:

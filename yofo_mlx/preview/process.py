@@ -26,6 +26,18 @@ def _read(**params: Any) -> Result:
     return read(**params)
 
 
+def _plan(**params: Any) -> Result:
+    from yofo_mlx.preview.plan import plan
+
+    return plan(**params)
+
+
+def _episode(**params: Any) -> Result:
+    from yofo_mlx.preview.episode import episode
+
+    return episode(**params)
+
+
 def _rows(**params: Any) -> Result:
     from yofo_mlx.preview.rows import rows
 
@@ -65,6 +77,8 @@ def _models() -> Result:
 # Each imports what it needs when it is first called: only some need tokenizers, or MLX.
 METHODS: dict[str, Callable[..., Result]] = {
     "read": _read,
+    "plan": _plan,
+    "episode": _episode,
     "rows": _rows,
     "columns": _columns,
     "size": _size,
