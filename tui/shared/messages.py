@@ -1,5 +1,7 @@
 """What one part of the app asks of another, by way of the app."""
 
+from typing import Any
+
 from textual.message import Message
 
 
@@ -9,3 +11,19 @@ class OpenPath(Message):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.text = text
+
+
+class TrainOn(Message):
+    """The user wants a new run with these data sets."""
+
+    def __init__(self, sources: list[Any]) -> None:
+        super().__init__()
+        self.sources = sources  # of the recipe's schema: TaskSource
+
+
+class PromptWith(Message):
+    """The user wants these inputs and answers as demonstrations."""
+
+    def __init__(self, pairs: list[tuple[str, str]], instruction: str) -> None:
+        super().__init__()
+        self.pairs, self.instruction = pairs, instruction
