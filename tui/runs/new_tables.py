@@ -8,7 +8,7 @@ from yofo_mlx.system.quantities import plural
 from ..shared.table import Cell, Column, ListTable, head
 from ..shared.words import MUTED, number
 from .new_draft import Draft
-from .new_keys import TASK, as_text, facts_of
+from .new_keys import TASK, as_text
 
 RUN, RECIPE = "run", "recipe"  # of the form itself, above the keys
 KEYS = "keys"  # the row below them
@@ -58,9 +58,11 @@ tab goes on to the next key, space takes the next choice, r brings back what the
             note = Cell(head(f"was {before}", room), MUTED)
         else:
             note = Cell("")
-        shown = as_text(value) if value is not None else facts_of(key).usual or "–"
-        said = Cell(head(shown, value_width), style or ("" if value is not None else MUTED))
-        return [Cell(head(f"{mark}{key}", KEY_WIDTH), style), said, note]
+        said = Cell(
+            head(draft.text(key) or "–", value_width), style or ("" if value is not None else MUTED)
+        )
+        name = Cell(head(f"{mark}{key}", KEY_WIDTH), "$text-error" if wrong else "")
+        return [name, said, note]
 
 
 def _form_row(draft: Draft, key: str) -> list[Cell]:
