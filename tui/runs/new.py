@@ -99,7 +99,7 @@ class NewRunScreen(Dialog, Recovering):
         self._step, self._fetches = 0, False
         self._previewer = Previewer(lambda kind, said: self.post_message(self.Told(kind, said)))
         self._due: Timer | None = None
-        self._is_stale = self._is_starting = False
+        self._is_stale = self._is_starting = self._is_wanted = False
 
     def compose(self) -> ComposeResult:
         """Lay the form out beside what it comes to."""
@@ -153,6 +153,8 @@ class NewRunScreen(Dialog, Recovering):
     def _begun(self, message: Begun) -> None:
         if message.draft is not None:
             self._take(message.draft)
+            if self._is_wanted:
+                self.action_start()
         elif message.error is not None:
             self._form.say_error(message.error)
 
@@ -341,10 +343,16 @@ class NewRunScreen(Dialog, Recovering):
 
     def action_start(self) -> None:
         """Start a run of the draft; it goes on when the app is closed."""
-        if self.draft is not None and not self._is_starting:
+        draft = self.draft
+        if draft is None:
+            self._is_wanted = True  # once the recipe was read
+        elif self._form.mistakes:
+            words = "Mend what is marked ✗ first."
+            self.notify(words, title="Not started", severity="warning", markup=False)
+        elif not self._is_starting:
             self._is_starting = True
             self._form.say("Starting …")
-            self._start(deepcopy(self.draft))
+            self._start(deepcopy(draft))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="start")
     def _start(self, draft: Draft) -> None:

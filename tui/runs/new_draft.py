@@ -47,6 +47,11 @@ class Draft:
         """Return what a key is, None where nothing is said of it."""
         return look_up(self.data(), key)
 
+    def text(self, key: str) -> str:
+        """Return what a key is, or by default would be, as it stands in a field."""
+        value = self.value(key)
+        return facts_of(key).usual if value is None else as_text(value)
+
     def before(self, key: str) -> Any:
         """Return what the recipe alone says of a key, or else what it is by default."""
         said = look_up(self.base.data, key)
@@ -64,7 +69,7 @@ class Draft:
         value = as_value(key, text)
         if key.startswith(TASK):
             self._put_in_task(key, value)
-        elif value == self.before(key) and (value is not None or key not in self.base.data):
+        elif value == (look_up(self.base.data, key) if value is None else self.before(key)):
             self.changes.pop(key, None)
         else:
             self.changes[key] = value
@@ -166,7 +171,7 @@ def look_up(data: Any, key: str) -> Any:
     """Return what parsed TOML says of a dotted key, None where it says nothing."""
     for part in key.split("."):
         if isinstance(data, list):
-            data = data[int(part)] if int(part) < len(data) else None
+            data = data[int(part)] if part.isdecimal() and int(part) < len(data) else None
         else:
             data = data.get(part) if isinstance(data, dict) else None
     return data

@@ -170,7 +170,7 @@ class RunForm(Vertical):
         elif key != RUN and facts_of(key).choices:
             self.action_turn()
         else:
-            text = draft.name if key == RUN else as_text(draft.value(key))
+            text = draft.name if key == RUN else draft.text(key)
             is_long = key.rpartition(".")[2] in LONG
             width = table.value_width(table.size.width) * (2 if is_long else 1)
             self.query_one(KeyEditor).open(table, key, text, width)
@@ -216,8 +216,7 @@ class RunForm(Vertical):
             key = f"{sources.selected_key}.role"
             self._put(key, "train" if draft.value(key) == "held_out" else "held_out")
         elif self.key and facts_of(self.key).choices:
-            facts, value = facts_of(self.key), draft.value(self.key)
-            now = as_text(value) if value is not None else facts.usual
+            facts, now = facts_of(self.key), draft.text(self.key)
             ring = [*facts.choices] if facts.default else ["", *facts.choices]
             place = ring.index(now) + 1 if now in ring else 0
             self._put(self.key, ring[place % len(ring)])

@@ -8,7 +8,7 @@ from yofo_mlx.system.quantities import plural
 from ..shared.table import Cell, Column, ListTable, head
 from ..shared.words import MUTED, number
 from .new_draft import Draft
-from .new_keys import TASK, as_text, facts_of
+from .new_keys import TASK, as_text
 
 RUN, RECIPE = "run", "recipe"  # of the form itself, above the keys
 KEYS = "keys"  # the row below them
@@ -18,6 +18,11 @@ NARROW_VALUE = 20
 
 class KeyTable(ListTable):
     """Keys of a recipe: what each is, and what is wrong with it or what it was."""
+
+    HELP = """Every key of the recipe that says something, and those that are looked at first.
+enter edits a value in its place; what is typed counts at once, and a mistake is told at its key.
+tab goes on to the next key, space takes the next choice, r brings back what the recipe says.
+/ finds any key by words of its name or its help. • marks what is otherwise than in the recipe."""
 
     def show(
         self, draft: Draft, keys: Sequence[str], mistakes: dict[str, str], rest: int, width: int
@@ -53,9 +58,11 @@ class KeyTable(ListTable):
             note = Cell(head(f"was {before}", room), MUTED)
         else:
             note = Cell("")
-        shown = as_text(value) if value is not None else facts_of(key).usual or "–"
-        said = Cell(head(shown, value_width), style or ("" if value is not None else MUTED))
-        return [Cell(head(f"{mark}{key}", KEY_WIDTH), style), said, note]
+        said = Cell(
+            head(draft.text(key) or "–", value_width), style or ("" if value is not None else MUTED)
+        )
+        name = Cell(head(f"{mark}{key}", KEY_WIDTH), "$text-error" if wrong else "")
+        return [name, said, note]
 
 
 def _form_row(draft: Draft, key: str) -> list[Cell]:
@@ -66,6 +73,11 @@ def _form_row(draft: Draft, key: str) -> list[Cell]:
 
 class SourceTable(ListTable):
     """The data sets of a recipe: role, rows, tokens, how many an episode can show."""
+
+    HELP = """The data sets of the run: rows to train on or to show, their tokens in those of the
+model, and how many demonstrations one episode can hold.
+enter shows the keys of a data set, space makes it held out or trained on, D leaves it out (u brings
+it back), a adds one. What lies on the hub is read when you press l, not before."""
 
     def show(self, draft: Draft, facts: list[dict[str, Any]], width: int) -> None:
         """Show the data sets; `facts`: what was read of them, by place, as far as it is known."""
