@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -24,11 +24,14 @@ from yofo_mlx.system.quantities import plural
 
 from .crash import ended_by
 from .mends import mend_textual
+from .runs.follow import RunView
 from .runs.screen import OpenInPrompt, RunsScreen
+from .runs.standing import standing
 from .shared.choices import Choices
 from .shared.confirm import ConfirmScreen
 from .shared.dialog import Dialog
 from .shared.help import HelpScreen, key_table
+from .shared.state_line import State, StateLine
 from .shared.words import MUTED, safe
 
 # What 256 colours hold of the default theme; the nearest of its own greys are navy and teal there.
@@ -66,13 +69,13 @@ class YofoApp(App[None]):
     DEFAULT_MODE = "runs"
     BINDINGS: ClassVar[list[BindingType]] = [
         # Priority: the app obeys them before it hands on the next key, which is the new place's.
-        Binding("f2", "place('data')", "Data sets", id="place.data", show=False, priority=True),
+        Binding("f2", "place('data')", "Data", id="place.data", show=False, priority=True),
         Binding("f3", "place('runs')", "Runs", id="place.runs", show=False, priority=True),
         Binding("f4", "place('prompt')", "Prompt", id="place.prompt", show=False, priority=True),
-        Binding("1", "number('data')", "Data sets", id="number.data", show=False, priority=True),
+        Binding("1", "number('data')", "Data", id="number.data", show=False, priority=True),
         Binding("2", "number('runs')", "Runs", id="number.runs", show=False, priority=True),
         Binding("3", "number('prompt')", "Prompt", id="number.prompt", show=False, priority=True),
-        Binding("d", "place('data')", "Data sets", id="letter.data", show=False),
+        Binding("d", "place('data')", "Data", id="letter.data", show=False),
         Binding("r", "place('runs')", "Runs", id="letter.runs", show=False),
         Binding("p", "place('prompt')", "Prompt", id="letter.prompt", show=False),
         Binding("f1,question_mark", "help", "Help", id="app.help", key_display="?"),
@@ -86,6 +89,7 @@ class YofoApp(App[None]):
         mend_textual()
         super().__init__()
         self.choices = Choices()
+        self.state: State | None = None
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]
         if self.console.color_system in ("256", "standard"):
@@ -189,6 +193,17 @@ class YofoApp(App[None]):
             if row.node is screen or row.node is self:
                 run = self._runner(row.action, row.node)
                 yield SystemCommand(row.words, row.tooltip or f"Key: {row.keys}", run)
+
+    def show_state(self, views: Sequence[RunView]) -> None:
+        """Tell in every place what the newest run that goes on is at."""
+        self.state = standing(views)
+        for screen in self._all_screens():
+            for line in screen.query(StateLine):
+                line.show(self.state)
+
+    @on(RunsScreen.Polled)
+    def _polled(self, message: RunsScreen.Polled) -> None:
+        self.show_state(message.views)
 
     @on(OpenInPrompt)
     async def _open_in_prompt(self, message: OpenInPrompt) -> None:

@@ -1,15 +1,14 @@
 """Runs started and gone on with by the app: through the command line, outliving both."""
 
-import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.names import undated
 from yofo_mlx.system import child, paths
 
-_DATE = re.compile(r"^\d{8}-\d{6}-")
 Starter = Callable[[Path, list[str]], Run]
 
 
@@ -27,7 +26,7 @@ def start_detached(recipe: Path, changes: list[str]) -> Run:
     """
     options = [f"--set={change}" for change in changes]
     if recipe.parent.parent == paths.runs():
-        options.append(f"--name={_DATE.sub('', recipe.parent.name)}")
+        options.append(f"--name={undated(recipe.parent.name)}")
     done = subprocess.run(
         child.command("yofo_mlx.cli", "train", str(recipe), "--detach", *options),
         env=child.environment(),
