@@ -14,6 +14,9 @@ from yofo_mlx.system.files import size_of
 from ...shared.curve import Curve, Point
 
 AXES: Final = ("steps", "tokens", "hours")  # of training, pauses left out
+UNITS: Final = {
+    "hours": 3600
+}  # seconds are what a curve is kept by: it joins what is closer than 1
 NEEDED: Final = ("asked", "measured", "tasks", "choices")  # of an evaluation
 
 
@@ -87,7 +90,7 @@ class ContenderReader:
         places = (
             figure(event, "step"),
             figure(self._step, "total_tokens"),
-            self._seconds / 3600,
+            self._seconds,
         )
         loss = figure(event, "loss")
         for axis, place in zip(AXES, places, strict=True):
@@ -112,7 +115,10 @@ class ContenderReader:
 
 
 def _points(curves: dict[str, Curve]) -> dict[str, tuple[Point, ...]]:
-    return {axis: curve.points() for axis, curve in curves.items()}
+    return {
+        axis: tuple((x / UNITS.get(axis, 1), y) for x, y in curve.points())
+        for axis, curve in curves.items()
+    }
 
 
 def _recipe(run: Run) -> dict[str, Any]:

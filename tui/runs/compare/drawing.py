@@ -15,9 +15,10 @@ from .scoreboard import Scoreboard, TaskScore
 from .settings import SettingRow
 
 GAP = 2
-# In this order: none that means trouble, nor the grey of base models.
-COLOURS = ("$text-success", "$text-primary", "$text-accent", "$text-secondary", "$foreground")
+# None that means trouble, nor the grey of base models; the amber of most themes not before D.
+COLOURS = ("$text-success", "$text-primary", "$foreground", "$text-accent", "$text-secondary")
 LEAST_BAR = 6  # cells
+NUMBER = 8  # cells of a letter and a score
 BEST = " ◀ best"
 
 
@@ -69,12 +70,12 @@ def setting_table(rows: Sequence[SettingRow], count: int, width: int, *, every: 
     """Return the keys that differ, with `every` also those that are the same."""
     shown = [row for row in rows if every or not row.is_same]
     same = sum(row.is_same for row in rows)
-    said = lines(aligned([_heads("key", count), *map(_setting, shown)], width))
-    if not shown:
-        said = muted("the recipes say the same")
+    table = lines(aligned([_heads("key", count), *map(_setting, shown)], width))
     if every or not same:
-        return said
-    return lines([said, Content.assemble((f"and {same} keys that are the same: ", MUTED), KEY)])
+        return table
+    more = f"and {same} keys that are the same: " if shown else f"all {same} keys are the same: "
+    words = Content.assemble((more, MUTED), KEY)
+    return lines([table, words]) if shown else words
 
 
 KEY = Content.assemble(("=", "$text-accent"), (" shows them", MUTED))
@@ -108,28 +109,29 @@ def task_table(board: Scoreboard, count: int, width: int) -> Content:
     if not board.tasks:
         said = "measured by an evaluation of all held-out tasks: the key e of Runs, or `yofo eval`"
         return muted(said)
-    name = min(max(len(one.task) for one in board.tasks), 24)
-    each = (width - name - 18) // count - 9
-    rows = [_task(one, each if each >= LEAST_BAR else 0) for one in board.tasks]
-    return lines(aligned(rows, width))
+    about = [_about(one) for one in board.tasks]
+    taken = sum(max(row[place].cell_length for row in about) + GAP for place in range(3))
+    wide = (width - taken + GAP) // count - GAP - NUMBER
+    bars = wide if wide >= LEAST_BAR else 0
+    scores = [_scores(one, bars) for one in board.tasks]
+    return lines(aligned([[*a, *b] for a, b in zip(about, scores, strict=True)], width))
 
 
-def _task(one: TaskScore, wide: int) -> list[Content]:
+def _about(one: TaskScore) -> list[Content]:
+    bases = "/".join(dict.fromkeys(f"{100 * base:.1f}" for base in one.bases))
+    return [safe(one.task, 24), muted(f"{one.metric} @{one.shots}"), muted(f"base {bases}")]
+
+
+def _scores(one: TaskScore, wide: int) -> list[Content]:
     finite = [score for score in one.adapters if math.isfinite(score)]
     best = max(finite, default=None) if len(set(finite)) > 1 else None
     cells = []
     for place, score in enumerate(one.adapters):
         drawn = bar(score if math.isfinite(score) else 0.0, wide) if wide else ""
-        cells.append(
-            Content.assemble(
-                (letter(place), colour(place)),
-                (f" {100 * score:5.1f} ", "bold" if score == best else ""),
-                (drawn, colour(place)),
-            )
-        )
-    bases = "/".join(dict.fromkeys(f"{100 * base:.1f}" for base in one.bases))
-    about = muted(f"{one.metric} @{one.shots}")
-    return [safe(one.task, 24), about, muted(f"base {bases}"), *cells]
+        weight = "bold" if score == best else ""
+        told = (f" {100 * score:5.1f} ", weight)
+        cells.append(Content.assemble((letter(place), colour(place)), told, (drawn, colour(place))))
+    return cells
 
 
 def loss_lines(
@@ -142,7 +144,8 @@ def loss_lines(
         shown = smoothed(points) if train and len(points) > 12 else points
         ends = f" {number(shown[-1][1])}" if shown else ""
         style = colour(place)
-        drawn.append(Line(letter(place) + ends, _in_logs(shown) if log else shown, style))
+        points = _in_logs(shown) if log else shown
+        drawn.append(Line(letter(place) + ends, points, style, marked=len(points) == 1))
     form = {"steps": _steps, "tokens": _tokens, "hours": _hours}[axis]
     return drawn, Axes(_of_log if log else number, x_format=form)
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from yofo_mlx.runs.events import figure
-from yofo_mlx.system.quantities import duration, size
+from yofo_mlx.system.quantities import duration, plural, size
 
 from ...shared.words import number
 from .contender import Contender
-from .scoreboard import Points, Scoreboard
+from .scoreboard import Scoreboard
 
 NONE = "–"
 
@@ -24,20 +24,11 @@ class ResultRow:
 
 def result_rows(contenders: Sequence[Contender], board: Scoreboard) -> list[ResultRow]:
     """Return the table."""
-    shots = _some(board.shots)
-    at = " / ".join(map(str, shots))
-    rows = [
-        ResultRow("how far", tuple(map(_how_far, contenders))),
-        _row("validation loss", contenders, lambda one: one.ranks.valid, number, most=False),
-        _row("training loss, last step", contenders, lambda one: figure(one.step, "loss"), number),
-    ]
-    if shots:
-        rows.append(_scores(f"{board.metric or 'score'} at {at} shots", board.curves, shots))
-    if shots and board.bases:
-        gains = [_gains(*pair) for pair in zip(board.curves, board.bases, strict=True)]
-        rows.append(_scores("  against its base", gains, shots, sign="+"))
     return [
-        *rows,
+        _row("validation loss", contenders, lambda one: one.ranks.valid, number, most=False),
+        _row("last training loss", contenders, lambda one: figure(one.step, "loss"), number),
+        *(_scores(board, shots) for shots in _some(board.shots)),
+        _row("steps", contenders, lambda one: figure(one.step, "step"), _whole),
         ResultRow("trained for", tuple(duration(one.seconds) for one in contenders)),
         ResultRow("tokens", tuple(number(figure(one.step, "total_tokens")) for one in contenders)),
         _row("tokens/s", contenders, lambda one: figure(one.step, "tokens_per_s"), number),
@@ -66,31 +57,24 @@ def _row(
     return ResultRow(what, tuple(map(words, found)), best)
 
 
-def _scores(
-    what: str, curves: Sequence[Points], shots: Sequence[int], sign: str = ""
-) -> ResultRow:
-    tables = [dict(curve) for curve in curves]
-    words = (
-        " / ".join(_points(table.get(count), sign) for count in shots) if table else NONE
-        for table in tables
-    )
-    best = best_of([table.get(shots[-1]) for table in tables], most=True)
-    return ResultRow(what, tuple(words), best)
+def _scores(board: Scoreboard, shots: int) -> ResultRow:
+    """Return the score with so many demonstrations, and what it has over the base."""
+    scores = [dict(curve).get(shots) for curve in board.curves]
+    bases = [dict(curve).get(shots) for curve in board.bases] or [None] * len(scores)
+    what = f"{board.metric or 'score'}, {plural(shots, 'shot')}"
+    words = tuple(map(_points, scores, bases))
+    return ResultRow(what, words, best_of(scores, most=True))
 
 
-def _points(score: float | None, sign: str) -> str:
-    return NONE if score is None else f"{100 * score:{sign}.1f}"
+def _points(score: float | None, base: float | None) -> str:
+    if score is None:
+        return NONE
+    gain = "" if base is None else f"  {100 * (score - base):+.1f}"
+    return f"{100 * score:.1f}{gain}"
 
 
-def _gains(adapter: Points, base: Points) -> Points:
-    without = dict(base)
-    return tuple((shots, score - without[shots]) for shots, score in adapter if shots in without)
-
-
-def _how_far(one: Contender) -> str:
-    step = figure(one.step, "step")
-    words = f"{one.status}, step {step:,.0f}" if step is not None else one.status
-    return words if one.share in (None, 1.0) else f"{words} ({100 * (one.share or 0):.0f} %)"
+def _whole(value: float | None) -> str:
+    return NONE if value is None else f"{value:,.0f}"
 
 
 def _memory(peak_gb: float | None) -> str:

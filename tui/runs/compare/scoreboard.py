@@ -46,7 +46,10 @@ class Scoreboard:
 
 
 def scoreboard(contenders: Sequence[Contender], turn: int = 0) -> Scoreboard:
-    """Return the scores of a metric (`turn`: which of those there are), of evaluations if it can be."""
+    """Return the scores of one metric, of evaluations where all runs have one.
+
+    `turn`: which of the metrics that there are.
+    """
     lacking = [place for place, one in enumerate(contenders) if not one.evaluation]
     if lacking:
         some = len(lacking) < len(contenders)
@@ -56,7 +59,9 @@ def scoreboard(contenders: Sequence[Contender], turn: int = 0) -> Scoreboard:
     try:
         found = compare_evaluations(*(one.evaluation for one in contenders))
     except (AttributeError, LookupError, TypeError, ValueError):
-        return _of_validations(contenders, turn, "an evaluation is damaged: validations are compared")
+        return _of_validations(
+            contenders, turn, "an evaluation is damaged: validations are compared"
+        )
     if not any(one.rows for one in found.tasks):
         why = "the evaluations have no task in common: validations are compared"
         return _of_validations(contenders, turn, why)

@@ -75,7 +75,9 @@ def _data_rows(data: Sequence[dict[str, dict[str, str]]]) -> Iterator[SettingRow
             continue
         tables = [one[name] for one in data]
         for key in _keys(tables):
-            row = SettingRow(f"tasks {shorten(name, 60)}.{key}", tuple(one.get(key, NONE) for one in tables))
+            row = SettingRow(
+                f"tasks {shorten(name, 60)}.{key}", tuple(one.get(key, NONE) for one in tables)
+            )
             if not row.is_same:
                 yield row
 
