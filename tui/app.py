@@ -24,9 +24,9 @@ from yofo_mlx.system.quantities import plural
 
 from .crash import ended_by
 from .mends import mend_textual
-from .runs.follow import RunView
 from .runs.screen import OpenInPrompt, RunsScreen
 from .runs.standing import standing
+from .runs.view import RunView
 from .shared.choices import Choices
 from .shared.confirm import ConfirmScreen
 from .shared.dialog import Dialog

@@ -8,7 +8,7 @@ from yofo_mlx.runs.names import undated
 
 from ..shared.state_line import State
 from ..shared.words import MARKS
-from .follow import RunView
+from .view import RunView
 
 
 def standing(views: Sequence[RunView]) -> State | None:
@@ -25,6 +25,6 @@ def standing(views: Sequence[RunView]) -> State | None:
         share=view.share,
         seconds_left=figure(view.step, "seconds_left"),
         memory_gb=figure(view.step, "memory_gb"),
-        limit_gb=None,
+        limit_gb=figure(view.plan, "limit_gb"),
         others=len(going) - 1,
     )

@@ -8,6 +8,7 @@ from yofo_mlx.errors import RunError
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.names import undated
 from yofo_mlx.system import child, paths
+from yofo_mlx.system.text import shorten
 
 Starter = Callable[[Path, list[str]], Run]
 
@@ -17,6 +18,29 @@ def resume_detached(run: Run) -> None:
     from yofo_mlx.runs import launch
 
     launch.detach(run)
+
+
+def evaluate_detached(run: Run) -> str:
+    """Measure a run in a process that outlives the app; return why it was not, once it has ended.
+
+    What it prints is in `evaluations/eval.log` of the run.
+    """
+    run.evaluations_path.mkdir(exist_ok=True)
+    path = run.evaluations_path / "eval.log"
+    with path.open("wb") as log:
+        process = subprocess.Popen(
+            child.command("yofo_mlx.cli", "eval", str(run.path)),
+            env=child.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    if process.wait() == 0:
+        return ""
+    said = path.read_text(encoding="utf-8", errors="replace").strip()
+    _, found, error = said.rpartition("error: ")
+    return shorten(error if found else said, 400) or f"it ended with {process.returncode}"
 
 
 def start_detached(recipe: Path, changes: list[str]) -> Run:

@@ -4,6 +4,7 @@ __all__ = [
     "blocks",
     "chart",
     "choices",
+    "clock",
     "confirm",
     "copying",
     "curve",
