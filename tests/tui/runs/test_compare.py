@@ -1,6 +1,5 @@
 """Runs side by side: over the same tasks, with a word where not."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from tests.tui.conftest import RECIPE, RunFolder
 from tui.prompt.screen import PromptScreen
 from tui.runs.compare import screen as compare
 from tui.runs.compare.contender import Contender, ContenderReader
-from tui.runs.compare.drawing import aligned, loss_lines, shot_lines
+from tui.runs.compare.drawing import aligned, shot_lines
 from tui.runs.compare.picture import picture
 from tui.runs.compare.report import markdown, write_report
 from tui.runs.compare.results import best_of, result_rows
@@ -133,13 +132,6 @@ def test_the_report_is_a_folder_with_markdown_and_a_picture(tmp_path: Path) -> N
     drawn = (path.parent / "comparison.svg").read_text(encoding="utf-8")
     assert drawn.count("<polyline") == 5  # two by steps, two by shots, their base
     assert "nothing was measured yet" in picture([("x", [], shot_lines(board)[1])])
-
-
-def test_logarithms_leave_out_what_has_none() -> None:
-    found = read(trained("one", 5))
-    first = replace(found[0], losses=found[0].losses | {"steps": ((1.0, 0.0), (2.0, 100.0))})
-    lines, axes = loss_lines([first], "steps", train=True, log=True)
-    assert lines[0].points == ((2.0, 2.0),) and axes.y_format(2.0) == "100"
 
 
 async def test_panes_keys_and_the_way_back(

@@ -7,7 +7,7 @@ from textual.content import Content
 
 from ...shared.blocks import bar
 from ...shared.chart import Axes, Line
-from ...shared.curve import Point, smoothed
+from ...shared.curve import smoothed
 from ...shared.words import MUTED, lines, muted, number, percent, safe, status_mark
 from .contender import Contender
 from .results import ResultRow
@@ -142,28 +142,11 @@ def loss_lines(
     for place, one in enumerate(contenders):
         points = (one.losses if train else one.valid_losses)[axis]
         shown = smoothed(points) if train and len(points) > 12 else points
-        ends = f" {number(shown[-1][1])}" if shown else ""
-        style = colour(place)
-        points = _in_logs(shown) if log else shown
-        drawn.append(Line(letter(place) + ends, points, style, marked=len(points) == 1))
-    form = {"steps": _steps, "tokens": _tokens, "hours": _hours}[axis]
-    return drawn, Axes(_of_log if log else number, x_format=form)
-
-
-def _in_logs(points: Sequence[Point]) -> tuple[Point, ...]:
-    return tuple((x, math.log10(y)) for x, y in points if y > 0)
-
-
-def _of_log(y: float) -> str:
-    return number(10**y)
-
-
-def _steps(x: float) -> str:
-    return f"step {x:,.0f}"
-
-
-def _tokens(x: float) -> str:
-    return f"{number(x)} tokens"
+        value = f" {number(shown[-1][1])}" if shown else ""
+        single = len(shown) == 1
+        drawn.append(Line(letter(place) + value, shown, colour(place), marked=single))
+    form = {"steps": number, "tokens": number, "hours": _hours}[axis]
+    return drawn, Axes(number, x_format=form, is_log=log)
 
 
 def _hours(x: float) -> str:
@@ -184,6 +167,7 @@ def shot_lines(board: Scoreboard) -> tuple[list[Line], Axes]:
     for name, curve, style in named:
         ends = f" {100 * curve[-1][1]:.1f}" if curve else ""
         points = tuple((at[shots], score) for shots, score in curve)
-        drawn.append(Line(name + ends, points, style, marked=len(points) == 1))
+        is_base = style == MUTED
+        drawn.append(Line(name + ends, points, style, marked=len(points) == 1, dashed=is_base))
     ticks = tuple((at[shots], str(shots)) for shots in places)
     return drawn, Axes(percent, y_range=(0.0, 1.0), ticks=ticks)

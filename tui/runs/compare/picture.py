@@ -4,7 +4,6 @@ import html
 from collections.abc import Iterator, Sequence
 
 from ...shared.chart import Axes, Line
-from ...shared.words import MUTED
 
 WIDTH, HEIGHT, GAP = 480, 300, 40  # of one chart, in pixels
 LEFT, TOP = 48, 40  # of the plot in it
@@ -51,7 +50,7 @@ def _chart(heading: str, lines: Sequence[Line], axes: Axes) -> Iterator[str]:
         yield _text(place(x, low)[0], HEIGHT - 8, words, anchor="end" if x == right else "middle")
     at = float(LEFT)
     for number, line in enumerate(line for line in lines if line.points):
-        is_base = line.style == MUTED
+        is_base = line.dashed
         stroke = BASE if is_base else COLOURS[number % len(COLOURS)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line.points))
         dashes = ' stroke-dasharray="5 4"' if is_base else ""
