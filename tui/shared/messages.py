@@ -1,5 +1,7 @@
 """What one part of the app asks of another, by way of the app."""
 
+from typing import Any
+
 from textual.message import Message
 
 
@@ -9,3 +11,19 @@ class OpenPath(Message):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.text = text
+
+
+class PromptModel(Message):
+    """The user wants to ask this base model in Prompt."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class NewRunWith(Message):
+    """The user wants a new run: of a recipe, by its name, with some keys otherwise."""
+
+    def __init__(self, recipe: str, overrides: dict[str, Any]) -> None:
+        super().__init__()
+        self.recipe, self.overrides = recipe, overrides
