@@ -16,7 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.content import Content
 from textual.css.query import NoMatches
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.theme import BUILTIN_THEMES, ThemeProvider
 from textual.widget import Widget
 
@@ -110,7 +110,7 @@ class YofoApp(Remembering):
         """Go to a place, unless a dialog is open; one that is there already may use the key."""
         if name == self.current_mode:
             raise SkipAction
-        if len(self.screen_stack) > 1:
+        if any(isinstance(screen, ModalScreen) for screen in self.screen_stack):
             return
         if self._is_typing():
             self.screen.set_focus(None)  # on the way back, digits are no text

@@ -27,3 +27,19 @@ class PromptWith(Message):
     def __init__(self, pairs: list[tuple[str, str]], instruction: str) -> None:
         super().__init__()
         self.pairs, self.instruction = pairs, instruction
+
+
+class PromptModel(Message):
+    """The user wants to ask this base model in Prompt."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class NewRunWith(Message):
+    """The user wants a new run: of a recipe, by its name, with some keys otherwise."""
+
+    def __init__(self, recipe: str, overrides: dict[str, Any]) -> None:
+        super().__init__()
+        self.recipe, self.overrides = recipe, overrides
