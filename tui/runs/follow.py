@@ -1,97 +1,33 @@
-"""How runs stand, read from their folders: no Textual in here, and no MLX."""
+"""How runs stand, read from their folders as they grow: no Textual in here, and no MLX."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from yofo_mlx.evaluation import archive
-from yofo_mlx.evaluation.archive import objects, points
 from yofo_mlx.runs import listing
-from yofo_mlx.runs.diagnosis import Death, explain, last_words
-from yofo_mlx.runs.divergence import far_worse
+from yofo_mlx.runs.diagnosis import explain, last_words
 from yofo_mlx.runs.events import FINAL_KINDS, Event, figure
 from yofo_mlx.runs.folder import ENDED, TROUBLE, Run, Status
+from yofo_mlx.runs.info import FILE
+from yofo_mlx.runs.names import undated
+from yofo_mlx.system.files import size_of
 
-from ..shared.curve import Curve, Point
+from ..shared.curve import Curve
+from .view import Made, RunView, Validation, metrics_of, metrics_of_validation, tasks_of
 
 SILENT = TROUBLE | {"created"}  # what the console says is all there is
 SHOWN_EVERY_S: Final = 0.3  # while many runs are read for the first time
+WEIGHED_EVERY_S: Final = 30.0  # a run that grows
+MOST_VALIDATIONS: Final = 400  # of more, every second one but the best is forgotten
 KEPT = frozenset(  # kinds whose last event is shown
-    {"loading", "started", "extended", "plan", "progress", "step", "eval"}
+    {"loading", "started", "extended", "plan", "progress", "step", "eval", "checkpoint"}
 )
-
-SHOWN: Final = ("asked", "metrics")  # of an evaluation
-Evaluated = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class ShotCurve:
-    """Scores by number of demonstrations, all over the same tasks."""
-
-    name: str  # such as "adapter", or "adapter rouge" where there are several metrics
-    points: tuple[tuple[int, float], ...]
-    rank: int = 0  # of the metric, most tasks first
-    is_base: bool = False
-    aside: bool = False  # over other tasks than the curve of its metric
-
-
-@dataclass(frozen=True)
-class RunView:
-    """A run at one moment, as the app shows it."""
-
-    run: Run
-    status: Status
-    started: float  # seconds since the epoch, likewise below
-    since: float | None = None  # when the trainer at work took it up
-    model: str = ""
-    planned: str = ""  # such as "400" steps or "2M tok"
-    step: Event | None = None  # the last event of this kind, likewise below
-    progress: Event | None = None  # None when the last thing heard was a whole step
-    end: Event | None = None
-    best: Event | None = None  # of its validations
-    heard: Event | None = None  # the last event of a run that has made no step yet
-    losses: tuple[Point, ...] = ()
-    valid_losses: tuple[Point, ...] = ()
-    metric: str = ""  # of the curves, where they have one in common
-    curves: tuple[ShotCurve, ...] = ()  # on held-out tasks, where `yofo eval` measured them
-    warnings: tuple[Event, ...] = ()
-    death: Death | None = None
-    has_checkpoint: bool = False
-    is_edited: bool = False  # its recipe.toml, which then does not say what was trained
-    console: tuple[str, ...] = ()  # last lines, for a run that cannot speak for itself
-
-    @property
-    def valid_loss(self) -> float | None:
-        """Return the best validation loss."""
-        return figure(self.best, "loss")
-
-    @property
-    def score(self) -> tuple[int, float] | None:
-        """Return the most demonstrations of the best validation, and the score with them."""
-        metrics = metrics_of_event(self.best)
-        found = metrics[0][1][0].points if metrics else ()
-        return found[-1] if found else None
-
-    @property
-    def is_diverged(self) -> bool:
-        """Tell whether it has learnt the opposite of something, though nothing has failed."""
-        return far_worse(self.losses) or far_worse(self.valid_losses)
-
-    @property
-    def steps_done(self) -> int:
-        """Return the number of the last whole step."""
-        return int(figure(self.step, "step") or 0)
-
-    @property
-    def share(self) -> float | None:
-        """Return the share of the run that is done."""
-        if self.status == "finished":
-            return 1.0
-        share = figure(self.step, "share")
-        return None if share is None else min(max(share, 0.0), 1.0)
+SHOWN: Final = ("asked", "metrics", "tasks")  # of an evaluation
 
 
 class Follower:
@@ -101,13 +37,20 @@ class Follower:
         self._run = run
         self._reader = run.events()
         self._stamp: tuple[int, ...] | None = None
-        self._view = RunView(run, run.status(), listing.born(run))
-        self._evaluated: tuple[tuple[int, int], Evaluated] = ((0, 0), {})
+        self._view = RunView(run, run.status(), listing.born(run), name=run.run_id)
+        self._evaluated: tuple[tuple[int, int], dict[str, Any]] = ((0, 0), {})
+        self._made: tuple[tuple[int, ...], Made] = ((), Made())
+        self._weighed = (float("-inf"), 0)
         self._forget()
 
     def _forget(self) -> None:
         self._restarts = self._reader.restarts
         self._losses, self._valid = Curve(), Curve()
+        self._rates, self._speeds = Curve(most=128), Curve(most=128)
+        self._validations: list[Validation] = []
+        self._samples: deque[Event] = deque(maxlen=200)
+        self._steps: deque[Event] = deque(maxlen=40)
+        self._shots: Counter[int] = Counter()
         self._warnings: deque[Event] = deque(maxlen=20)
         self._last: dict[str, Event] = {}
         self._best: Event | None = None  # validation
@@ -119,6 +62,11 @@ class Follower:
     def view(self) -> RunView:
         """Return the run as it was last read."""
         return self._view
+
+    def call(self, name: str) -> None:
+        """Let the run go by a name that is shorter than its id."""
+        if name != self._view.name:
+            self._view = replace(self._view, name=name)
 
     def poll(self) -> RunView:
         """Read what is new and return the run as it stands."""
@@ -140,60 +88,114 @@ class Follower:
     def _absorb(self, event: Event) -> None:
         kind = event["kind"]
         if kind in KEPT:
-            self._last[kind] = self._heard = event
+            self._last[kind] = event
+            if kind != "checkpoint":
+                self._heard = event
         if kind in FINAL_KINDS:
             self._end = event
-        step, loss = figure(event, "step"), figure(event, "loss")
-        if kind == "step" and step is not None and loss is not None:
-            self._losses.add(step, loss)
+        if kind == "step":
+            self._absorb_step(event)
         elif kind == "eval":
-            if event.get("best") is True:
-                self._best = event
-            if step is not None and loss is not None:
-                self._valid.add(step, loss)
+            self._absorb_validation(event)
+        elif kind == "sample":
+            self._samples.append(event)
         elif kind == "warning":
             self._warnings.append(event)
         elif kind == "extended" and (share := figure(event, "share")) is not None:
             self._last["step"] = self._last.get("step", event) | {"share": share}
         self._busy = kind == "progress" or (self._busy and kind == "warning")
 
-    def _look(self, status: Status) -> RunView:
-        from yofo_mlx.runs.trained import is_edited  # late: recipes' model is slow to import
+    def _absorb_step(self, event: Event) -> None:
+        step = figure(event, "step")
+        if step is None:
+            return
+        for curve, field in (
+            (self._losses, "loss"),
+            (self._rates, "lr"),
+            (self._speeds, "tokens_per_s"),
+        ):
+            if (value := figure(event, field)) is not None:
+                curve.add(step, value)
+        self._steps.append(event)
+        drawn = event.get("shots")
+        self._shots.update(n for n in (drawn if isinstance(drawn, list) else ()) if type(n) is int)
 
-        started, evaluated = self._last.get("started"), self._last.get("eval")
+    def _absorb_validation(self, event: Event) -> None:
+        if event.get("best") is True:
+            self._best = event
+        if (step := figure(event, "step")) is None:
+            return
+        if (loss := figure(event, "loss")) is not None:
+            self._valid.add(step, loss)
+        found = Validation.of(event)
+        while self._validations and self._validations[-1].step >= found.step:
+            self._validations.pop()
+        self._validations.append(found)
+        if len(self._validations) > MOST_VALIDATIONS:
+            every = enumerate(self._validations)
+            self._validations = [one for n, one in every if n % 2 == 0 or one.is_best]
+
+    def _look(self, status: Status) -> RunView:
+        started, validations = self._last.get("started"), self._validations
         evaluation = self._evaluation()
         of_step = archive.outdated(evaluation, self._best)
-        metrics = metrics_of(evaluation, of_step) if evaluation else metrics_of_event(evaluated)
+        metrics = metrics_of(evaluation, of_step) if evaluation else []
+        metrics = metrics or metrics_of_validation(validations[-1] if validations else None)
         return RunView(
             run=self._run,
             status=status,
             started=listing.born(self._run),
+            name=self._view.name,
             since=None if status in ENDED else _taken_up(self._run),
             model=str(started.get("model", "")) if started else "",
             planned=_planned(self._last.get("extended", started)),
             step=self._last.get("step"),
+            plan=self._last.get("plan"),
+            checkpoint=self._last.get("checkpoint"),
             progress=self._last.get("progress") if self._busy and status not in ENDED else None,
             end=self._end if status in ENDED else None,
             best=self._best,
             heard=None if "step" in self._last else self._heard,
             losses=self._losses.points(),
             valid_losses=self._valid.points(),
+            rates=self._rates.points(),
+            speeds=self._speeds.points(),
+            validations=tuple(validations),
+            samples=tuple(self._samples),
+            steps=tuple(self._steps),
+            shots=dict(self._shots),
             metric=metrics[0][0] if len(metrics) == 1 else "",
             curves=tuple(curve for _, curves in metrics for curve in curves),
+            tasks=tasks_of(evaluation),
+            evaluation=evaluation,
             warnings=tuple(self._warnings),
             death=explain(self._run) if status in TROUBLE else None,
             has_checkpoint=has_checkpoint(self._run),
-            is_edited=is_edited(self._run, self._run.info()),
+            nbytes=self._weigh(status),
+            made=self._look_how_made(),
             console=last_words(self._run) if status in SILENT else (),
         )
 
-    def _evaluation(self) -> Evaluated:
+    def _evaluation(self) -> dict[str, Any]:
         """Return what is shown of the newest evaluation; such files are large, and seldom new."""
         mark = archive.newest_mark(self._run)
         if mark != self._evaluated[0]:
             latest = archive.latest(self._run)
             self._evaluated = (mark, {key: latest[key] for key in SHOWN if key in latest})
         return self._evaluated[1]
+
+    def _look_how_made(self) -> Made:
+        """Return what run.json says; it and the recipe change seldom."""
+        mark = (*_mark(self._run.path / FILE), *_mark(self._run.recipe_path))
+        if mark != self._made[0]:
+            self._made = (mark, _made(self._run))
+        return self._made[1]
+
+    def _weigh(self, status: Status) -> int:
+        now = time.monotonic()
+        if status in ENDED or now - self._weighed[0] > WEIGHED_EVERY_S:
+            self._weighed = (now, size_of(self._run.path))
+        return self._weighed[1]
 
 
 class Watcher:
@@ -210,6 +212,10 @@ class Watcher:
         found = listing.list_runs()
         known = self._followers
         self._followers = {run.path: known.get(run.path) or Follower(run) for run in found}
+        if self._followers.keys() != known.keys():
+            names = _names([run.run_id for run in found])
+            for follower, name in zip(self._followers.values(), names, strict=True):
+                follower.call(name)
         if self._followers.keys() - known.keys():
             yield self._views()
         wrong: Exception | None = None
@@ -232,44 +238,14 @@ class Watcher:
         return [follower.view for follower in self._followers.values()]
 
 
-Metrics = list[tuple[str, list[ShotCurve]]]
-
-
-def metrics_of(evaluation: dict[str, Any], of_step: str = "") -> Metrics:
-    """Return the curves of an evaluation, metric by metric, as its table has them.
-
-    `of_step`: of which adapter, where the run has a better one by now.
-    """
-    names = {"base": "base", "adapter": f"adapter of {of_step}" if of_step else "adapter"}
-    blocks = objects(evaluation.get("metrics"))
-    blocks.sort(key=lambda one: -(figure(one, "tasks") or 0))
-    found: Metrics = []
-    for rank, block in enumerate(blocks):
-        metric = str(block.get("metric", ""))
-        also = f" {metric}" if len(blocks) > 1 else ""
-        curves = []
-        for name in ("base", "adapter"):
-            whole = points(block.get("by_shots"), name)
-            curves.append(ShotCurve(f"{names[name]}{also}", whole, rank, name == "base"))
-        for other in objects(block.get("others")):
-            words = f"{_whole(other, 'tasks')} of {_whole(block, 'of')} tasks{also}"
-            for name in ("base", "adapter"):
-                two = points(other.get("by_shots"), name)[-2:]
-                curves.append(ShotCurve(f"{names[name]}, {words}", two, rank, name == "base", True))
-        found.append((metric, curves))
-    return found
-
-
-def metrics_of_event(event: Event | None) -> Metrics:
-    """Return the curves of a validation, metric by metric."""
-    rows, step = objects((event or {}).get("by_shots")), _whole(event or {}, "step")
-    metrics = dict.fromkeys(str(row.get("metric", "")) for row in rows)
-    found: Metrics = []
-    for rank, metric in enumerate(metrics):
-        own = [row for row in rows if str(row.get("metric", "")) == metric]
-        also = f" {metric}" if len(metrics) > 1 else ""
-        found.append((metric, [ShotCurve(f"step {step}{also}", points(own, "accuracy"), rank)]))
-    return found
+def _names(ids: list[str]) -> list[str]:
+    """Return what runs are called, without the date; with the time where several are alike."""
+    names = [undated(run_id) for run_id in ids]
+    several = {name for name, count in Counter(names).items() if count > 1}
+    return [
+        f"{name} {run_id[9:11]}:{run_id[11:13]}" if name in several and name != run_id else name
+        for name, run_id in zip(names, ids, strict=True)
+    ]
 
 
 def has_checkpoint(run: Run) -> bool:
@@ -288,11 +264,6 @@ def _taken_up(run: Run) -> float | None:
         return None
 
 
-def _whole(values: dict[str, Any], name: str) -> str:
-    value = figure(values, name)
-    return "–" if value is None else f"{value:.0f}"
-
-
 def _planned(event: Event | None) -> str:
     steps, tokens = figure(event, "steps"), figure(event, "tokens")
     if steps is not None:
@@ -300,14 +271,36 @@ def _planned(event: Event | None) -> str:
     return "" if tokens is None else f"{tokens / 1000:,.0f}k tok"
 
 
+def _made(run: Run) -> Made:
+    from yofo_mlx.runs.trained import is_edited  # late: recipes' model is slow to import
+
+    info = run.info()
+    keys = " ".join(_flat(info.recipe or {}))
+    every = ((info.recipe or {}).get("train") or {}).get("eval_every")
+    return Made(keys, info.note, every if type(every) is int else None, is_edited(run, info))
+
+
+def _flat(value: Any, key: str = "") -> Iterator[str]:
+    """Yield every key of a recipe with its value, such as `train.steps=100`."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _flat(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _flat(inner, key)
+    elif value is not None:
+        yield f"{key}={value}"
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    """Return what changes when a file does."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_size, found.st_mtime_ns
+    return 0, 0
+
+
 def _stamp(run: Run) -> tuple[int, ...]:
     """Return what changes when a run is resumed or writes: cheap to compare."""
-    stamp: list[int] = []
-    for path in (run.events_path, run.lock_path, run.console_path, run.recipe_path):
-        try:
-            found = path.stat()
-        except OSError:
-            stamp += (0, 0)
-        else:
-            stamp += (found.st_size, found.st_mtime_ns)
-    return (*stamp, *archive.newest_mark(run))
+    files = (run.events_path, run.lock_path, run.console_path, run.recipe_path, run.path / FILE)
+    return (*(part for path in files for part in _mark(path)), *archive.newest_mark(run))

@@ -1,6 +1,5 @@
-"""Runs: all of them, newest first, and the selected one in full."""
+"""Runs: all of them, ranked, and the selected one in full."""
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on, work
@@ -10,30 +9,27 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Footer, Input, Static
 
-from yofo_mlx.errors import YofoError
-from yofo_mlx.runs.folder import ENDED, GOING_ON, RESUMABLE, Run, Status
+from yofo_mlx.runs.folder import ENDED, GOING_ON, Status
 
-from ..shared.confirm import ConfirmScreen
+from ..shared.choices import Choices
 from ..shared.places import Places
-from ..shared.recovery import Recovering
-from ..shared.words import MUTED, muted, safe
+from ..shared.words import muted, safe
+from ..start.screen import FirstStart
+from .actions import OpenInPrompt, RunActions
 from .detail import RunDetail
-from .follow import RunView, Watcher
-from .starting import resume_detached, start_detached
-from .table import ORDERS, RunTable
+from .follow import Watcher
+from .pages import compare_page, page
+from .table import ORDERS, Order, RunTable
+from .view import RunView
+
+__all__ = ["OpenInPrompt", "RunsScreen"]
 
 POLL_SECONDS = 1.0
-NO_RUNS = Content.assemble(
-    ("No runs yet.\n\n", "bold"),
-    "Press ", ("n", "bold $text-accent"), " to start one from a recipe, or type\n\n",
-    ("  yofo train tiny\n\n", "$text-primary"),
-    ("The tiny recipe needs no download and takes a minute.\n", MUTED),
-    ("A run goes on when this app is closed.", MUTED),
-)  # fmt: skip
+PART = "runs"  # of the app's choices
 
 
-class RunsScreen(Recovering):
-    """The list, the curves, and the keys that start and stop."""
+class RunsScreen(RunActions):
+    """The list, the selected run, and the keys for both."""
 
     CSS_PATH = "screen.tcss"
     AUTO_FOCUS = "RunTable"
@@ -41,11 +37,42 @@ class RunsScreen(Recovering):
         Binding("n", "new", "New run", id="runs.new", tooltip="Start a run from a recipe"),
         Binding("s", "stop", "Stop", id="runs.stop", tooltip="Finish the step, save, end"),
         Binding("c", "resume", "Continue", id="runs.resume", tooltip="From the last checkpoint"),
-        Binding("enter,p", "prompt", "Prompt", id="runs.prompt", tooltip="Use the run's adapter"),
-        Binding("o", "order", "Order", id="runs.order", tooltip="Newest, lowest loss, best score"),
+        Binding("f", "fix", "Fix", id="runs.fix", tooltip="Start anew with what would have helped"),
+        Binding("e", "evaluate", "Evaluate", id="runs.evaluate", tooltip="Base against adapter"),
+        Binding("p", "prompt", "Prompt", id="runs.prompt", tooltip="Use the run's adapter"),
+        Binding("enter", "full", "Open", id="runs.open", tooltip="The run alone, and back"),
+        Binding(
+            "left_square_bracket", "tab(-1)", "Tab before", id="runs.tab_before",
+            key_display="[", show=False,
+        ),
+        Binding(
+            "right_square_bracket", "tab(1)", "Tab", id="runs.tab", key_display="[ ]",
+            tooltip="Curves, validations, samples, console, recipe",
+        ),
+        Binding("space", "mark", "Mark", id="runs.mark", tooltip="For = and D", show=False),
+        Binding(
+            "equals_sign", "compare", "Compare", id="runs.compare", key_display="=",
+            tooltip="The marked runs, or this one and the one before",
+        ),
         Binding("slash", "filter", "Filter", id="runs.filter", key_display="/"),
-        Binding("escape", "clear_filter", "All runs", id="runs.clear_filter"),
-    ]
+        Binding("o", "order", "Order", id="runs.order", tooltip="By the next column"),
+        Binding("O", "turn_order", "Turn the order", id="runs.turn_order", show=False),
+        Binding("escape", "back", "Back", id="runs.back", tooltip="All runs, the list again"),
+        Binding("R", "rename", "Name", id="runs.rename", tooltip="And a note", show=False),
+        Binding("y", "copy", "Copy the path", id="runs.copy", show=False),
+        Binding("D", "trash", "To the trash", id="runs.trash", show=False),
+        Binding("u", "undo", "Undo", id="runs.undo", tooltip="Bring back from the trash"),
+        Binding("plus", "smooth(1)", "Smoother", id="runs.smoother", key_display="+", show=False),
+        Binding("minus", "smooth(-1)", "Rougher", id="runs.rougher", key_display="-", show=False),
+        Binding("l", "scale", "Log scale", id="runs.scale", tooltip="Of the loss", show=False),
+        Binding("z", "zoom", "Zoom", id="runs.zoom", tooltip="The end of the curve", show=False),
+        Binding("left", "cursor(-1)", "Cursor", id="runs.cursor_left", show=False),
+        Binding("right", "cursor(1)", "Cursor", id="runs.cursor_right", show=False),
+        Binding("t", "strip", "By task", id="runs.strip", tooltip="Or by shots", show=False),
+        Binding("Q", "page('queue')", "Queue", id="runs.queue", show=False),
+        Binding("K", "page('disk')", "Disk", id="runs.disk", show=False),
+        Binding("M", "page('models')", "Models", id="runs.models", show=False),
+    ]  # fmt: skip
 
     class Polled(Message):
         """The run folders were read."""
@@ -60,32 +87,46 @@ class RunsScreen(Recovering):
 
     def __init__(self) -> None:
         super().__init__()
-        self.starter = start_detached
-        self.resumer = resume_detached
         self._watcher = Watcher()
         self._views: list[RunView] = []
-        self._offered: Status | None = None  # what the footer's keys go by
+        self._marked: set[str] = set()
+        self._offered: tuple[Status, bool] | None = None  # what the footer's keys go by
         self._is_looking = True  # for the first time
         self._trouble = ""  # why that failed
-        self._wanted: str | None = None  # a run just started, to be selected once it is listed
 
     def compose(self) -> ComposeResult:
         """Lay the list out over the selected run."""
         yield Places("runs")
         yield Static(id="empty")
+        yield FirstStart()
         yield RunTable()
-        yield Input(placeholder="part of an id, a model or a status", id="filter", compact=True)
+        yield Input(
+            placeholder="part of a name, a model, a status, a task, or of a key=value",
+            id="filter",
+            compact=True,
+        )
         yield RunDetail()
         yield Footer()
 
     def on_mount(self) -> None:
         """Look at the run folders now and then."""
         self.query_one("#filter").display = False
+        self.query_one(FirstStart).display = False
+        heading = self._choices.get(PART, "order", "")
+        if heading in ORDERS:
+            is_reversed = self._choices.get(PART, "reversed", False)
+            self.query_one(RunTable).order = Order(heading, is_reversed)
         self._show()
-        self._look()
-        self.set_interval(POLL_SECONDS, self._look)
+        self.look()
+        self.set_interval(POLL_SECONDS, self.look)
 
-    def _look(self) -> None:
+    @property
+    def _choices(self) -> Choices:
+        choices: Choices = self.app.choices  # type: ignore[attr-defined]
+        return choices
+
+    def look(self) -> None:
+        """Look at the run folders, unless somebody is at it."""
         looks = [worker for worker in self.workers if worker.group == "poll"]
         if all(worker.is_finished for worker in looks):
             self._poll()
@@ -99,9 +140,12 @@ class RunsScreen(Recovering):
     def _polled(self, message: Polled) -> None:
         before = {view.run.run_id: view.status for view in self._views}
         self._views, self._is_looking, self._trouble = message.views, False, ""
-        if gone := before.keys() - {view.run.run_id for view in self._views}:
+        now = {view.run.run_id for view in self._views}
+        if gone := before.keys() - now - self._leaving:
             names = ", ".join(sorted(gone)[:3]) + (", …" if len(gone) > 3 else "")
             self.notify(safe(names).plain, title="Gone from the disk", markup=False)
+        self._leaving &= now
+        self._marked &= now
         for view in message.views:
             if before.get(view.run.run_id, view.status) not in ENDED and view.status in ENDED:
                 self._announce(view)
@@ -125,14 +169,16 @@ class RunsScreen(Recovering):
     def _show(self) -> None:
         views = self._matching()
         table = self.query_one(RunTable)
-        table.show(views, self.size.width)
+        table.show(views, self.size.width, frozenset(self._marked))
         if self._wanted is not None and any(v.run.run_id == self._wanted for v in views):
             table.select(self._wanted)
             self._wanted = None
         empty = self.query_one("#empty", Static)
-        empty.display = not views
+        is_first = not (self._views or self._is_looking or self._trouble)
+        empty.display = not (views or is_first)
         empty.update(self._why_empty())
         table.display = bool(views)
+        self._offer_first_steps(is_first)
         self._show_detail()
 
     def _why_empty(self) -> Content:
@@ -143,12 +189,26 @@ class RunsScreen(Recovering):
             return safe(said).stylize("$text-error")
         if self._is_looking:
             return muted("looking for runs …")
-        if not self._views:
-            return NO_RUNS
         words = safe(self.query_one("#filter", Input).value, 60).stylize("bold")
         return Content.assemble(
             "No run has ", words, ". Press ", ("escape", "$text-accent"), " to see all."
         )
+
+    def _offer_first_steps(self, is_first: bool) -> None:
+        first = self.query_one(FirstStart)
+        if is_first is not first.display:
+            self.refresh_bindings()
+        if is_first:
+            first.appear()
+        elif first.display:
+            first.display = False
+            self.set_focus(self.query_one(RunTable))
+
+    def go_to(self, run_id: str) -> None:
+        """Select a run, whatever is filtered."""
+        self._wanted = run_id
+        self.query_one("#filter", Input).value = ""
+        self._show()
 
     def _show_detail(self) -> None:
         view = self.selected
@@ -156,7 +216,7 @@ class RunsScreen(Recovering):
         detail.display = view is not None
         if view is not None:
             detail.show(view)
-        offered = None if view is None else view.status
+        offered = None if view is None else (view.status, view.best is not None)
         if offered != self._offered:
             self._offered = offered  # the footer is built anew only when its keys change
             self.refresh_bindings()
@@ -167,6 +227,12 @@ class RunsScreen(Recovering):
         run_id = self.query_one(RunTable).selected
         return next((view for view in self._views if view.run.run_id == run_id), None)
 
+    @property
+    def chosen(self) -> list[RunView]:
+        """Return the marked runs in the list's order, or the one under the cursor."""
+        marked = [view for view in self._views if view.run.run_id in self._marked]
+        return marked or ([self.selected] if self.selected else [])
+
     def going_on(self) -> list[str]:
         """Return the runs that go on when the app is closed."""
         return [view.run.run_id for view in self._views if view.status in GOING_ON]
@@ -175,20 +241,16 @@ class RunsScreen(Recovering):
         words = self.query_one("#filter", Input).value.lower().split()
         return [view for view in self._views if all(word in _words(view) for word in words)]
 
-    @on(DataTable.RowHighlighted)
+    @on(DataTable.RowHighlighted, "RunTable")
     def _moved(self) -> None:
         self._show_detail()
 
-    @on(DataTable.RowSelected)
-    def action_prompt(self) -> None:
-        """Open the selected run in Prompt."""
-        if self.selected is None:
-            return
-        if self.selected.run.adapter_path.is_dir():
-            self.post_message(OpenInPrompt(self.selected.run))
-        else:
-            words = "It has no adapter yet: one is kept at the first validation and at the end."
-            self.notify(words, severity="warning", markup=False)
+    @on(DataTable.RowSelected, "RunTable")
+    def action_full(self) -> None:
+        """Give the selected run the whole place, or the list its part of it again."""
+        if self.selected is not None:
+            self.set_class(not self.has_class("-full"), "-full")
+            self.refresh_bindings()
 
     def on_resize(self) -> None:
         """Show the columns there is room for."""
@@ -196,99 +258,77 @@ class RunsScreen(Recovering):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what the selected run allows."""
-        if action == "stop":
-            return self.selected is not None and self.selected.status == "running"
-        if action == "resume":
-            return self.selected is not None and self.selected.status in RESUMABLE
-        if action == "prompt":
-            return self.selected is not None
-        if action == "clear_filter":
-            return bool(self.query("#filter")) and bool(self.query_one("#filter").display)
+        if action in ("stop", "resume", "fix", "evaluate", "prompt", "undo"):
+            return bool(self.query(RunTable)) and self.may(action)
+        if action == "back":
+            is_narrowed = bool(self.query("#filter")) and bool(self.query_one("#filter").display)
+            return is_narrowed or self.has_class("-full") or bool(self._marked)
+        if action in ("order", "filter", "compare", "tab"):
+            return bool(self._views)
         return True
 
-    def action_new(self) -> None:
-        """Ask for a recipe and start it."""
-        self._ask_for_a_run()
+    def action_mark(self) -> None:
+        """Mark the selected run, or take its mark away; go to the next."""
+        view, table = self.selected, self.query_one(RunTable)
+        if view is not None:
+            self._marked ^= {view.run.run_id}
+            self._show()
+            table.action_cursor_down()
+            self.refresh_bindings()
 
-    def _ask_for_a_run(self, again: Run | None = None, why: str = "") -> None:
-        from .new import NewRunScreen  # late: recipes' model is slow to import
+    def action_compare(self) -> None:
+        """Compare the marked runs, or the selected one with the one before it."""
+        runs = [view.run for view in self.chosen]
+        if len(runs) == 1:
+            ids = [view.run.run_id for view in self._views]
+            runs += [view.run for view in self._views[ids.index(runs[0].run_id) + 1 :][:1]]
+        if runs:
+            self.app.push_screen(compare_page(runs))
 
-        self.app.push_screen(NewRunScreen(self.starter, again, why), self._started)
-
-    def _started(self, run: Run | None) -> None:
-        if run is not None:
-            self._wanted = run.run_id
-            self._look()
-
-    def action_resume(self) -> None:
-        """Go on with the selected run from its last checkpoint; say so where there is none."""
-        view = self.selected
-        if view is None:
-            return
-        if view.has_checkpoint:
-            self._resume(view.run)
-        elif view.status == "failed":
-            why = (
-                f"{view.run.run_id} failed before its first checkpoint and would fail again in the "
-                "same way. Change what has to be changed below, and start it anew."
-            )
-            self._ask_for_a_run(view.run, why)
-        else:
-            run_id = safe(view.run.run_id).stylize("bold")
-            after = "It ended before its first checkpoint: it begins again at step 0."
-            question = Content.assemble("Continue ", run_id, "?\n\n", (after, MUTED))
-            self._ask(question, "Begin again", lambda: self._resume(view.run))
-
-    def _ask(self, question: Content, yes: str, act: Callable[[], object]) -> None:
-        def answered(agreed: bool | None) -> None:
-            if agreed:
-                act()
-
-        self.app.push_screen(ConfirmScreen(question, yes), answered)
-
-    @work(thread=True, exclusive=True, exit_on_error=False, group="resume")
-    def _resume(self, run: Run) -> None:
-        try:
-            self.resumer(run)
-        except (OSError, YofoError) as error:
-            words = f"cannot go on with the run: {error}"
-            self.app.call_from_thread(self.notify, words, severity="error", markup=False)
-
-    def action_stop(self) -> None:
-        """Ask, then let the run finish its step, save and end."""
-        view = self.selected
-        if view is None:
-            return
-        after = "It finishes its step and saves a checkpoint; the key c goes on from there."
-        run_id = safe(view.run.run_id).stylize("bold")
-        question = Content.assemble("Stop ", run_id, "?\n\n", (after, MUTED))
-        self._ask(question, "Stop it", lambda: self._stop(view.run))
-
-    def _stop(self, run: Run) -> None:
-        try:
-            run.request_stop()
-        except OSError as error:
-            self.notify(f"cannot ask the run to stop: {error}", severity="error", markup=False)
-        self._look()
+    def action_page(self, name: str) -> None:
+        """Open a page of this place."""
+        self.app.push_screen(page(name))
 
     def action_order(self) -> None:
-        """Order the runs in the next way; a mark in the heading says by which column."""
-        table = self.query_one(RunTable)
-        table.order = ORDERS[(ORDERS.index(table.order) + 1) % len(ORDERS)]
+        """Order the runs by the next column; a mark in its heading says so."""
+        self._order_by(self.query_one(RunTable).order.next())
+
+    def action_turn_order(self) -> None:
+        """Turn the order round."""
+        order = self.query_one(RunTable).order
+        self._order_by(Order(order.heading, not order.is_reversed))
+
+    @on(RunTable.Ordered)
+    def _heading_clicked(self, message: RunTable.Ordered) -> None:
+        order = self.query_one(RunTable).order
+        is_same = order.heading == message.heading
+        self._order_by(Order(message.heading, is_same and not order.is_reversed))
+
+    def _order_by(self, order: Order) -> None:
+        self.query_one(RunTable).order = order
         self._show()
+        self._choices.keep(PART, "order", order.heading)
+        self._choices.keep(PART, "reversed", order.is_reversed)
 
     def action_filter(self) -> None:
         """Narrow the list by words."""
+        self.remove_class("-full")
         box = self.query_one("#filter", Input)
         box.display = True
         self.set_focus(box)
         self.refresh_bindings()
 
-    def action_clear_filter(self) -> None:
-        """Show all runs again."""
+    def action_back(self) -> None:
+        """Show the list again, then all runs, then none marked."""
         box = self.query_one("#filter", Input)
-        box.value = ""
-        box.display = False
+        if self.has_class("-full"):
+            self.remove_class("-full")
+        elif box.display:
+            box.value = ""
+            box.display = False
+        else:
+            self._marked.clear()
+            self._show()
         self.set_focus(self.query_one(RunTable))
         self.refresh_bindings()
 
@@ -300,15 +340,33 @@ class RunsScreen(Recovering):
     def _to_table(self) -> None:
         self.set_focus(self.query_one(RunTable))
 
+    async def action_tab(self, by: int) -> None:
+        """Open the next tab of the selected run."""
+        await self.query_one(RunDetail).turn(by)
+
+    def action_smooth(self, by: int) -> None:
+        """Smooth the loss more, or less."""
+        self.query_one(RunDetail).chart.smooth(by)
+
+    def action_scale(self) -> None:
+        """Change the loss between a linear and a logarithmic scale."""
+        self.query_one(RunDetail).chart.change_scale()
+
+    def action_zoom(self) -> None:
+        """Show a shorter stretch of the loss."""
+        self.query_one(RunDetail).chart.zoom()
+
+    def action_cursor(self, by: int) -> None:
+        """Move the cursor of the loss."""
+        self.query_one(RunDetail).chart.move_cursor(by)
+
+    def action_strip(self) -> None:
+        """Show how scores develop by task, or by shots."""
+        self.query_one(RunDetail).turn_strip()
+
 
 def _words(view: RunView) -> str:
     """Return what the filter looks through."""
-    return f"{view.run.run_id} {view.model} {view.status}".lower()
-
-
-class OpenInPrompt(Message):
-    """The user wants to use this run's adapter."""
-
-    def __init__(self, run: Run) -> None:
-        super().__init__()
-        self.run = run
+    made = view.made
+    found = f"{view.run.run_id} {view.model} {view.status} {made.note} {made.keys}"
+    return f"{found} {'diverged' if view.is_diverged else ''}".lower()

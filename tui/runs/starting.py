@@ -1,16 +1,21 @@
 """Runs started and gone on with by the app: through the command line, outliving both."""
 
-import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.names import undated
 from yofo_mlx.system import child, paths
+from yofo_mlx.system.text import shorten
 
-_DATE = re.compile(r"^\d{8}-\d{6}-")
-Starter = Callable[[Path, list[str]], Run]
+
+class Starter(Protocol):
+    """Starts a run of a recipe with changes, under a name of its own if one is given."""
+
+    def __call__(self, recipe: Path, changes: list[str], name: str = "") -> Run:
+        """Return the run once its folder exists; YofoError if there is none."""
 
 
 def resume_detached(run: Run) -> None:
@@ -20,14 +25,38 @@ def resume_detached(run: Run) -> None:
     launch.detach(run)
 
 
-def start_detached(recipe: Path, changes: list[str]) -> Run:
+def evaluate_detached(run: Run) -> str:
+    """Measure a run in a process that outlives the app; return why it was not, once it has ended.
+
+    What it prints is in `evaluations/eval.log` of the run.
+    """
+    run.evaluations_path.mkdir(exist_ok=True)
+    path = run.evaluations_path / "eval.log"
+    with path.open("wb") as log:
+        process = subprocess.Popen(
+            child.command("yofo_mlx.cli", "eval", str(run.path)),
+            env=child.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    if process.wait() == 0:
+        return ""
+    said = path.read_text(encoding="utf-8", errors="replace").strip()
+    _, found, error = said.rpartition("error: ")
+    return shorten(error if found else said, 400) or f"it ended with {process.returncode}"
+
+
+def start_detached(recipe: Path, changes: list[str], name: str = "") -> Run:
     """Start a run that outlives the app; the command line checks all that it checks for anybody.
 
-    A recipe that is a run's own starts a run of its name.
+    Without a name, a recipe that is a run's own starts a run of its name.
     """
     options = [f"--set={change}" for change in changes]
-    if recipe.parent.parent == paths.runs():
-        options.append(f"--name={_DATE.sub('', recipe.parent.name)}")
+    if not name and recipe.parent.parent == paths.runs():
+        name = undated(recipe.parent.name)
+    options += [f"--name={name}"] if name else []
     done = subprocess.run(
         child.command("yofo_mlx.cli", "train", str(recipe), "--detach", *options),
         env=child.environment(),

@@ -1,16 +1,25 @@
 """What the places share: dialogs, tables, charts, words."""
 
 __all__ = [
+    "blocks",
     "chart",
     "choices",
+    "clock",
     "confirm",
+    "copying",
     "curve",
     "dialog",
+    "dropped",
     "help",
+    "keys",
+    "messages",
     "meter",
+    "palette",
     "places",
     "recipes",
     "recovery",
+    "remembering",
+    "state_line",
     "table",
     "words",
 ]

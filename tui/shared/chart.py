@@ -1,7 +1,7 @@
 """A line chart in braille dots.
 
-Drawn here in about a hundred lines: plotext keeps one global figure, styles outside the theme, and
-has no charts whose x axis is a handful of named places.
+Drawn here: plotext keeps one global figure, styles outside the theme, and has no charts whose x
+axis is a handful of named places.
 """
 
 import math
@@ -12,22 +12,27 @@ from itertools import pairwise
 from textual.content import Content
 from textual.widget import Widget
 
-from .braille import Canvas
+from .braille import EMPTY, Canvas
 from .curve import Point
-from .words import muted
+from .ticks import log_ticks, round_ticks
+from .words import muted, number
 
 GUTTER = 6  # columns of the y axis' numbers
+MARK = "◆"
+GRID = "$foreground 15%"
 
 
 @dataclass(frozen=True)
 class Line:
     """One curve: its name in the legend, its points, its style, and how it is drawn."""
 
-    name: str
+    name: str  # empty: it is not in the legend
     points: tuple[Point, ...]
     style: str
     joined: bool = True  # False draws dots only
     marked: bool = False  # True makes every point stand out
+    end: str = ""  # what is written behind its last point
+    dashed: bool = False
 
     def heights(self) -> list[float]:
         """Return the values that must be seen; of loose dots, a few outliers may be lost."""
@@ -42,8 +47,11 @@ class Axes:
 
     y_format: Callable[[float], str]
     y_range: tuple[float, float] | None = None  # None fits the points
-    ticks: tuple[tuple[float, str], ...] = ()  # named places on the x axis; none: first and last x
-    x_format: Callable[[float], str] = "{:.0f}".format
+    ticks: tuple[tuple[float, str], ...] = ()  # named places on the x axis; none: round numbers
+    x_format: Callable[[float], str] = number
+    x_range: tuple[float, float] | None = None  # None fits the points
+    is_log: bool = False  # the y axis; what is not above 0 is left out
+    cursor: float | None = None  # an x where a line stands
 
 
 class Chart(Widget):
@@ -74,41 +82,71 @@ class Chart(Widget):
         width, height = self.size
         if not self._lines or height < 4 or width < GUTTER + 8:
             return Content("\n").join([self._legend(), muted(self._empty)])
-        rows, columns = height - 3, width - GUTTER - 1
-        canvas = Canvas(columns, rows)
-        window = self._window()
+        rows = height - 3
+        margin = max((len(line.end) for line in self._lines), default=0)
+        margin = margin + 1 if margin and width > GUTTER + margin + 12 else 0
+        columns = width - GUTTER - 1 - margin
+        window, canvas = self._window(), Canvas(columns, rows)
         for line in self._lines:
             _draw(canvas, line, window)
+        ticks = self._y_ticks(rows, window)
+        ends = self._ends(rows, window) if margin else {}
         drawn = [self._legend()]
+        cursor = self._axes.cursor
+        at = None if cursor is None else window.place(cursor, canvas.width) // 2
         for index, stretches in enumerate(canvas.rows()):
-            label = self._y_label(index, rows, window)
-            axis = muted(f"{label:>{GUTTER}}│")
-            drawn.append(axis + Content.assemble(*stretches))
+            label = ticks.get(index, "")
+            axis = muted(f"{label:>{GUTTER}}{'┤' if label else '│'}")
+            end, style = ends.get(index, ("", ""))
+            plain = _ruled(stretches, is_grid=index in ticks, cursor=at)
+            drawn.append(Content.assemble(axis, *plain, (f" {end}" if end else "", style)))
         return Content("\n").join([*drawn, *self._x_axis(columns, window)])
 
     def _legend(self) -> Content:
         parts: list[Content | tuple[str, str]] = [(self.heading, "bold")]
         for line in self._lines:
-            mark = "◆" if line.marked else ("━" if line.joined else "∙")
-            parts.append((f"  {mark} {line.name}", line.style))
+            if line.name:
+                mark = MARK if line.marked else ("━" if line.joined else "∙")
+                mark = "╌" if line.dashed else mark
+                parts.append((f"  {mark} {line.name}", line.style))
         return Content.assemble(*parts).truncate(self.size.width, ellipsis=True)
 
     def _window(self) -> "Window":
         xs = [x for line in self._lines for x, _ in line.points]
         xs += [x for x, _ in self._axes.ticks]
-        low, high = self._axes.y_range or _spread([y for k in self._lines for y in k.heights()])
-        return Window(min(xs), max(xs), low, high)
+        left, right = self._axes.x_range or (min(xs), max(xs))
+        seen = [y for k in self._lines for y in k.heights()]
+        if self._axes.is_log:
+            low, high = _spread([y for y in seen if y > 0] or [1.0])
+            low, high = max(low, high * 1e-9), high
+            return Window(left, right, math.log10(low), math.log10(high), is_log=True)
+        return Window(left, right, *(self._axes.y_range or _spread(seen)))
 
-    def _y_label(self, index: int, rows: int, window: "Window") -> str:
-        if index not in (0, rows - 1, rows // 2) or (index == rows // 2 and rows < 5):
-            return ""
-        share = 1 - (index + 0.5) / rows
-        share = {0: 1.0, rows - 1: 0.0}.get(index, share)
-        return self._axes.y_format(window.low + (window.high - window.low) * share)
+    def _y_ticks(self, rows: int, window: "Window") -> dict[int, str]:
+        """Return what is written at which row, the top one being 0."""
+        most = max(2, rows // 3)
+        found = (
+            log_ticks(10**window.low, 10**window.high, most)
+            if window.is_log
+            else round_ticks(window.low, window.high, most)
+        )
+        return {rows - 1 - window.level(y, rows): self._axes.y_format(y) for y in reversed(found)}
+
+    def _ends(self, rows: int, window: "Window") -> dict[int, tuple[str, str]]:
+        """Return what stands behind the lines at which row; the last line has the first choice."""
+        found: dict[int, tuple[str, str]] = {}
+        for line in reversed([line for line in self._lines if line.end]):
+            row = rows - 1 - window.level(line.points[-1][1], rows)
+            near = [row, row + 1, row - 1, row + 2, row - 2]
+            free = next((one for one in near if 0 <= one < rows and one not in found), None)
+            if free is not None:
+                found[free] = (line.end, line.style)
+        return found
 
     def _x_axis(self, columns: int, window: "Window") -> list[Content]:
         ticks = self._axes.ticks or tuple(
-            (x, self._axes.x_format(x)) for x in dict.fromkeys((window.left, window.right))
+            (x, self._axes.x_format(x))
+            for x in round_ticks(window.left, window.right, max(2, columns // 9))
         )
         rule, labels, free_from = list("─" * columns), [" "] * columns, 0
         for x, label in ticks:
@@ -127,12 +165,13 @@ class Chart(Widget):
 
 @dataclass(frozen=True)
 class Window:
-    """The stretch of the plane that is shown."""
+    """The stretch of the plane that is shown; with `is_log` its heights are powers of ten."""
 
     left: float
     right: float
     low: float
     high: float
+    is_log: bool = False
 
     def place(self, x: float, columns: int) -> int:
         """Return the column of x among so many."""
@@ -140,6 +179,8 @@ class Window:
 
     def level(self, y: float, rows: int) -> int:
         """Return the row of y, counted from the bottom."""
+        if self.is_log:
+            return _cell(math.log10(y), self.low, self.high, rows) if y > 0 else -1
         return _cell(y, self.low, self.high, rows)
 
 
@@ -156,12 +197,34 @@ def _draw(canvas: Canvas, line: Line, window: Window) -> None:
     dots = [(window.place(x, canvas.width), window.level(y, canvas.height)) for x, y in line.points]
     if line.joined:
         for start, end in pairwise(dots):
-            canvas.line(start, end, line.style)
+            canvas.line(start, end, line.style, dashed=line.dashed)
     for x, y in dots:
-        canvas.dot(x, y, line.style)
+        if not line.dashed or line.marked or len(dots) == 1:
+            canvas.dot(x, y, line.style)
         if line.marked:
-            for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-                canvas.dot(x + dx, y + dy, line.style)
+            canvas.mark(x, y, MARK, line.style)
+
+
+def _ruled(
+    stretches: list[tuple[str, str]], *, is_grid: bool, cursor: int | None
+) -> list[tuple[str, str]]:
+    """Return a row with the grid and the cursor's line where nothing is drawn."""
+    if not is_grid and cursor is None:
+        return stretches
+    ruled: list[tuple[str, str]] = []
+    at = 0
+    for text, style in stretches:
+        for character in text:
+            cell = (character, style)
+            if character == chr(EMPTY):
+                cell = ("│", "$text-accent") if at == cursor else cell
+                cell = ("┈", GRID) if is_grid and at != cursor else cell
+            if ruled and ruled[-1][1] == cell[1]:
+                ruled[-1] = (ruled[-1][0] + cell[0], cell[1])
+            else:
+                ruled.append(cell)
+            at += 1
+    return ruled
 
 
 def _spread(values: list[float]) -> tuple[float, float]:

@@ -66,13 +66,16 @@ class Curve:
         return tuple((one.x_sum / one.count, one.y_sum / one.count) for one in self._buckets)
 
 
-def smoothed(points: tuple[Point, ...]) -> tuple[Point, ...]:
-    """Return the mean around each point, as far on either side in x; at the start less and less."""
+def smoothed(points: tuple[Point, ...], share: float = SMOOTHED) -> tuple[Point, ...]:
+    """Return the mean around each point, as far on either side in x; at the start less and less.
+
+    `share`: of the curve's length, on either side of a point.
+    """
     if not points:
         return ()
     xs = [x for x, _ in points]
     sums = [0.0, *accumulate(y for _, y in points)]
-    half = (xs[-1] - xs[0]) * SMOOTHED
+    half = (xs[-1] - xs[0]) * share
     result = []
     for x in xs:
         reach = min(half, x - xs[0])  # one side alone would draw a falling start too low

@@ -1,11 +1,13 @@
-"""The line at the top: the three places."""
+"""The line at the top: the three places, and what the newest run is at."""
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
-PLACES = {"data": "1 Data sets", "runs": "2 Runs", "prompt": "3 Prompt"}
+from .state_line import StateLine
+
+PLACES = {"data": "1 Data", "runs": "2 Runs", "prompt": "3 Prompt"}
 
 
 class PlaceLink(Static):
@@ -30,8 +32,9 @@ class Places(Horizontal):
         PlaceLink { width: auto; padding: 0 2; color: $foreground-muted; }
         PlaceLink:hover { color: $foreground; }
         PlaceLink.-current { background: $primary-muted; color: $foreground; text-style: bold; }
-        .title { width: auto; padding: 0 2 0 1; text-style: bold; color: $text-primary; }
+        .title { width: auto; padding: 0 1 0 1; text-style: bold; color: $text-primary; }
     }
+    .-narrow Places PlaceLink { padding: 0 1; }
     """
 
     def __init__(self, current: str) -> None:
@@ -43,3 +46,4 @@ class Places(Horizontal):
         yield Static("yofo", classes="title")
         for name in PLACES:
             yield PlaceLink(name, name == self._current)
+        yield StateLine()

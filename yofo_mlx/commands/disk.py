@@ -1,16 +1,13 @@
 """`yofo disk`: what takes room, and what can go."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode, RecipeError
-from yofo_mlx.runs import trash
-from yofo_mlx.storage import bin
-from yofo_mlx.storage.disk import KINDS, Item, free_item, items
-from yofo_mlx.system import paths
+from yofo_mlx.storage.disk import KINDS, Item, free_item, free_room, items
+from yofo_mlx.storage.undo import all_thrown, newest_thrown, put_back
 from yofo_mlx.system.quantities import age, plural, size
 from yofo_mlx.system.talk import print_path, quoted, say, say_next
 from yofo_mlx.system.text import json_line, shorten
@@ -27,22 +24,17 @@ def show(*, everything: bool, as_json: bool) -> ExitCode:
             asdict(one) | {"path": str(one.path), "cost": one.cost, "can_go": not one.why_not}
             for one in found
         ]
-        print(json_line({"free": _room(), "items": rows}))
+        print(json_line({"free": free_room(), "items": rows}))
         return ExitCode.OK
     shown = [one for one in found if everything or one.nbytes >= SMALL]
     if shown:
         show_table(HEADS, [_cells(one) for one in shown], numbers=("size", "used"))
     if small := len(found) - len(shown):
         say(f"and {plural(small, 'item')} below {size(SMALL)}: `yofo disk --all`")
-    say(f"{size(sum(one.nbytes for one in found))} in all, {size(_room())} free")
+    say(f"{size(sum(one.nbytes for one in found))} in all, {size(free_room())} free")
     if free := next((one for one in shown if one.spare and one.undo), None):
         say_next(f"disk free {quoted(free.name)}")
     return ExitCode.OK
-
-
-def _room() -> int:
-    place = next(path for path in (paths.home(), *paths.home().parents) if path.is_dir())
-    return shutil.disk_usage(place).free
 
 
 def _cells(one: Item) -> list[str]:
@@ -91,13 +83,10 @@ def _named(found: Sequence[Item], name: str) -> list[Item]:
 
 def undo() -> ExitCode:
     """Bring back what was let go last."""
-    things, runs = bin.thrown(), trash.removed_runs()
-    if runs and (not things or runs[0].when > things[0].when):
-        print_path(trash.restore(runs[0]).path)
-    elif things:
-        print_path(bin.bring_back(things[0]))
-    else:
+    last = newest_thrown()
+    if last is None:
         raise RecipeError("the trash is empty", "`yofo disk` lists what takes room")
-    if left := len(things) + len(runs) - 1:
+    print_path(put_back(last))
+    if left := len(all_thrown()):
         say(f"{plural(left, 'more thing')} in the trash; `yofo disk undo` again brings back one")
     return ExitCode.OK

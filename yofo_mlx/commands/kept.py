@@ -174,5 +174,8 @@ def _record(contents: dict[str, Content], found: Comparison) -> dict[str, Any]:
             for name, one in contents.items()
         ],
         "like_for_like": found.is_like_for_like,
-        **asdict(found),
+        "differences": [asdict(one) for one in found.differences],
+        "left_out": found.left_out,
+        "metrics": found.metrics,
+        "columns": found.columns,
     }

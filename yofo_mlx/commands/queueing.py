@@ -6,17 +6,17 @@ from typing import Any
 from yofo_mlx.commands import background
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode, RecipeError, RunError
-from yofo_mlx.queueing import book, worker
+from yofo_mlx.queueing import book, changes, worker
 from yofo_mlx.queueing.book import Book, Entry
+from yofo_mlx.queueing.changes import as_dict, standing
 from yofo_mlx.queueing.grid import Cell
-from yofo_mlx.runs import launch, listing, trash
-from yofo_mlx.runs.events import backwards, figure
+from yofo_mlx.runs import launch, listing
 from yofo_mlx.runs.folder import GOING_ON, TROUBLE, Run
 from yofo_mlx.runs.names import ambiguous, matching
 from yofo_mlx.system import paths
 from yofo_mlx.system.quantities import duration, plural
 from yofo_mlx.system.signals import answered
-from yofo_mlx.system.talk import print_path, say, say_next
+from yofo_mlx.system.talk import print_path, quoted, say, say_next
 from yofo_mlx.system.text import json_line
 
 HEADS = ("run", "state", "done", "left", "values", "why")
@@ -51,7 +51,7 @@ def add(
             paused = queue.paused
         worker.ensure()
     if as_json:
-        print(json_line([_row(entry, run) for run, entry in added]))
+        print(json_line([as_dict(standing(entry, run)) for run, entry in added]))
     else:
         for run, _ in added:
             print_path(run.path)
@@ -97,7 +97,7 @@ def show(*, as_json: bool = False) -> ExitCode:
     """List the queue."""
     queue = book.read()
     pid = book.worker()
-    rows = [_row(entry, run) for entry, run in queue.placed()]
+    rows = [as_dict(standing(entry, run)) for entry, run in queue.placed()]
     if as_json:
         state = {"paused": queue.paused, "at_once": queue.at_once, "process": pid}
         print(json_line(state | {"entries": rows}))
@@ -117,26 +117,6 @@ def show(*, as_json: bool = False) -> ExitCode:
     return ExitCode.OK
 
 
-def _row(entry: Entry, run: Run | None) -> dict[str, Any]:
-    """Return what is listed of an entry."""
-    row: dict[str, Any] = {
-        "run_id": run.run_id if run else entry.name,
-        "path": str(run.path) if run else None,
-        "state": book.state(entry, run),
-        "share": None,
-        "seconds_left": None,
-        "values": entry.values,
-        "needed_gb": entry.needed_gb,
-        "message": entry.message,
-        "hint": entry.hint,
-    }
-    if run and (step := next(backwards(run.events_path, ("step",)), None)):
-        row["share"] = figure(step, "share")
-        if row["state"] in GOING_ON:
-            row["seconds_left"] = figure(step, "seconds_left")
-    return row
-
-
 def _cells(row: dict[str, Any]) -> list[str]:
     share, left = row["share"], row["seconds_left"]
     return [
@@ -154,25 +134,22 @@ def drop(names: Sequence[str], *, ended: bool) -> ExitCode:
     """Take runs off the queue, and what was never begun to the trash."""
     if bool(names) == ended:
         raise RecipeError("name runs, or --ended for all that have", "`yofo queue list`")
-    with book.changing() as queue:
-        placed = queue.placed()
-        chosen = (
-            [entry for entry, run in placed if entry.outcome or run is None]
-            if ended
-            else _entries(queue, names)
-        )
-        queue.entries = [one for one in queue.entries if one not in chosen]
-    fresh = [run for one, run in placed if run and one in chosen and run.status() == "created"]
-    for run in fresh:
-        trash.remove(run)
-    say(f"{plural(len(chosen), 'run')} off the queue" + (_in_trash(fresh)))
+    queue = book.read()
+    over = [entry for entry, run in queue.placed() if entry.outcome or run is None]
+    dropped = changes.drop(_origins(over if ended else _entries(queue, names)))
+    fresh = [removed.run_id for removed in dropped.removed]
+    say(f"{plural(len(dropped.entries), 'run')} off the queue" + _in_trash(len(fresh)))
     if fresh:
-        say_next("restore " + " ".join(listing.word(run) for run in fresh))
+        say_next("restore " + quoted(*fresh))
     return ExitCode.OK
 
 
-def _in_trash(fresh: Sequence[Run]) -> str:
-    return f", {len(fresh)} of them never begun and now in the trash" if fresh else ""
+def _in_trash(count: int) -> str:
+    return f", {count} of them never begun and now in the trash" if count else ""
+
+
+def _origins(entries: Sequence[Entry]) -> set[tuple[int, float]]:
+    return {one.origin for one in entries}
 
 
 def _entries(queue: Book, names: Sequence[str]) -> list[Entry]:
@@ -191,34 +168,20 @@ def _entries(queue: Book, names: Sequence[str]) -> list[Entry]:
 
 def retry(names: Sequence[str]) -> ExitCode:
     """Let runs wait again."""
-    with book.changing() as queue:
-        for entry in _entries(queue, names):
-            if entry.outcome in (None, "finished"):
-                words = "has finished" if entry.outcome else "waits already, or is being trained"
-                raise RecipeError(f"{entry.name} {words}", "`yofo queue list`")
-            entry.outcome, entry.message, entry.hint, entry.starts = None, "", "", 0
-    return _go_on()
+    changes.retry(_origins(_entries(book.read(), names)))
+    return _queued()
 
 
 def first(names: Sequence[str]) -> ExitCode:
     """Put runs before the others."""
-    with book.changing() as queue:
-        chosen = _entries(queue, names)
-        queue.entries = [*chosen, *(one for one in queue.entries if one not in chosen)]
+    changes.put_first(_origins(_entries(book.read(), names)))
     return show()
 
 
 def pause(*, now: bool) -> ExitCode:
     """Begin no further run."""
-    with book.changing() as queue:
-        queue.paused = True
-        going = []
-        for entry, run in queue.waiting():
-            if run.is_locked():
-                going.append(run)
-                entry.held = now
+    going = changes.pause(now=now)
     for run in going if now else []:
-        run.request_stop()
         say(f"{run.run_id} finishes its step, saves and waits")
     if going and not now:
         say(f"paused; {going[0].run_id} is trained to its end, or: yofo queue pause --now")
@@ -228,14 +191,11 @@ def pause(*, now: bool) -> ExitCode:
 
 def start(at_once: int | None) -> ExitCode:
     """Go on with the queue."""
-    with book.changing() as queue:
-        queue.paused = False
-        queue.at_once = at_once or queue.at_once
-    return _go_on()
+    changes.start(at_once)
+    return _queued()
 
 
-def _go_on() -> ExitCode:
-    worker.ensure()
+def _queued() -> ExitCode:
     waiting = len(book.read().waiting())
     say(f"{plural(waiting, 'run')} in the queue" if waiting else "nothing waits in the queue")
     say_next("queue list" if waiting else "queue add tiny")

@@ -1,6 +1,6 @@
-"""Two evaluations side by side: where they differ, and what of them can be compared."""
+"""Evaluations side by side: where they differ, and what of them can be compared."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ ASKED = ("seed", "template", "evaluation")
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting that two evaluations do not share."""
+    """A setting that evaluations do not share."""
 
     setting: str  # dotted, such as `evaluation.queries`
     first: Any
@@ -28,12 +28,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two evaluations share, and what they do not."""
+    """What evaluations share, and what they do not."""
 
     differences: list[Difference]
     left_out: list[str]  # tasks that are not compared, with the reason
-    metrics: list[dict[str, Any]]  # as of one evaluation; scores are called `base 1` and so on
+    tasks: list[Scored]  # that are; scores are called `base 1` and so on
     columns: list[str]  # their names
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the means, as of one evaluation."""
+        return summarize(self.tasks)
 
     @property
     def is_like_for_like(self) -> bool:
@@ -41,20 +46,22 @@ class Comparison:
         return not any(one.is_of_queries for one in self.differences)
 
 
-def compare_evaluations(first: Content, second: Content) -> Comparison:
-    """Compare the tasks that both measured, at the numbers of shots that both did."""
-    left_out = dict(_left_out(first["asked"]["tasks"], second["asked"]["tasks"]))
+def compare_evaluations(*contents: Content) -> Comparison:
+    """Compare the tasks that all of them measured, at the numbers of shots that all did."""
+    first, *rest = contents
+    left_out = dict(_left_out([content["asked"]["tasks"] for content in contents]))
     shared = [
-        _joined(first, second, name, kind, metric)
+        _joined(contents, name, kind, metric)
         for kind, metric in (("tasks", ""), ("choices", CHOICE))
         for name in first.get(kind, {})
-        if name not in left_out and name in second.get(kind, {})
+        if name not in left_out and all(name in one.get(kind, {}) for one in rest)
     ]
+    found = (one for other in rest for one in differences(first["asked"], other["asked"]))
     return Comparison(
-        list(differences(first["asked"], second["asked"])),
+        list({one.setting: one for one in found}.values()),
         [f"{name}: {why}" for name, why in left_out.items()],
-        summarize(shared),
-        [f"{name} {n}" for n, one in enumerate((first, second), 1) for name in models(one)],
+        shared,
+        [f"{name} {n}" for n, one in enumerate(contents, 1) for name in models(one)],
     )
 
 
@@ -77,14 +84,20 @@ def _flat(settings: Content, above: str = "") -> Iterator[tuple[str, Any]]:
             yield above + key, value
 
 
-def _left_out(first: dict[str, Any], second: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the tasks that are not the same in both, with the reason."""
-    for name in dict.fromkeys([*first, *second]):
-        if name not in first or name not in second:
-            yield name, f"only in the {'first' if name in first else 'second'}"
-        elif other := _changed(first[name], second[name]):
+def _left_out(asked: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield the tasks that are not the same in all, with the reason."""
+    for name in dict.fromkeys(name for tasks in asked for name in tasks):
+        having = [place for place, tasks in enumerate(asked) if name in tasks]
+        facts = [asked[place][name] for place in having]
+        if len(having) < len(asked):
+            yield name, f"only in the {' and '.join(_nth(place) for place in having)}"
+        elif other := list(dict.fromkeys(key for one in facts for key in _changed(facts[0], one))):
             rows = "fingerprint" in other
             yield name, "its rows changed" if rows else f"its {', '.join(other)} changed"
+
+
+def _nth(place: int) -> str:
+    return ("first", "second", "third")[place] if place < 3 else f"{place + 1}th"
 
 
 def _changed(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
@@ -92,15 +105,17 @@ def _changed(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     return [key for key in keys if first.get(key) != second.get(key)]
 
 
-def _joined(first: Content, second: Content, name: str, kind: str, metric: str) -> Scored:
-    """Put what both measured of a task side by side; without a `metric`, the task's own."""
-    of_second = {row["shots"]: row for row in second[kind][name]}
-    rows: list[Row] = [
-        {"shots": shots} | _named(row, first, 1) | _named(of_second[shots], second, 2)
-        for row in first[kind][name]
-        if (shots := row["shots"]) in of_second
-    ]
-    measured = [content["measured"]["base"][name] for content in (first, second)]
+def _joined(contents: Sequence[Content], name: str, kind: str, metric: str) -> Scored:
+    """Put what all measured of a task side by side; without a `metric`, the task's own."""
+    by_shots = [{row["shots"]: row for row in content[kind][name]} for content in contents]
+    rows: list[Row] = []
+    for shots in by_shots[0]:
+        if all(shots in rows_of for rows_of in by_shots):
+            row: Row = {"shots": shots}
+            for number, (content, rows_of) in enumerate(zip(contents, by_shots, strict=True), 1):
+                row |= _named(rows_of[shots], content, number)
+            rows.append(row)
+    measured = [content["measured"]["base"][name] for content in contents]
     queries = min(facts["queries"] for facts in measured)
     return Scored(name, measured[0]["family"], metric or measured[0]["metric"], queries, rows)
 

@@ -1,3 +1,3 @@
 """The queue: runs that wait to be trained, and the process that trains one after another."""
 
-__all__ = ["book", "grid", "worker"]
+__all__ = ["book", "changes", "grid", "worker"]

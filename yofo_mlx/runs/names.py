@@ -60,6 +60,12 @@ def short(names: Sequence[str]) -> list[str]:
     return [next(filter(is_enough, _tails(name)), name) for name in names]
 
 
+def undated(name: str) -> str:
+    """Return a run's name without the date and time before it."""
+    dated = _DATED.fullmatch(name)
+    return dated[3] if dated else name
+
+
 def closest(name: str, names: Sequence[str]) -> str | None:
     """Return the name that somebody may have meant."""
     known = {folded(tail): one for one in reversed(names) for tail in _tails(one)}

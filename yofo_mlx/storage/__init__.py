@@ -1,3 +1,3 @@
 """Storage: what yofo and the hub's client keep on the disk, how large it is, and what can go."""
 
-__all__ = ["bin", "disk"]
+__all__ = ["disk", "undo"]

@@ -106,6 +106,12 @@ def _mtime(path: Path) -> float:
     return 0.0
 
 
+def free_room() -> int:
+    """Return how many bytes the disk of yofo's folder has left."""
+    place = next(path for path in (paths.home(), *paths.home().parents) if path.is_dir())
+    return shutil.disk_usage(place).free
+
+
 def free_item(item: Item) -> None:
     """Let something go: to a trash where it can be brought back from there, else for good."""
     if item.why_not:

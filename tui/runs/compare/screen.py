@@ -1,0 +1,259 @@
+"""Compare: curves over each other; results, recipes and what each task scored side by side."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Footer, Static
+
+from yofo_mlx.errors import YofoError
+from yofo_mlx.runs.folder import Run
+
+from ...shared.chart import Chart
+from ...shared.copying import copy
+from ...shared.page import Page
+from ...shared.places import Places
+from ...shared.recipes import here
+from ...shared.words import MUTED, lines, muted, safe
+from . import drawing
+from .contender import AXES, Contender, ContenderReader, is_going_on
+from .report import markdown, write_report
+from .results import result_rows
+from .scoreboard import Scoreboard, scoreboard
+from .settings import setting_rows
+
+POLL_SECONDS = 1.0
+MOST = 8  # runs
+PANES = ("loss", "shots", "results", "settings", "tasks")
+TITLES = {
+    "loss": "Loss",
+    "shots": "Shots",
+    "results": "Result",
+    "settings": "Recipes",
+    "tasks": "Tasks",
+}
+OF_PANES = {  # what a key changes
+    "axis": ("loss",),
+    "log": ("loss",),
+    "losses": ("loss",),
+    "metric": ("shots", "results"),
+    "keys": ("settings",),
+}
+WIDE, TALL = 100, 32  # from which all panes are seen at once
+
+
+class CompareScreen(Page):
+    """Runs side by side; those that go on are followed."""
+
+    CSS_PATH = "screen.tcss"
+    AUTO_FOCUS = "#tables"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "axis", "Axis", id="compare.axis", tooltip="Steps, tokens, hours"),
+        Binding("l", "log", "Log", id="compare.log", tooltip="Logarithms of the loss"),
+        Binding("v", "losses", "Train/valid", id="compare.losses"),
+        Binding("m", "metric", "Metric", id="compare.metric"),
+        Binding("equals_sign", "keys", "All keys", id="compare.keys", key_display="="),
+        Binding("w", "write", "Report", id="compare.write", tooltip="Write it"),
+        Binding("y", "copy", "Copy", id="compare.copy", tooltip="The report as Markdown"),
+        Binding("left_square_bracket", "pane(-1)", "Pane", id="compare.before", key_display="["),
+        Binding("right_square_bracket", "pane(1)", "Pane", id="compare.next", key_display="]"),
+        Binding("j", "scroll(1)", "Down", id="compare.down", show=False),
+        Binding("k", "scroll(-1)", "Up", id="compare.up", show=False),
+    ]
+
+    class Looked(Message):
+        """The runs were read, or the first of them."""
+
+        def __init__(self, contenders: list[Contender]) -> None:
+            super().__init__()
+            self.contenders = contenders
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        super().__init__()
+        self._readers = [ContenderReader(run) for run in runs[:MOST]]
+        self._more = len(runs) - len(self._readers)
+        self._contenders: list[Contender] = []
+        self._board = Scoreboard("validation")
+        self._axis, self._turn, self._pane = AXES[0], 0, 0
+        self._log = self._train = self._every = False
+
+    def compose(self) -> ComposeResult:
+        """Lay out the charts over the tables."""
+        yield Places("runs")
+        yield Static(muted("reading the runs …"), id="legend")
+        yield Static(id="tabs")
+        with Horizontal(id="charts"):
+            yield Chart("loss", id="loss")
+            yield Chart("by shots", id="shots")
+        with VerticalScroll(id="tables"):
+            for pane in PANES[2:]:
+                yield Static(id=pane, classes="table")
+            yield Static(id="notes")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Read the runs, and again while one of them goes on."""
+        titles = ("result", "what differs in the recipes", "by task, at its most shots")
+        for pane, title in zip(PANES[2:], titles, strict=True):
+            self.query_one(f"#{pane}").border_title = title
+        self._read()
+        self.set_interval(POLL_SECONDS, self._look)
+
+    def _look(self) -> None:
+        idle = all(worker.is_finished for worker in self.workers if worker.group == "compare")
+        if idle and is_going_on(self._contenders):
+            self._read()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="compare")
+    def _read(self) -> None:
+        found: list[Contender] = []
+        for reader in self._readers:
+            found.append(reader.read())
+            if len(found) > len(self._contenders):  # the first time, as they are read
+                self.post_message(self.Looked([*found]))
+        self.post_message(self.Looked(found))
+
+    def recover(self, group: str, words: str) -> None:
+        """Say why there is nothing, while there is nothing."""
+        if group == "compare" and not self._contenders:
+            said = safe(f"The runs cannot be read: {words}").stylize("$text-error")
+            self.query_one("#legend", Static).update(said)
+
+    @on(Looked)
+    def _looked(self, message: Looked) -> None:
+        if message.contenders != self._contenders:
+            metrics = self._board.metrics
+            self._contenders = message.contenders
+            self._draw()
+            if self._board.metrics != metrics:  # the footer is built anew only when its keys change
+                self.refresh_bindings()
+
+    def on_resize(self) -> None:
+        """Show as many panes as there is room for."""
+        self._show()
+
+    @property
+    def _is_small(self) -> bool:
+        return self.size.width < WIDE or self.size.height < TALL
+
+    def _show(self) -> None:
+        chosen = PANES[self._pane] if self._is_small else ""
+        for pane in PANES:
+            self.query_one(f"#{pane}").display = chosen in ("", pane)
+        self.query_one("#charts").display = chosen in ("", *PANES[:2])
+        self.query_one("#tables").display = chosen not in PANES[:2]
+        tabs = self.query_one("#tabs", Static)
+        tabs.display = bool(chosen)
+        tabs.update(_tabs(chosen))
+        if self._contenders:
+            self._draw()
+        self.refresh_bindings()
+
+    def _draw(self) -> None:
+        found, width = self._contenders, self.size.width - 8  # frame, padding, scroll bar
+        self._board = scoreboard(found, self._turn)
+        self.query_one("#legend", Static).update(drawing.legend(found, self.size.width - 2))
+        self._draw_charts()
+        rows = setting_rows([one.recipe for one in found])
+        tables = {
+            "settings": drawing.setting_table(rows, len(found), width, every=self._every),
+            "results": drawing.result_table(result_rows(found, self._board), len(found), width),
+            "tasks": drawing.task_table(self._board, len(found), width),
+        }
+        for pane, table in tables.items():
+            self.query_one(f"#{pane}", Static).update(table)
+        self.query_one("#notes", Static).update(self._notes())
+
+    def _draw_charts(self) -> None:
+        loss, shots = self.query_one("#loss", Chart), self.query_one("#shots", Chart)
+        what = "training" if self._train else "validation"
+        loss.heading = f"{what} loss by {self._axis}"
+        drawn = drawing.loss_lines(self._contenders, self._axis, train=self._train, log=self._log)
+        loss.show(*drawn, f"no {what} yet" + ("" if self._train else ": v shows the training loss"))
+        shots.heading = f"{safe(self._board.metric or 'scores', 20).plain} by shots"
+        shots.show(*drawing.shot_lines(self._board), "no validation by shots yet")
+        over = "+ over its own base model" if self._board.bases else ""
+        self.query_one("#results").border_subtitle = over
+        shots.border_subtitle = f"of the {self._board.source}s"
+
+    def _notes(self) -> Content:
+        notes = [Content.assemble(("! ", "$text-warning"), safe(one)) for one in self._board.notes]
+        more = f"{self._more} more are marked; {MOST} are compared at a time"
+        return lines([*notes, muted(more)] if self._more else notes)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what would change something."""
+        if action == "pane":
+            return self._is_small
+        if action == "metric" and len(self._board.metrics) < 2:
+            return False
+        panes = OF_PANES.get(action, PANES)
+        return not self._is_small or PANES[self._pane] in panes
+
+    def action_axis(self) -> None:
+        """Draw the loss by steps, tokens or hours."""
+        self._axis = AXES[(AXES.index(self._axis) + 1) % len(AXES)]
+        self._show()
+
+    def action_log(self) -> None:
+        """Draw logarithms, or the loss as it is."""
+        self._log = not self._log
+        self._show()
+
+    def action_losses(self) -> None:
+        """Draw the training or the validation loss."""
+        self._train = not self._train
+        self._show()
+
+    def action_metric(self) -> None:
+        """Show the next metric."""
+        self._turn += 1
+        self._show()
+
+    def action_keys(self) -> None:
+        """Show all keys of the recipes, or those that differ."""
+        self._every = not self._every
+        self._show()
+
+    def action_pane(self, by: int) -> None:
+        """Show another pane."""
+        self._pane = (self._pane + by) % len(PANES)
+        self._show()
+
+    def action_scroll(self, by: int) -> None:
+        """Scroll the tables."""
+        self.query_one("#tables").scroll_relative(y=by, animate=False)
+
+    def action_copy(self) -> None:
+        """Copy the report."""
+        copy(self, markdown(self._contenders, self._board) if self._contenders else "", "report")
+
+    def action_write(self) -> None:
+        """Write the report into the folder the app was opened in."""
+        if self._contenders:
+            self._write(self._contenders, self._board, self._axis)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="report")
+    def _write(self, contenders: list[Contender], board: Scoreboard, axis: str) -> None:
+        try:
+            path = write_report(here(), contenders, board, axis)
+        except YofoError as error:
+            words, severity = f"{error.message}\n{error.hint}", "error"
+        else:
+            words, severity = str(path), "information"
+        title = "Report" if severity == "information" else "No report"
+        say = self.app.notify
+        self.app.call_from_thread(say, words, title=title, severity=severity, markup=False)
+
+
+def _tabs(chosen: str) -> Content:
+    parts = [
+        (f" {TITLES[pane]} ", "bold $text-primary reverse" if pane == chosen else MUTED)
+        for pane in PANES
+    ]
+    return Content.assemble(*parts, ("   [ ]", "$text-accent"))
