@@ -78,7 +78,7 @@ class ModelsScreen(ListPage):
         """Say what is on the disk."""
         here = [one for one in found if one.is_here]
         facts = [f"{len(here)} on this disk, {size(sum(one.nbytes for one in here))}"]
-        facts.append("✓ an episode of so many tokens can be trained here")
+        facts.append("✓ episodes that long can be trained here")
         return Content.assemble(("Models  ", "bold"), " · ".join(facts))
 
     def columns(self) -> list[Column]:
@@ -105,7 +105,7 @@ class ModelsScreen(ListPage):
         wide = [Cell(context), Cell(_longest(one)), Cell(one.recipe or NONE)]
         where = Cell(one.where, "$text-success" if one.is_here else MUTED)
         cells = [
-            Cell(tail(one.name, 52 if self._is_wide else 38)),
+            Cell(tail(one.name, 52) if self._is_wide else tail(one.name.rpartition("/")[2], 32)),
             where,
             Cell(size(one.nbytes)),
             *(_fit(one.fits.get(str(length))) for length in lengths),
