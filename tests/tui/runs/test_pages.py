@@ -106,7 +106,7 @@ async def test_recipes_and_values_are_queued_by_a_process(
         await pilot.press("space")
         await until(pilot, lambda: "1 run, one" in shown(pilot))
         pilot.app.screen.query_one("#grid").value = "lora.rank=2,x"
-        await until(pilot, lambda: "lora.rank" in shown(pilot).partition("study of")[2])
+        await until(pilot, lambda: "lora.rank" in shown(pilot).partition("or each pair")[2])
         pilot.app.screen.query_one("#grid").value = "lora.rank=2,4"
         await pilot.press("ctrl+s")
         await until(pilot, lambda: called)
