@@ -24,7 +24,7 @@ def ended(name: str, loss: float | None, *rows: ShotsRow, gain: float | None = N
     run.recipe_path.write_text("")
     writer = EventWriter(run.events_path)
     if loss is not None:
-        event = EvalEvent(step=1, loss=loss, by_shots=[*rows], best=True, peak_gb=1.0)
+        event = EvalEvent(step=1, loss=loss, by_shots=[*rows], by_task=[], best=True, peak_gb=1.0)
         writer.write(event)
     writer.write(FinishedEvent(step=1, best_step=1, seconds=1.0))
     writer.close()

@@ -56,7 +56,7 @@ async def test_every_binding_has_an_id_of_its_own() -> None:
 async def test_the_palette_offers_what_the_keys_do(pilots: Any) -> None:
     async with pilots.open() as pilot:
         commands = {c.title: c for c in pilot.app.get_system_commands(pilot.app.screen)}
-        assert {"New run", "Filter", "Data", "Theme", "Quit"} <= set(commands)
+        assert {"New run", "Data", "Theme", "Quit"} <= set(commands)
         assert not {"Maximize", "Screenshot", "Keys"} & set(commands)
         await pilot.press("ctrl+p")
         assert isinstance(pilot.app.screen, CommandPalette)

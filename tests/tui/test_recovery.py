@@ -77,7 +77,7 @@ async def test_names_are_there_before_what_is_in_the_runs_is_read(
     monkeypatch.setattr(follow.Follower, "poll", lambda self: go.wait(30) and poll(self))
     async with pilots.open() as pilot:
         await until(pilot, lambda: "first" in shown(pilot) and "second" in shown(pilot))
-        assert "No runs yet" not in shown(pilot)
+        assert "Run the demo" not in shown(pilot)
         go.set()
         await until(pilot, lambda: "3/100" in shown(pilot))
 
@@ -88,9 +88,9 @@ async def test_while_it_looks_for_runs_it_does_not_say_that_there_are_none(
     go, list_runs = Event(), listing.list_runs
     monkeypatch.setattr(listing, "list_runs", lambda: (go.wait(30), list_runs())[1])
     async with pilots.open() as pilot:
-        assert "looking for runs" in shown(pilot) and "No runs yet" not in shown(pilot)
+        assert "looking for runs" in shown(pilot) and "Run the demo" not in shown(pilot)
         go.set()
-        await until(pilot, lambda: "No runs yet" in shown(pilot))
+        await until(pilot, lambda: "Run the demo" in shown(pilot))
 
 
 @pytest.mark.parametrize("model", ["/m/[/nope]x", "[bold]b[/bold]", "/m/\x1b[2J\u202e"])
@@ -140,7 +140,7 @@ async def test_a_run_whose_start_fails_in_an_unknown_way_can_be_tried_again(
     (empty_folder / "mine.toml").write_text(RECIPE.format("tiny", "a"))
     asked: list[Path] = []
 
-    def start(recipe: Path, changes: list[str]) -> Run:
+    def start(recipe: Path, changes: list[str], name: str = "") -> Run:
         asked.append(recipe)
         raise ZeroDivisionError("no [/way]")
 
@@ -170,7 +170,10 @@ async def test_two_recipes_of_one_name_are_told_apart(
             await until(pilot, lambda: "lion" in shown(pilot) or "train" in shown(pilot))
             assert pilot.app.screen._chosen.key.endswith(["", "shipped/"][place] + "mistral.toml")
         await pilot.press("2", "n")
-        await until(pilot, lambda: shown(pilot).count("mistral") == 2)
+        await until(pilot, lambda: "mistral.toml" in shown(pilot))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "Recipe" in shown(pilot))
+        assert "in this folder" in shown(pilot) and "shipped" in shown(pilot)
 
 
 async def test_the_shipped_recipes_are_listed_once_where_they_lie(

@@ -1,17 +1,18 @@
-"""What there is to know about data sets, kept small; a process of their own reads the files."""
+"""What data sets are there: those of the recipes at hand, and what the user added."""
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.recipe.names import SUITE
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.runs.recipe import load_sources
+from yofo_mlx.runs.recipe import load_part
 from yofo_mlx.tasks.reading import locate
 
-from ..shared.recipes import find_recipes, place
+from ..shared.recipes import find_recipes, here, place
+from .reading import facts_of
 
 
 @dataclass(frozen=True)
@@ -25,54 +26,7 @@ class Collection:
     on_hub: tuple[bool, ...] = ()  # for each source, whether reading it means fetching it
     error: YofoError | None = None  # why the recipe cannot be read
     is_typed: bool = False
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A problem of a data set, and where."""
-
-    place: str
-    message: str
-    hint: str = ""
-    is_error: bool = True
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """One data set, summed up."""
-
-    name: str
-    place: str
-    family: str
-    counts: tuple[int, int, int] = (0, 0, 0)  # train, valid, test: what a model reads of it
-    columns: str = ""
-    instruction: str = ""
-    labels: list[tuple[str, int]] = field(default_factory=list)  # the most frequent, how often
-    label_count: int = 0
-    examples: list[tuple[str, str]] = field(default_factory=list)
-    problems: list[Finding] = field(default_factory=list)  # the first ones, errors before warnings
-    errors: int = 0
-    warnings: int = 0
-    notes: list[str] = field(default_factory=list)  # what is left out or set aside
-
-
-def from_facts(facts: dict[str, Any]) -> DataSet:
-    """Return the data set that JSON holds."""
-    whole: dict[str, Any] = {
-        "counts": tuple(facts["counts"]),
-        "labels": [(label, times) for label, times in facts["labels"]],
-        "examples": [(text, answer) for text, answer in facts["examples"]],
-        "problems": [Finding(**problem) for problem in facts["problems"]],
-    }
-    return DataSet(**facts | whole)
-
-
-def unread(source: TaskSource, message: str, hint: str = "") -> DataSet:
-    """Return what is known of a source that cannot be read."""
-    problem = Finding(source.source, message, hint)
-    name = source.name or source.source
-    family = source.family or "other"
-    return DataSet(name, source.source, family, problems=[problem], errors=1)
+    model: str = ""  # the recipe's
 
 
 def collections() -> list[Collection]:
@@ -83,11 +37,13 @@ def collections() -> list[Collection]:
 def of_recipe(path: Path, *, is_typed: bool = False) -> Collection:
     """Return a recipe's task sources, or why it cannot be read."""
     try:
-        tasks = load_sources(path)
+        part = load_part(path)
     except YofoError as error:
         return Collection(path.stem, str(path), place(path), error=error, is_typed=is_typed)
-    on_hub = tuple(is_remote(source) for source in tasks)
-    return Collection(path.stem, str(path), place(path), tasks, on_hub, is_typed=is_typed)
+    on_hub = tuple(is_remote(source) for source in part.tasks)
+    return Collection(
+        path.stem, str(path), place(path), part.tasks, on_hub, is_typed=is_typed, model=part.model
+    )
 
 
 def of_path(text: str) -> Collection:
@@ -102,10 +58,38 @@ def of_path(text: str) -> Collection:
     except ValueError as error:
         wrong = DataError("this is no path and no id", str(error).split("\n")[0])
         return Collection(text, text, error=wrong, is_typed=True)
+    return of_source(source)
+
+
+def of_source(source: TaskSource) -> Collection:
+    """Return what a table that somebody filled in stands for."""
+    text, path = source.source, Path(source.source)
     far = is_remote(source)
-    folder = "in this folder" if path.parent == Path() else str(path.parent)
+    folder = "in this folder" if path.parent in (Path(), here()) else str(path.parent)
     where = "on the hub" if far else folder
-    return Collection(path.name or text, text, where, (source,), (far,), is_typed=True)
+    title = source.name or path.name or text
+    return Collection(title, text, where, (source,), (far,), is_typed=True)
+
+
+def of_table(table: object) -> Collection | None:
+    """Return what was remembered as a path or a table, None where that is neither."""
+    if isinstance(table, str):
+        return of_path(table)
+    try:
+        return of_source(TaskSource(**table)) if isinstance(table, dict) else None
+    except ValueError:
+        return None
+
+
+def remembered(one: Collection) -> str | dict[str, Any]:
+    """Return what brings a collection back from any folder: a recipe's path, or a table."""
+    if len(one.sources) != 1 or one.key != one.sources[0].source:
+        return one.key
+    table = facts_of(one.sources[0])
+    with contextlib.suppress(DataError, OSError, ValueError, RuntimeError):
+        path = locate.find(one.key, here())
+        table |= {"source": str(path)} if path else {}
+    return table if len(table) > 1 else str(table["source"])
 
 
 def is_remote(source: TaskSource) -> bool:

@@ -10,6 +10,7 @@ from textual.message import Message
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import GOING_ON, RESUMABLE, Run
+from yofo_mlx.system import paths
 from yofo_mlx.system.quantities import plural
 
 from ..shared.confirm import ConfirmScreen
@@ -88,6 +89,15 @@ class RunActions(Recovering):
         """Ask for a recipe and start it."""
         self._ask_for_a_run()
 
+    @work(thread=True, exclusive=True, exit_on_error=False, group="demo")
+    def start_demo(self) -> None:
+        """Train the embedded model: nothing is downloaded, and a minute is enough."""
+        self.app.call_from_thread(self.notify, "Starting the demo …", markup=False)
+        recipe = paths.shipped_recipes() / "tiny.toml"
+        run = self._try("no run was started", lambda: self.starter(recipe, [], ""))
+        if run is not None:
+            self.app.call_from_thread(self._started, run)
+
     def action_fix(self) -> None:
         """Offer what would have gone well in place of the selected run."""
         view = self.selected
@@ -97,8 +107,13 @@ class RunActions(Recovering):
     def _ask_for_a_run(self, again: Run | None = None, fix: Fix | None = None) -> None:
         from .new import NewRunScreen  # late: recipes' model is slow to import
 
-        why = "" if fix is None else fix.why
-        self.app.push_screen(NewRunScreen(self.starter, again, why), self._started)
+        screen = NewRunScreen(
+            again.recipe_path if again else None,
+            fix.overrides if fix else None,
+            starter=self.starter,
+            why=fix.why if fix else "",
+        )
+        self.app.push_screen(screen, self._started)
 
     def _started(self, run: Run | None) -> None:
         if run is not None:
@@ -115,7 +130,7 @@ class RunActions(Recovering):
         elif view.status == "failed":
             why = (
                 f"{view.run.run_id} failed before its first checkpoint and would fail again in the "
-                "same way. Change what has to be changed below, and start it anew."
+                "same way. Change what has to be changed, and start it anew."
             )
             fix = fix_of(view)
             self._ask_for_a_run(view.run, Fix(why, fix.overrides if fix else {}))

@@ -1,143 +1,399 @@
-"""The dialog that starts a run: a recipe, and what to change in it."""
+"""New run: a recipe as a form, what it would need and train, and what will be written."""
 
-import shlex
+from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.content import Content
+from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
-from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Label, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.timer import Timer
+from textual.widgets import Footer, Static
 
 from yofo_mlx.errors import YofoError
+from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs.folder import Run
 
+from ..shared.copying import copy
 from ..shared.dialog import Dialog
-from ..shared.recipes import about_recipe, find_recipes, place
+from ..shared.places import Places
+from ..shared.recipes import find_recipes, here
 from ..shared.recovery import Recovering
-from ..shared.words import muted, one_line, safe
-from .starting import Starter
+from ..shared.words import safe
+from . import new_draft
+from .new_asking import AskLine
+from .new_beside import RunOutlook
+from .new_draft import Draft
+from .new_files import edit, file_of, save
+from .new_form import RunForm
+from .new_panes import toml_content
+from .new_preview import Previewer, Wish
+from .new_recipes import RecipesScreen
+from .new_text import own_text, text_of
+from .starting import Starter, start_detached
 
+LOOK_AFTER = 0.3  # seconds after the last change
 EMPTY = "No recipes found. `yofo recipes copy <name>` puts one into this folder."
 
 
-class NewRunScreen(Dialog, Recovering, ModalScreen[Run | None]):
-    """Choose, adjust, start; gives the run back once its folder exists."""
+class NewRunScreen(Dialog, Recovering):
+    """The form; gives the run back once its folder exists. A draft is kept until it is started."""
 
     CSS_PATH = "new.tcss"
+    AUTO_FOCUS = "KeyTable"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel", id="new_run.cancel"),
-        Binding("ctrl+s", "start", "Start", id="new_run.start"),
+        Binding("ctrl+s", "start", "Start", id="new_run.start", tooltip="Goes on without the app"),
+        Binding("ctrl+w", "ask('save')", "Save", id="new_run.save", tooltip="As a recipe"),
+        Binding("ctrl+e", "edit_text", "Editor", id="new_run.editor", tooltip="In $EDITOR"),
+        Binding("slash,ctrl+f", "ask('find')", "Find key", id="new_run.find", key_display="/"),
+        Binding("a", "ask('add')", "Add data", id="new_run.add", tooltip="A file, folder, hub id"),
+        Binding("n", "next", "Next episode", id="new_run.next"),
+        Binding("l", "fetch", "Read from hub", id="new_run.fetch"),
+        Binding("f", "fit", "Make it fit", id="new_run.fit"),
+        Binding("f5", "again", "Read again", id="new_run.again", show=False),
+        Binding("y", "copy", "Copy", id="new_run.copy", tooltip="The recipe's text", show=False),
+        Binding("ctrl+n", "anew", "Begin anew", id="new_run.anew", show=False),
+        Binding("escape", "leave", "Back", id="new_run.leave"),
     ]
 
-    class Failed(Message):
-        """The run could not be started."""
+    class Begun(Message):
+        """A draft is there, or it is told why not."""
 
-        def __init__(self, error: YofoError) -> None:
+        def __init__(self, draft: Draft | None, error: YofoError | None = None) -> None:
             super().__init__()
-            self.error = error
+            self.draft, self.error = draft, error
+
+    class Told(Message):
+        """The process said something about a draft."""
+
+        def __init__(self, kind: str, said: Any) -> None:
+            super().__init__()
+            self.kind, self.said = kind, said
 
     class Started(Message):
-        """The run's folder exists and its trainer is on its way."""
+        """The run's folder exists and its trainer is on its way; or it is told why not."""
 
-        def __init__(self, run: Run) -> None:
+        def __init__(self, run: Run | None, error: YofoError | None = None) -> None:
             super().__init__()
-            self.run = run
+            self.run, self.error = run, error
 
-    def __init__(self, starter: Starter, again: Run | None = None, why: str = "") -> None:
-        """`again`: a run whose settings are offered first, and `why`."""
+    def __init__(
+        self,
+        recipe: Path | None = None,
+        overrides: dict[str, Any] | None = None,
+        sources: Sequence[TaskSource] = (),
+        *,
+        starter: Starter = start_detached,
+        why: str = "",
+    ) -> None:
+        """`overrides`: keys that are otherwise than in the recipe, `why` it is offered so."""
         super().__init__()
+        self._recipe, self._overrides = recipe, dict(overrides or {})
+        self._given = [one.model_dump(mode="json", exclude_unset=True) for one in sources]
         self._starter, self._why = starter, why
-        self._recipes = ([again.recipe_path] if again else []) + find_recipes()
-        self._again = again
-        self._starting = False
+        self._text = ""  # what will be written
+        self._facts: dict[str, Any] = {}  # of the draft, as last looked at
+        self._step, self._fetches = 0, False
+        self._previewer = Previewer(lambda kind, said: self.post_message(self.Told(kind, said)))
+        self._due: Timer | None = None
+        self._is_stale = self._is_starting = self._is_wanted = False
 
     def compose(self) -> ComposeResult:
-        """Lay out the list, the line of changes, and the buttons."""
-        with Vertical() as box:
-            box.border_title = "New run"
-            if self._why:
-                yield Static(safe(self._why), id="why")
-            yield OptionList(*[Option(self._option(path)) for path in self._recipes])
-            if not self._recipes:
-                yield Static(EMPTY, id="about")
-            yield Label("Changes (section.key=value, apart by spaces)")
-            yield Input(placeholder="train.steps=50 optimizer.learning_rate=2e-4", compact=True)
-            yield Static("", id="problem")
-            with Horizontal():
-                yield Button("Cancel (esc)", id="cancel", compact=True)
-                yield Button("Start (ctrl+s)", id="start", variant="primary", compact=True)
+        """Lay the form out beside what it comes to."""
+        yield Places("runs")
+        with Horizontal(id="upper"):
+            yield RunForm(self._why)
+            yield RunOutlook()
+        with VerticalScroll(id="text", classes="pane") as text:
+            text.border_title = "what will be written"
+            yield Static(id="toml")
+        yield AskLine()
+        yield Footer()
 
     def on_mount(self) -> None:
-        """Choose the first recipe."""
-        self.query_one(OptionList).highlighted = 0 if self._recipes else None
-        if self._again is not None:
-            self.query_one(Input).focus()
+        """Read the recipe."""
+        self._form.say("reading the recipe …")
+        self._begin(self._recipe)
 
-    @on(OptionList.OptionSelected)
-    def _to_changes(self) -> None:
-        self.query_one(Input).focus()
+    def on_unmount(self) -> None:
+        """Look at nothing any more."""
+        self._previewer.stop()
 
-    @on(Input.Submitted)
-    @on(Button.Pressed, "#start")
-    def action_start(self) -> None:
-        """Start the chosen recipe with the changes written."""
-        chosen = self.query_one(OptionList).highlighted
-        if chosen is None or self._starting:
-            return
+    @property
+    def _form(self) -> RunForm:
+        return self.query_one(RunForm)
+
+    @property
+    def draft(self) -> Draft | None:
+        """Return the draft, None until its recipe was read."""
+        return self._form.draft
+
+    # ------------------------------------------------------------------ the draft
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="recipe")
+    def _begin(self, recipe: Path | None, anew: bool = False) -> None:
         try:
-            changes = shlex.split(self.query_one(Input).value)
-        except ValueError as error:
-            self._say(f"changes: {error}", "close the quotation mark")
-            return
-        self._starting = True
-        self.query_one("#problem", Static).update(muted("Starting …"))
-        self._start(self._recipes[chosen], changes)
-
-    @work(thread=True, exclusive=True, exit_on_error=False, group="start")
-    def _start(self, recipe: Path, changes: list[str]) -> None:
-        try:
-            run = self._starter(recipe, changes)
+            kept = None if recipe or self._given or anew else new_draft.kept()
+            draft = kept or self._first_draft(recipe)
         except YofoError as error:
-            self.post_message(self.Failed(error))
-        except OSError as error:
-            self.post_message(self.Failed(YofoError(str(error), "check the disk")))
+            self.post_message(self.Begun(None, error))
         else:
-            self.post_message(self.Started(run))
+            self.post_message(self.Begun(draft))
 
-    @on(Failed)
-    def _failed(self, message: Failed) -> None:
-        self._starting = False
-        self._say(message.error.message, message.error.hint)
+    def _first_draft(self, recipe: Path | None) -> Draft:
+        found = recipe or next(iter(find_recipes()), None)
+        if found is None:
+            raise YofoError(EMPTY)
+        return new_draft.begin(found, self._overrides, self._given)
+
+    @on(Begun)
+    def _begun(self, message: Begun) -> None:
+        if message.draft is not None:
+            self._take(message.draft)
+            if self._is_wanted:
+                self.action_start()
+        elif message.error is not None:
+            self._form.say_error(message.error)
+
+    def _take(self, draft: Draft) -> None:
+        self._facts = {}
+        self._form.take(draft)
+        self.query_one(RunOutlook).redraw(draft)
+        self._changed()
+
+    @on(RunForm.Changed)
+    def _changed(self) -> None:
+        """Show what will be written, and look soon at what it comes to."""
+        self._show_text()
+        if self._due is not None:
+            self._due.stop()
+        self._due = self.set_timer(LOOK_AFTER, self._look)
+
+    def _show_text(self) -> None:
+        draft, before = self.draft, ""
+        if draft is None:
+            return
+        try:
+            self._text, before = text_of(draft, here()), own_text(draft)
+        except (OSError, ValueError, YofoError) as error:  # the recipe is gone, or was never TOML
+            self._text = f"# {error}"
+        shown, first = toml_content(self._text, before)
+        self.query_one("#toml", Static).update(shown)
+        scroll = self.query_one("#text")
+        self.call_after_refresh(scroll.scroll_to, y=max(0, first - 3), animate=False)
+
+    @on(RunForm.Moved)
+    def _moved(self) -> None:
+        form = self._form
+        if form.draft is not None:
+            wrong = form.mistakes.get(form.key, "")
+            self.query_one(RunOutlook).show_about(form.draft, form.row, wrong)
+
+    @on(RunForm.Wanted)
+    def _wanted(self, message: RunForm.Wanted) -> None:
+        if message.what == "recipe" and self.draft is not None:
+            self.app.push_screen(RecipesScreen(find_recipes(), self.draft.recipe), self._chosen)
+        else:
+            self.action_ask(message.what)
+
+    def _chosen(self, recipe: Path | None) -> None:
+        if recipe is not None:
+            self._overrides = {} if self.draft is None else dict(self.draft.changes)
+            self._begin(recipe, anew=True)
+
+    def on_resize(self) -> None:
+        """Fit all into the room there is."""
+        if self.draft is not None:
+            self._form.show()
+            self.query_one(RunOutlook).redraw(self.draft)
+
+    # ------------------------------------------------------------------ what it comes to
+
+    def _look(self) -> None:
+        """Look at the draft, once what is looked at now is done with."""
+        draft, outlook = self.draft, self.query_one(RunOutlook)
+        if draft is None:
+            return
+        self._due = None
+        self._keep(deepcopy(draft))
+        if self._form.mistakes:
+            outlook.age("waits until the mistakes are mended")
+        elif any(not one.is_finished for one in self.workers if one.group == "preview"):
+            self._is_stale = True
+            self._previewer.interrupt()
+        else:
+            outlook.age("looking …")
+            self._preview(Wish(deepcopy(draft), self._step, self._fetches))
+
+    @work(thread=True, exit_on_error=False, group="preview")
+    def _preview(self, wish: Wish) -> None:
+        self._previewer.look(wish)
+        self.post_message(self.Told("end", None))
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="draft")
+    def _keep(self, draft: Draft) -> None:
+        new_draft.keep(draft)
+
+    @on(Told)
+    def _heard(self, message: Told) -> None:
+        draft, outlook = self.draft, self.query_one(RunOutlook)
+        if draft is None:
+            return
+        if message.kind == "plan":
+            self._facts["plan"] = message.said
+            outlook.show_plan(message.said, draft)
+        elif message.kind == "episode":
+            self._facts = message.said
+            outlook.show_plan(message.said["plan"], draft)
+            outlook.show_episode(message.said)
+            self._form.show_sources(message.said["sources"])
+        elif message.kind == "wrong":
+            outlook.show_error(message.said, draft)
+        elif message.kind == "progress":
+            outlook.age(message.said or "looking …")
+        else:
+            self._is_stale, again = False, self._is_stale
+            outlook.age("")
+            if again:
+                self.set_timer(0.01, self._look)  # once this worker is over
+        self.refresh_bindings()
 
     def recover(self, group: str, words: str) -> None:
-        """Let it be tried again."""
-        self.post_message(self.Failed(YofoError(words)))
+        """Say what failed, and let it be tried again."""
+        self._is_starting = False
+        self._form.say_error(YofoError(words))
+
+    def action_fit(self) -> None:
+        """Make episodes as long as fits."""
+        self._form.put("episodes.max_tokens", self._facts["plan"]["longest_max_tokens"])
+
+    def action_fetch(self) -> None:
+        """Read also what lies on the hub."""
+        self._fetches = True
+        self._look()
+
+    def action_next(self) -> None:
+        """Show the episode of the next update."""
+        self._step += 1
+        self._look()
+
+    def action_again(self) -> None:
+        """Read the data anew, since files change."""
+        self._previewer.stop()
+        self._look()
+
+    # ------------------------------------------------------------------ the line at the bottom
+
+    def action_ask(self, what: str) -> None:
+        """Ask for words, a file or a data set."""
+        if self.draft is not None:
+            usual = {"save": f"{self.draft.name or self.draft.recipe.stem}.toml"}
+            usual["find"] = " ".join(self._form.words)
+            self.query_one(AskLine).ask(what, usual.get(what, ""))
+
+    @on(AskLine.Answered)
+    def _answered(self, message: AskLine.Answered) -> None:
+        if message.what == "find":
+            self._form.find(message.text)
+        if not message.is_done or (message.what == "save" and not self._save(message.text)):
+            return
+        if message.what == "add" and message.text:
+            self._form.add(message.text)
+        self.query_one(AskLine).put_away()
+        self._form.focus_keys()
+
+    @on(AskLine.Closed)
+    def _back_to_keys(self) -> None:
+        self._form.focus_keys()
+
+    def _save(self, name: str) -> bool:
+        """Write the recipe; say that it was, or why not."""
+        if not name or self.draft is None:
+            return True
+        path = here() / Path(name).expanduser()
+        try:
+            saved = save(self.draft, path)
+        except OSError as error:
+            self._form.say_error(YofoError(f"{path}: {error.strerror}", "choose another place"))
+            return False
+        except YofoError as error:
+            self._form.say_error(error)
+            return False
+        self.notify(safe(path).plain, title="Saved", markup=False)
+        self._take(saved)
+        return True
+
+    def action_edit_text(self) -> None:
+        """Edit the recipe's text in $EDITOR, and take over what it says then."""
+        if self.draft is None:
+            return
+        try:
+            self._take(edit(self.app, self.draft))
+        except YofoError as error:
+            self._form.say_error(error)
+
+    def action_copy(self) -> None:
+        """Copy the recipe's text."""
+        copy(self, self._text, "recipe")
+
+    # ------------------------------------------------------------------ to begin, to leave
+
+    def action_start(self) -> None:
+        """Start a run of the draft; it goes on when the app is closed."""
+        draft = self.draft
+        if draft is None:
+            self._is_wanted = True  # once the recipe was read
+        elif self._form.mistakes:
+            words = "Mend what is marked ✗ first."
+            self.notify(words, title="Not started", severity="warning", markup=False)
+        elif not self._is_starting:
+            self._is_starting = True
+            self._form.say("Starting …")
+            self._start(deepcopy(draft))
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="start")
+    def _start(self, draft: Draft) -> None:
+        try:
+            run = self._starter(file_of(draft), [], draft.name)
+        except YofoError as error:
+            self.post_message(self.Started(None, error))
+        except OSError as error:
+            self.post_message(self.Started(None, YofoError(str(error), "check the disk")))
+        else:
+            new_draft.forget()
+            self.post_message(self.Started(run))
 
     @on(Started)
     def _started(self, message: Started) -> None:
-        self.dismiss(message.run)
+        self._is_starting = False
+        if message.error is not None:
+            self._form.say_error(message.error)
+        else:
+            self.dismiss(message.run)
 
-    @on(Button.Pressed, "#cancel")
-    def action_cancel(self) -> None:
-        """Close without starting."""
+    def action_anew(self) -> None:
+        """Forget the draft and begin with the recipe alone."""
+        if self.draft is not None:
+            self._overrides, self._given = {}, []
+            self._begin(self.draft.recipe, anew=True)
+
+    def action_leave(self) -> None:
+        """Show all keys again, or go back; the draft is kept."""
+        if self._form.words:
+            self._form.find("")
+            return
+        if self.draft is not None and self._due is not None:
+            new_draft.keep(self.draft)
         self.dismiss(None)
 
-    def _say(self, what: str, hint: str) -> None:
-        said = Content("\n").join([safe(what).stylize("$text-error"), safe(hint)])
-        self.query_one("#problem", Static).update(said)
-
-    def _option(self, path: Path) -> Content:
-        about = one_line(about_recipe(path), 64)
-        if self._again is not None and path == self._again.recipe_path:
-            name, where = self._again.run_id, "its settings, in a new run"
-        else:
-            name, where = path.stem, place(path)
-        return Content.assemble(
-            one_line(name, 60).stylize("bold"), "  ", (where, "dim"), "\n  ", about
-        )
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what applies to what is known of the draft."""
+        plan = self._facts.get("plan", {})
+        if action == "fit":
+            return bool(plan) and not plan["fits"] and bool(plan["longest_max_tokens"])
+        if action == "fetch":
+            return "on the hub" in [one["state"] for one in self._facts.get("sources", [])]
+        return action != "next" or bool(self._facts.get("episode"))

@@ -7,17 +7,18 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
 
-from yofo_mlx.runs.folder import ENDED, GOING_ON, Run, Status
+from yofo_mlx.runs.folder import ENDED, GOING_ON, Status
 
 from ..shared.choices import Choices
 from ..shared.places import Places
-from ..shared.words import MUTED, muted, safe
+from ..shared.words import muted, safe
+from ..start.screen import FirstStart
 from .actions import OpenInPrompt, RunActions
 from .detail import RunDetail
 from .follow import Watcher
+from .pages import compare_page, page
 from .table import ORDERS, Order, RunTable
 from .view import RunView
 
@@ -25,13 +26,6 @@ __all__ = ["OpenInPrompt", "RunsScreen"]
 
 POLL_SECONDS = 1.0
 PART = "runs"  # of the app's choices
-NO_RUNS = Content.assemble(
-    ("No runs yet.\n\n", "bold"),
-    "Press ", ("n", "bold $text-accent"), " to start one from a recipe, or type\n\n",
-    ("  yofo train tiny\n\n", "$text-primary"),
-    ("The tiny recipe needs no download and takes a minute.\n", MUTED),
-    ("A run goes on when this app is closed.", MUTED),
-)  # fmt: skip
 
 
 class RunsScreen(RunActions):
@@ -104,6 +98,7 @@ class RunsScreen(RunActions):
         """Lay the list out over the selected run."""
         yield Places("runs")
         yield Static(id="empty")
+        yield FirstStart()
         yield RunTable()
         yield Input(
             placeholder="part of a name, a model, a status, a task, or of a key=value",
@@ -116,6 +111,7 @@ class RunsScreen(RunActions):
     def on_mount(self) -> None:
         """Look at the run folders now and then."""
         self.query_one("#filter").display = False
+        self.query_one(FirstStart).display = False
         heading = self._choices.get(PART, "order", "")
         if heading in ORDERS:
             is_reversed = self._choices.get(PART, "reversed", False)
@@ -178,9 +174,11 @@ class RunsScreen(RunActions):
             table.select(self._wanted)
             self._wanted = None
         empty = self.query_one("#empty", Static)
-        empty.display = not views
+        is_first = not (self._views or self._is_looking or self._trouble)
+        empty.display = not (views or is_first)
         empty.update(self._why_empty())
         table.display = bool(views)
+        self._offer_first_steps(is_first)
         self._show_detail()
 
     def _why_empty(self) -> Content:
@@ -191,12 +189,26 @@ class RunsScreen(RunActions):
             return safe(said).stylize("$text-error")
         if self._is_looking:
             return muted("looking for runs …")
-        if not self._views:
-            return NO_RUNS
         words = safe(self.query_one("#filter", Input).value, 60).stylize("bold")
         return Content.assemble(
             "No run has ", words, ". Press ", ("escape", "$text-accent"), " to see all."
         )
+
+    def _offer_first_steps(self, is_first: bool) -> None:
+        first = self.query_one(FirstStart)
+        if is_first is not first.display:
+            self.refresh_bindings()
+        if is_first:
+            first.appear()
+        elif first.display:
+            first.display = False
+            self.set_focus(self.query_one(RunTable))
+
+    def go_to(self, run_id: str) -> None:
+        """Select a run, whatever is filtered."""
+        self._wanted = run_id
+        self.query_one("#filter", Input).value = ""
+        self._show()
 
     def _show_detail(self) -> None:
         view = self.selected
@@ -251,6 +263,8 @@ class RunsScreen(RunActions):
         if action == "back":
             is_narrowed = bool(self.query("#filter")) and bool(self.query_one("#filter").display)
             return is_narrowed or self.has_class("-full") or bool(self._marked)
+        if action in ("order", "filter", "compare", "tab"):
+            return bool(self._views)
         return True
 
     def action_mark(self) -> None:
@@ -269,11 +283,11 @@ class RunsScreen(RunActions):
             ids = [view.run.run_id for view in self._views]
             runs += [view.run for view in self._views[ids.index(runs[0].run_id) + 1 :][:1]]
         if runs:
-            self.app.push_screen(_compare_page(runs))
+            self.app.push_screen(compare_page(runs))
 
     def action_page(self, name: str) -> None:
         """Open a page of this place."""
-        self.app.push_screen(_page(name))
+        self.app.push_screen(page(name))
 
     def action_order(self) -> None:
         """Order the runs by the next column; a mark in its heading says so."""
@@ -349,27 +363,6 @@ class RunsScreen(RunActions):
     def action_strip(self) -> None:
         """Show how scores develop by task, or by shots."""
         self.query_one(RunDetail).turn_strip()
-
-
-def _compare_page(runs: list[Run]) -> Screen[object]:
-    from .compare.screen import CompareScreen
-
-    return CompareScreen(runs)
-
-
-def _page(name: str) -> Screen[object]:
-    """Return a page; each is imported at its first use."""
-    if name == "queue":
-        from .queue import QueueScreen
-
-        return QueueScreen()
-    if name == "disk":
-        from .disk import DiskScreen
-
-        return DiskScreen()
-    from .models import ModelsScreen
-
-    return ModelsScreen()
 
 
 def _words(view: RunView) -> str:

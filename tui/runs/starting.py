@@ -1,8 +1,8 @@
 """Runs started and gone on with by the app: through the command line, outliving both."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs.folder import Run
@@ -10,7 +10,12 @@ from yofo_mlx.runs.names import undated
 from yofo_mlx.system import child, paths
 from yofo_mlx.system.text import shorten
 
-Starter = Callable[[Path, list[str]], Run]
+
+class Starter(Protocol):
+    """Starts a run of a recipe with changes, under a name of its own if one is given."""
+
+    def __call__(self, recipe: Path, changes: list[str], name: str = "") -> Run:
+        """Return the run once its folder exists; YofoError if there is none."""
 
 
 def resume_detached(run: Run) -> None:
@@ -43,14 +48,15 @@ def evaluate_detached(run: Run) -> str:
     return shorten(error if found else said, 400) or f"it ended with {process.returncode}"
 
 
-def start_detached(recipe: Path, changes: list[str]) -> Run:
+def start_detached(recipe: Path, changes: list[str], name: str = "") -> Run:
     """Start a run that outlives the app; the command line checks all that it checks for anybody.
 
-    A recipe that is a run's own starts a run of its name.
+    Without a name, a recipe that is a run's own starts a run of its name.
     """
     options = [f"--set={change}" for change in changes]
-    if recipe.parent.parent == paths.runs():
-        options.append(f"--name={undated(recipe.parent.name)}")
+    if not name and recipe.parent.parent == paths.runs():
+        name = undated(recipe.parent.name)
+    options += [f"--name={name}"] if name else []
     done = subprocess.run(
         child.command("yofo_mlx.cli", "train", str(recipe), "--detach", *options),
         env=child.environment(),

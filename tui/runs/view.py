@@ -55,7 +55,7 @@ class Validation:
             is_best=event.get("best") is True,
             when=figure(event, "t"),
             scores={name: points(own[name], "accuracy") for name in metrics},
-            tasks={name: points(one.get("by_shots"), "accuracy") for name, one in tasks.items()},
+            tasks={name: _paired(one) for name, one in tasks.items()},
         )
 
     @property
@@ -194,6 +194,19 @@ def tasks_of(evaluation: dict[str, Any]) -> tuple[TaskResult, ...]:
     return tuple(
         TaskResult(str(name), points(rows, "base"), points(rows, "adapter")) for name, rows in pairs
     )
+
+
+def _paired(row: dict[str, Any]) -> ByShots:
+    """Return the scores of one task by shots, from two lists in an event that may be damaged."""
+    shots, scores = row.get("shots"), row.get("accuracy")
+    if not (isinstance(shots, list) and isinstance(scores, list)):
+        return ()
+    pairs = zip(shots, scores, strict=False)
+    return tuple((n, float(score)) for n, score in pairs if type(n) is int and _is_figure(score))
+
+
+def _is_figure(value: Any) -> bool:
+    return figure({"value": value}, "value") is not None
 
 
 def _whole(values: dict[str, Any], name: str) -> str:

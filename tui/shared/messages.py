@@ -21,9 +21,17 @@ class PromptModel(Message):
         self.name = name
 
 
-class NewRunWith(Message):
-    """The user wants a new run: of a recipe, by its name, with some keys otherwise."""
+class TrainOn(Message):
+    """The user wants a new run with these data sets."""
 
-    def __init__(self, recipe: str, overrides: dict[str, Any]) -> None:
+    def __init__(self, sources: list[Any]) -> None:
         super().__init__()
-        self.recipe, self.overrides = recipe, overrides
+        self.sources = sources  # of the recipe's schema: TaskSource
+
+
+class PromptWith(Message):
+    """The user wants these inputs and answers as demonstrations."""
+
+    def __init__(self, pairs: list[tuple[str, str]], instruction: str) -> None:
+        super().__init__()
+        self.pairs, self.instruction = pairs, instruction

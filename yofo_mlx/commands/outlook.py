@@ -1,136 +1,21 @@
 """What `yofo plan` prints: everything there is to say about a run before it begins."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from yofo_mlx.episodes.passes import most_together
-from yofo_mlx.planning.evaluation import EvaluationPlan, describe_evaluation
-from yofo_mlx.planning.planner import (
-    Forecast,
-    Planner,
-    as_gb,
-    describe_parts,
-    describe_plan,
-    remedy,
-    resident_bytes,
+from yofo_mlx.planning.outlook import (
+    Outlook,
+    kept_bytes,
+    limit_source,
+    most_bytes,
+    seconds_per_step,
 )
-from yofo_mlx.planning.probe import Measurement
-from yofo_mlx.planning.volume import Volume
-from yofo_mlx.planning.workload import PROCESS_BYTES, DataSize
-from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.system.memory import memory_limit
+from yofo_mlx.planning.planner import describe_parts, remedy, resident_bytes
+from yofo_mlx.planning.workload import PROCESS_BYTES
 from yofo_mlx.system.quantities import duration, plural, size
 from yofo_mlx.system.text import printable
 
 Row = tuple[str, str, str]  # label, value, remark; without a value a line of its own
-
-
-@dataclass(frozen=True)
-class Asking:
-    """How a run validates, and how its held-out tasks are evaluated; None: nothing is asked."""
-
-    validation: EvaluationPlan | None
-    evaluation: EvaluationPlan | None
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """Everything there is to say about a run before it begins."""
-
-    recipe: Recipe
-    planner: Planner
-    way: Forecast  # of the longest step
-    volume: Volume
-    measured: Measurement | None
-    asking: Asking
-    data: DataSize | None  # None where the data cannot be had
-
-    @property
-    def fits(self) -> bool:
-        """Tell whether the longest step fits."""
-        return self.planner.fits(self.way)
-
-    @property
-    def longest(self) -> int:
-        """Longest episode that fits, in tokens; 0 if none does."""
-        return self.planner.longest(self.recipe)
-
-
-def as_dict(outlook: Outlook) -> dict[str, Any]:
-    """Return what `yofo plan --json` prints."""
-    recipe, planner, way = outlook.recipe, outlook.planner, outlook.way
-    shape = planner.shape
-    per_step = _seconds_per_step(outlook)
-    return {
-        "model": recipe.model,
-        "architecture": shape.architecture,
-        "layers": shape.layers,
-        "parameters": shape.parameters,
-        "trainable_parameters": shape.adapter_parameters,
-        "init_adapter": recipe.init_adapter,
-        "context": shape.context,
-        "max_tokens": recipe.episodes.max_tokens,
-        "longest_max_tokens": outlook.longest,
-        "fits": outlook.fits,
-        "method": "chunked" if way.dials else "plain",
-        **describe_plan(planner, way).as_dict(),
-        "limit_source": _limit_source(recipe),
-        "peak_gb": as_gb(resident_bytes(shape) + way.total),
-        "needed_gb": as_gb(planner.needed(way)),
-        **describe_parts(shape, way, recipe.episodes.max_tokens),
-        "validation": _evaluation_dict(outlook.asking.validation),
-        "evaluation": _evaluation_dict(outlook.asking.evaluation),
-        "data": outlook.data and outlook.data.as_dict(),
-        "process_gb": as_gb(PROCESS_BYTES),
-        "kept_gb": as_gb(_kept(outlook)),
-        "resident_gb": as_gb(_resident(outlook)),
-        **asdict(outlook.volume),
-        "seconds_per_step": per_step,
-        "seconds_total": per_step and round(per_step * outlook.volume.steps, 1),
-        "probe": _probe_dict(outlook.measured),
-    }
-
-
-def _evaluation_dict(plan: EvaluationPlan | None) -> dict[str, Any] | None:
-    return describe_evaluation(plan) if plan else None
-
-
-def _kept(outlook: Outlook) -> int:
-    """Return how much freed memory MLX may keep for reuse."""
-    validation = outlook.asking.validation
-    most = max(outlook.way.total, validation.total if validation else 0)
-    return min(outlook.planner.cache_bytes(outlook.way), most)
-
-
-def _resident(outlook: Outlook) -> int:
-    """Return what the process of a training run takes in all, at its worst moment."""
-    step = resident_bytes(outlook.planner.shape) + outlook.way.total
-    validation = outlook.asking.validation
-    data = outlook.data.nbytes if outlook.data else 0
-    most = max(step, validation.peak if validation else 0)
-    return PROCESS_BYTES + data + most + _kept(outlook)
-
-
-def _limit_source(recipe: Recipe) -> str:
-    return memory_limit(recipe.memory.limit_gb).source
-
-
-def _seconds_per_step(outlook: Outlook) -> float | None:
-    measured, passes = outlook.measured, outlook.volume.passes_per_step
-    return round(measured.seconds_per_batch * passes, 4) if measured and passes else None
-
-
-def _probe_dict(measured: Measurement | None) -> dict[str, Any] | None:
-    if not measured:
-        return None
-    return {
-        "batches": measured.batches,
-        "tokens": measured.tokens,
-        "tokens_per_s": round(measured.tokens / measured.seconds, 1),
-        "peak_gb": as_gb(measured.peak),
-        "forecast_gb": as_gb(measured.forecast),
-    }
 
 
 def table(outlook: Outlook) -> str:
@@ -182,7 +67,7 @@ def _memory_rows(outlook: Outlook) -> Iterator[Row]:
     peak = resident_bytes(planner.shape) + way.total
     yield "peak", size(peak), ""
     yield "with a margin", size(planner.needed(way)), "in case the forecast is too low"
-    yield "limit", size(planner.limit), _limit_source(recipe)
+    yield "limit", size(planner.limit), limit_source(recipe)
 
 
 def _asking_rows(outlook: Outlook) -> Iterator[Row]:
@@ -212,8 +97,8 @@ def _process_rows(outlook: Outlook) -> Iterator[Row]:
     if data := outlook.data:
         note = f"{data.examples:,} examples: texts {size(data.texts)}, tokens {size(data.tokens)}"
         yield "data", size(data.nbytes), note
-    yield "freed, kept", size(_kept(outlook)), "by MLX, to use again; at most"
-    yield "in all", size(_resident(outlook)), "with the longest step or validation"
+    yield "freed, kept", size(kept_bytes(outlook)), "by MLX, to use again; at most"
+    yield "in all", size(most_bytes(outlook)), "with the longest step or validation"
 
 
 def _way_words(outlook: Outlook) -> str:
@@ -252,7 +137,7 @@ _COUNTED = {
 
 
 def _time_rows(outlook: Outlook) -> Iterator[Row]:
-    measured, per_step = outlook.measured, _seconds_per_step(outlook)
+    measured, per_step = outlook.measured, seconds_per_step(outlook)
     if not measured or per_step is None:
         yield "time", "?", "--probe measures it"
         return

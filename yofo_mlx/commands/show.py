@@ -2,12 +2,9 @@
 
 import json
 import sys
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from yofo_mlx.episodes.batches import target_spans
 from yofo_mlx.episodes.bounds import check_tables
@@ -16,6 +13,7 @@ from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models.base import load_tokenizer, model_config, model_path
 from yofo_mlx.planning.workload import Workload, make_workload
+from yofo_mlx.preview.episode import Summary, pieces, summarize
 from yofo_mlx.recipe.schema import Objective, Recipe
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.quantities import plural
@@ -24,24 +22,9 @@ from yofo_mlx.system.text import printable, shorten
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.training.beginning import check_fits, doubts
 
-SAMPLED_UPDATES, SAMPLED_EPISODES = 50, 2000
 MOST_TASKS = 30
 MOST_NAMES = 12
 TARGET, CONTEXT, RESET = "\x1b[30;42m", "\x1b[2m", "\x1b[0m"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Means over the episodes of a run's first updates."""
-
-    updates: int
-    episodes_per_update: float
-    padding: float  # tokens of it for each token
-    tokens: float
-    targets: float
-    target_share: float
-    shots: float
-    longest: int
 
 
 def show(request: RecipeRequest, *, step: int, as_json: bool) -> ExitCode:
@@ -71,51 +54,14 @@ def show(request: RecipeRequest, *, step: int, as_json: bool) -> ExitCode:
 def colored(episode: Episode, objective: Objective, tokenizer: Any, *, color: bool) -> str:
     """Return an episode's text, targets on green; without colours they stand in [[ ]]."""
     before, after = (TARGET, RESET) if color else ("[[", "]]")
-    spans = target_spans(episode, objective)
-    edges = [0, *(edge for span in spans for edge in span), len(episode.tokens)]
     parts = []
-    for index, (start, end) in enumerate(pairwise(edges)):
-        text = printable(_text(tokenizer, episode.tokens, start, end), keep="\n\t")
-        if index % 2 == 0:
-            parts.append(f"{CONTEXT}{text}{RESET}" if color and text else text)
-        else:  # a line's end is a target too: show it
+    for piece, is_target in pieces(episode, objective, tokenizer):
+        text = printable(piece, keep="\n\t")
+        if is_target:  # a line's end is one too: show it
             parts.append(before + text.replace("\n", "⏎") + after + "\n" * text.count("\n"))
+        else:
+            parts.append(f"{CONTEXT}{text}{RESET}" if color else text)
     return "".join(parts).rstrip("\n") + "\n"
-
-
-def _text(tokenizer: Any, tokens: list[int], start: int, end: int) -> str:
-    """Decode tokens[start:end] as inside the whole: decoders trim a text's first blank."""
-    if start == end:
-        return ""
-    context = tokens[max(0, start - 1) : start]
-    return str(tokenizer.decode(context + tokens[start:end])).removeprefix(
-        str(tokenizer.decode(context)) if context else ""
-    )
-
-
-def summarize(workload: Workload, recipe: Recipe) -> Summary:
-    """Draw the first updates' episodes and average what they hold."""
-    episodes: list[Episode] = []
-    updates = padded = 0
-    while updates < SAMPLED_UPDATES and len(episodes) < SAMPLED_EPISODES:
-        for rows in draw_passes(workload.sampler, recipe.train, updates):
-            episodes += rows
-            padded += len(rows) * max(len(row.tokens) for row in rows)
-        updates += 1
-    tokens = np.array([len(episode.tokens) for episode in episodes])
-    targets = np.array(
-        [sum(end - start for start, end in target_spans(e, recipe.objective)) for e in episodes]
-    )
-    return Summary(
-        updates=updates,
-        episodes_per_update=len(episodes) / updates,
-        padding=float(padded / tokens.sum() - 1),
-        tokens=float(tokens.mean()),
-        targets=float(targets.mean()),
-        target_share=float(targets.sum() / tokens.sum()),
-        shots=float(np.mean([episode.shots for episode in episodes])),
-        longest=int(tokens.max()),
-    )
 
 
 def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summary) -> str:

@@ -4,10 +4,12 @@ __all__ = [
     "evaluation",
     "label_tasks",
     "machine",
+    "outlook",
     "planner",
     "probe",
     "shelf",
     "sizes",
+    "speeds",
     "volume",
     "workload",
 ]

@@ -25,9 +25,10 @@ from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.text import reason
 
 LENGTHS = (4096, 16384, 65536)  # tokens of an episode
-_LLAMA = {"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 4096}
+_NORM = {"rms_norm_eps": 1e-5}
+_LLAMA = _NORM | {"num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 4096}
 _GEMMA = {"num_attention_heads": 8, "num_key_value_heads": 4, "hidden_size": 2560, "head_dim": 256}
-_SMOL = {"num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576}
+_SMOL = _NORM | {"num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576}
 
 
 @dataclass(frozen=True)
@@ -88,37 +89,57 @@ CURATED = (
 
 def on_disk() -> Iterator[Shelved]:
     """Yield the models that are here, the embedded one first."""
-    embedded = Path(__file__).parents[1] / "tiny" / "model"
-    yield _measured(EMBEDDED, "embedded", embedded, "tiny")
-    shipped = {one.name: one.recipe for one in CURATED}
+    shipped = {one.name: one.recipe for one in CURATED} | {EMBEDDED: "tiny"}
+    for name, where, path, nbytes in _here():
+        found = _measured(name, where, path, shipped.get(name))
+        yield found if nbytes is None else replace(found, nbytes=nbytes)
+
+
+def folders_here() -> dict[str, Path]:
+    """Return the folders of the models that are here, by their names; nothing of them is read."""
+    return {name: path for name, _, path, _ in _here()}
+
+
+def _here() -> Iterator[tuple[str, str, Path, int | None]]:
+    """Yield name, kind of place, folder, and the bytes where they are known."""
+    yield EMBEDDED, "embedded", Path(__file__).parents[1] / "tiny" / "model", None
     for repo in cached_repos():
         if repo.kind == "model" and repo.snapshots:
-            found = _measured(repo.id, "hub cache", repo.snapshots[0], shipped.get(repo.id))
-            yield replace(found, nbytes=repo.nbytes)
+            yield repo.id, "hub cache", repo.snapshots[0], repo.nbytes
     made = paths.models().iterdir() if paths.models().is_dir() else ()
     for path in sorted(made):
         if path.is_dir() and not path.name.startswith((".", PART)):
-            yield _measured(str(path), "imported", path, None)
+            yield str(path), "imported", path, None
 
 
 def curated() -> Iterator[Shelved]:
     """Yield the models of shipped recipes; nothing is asked of the hub."""
     for one in CURATED:
         recipe = _plainest(one.name)
-        sizes = sizes_of(one.config, {}, recipe.lora, as_float32=on_cpu())
-        is_whole = on_cpu() and not one.name.endswith(("4bit", "DWQ"))  # floats become float32
-        nbytes = 4 * one.parameters if is_whole else one.nbytes
-        sizes = replace(sizes, weight_bytes=nbytes, parameters=one.parameters)
+        planner = _planner(_sizes(one, recipe), recipe)
         yield Shelved(
             one.name,
             "hub",
             None,
             one.nbytes,
             one.parameters,
-            sizes.context,
-            _planner(sizes, recipe).longest(recipe),
+            planner.shape.context,
+            planner.longest(recipe),
             recipe=one.recipe,
         )
+
+
+def curated_planner(recipe: Recipe) -> Planner | None:
+    """Return the planner of a recipe whose model is among these, before it is downloaded."""
+    one = next((one for one in CURATED if one.name == recipe.model), None)
+    return _planner(_sizes(one, recipe), recipe) if one else None
+
+
+def _sizes(one: _Known, recipe: Recipe) -> Sizes:
+    sizes = sizes_of(one.config, {}, recipe.lora, as_float32=on_cpu())
+    is_whole = on_cpu() and not one.name.endswith(("4bit", "DWQ"))  # floats become float32
+    nbytes = 4 * one.parameters if is_whole else one.nbytes
+    return replace(sizes, weight_bytes=nbytes, parameters=one.parameters)
 
 
 def _measured(name: str, where: str, path: Path, shipped: str | None) -> Shelved:
@@ -144,4 +165,5 @@ def _plainest(model: str) -> Recipe:
 def _planner(sizes: Sizes, recipe: Recipe) -> Planner:
     dtype = mx.float32 if sizes.item == 4 else mx.bfloat16
     native = native_is_bounded(sizes.head_dim, sizes.head_dim, dtype)
-    return Planner(sizes, recipe.memory, memory_limit().nbytes, native)
+    limit = memory_limit(recipe.memory.limit_gb)
+    return Planner(sizes, recipe.memory, limit.nbytes, native)

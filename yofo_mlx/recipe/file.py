@@ -141,7 +141,7 @@ def apply_override(data: dict[str, Any], override: str) -> Key:
             else:
                 table[step] = {}
         inner = table[step]
-    table[step] = _value(text)
+    table[step] = value_of(text)
     for other in INSTEAD.get(".".join(parts), ()):
         table.pop(other, None)
     return added or path
@@ -162,7 +162,7 @@ def _step(table: Any, part: str, shown: str) -> str | int:
     )
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """Read a value as TOML; anything else is a bare string, as it was written."""
     try:
         found = tomllib.loads(f"value = {text.strip()}")
@@ -184,16 +184,7 @@ def validate(data: dict[str, Any], place: str, origins: Origins | None = None) -
     A mistake is one of the file that its key is from; what is missing is so in `place`.
     """
     try:
-        # JSON, since strict mode takes its lists for tuples
-        text = json.dumps(data, ensure_ascii=False, default=_day).encode()
-    except UnicodeEncodeError:
-        raise RecipeError(f"{place}: a value is not UTF-8 text", "write it in UTF-8") from None
-    except (TypeError, ValueError, RecursionError) as error:
-        raise RecipeError(
-            f"{place}: {error}", "recipes hold text, numbers, lists and days"
-        ) from error
-    try:
-        return Recipe.model_validate_json(text)
+        return Recipe.model_validate_json(_json(data, place))
     except ValidationError as error:
         mistakes = [
             (str(_origin(detail["loc"], origins or {}, place)), _describe(detail))
@@ -201,6 +192,29 @@ def validate(data: dict[str, Any], place: str, origins: Origins | None = None) -
         ]
         hint = "`yofo recipes explain` lists every key with its meaning"
         raise RecipeError(_listed(mistakes), hint) from None
+
+
+def mistakes(data: dict[str, Any]) -> list[tuple[Key, str]]:
+    """Return what is wrong with parsed TOML: the keys, and in words what each should be."""
+    try:
+        Recipe.model_validate_json(_json(data, "recipe"))
+    except ValidationError as error:
+        return [(detail["loc"], _words(detail)) for detail in _causes(error.errors())]
+    except RecipeError as error:
+        return [((), error.message)]
+    return []
+
+
+def _json(data: dict[str, Any], place: str) -> bytes:
+    """Return parsed TOML as JSON, since strict mode takes its lists for tuples."""
+    try:
+        return json.dumps(data, ensure_ascii=False, default=_day).encode()
+    except UnicodeEncodeError:
+        raise RecipeError(f"{place}: a value is not UTF-8 text", "write it in UTF-8") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RecipeError(
+            f"{place}: {error}", "recipes hold text, numbers, lists and days"
+        ) from error
 
 
 def _origin(key: Key, origins: Origins, place: str) -> Place:
@@ -229,14 +243,24 @@ def _describe(detail: ErrorDetails) -> str:
     place = ".".join(shorten(str(part), 60) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"unknown key `{place}`{_guess(detail['loc'])}"
+    words = _words(detail)
     if detail["type"] == "missing":
-        return f"`{place}` is missing"
+        return f"`{place}` {words}"
+    return f"`{place}`: {words}" if place else words
+
+
+def _words(detail: ErrorDetails) -> str:
+    """Return what is wrong with a value, without its key."""
+    if detail["type"] == "extra_forbidden":
+        return f"unknown{_guess(detail['loc'])}"
+    if detail["type"] == "missing":
+        return "is missing"
     words = detail["msg"].removeprefix("Value error, ")
     for said, plain in _PLAIN.items():
         words = words.replace(said, plain)
     given = detail.get("input")
     shown = f" (it is {given!r})" if isinstance(given, str | int | float) else ""
-    return f"`{place}`: {words}{shown[:60]}" if place else words
+    return words + (shown[:60] if detail["loc"] else "")
 
 
 def _guess(location: Key) -> str:

@@ -139,12 +139,22 @@ class ShotsRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TaskRow:
+    """What one task scored, by its own metric, with so many demonstrations."""
+
+    task: Annotated[str, "its name"]
+    shots: Annotated[list[int], "demonstrations, fewest first"]
+    accuracy: Annotated[list[float], "with each of them, 0 to 1"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvalEvent(Kind):
     """A validation was made."""
 
     step: StepCount
     loss: Annotated[float, "in nats, the mean over tasks"]
     by_shots: Annotated[list[ShotsRow], "metric by metric"]
+    by_task: Annotated[list[TaskRow], "task by task"]
     best: Annotated[bool, "whether it is the best until now: then its adapter is kept"]
     peak_gb: Annotated[float, "most memory that was used at once"]
 

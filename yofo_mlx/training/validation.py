@@ -14,7 +14,7 @@ from yofo_mlx.planning.evaluation import (
     most_asked,
     plan_validation,
 )
-from yofo_mlx.runs.kinds import EvalEvent, ProgressEvent, SampleEvent, ShotsRow
+from yofo_mlx.runs.kinds import EvalEvent, ProgressEvent, SampleEvent, ShotsRow, TaskRow
 from yofo_mlx.system.peak import peak, reset_peak
 from yofo_mlx.system.text import clip
 from yofo_mlx.training.checkpoints import keep_best
@@ -84,7 +84,14 @@ def validate(trainer: Trainer) -> None:
     rows = _by_shots(scores)
     peak_gb = round(peak() / 1e9, 4)
     trainer.emit(
-        EvalEvent(step=state.step, loss=loss, by_shots=rows, best=is_best, peak_gb=peak_gb)
+        EvalEvent(
+            step=state.step,
+            loss=loss,
+            by_shots=rows,
+            by_task=_by_task(scores),
+            best=is_best,
+            peak_gb=peak_gb,
+        )
     )
     for sample in samples:
         trainer.emit(sample)
@@ -147,4 +154,17 @@ def _by_shots(scores: list[TaskScores]) -> list[ShotsRow]:
         ShotsRow(metric=one["metric"], tasks=one["tasks"], of=one["of"], **row)
         for one in summarize(of_model(scores))
         for row in one["by_shots"]
+    ]
+
+
+def _by_task(scores: list[TaskScores]) -> list[TaskRow]:
+    """Return a row for each task that was measured."""
+    return [
+        TaskRow(
+            task=one.task,
+            shots=[point.shots for point in one.points],
+            accuracy=[round(point.score, 4) for point in one.points],
+        )
+        for one in scores
+        if one.points
     ]

@@ -1,7 +1,9 @@
 """Data sets: recipes and paths, their examples and problems."""
 
 import asyncio
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,14 @@ from huggingface_hub import constants
 from textual.widgets import Input, OptionList
 
 from tests.hub_server import HubServer, hub_fixture  # noqa: F401
-from tui.data import reader, reading
+from tui.data import reading
 from tui.data import sets as datasets
+from tui.data.add import AddScreen
 from tui.data.screen import DataScreen
 from tui.data.table import DataTableOfSets
+from yofo_mlx.preview import client as previews
+from yofo_mlx.preview.client import PreviewClient
+from yofo_mlx.preview.reading import read
 from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
@@ -49,16 +55,26 @@ def rows(pilot: Any) -> list[list[str]]:
     return [[str(cell) for cell in table.get_row_at(i)] for i in range(table.row_count)]
 
 
+async def add(pilot: Any, until: Any, text: str) -> None:
+    """Put a path on the list, whatever it gives."""
+    await pilot.press("a")
+    await until(pilot, lambda: isinstance(pilot.app.screen, AddScreen))
+    pilot.app.screen.query_one("#path", Input).value = text
+    await pilot.pause()
+    await pilot.press("enter")
+
+
 async def test_a_recipes_data_sets_are_listed_with_counts_and_problems(
     pilots: Any, until: Any, shown: Any, recipe: Path
 ) -> None:
     async with pilots.open("data", size=(120, 40)) as pilot:
         await until(pilot, lambda: "intents.csv:4" in shown(pilot))
-        assert rows(pilot)[0] == ["✗", "intents", "classification", "train", "3", "1", "–"]
+        assert rows(pilot)[0][:6] == ["✗", "intents", "classification", "train", "4", "2"]
         screen = shown(pilot)
-        assert "columns: text → label" in screen
-        assert "lost 2, pin 2" in screen
-        assert "card gone" in screen
+        assert "text → label · 3 train, 1 valid" in screen
+        assert "2 labels" in screen and "card gone" in screen
+        assert rows(pilot)[0][-1] == "1 ✗"
+        await until(pilot, lambda: rows(pilot)[0][8:11] == ["all"] * 3)
 
 
 async def test_a_hub_source_is_only_loaded_when_asked(
@@ -80,18 +96,14 @@ async def test_any_file_can_be_opened(
     path = empty_folder / "pairs.jsonl"
     path.write_text('{"input": "2+2", "output": "4"}\n{"input": "3+3"}\n', encoding="utf-8")
     async with pilots.open("data", size=(80, 24)) as pilot:
-        await pilot.press("o")
-        pilot.app.screen.query_one(Input).value = str(path)
-        await pilot.press("enter")
+        await add(pilot, until, str(path))
         await until(pilot, lambda: "pairs.jsonl:2" in shown(pilot))
-        assert pilot.app.screen.query_one(Input).display is False
+        assert isinstance(pilot.app.screen, DataScreen)
 
 
 async def test_a_path_that_is_not_there_says_so(pilots: Any, until: Any, shown: Any) -> None:
     async with pilots.open("data") as pilot:
-        await pilot.press("o")
-        pilot.app.screen.query_one(Input).value = "nowhere.csv"
-        await pilot.press("enter")
+        await add(pilot, until, "nowhere.csv")
         await until(pilot, lambda: "no such file or folder" in shown(pilot))
 
 
@@ -108,11 +120,11 @@ async def test_changed_data_can_be_read_again(
     pilots: Any, until: Any, shown: Any, recipe: Path
 ) -> None:
     async with pilots.open("data", size=(120, 40)) as pilot:
-        await until(pilot, lambda: rows(pilot) and rows(pilot)[0][4] == "3")
+        await until(pilot, lambda: rows(pilot) and rows(pilot)[0][4] == "4")
         with (recipe.parent / "intents.csv").open("a", encoding="utf-8") as file:
             file.write("card lost,lost\n")
-        await pilot.press("u")
-        await until(pilot, lambda: rows(pilot) and rows(pilot)[0][4] == "4")
+        await pilot.press("f5")
+        await until(pilot, lambda: rows(pilot) and rows(pilot)[0][4] == "5")
 
 
 async def test_hostile_examples_change_nothing_but_themselves(
@@ -122,9 +134,7 @@ async def test_hostile_examples_change_nothing_but_themselves(
         "input,output\n[red]\x1b[2J[/nope],a\x07\u202eb\nsecond,c\n", encoding="utf-8"
     )
     async with pilots.open("data", size=(120, 40)) as pilot:
-        await pilot.press("o")
-        pilot.app.screen.query_one(Input).value = "evil.csv"
-        await pilot.press("enter")
+        await add(pilot, until, "evil.csv")
         await until(pilot, lambda: "[red]\\x1b[2J[/nope]" in shown(pilot))
         assert not set(shown(pilot)) & set("\x1b\x07\u202e")
 
@@ -137,9 +147,9 @@ async def test_every_shipped_recipe_can_be_shown(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_the_embedded_suite_is_listed_task_by_task() -> None:
-    found = reader.read(TaskSource(source="tiny:held_out", role="held_out"))
+    found = read({"source": "tiny:held_out", "role": "held_out"})["sets"]
     assert len(found) > 1
-    assert all(sum(data.counts) and data.examples for data in found)
+    assert all(sum(data["counts"]) and data["examples"] for data in found)
 
 
 async def test_what_is_read_is_the_same_on_both_sides_of_the_pipe(empty_folder: Path) -> None:
@@ -148,10 +158,23 @@ async def test_what_is_read_is_the_same_on_both_sides_of_the_pipe(empty_folder: 
     )
     sources = [TaskSource(source="a.csv"), TaskSource(source="nowhere"), TaskSource(source="*.csv")]
     sources.append(TaskSource(source="a.csv", where={"output": {"not_in": ["z"]}}))
-    told = list(reading.Reader().read(dict(enumerate(sources))))
+    client, told = PreviewClient(), []
+    reading.read(client, dict(enumerate(sources)), told.append)
+    client.close()
     done = [one for one in told if isinstance(one, reading.Done)]
     assert [one.index for one in done] == [0, 1, 2, 3]
-    assert [one.sets for one in done] == [reader.read(source) for source in sources]
+    here = [read(reading.facts_of(source))["sets"] for source in sources]
+    assert [[asdict(one) for one in found.sets] for found in done] == json_of(here)
+
+
+def json_of(value: Any) -> Any:
+    """Return what JSON makes of values, with pairs as the app has them."""
+    found = json.loads(json.dumps(value))
+    for facts in (facts for sets in found for facts in sets):
+        facts["counts"] = tuple(facts["counts"])
+        for name in ("labels", "examples"):
+            facts[name] = [tuple(pair) for pair in facts[name]]
+    return found
 
 
 async def test_counts_are_what_a_model_reads(empty_folder: Path) -> None:
@@ -161,13 +184,16 @@ async def test_counts_are_what_a_model_reads(empty_folder: Path) -> None:
     source = TaskSource(
         source="a.csv", bad_rows="drop", where={"output": ["a", "b"]}, valid_share=0.25
     )
-    (found,) = reader.read(source)
+    (found,) = read(reading.facts_of(source))["sets"]
     (entry,) = load_tasks([source], 0, empty_folder)
     task = entry.task
-    assert found.counts == (len(task.train), len(task.valid), len(task.test)) == (15, 5, 0)
-    assert any("repeated" in note for note in found.notes)
+    assert (
+        tuple(found["counts"]) == (len(task.train), len(task.valid), len(task.test)) == (15, 5, 0)
+    )
+    assert any("repeated" in note for note in found["notes"])
     limited = source.model_copy(update={"limit": 8})
-    assert reader.read(limited)[0].counts == (6, 2, 0)
+    (found,) = read(reading.facts_of(limited))["sets"]
+    assert tuple(found["counts"]) == (6, 2, 0)
 
 
 async def test_moving_fast_through_the_recipes_never_ends_the_app(
@@ -203,13 +229,13 @@ async def test_keys_answer_while_a_large_file_is_read_and_moving_on_ends_the_rea
         screen = pilot.app.screen
         await until(pilot, lambda: "reading large.csv, rows" in shown(pilot))
         await pilot.press("tab", "down", "up", "shift+tab")
-        before = screen._reader._process
-        assert before.poll() is None  # the keys have not waited for its end
+        before = screen._client._session
+        assert before.is_alive  # the keys have not waited for its end
         await pilot.press("down")
-        await until(pilot, lambda: before.poll() is not None and screen._reader is not None)
-        after = screen._reader
-        await until(pilot, lambda: after._process is not None)
-    assert after._process.wait(10) < 0  # closing the app ends it, too
+        await until(pilot, lambda: not before.is_alive and screen._client._session is not None)
+        after = screen._client._session
+        await until(pilot, lambda: after.is_alive)
+    await asyncio.to_thread(after._child.process.wait, 10)  # closing the app ends it, too
 
 
 async def test_the_death_of_the_process_that_reads_is_told_and_u_reads_again(
@@ -217,12 +243,12 @@ async def test_the_death_of_the_process_that_reads_is_told_and_u_reads_again(
 ) -> None:
     kill = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "READER", kill)
+        patch.setattr(previews, "PREVIEW", kill)
         async with pilots.open("data", size=(120, 40)) as pilot:
             await until(pilot, lambda: "killed by SIGKILL" in shown(pilot))
             assert "if memory ran out" in shown(pilot)
             patch.undo()
-            await pilot.press("u")
+            await pilot.press("f5")
             await until(pilot, lambda: "intents.csv:4" in shown(pilot))
 
 
@@ -231,9 +257,7 @@ async def test_no_path_is_too_odd_to_be_typed(
     pilots: Any, until: Any, shown: Any, text: str
 ) -> None:
     async with pilots.open("data", size=(120, 40)) as pilot:
-        await pilot.press("o")
-        pilot.app.screen.query_one(Input).value = text
-        await pilot.press("enter")
+        await add(pilot, until, text)
         await until(pilot, lambda: "✗" in shown(pilot))
 
 
@@ -242,13 +266,11 @@ async def test_what_was_opened_can_be_taken_off_the_list_and_no_recipe_can(
 ) -> None:
     async with pilots.open("data", size=(120, 40)) as pilot:
         options = pilot.app.screen.query_one(OptionList)
-        await pilot.press("o")
-        pilot.app.screen.query_one(Input).value = "intents.csv"
-        await pilot.press("enter")
+        await add(pilot, until, "intents.csv")
         await until(pilot, lambda: options.option_count == 2)
-        await pilot.press("x")
+        await pilot.press("D")
         await until(pilot, lambda: options.option_count == 1)
-        await pilot.press("x")
+        await pilot.press("D")
         await until(pilot, lambda: options.option_count == 1)
 
 
@@ -280,14 +302,12 @@ async def test_the_folder_may_be_removed_under_the_app(
         gone.rmdir()
         await pilot.press("n", "escape", "1")
         await until(pilot, lambda: "No recipes here" in shown(pilot))
-        await pilot.press("o")
-        pilot.app.screen.query_one(Input).value = "x.csv"
-        await pilot.press("enter")
+        await add(pilot, until, "x.csv")
         await until(pilot, lambda: "✗" in shown(pilot))
 
 
 @pytest.mark.parametrize(
-    "broken", ["tui.data.screen.collections", "tui.data.reading.child.environment"]
+    "broken", ["tui.data.listing.collections", "yofo_mlx.system.child.environment"]
 )
 async def test_a_thread_that_fails_is_told_and_u_tries_again(
     pilots: Any,
@@ -306,7 +326,7 @@ async def test_a_thread_that_fails_is_told_and_u_tries_again(
             await until(pilot, lambda: "to try again" in shown(pilot))
             assert "odd [/x]" in shown(pilot)
             patch.undo()
-            await pilot.press("u")
+            await pilot.press("f5")
             await until(pilot, lambda: "intents.csv:4" in shown(pilot))
 
 

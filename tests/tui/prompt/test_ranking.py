@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input
 
-from tui.prompt.screen import PromptScreen
 from tui.runs.follow import has_checkpoint
 from tui.runs.new import NewRunScreen
+from tui.runs.new_form import RunForm
 from tui.runs.screen import RunsScreen
 from tui.runs.starting import start_detached
 from tui.runs.table import RunTable
+from tui.shared.clock import moment
 from tui.shared.confirm import ConfirmScreen
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import listing
@@ -47,17 +47,23 @@ async def test_runs_are_ranked_by_their_best_validation_not_by_their_last_step(
     bare.step(1, 0.01)
     async with pilots.open(size=(140, 36)) as pilot:
         await until(pilot, lambda: len(cells(pilot)) == 3 and "75% @64" in str(cells(pilot)))
-        assert [row[1][-4:] for row in cells(pilot)] == ["bare", "best", "ucky"]
-        assert cells(pilot)[1][4:7] == ["3", "1.25", "75% @64"]
-        assert cells(pilot)[0][4:7] == ["0.01", "–", "–"]
+        assert names(pilot) == ["bare", "best", "lucky"] and "started▼" in headings(pilot)
+        assert cells(pilot)[1][4:7] == [f"▁{'':6}     3", "1.25", "75% @64"]
+        assert cells(pilot)[0][4:7] == [f"▁{'':6}  0.01", "–", "–"]
         await pilot.press("o")
-        assert [row[1][-4:] for row in cells(pilot)] == ["best", "ucky", "bare"]
-        assert "valid▲" in headings(pilot)
+        assert names(pilot) == ["best", "lucky", "bare"] and "valid▲" in headings(pilot)
         await pilot.press("o")
-        assert [row[1][-4:] for row in cells(pilot)] == ["ucky", "best", "bare"]
-        assert "score▼" in headings(pilot)
-        await pilot.press("o")
-        assert [row[1][-4:] for row in cells(pilot)] == ["bare", "best", "ucky"]
+        assert names(pilot) == ["lucky", "best", "bare"] and "score▼" in headings(pilot)
+        await pilot.press("O")
+        assert names(pilot) == ["best", "lucky", "bare"] and "score▲" in headings(pilot)
+        await pilot.click(RunTable, offset=(9, 0))
+        assert names(pilot) == ["bare", "best", "lucky"] and "run▲" in headings(pilot)
+    async with pilots.open(size=(140, 36)) as pilot:  # the order is remembered
+        await until(pilot, lambda: len(cells(pilot)) == 3 and "run▲" in headings(pilot))
+
+
+def names(pilot: Any) -> list[str]:
+    return [row[1] for row in cells(pilot)]
 
 
 def headings(pilot: Any) -> list[str]:
@@ -123,10 +129,10 @@ async def test_a_run_that_failed_before_a_checkpoint_is_offered_anew_with_its_se
 ) -> None:
     folder = run_folder("mine")
     folder.writer.write("failed", step=0, message="no network", hint="check it")
-    asked: list[tuple[Path, list[str]]] = []
+    asked: list[str] = []
 
-    def start(recipe: Path, changes: list[str]) -> Any:
-        asked.append((recipe, changes))
+    def start(recipe: Path, changes: list[str], name: str = "") -> Any:
+        asked.append(recipe.read_text())
         raise RunError("still no network", "check it")
 
     async with pilots.open() as pilot:
@@ -135,10 +141,13 @@ async def test_a_run_that_failed_before_a_checkpoint_is_offered_anew_with_its_se
         await pilot.press("c")
         assert isinstance(pilot.app.screen, NewRunScreen)
         assert "failed before its first checkpoint" in shown(pilot)
-        pilot.app.screen.query_one(Input).value = "train.steps=3"
+        await until(pilot, lambda: pilot.app.screen.draft is not None)
+        assert pilot.app.screen.draft.name == "mine"
+        pilot.app.screen.query_one(RunForm).put("train.steps", 3)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "still no network" in shown(pilot))
-    assert asked == [(folder.run.recipe_path, ["train.steps=3"])]
+    (text,) = asked
+    assert "steps = 3" in text and text != folder.run.recipe_path.read_text()
 
 
 async def test_a_run_that_died_before_a_checkpoint_says_that_it_begins_again(
@@ -195,7 +204,7 @@ async def test_a_filter_that_nothing_matches_says_so(
         width = len(shown(pilot).splitlines()[0])
         await pilot.press("slash", *"pears")
         await until(pilot, lambda: "No run has pears" in shown(pilot))
-        assert "No runs yet" not in shown(pilot) and "All runs" in shown(pilot)
+        assert "Run the demo" not in shown(pilot) and "Back" in shown(pilot)
         assert len(shown(pilot).splitlines()[0]) == width
         await pilot.press("escape")
         await until(pilot, lambda: len(cells(pilot)) == 1)
@@ -211,9 +220,9 @@ async def test_a_list_that_cannot_be_had_says_why_instead_of_that_there_is_none(
         patch.setattr(listing, "list_runs", broken)
         async with pilots.open() as pilot:
             await until(pilot, lambda: "The runs cannot be looked at" in shown(pilot))
-            assert "No runs yet" not in shown(pilot)
+            assert "Run the demo" not in shown(pilot)
             patch.undo()
-            await until(pilot, lambda: "No runs yet" in shown(pilot))
+            await until(pilot, lambda: "Run the demo" in shown(pilot))
 
 
 async def test_a_click_selects_and_a_double_click_opens(
@@ -229,19 +238,21 @@ async def test_a_click_selects_and_a_double_click_opens(
             await pilot.pause(0.6)  # two clicks, not a double one
             assert isinstance(pilot.app.screen, RunsScreen) and table.cursor_row == row - 1
         await pilot.click(RunTable, offset=(5, 2), times=2)
-        await until(pilot, lambda: isinstance(pilot.app.screen, PromptScreen))
+        await until(pilot, lambda: pilot.app.screen.has_class("-full"))
 
 
 async def test_how_long_a_run_is_at_it_counts_from_when_it_was_taken_up(
     pilots: Any, run_folder: Any, until: Any, shown: Any
 ) -> None:
     folder = run_folder("resumed").steps(2)
-    folder.run.note(created=time.time() - 7200)
+    created = time.time() - 7200
+    folder.run.note(created=created)
+    began = moment(created)
     taken_up = time.time() - 100
     os.utime(folder.run.lock_path, (taken_up, taken_up))
     with folder.trained():
         async with pilots.open(size=(120, 36)) as pilot:
-            await until(pilot, lambda: "for 1 min 4" in shown(pilot) and "2h" in shown(pilot))
+            await until(pilot, lambda: "for 1 min 4" in shown(pilot) and began in shown(pilot))
 
 
 async def test_a_failed_run_says_what_it_says_once(
@@ -259,7 +270,7 @@ async def test_keys_on_a_table_without_rows_do_nothing(
     pilots: Any, run_folder: Any, until: Any, shown: Any
 ) -> None:
     async with pilots.open() as pilot:
-        await until(pilot, lambda: "No runs yet" in shown(pilot))
+        await until(pilot, lambda: "Run the demo" in shown(pilot))
         table = pilot.app.screen.query_one(RunTable)
         for key in ("up", "k", "home", "end", "pageup", "pagedown", "enter", "c", "s", "p", "o"):
             table.focus()

@@ -14,7 +14,7 @@ from tui.runs.models import ModelsScreen
 from tui.runs.queue import QueueScreen
 from tui.runs.queue_add import QueueAddScreen
 from tui.shared.confirm import ConfirmScreen
-from tui.shared.messages import NewRunWith, PromptModel
+from tui.shared.messages import PromptModel
 from tui.shared.recipes import find_recipes
 from tui.shared.table import ListTable
 from yofo_mlx.queueing import book, worker
@@ -159,10 +159,8 @@ async def test_models_are_prompted_or_trained(
         assert "All 1,024 tokens" in shown(pilot)
         monkeypatch.setattr(page, "post_message", posted.append)
         page.action_prompt()
-        page.action_new()
-        prompt, new = posted
+        (prompt,) = posted
         assert isinstance(prompt, PromptModel) and prompt.name == "tiny"
-        assert isinstance(new, NewRunWith) and new.overrides == {"model": "tiny"}
         monkeypatch.undo()
         await pilot.press("j", "p")
         await until(pilot, lambda: "It is not on this disk" in shown(pilot))

@@ -1,83 +1,42 @@
-"""The process that reads data sets for the app: sources in, a line of JSON for each of them out.
+"""Data sets read and summed up; what is wrong with one is told in place of it."""
 
-What is read may be large, and the app has keys to answer meanwhile. It ends with whoever asked.
-"""
-
-import json
-import os
-import sys
-import threading
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from yofo_mlx.errors import YofoError
+from yofo_mlx.preview.facts import DataSet, Finding, unread
+from yofo_mlx.preview.loaded import sets_of
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.system import progress
 from yofo_mlx.system.text import clip, reason
 from yofo_mlx.tasks.checks import check
 from yofo_mlx.tasks.problems import Problem, errors
-from yofo_mlx.tasks.registry import is_embedded, load_sets, make_task
+from yofo_mlx.tasks.registry import is_embedded, make_task
 from yofo_mlx.tasks.sources import LoadedSource
 from yofo_mlx.tasks.splits import SPLITS, Split
 from yofo_mlx.tasks.summary import sum_up
 
-from .sets import DataSet, Finding, unread
-
 SHOWN_EXAMPLES = 3
-SHOWN_LABELS = 24
+SHOWN_LABELS = 200
 SHOWN_PROBLEMS = 100
 LONGEST = 2000  # characters of an example's sides
 
 
-def main() -> None:
-    """Read the sources that standard input names, in order, until it is closed."""
-    out = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)  # what a library prints is no answer
-    os.nice(5)
-    asked = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_the_asker, daemon=True).start()
-    with progress.listening(_Teller(out)):
-        for index, facts in asked["sources"].items():
-            sets = read(TaskSource(**facts))
-            _write(out, {"index": int(index), "sets": [asdict(one) for one in sets]})
+def read(source: dict[str, Any]) -> dict[str, Any]:
+    """Return all data sets of a `[[tasks]]` table, as `facts.from_facts` takes each."""
+    return {"sets": [asdict(one) for one in _read_sets(source)]}
 
 
-def _end_with_the_asker() -> None:
-    while os.read(0, 1024):
-        pass
-    os._exit(0)
-
-
-def _write(out: TextIO, message: dict[str, Any]) -> None:
-    out.write(json.dumps(message) + "\n")
-    out.flush()
-
-
-class _Teller:
-    """Hands on how far the reading is."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-
-    def tell(self, what: str, done: int, total: int) -> None:
-        _write(self._out, {"what": what, "done": done, "total": total})
-
-    def end(self) -> None:
-        _write(self._out, {"what": "", "done": 0, "total": 0})
-
-
-def read(source: TaskSource) -> list[DataSet]:
-    """Read a source and sum up every data set in it; what is wrong is told as problems."""
+def _read_sets(facts: dict[str, Any]) -> list[DataSet]:
+    source = TaskSource(**facts)
     try:
-        return [_data_set(loaded) for loaded in load_sets(source, Path.cwd())]
+        return [_data_set(loaded) for loaded in sets_of(facts)]
     except YofoError as error:
         return [unread(source, error.message, error.hint)]
     except MemoryError:
         return [unread(source, "too large to read")]
-    except Exception as error:  # a defect, or a disk: the other sources are read all the same
+    except Exception as error:  # a defect, or a disk: other sources are read all the same
         return [unread(source, f"{type(error).__name__}: {reason(error)}")]
 
 
@@ -113,9 +72,13 @@ def _data_set(loaded: LoadedSource) -> DataSet:
 def _findings(problems: Iterable[Problem]) -> list[Finding]:
     first = sorted(problems, key=lambda problem: problem.severity != "error")[:SHOWN_PROBLEMS]
     return [
-        Finding(str(one.place), one.message, one.hint, one.severity == "error") for one in first
+        Finding(
+            str(one.place),
+            one.message,
+            one.hint,
+            one.severity == "error",
+            one.place.path,
+            one.place.number if one.place.unit == "line" else 0,
+        )
+        for one in first
     ]
-
-
-if __name__ == "__main__":
-    main()

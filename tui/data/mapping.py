@@ -1,0 +1,113 @@
+"""Which column is what: the table that a person would write, and the columns it is about."""
+
+from typing import Any, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+
+from yofo_mlx.recipe.family import FAMILIES
+
+from ..shared.table import Cell, Column, ListTable, head
+from ..shared.words import MUTED, muted, safe
+
+FIELDS = ("input", "output", "name", "family", "role", "instruction")
+VALUES = {"family": FAMILIES, "role": ("train", "held_out")}  # that fields may hold
+COLUMNS = [Column("column"), Column("holds"), Column("becomes")]
+
+
+class Mapping:
+    """The keys of a `[[tasks]]` table, as they are typed."""
+
+    def __init__(self, table: dict[str, Any]) -> None:
+        self.table = table
+
+    def text(self, name: str) -> str:
+        """Return what stands in a field."""
+        return str(self.table.get(name, ""))
+
+    def put(self, name: str, text: str) -> None:
+        """Take what was typed into a field; nothing leaves the key out."""
+        if text.strip():
+            self.table[name] = text.strip().replace("\\n", "\n")
+        else:
+            self.table.pop(name, None)
+
+
+class ColumnTable(ListTable):
+    """The columns with what is in them; `i` and `o` say which are input and output."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("i", "choose('input')", "Input", id="columns.input"),
+        Binding("o", "choose('output')", "Output", id="columns.output"),
+    ]
+
+    class Chosen(Message):
+        """A column is to be input or output."""
+
+        def __init__(self, role: str, name: str) -> None:
+            super().__init__()
+            self.role, self.name = role, name
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: list[str] = []
+
+    def show(self, columns: list[list[str]], told: dict[str, Any]) -> None:
+        """Fill the table."""
+        self._names = [name for name, _ in columns]
+        cells = [
+            [Cell(head(name, 20)), Cell(head(about, 38), MUTED), _use(name, told)]
+            for name, about in columns
+        ]
+        self.fill(COLUMNS, self._names, cells)
+
+    def action_choose(self, role: str) -> None:
+        """Make the column under the cursor input or output."""
+        if self._is_on_a_row:
+            self.post_message(self.Chosen(role, self._names[self.cursor_row]))
+
+
+def usual_of(told: dict[str, Any], table: dict[str, Any]) -> dict[str, str]:
+    """Return what is taken for fields that are left empty."""
+    stem = str(table["source"]).rstrip("/").rsplit("/", 1)[-1].split(".")[0]
+    return {
+        "input": str(told.get("input", "a column, or a template: {title}: {text}")),
+        "output": str(told.get("output", "a column, or a template")),
+        "name": stem,
+        "family": f"{told['family']} (guessed)" if "family" in told else "",
+        "role": "train, or held_out",
+        "instruction": "such as: Name the intent of the request.",
+    }
+
+
+def _use(name: str, told: dict[str, Any]) -> Cell:
+    for role in ("input", "output"):
+        used = str(told.get(role, ""))
+        if name == used or f"{{{name}}}" in used or f"{{{name}?}}" in used:
+            return Cell(f"▸ {role}", "$text-success" if role == "output" else "$text-primary")
+    return Cell("(not used)", MUTED)
+
+
+def example_of(told: dict[str, Any], table: dict[str, Any]) -> list[Content]:
+    """Return how the first rows will read, and what becomes of bad ones."""
+    said: list[Content] = []
+    if told.get("keys"):
+        keys = ", ".join(f"{key} = {value}" for key, value in told["keys"].items())
+        said += [muted(safe(f"read with {keys}", 200).plain), Content("")]
+    if instruction := table.get("instruction"):
+        said += [safe(instruction, 300), Content("")]
+    for text, answer in told.get("examples", []):
+        said.append(Content.assemble((("Input: "), MUTED), safe(text, 300)))
+        shown = safe(answer, 200).stylize("$text-success on $success-muted")
+        said.append(Content.assemble((("Output: "), MUTED), shown))
+    if "family" in told:
+        said += [Content(""), muted(f"family: {told['family']}")]
+    if told.get("bad"):
+        drops = table.get("bad_rows") == "drop"
+        words = f"{told['bad']:,} of the first {told['rows']:,} rows are bad"
+        fate = "they are left out" if drops else "they are refused; ctrl+b leaves them out"
+        said += [Content(""), Content.styled(f"! {words}: {fate}", "$text-warning")]
+        for place, message in told.get("problems", [])[:5]:
+            said.append(muted(safe(f"  {place.rsplit('/', 1)[-1]}  {message}", 200).plain))
+    return said

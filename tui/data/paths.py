@@ -1,0 +1,67 @@
+"""Paths that complete what is typed: files of data, folders, recipes."""
+
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from yofo_mlx.system.quantities import size
+from yofo_mlx.tasks.reading.formats import format_of
+
+from ..shared.recipes import here
+
+MOST = 200  # entries of a folder that are looked at closely
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a text may become, and what that is."""
+
+    text: str
+    about: str
+    is_folder: bool
+
+
+def candidates(text: str, most: int) -> list[Candidate]:
+    """Return what lies there whose name goes on as typed, data and folders only."""
+    folder, _, start = text.rpartition("/")
+    head = f"{folder}/" if "/" in text else ""
+    try:
+        place = here() / Path(head or ".").expanduser()
+        names = sorted((path.name for path in place.iterdir()), key=str.casefold)
+    except (OSError, ValueError, RuntimeError):
+        return []
+    fitting = [name for name in names if _goes_on(name, start)]
+    found = (_candidate(place, head, name) for name in fitting[:MOST])
+    return [one for one in found if one is not None][:most]
+
+
+def shared_start(found: list[Candidate]) -> str:
+    """Return how far all of them are alike."""
+    columns = zip(*(one.text for one in found), strict=False)
+    alike = takewhile(lambda letters: len(set(letters)) == 1, columns)
+    return "".join(letters[0] for letters in alike)
+
+
+def _goes_on(name: str, start: str) -> bool:
+    if name.startswith(".") and not start.startswith("."):
+        return False
+    return name.casefold().startswith(start.casefold())
+
+
+def _candidate(place: Path, head: str, name: str) -> Candidate | None:
+    path = place / name
+    try:
+        if path.is_dir():
+            return Candidate(f"{head}{name}/", "folder", True)
+        if path.suffix == ".toml":
+            return Candidate(head + name, "recipe", False)
+        kind = format_of(name)
+        if kind is None:
+            return None
+        return Candidate(head + name, f"{kind[1:].upper()}  {_size(path.stat().st_size)}", False)
+    except OSError:
+        return None
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / 1e3:,.0f} kB" if nbytes < 1e6 else size(nbytes)

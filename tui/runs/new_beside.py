@@ -1,0 +1,104 @@
+"""The panes beside the form of a new run: plan, episode, what the key under the cursor means."""
+
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from yofo_mlx.errors import YofoError
+
+from ..shared.words import lines, muted, safe
+from .new_draft import Draft
+from .new_panes import (
+    about_form,
+    about_key,
+    episode_content,
+    episode_line,
+    gist,
+    plan_content,
+    short_plan,
+)
+from .new_tables import KEYS, RECIPE, RUN
+
+FAR = "Some of its data sets are on the hub: "
+
+
+class RunOutlook(Vertical):
+    """What the draft would need, an episode of it, and help."""
+
+    def __init__(self) -> None:
+        super().__init__(id="beside")
+        self._plan: dict[str, Any] | None = None
+        self._shown: dict[str, Any] | None = None
+        self._error: YofoError | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay the panes out."""
+        yield Static(id="plan", classes="pane")
+        with VerticalScroll(id="episode", classes="pane"):
+            yield Static(id="episode-text")
+        yield Static(id="about", classes="pane")
+
+    def on_mount(self) -> None:
+        """Name the panes."""
+        self.query_one("#plan").border_title = "plan"
+        self.query_one("#episode").border_title = "episode"
+
+    def age(self, words: str) -> None:
+        """Say that what is shown is of an earlier draft, and what is done about it."""
+        self.query_one("#plan").border_subtitle = words
+
+    def show_plan(self, facts: dict[str, Any], draft: Draft) -> None:
+        """Show a forecast."""
+        self._plan, self._error = facts, None
+        self.redraw(draft)
+
+    def show_error(self, error: YofoError, draft: Draft) -> None:
+        """Show why there is no forecast."""
+        self._error = error
+        self.redraw(draft)
+
+    def redraw(self, draft: Draft) -> None:
+        """Fit the forecast into the room there is."""
+        plan = self.query_one("#plan", Static)
+        if self._error is not None:
+            wrong = safe(self._error.message, 400).stylize("$text-error")
+            plan.update(lines([wrong, safe(self._error.hint, 400)]))
+        elif self._plan is None:
+            plan.update(muted("looking at model and data …"))
+        else:
+            make = short_plan if self.screen.has_class("-narrow") else plan_content
+            plan.update(make(self._plan, draft, plan.content_size.width or 58))
+
+    def show_episode(self, facts: dict[str, Any]) -> None:
+        """Show an episode, or why there is none."""
+        pane, text = self.query_one("#episode"), self.query_one("#episode-text", Static)
+        shown = facts.get("episode")
+        if shown is not None:
+            pane.border_title = Content.assemble("episode of ", safe(shown["task"], 40))
+            pane.border_subtitle = f"{episode_line(shown)} · n next"
+            text.update(episode_content(shown))
+            pane.scroll_home(animate=False)
+            return
+        pane.border_title, pane.border_subtitle = "episode", ""
+        if facts["wrong"]:
+            text.update(lines([safe(one, 300).stylize("$text-error") for one in facts["wrong"]]))
+        elif any(one["state"] == "on the hub" for one in facts["sources"]):
+            text.update(Content.assemble(FAR, ("l", "bold $text-accent"), " reads them."))
+        else:
+            text.update(muted("There is none until the data sets can be read."))
+
+    def show_about(self, draft: Draft, key: str, wrong: str) -> None:
+        """Show what a key means."""
+        about = self.query_one("#about", Static)
+        about.border_title = {RUN: "the run's name"}.get(key, "" if key == KEYS else key)
+        if key in (RUN, RECIPE):
+            about.update(about_form(draft, key))
+        elif key in ("", KEYS):
+            about.update("")
+        elif self.screen.has_class("-narrow"):
+            about.update(gist(key, wrong))
+        else:
+            about.update(about_key(draft, key, wrong))

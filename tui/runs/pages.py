@@ -1,0 +1,27 @@
+"""The pages that this place opens, each imported at its first use."""
+
+from textual.screen import Screen
+
+from yofo_mlx.runs.folder import Run
+
+
+def compare_page(runs: list[Run]) -> Screen[None]:
+    """Return the comparison of some runs."""
+    from .compare.screen import CompareScreen
+
+    return CompareScreen(runs)
+
+
+def page(name: str) -> Screen[None]:
+    """Return a page by its name."""
+    if name == "queue":
+        from .queue import QueueScreen
+
+        return QueueScreen()
+    if name == "disk":
+        from .disk import DiskScreen
+
+        return DiskScreen()
+    from .models import ModelsScreen
+
+    return ModelsScreen()
