@@ -33,7 +33,7 @@ from .shared.confirm import ConfirmScreen
 from .shared.dropped import path_in
 from .shared.help import HelpScreen, about, key_table
 from .shared.keys import binding_ids, teach_vi
-from .shared.messages import OpenPath
+from .shared.messages import OpenPath, PromptModel
 from .shared.palette import Palette, Thing, Things
 from .shared.remembering import Remembering
 from .shared.state_line import State, StateLine
@@ -110,11 +110,16 @@ class YofoApp(Remembering):
         """Go to a place, unless a dialog is open; one that is there already may use the key."""
         if name == self.current_mode:
             raise SkipAction
-        if any(isinstance(screen, ModalScreen) for screen in self.screen_stack):
+        if self._has_dialog:
             return
         if self._is_typing():
             self.screen.set_focus(None)  # on the way back, digits are no text
         self.switch_mode(name)
+
+    @property
+    def _has_dialog(self) -> bool:
+        """Tell whether a question is open; a page over a place stays there when one leaves it."""
+        return any(isinstance(screen, ModalScreen) for screen in self.screen_stack)
 
     def action_number(self, name: str) -> None:
         """Go to a place by its number."""
@@ -249,7 +254,7 @@ class YofoApp(Remembering):
 
     def on_paste(self, event: events.Paste) -> None:
         """Open the file that was dropped on the terminal outside a field."""
-        if len(self.screen_stack) > 1 or self.current_mode == "prompt" or self._is_typing():
+        if self._has_dialog or self.current_mode == "prompt" or self._is_typing():
             return
         path = path_in(event.text)
         if path is not None:
@@ -260,7 +265,7 @@ class YofoApp(Remembering):
 
     @on(OpenPath)
     async def _open_path(self, message: OpenPath) -> None:
-        if len(self.screen_stack) > 1:  # a dialog was faster
+        if self._has_dialog:  # it was faster
             return
         await self.switch_mode("data")
         from .data.screen import DataScreen
@@ -304,13 +309,23 @@ class YofoApp(Remembering):
 
     @on(OpenInPrompt)
     async def _open_in_prompt(self, message: OpenInPrompt) -> None:
-        if len(self.screen_stack) > 1:  # a dialog was faster; it belongs to its place
+        if self._has_dialog:  # it was faster, and belongs to its place
             return
         await self.switch_mode("prompt")
         from .prompt.screen import PromptScreen
 
         if isinstance(self.screen, PromptScreen):
             self.screen.choose(message.run)
+
+    @on(PromptModel)
+    async def _prompt_model(self, message: PromptModel) -> None:
+        if self._has_dialog:
+            return
+        await self.switch_mode("prompt")
+        from .prompt.screen import PromptScreen
+
+        if isinstance(self.screen, PromptScreen):
+            self.screen.choose_model(message.name)
 
     def action_command_palette(self) -> None:
         """Open the command palette."""

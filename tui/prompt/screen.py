@@ -155,6 +155,12 @@ class PromptScreen(Recovering):
             self._warn(f"{run.run_id} has no adapter")
         self._show_who()
 
+    def choose_model(self, name: str) -> None:
+        """Let this base model answer."""
+        offered = self._offer() | {f"model:{name}": f"{name} (base)"}
+        self.query_one(Select).set_options([(Content(w), v) for v, w in offered.items()])
+        self.query_one(Select).value = f"model:{name}"
+
     @on(Select.Changed)
     def _chosen(self) -> None:
         self._show_who()

@@ -9,12 +9,13 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from yofo_mlx.errors import YofoError
+from yofo_mlx.runs.names import undated
 from yofo_mlx.storage import disk
 from yofo_mlx.storage.disk import Item
 from yofo_mlx.storage.undo import all_thrown, newest_thrown, put_back
 from yofo_mlx.system.quantities import age, size
 
-from ..shared.blocks import bar
+from ..shared.blocks import bar, gauge
 from ..shared.copying import copy
 from ..shared.table import Cell, Column, tail
 from ..shared.words import MUTED, lines, muted, safe
@@ -73,15 +74,16 @@ class DiskScreen(ListPage):
         spare = sum(one.nbytes for one in found.items if one.spare)
         share = whole / (whole + found.free) if whole + found.free else 0.0
         facts = [f"{size(whole)} in all", f"{size(spare)} of it can go", f"{size(found.free)} free"]
-        gauge = Content.styled(bar(share, 20), "$text-primary on $panel")
+        part = Content.styled(gauge(share, 16), "$text-primary")
         small = sum(one.nbytes < SMALL for one in found.items)
-        more = f" · {small} below {size(SMALL)}: a" if small and not self._every else ""
-        return Content.assemble(("Disk  ", "bold"), gauge, "  ", " · ".join(facts), muted(more))
+        more = f" · a shows {small} small ones" if small and not self._every else ""
+        return Content.assemble(("Disk  ", "bold"), part, "  ", " · ".join(facts), muted(more))
 
     def columns(self) -> list[Column]:
         """Return the columns that there is room for."""
         more = [Column("")] if self._is_wide else []
         return [
+            Column("what"),
             Column("name"),
             Column("size", True),
             *more,
@@ -108,7 +110,8 @@ class DiskScreen(ListPage):
         style = MUTED if one.why_not else "$text-success" if one.spare else ""
         more = [Cell(bar(one.nbytes / most, BAR), "$text-primary")] if self._is_wide else []
         cells = [
-            Cell(tail(one.name, 52 if self._is_wide else 34)),
+            Cell(one.kind),
+            Cell(tail(_brief(one), 48 if self._is_wide else 24)),
             Cell(size(one.nbytes)),
             *more,
             Cell(age(time.time() - one.used)),
@@ -172,13 +175,19 @@ class DiskScreen(ListPage):
         copy(self, "\n".join(str(one.path) for one in chosen), "path")
 
 
+def _brief(one: Item) -> str:
+    """Return its name without its kind, of a run's also without the date."""
+    name = one.name.removeprefix(f"{one.kind}:")
+    return undated(name) if one.kind in ("run", "checkpoints") else name
+
+
 def _about(one: Item) -> Content:
     way = "u brings it back from the trash" if one.undo else "it cannot be brought back"
     said = Content.styled(one.why_not, "$text-warning") if one.why_not else safe(one.cost)
     return lines(
         [
             safe(one.name, 300).stylize("bold"),
-            said if one.why_not else Content.assemble("without it: ", said, muted(f"; {way}")),
+            said if one.why_not else Content.assemble("if it goes: ", said, muted(f"; {way}")),
             safe(one.path, 300).stylize(MUTED),
         ]
     )
@@ -197,7 +206,7 @@ def _question(chosen: list[Item]) -> Content:
     name = safe(told([one.name for one in chosen], "things"), 200).stylize("bold")
     return Content.assemble(
         "Let ", name, f" go, {nbytes}?\n\n",
-        *(Content.assemble("without it: ", cost, "\n") for cost in list(costs)[:6]),
+        *(Content.assemble("if it goes: ", cost, "\n") for cost in list(costs)[:6]),
         (way, "$text-warning" if lasting else MUTED),
     )  # fmt: skip
 

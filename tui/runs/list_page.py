@@ -70,6 +70,8 @@ class ListPage(Page):
         self.found: Any = None
         self._marked: set[str] = set()
         self._rows: list[PageRow] = []
+        self._actions = [one.action for one in self.BINDINGS if isinstance(one, Binding)]
+        self._offered: list[bool] = []
 
     def compose(self) -> ComposeResult:
         """Lay the list out."""
@@ -159,8 +161,9 @@ class ListPage(Page):
 
     @on(Gathered)
     def _gathered(self, message: Gathered) -> None:
-        self.found = message.found
-        self.draw()
+        if message.found != self.found:
+            self.found = message.found
+            self.draw()
 
     def draw(self) -> None:
         """Show what was read."""
@@ -190,7 +193,10 @@ class ListPage(Page):
     def _show_about(self) -> None:
         row = next((row for row in self._rows if row.key == self.key), None)
         self.query_one("#about", Static).update(row.about if row else "")
-        self.refresh_bindings()
+        offered = [bool(self.check_action(name, ())) for name in self._actions]
+        if offered != self._offered:  # the footer is built anew only when its keys change
+            self._offered = offered
+            self.refresh_bindings()
 
     @property
     def key(self) -> str | None:

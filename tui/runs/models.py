@@ -10,10 +10,12 @@ from textual.content import Content
 from textual.widgets import DataTable
 
 from yofo_mlx.recipe.names import EMBEDDED
+from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.quantities import size
 
 from ..shared.copying import copy
-from ..shared.messages import NewRunWith, PromptModel
+from ..shared.messages import PromptModel
+from ..shared.recipes import find_recipes
 from ..shared.table import Cell, Column, tail
 from ..shared.verb import call
 from ..shared.words import MUTED, lines, muted, number, safe
@@ -78,7 +80,7 @@ class ModelsScreen(ListPage):
         """Say what is on the disk."""
         here = [one for one in found if one.is_here]
         facts = [f"{len(here)} on this disk, {size(sum(one.nbytes for one in here))}"]
-        facts.append("✓ an episode of so many tokens can be trained here")
+        facts.append("✓ episodes that long can be trained here")
         return Content.assemble(("Models  ", "bold"), " · ".join(facts))
 
     def columns(self) -> list[Column]:
@@ -105,7 +107,7 @@ class ModelsScreen(ListPage):
         wide = [Cell(context), Cell(_longest(one)), Cell(one.recipe or NONE)]
         where = Cell(one.where, "$text-success" if one.is_here else MUTED)
         cells = [
-            Cell(tail(one.name, 52 if self._is_wide else 38)),
+            Cell(tail(one.name, 52) if self._is_wide else tail(one.name.rpartition("/")[2], 32)),
             where,
             Cell(size(one.nbytes)),
             *(_fit(one.fits.get(str(length))) for length in lengths),
@@ -145,8 +147,16 @@ class ModelsScreen(ListPage):
     def action_new(self) -> None:
         """Begin a run with the model."""
         if self.selected is not None:
+            from .new import NewRunScreen  # late: recipes' model is slow to import
+
             model = self.selected
-            self.post_message(NewRunWith(model.recipe or EMBEDDED, {"model": model.name}))
+            recipes = [path for path in find_recipes() if path.stem == (model.recipe or EMBEDDED)]
+            screen = NewRunScreen(next(iter(recipes), None), {"model": model.name})
+            self.app.push_screen(screen, self._started)
+
+    def _started(self, run: Run | None) -> None:
+        if run is not None:
+            self.dismiss(run)
 
     def action_copy(self) -> None:
         """Copy the name."""

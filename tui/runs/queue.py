@@ -13,6 +13,7 @@ from textual.widgets import DataTable
 from yofo_mlx.queueing import book, changes
 from yofo_mlx.queueing.changes import Dropped, Standing
 from yofo_mlx.runs.folder import GOING_ON
+from yofo_mlx.runs.names import undated
 from yofo_mlx.system.quantities import duration, plural
 from yofo_mlx.system.text import shorten
 
@@ -127,7 +128,7 @@ class QueueScreen(ListPage):
         wide = [Cell(needs), Cell(f"{entry.restarts or '–'}")] if self._is_wide else []
         mark, style = _mark(one.state)
         cells = [
-            Cell(tail(one.name, NAME if self._is_wide else 32)),
+            Cell(tail(undated(one.name), NAME if self._is_wide else 24)),
             Cell(mark, style),
             Cell(percent(one.share)),
             Cell(duration(one.seconds_left)),
@@ -198,7 +199,7 @@ class QueueScreen(ListPage):
 
         def act() -> str:
             change({one.entry.origin for one in chosen})
-            return f"{told([one.name for one in chosen], 'runs')}: {done}"
+            return f"{told([undated(one.name) for one in chosen], 'runs')}: {done}"
 
         if chosen:
             self.act(act)

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Button, Checkbox, Input, Label, SelectionList, Static
+from textual.widgets import Button, Input, Label, SelectionList, Static
 from textual.widgets.selection_list import Selection
 
 from yofo_mlx.errors import YofoError
@@ -71,7 +71,6 @@ class QueueAddScreen(Dialog, Recovering, ModalScreen[list[str] | None]):
                 id="grid",
                 compact=True,
             )
-            yield Checkbox("a study of each: the paper's arms", id="study", compact=True)
             yield Static(id="said")
             with Horizontal():
                 yield Button("Cancel (esc)", id="cancel", compact=True)
@@ -146,7 +145,6 @@ class QueueAddScreen(Dialog, Recovering, ModalScreen[list[str] | None]):
     def _give(self) -> None:
         options = [f"--set={change}" for change in self._words_of("changes")]
         options += [f"--grid={axis}" for axis in self._words_of("grid")]
-        options += ["--study"] if self.query_one(Checkbox).value else []
         self.dismiss([*map(str, self._chosen), *options])
 
     @on(Button.Pressed, "#cancel")
