@@ -19,6 +19,7 @@ from .new_panes import (
     gist,
     plan_content,
     short_plan,
+    toml_content,
 )
 from .new_tables import KEYS, RECIPE, RUN
 
@@ -99,6 +100,24 @@ class RunOutlook(Vertical):
         elif key in ("", KEYS):
             about.update("")
         elif self.screen.has_class("-narrow"):
-            about.update(gist(key, wrong))
+            about.update(gist(key))
         else:
             about.update(about_key(draft, key, wrong))
+
+
+class RecipeText(VerticalScroll):
+    """The text of the recipe that will be written."""
+
+    def __init__(self) -> None:
+        super().__init__(id="text", classes="pane")
+        self.border_title = "what will be written"
+
+    def compose(self) -> ComposeResult:
+        """Begin empty."""
+        yield Static()
+
+    def show(self, text: str, before: str) -> None:
+        """Show a text, what is new in it marked and in sight."""
+        shown, first = toml_content(text, before)
+        self.query_one(Static).update(shown)
+        self.call_after_refresh(self.scroll_to, y=max(0, first - 3), animate=False)

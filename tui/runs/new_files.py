@@ -28,8 +28,11 @@ def save(draft: Draft, path: Path) -> Draft:
         raise RecipeError(f"{path.name} is no name of a recipe", "end it in .toml")
     if path.exists() and not _is_own(draft, path):
         raise RecipeError(f"{path} exists already", "give another name")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text_of(draft, path.parent))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text_of(draft, path.parent))
+    except OSError as error:
+        raise RecipeError(f"{path}: {error.strerror}", "choose another place") from error
     saved = new_draft.begin(path, {}, [])
     saved.name = draft.name
     return saved

@@ -28,8 +28,11 @@ tab goes on to the next key, space takes the next choice, r brings back what the
         self, draft: Draft, keys: Sequence[str], mistakes: dict[str, str], rest: int, width: int
     ) -> None:
         """Show these keys; `rest`: how many are at their defaults."""
-        room = max(8, width - KEY_WIDTH - self.value_width(width) - 8)
-        rows = [self._row(draft, key, mistakes, room, self.value_width(width)) for key in keys]
+        value_width = self.value_width(width)
+        values = {key: head(_value(draft, key), value_width) for key in keys}
+        names = max((len(key) for key in keys), default=0) + 2
+        room = max(8, width - min(names, KEY_WIDTH) - max(map(len, values.values()), default=0) - 8)
+        rows = [self._row(draft, key, mistakes, room, values[key]) for key in keys]
         columns = [Column("key"), Column("value"), Column("")]
         shown = list(keys)
         if rest:
@@ -44,10 +47,10 @@ tab goes on to the next key, space takes the next choice, r brings back what the
         return VALUE_WIDTH if width >= 74 else NARROW_VALUE
 
     def _row(
-        self, draft: Draft, key: str, mistakes: dict[str, str], room: int, value_width: int
+        self, draft: Draft, key: str, mistakes: dict[str, str], room: int, shown: str
     ) -> list[Cell]:
         if key in (RUN, RECIPE):
-            return _form_row(draft, key)
+            return [Cell("  run's name" if key == RUN else "  recipe"), Cell(shown), Cell("")]
         wrong, value, other = mistakes.get(key), draft.value(key), draft.is_other(key)
         mark = "✗ " if wrong else "• " if other else "  "
         style = "$text-error" if wrong else ""
@@ -58,17 +61,15 @@ tab goes on to the next key, space takes the next choice, r brings back what the
             note = Cell(head(f"was {before}", room), MUTED)
         else:
             note = Cell("")
-        said = Cell(
-            head(draft.text(key) or "–", value_width), style or ("" if value is not None else MUTED)
-        )
+        said = Cell(shown, style or ("" if value is not None else MUTED))
         name = Cell(head(f"{mark}{key}", KEY_WIDTH), "$text-error" if wrong else "")
         return [name, said, note]
 
 
-def _form_row(draft: Draft, key: str) -> list[Cell]:
+def _value(draft: Draft, key: str) -> str:
     if key == RUN:
-        return [Cell("  run's name"), Cell(head(draft.name, VALUE_WIDTH)), Cell("")]
-    return [Cell("  recipe"), Cell(head(draft.recipe.name, VALUE_WIDTH)), Cell("")]
+        return draft.name
+    return draft.recipe.name if key == RECIPE else draft.text(key) or "–"
 
 
 class SourceTable(ListTable):
@@ -83,7 +84,7 @@ it back), a adds one. What lies on the hub is read when you press l, not before.
         """Show the data sets; `facts`: what was read of them, by place, as far as it is known."""
         known = {one["place"]: one for one in facts}
         most = draft.value("episodes.max_tokens")
-        room = f"in {number(most)}" if isinstance(most, int) else "shots"
+        room = f"in {_length(most)}" if isinstance(most, int) else "shots"
         columns = [
             Column("data"), Column("role"), Column("rows", True), Column("tokens", True),
             Column(room, True), Column(""),
@@ -117,3 +118,8 @@ it back), a adds one. What lies on the hub is read when you press l, not before.
             *shown,
             Cell(said, "$text-warning" if told["notes"] else MUTED),
         ]
+
+
+def _length(tokens: int) -> str:
+    """Return a length of episodes as people speak of it: 32k is 32768."""
+    return f"{tokens // 1024}k" if tokens and tokens % 1024 == 0 else number(tokens)
