@@ -35,7 +35,6 @@ from .new_text import own_text, text_of
 from .starting import Starter, start_detached
 
 LOOK_AFTER = 0.3  # seconds after the last change
-EMPTY = "No recipes found. `yofo recipes copy <name>` puts one into this folder."
 
 
 class NewRunScreen(Dialog, Recovering):
@@ -98,6 +97,7 @@ class NewRunScreen(Dialog, Recovering):
         self._facts: dict[str, Any] = {}  # of the draft, as last looked at
         self._step, self._fetches, self._measures = 0, False, False
         self._previewer = Previewer(lambda kind, said: self.post_message(self.Told(kind, said)))
+        self._offered: list[bool | None] = []  # of the keys in the footer
         self._due: Timer | None = None
         self._is_stale = self._is_starting = self._is_wanted = False
 
@@ -135,17 +135,11 @@ class NewRunScreen(Dialog, Recovering):
     def _begin(self, recipe: Path | None, anew: bool = False) -> None:
         try:
             kept = None if recipe or self._given or anew else new_draft.kept()
-            draft = kept or self._first_draft(recipe)
+            draft = kept or new_draft.begin(recipe, self._overrides, self._given)
         except YofoError as error:
             self.post_message(self.Begun(None, error))
         else:
             self.post_message(self.Begun(draft))
-
-    def _first_draft(self, recipe: Path | None) -> Draft:
-        found = recipe or next(iter(find_recipes()), None)
-        if found is None:
-            raise YofoError(EMPTY)
-        return new_draft.begin(found, self._overrides, self._given)
 
     @on(Begun)
     def _begun(self, message: Begun) -> None:
@@ -256,7 +250,10 @@ class NewRunScreen(Dialog, Recovering):
             outlook.age("")
             if again:
                 self.set_timer(0.01, self._look)  # once this worker is over
-        self.refresh_bindings()
+        offered = [self.check_action(name, ()) for name in ("fit", "measure", "fetch", "next")]
+        if offered != self._offered:  # the footer is built anew only when its keys change
+            self._offered = offered
+            self.refresh_bindings()
 
     def recover(self, group: str, words: str) -> None:
         """Say what failed, and let it be tried again."""

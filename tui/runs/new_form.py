@@ -20,6 +20,7 @@ from .new_draft import Draft
 from .new_editor import KeyEditor
 from .new_keys import TASK, all_keys, as_text, facts_of
 from .new_tables import KEYS, RECIPE, RUN, KeyTable, SourceTable
+from .new_words import Words
 
 LONG = ("model", "source", "instruction", "description", "input", "output")
 SHOWN_MISTAKES = 4
@@ -70,7 +71,7 @@ class RunForm(Vertical):
             yield Static(safe(self._why), id="why")
         yield SourceTable()
         yield KeyTable()
-        yield Static(id="problem")
+        yield Words(id="problem")
         yield KeyEditor()
 
     @property
@@ -122,18 +123,18 @@ class RunForm(Vertical):
         ]
         if (more := len(self.mistakes) - SHOWN_MISTAKES) > 0:
             said.append(muted(f"and {more} more mistakes"))
-        self.query_one("#problem", Static).update(
+        self.query_one("#problem", Words).show(
             lines(said if has_keys or said else [muted("No key has these words.")])
         )
 
     def say(self, words: str) -> None:
         """Say below the keys what is being done."""
-        self.query_one("#problem", Static).update(muted(words))
+        self.query_one("#problem", Words).show(muted(words))
 
     def say_error(self, error: YofoError) -> None:
         """Say below the keys what went wrong."""
         said = [safe(error.message).stylize("$text-error"), safe(error.hint)]
-        self.query_one("#problem", Static).update(lines(said))
+        self.query_one("#problem", Words).show(lines(said))
 
     def find(self, text: str) -> None:
         """Show the keys that have these words; without any the ones that say something."""

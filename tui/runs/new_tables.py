@@ -7,13 +7,13 @@ from yofo_mlx.system.quantities import plural
 
 from ..shared.table import Cell, Column, ListTable, head
 from ..shared.words import MUTED, number
-from .new_draft import Draft
+from .new_draft import Draft, look_up, text_in
 from .new_keys import TASK, as_text
 
 RUN, RECIPE = "run", "recipe"  # of the form itself, above the keys
 KEYS = "keys"  # the row below them
-KEY_WIDTH, VALUE_WIDTH = 31, 22
-NARROW_VALUE = 20
+KEY_WIDTH, VALUE_WIDTH = 31, 20
+NARROW_VALUE = 18
 
 
 class KeyTable(ListTable):
@@ -28,18 +28,22 @@ tab goes on to the next key, space takes the next choice, r brings back what the
         self, draft: Draft, keys: Sequence[str], mistakes: dict[str, str], rest: int, width: int
     ) -> None:
         """Show these keys; `rest`: how many are at their defaults."""
-        value_width = self.value_width(width)
-        values = {key: head(_value(draft, key), value_width) for key in keys}
-        names = max((len(key) for key in keys), default=0) + 2
-        room = max(8, width - min(names, KEY_WIDTH) - max(map(len, values.values()), default=0) - 8)
-        rows = [self._row(draft, key, mistakes, room, values[key]) for key in keys]
-        columns = [Column("key"), Column("value"), Column("")]
+        data, wide = draft.data(), self.value_width(width)
+        room = max(8, width - KEY_WIDTH - wide - 6)
+        rows = [self._row(draft, data, key, mistakes.get(key), room, wide) for key in keys]
+        columns = [
+            Column(f"{'key':<{KEY_WIDTH}}"),
+            Column(f"{'value':<{wide}}"),
+            Column(" " * room),
+        ]
         shown = list(keys)
         if rest:
             shown.append(KEYS)
             words = f"… {plural(rest, 'key')} at their defaults"
             rows.append([Cell(words, MUTED), Cell(""), Cell("/ finds them", MUTED)])
-        self.fill(columns, shown, rows)
+        self.fill(
+            columns, shown, rows
+        )  # as wide whatever is in them: nothing moves while one types
 
     @staticmethod
     def value_width(width: int) -> int:
@@ -47,29 +51,26 @@ tab goes on to the next key, space takes the next choice, r brings back what the
         return VALUE_WIDTH if width >= 74 else NARROW_VALUE
 
     def _row(
-        self, draft: Draft, key: str, mistakes: dict[str, str], room: int, shown: str
+        self,
+        draft: Draft,
+        data: dict[str, Any],
+        key: str,
+        wrong: str | None,
+        room: int,
+        wide: int,
     ) -> list[Cell]:
         if key in (RUN, RECIPE):
-            return [Cell("  run's name" if key == RUN else "  recipe"), Cell(shown), Cell("")]
-        wrong, value, other = mistakes.get(key), draft.value(key), draft.is_other(key)
-        mark = "✗ " if wrong else "• " if other else "  "
-        style = "$text-error" if wrong else ""
-        if wrong:
-            note = Cell(head(wrong, room), style)
-        elif other:
-            before = as_text(draft.before(key)) or "left out"
-            note = Cell(head(f"was {before}", room), MUTED)
-        else:
-            note = Cell("")
-        said = Cell(shown, style or ("" if value is not None else MUTED))
-        name = Cell(head(f"{mark}{key}", KEY_WIDTH), "$text-error" if wrong else "")
-        return [name, said, note]
-
-
-def _value(draft: Draft, key: str) -> str:
-    if key == RUN:
-        return draft.name
-    return draft.recipe.name if key == RECIPE else draft.text(key) or "–"
+            name = draft.name if key == RUN else draft.recipe.name
+            return [Cell("  run's name" if key == RUN else "  recipe"), Cell(name), Cell("")]
+        other = draft.is_other(key)
+        mark, style = ("✗ ", "$text-error") if wrong else ("• " if other else "  ", "")
+        note = Cell(head(wrong or "", room), style)
+        if other and not wrong:
+            note = Cell(head(f"was {as_text(draft.before(key)) or 'left out'}", room), MUTED)
+        is_said = look_up(data, key) is not None
+        said = head(text_in(data, key) or "–", wide)
+        name = head(f"{mark}{key}", KEY_WIDTH)
+        return [Cell(name, style), Cell(said, style or ("" if is_said else MUTED)), note]
 
 
 class SourceTable(ListTable):
