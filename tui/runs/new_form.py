@@ -70,9 +70,9 @@ class RunForm(Vertical):
         if self._why:
             yield Static(safe(self._why), id="why")
         yield SourceTable()
-        yield KeyTable()
+        yield KeyTable(self.action_open)
         yield Words(id="problem")
-        yield KeyEditor()
+        yield KeyEditor(self._edited)
 
     @property
     def row(self) -> str:
@@ -179,15 +179,16 @@ class RunForm(Vertical):
     @on(Input.Changed, "KeyEditor")
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self._put(self.query_one(KeyEditor).key, event.value)
+        editor = self.query_one(KeyEditor)
+        if event.value == editor.value:  # else fast fingers are at another key by now
+            self._put(editor.key, event.value)
 
-    @on(KeyEditor.Done)
-    def _edited(self, message: KeyEditor.Done) -> None:
-        self._put(message.key, message.text)
+    def _edited(self, key: str, text: str, rows: int) -> None:
+        self._put(key, text)
         table = self.query_one(KeyTable)
-        table.focus()
-        if message.rows:
-            table.move_cursor(row=table.cursor_row + message.rows, animate=False)
+        self.screen.set_focus(table)
+        if rows:
+            table.move_cursor(row=table.cursor_row + rows, animate=False)
             if self.key and not facts_of(self.key).choices:
                 self.action_open()
 

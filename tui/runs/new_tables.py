@@ -1,6 +1,6 @@
 """The two lists of the form of a new run: the recipe's data sets, and its keys and values."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from yofo_mlx.system.quantities import plural
@@ -24,12 +24,21 @@ enter edits a value in its place; what is typed counts at once, and a mistake is
 tab goes on to the next key, space takes the next choice, r brings back what the recipe says.
 / finds any key by words of its name or its help. • marks what is otherwise than in the recipe."""
 
+    def __init__(self, opens: Callable[[], None]) -> None:
+        """`opens`: is called for the row under the cursor, before the next key is handed on."""
+        super().__init__()
+        self._opens = opens
+
+    def action_select_cursor(self) -> None:
+        """Open the row under the cursor."""
+        self._opens()
+
     def show(
         self, draft: Draft, keys: Sequence[str], mistakes: dict[str, str], rest: int, width: int
     ) -> None:
         """Show these keys; `rest`: how many are at their defaults."""
         data, wide = draft.data(), self.value_width(width)
-        room = max(8, width - KEY_WIDTH - wide - 6)
+        room = max(8, width - KEY_WIDTH - wide - 8)
         rows = [self._row(draft, data, key, mistakes.get(key), room, wide) for key in keys]
         columns = [
             Column(f"{'key':<{KEY_WIDTH}}"),

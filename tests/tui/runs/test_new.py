@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from tests.tui.conftest import FakePreview
@@ -95,7 +96,9 @@ async def test_a_key_is_edited_in_its_place_and_a_mistake_is_told_at_once(
         await pilot.press("space", "r", "space", "space")
         assert form.draft.changes["optimizer.schedule"] == "constant"
         await to_key(pilot, "train.steps")
-        await pilot.press("enter", *"70", "tab", *"900", "enter")
+        for key in ("enter", *"70", "tab", *"900", "enter"):  # all before the first is obeyed
+            pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: "train.tokens" in form.draft.changes)
         assert form.draft.data()["train"] == {"steps": 70, "tokens": 900}
         await until(pilot, lambda: "give exactly one of" in shown(pilot))
         await pilot.press("r")
