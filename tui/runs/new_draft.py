@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.errors import YofoError
+from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.recipe.compose import Composed, compose
 from yofo_mlx.recipe.file import INSTEAD, OF_THE_MODEL, Place, mistakes
 from yofo_mlx.recipe.names import absolute
@@ -15,6 +15,7 @@ from yofo_mlx.runs.names import undated
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import write_text
 
+from ..shared.recipes import find_recipes
 from .new_keys import TASK, USUAL, all_keys, as_text, as_value, facts_of, matching, plain
 
 
@@ -49,8 +50,7 @@ class Draft:
 
     def text(self, key: str) -> str:
         """Return what a key is, or by default would be, as it stands in a field."""
-        value = self.value(key)
-        return facts_of(key).usual if value is None else as_text(value)
+        return text_in(self.data(), key)
 
     def before(self, key: str) -> Any:
         """Return what the recipe alone says of a key, or else what it is by default."""
@@ -177,6 +177,12 @@ def look_up(data: Any, key: str) -> Any:
     return data
 
 
+def text_in(data: dict[str, Any], key: str) -> str:
+    """Return what a key is in parsed TOML, or by default would be, as it stands in a field."""
+    value = look_up(data, key)
+    return facts_of(key).usual if value is None else as_text(value)
+
+
 def _says(data: dict[str, Any], key: str) -> bool:
     """Tell whether data say of a key what it would not be without them."""
     if key.startswith(TASK) or key in ("description", "tasks"):
@@ -185,9 +191,16 @@ def _says(data: dict[str, Any], key: str) -> bool:
     return value is not None and as_text(value) != as_text(as_value(key, facts_of(key).default))
 
 
-def begin(recipe: Path, overrides: dict[str, Any], sources: list[dict[str, Any]]) -> Draft:
-    """Return the draft of a recipe with changes; YofoError if it cannot be read."""
-    draft = Draft(recipe, compose([recipe]), name_of(recipe), dict(overrides))
+def begin(recipe: Path | None, overrides: dict[str, Any], sources: list[dict[str, Any]]) -> Draft:
+    """Return the draft of a recipe, or of the first there is, with changes and other data sets.
+
+    YofoError if it cannot be read.
+    """
+    found = recipe or next(iter(find_recipes()), None)
+    if found is None:
+        hint = "`yofo recipes copy <name>` puts one into this folder"
+        raise RecipeError("there are no recipes here", hint)
+    draft = Draft(found, compose([found]), name_of(found), dict(overrides))
     if sources:
         draft.tasks = [dict(one) for one in sources]
     return draft
