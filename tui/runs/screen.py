@@ -1,7 +1,7 @@
 """Runs: all of them, newest first, and the selected one in full."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -224,6 +224,12 @@ class RunsScreen(Recovering):
 
         recipe = again.recipe_path if again else None
         self.app.push_screen(NewRunScreen(recipe, starter=self.starter, why=why), self._started)
+
+    def train_on(self, sources: list[Any]) -> None:
+        """Offer a new run with these data sets."""
+        from .new import NewRunScreen
+
+        self.app.push_screen(NewRunScreen(sources=sources, starter=self.starter), self._started)
 
     def _started(self, run: Run | None) -> None:
         if run is not None:

@@ -22,8 +22,8 @@ class TrainOn(Message):
 
 
 class PromptWith(Message):
-    """The user wants these inputs and answers as demonstrations."""
+    """The user wants demonstrations: a text of them, as one might have pasted it."""
 
-    def __init__(self, pairs: list[tuple[str, str]], instruction: str) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.pairs, self.instruction = pairs, instruction
+        self.text = text
