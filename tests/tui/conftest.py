@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from textual.pilot import Pilot
@@ -141,6 +141,22 @@ class FakeSession:
         self.closed = True
 
 
+class FakePreview:
+    """Stands in for the process that reads and plans: answers at once with what a test gives."""
+
+    answers: ClassVar[dict[str, Any]] = {}
+    asked: ClassVar[list[tuple[str, dict[str, Any]]]] = []
+
+    def call(self, method: str, on_progress: Any = None, **params: Any) -> Any:
+        self.asked.append((method, params))
+        if method not in self.answers:
+            raise Cancelled(method)
+        return self.answers[method]
+
+    def stop(self) -> None:
+        pass
+
+
 class FakeClient:
     """Starts fake sessions, as a client starts processes."""
 
@@ -203,6 +219,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("tui.shared.recipes.shipped_recipes", list)
     monkeypatch.setattr("tui.runs.screen.POLL_SECONDS", 0.1)
     monkeypatch.setattr("tui.start.screen.fitting_models", list)  # a process that takes seconds
+    monkeypatch.setattr("tui.runs.new_preview.PreviewClient", FakePreview)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

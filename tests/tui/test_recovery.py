@@ -140,7 +140,7 @@ async def test_a_run_whose_start_fails_in_an_unknown_way_can_be_tried_again(
     (empty_folder / "mine.toml").write_text(RECIPE.format("tiny", "a"))
     asked: list[Path] = []
 
-    def start(recipe: Path, changes: list[str]) -> Run:
+    def start(recipe: Path, changes: list[str], name: str = "") -> Run:
         asked.append(recipe)
         raise ZeroDivisionError("no [/way]")
 
@@ -170,7 +170,10 @@ async def test_two_recipes_of_one_name_are_told_apart(
             await until(pilot, lambda: "lion" in shown(pilot) or "train" in shown(pilot))
             assert pilot.app.screen._chosen.key.endswith(["", "shipped/"][place] + "mistral.toml")
         await pilot.press("2", "n")
-        await until(pilot, lambda: shown(pilot).count("mistral") == 2)
+        await until(pilot, lambda: "mistral.toml" in shown(pilot))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "Recipe" in shown(pilot))
+        assert "in this folder" in shown(pilot) and "shipped" in shown(pilot)
 
 
 async def test_the_shipped_recipes_are_listed_once_where_they_lie(

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.recipe.schema import TaskSource
@@ -25,18 +25,16 @@ from ..shared.recovery import Recovering
 from ..shared.words import safe
 from . import new_draft
 from .new_asking import AskLine
-from .new_beside import RunOutlook
+from .new_beside import RecipeText, RunOutlook
 from .new_draft import Draft
 from .new_files import edit, file_of, save
 from .new_form import RunForm
-from .new_panes import toml_content
 from .new_preview import Previewer, Wish
 from .new_recipes import RecipesScreen
 from .new_text import own_text, text_of
 from .starting import Starter, start_detached
 
 LOOK_AFTER = 0.3  # seconds after the last change
-EMPTY = "No recipes found. `yofo recipes copy <name>` puts one into this folder."
 
 
 class NewRunScreen(Dialog, Recovering):
@@ -52,6 +50,7 @@ class NewRunScreen(Dialog, Recovering):
         Binding("a", "ask('add')", "Add data", id="new_run.add", tooltip="A file, folder, hub id"),
         Binding("n", "next", "Next episode", id="new_run.next"),
         Binding("l", "fetch", "Read from hub", id="new_run.fetch"),
+        Binding("t", "measure", "Time it", id="new_run.measure", tooltip="Time a few steps"),
         Binding("f", "fit", "Make it fit", id="new_run.fit"),
         Binding("f5", "again", "Read again", id="new_run.again", show=False),
         Binding("y", "copy", "Copy", id="new_run.copy", tooltip="The recipe's text", show=False),
@@ -96,10 +95,11 @@ class NewRunScreen(Dialog, Recovering):
         self._starter, self._why = starter, why
         self._text = ""  # what will be written
         self._facts: dict[str, Any] = {}  # of the draft, as last looked at
-        self._step, self._fetches = 0, False
+        self._step, self._fetches, self._measures = 0, False, False
         self._previewer = Previewer(lambda kind, said: self.post_message(self.Told(kind, said)))
+        self._offered: list[bool | None] = []  # of the keys in the footer
         self._due: Timer | None = None
-        self._is_stale = self._is_starting = False
+        self._is_stale = self._is_starting = self._is_wanted = False
 
     def compose(self) -> ComposeResult:
         """Lay the form out beside what it comes to."""
@@ -107,9 +107,7 @@ class NewRunScreen(Dialog, Recovering):
         with Horizontal(id="upper"):
             yield RunForm(self._why)
             yield RunOutlook()
-        with VerticalScroll(id="text", classes="pane") as text:
-            text.border_title = "what will be written"
-            yield Static(id="toml")
+        yield RecipeText()
         yield AskLine()
         yield Footer()
 
@@ -137,22 +135,18 @@ class NewRunScreen(Dialog, Recovering):
     def _begin(self, recipe: Path | None, anew: bool = False) -> None:
         try:
             kept = None if recipe or self._given or anew else new_draft.kept()
-            draft = kept or self._first_draft(recipe)
+            draft = kept or new_draft.begin(recipe, self._overrides, self._given)
         except YofoError as error:
             self.post_message(self.Begun(None, error))
         else:
             self.post_message(self.Begun(draft))
 
-    def _first_draft(self, recipe: Path | None) -> Draft:
-        found = recipe or next(iter(find_recipes()), None)
-        if found is None:
-            raise YofoError(EMPTY)
-        return new_draft.begin(found, self._overrides, self._given)
-
     @on(Begun)
     def _begun(self, message: Begun) -> None:
         if message.draft is not None:
             self._take(message.draft)
+            if self._is_wanted:
+                self.action_start()
         elif message.error is not None:
             self._form.say_error(message.error)
 
@@ -164,24 +158,18 @@ class NewRunScreen(Dialog, Recovering):
 
     @on(RunForm.Changed)
     def _changed(self) -> None:
-        """Show what will be written, and look soon at what it comes to."""
-        self._show_text()
+        """Look soon at what the draft comes to."""
         if self._due is not None:
             self._due.stop()
         self._due = self.set_timer(LOOK_AFTER, self._look)
 
-    def _show_text(self) -> None:
-        draft, before = self.draft, ""
-        if draft is None:
-            return
+    @work(thread=True, exclusive=True, exit_on_error=False, group="text")
+    def _write(self, draft: Draft) -> None:
         try:
-            self._text, before = text_of(draft, here()), own_text(draft)
+            said = text_of(draft, here()), own_text(draft)
         except (OSError, ValueError, YofoError) as error:  # the recipe is gone, or was never TOML
-            self._text = f"# {error}"
-        shown, first = toml_content(self._text, before)
-        self.query_one("#toml", Static).update(shown)
-        scroll = self.query_one("#text")
-        self.call_after_refresh(scroll.scroll_to, y=max(0, first - 3), animate=False)
+            said = f"# {error}", ""
+        self.post_message(self.Told("text", said))
 
     @on(RunForm.Moved)
     def _moved(self) -> None:
@@ -217,6 +205,7 @@ class NewRunScreen(Dialog, Recovering):
             return
         self._due = None
         self._keep(deepcopy(draft))
+        self._write(deepcopy(draft))
         if self._form.mistakes:
             outlook.age("waits until the mistakes are mended")
         elif any(not one.is_finished for one in self.workers if one.group == "preview"):
@@ -224,7 +213,8 @@ class NewRunScreen(Dialog, Recovering):
             self._previewer.interrupt()
         else:
             outlook.age("looking …")
-            self._preview(Wish(deepcopy(draft), self._step, self._fetches))
+            self._preview(Wish(deepcopy(draft), self._step, self._fetches, self._measures))
+            self._measures = False
 
     @work(thread=True, exit_on_error=False, group="preview")
     def _preview(self, wish: Wish) -> None:
@@ -250,6 +240,9 @@ class NewRunScreen(Dialog, Recovering):
             self._form.show_sources(message.said["sources"])
         elif message.kind == "wrong":
             outlook.show_error(message.said, draft)
+        elif message.kind == "text":
+            self._text = message.said[0]
+            self.query_one(RecipeText).show(*message.said)
         elif message.kind == "progress":
             outlook.age(message.said or "looking …")
         else:
@@ -257,7 +250,10 @@ class NewRunScreen(Dialog, Recovering):
             outlook.age("")
             if again:
                 self.set_timer(0.01, self._look)  # once this worker is over
-        self.refresh_bindings()
+        offered = [self.check_action(name, ()) for name in ("fit", "measure", "fetch", "next")]
+        if offered != self._offered:  # the footer is built anew only when its keys change
+            self._offered = offered
+            self.refresh_bindings()
 
     def recover(self, group: str, words: str) -> None:
         """Say what failed, and let it be tried again."""
@@ -267,6 +263,11 @@ class NewRunScreen(Dialog, Recovering):
     def action_fit(self) -> None:
         """Make episodes as long as fits."""
         self._form.put("episodes.max_tokens", self._facts["plan"]["longest_max_tokens"])
+
+    def action_measure(self) -> None:
+        """Load the model and time a few steps."""
+        self._measures = True
+        self._look()
 
     def action_fetch(self) -> None:
         """Read also what lies on the hub."""
@@ -314,9 +315,6 @@ class NewRunScreen(Dialog, Recovering):
         path = here() / Path(name).expanduser()
         try:
             saved = save(self.draft, path)
-        except OSError as error:
-            self._form.say_error(YofoError(f"{path}: {error.strerror}", "choose another place"))
-            return False
         except YofoError as error:
             self._form.say_error(error)
             return False
@@ -341,10 +339,16 @@ class NewRunScreen(Dialog, Recovering):
 
     def action_start(self) -> None:
         """Start a run of the draft; it goes on when the app is closed."""
-        if self.draft is not None and not self._is_starting:
+        draft = self.draft
+        if draft is None:
+            self._is_wanted = True  # once the recipe was read
+        elif self._form.mistakes:
+            words = "Mend what is marked ✗ first."
+            self.notify(words, title="Not started", severity="warning", markup=False)
+        elif not self._is_starting:
             self._is_starting = True
             self._form.say("Starting …")
-            self._start(deepcopy(self.draft))
+            self._start(deepcopy(draft))
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="start")
     def _start(self, draft: Draft) -> None:
@@ -386,6 +390,8 @@ class NewRunScreen(Dialog, Recovering):
         plan = self._facts.get("plan", {})
         if action == "fit":
             return bool(plan) and not plan["fits"] and bool(plan["longest_max_tokens"])
+        if action == "measure":
+            return bool(plan) and plan["fits"] and plan["is_here"]
         if action == "fetch":
             return "on the hub" in [one["state"] for one in self._facts.get("sources", [])]
         return action != "next" or bool(self._facts.get("episode"))

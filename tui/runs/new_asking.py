@@ -52,7 +52,7 @@ class AskLine(Horizontal):
         line.placeholder = HINTS[what]
         with line.prevent(Input.Changed):
             line.value = text
-        line.focus()
+        self.screen.set_focus(line)
 
     def put_away(self) -> None:
         """Be out of the way."""

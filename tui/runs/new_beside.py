@@ -19,8 +19,10 @@ from .new_panes import (
     gist,
     plan_content,
     short_plan,
+    toml_content,
 )
 from .new_tables import KEYS, RECIPE, RUN
+from .new_words import Words
 
 FAR = "Some of its data sets are on the hub: "
 
@@ -36,10 +38,10 @@ class RunOutlook(Vertical):
 
     def compose(self) -> ComposeResult:
         """Lay the panes out."""
-        yield Static(id="plan", classes="pane")
+        yield Words(id="plan", classes="pane")
         with VerticalScroll(id="episode", classes="pane"):
             yield Static(id="episode-text")
-        yield Static(id="about", classes="pane")
+        yield Words(id="about", classes="pane")
 
     def on_mount(self) -> None:
         """Name the panes."""
@@ -62,15 +64,15 @@ class RunOutlook(Vertical):
 
     def redraw(self, draft: Draft) -> None:
         """Fit the forecast into the room there is."""
-        plan = self.query_one("#plan", Static)
+        plan = self.query_one("#plan", Words)
         if self._error is not None:
             wrong = safe(self._error.message, 400).stylize("$text-error")
-            plan.update(lines([wrong, safe(self._error.hint, 400)]))
+            plan.show(lines([wrong, safe(self._error.hint, 400)]))
         elif self._plan is None:
-            plan.update(muted("looking at model and data …"))
+            plan.show(muted("looking at model and data …"))
         else:
             make = short_plan if self.screen.has_class("-narrow") else plan_content
-            plan.update(make(self._plan, draft, plan.content_size.width or 58))
+            plan.show(make(self._plan, draft, plan.content_size.width or 58))
 
     def show_episode(self, facts: dict[str, Any]) -> None:
         """Show an episode, or why there is none."""
@@ -92,13 +94,31 @@ class RunOutlook(Vertical):
 
     def show_about(self, draft: Draft, key: str, wrong: str) -> None:
         """Show what a key means."""
-        about = self.query_one("#about", Static)
+        about = self.query_one("#about", Words)
         about.border_title = {RUN: "the run's name"}.get(key, "" if key == KEYS else key)
         if key in (RUN, RECIPE):
-            about.update(about_form(draft, key))
+            about.show(about_form(draft, key))
         elif key in ("", KEYS):
-            about.update("")
+            about.show(Content(""))
         elif self.screen.has_class("-narrow"):
-            about.update(gist(key, wrong))
+            about.show(gist(key))
         else:
-            about.update(about_key(draft, key, wrong))
+            about.show(about_key(draft, key, wrong))
+
+
+class RecipeText(VerticalScroll):
+    """The text of the recipe that will be written."""
+
+    def __init__(self) -> None:
+        super().__init__(id="text", classes="pane")
+        self.border_title = "what will be written"
+
+    def compose(self) -> ComposeResult:
+        """Begin empty."""
+        yield Static()
+
+    def show(self, text: str, before: str) -> None:
+        """Show a text, what is new in it marked and in sight."""
+        shown, first = toml_content(text, before)
+        self.query_one(Static).update(shown)
+        self.call_after_refresh(self.scroll_to, y=max(0, first - 3), animate=False)

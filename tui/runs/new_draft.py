@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.errors import YofoError
+from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.recipe.compose import Composed, compose
 from yofo_mlx.recipe.file import INSTEAD, OF_THE_MODEL, Place, mistakes
 from yofo_mlx.recipe.names import absolute
@@ -15,6 +15,7 @@ from yofo_mlx.runs.names import undated
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import write_text
 
+from ..shared.recipes import find_recipes
 from .new_keys import TASK, USUAL, all_keys, as_text, as_value, facts_of, matching, plain
 
 
@@ -47,6 +48,10 @@ class Draft:
         """Return what a key is, None where nothing is said of it."""
         return look_up(self.data(), key)
 
+    def text(self, key: str) -> str:
+        """Return what a key is, or by default would be, as it stands in a field."""
+        return text_in(self.data(), key)
+
     def before(self, key: str) -> Any:
         """Return what the recipe alone says of a key, or else what it is by default."""
         said = look_up(self.base.data, key)
@@ -64,7 +69,7 @@ class Draft:
         value = as_value(key, text)
         if key.startswith(TASK):
             self._put_in_task(key, value)
-        elif value == self.before(key) and (value is not None or key not in self.base.data):
+        elif value == (look_up(self.base.data, key) if value is None else self.before(key)):
             self.changes.pop(key, None)
         else:
             self.changes[key] = value
@@ -166,10 +171,16 @@ def look_up(data: Any, key: str) -> Any:
     """Return what parsed TOML says of a dotted key, None where it says nothing."""
     for part in key.split("."):
         if isinstance(data, list):
-            data = data[int(part)] if int(part) < len(data) else None
+            data = data[int(part)] if part.isdecimal() and int(part) < len(data) else None
         else:
             data = data.get(part) if isinstance(data, dict) else None
     return data
+
+
+def text_in(data: dict[str, Any], key: str) -> str:
+    """Return what a key is in parsed TOML, or by default would be, as it stands in a field."""
+    value = look_up(data, key)
+    return facts_of(key).usual if value is None else as_text(value)
 
 
 def _says(data: dict[str, Any], key: str) -> bool:
@@ -180,9 +191,16 @@ def _says(data: dict[str, Any], key: str) -> bool:
     return value is not None and as_text(value) != as_text(as_value(key, facts_of(key).default))
 
 
-def begin(recipe: Path, overrides: dict[str, Any], sources: list[dict[str, Any]]) -> Draft:
-    """Return the draft of a recipe with changes; YofoError if it cannot be read."""
-    draft = Draft(recipe, compose([recipe]), name_of(recipe), dict(overrides))
+def begin(recipe: Path | None, overrides: dict[str, Any], sources: list[dict[str, Any]]) -> Draft:
+    """Return the draft of a recipe, or of the first there is, with changes and other data sets.
+
+    YofoError if it cannot be read.
+    """
+    found = recipe or next(iter(find_recipes()), None)
+    if found is None:
+        hint = "`yofo recipes copy <name>` puts one into this folder"
+        raise RecipeError("there are no recipes here", hint)
+    draft = Draft(found, compose([found]), name_of(found), dict(overrides))
     if sources:
         draft.tasks = [dict(one) for one in sources]
     return draft

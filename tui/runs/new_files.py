@@ -1,14 +1,11 @@
 """The files of a draft: the recipe to save, the one that a run is started from, the one to edit."""
 
-import os
-import shlex
-import subprocess
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import tomlkit
-from textual.app import App, SuspendNotSupported
+from textual.app import App
 
 from yofo_mlx.errors import RecipeError, YofoError
 from yofo_mlx.recipe.compose import compose
@@ -16,6 +13,7 @@ from yofo_mlx.system import paths
 from yofo_mlx.system.files import write_text
 from yofo_mlx.system.text import escaped
 
+from ..shared import editor
 from . import new_draft
 from .new_draft import Draft
 from .new_keys import all_keys, as_text
@@ -28,8 +26,11 @@ def save(draft: Draft, path: Path) -> Draft:
         raise RecipeError(f"{path.name} is no name of a recipe", "end it in .toml")
     if path.exists() and not _is_own(draft, path):
         raise RecipeError(f"{path} exists already", "give another name")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text_of(draft, path.parent))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text_of(draft, path.parent))
+    except OSError as error:
+        raise RecipeError(f"{path}: {error.strerror}", "choose another place") from error
     saved = new_draft.begin(path, {}, [])
     saved.name = draft.name
     return saved
@@ -52,14 +53,8 @@ def edit(app: App[Any], draft: Draft) -> Draft:
     """Let the user edit a draft's recipe in their editor; return the draft that says the same."""
     path = _place(draft)
     write_text(path, text_of(draft, path.parent))
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    try:
-        with app.suspend():
-            subprocess.run([*shlex.split(editor), str(path)], check=False)
-    except SuspendNotSupported:
-        raise YofoError("this terminal cannot be lent to an editor", f"edit {path}") from None
-    except (OSError, ValueError) as error:
-        raise YofoError(f"{editor} cannot be started: {error}", "set EDITOR") from error
+    if why_not := editor.edit(app, path):
+        raise YofoError(why_not, f"the text is in {path}")
     return taken_over(draft, path)
 
 

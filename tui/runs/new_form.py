@@ -20,6 +20,7 @@ from .new_draft import Draft
 from .new_editor import KeyEditor
 from .new_keys import TASK, all_keys, as_text, facts_of
 from .new_tables import KEYS, RECIPE, RUN, KeyTable, SourceTable
+from .new_words import Words
 
 LONG = ("model", "source", "instruction", "description", "input", "output")
 SHOWN_MISTAKES = 4
@@ -69,9 +70,9 @@ class RunForm(Vertical):
         if self._why:
             yield Static(safe(self._why), id="why")
         yield SourceTable()
-        yield KeyTable()
-        yield Static(id="problem")
-        yield KeyEditor()
+        yield KeyTable(self.action_open)
+        yield Words(id="problem")
+        yield KeyEditor(self._edited)
 
     @property
     def row(self) -> str:
@@ -122,18 +123,18 @@ class RunForm(Vertical):
         ]
         if (more := len(self.mistakes) - SHOWN_MISTAKES) > 0:
             said.append(muted(f"and {more} more mistakes"))
-        self.query_one("#problem", Static).update(
+        self.query_one("#problem", Words).show(
             lines(said if has_keys or said else [muted("No key has these words.")])
         )
 
     def say(self, words: str) -> None:
         """Say below the keys what is being done."""
-        self.query_one("#problem", Static).update(muted(words))
+        self.query_one("#problem", Words).show(muted(words))
 
     def say_error(self, error: YofoError) -> None:
         """Say below the keys what went wrong."""
         said = [safe(error.message).stylize("$text-error"), safe(error.hint)]
-        self.query_one("#problem", Static).update(lines(said))
+        self.query_one("#problem", Words).show(lines(said))
 
     def find(self, text: str) -> None:
         """Show the keys that have these words; without any the ones that say something."""
@@ -170,7 +171,7 @@ class RunForm(Vertical):
         elif key != RUN and facts_of(key).choices:
             self.action_turn()
         else:
-            text = draft.name if key == RUN else as_text(draft.value(key))
+            text = draft.name if key == RUN else draft.text(key)
             is_long = key.rpartition(".")[2] in LONG
             width = table.value_width(table.size.width) * (2 if is_long else 1)
             self.query_one(KeyEditor).open(table, key, text, width)
@@ -178,15 +179,16 @@ class RunForm(Vertical):
     @on(Input.Changed, "KeyEditor")
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self._put(self.query_one(KeyEditor).key, event.value)
+        editor = self.query_one(KeyEditor)
+        if event.value == editor.value:  # else fast fingers are at another key by now
+            self._put(editor.key, event.value)
 
-    @on(KeyEditor.Done)
-    def _edited(self, message: KeyEditor.Done) -> None:
-        self._put(message.key, message.text)
+    def _edited(self, key: str, text: str, rows: int) -> None:
+        self._put(key, text)
         table = self.query_one(KeyTable)
-        table.focus()
-        if message.rows:
-            table.move_cursor(row=table.cursor_row + message.rows, animate=False)
+        self.screen.set_focus(table)
+        if rows:
+            table.move_cursor(row=table.cursor_row + rows, animate=False)
             if self.key and not facts_of(self.key).choices:
                 self.action_open()
 
@@ -216,8 +218,7 @@ class RunForm(Vertical):
             key = f"{sources.selected_key}.role"
             self._put(key, "train" if draft.value(key) == "held_out" else "held_out")
         elif self.key and facts_of(self.key).choices:
-            facts, value = facts_of(self.key), draft.value(self.key)
-            now = as_text(value) if value is not None else facts.usual
+            facts, now = facts_of(self.key), draft.text(self.key)
             ring = [*facts.choices] if facts.default else ["", *facts.choices]
             place = ring.index(now) + 1 if now in ring else 0
             self._put(self.key, ring[place % len(ring)])

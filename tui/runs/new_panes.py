@@ -7,6 +7,7 @@ from typing import Any
 
 from textual.content import Content
 
+from yofo_mlx.runs.names import undated
 from yofo_mlx.system.quantities import duration, plural, size
 
 from ..shared.blocks import bar
@@ -82,7 +83,9 @@ def _way(facts: dict[str, Any]) -> str:
 
 def _run(facts: dict[str, Any], draft: Draft, width: int) -> Iterator[Content]:
     is_bound = facts["counted"] == "bounds"
-    yield _wrapped("time", _time(facts), width)
+    yield _wrapped("time", _time(facts) + _measured(facts), width)
+    if not facts["is_here"]:
+        yield _line("model", "not on this disk: it is fetched when the run starts")
     yield _line("volume", _tokens(facts, draft))
     if not is_bound:
         longest = f"the longest {facts['longest_episode']:,} tokens"
@@ -105,12 +108,19 @@ def _tokens(facts: dict[str, Any], draft: Draft) -> str:
 def _time(facts: dict[str, Any]) -> str:
     speed = facts["speed"]
     if not speed:
-        return "not known before a run with this model"
+        how = ", or press t" if facts["is_here"] else ""
+        return f"not known before a run with this model{how}"
     seconds = facts["tokens"] / speed["tokens_per_s"]
     most = "at most " if facts["counted"] == "bounds" else ""
     end = time.strftime("%H:%M" if seconds < 20 * 3600 else "%a %H:%M", _at(seconds))
-    where = "a probe" if speed["source"] == "probe" else speed["source"].split("-", 2)[-1]
-    return f"{most}{duration(seconds)}, ends {end} · {number(speed['tokens_per_s'])}/s as {where}"
+    return f"{most}{duration(seconds)}, ends {end} · {number(speed['tokens_per_s'])} tokens/s"
+
+
+def _measured(facts: dict[str, Any]) -> str:
+    """Say where the speed is known from."""
+    if not (speed := facts["speed"]):
+        return ""
+    return " in a probe" if speed["source"] == "probe" else f" in {undated(speed['source'])}"
 
 
 def _at(seconds: float) -> time.struct_time:
@@ -164,10 +174,8 @@ def about_key(draft: Draft, key: str, wrong: str = "") -> Content:
     return lines(said)
 
 
-def gist(key: str, wrong: str = "") -> Content:
+def gist(key: str) -> Content:
     """Return what a key means in a line."""
-    if wrong:
-        return Content.assemble(("✗ ", "$text-error"), safe(wrong))
     return muted(facts_of(key).help.replace("`", "").replace("\n", " "))
 
 

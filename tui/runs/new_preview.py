@@ -16,11 +16,12 @@ PATIENCE = 1.0  # seconds of work on an old draft, after which it is ended for a
 
 @dataclass(frozen=True)
 class Wish:
-    """A draft to look at, which of its episodes, and whether the hub may be asked."""
+    """A draft to look at, which of its episodes, whether to ask the hub, to time a few steps."""
 
     draft: Draft
     step: int
     fetch: bool
+    measures: bool = False
 
 
 class Previewer:
@@ -47,6 +48,9 @@ class Previewer:
         try:
             data = deepcopy(wish.draft).whole()
             folder = str(wish.draft.recipe.parent)
+            if wish.measures:
+                self._tell("progress", "timing a few steps")
+                self._client.call("measure", self._progress, data=data, folder=folder)
             self._tell("plan", self._client.call("plan", data=data, folder=folder))
             self._since = time.monotonic()
             asked = {"data": data, "folder": folder, "step": wish.step, "fetch": wish.fetch}

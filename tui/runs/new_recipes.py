@@ -17,17 +17,6 @@ from ..shared.recipes import about_recipe, place
 from ..shared.words import one_line
 
 
-class RecipeList(OptionList):
-    """Recipes, walked through as every list is."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "cursor_down", "Down", show=False, id="recipes.down"),
-        Binding("k", "cursor_up", "Up", show=False, id="recipes.up"),
-        Binding("g", "first", "First", show=False, id="recipes.first"),
-        Binding("G", "last", "Last", show=False, id="recipes.last"),
-    ]
-
-
 class RecipesScreen(Dialog, ModalScreen[Path | None]):
     """Gives back the recipe chosen."""
 
@@ -37,7 +26,7 @@ class RecipesScreen(Dialog, ModalScreen[Path | None]):
         width: 76; max-width: 95%; height: auto; max-height: 90%;
         padding: 1 2; background: $surface; border: round $primary;
     }
-    RecipesScreen RecipeList {
+    RecipesScreen OptionList {
         height: auto; max-height: 20; border: none; padding: 0; background: $surface;
     }
     """
@@ -53,12 +42,12 @@ class RecipesScreen(Dialog, ModalScreen[Path | None]):
         """List the recipes."""
         with Vertical() as box:
             box.border_title = "Recipe"
-            yield RecipeList(*[Option(_option(path)) for path in self._recipes])
+            yield OptionList(*[Option(_option(path)) for path in self._recipes])
 
     def on_mount(self) -> None:
         """Begin at the one that is used."""
         at = self._recipes.index(self._chosen) if self._chosen in self._recipes else 0
-        self.query_one(RecipeList).highlighted = at if self._recipes else None
+        self.query_one(OptionList).highlighted = at if self._recipes else None
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:

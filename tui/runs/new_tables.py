@@ -1,37 +1,58 @@
 """The two lists of the form of a new run: the recipe's data sets, and its keys and values."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from yofo_mlx.system.quantities import plural
 
 from ..shared.table import Cell, Column, ListTable, head
 from ..shared.words import MUTED, number
-from .new_draft import Draft
-from .new_keys import TASK, as_text, facts_of
+from .new_draft import Draft, look_up, text_in
+from .new_keys import TASK, as_text
 
 RUN, RECIPE = "run", "recipe"  # of the form itself, above the keys
 KEYS = "keys"  # the row below them
-KEY_WIDTH, VALUE_WIDTH = 31, 22
-NARROW_VALUE = 20
+KEY_WIDTH, VALUE_WIDTH = 31, 20
+NARROW_VALUE = 18
 
 
 class KeyTable(ListTable):
     """Keys of a recipe: what each is, and what is wrong with it or what it was."""
 
+    HELP = """Every key of the recipe that says something, and those that are looked at first.
+enter edits a value in its place; what is typed counts at once, and a mistake is told at its key.
+tab goes on to the next key, space takes the next choice, r brings back what the recipe says.
+/ finds any key by words of its name or its help. • marks what is otherwise than in the recipe."""
+
+    def __init__(self, opens: Callable[[], None]) -> None:
+        """`opens`: is called for the row under the cursor, before the next key is handed on."""
+        super().__init__()
+        self._opens = opens
+
+    def action_select_cursor(self) -> None:
+        """Open the row under the cursor."""
+        self._opens()
+
     def show(
         self, draft: Draft, keys: Sequence[str], mistakes: dict[str, str], rest: int, width: int
     ) -> None:
         """Show these keys; `rest`: how many are at their defaults."""
-        room = max(8, width - KEY_WIDTH - self.value_width(width) - 8)
-        rows = [self._row(draft, key, mistakes, room, self.value_width(width)) for key in keys]
-        columns = [Column("key"), Column("value"), Column("")]
+        data, wide = draft.data(), self.value_width(width)
+        room = max(8, width - KEY_WIDTH - wide - 8)
+        rows = [self._row(draft, data, key, mistakes.get(key), room, wide) for key in keys]
+        columns = [
+            Column(f"{'key':<{KEY_WIDTH}}"),
+            Column(f"{'value':<{wide}}"),
+            Column(" " * room),
+        ]
         shown = list(keys)
         if rest:
             shown.append(KEYS)
             words = f"… {plural(rest, 'key')} at their defaults"
             rows.append([Cell(words, MUTED), Cell(""), Cell("/ finds them", MUTED)])
-        self.fill(columns, shown, rows)
+        self.fill(
+            columns, shown, rows
+        )  # as wide whatever is in them: nothing moves while one types
 
     @staticmethod
     def value_width(width: int) -> int:
@@ -39,39 +60,41 @@ class KeyTable(ListTable):
         return VALUE_WIDTH if width >= 74 else NARROW_VALUE
 
     def _row(
-        self, draft: Draft, key: str, mistakes: dict[str, str], room: int, value_width: int
+        self,
+        draft: Draft,
+        data: dict[str, Any],
+        key: str,
+        wrong: str | None,
+        room: int,
+        wide: int,
     ) -> list[Cell]:
         if key in (RUN, RECIPE):
-            return _form_row(draft, key)
-        wrong, value, other = mistakes.get(key), draft.value(key), draft.is_other(key)
-        mark = "✗ " if wrong else "• " if other else "  "
-        style = "$text-error" if wrong else ""
-        if wrong:
-            note = Cell(head(wrong, room), style)
-        elif other:
-            before = as_text(draft.before(key)) or "left out"
-            note = Cell(head(f"was {before}", room), MUTED)
-        else:
-            note = Cell("")
-        shown = as_text(value) if value is not None else facts_of(key).usual or "–"
-        said = Cell(head(shown, value_width), style or ("" if value is not None else MUTED))
-        return [Cell(head(f"{mark}{key}", KEY_WIDTH), style), said, note]
-
-
-def _form_row(draft: Draft, key: str) -> list[Cell]:
-    if key == RUN:
-        return [Cell("  run's name"), Cell(head(draft.name, VALUE_WIDTH)), Cell("")]
-    return [Cell("  recipe"), Cell(head(draft.recipe.name, VALUE_WIDTH)), Cell("")]
+            name = draft.name if key == RUN else draft.recipe.name
+            return [Cell("  run's name" if key == RUN else "  recipe"), Cell(name), Cell("")]
+        other = draft.is_other(key)
+        mark, style = ("✗ ", "$text-error") if wrong else ("• " if other else "  ", "")
+        note = Cell(head(wrong or "", room), style)
+        if other and not wrong:
+            note = Cell(head(f"was {as_text(draft.before(key)) or 'left out'}", room), MUTED)
+        is_said = look_up(data, key) is not None
+        said = head(text_in(data, key) or "–", wide)
+        name = head(f"{mark}{key}", KEY_WIDTH)
+        return [Cell(name, style), Cell(said, style or ("" if is_said else MUTED)), note]
 
 
 class SourceTable(ListTable):
     """The data sets of a recipe: role, rows, tokens, how many an episode can show."""
 
+    HELP = """The data sets of the run: rows to train on or to show, their tokens in those of the
+model, and how many demonstrations one episode can hold.
+enter shows the keys of a data set, space makes it held out or trained on, D leaves it out (u brings
+it back), a adds one. What lies on the hub is read when you press l, not before."""
+
     def show(self, draft: Draft, facts: list[dict[str, Any]], width: int) -> None:
         """Show the data sets; `facts`: what was read of them, by place, as far as it is known."""
         known = {one["place"]: one for one in facts}
         most = draft.value("episodes.max_tokens")
-        room = f"in {number(most)}" if isinstance(most, int) else "shots"
+        room = f"in {_length(most)}" if isinstance(most, int) else "shots"
         columns = [
             Column("data"), Column("role"), Column("rows", True), Column("tokens", True),
             Column(room, True), Column(""),
@@ -105,3 +128,8 @@ class SourceTable(ListTable):
             *shown,
             Cell(said, "$text-warning" if told["notes"] else MUTED),
         ]
+
+
+def _length(tokens: int) -> str:
+    """Return a length of episodes as people speak of it: 32k is 32768."""
+    return f"{tokens // 1024}k" if tokens and tokens % 1024 == 0 else number(tokens)

@@ -14,13 +14,11 @@ from tomlkit.items import AoT, Table
 from yofo_mlx.recipe.compose import standalone
 from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.recipe.names import found_at
-from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.recipe.section import Section
-from yofo_mlx.system import paths
+from yofo_mlx.system import paths, toml
 from yofo_mlx.system.text import escaped
 
 from .new_draft import Draft, changed
-from .new_keys import all_keys
+from .new_keys import all_keys, as_text
 
 _HEADER = re.compile(r"^\[{1,2}\s*[\w.\-]+\s*\]{1,2}\s*(#.*)?$")
 
@@ -62,16 +60,20 @@ def _differing(data: dict[str, Any]) -> dict[str, Any]:
     """Return what data say otherwise than by default, sections that are then empty left out."""
     kept: dict[str, Any] = {}
     for key, value in data.items():
-        field = Recipe.model_fields.get(key)
-        usual = field.get_default() if field is not None and not field.is_required() else None
-        usual = usual.model_dump(mode="json") if isinstance(usual, Section) else usual
-        if isinstance(value, dict) and isinstance(usual, dict):
-            value = {k: v for k, v in value.items() if v != usual.get(k)}
-        if key == "train":
-            value = {k: v for k, v in value.items() if str(v) != all_keys()[f"train.{k}"].default}
-        if value not in (usual, {}):
+        if key == "tasks":
+            kept[key] = [_unusual("tasks", one) for one in value]
+        elif isinstance(value, dict):
+            if inner := _unusual(key, value):
+                kept[key] = inner
+        elif as_text(value) != all_keys()[key].usual:
             kept[key] = value
     return kept
+
+
+def _unusual(section: str, table: dict[str, Any]) -> dict[str, Any]:
+    """Return what a table says otherwise than by default."""
+    usual = {key: facts.usual for key, facts in all_keys().items()}
+    return {k: v for k, v in table.items() if as_text(v) != usual.get(f"{section}.{k}")}
 
 
 def move(data: dict[str, Any], start: Path, folder: Path) -> None:
@@ -134,7 +136,7 @@ def edited(text: str, wanted: dict[str, Any]) -> str:
     new = list(_sync(document, wanted, ""))
     result = tomlkit.dumps(document)
     for section, key, value in new:
-        result = _insert(result, section, f"{key} = {tomlkit.item(value).as_string()}")
+        result = _insert(result, section, toml.pairs({key: value}))
     result = re.sub(r"^([^#\n].*)\n(\[\[tasks\]\])", r"\1\n\n\2", result, flags=re.MULTILINE)
     if _parsed(result) == wanted:
         return result.rstrip("\n") + "\n"
@@ -156,9 +158,9 @@ def _sync(table: Any, wanted: dict[str, Any], name: str) -> Iterator[tuple[str, 
         if isinstance(value, dict) and key in table and hasattr(table[key], "items"):
             yield from _sync(table[key], value, f"{name}.{key}".lstrip("."))
         elif isinstance(table.get(key), AoT):
-            _sync_tasks(table[key], value)
+            yield from _sync_tasks(table[key], value)
         elif key not in table:
-            if isinstance(value, dict) and not name:
+            if isinstance(value, dict) and not name:  # a new section
                 yield from ((key, inner, one) for inner, one in value.items())
             elif key == "tasks":
                 table.add(key, _tables(value))
@@ -168,19 +170,17 @@ def _sync(table: Any, wanted: dict[str, Any], name: str) -> Iterator[tuple[str, 
             table[key] = value
 
 
-def _sync_tasks(tables: AoT, wanted: list[dict[str, Any]]) -> None:
-    """Change, remove and add `[[tasks]]`; one that stays is known by its source and name."""
+def _sync_tasks(tables: AoT, wanted: list[dict[str, Any]]) -> Iterator[tuple[str, str, Any]]:
+    """Change, remove and add `[[tasks]]`, as above; one that stays has its source and name."""
     known = [_identity(one) for one in wanted]
     for place in reversed(range(len(tables))):
         if _identity(tables[place]) not in known:
             del tables[place]
     for place, table in enumerate(wanted):
-        if place >= len(tables):
+        if place < len(tables):
+            yield from _sync(tables[place], table, f"tasks.{place}")
+        else:
             tables.append(_table(table))
-            continue
-        for section, key, value in list(_sync(tables[place], table, "tasks")):
-            assert section == "tasks"
-            tables[place].append(key, value)
 
 
 def _identity(table: Any) -> tuple[object, object]:
@@ -206,7 +206,7 @@ def _insert(text: str, section: str, line: str) -> str:
     lines = text.split("\n")
     heads = [place for place, one in enumerate(lines) if _HEADER.match(one)]
     first = heads[0] if heads else len(lines)
-    mine = next((at for at in heads if re.match(rf"\[\s*{section}\s*\]", lines[at])), None)
+    mine = _head_of(section, lines, heads)
     if not section:
         return _after(lines, -1, first, [line])
     if mine is not None:
@@ -216,6 +216,14 @@ def _insert(text: str, section: str, line: str) -> str:
     while tasks and (lines[tasks - 1].startswith("#") or not lines[tasks - 1].strip()):
         tasks -= 1
     return _after(lines, -1, tasks, ["", f"[{section}]", line])
+
+
+def _head_of(section: str, lines: list[str], heads: list[int]) -> int | None:
+    """Return the line that opens a section; `tasks.1` is the second data set."""
+    if section.startswith("tasks."):
+        tables = [at for at in heads if lines[at].startswith("[[tasks]]")]
+        return tables[int(section.split(".")[1])]
+    return next((at for at in heads if re.match(rf"\[\s*{section}\s*\]", lines[at])), None)
 
 
 def _after(lines: list[str], start: int, end: int, new: list[str]) -> str:

@@ -247,7 +247,7 @@ class RunsScreen(Recovering):
         """Train the embedded model: nothing is downloaded, and a minute is enough."""
         self.app.call_from_thread(self.notify, "Starting the demo …", markup=False)
         try:
-            run = self.starter(paths.shipped_recipes() / "tiny.toml", [])
+            run = self.starter(paths.shipped_recipes() / "tiny.toml", [], "")
         except (OSError, YofoError) as error:
             words = f"no run was started: {error}"
             self.app.call_from_thread(self.notify, words, severity="error", markup=False)

@@ -1,15 +1,20 @@
 """Runs started and gone on with by the app: through the command line, outliving both."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.names import undated
 from yofo_mlx.system import child, paths
 
-Starter = Callable[[Path, list[str], str], Run]  # recipe, changes, the run's name
+
+class Starter(Protocol):
+    """Starts a run of a recipe with changes, under a name of its own if one is given."""
+
+    def __call__(self, recipe: Path, changes: list[str], name: str = "") -> Run:
+        """Return the run once its folder exists; YofoError if there is none."""
 
 
 def resume_detached(run: Run) -> None:

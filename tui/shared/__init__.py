@@ -8,6 +8,7 @@ __all__ = [
     "curve",
     "dialog",
     "dropped",
+    "editor",
     "help",
     "keys",
     "messages",

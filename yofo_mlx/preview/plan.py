@@ -9,14 +9,16 @@ from typing import Any
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.hub.errors import is_out_of_reach
-from yofo_mlx.models.base import load_tokenizer, model_config
+from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.planning.evaluation import asked_at_most, most_asked, plan_evaluation, plan_validation
 from yofo_mlx.planning.outlook import Asking, Outlook, as_dict
 from yofo_mlx.planning.planner import Planner, beyond_context, make_planner
-from yofo_mlx.planning.shelf import curated_planner
-from yofo_mlx.planning.speeds import known_speed
+from yofo_mlx.planning.probe import probe
+from yofo_mlx.planning.shelf import curated_planner, folders_here
+from yofo_mlx.planning.speeds import keep_probe, known_speed
 from yofo_mlx.planning.volume import Draw, draw, volume_bounds, volume_of
 from yofo_mlx.planning.workload import Workload, make_workload
+from yofo_mlx.recipe.names import found_at
 from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.recipe import resolve
@@ -59,7 +61,33 @@ def forecast(recipe: Recipe, found: Drawn) -> dict[str, Any]:
         warnings += workload.warnings(recipe)
     speed = known_speed(recipe)
     more = {"warnings": warnings, "speed": speed and asdict(speed), "free_gb": _free_gb()}
-    return {**finite(as_dict(outlook)), **more}
+    return {**finite(as_dict(outlook)), **more, "is_here": is_here(recipe)}
+
+
+def measure(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
+    """Time a few steps of a recipe as it is parsed, and keep what that says of its model.
+
+    The model is loaded, never downloaded.
+    """
+    recipe = resolve(data, "the recipe", Path(folder))
+    if not is_here(recipe):
+        raise YofoError(f"{recipe.model} is not on this disk", "a run, or `yofo pull`, fetches it")
+    planner = make_planner(recipe)
+    planner.check(recipe)
+    model = model_path(recipe.model, recipe.revision, weights=False)
+    found = drawn(recipe, model, "RECIPE", needed=True, warn=lambda what, hint: None)
+    assert found.workload is not None  # what is needed is there, or was an error
+    base = load_base(
+        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
+    )
+    measured = probe(recipe, base, found.workload, planner, found.draws)
+    keep_probe(recipe, measured.tokens / measured.seconds)
+    return forecast(recipe, found)
+
+
+def is_here(recipe: Recipe) -> bool:
+    """Tell whether a recipe's model is on this disk."""
+    return recipe.model in folders_here() or found_at(recipe.model) is not None
 
 
 def _planner(recipe: Recipe) -> Planner:

@@ -32,6 +32,12 @@ def _plan(**params: Any) -> Result:
     return plan(**params)
 
 
+def _measure(**params: Any) -> Result:
+    from yofo_mlx.preview.plan import measure
+
+    return measure(**params)
+
+
 def _episode(**params: Any) -> Result:
     from yofo_mlx.preview.episode import episode
 
@@ -84,6 +90,7 @@ def _models() -> Result:
 METHODS: dict[str, Callable[..., Result]] = {
     "read": _read,
     "plan": _plan,
+    "measure": _measure,
     "episode": _episode,
     "rows": _rows,
     "text_of": _text_of,

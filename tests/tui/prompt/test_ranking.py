@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input
 
 from tui.prompt.screen import PromptScreen
 from tui.runs.follow import has_checkpoint
 from tui.runs.new import NewRunScreen
+from tui.runs.new_form import RunForm
 from tui.runs.screen import RunsScreen
 from tui.runs.starting import start_detached
 from tui.runs.table import RunTable
@@ -123,10 +123,10 @@ async def test_a_run_that_failed_before_a_checkpoint_is_offered_anew_with_its_se
 ) -> None:
     folder = run_folder("mine")
     folder.writer.write("failed", step=0, message="no network", hint="check it")
-    asked: list[tuple[Path, list[str]]] = []
+    asked: list[str] = []
 
-    def start(recipe: Path, changes: list[str]) -> Any:
-        asked.append((recipe, changes))
+    def start(recipe: Path, changes: list[str], name: str = "") -> Any:
+        asked.append(recipe.read_text())
         raise RunError("still no network", "check it")
 
     async with pilots.open() as pilot:
@@ -135,10 +135,13 @@ async def test_a_run_that_failed_before_a_checkpoint_is_offered_anew_with_its_se
         await pilot.press("c")
         assert isinstance(pilot.app.screen, NewRunScreen)
         assert "failed before its first checkpoint" in shown(pilot)
-        pilot.app.screen.query_one(Input).value = "train.steps=3"
+        await until(pilot, lambda: pilot.app.screen.draft is not None)
+        assert pilot.app.screen.draft.name == "mine"
+        pilot.app.screen.query_one(RunForm).put("train.steps", 3)
         await pilot.press("ctrl+s")
         await until(pilot, lambda: "still no network" in shown(pilot))
-    assert asked == [(folder.run.recipe_path, ["train.steps=3"])]
+    (text,) = asked
+    assert "steps = 3" in text and text != folder.run.recipe_path.read_text()
 
 
 async def test_a_run_that_died_before_a_checkpoint_says_that_it_begins_again(

@@ -1,20 +1,15 @@
 """Runs: the list, the curves, stopping and starting."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input, OptionList
 
 from tui.prompt.screen import PromptScreen
-from tui.runs.new import NewRunScreen
 from tui.runs.screen import RunsScreen
 from tui.runs.table import RunTable
 from tui.shared.chart import Chart
 from tui.shared.confirm import ConfirmScreen
 from tui.shared.help import HelpScreen
-from yofo_mlx.errors import RecipeError
-from yofo_mlx.runs.folder import Run
 
 pytestmark = pytest.mark.asyncio
 
@@ -243,48 +238,6 @@ async def test_the_cursor_stays_on_its_run_when_another_appears(
         await until(pilot, lambda: table.row_count == 3)
         assert table.selected == middle.run.run_id
         assert pilot.app.focused is focused
-
-
-async def test_a_run_is_started_with_recipe_and_changes(
-    pilots: Any, run_folder: Any, until: Any, empty_folder: Path
-) -> None:
-    (empty_folder / "mine.toml").write_text('model = "tiny"\n[[tasks]]\nsource = "tiny:train"\n')
-    asked: list[tuple[Path, list[str]]] = []
-
-    def start(recipe: Path, changes: list[str]) -> Run:
-        asked.append((recipe, changes))
-        run: Run = run_folder("mine").run
-        return run
-
-    async with pilots.open() as pilot:
-        runs_screen = pilot.app.screen
-        runs_screen.starter = start
-        await pilot.press("n")
-        dialog = pilot.app.screen
-        assert isinstance(dialog, NewRunScreen)
-        dialog.query_one(Input).value = "train.steps=5 'tasks.0.name=my task'"
-        await pilot.press("ctrl+s")
-        await until(pilot, lambda: pilot.app.screen is runs_screen)
-        await until(pilot, lambda: runs_screen.selected is not None)
-        assert runs_screen.selected.run.run_id.endswith("mine")
-    assert asked[0][0].name == "mine.toml"
-    assert asked[0][1] == ["train.steps=5", "tasks.0.name=my task"]
-
-
-async def test_a_run_that_cannot_start_says_why_and_stays_in_the_dialog(
-    pilots: Any, until: Any, shown: Any, empty_folder: Path
-) -> None:
-    (empty_folder / "mine.toml").write_text('model = "tiny"\n[[tasks]]\nsource = "tiny:train"\n')
-
-    def refuse(recipe: Path, changes: list[str]) -> Run:
-        raise RecipeError("unknown key `trian`", "did you mean [train]?")
-
-    async with pilots.open() as pilot:
-        pilot.app.screen.starter = refuse
-        await pilot.press("n", "ctrl+s")
-        await until(pilot, lambda: "unknown key" in shown(pilot))
-        assert "did you mean [train]?" in shown(pilot)
-        assert pilot.app.screen.query_one(OptionList).option_count == 1
 
 
 async def test_enter_opens_the_run_in_prompt(pilots: Any, run_folder: Any, until: Any) -> None:
