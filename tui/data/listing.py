@@ -322,6 +322,6 @@ def _option(one: Collection) -> Content:
     if one.error is not None:
         return Content.assemble(title, ("\n  ✗ cannot be read", "$text-error"))
     sources = "" if one.is_typed else plural(len(one.sources), "source")
-    facts = [sources, one_line(one.place, 60).plain]
+    facts = [one_line(one.place, 60).plain, sources]
     about = " · ".join(filter(None, facts))
     return Content.assemble(title, (f"\n  {about}", "dim"))

@@ -8,10 +8,12 @@ from textual.widgets import Input
 
 from tui.data import paths
 from tui.data.add import AddScreen
+from tui.data.examples import ExampleTable
 from tui.data.fixing import append_task, drop_bad_rows
 from tui.data.measures import Measure, label_bars, lengths
 from tui.data.screen import DataScreen
 from tui.shared import editor
+from tui.shared.table import Column
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.preview.columns import columns
 
@@ -105,6 +107,16 @@ def test_an_editor_is_opened_at_the_line(
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", chosen)
     assert editor.command(Path("a.csv"), 7) == words
+
+
+@pytest.mark.asyncio
+async def test_a_table_without_rows_and_heading_is_drawn(pilots: Any, until: Any) -> None:
+    async with pilots.open("data") as pilot:
+        table = ExampleTable()
+        await pilot.app.screen.mount(table)
+        table.fill([Column(""), Column("x")], [], [])
+        await pilot.pause()
+        assert [column.width for column in table.columns.values()] == [1, 1]
 
 
 def test_labels_and_lengths_are_drawn_to_scale() -> None:
