@@ -33,7 +33,7 @@ from .shared.confirm import ConfirmScreen
 from .shared.dropped import path_in
 from .shared.help import HelpScreen, about, key_table
 from .shared.keys import binding_ids, teach_vi
-from .shared.messages import OpenPath, PromptModel
+from .shared.messages import OpenPath, PromptModel, PromptWith, TrainOn
 from .shared.palette import Palette, Thing, Things
 from .shared.remembering import Remembering
 from .shared.state_line import State, StateLine
@@ -273,6 +273,22 @@ class YofoApp(Remembering):
         if isinstance(self.screen, DataScreen):
             self.screen.open_path(message.text)
 
+    @on(TrainOn)
+    async def _train_on(self, message: TrainOn) -> None:
+        if len(self.screen_stack) > 1:
+            return
+        await self.switch_mode("runs")
+        if isinstance(self.screen, RunsScreen):
+            self.screen.train_on(message.sources)
+
+    @on(PromptWith)
+    async def _prompt_with(self, message: PromptWith) -> None:
+        if len(self.screen_stack) > 1:
+            return
+        await self.switch_mode("prompt")
+        self.screen.set_focus(None)
+        self.screen.post_message(events.Paste(message.text))  # as if it had come from a terminal
+
     @on(FirstStart.Chosen)
     async def _begin(self, message: FirstStart.Chosen) -> None:
         if message.what in ("data", "prompt"):
@@ -282,7 +298,7 @@ class YofoApp(Remembering):
         if isinstance(self.screen, RunsScreen) and message.what == "demo":
             self.screen.start_demo()
         if message.what == "data":
-            await self.run_action("open", self.screen)
+            await self.run_action("add", self.screen)
 
     def things(self) -> Iterator[Thing]:
         """Yield what the palette finds by name: runs, recipes, files that were opened."""

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from tui.data.reader import SHOWN_LABELS, read
+
 from yofo_mlx.commands import data
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.families import LABELLED

@@ -168,7 +168,7 @@ async def test_two_recipes_of_one_name_are_told_apart(
         for place in (1, 0, 1):
             options.highlighted = place
             await until(pilot, lambda: "lion" in shown(pilot) or "train" in shown(pilot))
-            assert pilot.app.screen._chosen.key.endswith(["", "shipped/"][place] + "mistral.toml")
+            assert pilot.app.screen.chosen.key.endswith(["", "shipped/"][place] + "mistral.toml")
         await pilot.press("2", "n")
         await until(pilot, lambda: "mistral.toml" in shown(pilot))
         await pilot.press("down", "enter")

@@ -12,7 +12,6 @@ from textual.widgets import Static
 
 from ..shared.copying import copy
 from ..shared.dialog import Dialog
-from ..shared.keys import VIM
 from ..shared.table import Cell, Column, ListTable, head
 from ..shared.words import MUTED, lines, muted, safe
 
@@ -88,7 +87,6 @@ class WholeScreen(Dialog, ModalScreen[None]):
     WholeScreen VerticalScroll { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        *VIM,
         Binding("escape,enter,q", "dismiss", "Close", id="whole.close"),
         Binding("y", "copy", "Copy", id="whole.copy"),
     ]
@@ -108,22 +106,6 @@ class WholeScreen(Dialog, ModalScreen[None]):
     def action_copy(self) -> None:
         """Copy what is shown."""
         copy(self, self._plain, "text")
-
-    def action_cursor_down(self) -> None:
-        """Scroll down a line."""
-        self.query_one(VerticalScroll).scroll_down(animate=False)
-
-    def action_cursor_up(self) -> None:
-        """Scroll up a line."""
-        self.query_one(VerticalScroll).scroll_up(animate=False)
-
-    def action_scroll_top(self) -> None:
-        """Go to the first line."""
-        self.query_one(VerticalScroll).scroll_home(animate=False)
-
-    def action_scroll_bottom(self) -> None:
-        """Go to the last line."""
-        self.query_one(VerticalScroll).scroll_end(animate=False)
 
 
 def whole_row(place: str, text: str, answer: str) -> WholeScreen:

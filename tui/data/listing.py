@@ -74,8 +74,7 @@ class DataListing(Looking):
     def find(self) -> None:
         """Look for recipes."""
         found = collections()
-        kept = self.choices.get("data", "opened", []) if self._collections is None else []
-        added = [one for table in kept if (one := of_table(table)) is not None]
+        added = self._kept() if self._collections is None else []
         self.post_message(self.Found(found, added))
 
     @on(Found)
@@ -115,8 +114,15 @@ class DataListing(Looking):
 
     def remember(self) -> None:
         """Keep what the user has added for the next time."""
-        kept = [remembered(one) for one in self.listed if one.is_typed and one.error is None]
-        self.choices.keep("data", "opened", kept)
+        tables = [remembered(one) for one in self.listed if one.is_typed and one.error is None]
+        self.choices.keep("data", "opened", [table["source"] for table in tables])
+        self.choices.keep("data", "tables", [table for table in tables if len(table) > 1])
+
+    def _kept(self) -> list[Collection]:
+        tables = self.choices.get("data", "tables", [])
+        known = {table["source"]: table for table in tables if "source" in table}
+        paths = [path for path in self.choices.get("data", "opened", []) if isinstance(path, str)]
+        return [of_table(known.get(path, {"source": path})) for path in paths]
 
     @property
     def chosen(self) -> Collection | None:
@@ -316,6 +322,6 @@ def _option(one: Collection) -> Content:
     if one.error is not None:
         return Content.assemble(title, ("\n  ✗ cannot be read", "$text-error"))
     sources = "" if one.is_typed else plural(len(one.sources), "source")
-    facts = [sources, one_line(one.place, 60).plain]
+    facts = [one_line(one.place, 60).plain, sources]
     about = " · ".join(filter(None, facts))
     return Content.assemble(title, (f"\n  {about}", "dim"))

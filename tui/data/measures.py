@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from rich.cells import cell_len
 from textual.content import Content
 
-from ..shared.blocks import bar, spark
+from ..shared.blocks import bar
 from ..shared.table import head
 from ..shared.words import MUTED, lines, muted, number
 
 ROOMS = (4096, 16384, 65536)  # tokens of contexts that shots are counted for
 NAMES = ("4k", "16k", "64k")
+HEIGHTS = " ▁▂▃▄▅▆▇█"
 LONGEST_LABEL = 28  # cells
 
 
@@ -90,9 +92,7 @@ def shots_that_fit(measure: Measure) -> Content:
 
 
 def _columns(bins: Sequence[int], width: int) -> str:
-    """Draw each bin as high as it is full, as wide as there is room."""
+    """Draw each bin as high as it is full, as wide as there is room; an empty one is a gap."""
     times = max(1, width // max(1, len(bins)))
-    top = max(bins)
-    drawn = spark([0, *bins, top], len(bins) + 2)[1:-1]
-    shown = [" " if not count else level for count, level in zip(bins, drawn, strict=True)]
-    return "".join(level * times for level in shown)
+    top = len(HEIGHTS) - 1
+    return "".join(HEIGHTS[ceil(count / max(bins) * top)] * times for count in bins)

@@ -15,7 +15,6 @@ from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.preview.client import PreviewClient
 
 from ..shared.dialog import Dialog
-from ..shared.keys import VIM
 from ..shared.recovery import Recovering
 from ..shared.words import muted, one_line, safe
 
@@ -34,7 +33,6 @@ class TokenModelScreen(Dialog, Recovering, ModalScreen[str | None]):
     TokenModelScreen OptionList { height: auto; max-height: 20; border: none; padding: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        *VIM,
         Binding("escape", "dismiss(None)", "Cancel", id="token_model.cancel"),
     ]
 
@@ -89,19 +87,3 @@ class TokenModelScreen(Dialog, Recovering, ModalScreen[str | None]):
     @on(OptionList.OptionSelected)
     def _picked(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option.id or "")
-
-    def action_cursor_down(self) -> None:
-        """Go down one."""
-        self.query_one(OptionList).action_cursor_down()
-
-    def action_cursor_up(self) -> None:
-        """Go up one."""
-        self.query_one(OptionList).action_cursor_up()
-
-    def action_scroll_top(self) -> None:
-        """Go to the first."""
-        self.query_one(OptionList).action_first()
-
-    def action_scroll_bottom(self) -> None:
-        """Go to the last."""
-        self.query_one(OptionList).action_last()

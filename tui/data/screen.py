@@ -3,7 +3,7 @@
 import random
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -12,7 +12,8 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import DataTable, Footer, Input, OptionList
 
-from yofo_mlx.errors import YofoError
+from yofo_mlx.errors import Cancelled, YofoError
+from yofo_mlx.preview.client import PreviewClient
 from yofo_mlx.recipe.schema import TaskSource
 
 from ..shared.confirm import ConfirmScreen
@@ -28,6 +29,7 @@ from .fixing import FIX, drop_bad_rows
 from .listing import DataListing
 from .models import TokenModelScreen
 from .problems import ProblemTable
+from .reading import facts_of
 from .sets import Collection, of_path, of_source
 from .table import ORDERS, DataTableOfSets
 
@@ -252,12 +254,20 @@ class DataScreen(DataListing):
             self.post_message(TrainOn([self.row.source]))
 
     def action_prompt(self) -> None:
-        """Take the rows that are shown as demonstrations."""
+        """Take the rows of the selected data set as demonstrations."""
         row = self.row
         if row is not None and row.data is not None:
-            shown = self.query_one(ExampleTable).shown.rows
-            pairs = [(text, answer) for _, text, answer in shown]
-            self.post_message(PromptWith(pairs, row.data.instruction))
+            self._take_to_prompt(facts_of(row.source), row.data.name, self._client)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="prompt")
+    def _take_to_prompt(self, source: dict[str, Any], name: str, client: PreviewClient) -> None:
+        try:
+            self.post_message(PromptWith(client.call("text_of", source=source, name=name)["text"]))
+        except Cancelled:
+            return
+        except YofoError as error:
+            words = f"{error.message}\n{error.hint}"
+            self.app.call_from_thread(self.notify, words, severity="error", markup=False)
 
     def action_edit(self) -> None:
         """Open the selected problem's line in the user's editor."""

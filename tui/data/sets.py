@@ -71,25 +71,23 @@ def of_source(source: TaskSource) -> Collection:
     return Collection(title, text, where, (source,), (far,), is_typed=True)
 
 
-def of_table(table: object) -> Collection | None:
-    """Return what was remembered as a path or a table, None where that is neither."""
-    if isinstance(table, str):
-        return of_path(table)
-    try:
-        return of_source(TaskSource(**table)) if isinstance(table, dict) else None
-    except ValueError:
-        return None
+def of_table(table: dict[str, Any]) -> Collection:
+    """Return what was remembered; of a table that is none any more, what its path stands for."""
+    with contextlib.suppress(ValueError, TypeError):
+        if len(table) > 1:
+            return of_source(TaskSource(**table))
+    return of_path(str(table["source"]))
 
 
-def remembered(one: Collection) -> str | dict[str, Any]:
-    """Return what brings a collection back from any folder: a recipe's path, or a table."""
+def remembered(one: Collection) -> dict[str, Any]:
+    """Return what brings a collection back from any folder: a table, or a path alone."""
     if len(one.sources) != 1 or one.key != one.sources[0].source:
-        return one.key
+        return {"source": one.key}  # a recipe
     table = facts_of(one.sources[0])
     with contextlib.suppress(DataError, OSError, ValueError, RuntimeError):
         path = locate.find(one.key, here())
         table |= {"source": str(path)} if path else {}
-    return table if len(table) > 1 else str(table["source"])
+    return table
 
 
 def is_remote(source: TaskSource) -> bool:

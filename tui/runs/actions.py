@@ -115,6 +115,12 @@ class RunActions(Recovering):
         )
         self.app.push_screen(screen, self._started)
 
+    def train_on(self, sources: list[Any]) -> None:
+        """Offer a new run with these data sets."""
+        from .new import NewRunScreen
+
+        self.app.push_screen(NewRunScreen(sources=sources, starter=self.starter), self._started)
+
     def _started(self, run: Run | None) -> None:
         if run is not None:
             self._wanted = run.run_id

@@ -22,11 +22,11 @@ class TrainOn(Message):
 
 
 class PromptWith(Message):
-    """The user wants these inputs and answers as demonstrations."""
+    """The user wants demonstrations: a text of them, as one might have pasted it."""
 
-    def __init__(self, pairs: list[tuple[str, str]], instruction: str) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.pairs, self.instruction = pairs, instruction
+        self.text = text
 
 
 class PromptModel(Message):
@@ -35,11 +35,3 @@ class PromptModel(Message):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
-
-
-class NewRunWith(Message):
-    """The user wants a new run: of a recipe, by its name, with some keys otherwise."""
-
-    def __init__(self, recipe: str, overrides: dict[str, Any]) -> None:
-        super().__init__()
-        self.recipe, self.overrides = recipe, overrides

@@ -93,7 +93,7 @@ class ListTable(DataTable[Text]):
         texts = [[cell.text for cell in column] for column in zip(*self._cells, strict=True)]
         under = texts or [[] for _ in self._columns]
         return [
-            max(map(cell_len, [column.heading, *map(printable, below)]))
+            max(1, *map(cell_len, [column.heading, *map(printable, below)]))  # 0 cannot be drawn
             for column, below in zip(self._columns, under, strict=True)
         ]
 

@@ -37,17 +37,23 @@ def columns(source: dict[str, Any]) -> dict[str, Any]:
     try:
         table = TaskSource(**source)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        return {"trouble": f"{where}: {first['msg']}", "hint": ""}
+        wrong = error.errors()[0]
+        where = ".".join(map(str, wrong["loc"]))
+        return {"trouble": f"{where}: {wrong['msg']}", "hint": ""}
+    first = _tried(table, {})
+    if first.get("columns"):
+        return first
+    readings = (
+        _tried(table.model_copy(update=keys), keys)
+        for keys in locate.other_readings(table, Path.cwd())
+    )
+    return next((told for told in readings if told.get("examples")), first)
+
+
+def _tried(source: TaskSource, keys: dict[str, Any]) -> dict[str, Any]:
     try:
-        return _looked_at(table, {})
+        return _looked_at(source, keys)
     except YofoError as error:
-        for keys in locate.other_readings(table, Path.cwd()):
-            try:
-                return _looked_at(table.model_copy(update=keys), keys)
-            except YofoError:
-                continue
         return {"trouble": error.message, "hint": error.hint}
 
 

@@ -50,6 +50,12 @@ def _rows(**params: Any) -> Result:
     return rows(**params)
 
 
+def _text_of(**params: Any) -> Result:
+    from yofo_mlx.preview.rows import text_of
+
+    return text_of(**params)
+
+
 def _columns(**params: Any) -> Result:
     from yofo_mlx.preview.columns import columns
 
@@ -87,6 +93,7 @@ METHODS: dict[str, Callable[..., Result]] = {
     "measure": _measure,
     "episode": _episode,
     "rows": _rows,
+    "text_of": _text_of,
     "columns": _columns,
     "size": _size,
     "tokens": _tokens,

@@ -4,8 +4,9 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from yofo_mlx.preview.loaded import set_of
+from yofo_mlx.preview.loaded import demonstrations, set_of
 from yofo_mlx.system.text import clip
+from yofo_mlx.tasks import writing
 from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
 
@@ -36,6 +37,13 @@ def rows(
         for item in items[:count]
     ]
     return {"total": len(items), "rows": shown}
+
+
+def text_of(source: dict[str, Any], name: str, most: int = 20_000) -> dict[str, Any]:
+    """Return a data set's demonstrations as JSON lines, which yofo reads back as the same."""
+    loaded = set_of(source, name)
+    items = demonstrations(loaded)[:most]
+    return {"text": "".join(writing.lines(items, loaded.instruction)), "rows": len(items)}
 
 
 def _holds(item: Item, text: str) -> bool:

@@ -61,7 +61,7 @@ async def add(pilot: Any, until: Any, text: str) -> None:
     await until(pilot, lambda: isinstance(pilot.app.screen, AddScreen))
     pilot.app.screen.query_one("#path", Input).value = text
     await pilot.pause()
-    await pilot.press("enter")
+    await pilot.press("ctrl+s")
 
 
 async def test_a_recipes_data_sets_are_listed_with_counts_and_problems(

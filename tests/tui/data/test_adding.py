@@ -1,0 +1,129 @@
+"""Adding a data set: its columns proposed, kept for the next time; paths, recipes, the editor."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.widgets import Input
+
+from tui.data import paths
+from tui.data.add import AddScreen
+from tui.data.examples import ExampleTable
+from tui.data.fixing import append_task, drop_bad_rows
+from tui.data.measures import Measure, label_bars, lengths
+from tui.data.screen import DataScreen
+from tui.shared import editor
+from tui.shared.table import Column
+from yofo_mlx.errors import RecipeError
+from yofo_mlx.preview.columns import columns
+
+ROWS = "utterance,intent,note\n" + "".join(
+    f"my card number {i} is gone,{'lost' if i % 3 else 'pin'},x\n" for i in range(30)
+)
+
+
+@pytest.mark.asyncio
+async def test_columns_of_no_known_form_are_proposed_and_remembered(
+    pilots: Any, until: Any, shown: Any, empty_folder: Path
+) -> None:
+    (empty_folder / "own.csv").write_text(ROWS + ",pin,x\n")
+    async with pilots.open("data", size=(140, 40)) as pilot:
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AddScreen))
+        pilot.app.screen.query_one("#path", Input).value = "own.csv"
+        await until(pilot, lambda: "1 of the first 31 rows are bad" in shown(pilot))
+        assert pilot.app.screen.query_one("#input", Input).value == "utterance"
+        assert pilot.app.screen.query_one("#output", Input).value == "intent"
+        await pilot.press("ctrl+b", "ctrl+s")
+        await until(pilot, lambda: "utterance → intent" in shown(pilot))
+        assert isinstance(pilot.app.screen, DataScreen)
+        kept = pilot.app.choices.get("data", "tables")
+        assert kept == [
+            {
+                "source": str(empty_folder / "own.csv"),
+                "input": "utterance",
+                "output": "intent",
+                "bad_rows": "drop",
+            }
+        ]
+        await pilot.press("D")
+        assert pilot.app.choices.get("data", "opened") == []
+        await pilot.press("u")
+        assert len(pilot.app.choices.get("data", "opened")) == 1
+
+
+def test_columns_tell_what_they_hold_and_a_template_joins_two(empty_folder: Path) -> None:
+    (empty_folder / "own.csv").write_text(ROWS)
+    told = columns({"source": "own.csv"})
+    assert told["columns"][1:] == [("intent", "2 values"), ("note", "1 value: x")]
+    assert "cannot tell" in told["trouble"]
+    joined = columns({"source": "own.csv", "input": "{note}: {utterance}", "output": "intent"})
+    assert joined["examples"][0] == ("x: my card number 0 is gone", "pin")
+    assert joined["family"] == "classification" and not joined["bad"]
+    assert columns({"source": "own.csv", "role": "dancer"})["trouble"].startswith("role")
+    assert "no such file" in columns({"source": "other.csv"})["trouble"]
+
+
+def test_another_reading_of_json_is_taken_and_told(empty_folder: Path) -> None:
+    (empty_folder / "a.json").write_text('{"train": [["x", "y"]], "test": [["z", "y"]]}')
+    told = columns({"source": "a.json"})
+    assert told["keys"] == {"records": "{split}"} and told["examples"]
+
+
+def test_paths_go_on_as_typed(empty_folder: Path) -> None:
+    for name in ("data-one.csv", "data-two.jsonl", "notes.txt", "recipe.toml"):
+        (empty_folder / name).write_text("x")
+    (empty_folder / "dates").mkdir()
+    found = paths.candidates("da", 9)
+    assert [one.text for one in found] == ["data-one.csv", "data-two.jsonl", "dates/"]
+    assert paths.shared_start(found) == "dat" and paths.shared_start([]) == ""
+    assert not paths.candidates("nowhere/", 9)
+    assert [one.about for one in paths.candidates("rec", 9)] == ["recipe"]
+
+
+def test_a_recipe_keeps_its_text_and_what_it_includes_is_not_written(empty_folder: Path) -> None:
+    recipe = empty_folder / "mine.toml"
+    recipe.write_text('model = "tiny"  # small\n[[tasks]]\nsource = "a.csv"  # mine\n')
+    drop_bad_rows(recipe, 0)
+    append_task(recipe, {"source": "b.csv"})
+    text = recipe.read_text()
+    assert "# small" in text and "# mine" in text and 'bad_rows = "drop"' in text
+    assert text.rstrip().endswith('source = "b.csv"')
+    with pytest.raises(RecipeError, match="includes"):
+        drop_bad_rows(recipe, 7)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ("vim -n", ["vim", "-n", "+7", "a.csv"]),
+        ("code", ["code", "--wait", "--goto", "a.csv:7"]),
+        ("", ["vi", "+7", "a.csv"]),
+    ],
+)
+def test_an_editor_is_opened_at_the_line(
+    monkeypatch: pytest.MonkeyPatch, chosen: str, words: list[str]
+) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", chosen)
+    assert editor.command(Path("a.csv"), 7) == words
+
+
+@pytest.mark.asyncio
+async def test_a_table_without_rows_and_heading_is_drawn(pilots: Any, until: Any) -> None:
+    async with pilots.open("data") as pilot:
+        table = ExampleTable()
+        await pilot.app.screen.mount(table)
+        table.fill([Column(""), Column("x")], [], [])
+        await pilot.pause()
+        assert [column.width for column in table.columns.values()] == [1, 1]
+
+
+def test_labels_and_lengths_are_drawn_to_scale() -> None:
+    bars = label_bars([("lost", 8), ("pin", 4), ("odd", 1)], 3, 30, 9).plain.splitlines()
+    full = bars[0].count("█")
+    assert full == 2 * bars[1].count("█") and bars[2].endswith("1")
+    assert label_bars([("a", 3), ("b", 2), ("c", 1)], 3, 30, 2).plain.endswith("least: c 1")
+    measure = Measure(9, 90, 10, 4, 20, (1, 0, 8), (9, 9, 9), False)
+    drawn = lengths(measure, 40).plain
+    assert "█" in drawn and "all fit 4k" in drawn and "median 10" in drawn
