@@ -26,7 +26,6 @@ from yofo_mlx.system import blas
 blas.preload()
 
 import mlx.core as mx
-import numpy as np
 from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx.episodes.segments import Segmenter
@@ -57,7 +56,9 @@ def drawn(options: argparse.Namespace) -> tuple[list[str], Iterator[Example], li
     """Return labels, demonstrations and queries: of a data set, or of drawn words."""
     draw = Random(0)
     if options.data:
-        [entry] = load_tasks([TaskSource(source=options.data)], 0, Path.cwd())
+        [entry] = load_tasks(
+            [TaskSource(source=options.data, records=options.records)], 0, Path.cwd()
+        )
         task = entry.task
         queries = [one.input for one in draw.sample(list(task.test), options.queries)]
         shown = draw.sample(list(task.train), len(task.train))
@@ -237,6 +238,7 @@ def main() -> None:
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--adapter")
     parser.add_argument("--data", help="a data set of labels; else words are drawn")
+    parser.add_argument("--records", help="where in the file its rows are, as in a recipe")
     parser.add_argument("--tokens", type=int, default=4000, help="of demonstrations")
     parser.add_argument("--shots", type=int, help="so many demonstrations, in place of --tokens")
     parser.add_argument("--queries", type=int, default=200)
