@@ -252,6 +252,30 @@ def test_a_cancelled_reading_goes_on_where_it_stopped(model: Any) -> None:
     assert answer_tokens(prefix, "q") == from_scratch(prefix, "q")
 
 
+@pytest.mark.parametrize("calls", [0, 1, 6])
+def test_a_reading_is_cancelled_within_a_slow_chunk_and_goes_on_from_before_it(
+    model: Any, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context_module, "PATIENCE", -1.0)  # as if each layer took long
+    monkeypatch.setattr(context_module, "_FEW", 0)
+    prefix = Prefix(Context(model), Tokenizer(), Template(), None)
+    prefix.choose(SHOTS, "")
+    left, seen = iter(range(calls)), [0]
+
+    def stop(done: int) -> None:
+        seen.append(done)
+        if next(left, None) is None:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        prefix.fill(stop)
+    assert len(prefix.context.tokens) == seen[-1]
+    prefix.fill(seen.append)
+    assert len(seen) > calls + len(model.layers)
+    assert prefix.is_filled
+    assert answer_tokens(prefix, "q") == from_scratch(prefix, "q")
+
+
 class Failing:
     """A model that may fail after its layers have taken the tokens in."""
 
