@@ -315,7 +315,7 @@ def test_a_pass_that_fails_empties_the_context_rather_than_spoil_it(query: str) 
 def test_demonstrations_that_exceed_the_memory_are_refused_after_one_chunk() -> None:
     prefix = prefix_of(random_llama(), SHOTS[:1])
     prefix.context.memory_limit = mx.get_active_memory() + 20_000
-    with pytest.raises(FitError, match=r"need another 0\.0 GB"):
+    with pytest.raises(FitError, match=r"need another [\d.]+ MB"):
         prefix.choose(SHOTS * 4, "")
         prefix.fill()
     assert len(prefix.context.tokens) < 100

@@ -19,6 +19,7 @@ from yofo_mlx.models.logits import row_logits
 from yofo_mlx.models.prompt_cache import between_layers, can_be_cut, clone, only_appends
 from yofo_mlx.prompting.readings import Readings, Watch
 from yofo_mlx.prompting.shared_prefix import folded_attention, lend, shares
+from yofo_mlx.system.quantities import size
 
 CHUNK = 512  # tokens read at once: bounds memory
 PATIENCE = 0.1  # seconds of a pass after which `OnChunk` is asked between its layers as well
@@ -246,7 +247,7 @@ class Context:
             fitting = len(self.tokens) + int(ahead * max(0, free) / needed)
             raise FitError(
                 f"keys and values of {len(self.tokens) + ahead} tokens need another"
-                f" {needed / 1e9:.1f} GB, but {max(0, free) / 1e9:.1f} GB are free",
+                f" {size(needed)}, but {size(max(0, free))} are free",
                 f"about {fitting} tokens fit: use fewer demonstrations, or a quantised model",
             )
 

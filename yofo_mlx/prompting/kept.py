@@ -33,8 +33,9 @@ class DiskCache:
         self._owner = {"model": source.model, "adapter": adapter, "bits": bits}
         words = [source.model, source.revision, adapter, bits]
         if source.template != Template():  # such as that of a run, for its base model as well
-            words.append(source.template.model_dump_json())
-            self._owner["template"] = _mark_of(words[-1])
+            template = source.template.model_dump_json()
+            words.append(template)
+            self._owner["template"] = _mark_of(template)
         mark = _mark_of(json.dumps(words))
         self._path, self._bits = folder / f"{mark}{CACHE_SUFFIX}", bits
         self._fingerprint = fingerprint(loaded)
