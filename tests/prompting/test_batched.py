@@ -7,7 +7,9 @@ import pytest
 
 from tests.fakes import CACHES, ByteTokenizer
 from yofo_mlx.episodes.segments import Segmenter
+from yofo_mlx.errors import Cancelled
 from yofo_mlx.prompting import batched
+from yofo_mlx.prompting import context as context_module
 from yofo_mlx.prompting.batched import Written, answer_each
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.generation import generate
@@ -78,3 +80,29 @@ def second_token(context: Context, question: list[int]) -> int:
         for _ in range(2):
             token = int(context.logits(mx.array([[token]]), mx.array([0]))[0].argmax())
     return token
+
+
+@pytest.mark.parametrize("calls", [0, 1, 5])
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_cancel_within_a_group_ends_it_and_leaves_the_context(
+    model: Any, at_once: int, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context_module, "PATIENCE", -1.0)  # as if each layer took long
+    monkeypatch.setattr(context_module, "_FEW", 0)
+    segmenter, context = Segmenter(ByteTokenizer(), Template()), Context(model)
+    read(context, segmenter, 2)
+    tokens, questions = list(context.tokens), [segmenter.question(text) for text in TEXTS]
+    expected, left = generate(context, segmenter, questions[0], max_tokens=4), iter(range(calls))
+
+    def check(_: int) -> None:
+        if next(left, None) is None:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        list(
+            answer_each(
+                context, segmenter, questions, max_tokens=4, at_once=at_once, on_chunk=check
+            )
+        )
+    assert context.tokens == tokens
+    assert generate(context, segmenter, questions[0], max_tokens=4).text == expected.text

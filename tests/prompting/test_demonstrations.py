@@ -1,12 +1,14 @@
 """Demonstrations as people paste them."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.draws import draws
 from yofo_mlx.errors import DataError
 from yofo_mlx.prompting.demonstrations import parse, read
 from yofo_mlx.tasks.suite import tasks as suite
@@ -159,3 +161,39 @@ def test_an_answer_that_could_name_a_column_is_an_answer(first: tuple[str, str])
     rows = (first, ("it rains", "statement"), ("bye", "label"))
     assert len(parse("\n".join(map("\t".join, rows))).examples) == 3
     assert len(parse("\n".join(map(",".join, rows))).examples) == 3
+
+
+SENTENCES = st.lists(st.sampled_from("my card was lost today where is it".split()), min_size=2)
+LABELS = ("cards", "transfers", "fees")
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", " => "])
+@draws(40)
+@given(
+    st.lists(st.tuples(SENTENCES.map(" ".join), st.sampled_from(LABELS)), max_size=8),
+    st.tuples(
+        st.sampled_from(("utterance", "hello", "my card")), st.sampled_from(("team", *LABELS))
+    ),
+)
+def test_a_first_row_is_a_demonstration_or_told_to_be_a_header_unlike_all_below(
+    mark: str, rows: list[tuple[str, str]], first: tuple[str, str]
+) -> None:
+    found = parse("\n".join(mark.join(row) for row in (first, *rows)))
+    pairs = [(one.input, one.output) for one in found.examples]
+    assert pairs in ([first, *rows], rows)
+    is_left_out = pairs == rows
+    assert is_left_out == bool(found.problems)
+    counts = Counter(label for _, label in rows)
+    unlike = len(rows) > 2 and " " not in first[0] and first[1] not in counts
+    assert is_left_out == (unlike and min(counts.values()) > 1 and mark != " => ")
+    if is_left_out:
+        assert found.problems[0].line == 1 and "names of the columns" in found.problems[0].message
+        named = parse("\n".join(mark.join(row) for row in (("input", "output"), first, *rows)))
+        assert len(named.examples) == len(rows) + 1
+
+
+def test_a_header_over_free_texts_is_told_in_a_file_as_well(tmp_path: Path) -> None:
+    rows = ["utterance,reply", *(f"how is it at {n} o'clock,quite fine at {n}" for n in range(4))]
+    (tmp_path / "talk.csv").write_text("\n".join(rows))
+    found = read("talk.csv", base=tmp_path)
+    assert len(found.examples) == 4 and [one.line for one in found.problems] == [1]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.loading import Source, load
 from yofo_mlx.prompting.parameters import Load, Pair, Prefill, Score
 from yofo_mlx.prompting.prompter import Prompter
+from yofo_mlx.recipe.schema import Template
 from yofo_mlx.tasks.task import Example
 
 ROWS = [
@@ -135,6 +137,25 @@ def test_each_model_and_precision_has_its_own_file(
     assert files.keys() == {(model, None), ("tiny", None), (model, 8)}
     assert {(one.shots, one.adapter, one.problem) for one in files.values()} == {(9, None, "")}
     assert files[model, 8].bytes < files[model, None].bytes / 2
+
+
+def test_each_template_has_its_own_file_so_that_two_in_turn_read_once(
+    model: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, found = Asked(model, folder, ROWS), loading.find_source
+
+    def with_template(*named: Any) -> Source:
+        return replace(found(*named), template=Template(input="Q: {input}\nA:"))
+
+    for _ in range(2):
+        monkeypatch.setattr(loading, "find_source", with_template)
+        other = Asked(model, folder, ROWS)
+        monkeypatch.setattr(loading, "find_source", found)
+        again = Asked(model, folder, ROWS)
+        assert (again.reused, again.scores, again.note) == (usual.tokens, usual.scores, "")
+    assert other.reused == other.tokens != usual.tokens
+    first, second = cache_header.kept_files(folder)
+    assert {bool(first.template), bool(second.template)} == {True, False}
 
 
 @pytest.mark.parametrize(("bits", "nats"), [(8, 0.1), (4, 2.0)])

@@ -14,6 +14,7 @@ from yofo_mlx.evaluation.calibration import softmax
 from yofo_mlx.evaluation.labels import MOST
 from yofo_mlx.prompting.batched import answer_each
 from yofo_mlx.prompting.blocks import Blocks
+from yofo_mlx.prompting.context import interruptible
 from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.label_tree import LabelTree, best_each, distribution_each
 from yofo_mlx.prompting.prefix import Prefix
@@ -114,14 +115,15 @@ class Chooser:
 
         Among all labels; of more than are compared, among all texts that the model could write.
         """
-        context, segmenter = prefix.context, prefix.segmenter
+        pair = prefix.context, prefix.segmenter
+        asked = *pair, questions, self._tree, AT_ONCE, interruptible
         if not self.is_compared:
-            for place, best in best_each(context, segmenter, questions, self._tree, AT_ONCE):
+            for place, best in best_each(*asked):
                 share = float(np.exp(best.logprob))
                 known = {"label": best.label, "probability": share, "plain": share}
                 yield place, known | {"runners_up": None, "margin": None}
             return
-        for place, scores in distribution_each(context, segmenter, questions, self._tree, AT_ONCE):
+        for place, scores in distribution_each(*asked):
             yield place, self._entry(scores)
 
     def cells(self, entry: Entry) -> Entry:
@@ -191,7 +193,8 @@ class Writer:
         wide = [n for n, room in enumerate(rooms) if room is None or room >= self.max_tokens]
         asked = [questions[place] for place in wide]
         at_once = min(AT_ONCE, max(1, len(asked)))
-        found = answer_each(context, segmenter, asked, max_tokens=self.max_tokens, at_once=at_once)
+        limits = {"max_tokens": self.max_tokens, "at_once": at_once}
+        found = answer_each(context, segmenter, asked, **limits, on_chunk=interruptible)
         for number, written in found:
             yield wide[number], {"answer": written.text, "complete": written.is_complete}
         for place in sorted({*range(len(questions))} - {*wide}):

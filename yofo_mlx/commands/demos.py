@@ -69,8 +69,9 @@ def _of_whom(kept: dict[str, Any]) -> str:
         return f"in {kept['path']}, which cannot be used: {kept['problem']}"
     adapter = f" with the adapter {kept['adapter']}" if kept["adapter"] else ", no adapter"
     bits = f", {kept['bits']} bits" if kept["bits"] else ""
+    template = f", template {kept['template']}" if kept["template"] else ""
     counts = f"{plural(kept['shots'], 'demonstration')}, {plural(kept['tokens'], 'token')}"
-    return f"of {counts}, by {kept['model']}{adapter}{bits}"
+    return f"of {counts}, by {kept['model']}{adapter}{template}{bits}"
 
 
 def _summary(one: DemoSet, loaded: LoadedSource) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.environment import on_cpu, versions_and_machine
 from yofo_mlx.system.memory import memory_limit
+from yofo_mlx.system.quantities import size
 from yofo_mlx.system.talk import say_next
 
 HEAD_DIMS = (64, 128)
@@ -81,7 +82,7 @@ def _device() -> Check:
 
 def _memory(limit_gb: float | None) -> Check:
     limit = memory_limit(limit_gb)
-    words = f"a run may use {limit.nbytes / 1e9:.1f} GB ({limit.source})"
+    words = f"a run may use {size(limit.nbytes)} ({limit.source})"
     return Check("memory", None, words, asdict(limit))
 
 

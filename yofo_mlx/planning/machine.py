@@ -7,6 +7,7 @@ from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.runs.info import RunInfo
 from yofo_mlx.runs.trained import Note
 from yofo_mlx.system.memory import memory_limit
+from yofo_mlx.system.quantities import size
 from yofo_mlx.system.talk import say
 
 if TYPE_CHECKING:
@@ -44,5 +45,6 @@ def smaller_machine(recipe: Recipe, info: RunInfo) -> Note | None:
     """Return a warning of a run that is taken to a machine with less memory."""
     if not is_smaller(recipe, info):
         return None
-    message = f"the run was planned for {info.limit_gb:.1f} GB of memory, this machine has less"
+    planned = size((info.limit_gb or 0) * 1e9)
+    message = f"the run was planned for {planned} of memory, this machine has less"
     return message, "its steps may be taken in smaller pieces: the same but for rounding"

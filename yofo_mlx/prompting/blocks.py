@@ -21,7 +21,7 @@ from yofo_mlx.prompting.context import Context, OnChunk, ignore
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.retrieval import Similarity
 from yofo_mlx.prompting.selection import balanced, least_room
-from yofo_mlx.system.quantities import plural
+from yofo_mlx.system.quantities import plural, size
 from yofo_mlx.tasks.task import Example
 
 SIZE = 50  # demonstrations in a block, as in the paper
@@ -296,8 +296,7 @@ class Blocks:
         free = max(0, self._memory_limit - mx.get_active_memory())
         if nbytes > free:
             raise FitError(
-                f"keys and values need another {nbytes / 1e9:.1f} GB {why}, but"
-                f" {free / 1e9:.1f} GB are free",
+                f"keys and values need another {size(nbytes)} {why}, but {size(free)} are free",
                 "use fewer demonstrations, or a quantised model",
             )
 

@@ -35,6 +35,7 @@ class KeptFile:
     shots: int = 0
     tokens: int = 0
     problem: str = ""
+    template: str | None = None  # what tells one that is not the usual from others
 
 
 def kept_files(folder: Path) -> list[KeptFile]:
@@ -67,6 +68,7 @@ def _kept_file(path: Path) -> KeptFile:
             owner["bits"],
             len(json.loads(known["demonstrations"])),
             len(json.loads(known["tokens"])),
+            template=owner.get("template"),
         )
     except _MALFORMED as error:
         return KeptFile(str(path), nbytes, problem=_words(error))

@@ -3,8 +3,9 @@
 Chat and evaluation both read, answer and score here, so that they cannot differ.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, repeat
@@ -15,18 +16,28 @@ from mlx_lm.models.cache import KVCache, make_prompt_cache
 
 from yofo_mlx.errors import Cancelled, FitError, RunError
 from yofo_mlx.models.logits import row_logits
-from yofo_mlx.models.prompt_cache import can_be_cut, clone, only_appends
+from yofo_mlx.models.prompt_cache import between_layers, can_be_cut, clone, only_appends
 from yofo_mlx.prompting.readings import Readings, Watch
 from yofo_mlx.prompting.shared_prefix import folded_attention, lend, shares
+from yofo_mlx.system.quantities import size
 
-CHUNK = 512  # tokens read at once: bounds memory and how long a cancel waits
+CHUNK = 512  # tokens read at once: bounds memory
+PATIENCE = 0.1  # seconds of a pass after which `OnChunk` is asked between its layers as well
+_FEW = 32  # tokens of a pass that is over soon
 
 OnChunk = Callable[[int], None]
-"""Called between chunks with the number of tokens in the context; raises Cancelled to stop."""
+"""Called with the number of tokens in the context, between chunks and within slow ones.
+
+It raises Cancelled to stop: what it was called with stays in the context.
+"""
 
 
 def ignore(_: int) -> None:
-    """Let a reading go on."""
+    """Let a reading go on; nobody wants to stop it."""
+
+
+def interruptible(_: int) -> None:
+    """Let a reading go on; Python, which is asked so within slow passes, hears ctrl-C there."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,8 @@ class Context:
         while start < len(tokens):
             end = min(start + next(sizes), len(tokens))
             chunk = list(tokens[start:end])
-            with self.whole_or_nothing():
+            asking = self._asking(len(chunk), on_chunk)
+            with self._stops_within(on_chunk), self.whole_or_nothing(), asking:
                 noted = self._read_chunk(chunk, watch)
             self.tokens += chunk
             self.readings |= noted
@@ -83,6 +95,31 @@ class Context:
                 self._check_memory(len(tokens) - end)
             start = end
             on_chunk(len(self.tokens))
+
+    @contextmanager
+    def _stops_within(self, on_chunk: OnChunk) -> Iterator[None]:
+        """Go back to where a pass began that is given up."""
+        mark = None if on_chunk is ignore else self.mark()
+        try:
+            yield
+        except Cancelled:
+            if mark is not None:
+                self.rewind(mark)
+            raise
+
+    def _asking(self, count: int, on_chunk: OnChunk) -> AbstractContextManager[None]:
+        """Ask, within a pass of so many tokens that takes long, whether it is still wanted."""
+        if on_chunk is ignore or count < _FEW:
+            return nullcontext()
+        asked = time.perf_counter()
+
+        def ask() -> None:
+            nonlocal asked
+            if time.perf_counter() - asked > PATIENCE:
+                on_chunk(len(self.tokens))
+                asked = time.perf_counter()
+
+        return between_layers(self.layers, ask)
 
     def _read_chunk(self, chunk: list[int], watch: Watch | None) -> Readings:
         """Pass a chunk through the model; only rows that are watched are given logits."""
@@ -107,14 +144,15 @@ class Context:
             return False
         return True
 
-    def logits(self, tokens: mx.array, rows: mx.array) -> mx.array:
+    def logits(self, tokens: mx.array, rows: mx.array, on_chunk: OnChunk = ignore) -> mx.array:
         """Append tokens (B, L) in one piece; return float32 logits (N, V) of rows (N,) of B * L.
 
         For use aside: the token ids are not kept.
         """
         # Where all but the ends are wanted no layer is wrapped: that works with every model.
         few = rows.size + len(tokens) < tokens.size
-        with self.whole_or_nothing(), folded_attention():
+        asking = self._asking(tokens.size, on_chunk)
+        with self.whole_or_nothing(), folded_attention(), asking:
             logits = row_logits(self.model, tokens, rows if few else None, self.layers)
             mx.eval(logits, [layer.state for layer in self.layers])
         return logits if few else logits[rows]
@@ -209,7 +247,7 @@ class Context:
             fitting = len(self.tokens) + int(ahead * max(0, free) / needed)
             raise FitError(
                 f"keys and values of {len(self.tokens) + ahead} tokens need another"
-                f" {needed / 1e9:.1f} GB, but {max(0, free) / 1e9:.1f} GB are free",
+                f" {size(needed)}, but {size(max(0, free))} are free",
                 f"about {fitting} tokens fit: use fewer demonstrations, or a quantised model",
             )
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from yofo_mlx.tasks.problems import Problem
@@ -15,7 +16,11 @@ SEPARATORS = ("\t", "=>", "->", "→")
 Piece = tuple[int, Example | str]
 """A line number with the demonstration that begins there, or with why there is none."""
 
-_HEADER = "the names of the columns, no demonstration"
+_HEADER = (
+    "taken as the names of the columns, no demonstration: if it is one, put the names input and"
+    " output above it"
+)
+_ENOUGH = 3  # rows that show what an unknown header is unlike
 _WORD = re.compile(r"\w[\w-]*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -108,15 +113,23 @@ def read_lines(text: str, separator: str) -> Iterator[Piece]:
 
 
 def _is_header(rows: list[list[str]]) -> bool:
-    """Tell whether the first row names columns: in a word each, one as tables often have it.
+    """Tell whether the first row names columns: in a word each, unlike all rows below.
 
-    An answer may be such a word, too; but then other rows have it as well, or inputs have more.
+    One is a name that tables often have, and no other row has it there; or inputs have more words
+    than one below it, and answers do, too, or each of them comes again, but not what stands above.
     """
     first, others = (rows[0], rows[1:]) if rows else ([], [])
     if len(first) < 2 or not all(_WORD.fullmatch(cell.strip()) for cell in first):
         return False
     usual = [at for at, cell in enumerate(first) if name_key(cell) in COLUMN_NAMES]
-    return any(all(first[at] not in row[at : at + 1] for row in others) for at in usual)
+    if any(all(first[at] not in row[at : at + 1] for row in others) for at in usual):
+        return True
+    pairs = [(row[0].strip(), row[-1].strip()) for row in others if any(map(str.strip, row))]
+    if len(first) != 2 or len(pairs) < _ENOUGH or any(len(x.split()) < 2 for x, _ in pairs):
+        return False
+    answers = Counter(answer for _, answer in pairs)
+    come_again = min(answers.values()) > 1 and first[-1].strip() not in answers
+    return come_again or all(len(answer.split()) > 1 for answer in answers)
 
 
 def _example(given: str, answer: str) -> Example | str:

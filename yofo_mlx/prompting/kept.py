@@ -1,6 +1,6 @@
 """What a model has read of a named set, kept on disk: taken back, read on, written anew.
 
-A file belongs to a model with an adapter, by its name; to just these weights, template and
+A file belongs to a model with an adapter and a template, by its name; to just these weights and
 precision, by the fingerprint in it. What does not fit any more is told, and read and written again.
 """
 
@@ -16,6 +16,7 @@ from yofo_mlx.prompting.fingerprint import fingerprint
 from yofo_mlx.prompting.loading import LoadedModel
 from yofo_mlx.prompting.prefix import Prefix, Reuse, common_prefix
 from yofo_mlx.prompting.protocol import CACHE_SUFFIX
+from yofo_mlx.recipe.schema import Template
 from yofo_mlx.system.quantities import size
 from yofo_mlx.tasks.task import Example
 
@@ -30,8 +31,12 @@ class DiskCache:
         source = loaded.source
         adapter = str(source.adapter) if source.adapter and loaded.uses_adapter else None
         self._owner = {"model": source.model, "adapter": adapter, "bits": bits}
-        words = json.dumps([source.model, source.revision, adapter, bits])
-        mark = hashlib.sha256(words.encode()).hexdigest()[:12]
+        words = [source.model, source.revision, adapter, bits]
+        if source.template != Template():  # such as that of a run, for its base model as well
+            template = source.template.model_dump_json()
+            words.append(template)
+            self._owner["template"] = _mark_of(template)
+        mark = _mark_of(json.dumps(words))
         self._path, self._bits = folder / f"{mark}{CACHE_SUFFIX}", bits
         self._fingerprint = fingerprint(loaded)
         self.notes: list[str] = []
@@ -115,3 +120,7 @@ def _told(cost: object) -> str:
 def _mark(example: Example) -> str:
     text = json.dumps([example.input, example.output])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _mark_of(words: str) -> str:
+    return hashlib.sha256(words.encode()).hexdigest()[:12]

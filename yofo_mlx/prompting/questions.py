@@ -166,7 +166,7 @@ def _pieces(
         end = min(start + at_once, width)
         places = [(row, at) for row, some in enumerate(wanted) for at in some if start <= at < end]
         flat = mx.array([row * (end - start) + at - start for row, at in places], dtype=mx.int32)
-        logits = rows.logits(mx.array(tokens[:, start:end]), flat)
+        logits = rows.logits(mx.array(tokens[:, start:end]), flat, on_chunk)
         on_chunk(len(rows.tokens))
         if places:
             yield places, logits

@@ -58,7 +58,8 @@ def _read_group(context: Context, group: Sequence[Asked], on_chunk: OnChunk) -> 
     for start in range(0, width, CHUNK):
         piece = np.s_[:, start : start + CHUNK]
         wanted = targets[piece] >= 0
-        logits = context.logits(mx.array(tokens[piece]), mx.array(np.flatnonzero(wanted)))
+        rows = mx.array(np.flatnonzero(wanted))
+        logits = context.logits(mx.array(tokens[piece]), rows, on_chunk)
         if wanted.any():
             losses[piece][wanted] = token_losses(logits, mx.array(targets[piece][wanted]))
             likeliest[piece][wanted] = logits.argmax(axis=-1)

@@ -24,6 +24,8 @@ class ReadingReport:
     def __call__(self, done: int) -> None:
         """Report, and stop where the caller wants it."""
         self._work.check()
+        if done == self._done:
+            return
         now = time.perf_counter()
         told: dict[str, float] = {"done": done, "total": self._total}
         if self._at:  # the first piece is no measure: the machine wakes up
