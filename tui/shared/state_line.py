@@ -10,6 +10,7 @@ from textual.widget import Widget
 from yofo_mlx.system.quantities import duration
 
 from .blocks import gauge
+from .clock import moment
 from .table import head
 from .words import MUTED, percent
 
@@ -75,7 +76,7 @@ def forms(state: State) -> Iterator[Content]:
     sign, style = state.mark
     name = Content.assemble((sign, style), " ", (head(state.name, NAME), "bold"))
     left, share = state.seconds_left, percent(state.share) if state.share is not None else ""
-    done = "" if left is None else f"done {_clock(left)}"
+    done = "" if left is None else f"done {moment(time.time() + left)}"
     others = f"+{state.others}" if state.others else ""
     memory, short = _memory(state, " of "), _memory(state, "/")
     ways: list[tuple[int, str, list[Content | str]]] = [
@@ -104,13 +105,6 @@ def _memory(state: State, of: str) -> Content | str:
     digits = 0 if of == "/" and state.limit_gb >= 10 else 1
     used, limit = f"{state.memory_gb:.{digits}f}", f"{state.limit_gb:.0f}"
     return Content.styled(f"{used}{of}{limit} GB", style) if style else f"{used}{of}{limit} GB"
-
-
-def _clock(seconds: float) -> str:
-    """Return when so many seconds are over, with the day if that is not today."""
-    now, end = time.localtime(), time.localtime(time.time() + seconds)
-    is_today = now[:3] == end[:3]
-    return time.strftime("%H:%M" if is_today else "%a %H:%M", end)
 
 
 def _brief(seconds: float | None) -> str:
