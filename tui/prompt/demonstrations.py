@@ -1,6 +1,6 @@
 """What stands before every question: demonstrations as they are pasted, and an instruction."""
 
-from typing import Final
+from typing import Any, Final
 
 from textual import on
 from textual.app import ComposeResult
@@ -12,6 +12,7 @@ from textual.widgets import Static, TextArea
 
 from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.system.quantities import plural
+from yofo_mlx.tasks.task import Example
 
 from ..shared.words import safe
 from .fields import TextField
@@ -67,6 +68,18 @@ class DemonstrationsField(Vertical):
     def instruction(self) -> str:
         """Return the instruction that is written."""
         return self.query_one("#instruction", TextField).text.strip()
+
+    @property
+    def examples(self) -> list[Example]:
+        """Return the demonstrations."""
+        return list((self.parsed(self._run) or parse(self.field.text, self._run)).examples)
+
+    def show_health(self, facts: dict[str, Any]) -> None:
+        """Show what the model thinks of them."""
+
+    def take(self, text: str) -> None:
+        """Append what is pasted elsewhere."""
+        self.field.append(text)
 
     def parsed(self, run: str | None) -> Parsed | None:
         """Return what stands there as the run's demonstrations, if it is parsed already."""

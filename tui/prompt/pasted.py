@@ -11,6 +11,8 @@ from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.task import Example
 
+_HEAD = 40  # lines that show what a text is
+
 
 @dataclass(frozen=True)
 class Unsaved:
@@ -76,10 +78,25 @@ def saved_demonstrations(parsed: Parsed, instruction: str, saved: Callable[[], N
     return Unsaved(what, "demonstrations.jsonl", "".join(f"{row}\n" for row in rows), saved)
 
 
-def saved_answers(exchanges: Sequence[tuple[str, str, str]], saved: Callable[[], None]) -> Unsaved:
+def saved_answers(
+    exchanges: Sequence[tuple[str, Sequence[tuple[str, str]]]], saved: Callable[[], None]
+) -> Unsaved:
     """Return questions, their answers and who gave them as a page."""
-    pages = (f"## {question}\n\n{answer}\n\n*{who}*\n" for question, answer, who in exchanges)
-    return Unsaved(plural(len(exchanges), "answer"), "answers.md", "\n".join(pages), saved)
+    pages = []
+    for question, answers in exchanges:
+        said = (f"{answer}\n\n*{who}*\n" for who, answer in answers)
+        pages.append(f"## {question}\n\n" + "\n".join(said))
+    count = sum(len(answers) for _, answers in exchanges)
+    return Unsaved(plural(count, "answer"), "answers.md", "\n".join(pages), saved)
+
+
+def looks_like_rows(text: str) -> bool:
+    """Tell whether pasted text is demonstrations: two or more, and more understood than not."""
+    head = "\n".join(text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:_HEAD])
+    if "\n" not in head.strip():
+        return False
+    parsed = demonstrations.parse(head)
+    return len(parsed.examples) > max(1, len(parsed.problems))
 
 
 def _row(pair: Example, instruction: str) -> dict[str, Any]:

@@ -103,7 +103,7 @@ async def test_base_and_adapter_can_be_compared(
     async with pilots.open("prompt") as pilot:
         await ask(pilot, "one")
         await until(pilot, lambda: pilot.app.screen.is_idle)
-        await pilot.press("escape", "b")
+        await pilot.press("escape", "ctrl+t")
         assert "○ base model" in shown(pilot)
         await ask(pilot, "one")
         await until(pilot, lambda: pilot.app.screen.is_idle)
@@ -189,7 +189,7 @@ async def test_all_that_fit_can_be_asked_for(
             await pilot.press("escape")
         assert "all that fit" in shown(pilot)
         prefills = [params for method, params in sessions.made[0].calls if method == "prefill"]
-        assert [params.get("shots") for params in prefills] == [None, "all"]
+        assert [params.get("choose") for params in prefills] == ["all", None]
 
 
 async def test_an_empty_question_is_not_asked(pilots: Any, sessions: Any) -> None:
