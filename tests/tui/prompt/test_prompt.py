@@ -189,7 +189,7 @@ async def test_all_that_fit_can_be_asked_for(
             await pilot.press("escape")
         assert "all that fit" in shown(pilot)
         prefills = [params for method, params in sessions.made[0].calls if method == "prefill"]
-        assert [params.get("choose") for params in prefills] == ["all", None]
+        assert [params.get("choose") for params in prefills] == [None, "all"]
 
 
 async def test_an_empty_question_is_not_asked(pilots: Any, sessions: Any) -> None:
