@@ -2,11 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
-from textual import events, on
+from textual import events, on, work
 from textual._context import active_message_pump
 from textual.actions import SkipAction
 from textual.app import App, ModeError, ScreenError, SystemCommand
@@ -14,12 +16,12 @@ from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.content import Content
 from textual.css.query import NoMatches
-from textual.errors import NoWidget
-from textual.geometry import Region
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES, ThemeProvider
 from textual.widget import Widget
 
+from yofo_mlx.runs import notify
+from yofo_mlx.runs.folder import ENDED, GOING_ON, Run
 from yofo_mlx.system.quantities import plural
 
 from .crash import ended_by
@@ -27,12 +29,16 @@ from .mends import mend_textual
 from .runs.follow import RunView
 from .runs.screen import OpenInPrompt, RunsScreen
 from .runs.standing import standing
-from .shared.choices import Choices
 from .shared.confirm import ConfirmScreen
-from .shared.dialog import Dialog
-from .shared.help import HelpScreen, key_table
+from .shared.dropped import path_in
+from .shared.help import HelpScreen, about, key_table
+from .shared.keys import binding_ids, teach_vi
+from .shared.messages import OpenPath
+from .shared.palette import Palette, Thing, Things
+from .shared.remembering import Remembering
 from .shared.state_line import State, StateLine
-from .shared.words import MUTED, safe
+from .shared.words import MUTED, one_line, safe
+from .start.screen import FirstStart
 
 # What 256 colours hold of the default theme; the nearest of its own greys are navy and teal there.
 FEW_COLOURS = {
@@ -56,7 +62,7 @@ def _prompt_screen() -> Screen[Any]:
     return PromptScreen()
 
 
-class YofoApp(App[None]):
+class YofoApp(Remembering):
     """Three places; closing the app never ends a run."""
 
     TITLE = "yofo"
@@ -67,6 +73,7 @@ class YofoApp(App[None]):
         "prompt": _prompt_screen,
     }
     DEFAULT_MODE = "runs"
+    COMMANDS: ClassVar[Any] = App.COMMANDS | {Things}
     BINDINGS: ClassVar[list[BindingType]] = [
         # Priority: the app obeys them before it hands on the next key, which is the new place's.
         Binding("f2", "place('data')", "Data", id="place.data", show=False, priority=True),
@@ -87,15 +94,17 @@ class YofoApp(App[None]):
 
     def __init__(self) -> None:
         mend_textual()
+        teach_vi()
         super().__init__()
-        self.choices = Choices()
         self.state: State | None = None
+        self._views: Sequence[RunView] = ()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]
         if self.console.color_system in ("256", "standard"):
             default = BUILTIN_THEMES["textual-dark"]
             panel, plain = FEW_COLOURS["panel"], default.variables | FEW_COLOURS
             self.register_theme(replace(default, panel=panel, variables=plain))
+        self.wear()
 
     def action_place(self, name: str) -> None:
         """Go to a place, unless a dialog is open; one that is there already may use the key."""
@@ -121,12 +130,23 @@ class YofoApp(App[None]):
     def action_help(self) -> None:
         """Show the keys that apply here."""
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(key_table(self.screen)))
+            self.push_screen(HelpScreen(key_table(self.screen), about(self.focused)))
 
     def on_mount(self) -> None:
         """Leave the terminal as it was when the system asks the app to end."""
         if not self.is_headless:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
+        if (place := self.choices.get("look", "place", "")) in self.MODES:
+            self.call_after_refresh(self.action_place, place)
+
+    def ids(self) -> set[str]:
+        """Return the names that keys can be given to."""
+        from .data import screen as _data
+        from .prompt import screen as _prompt
+        from .runs import new as _new
+
+        del _data, _prompt, _new  # what they declare counts
+        return binding_ids()
 
     async def action_quit(self) -> None:
         """Quit; ask first where something would be lost."""
@@ -141,7 +161,10 @@ class YofoApp(App[None]):
             self._leave()
 
     def _leave(self) -> None:
-        """Quit, and say on the terminal what goes on."""
+        """Quit, remember where, and say on the terminal what goes on."""
+        with suppress(OSError, ValueError):
+            if self.current_mode != self.choices.get("look", "place", self.DEFAULT_MODE):
+                self.choices.keep("look", "place", self.current_mode)
         self.exit(message=self._going_on() or None)
 
     def _going_on(self) -> str:
@@ -203,7 +226,81 @@ class YofoApp(App[None]):
 
     @on(RunsScreen.Polled)
     def _polled(self, message: RunsScreen.Polled) -> None:
+        before = {view.run.path: view.status for view in self._views}
+        self._views = message.views
         self.show_state(message.views)
+        if not self.app_focus:
+            for view in message.views:
+                if before.get(view.run.path) in GOING_ON and view.status in ENDED:
+                    self._call_back(view.run)
+
+    @work(thread=True, exit_on_error=False, group="call back")
+    def _call_back(self, run: Run) -> None:
+        """Tell one who is in another window, as terminals and macOS do."""
+        if notify.is_wanted():
+            words = notify.words(run)
+            self.call_from_thread(self._write, notify.on_window(words))
+            notify.on_mac(words)
+
+    def _write(self, sequence: str) -> None:
+        if self._driver is not None:
+            self._driver.write(sequence)
+            self._driver.flush()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Open the file that was dropped on the terminal outside a field."""
+        if len(self.screen_stack) > 1 or self.current_mode == "prompt" or self._is_typing():
+            return
+        path = path_in(event.text)
+        if path is not None:
+            self.post_message(OpenPath(str(path)))
+        elif event.text.strip():
+            words = "It is no path of a file. Demonstrations are pasted in Prompt: press 3 first."
+            self.notify(words, title="Nothing was pasted", markup=False)
+
+    @on(OpenPath)
+    async def _open_path(self, message: OpenPath) -> None:
+        if len(self.screen_stack) > 1:  # a dialog was faster
+            return
+        await self.switch_mode("data")
+        from .data.screen import DataScreen
+
+        if isinstance(self.screen, DataScreen):
+            self.screen.open_path(message.text)
+
+    @on(FirstStart.Chosen)
+    async def _begin(self, message: FirstStart.Chosen) -> None:
+        if message.what in ("data", "prompt"):
+            await self.switch_mode(message.what)
+        if isinstance(self.screen, RunsScreen) and message.what == "new":
+            self.screen.action_new()
+        if isinstance(self.screen, RunsScreen) and message.what == "demo":
+            self.screen.start_demo()
+        if message.what == "data":
+            await self.run_action("open", self.screen)
+
+    def things(self) -> Iterator[Thing]:
+        """Yield what the palette finds by name: runs, recipes, files that were opened."""
+        for view in self._views:
+            yield Thing(
+                view.run.run_id, f"Run, {view.status}", partial(self._go_to_run, view.run.run_id)
+            )
+        from .shared.recipes import about_recipe, find_recipes
+
+        for recipe in find_recipes():
+            name = one_line(recipe.stem, 60).plain
+            yield Thing(name, f"Recipe: {about_recipe(recipe)}", partial(self._go_to, str(recipe)))
+        for path in self.choices.get("data", "opened", [""]):
+            yield Thing(one_line(path, 100).plain, "Data set", partial(self._go_to, path))
+
+    def _go_to(self, path: str) -> None:
+        self.post_message(OpenPath(path))
+
+    async def _go_to_run(self, run_id: str) -> None:
+        if len(self.screen_stack) == 1:
+            await self.switch_mode("runs")
+            if isinstance(self.screen, RunsScreen):
+                self.screen.go_to(run_id)
 
     @on(OpenInPrompt)
     async def _open_in_prompt(self, message: OpenInPrompt) -> None:
@@ -227,26 +324,6 @@ class YofoApp(App[None]):
     def _runner(self, action: str, node: object) -> Callable[[], object]:
         namespace = self if node is self else self.screen
         return lambda: self.call_later(self.run_action, action, namespace)
-
-
-class Palette(Dialog, CommandPalette):
-    """Textual's own; one that is closed while it searches does not end the app."""
-
-    def on_mount(self, event: events.Mount) -> None:
-        """Begin nothing if a dialog below has closed meanwhile and taken this with it."""
-        if self not in self.app.screen_stack:
-            event.prevent_default()
-
-    def run_worker(self, *arguments: Any, **options: Any) -> Any:
-        """Let a search fail alone: its list may be gone by then."""
-        return super().run_worker(*arguments, **options | {"exit_on_error": False})
-
-    def get_widget_at(self, x: int, y: int) -> tuple[Widget, Region]:
-        """Take a click past the edge, as of a window that just shrank, for one beside the list."""
-        try:
-            return super().get_widget_at(x, y)
-        except NoWidget:
-            return self, self.region
 
 
 class _QuitScreen(ConfirmScreen):

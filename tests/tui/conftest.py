@@ -242,6 +242,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a folder without recipes, shipped ones hidden; look at runs often."""
     monkeypatch.setattr("tui.shared.recipes.shipped_recipes", list)
     monkeypatch.setattr("tui.runs.screen.POLL_SECONDS", 0.1)
+    monkeypatch.setattr("tui.start.screen.fitting_models", list)  # a process that takes seconds
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -1,11 +1,11 @@
-"""The line at the top right, and bars and sparks."""
+"""The line at the top right, and its bar."""
 
 from typing import Any
 
 import pytest
 
 from tui.app import YofoApp
-from tui.shared.blocks import bar, gauge, spark
+from tui.shared.blocks import bar, gauge
 from tui.shared.state_line import State, StateLine, forms
 
 WHOLE = State(
@@ -42,12 +42,6 @@ def test_a_run_of_which_nothing_is_known_yet_has_its_name() -> None:
 def test_a_bar_is_exact_to_the_eighth_of_a_cell() -> None:
     assert bar(0.5, 4) == "██  " and bar(1 / 16, 2) == "▏ " and bar(7.0, 2) == "██"
     assert bar(-1.0, 3) == "   " and gauge(1.0, 4) == "▕██▏"
-
-
-def test_a_spark_goes_from_the_least_to_the_largest() -> None:
-    assert spark([0.0, 7.0], 8) == "▁█"
-    assert spark([1.0, 1.0, 3.0, 3.0], 2) == "▁█"
-    assert spark([5.0] * 3, 3) == "▁▁▁" and spark([], 4) == "" and spark([float("nan")], 3) == ""
 
 
 async def test_every_place_tells_what_the_newest_run_is_at(

@@ -285,8 +285,11 @@ class DataScreen(Recovering):
 
     @on(Input.Submitted, "#path")
     def _opened(self, event: Input.Submitted) -> None:
-        if not (text := event.value.strip()):
-            return
+        if text := event.value.strip():
+            self.open_path(text)
+
+    def open_path(self, text: str) -> None:
+        """Look at a file, folder, recipe or hub id, as if it had been typed."""
         added = of_path(text)
         self._forget(added.key)
         others = [known for known in self._listed if known.key != added.key]

@@ -1,3 +1,3 @@
 """The place of runs: how they stand, how they went, new ones."""
 
-__all__ = ["follow", "screen", "standing"]
+__all__ = ["follow", "new", "screen", "standing"]

@@ -12,24 +12,19 @@ from textual.widgets import DataTable, Footer, Input, Static
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import ENDED, GOING_ON, RESUMABLE, Run, Status
+from yofo_mlx.system import paths
 
 from ..shared.confirm import ConfirmScreen
 from ..shared.places import Places
 from ..shared.recovery import Recovering
 from ..shared.words import MUTED, muted, safe
+from ..start.screen import FirstStart
 from .detail import RunDetail
 from .follow import RunView, Watcher
 from .starting import resume_detached, start_detached
 from .table import ORDERS, RunTable
 
 POLL_SECONDS = 1.0
-NO_RUNS = Content.assemble(
-    ("No runs yet.\n\n", "bold"),
-    "Press ", ("n", "bold $text-accent"), " to start one from a recipe, or type\n\n",
-    ("  yofo train tiny\n\n", "$text-primary"),
-    ("The tiny recipe needs no download and takes a minute.\n", MUTED),
-    ("A run goes on when this app is closed.", MUTED),
-)  # fmt: skip
 
 
 class RunsScreen(Recovering):
@@ -73,6 +68,7 @@ class RunsScreen(Recovering):
         """Lay the list out over the selected run."""
         yield Places("runs")
         yield Static(id="empty")
+        yield FirstStart()
         yield RunTable()
         yield Input(placeholder="part of an id, a model or a status", id="filter", compact=True)
         yield RunDetail()
@@ -81,6 +77,7 @@ class RunsScreen(Recovering):
     def on_mount(self) -> None:
         """Look at the run folders now and then."""
         self.query_one("#filter").display = False
+        self.query_one(FirstStart).display = False
         self._show()
         self._look()
         self.set_interval(POLL_SECONDS, self._look)
@@ -130,9 +127,11 @@ class RunsScreen(Recovering):
             table.select(self._wanted)
             self._wanted = None
         empty = self.query_one("#empty", Static)
-        empty.display = not views
+        is_first = not (self._views or self._is_looking or self._trouble)
+        empty.display = not (views or is_first)
         empty.update(self._why_empty())
         table.display = bool(views)
+        self._offer_first_steps(is_first)
         self._show_detail()
 
     def _why_empty(self) -> Content:
@@ -143,12 +142,18 @@ class RunsScreen(Recovering):
             return safe(said).stylize("$text-error")
         if self._is_looking:
             return muted("looking for runs …")
-        if not self._views:
-            return NO_RUNS
         words = safe(self.query_one("#filter", Input).value, 60).stylize("bold")
         return Content.assemble(
             "No run has ", words, ". Press ", ("escape", "$text-accent"), " to see all."
         )
+
+    def _offer_first_steps(self, is_first: bool) -> None:
+        first = self.query_one(FirstStart)
+        if is_first:
+            first.appear()
+        elif first.display:
+            first.display = False
+            self.set_focus(self.query_one(RunTable))
 
     def _show_detail(self) -> None:
         view = self.selected
@@ -219,6 +224,24 @@ class RunsScreen(Recovering):
         if run is not None:
             self._wanted = run.run_id
             self._look()
+
+    def go_to(self, run_id: str) -> None:
+        """Select a run, whatever is filtered."""
+        self._wanted = run_id
+        self.action_clear_filter()
+        self._show()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="demo")
+    def start_demo(self) -> None:
+        """Train the embedded model: nothing is downloaded, and a minute is enough."""
+        self.app.call_from_thread(self.notify, "Starting the demo …", markup=False)
+        try:
+            run = self.starter(paths.shipped_recipes() / "tiny.toml", [])
+        except (OSError, YofoError) as error:
+            words = f"no run was started: {error}"
+            self.app.call_from_thread(self.notify, words, severity="error", markup=False)
+        else:
+            self.app.call_from_thread(self._started, run)
 
     def action_resume(self) -> None:
         """Go on with the selected run from its last checkpoint; say so where there is none."""

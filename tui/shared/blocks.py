@@ -1,11 +1,6 @@
-"""Bars and sparks of block characters, which every font has."""
-
-import math
-from collections.abc import Sequence
-from itertools import pairwise
+"""Bars in eighths of a cell, of block characters, which every font has."""
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"  # of a cell, from the left
-LEVELS = "▁▂▃▄▅▆▇█"
 
 
 def bar(share: float, width: int) -> str:
@@ -17,16 +12,3 @@ def bar(share: float, width: int) -> str:
 def gauge(share: float, width: int) -> str:
     """Return a bar between two ends."""
     return f"▕{bar(share, width - 2)}▏"
-
-
-def spark(values: Sequence[float], width: int) -> str:
-    """Return values as a row of heights from the least to the largest, the means of neighbours."""
-    known = [value for value in values if math.isfinite(value)]
-    count = min(width, len(known))
-    edges = [len(known) * place // count for place in range(count + 1)] if count else []
-    means = [sum(known[a:b]) / (b - a) for a, b in pairwise(edges)]
-    low, high = (min(means), max(means)) if means else (0.0, 0.0)
-    top = len(LEVELS) - 1
-    return "".join(
-        LEVELS[round((v - low) / (high - low) * top) if high > low else 0] for v in means
-    )

@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from yofo_mlx.system import paths
@@ -13,6 +14,7 @@ class Choices:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or paths.home() / "app.toml"
+        self._writing = Lock()  # choices are kept by threads
         self.trouble = ""  # why the file could not be read; it is then left as it is
         self._sections = self._read()
 
@@ -22,20 +24,26 @@ class Choices:
         value = table.get(key, default) if isinstance(table, dict) else default
         return value if default is None or isinstance(value, type(default)) else default
 
+    def section(self, name: str) -> dict[str, Any]:
+        """Return all that was chosen in a section."""
+        table = self._sections.get(name)
+        return dict(table) if isinstance(table, dict) else {}
+
     def keep(self, section: str, key: str, value: Any) -> None:
         """Remember a choice, beside what another window or a person wrote meanwhile."""
         if self.trouble:
             return
         import tomlkit
 
-        text = self._path.read_text(encoding="utf-8") if self._path.is_file() else ""
-        document = tomlkit.parse(text)
-        if not isinstance(document.get(section), dict):
-            document[section] = tomlkit.table()
-        document[section][key] = value
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(self._path, tomlkit.dumps(document))
-        self._sections = document.unwrap()
+        with self._writing:
+            text = self._path.read_text(encoding="utf-8") if self._path.is_file() else ""
+            document = tomlkit.parse(text)
+            if not isinstance(document.get(section), dict):
+                document[section] = tomlkit.table()
+            document[section][key] = value
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(self._path, tomlkit.dumps(document))
+            self._sections = document.unwrap()
 
     def _read(self) -> dict[str, Any]:
         try:

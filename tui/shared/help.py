@@ -1,5 +1,6 @@
 """The help dialog: a table of the keys that apply, built from the bindings themselves."""
 
+import inspect
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from .dialog import Dialog
@@ -30,6 +32,7 @@ class KeyRow:
     tooltip: str
     action: str
     node: DOMNode
+    id: str = ""  # for the user's own keys
 
 
 def key_table(screen: Screen[object]) -> list[KeyRow]:
@@ -47,10 +50,17 @@ def key_table(screen: Screen[object]) -> list[KeyRow]:
             keys[group].append(shown)
         bindings.setdefault(group, binding)
     rows = [
-        KeyRow(" ".join(shown), g[0], bindings[g].tooltip, bindings[g].action, g[1])
+        KeyRow(" ".join(shown), g[0], b.tooltip, b.action, g[1], b.id or "")
         for g, shown in keys.items()
+        for b in (bindings[g],)
     ]
     return sorted(rows, key=lambda row: OWNERS.index(_owner(row.node)))
+
+
+def about(widget: Widget | None) -> str:
+    """Return the words about a widget, or about the nearest thing around it that has some."""
+    nodes = [] if widget is None else widget.ancestors_with_self
+    return next((inspect.cleandoc(node.HELP) for node in nodes if node.HELP), "")
 
 
 class HelpScreen(Dialog, ModalScreen[None]):
@@ -65,11 +75,13 @@ class HelpScreen(Dialog, ModalScreen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f1,question_mark,q,enter", "dismiss", "Close", id="help.close"),
+        Binding("i", "ids", "Names of the keys for app.toml", id="help.ids"),
     ]
 
-    def __init__(self, rows: list[KeyRow]) -> None:
+    def __init__(self, rows: list[KeyRow], about: str = "") -> None:
         super().__init__()
-        self._rows = rows
+        self._rows, self._about = rows, about
+        self._has_ids = False
 
     def compose(self) -> ComposeResult:
         """Lay the table out."""
@@ -77,17 +89,28 @@ class HelpScreen(Dialog, ModalScreen[None]):
             box.border_title = "Keys"
             yield Static(self._table())
 
+    def action_ids(self) -> None:
+        """Show or hide the names that [keys] in app.toml takes."""
+        self._has_ids = not self._has_ids
+        self.query_one(Static).update(self._table())
+
     def _table(self) -> Content:
         width = min(max((len(row.keys) for row in self._rows), default=0), 22)
         parts: list[Content | str | tuple[str, str]] = []
+        if self._about:
+            parts.append(f"{self._about}\n\n")
         heading = ""
         for row in self._rows:
             if (owner := _owner(row.node)) != heading:
                 parts.append((f"{'' if not heading else chr(10)}{owner}\n", "bold $text-primary"))
                 heading = owner
             more = f"  {row.tooltip}" if row.tooltip else ""
+            if self._has_ids:
+                more = f"  {row.id}"
             parts += [(f"  {row.keys:<{width}}  ", "$text-accent"), row.words, (more, MUTED), "\n"]
-        return Content.assemble(*parts, ("\n" + PLACES_NOTE, MUTED))
+        ids = '[keys] in app.toml takes these names: "runs.new" = "N"'
+        note = ids if self._has_ids else f"{PLACES_NOTE} i shows names to change keys by."
+        return Content.assemble(*parts, ("\n" + note, MUTED))
 
 
 def _owner(node: DOMNode) -> str:

@@ -78,17 +78,18 @@ def forms(state: State) -> Iterator[Content]:
     done = "" if left is None else f"done {_clock(left)}"
     others = f"+{state.others}" if state.others else ""
     memory, short = _memory(state, " of "), _memory(state, "/")
-    for width, steps, rest in (
+    ways: list[tuple[int, str, list[Content | str]]] = [
         (24, state.steps, [done, memory, others]),
         (12, state.steps, [done, memory, others]),
         (12, "", [_brief(left), short, others]),
         (0, "", [_brief(left), short]),
         (0, "", [_brief(left)]),
         (0, "", []),
-    ):
+    ]
+    for width, steps, rest in ways:
         meter = gauge(state.share, width) if width and state.share is not None else ""
-        lead: list[Content | str] = [name, *filter(None, (steps, meter, share))]
-        told: list[Content | str] = [Content(" ").join(lead), *filter(None, rest)]
+        lead: list[Content | str] = [name, *(p for p in (steps, meter, share) if p)]
+        told: list[Content | str] = [Content(" ").join(lead), *(p for p in rest if p)]
         yield Content.styled(" · ", MUTED).join(told)
     yield Content.assemble((sign, style), f" {share}")
 

@@ -90,12 +90,32 @@ def on_terminal(run: Run) -> None:
     """Ring the bell, and notify as terminals and macOS do, whoever waited for a long run."""
     began, ended = figure(first_event(run.events_path), "t"), last_event(run.events_path)
     took = (figure(ended, "t") or 0.0) - (began or 0.0)
-    if not can_draw(sys.stderr) or took < LEAST_S or _settings().get("terminal") is False:
+    if not can_draw(sys.stderr) or took < LEAST_S or not is_wanted():
         return
-    words = printable(shorten(f"{run.run_id} {facts(run)['status']}", 200))
+    told = words(run)
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"\033]9;{words}\a\a")
+        sys.stderr.write(on_window(told))
         sys.stderr.flush()
+    on_mac(told)
+
+
+def is_wanted() -> bool:
+    """Tell whether the end of a run is told by bell and notification."""
+    return _settings().get("terminal") is not False
+
+
+def words(run: Run) -> str:
+    """Say on one line what became of a run."""
+    return printable(shorten(f"{run.run_id} {facts(run)['status']}", 200))
+
+
+def on_window(words: str) -> str:
+    """Return what makes a terminal notify and ring."""
+    return f"\033]9;{words}\a\a"
+
+
+def on_mac(words: str) -> None:
+    """Notify as macOS does, where this is one."""
     if sys.platform == "darwin":
         with suppress(OSError, subprocess.SubprocessError):
             subprocess.run(

@@ -24,12 +24,6 @@ def curve(pilot: Any, chart: str, name: str) -> tuple[tuple[float, float], ...]:
     return next((line.points for line in lines if line.name == name), ())
 
 
-async def test_without_runs_the_app_says_what_to_do(pilots: Any, shown: Any) -> None:
-    async with pilots.open(size=(80, 24)) as pilot:
-        assert "No runs yet" in shown(pilot)
-        assert "yofo train tiny" in shown(pilot)
-
-
 async def test_a_new_step_event_moves_the_curve(pilots: Any, run_folder: Any, until: Any) -> None:
     folder = run_folder("moving").steps(5)
     with folder.trained():
