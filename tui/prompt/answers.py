@@ -13,6 +13,7 @@ from ..shared.words import MUTED, muted, number, safe
 from .labels import LabelBars, margin, shares
 from .models import Speaker
 
+AMBER: Final = "$text-warning"
 LONGEST: Final = 20_000  # characters of one text that are drawn
 
 
@@ -24,6 +25,7 @@ class AnswerPanel(Vertical):
         width: 1fr; height: auto; padding: 0 0 0 1; border-left: vkey $success;
         &.-base { border-left: vkey $foreground-muted; }
         Static { height: auto; }
+        .head { text-wrap: nowrap; text-overflow: ellipsis; }
         .facts { color: $foreground-muted; }
     }
     """
@@ -61,7 +63,8 @@ class AnswerPanel(Vertical):
         shown = safe(self.text, LONGEST) if self.text else muted("(empty)")
         self.query_one(".answer", Static).update(shown)
         self.query_one(".head", Static).update(self._head())
-        self._tell(safe(" · ".join(facts_of(result))))
+        remark = Content.styled("not one of the labels\n" if is_outside(result) else "", AMBER)
+        self._tell(Content.assemble(remark, safe(" · ".join(facts_of(result)))))
         if found := self.shares:
             style = "$success" if self.speaker.is_adapted else "$foreground-muted"
             await self.mount(LabelBars(found, style), after=self.query_one(".answer"))
@@ -89,8 +92,14 @@ def pace_of(result: dict[str, Any]) -> list[str]:
     if isinstance(seconds := result.get("seconds"), int | float):
         said.append(f"{seconds:.2f} s" if seconds < 10 else duration(seconds))
     if isinstance(speed := result.get("tokens_per_s"), int | float):
-        said.append(f"{number(speed)} tokens/s")
+        said.append(f"{number(round(speed, 1) if speed < 10 else round(speed))} tok/s")
     return said
+
+
+def is_outside(result: dict[str, Any]) -> bool:
+    """Tell whether labels were compared, and the answer is none of them."""
+    labels = {one["label"] for one in result.get("scores", ())}
+    return bool(labels) and str(result.get("text", "")) not in labels
 
 
 def facts_of(result: dict[str, Any]) -> list[str]:
@@ -105,11 +114,8 @@ def facts_of(result: dict[str, Any]) -> list[str]:
         said[-1] += f", wrote {result.get('tokens')}"
     if tail := result.get("tail"):
         said.append(f"{len(tail):,} shots of its own")
-    scores = result.get("scores", ())
-    if (lead := margin(scores)) is not None:
+    if (lead := margin(result.get("scores", ()))) is not None:
         said.append(f"leads by {lead:.1f} nats")
-        if str(result.get("text", "")) not in {one["label"] for one in scores}:
-            said.append("not one of the labels")
     if result.get("finish") == "length":
         said.append("cut at the longest answer")
     if note := result.get("note"):

@@ -38,8 +38,6 @@ class ModelBar(Horizontal):
         #who { width: auto; padding: 0 0 0 2; }
         #labels { width: auto; padding: 0 0 0 2; }
     }
-    .-narrow ModelBar #who { display: none; }
-    .-narrow ModelBar #way { width: 16; }
     """
 
     class Changed(Message):

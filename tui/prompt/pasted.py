@@ -55,12 +55,7 @@ def shots_of(facts: dict[str, Any]) -> str:
 
 def facts_of(facts: dict[str, Any]) -> str:
     """Say what the model reads, what it does not, and why."""
-    said = []
-    if isinstance(tokens := facts.get("tokens"), int):
-        said.append(plural(tokens, "token"))
-    if reused := facts.get("reused_tokens"):
-        said.append(f"{reused:,} reused")
-    said += [str(words) for words in facts.get("told") or ()]
+    said = [str(words) for words in facts.get("told") or ()]
     if facts.get("left_out") and facts.get("bound") in ("trained", "default"):
         said.append("key a: all that fit")
     if note := facts.get("note"):

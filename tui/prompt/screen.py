@@ -48,12 +48,12 @@ class PromptScreen(Sitting):
         Binding("enter", "write", "Write", id="prompt.write"),
         Binding("f4", "write", "Write", id="prompt.question", show=False, priority=True),
         Binding("e", "edit", "Edit", id="prompt.edit"),
-        Binding("b,ctrl+b", "beside", "Base beside", id="prompt.beside"),
+        Binding("b,ctrl+b", "beside", "Beside", id="prompt.beside"),
         Binding("ctrl+t", "toggle_adapter", "Adapter/base", id="prompt.adapter", show=False),
         Binding("ctrl+g", "labels", "Labels", id="prompt.labels"),
         Binding("ctrl+s", "save", "Save", id="prompt.save"),
-        Binding("f5", "read", "Read now", id="prompt.read"),
-        Binding("y", "copy", "Copy answer", id="prompt.copy"),
+        Binding("f5", "read", "Read", id="prompt.read"),
+        Binding("y", "copy", "Copy", id="prompt.copy"),
         Binding("escape", "back", "Back", id="prompt.back", priority=True),
         Binding("a", "all_shots", "All shots", id="prompt.all", show=False),
         Binding("ctrl+up", "recall", "Last question", id="prompt.recall", show=False),
@@ -146,6 +146,7 @@ class PromptScreen(Sitting):
         said = facts_of(self._facts) if is_read else ""
         line = self.query_one("#read", Static)
         line.update(safe(said))
+        line.tooltip = said or None
         line.display = bool(said)
         self._show_what_enter_does()
 
