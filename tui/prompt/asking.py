@@ -1,12 +1,14 @@
 """What is asked of a session, one thing after the other; blocks, and is called from threads."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Final
 
-from yofo_mlx.errors import Cancelled
+from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.prompting.client import OnNote
 from yofo_mlx.prompting.held import Held, Model, Offer, Result
+from yofo_mlx.runs import listing
 
 from .models import speakers
 
@@ -32,8 +34,9 @@ class Wanted:
 class Job:
     """A question, or a reading of demonstrations without one, that may be given up."""
 
-    def __init__(self, wanted: Wanted, question: str = "", labels: tuple[str, ...] = ()) -> None:
-        self.wanted, self.question, self.labels = wanted, question, labels
+    def __init__(self, wanted: Wanted, question: str = "", *, is_asked_for: bool = True) -> None:
+        self.wanted, self.question, self.is_asked_for = wanted, question, is_asked_for
+        self.labels: tuple[str, ...] = ()  # to be compared
         self.is_given_up = False
 
     def check(self) -> None:
@@ -52,6 +55,8 @@ class Asking:
     def read(self, job: Job, hear: OnNote) -> None:
         """Read the demonstrations, and hear how good they are."""
         with self._turn:
+            if not (job.is_asked_for or self.held.client.is_alive) and _somebody_trains():
+                raise YofoError("not read yet: a run is training", "F5 reads beside it")
             self._read(job, hear)
             offer = job.wanted.offer
             if len(offer.examples) > 1 and offer.choose not in NO_HEALTH:
@@ -91,6 +96,13 @@ class Asking:
         self.held.read(job.wanted.offer, note)
         hear("read", self.held.facts)
         job.check()
+
+
+def _somebody_trains() -> bool:
+    """Tell whether a model that nobody asked for would take memory from a run."""
+    with suppress(OSError):
+        return any(run.is_locked() for run in listing.list_runs())
+    return False
 
 
 def _note(hear: OnNote) -> OnNote:

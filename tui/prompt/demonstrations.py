@@ -74,6 +74,9 @@ class DemonstrationsField(Vertical):
         """Return the demonstrations."""
         return list((self.parsed(self._run) or parse(self.field.text, self._run)).examples)
 
+    def wait(self) -> None:
+        """Block until all is read."""
+
     def show_health(self, facts: dict[str, Any]) -> None:
         """Show what the model thinks of them."""
 

@@ -128,14 +128,10 @@ class QueryField(TextField):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "ask", "Ask", id="query.ask", priority=True),
-        Binding("ctrl+n", "ask(True)", "Ask each line", show=False, id="query.each"),
         Binding("pageup", "screen.page(-1)", "Earlier answers", show=False, id="query.earlier"),
         Binding("pagedown", "screen.page(1)", "Later answers", show=False, id="query.later"),
         Binding("ctrl+j", "newline", "New line", id="query.newline", show=False),
     ]
-
-    HELP = """A question, without its answer. `enter` asks it, `ctrl+n` asks each line of it by
-itself. A file of questions dropped here asks them all; pasted rows can become demonstrations."""
 
     class Asked(Message):
         """The user wants an answer, or one to each line."""
@@ -143,6 +139,24 @@ itself. A file of questions dropped here asks them all; pasted rows can become d
         def __init__(self, each: bool = False) -> None:
             super().__init__()
             self.each = each
+
+    def action_ask(self, each: bool = False) -> None:
+        """Ask what is written."""
+        self.post_message(self.Asked(each))
+
+    def action_newline(self) -> None:
+        """Break the line."""
+        self.insert("\n")
+
+
+class QuestionField(QueryField):
+    """Where a question to the model is written; what is pasted may be many, or no question."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+n", "ask(True)", "Ask each line", show=False, id="query.each"),
+    ]
+    HELP = """A question, without its answer. `enter` asks it, `ctrl+n` asks each line of it by
+itself. A file of questions dropped here asks them all; pasted rows can become demonstrations."""
 
     class Dropped(Message):
         """A file was dropped here."""
@@ -166,14 +180,6 @@ itself. A file of questions dropped here asks them all; pasted rows can become d
         elif looks_like_rows(event.text):
             event.prevent_default().stop()
             self.post_message(self.Rows(event.text))
-
-    def action_ask(self, each: bool = False) -> None:
-        """Ask what is written."""
-        self.post_message(self.Asked(each))
-
-    def action_newline(self) -> None:
-        """Break the line."""
-        self.insert("\n")
 
 
 def _can_be_wrapped(lines: list[str]) -> bool:

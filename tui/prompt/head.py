@@ -14,7 +14,7 @@ from yofo_mlx.prompting.protocol import BASE
 from yofo_mlx.recipe.ways import WAYS, Way
 
 from ..shared.words import MUTED
-from .models import ALONE, choices, choices_beside, model_of
+from .models import ALONE, bases_of, choices, choices_beside, model_of
 
 WAYS_IN_WORDS: Final[dict[Way, str]] = {
     "balanced": "balanced",
@@ -43,6 +43,13 @@ class ModelBar(Horizontal):
     class Changed(Message):
         """Another one is to answer, or behind other demonstrations."""
 
+    class Looked(Message):
+        """The recipes of runs were read."""
+
+        def __init__(self, bases: dict[str, str]) -> None:
+            super().__init__()
+            self.bases = bases
+
     class Gone(Message):
         """What was chosen is no longer there."""
 
@@ -54,6 +61,7 @@ class ModelBar(Horizontal):
         super().__init__()
         self._use_adapter = True
         self._offered: dict[str, str] = {}
+        self._bases: dict[str, str] = {}  # of those runs whose recipes were read
 
     def compose(self) -> ComposeResult:
         """Lay the choices out."""
@@ -92,8 +100,27 @@ class ModelBar(Horizontal):
             select.expanded = False
 
     def offer(self) -> dict[str, str]:
-        """Offer the runs there are now."""
-        self._offered = choices()
+        """Offer the runs there are now; which models they are of takes reading their recipes."""
+        self._offered = choices(self._bases)
+        self._choose_again()
+        new = [one for one in self._offered if one.startswith("run:") and one not in self._bases]
+        if new:
+            self.screen.run_worker(
+                lambda: self.post_message(self.Looked(bases_of(new))),
+                thread=True, exit_on_error=False, group="models",
+            )  # fmt: skip
+        return self._offered
+
+    def on_model_bar_looked(self, message: Looked) -> None:
+        """Offer those models, too, and who has the same one."""
+        message.stop()
+        if message.bases:
+            self._bases |= message.bases
+            self._offered = choices(self._bases)
+            self._choose_again()
+
+    def _choose_again(self) -> None:
+        """Offer what there is, and leave chosen what was, as far as it is there."""
         chosen, before = self._value("model"), self._value("beside")
         select = self.query_one("#model", Select)
         select.set_options(_options(self._offered))
@@ -105,7 +132,6 @@ class ModelBar(Horizontal):
                 now = self._offered[str(select.value)]
                 self.post_message(self.Gone(f"{chosen.partition(':')[2]} is gone; chosen is {now}"))
         self._offer_beside(before)
-        return self._offered
 
     def choose(self, value: str) -> bool:
         """Let one of those that are offered answer with its adapter; tell if it is there."""
@@ -173,7 +199,7 @@ class ModelBar(Horizontal):
             beside.value = chosen if chosen in offered else ALONE
 
     def _beside(self) -> dict[str, str]:
-        return choices_beside(self._value("model"), self._offered)
+        return choices_beside(self._value("model"), self._offered, self._bases)
 
     def _value(self, id: str) -> Any:
         return self.query_one(f"#{id}", Select).value

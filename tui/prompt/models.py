@@ -1,6 +1,6 @@
 """Who can answer: runs with an adapter, and base models; and who of them beside another."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -17,6 +17,7 @@ from yofo_mlx.system import paths
 from yofo_mlx.system.text import shorten
 
 ALONE: Final = "alone"  # the value that stands for nobody beside
+NOTHING_KNOWN: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True)
@@ -28,24 +29,33 @@ class Speaker:
     is_adapted: bool
 
 
-def choices() -> dict[str, str]:
+def choices(bases: Mapping[str, str] = NOTHING_KNOWN) -> dict[str, str]:
     """Return what to offer: a value, and the words for it; runs with an adapter first."""
-    usable = _usable()
-    offered = {value_of(run): shorten(run.run_id, 60) for run in usable}
-    models = dict.fromkeys(["tiny", *filter(None, map(_base, usable))])
+    offered = {value_of(run): shorten(run.run_id, 60) for run in _usable()}
+    models = dict.fromkeys(["tiny", *(bases[one] for one in offered if one in bases)])
     return offered | {f"model:{model}": f"{shorten(model, 50)} (base)" for model in models}
 
 
-def choices_beside(value: object, offered: dict[str, str]) -> dict[str, str]:
+def bases_of(values: Iterable[str]) -> dict[str, str]:
+    """Return the base models of runs, by the value that stands for each; reads their recipes."""
+    runs = {one: Run(paths.runs() / one.removeprefix("run:")) for one in values if _is_run(one)}
+    return {one: base for one, run in runs.items() if (base := _base(run))}
+
+
+def choices_beside(
+    value: object, offered: Mapping[str, str], bases: Mapping[str, str]
+) -> dict[str, str]:
     """Return who may answer beside a chosen one: its base model, runs on the same one, nobody."""
-    kind, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
-    base = _base(Run(paths.runs() / name)) if kind == "run" else name
-    found = {ALONE: "alone"} | ({BASE: "base model"} if kind == "run" else {})
-    for other, words in offered.items():
-        mine = other.partition(":")
-        if other != value and mine[0] == "run" and base == _base(Run(paths.runs() / mine[2])):
-            found[other] = words
-    return found
+    if not isinstance(value, str):
+        return {ALONE: "alone"}
+    base = bases.get(value) if _is_run(value) else value.removeprefix("model:")
+    found = {ALONE: "alone"} | ({BASE: "base model"} if _is_run(value) else {})
+    same = (one for one in offered if one != value and base and bases.get(one) == base)
+    return found | {one: offered[one] for one in same}
+
+
+def _is_run(value: str) -> bool:
+    return value.startswith("run:")
 
 
 def _usable() -> list[Run]:

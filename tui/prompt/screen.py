@@ -20,7 +20,7 @@ from ..shared.confirm import ConfirmScreen
 from ..shared.places import Places
 from ..shared.words import MUTED, safe
 from .demonstrations import DemonstrationsField
-from .fields import QueryField
+from .fields import QuestionField
 from .gauge import ContextGauge
 from .head import ModelBar
 from .models import value_of
@@ -74,7 +74,7 @@ class PromptScreen(Sitting):
         with Horizontal(id="work"):
             yield DemonstrationsField()
             yield Transcript(NOTHING_ASKED)
-        yield QueryField("a new input, without its answer", id="query")
+        yield QuestionField("a new input, without its answer", id="query")
         yield Footer()
 
     def on_mount(self) -> None:
@@ -120,7 +120,7 @@ class PromptScreen(Sitting):
 
     @on(TextArea.Changed, "#query")
     def _show_what_enter_does(self) -> None:
-        field = self.query_one(QueryField)
+        field = self.query_one(QuestionField)
         lines = len(lines_of(field.text)) if "\n" in field.text else 1
         says = "enter leads here"
         if self.focused is field:
@@ -150,17 +150,17 @@ class PromptScreen(Sitting):
         line.display = bool(said)
         self._show_what_enter_does()
 
-    @on(QueryField.Asked)
-    async def _asked(self, message: QueryField.Asked) -> None:
-        field = self.query_one(QueryField)
+    @on(QuestionField.Asked)
+    async def _asked(self, message: QuestionField.Asked) -> None:
+        field = self.query_one(QuestionField)
         asked = lines_of(field.text) if message.each else [field.text]
         if self.is_idle and field.text.strip() and self.query_one(ModelBar).model is not None:
             field.text = ""
         await self.ask([one for one in asked if one.strip()])
         self._show_pane("answers")
 
-    @on(QueryField.Dropped)
-    def _dropped(self, message: QueryField.Dropped) -> None:
+    @on(QuestionField.Dropped)
+    def _dropped(self, message: QuestionField.Dropped) -> None:
         self._look_at(message.path)
 
     @work(thread=True, exit_on_error=False, group="questions")
@@ -180,13 +180,13 @@ class PromptScreen(Sitting):
         question = Content(f"Ask {plural(len(found), 'question')} of {safe(path.name).plain}?")
         self.app.push_screen(ConfirmScreen(question, "Ask"), go_on)
 
-    @on(QueryField.Rows)
-    def _rows_in_question(self, message: QueryField.Rows) -> None:
+    @on(QuestionField.Rows)
+    def _rows_in_question(self, message: QuestionField.Rows) -> None:
         def go_on(yes: bool | None) -> None:
             if yes:
                 self.query_one(DemonstrationsField).take(message.text)
             elif yes is not None:
-                self.query_one(QueryField).insert(message.text)
+                self.query_one(QuestionField).insert(message.text)
 
         lines = plural(len(lines_of(message.text)), "line")
         question = Content(
@@ -212,7 +212,7 @@ class PromptScreen(Sitting):
 
     def action_write(self) -> None:
         """Go to the question."""
-        self.set_focus(self.query_one(QueryField))
+        self.set_focus(self.query_one(QuestionField))
 
     def action_edit(self) -> None:
         """Go to the demonstrations."""
@@ -281,13 +281,13 @@ class PromptScreen(Sitting):
 
     @on(Transcript.Again)
     def _again(self, message: Transcript.Again) -> None:
-        self.query_one(QueryField).text = message.question
+        self.query_one(QuestionField).text = message.question
         self.action_write()
 
     def action_recall(self) -> None:
         """Put the last question back into its field."""
         if said := self.query_one(Transcript).exchanges:
-            self.query_one(QueryField).text = said[-1].question
+            self.query_one(QuestionField).text = said[-1].question
 
     def action_pane(self, by: int) -> None:
         """Go to the next pane."""

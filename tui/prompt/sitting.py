@@ -1,6 +1,7 @@
 """What is asked of a session and what it says: questions in turn, reading ahead between them."""
 
 from collections import deque
+from dataclasses import replace
 from time import monotonic
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from ..shared.recovery import Recovering
 from ..shared.words import MUTED, safe
 from .asking import Asking, Job, Wanted
 from .demonstrations import DemonstrationsField
-from .fields import QueryField
+from .fields import QuestionField
 from .gauge import ContextGauge, Fill, reading, told
 from .head import ModelBar
 from .labels import labels_of
@@ -128,7 +129,7 @@ class Sitting(Recovering):
                 self._read_soon()
         elif is_asked_for or wanted != self._left_alone:
             self._trouble = ""
-            self._reading = Job(wanted)
+            self._reading = Job(wanted, is_asked_for=is_asked_for)
             self._read(self._reading)
 
     async def ask(self, questions: list[str]) -> None:
@@ -145,25 +146,32 @@ class Sitting(Recovering):
         wanted = self.wanted()
         if wanted is None or not self._waiting:
             return
-        if self._reading is not None and self._reading.wanted != wanted:
-            self._cancel(self._reading)
         question = self._waiting.popleft()
-        self._job, self._cancelling = Job(wanted, question, self.labels()), False
+        self._job, self._cancelling = Job(wanted, question), False
         name = wanted.model.run or wanted.model.model or ""
         self._exchange = Exchange(question, speakers(wanted.model), name)
         await self.query_one(Transcript).add(self._exchange)
-        if self._read_of != wanted:
-            self._facts = {}
         self._answer(self._job)
 
     @work(thread=True, exit_on_error=False, group="answer")
     def _answer(self, job: Job) -> None:
         try:
+            self._settle(job)
             answers = self._asking.answer(job, self._hearing(job))
         except YofoError as error:
             self.post_message(self.Failed(job, error))
         else:
             self.post_message(self.Answered(job, answers))
+
+    def _settle(self, job: Job) -> None:
+        """Ask behind all that was pasted before the question, and let no other reading go on."""
+        shown = self.query_one(DemonstrationsField)
+        shown.wait()
+        offer = replace(job.wanted.offer, examples=tuple(shown.examples))
+        offer = replace(offer, instruction=shown.instruction)
+        job.wanted, job.labels = Wanted(job.wanted.model, offer), self.labels()
+        if (other := self._reading) is not None and other.wanted != job.wanted:
+            self._asking.cancel(other)
 
     @work(thread=True, exit_on_error=False, group="read")
     def _read(self, job: Job) -> None:
@@ -307,7 +315,7 @@ class Sitting(Recovering):
                 hint = "ctrl+b asks one of them alone"
             said = [safe(error.message).stylize(style), safe(hint)]
             self._exchange.fail(Content("\n").join(part for part in said if part.plain))
-            field = self.query_one(QueryField)
+            field = self.query_one(QuestionField)
             field.text = field.text or "\n".join([self._exchange.question, *self._waiting])
         self._waiting.clear()
         self._end()

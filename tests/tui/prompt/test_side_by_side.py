@@ -5,7 +5,9 @@ from threading import Event
 from typing import Any
 
 import pytest
+from textual.widgets import Select
 
+from tests.tui.conftest import RECIPE
 from tests.tui.prompt.test_prompt import THREE, ask, exchanges, paste
 from tui.prompt import sitting
 from tui.prompt.answers import AnswerPanel
@@ -115,7 +117,8 @@ async def test_every_line_and_every_row_of_a_file_is_asked_and_escape_gives_the_
         assert [one.question for one in exchanges(pilot)] == ["one", "two"]
         sessions.made[0].hold = Event()
         await paste(pilot, str(path))
-        await until(pilot, lambda: "Ask 2 questions of queries.txt?" in shown(pilot))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        assert "Ask 2 questions of queries.txt?" in shown(pilot)
         await pilot.press("y")
         await until(pilot, lambda: "1 more to ask" in shown(pilot))
         await pilot.press("escape")
@@ -155,3 +158,30 @@ async def test_an_answer_is_copied_and_a_question_taken_back_to_be_changed(
         assert "▌Demonstrations 0▐" in shown(pilot)
         await pilot.press("left_square_bracket")
         assert "▌Answers▐" in shown(pilot)
+
+
+async def test_beside_a_run_that_trains_nothing_is_loaded_unasked(
+    pilots: Any, sessions: Any, run_folder: Any, until: Any, shown: Any, at_once: None
+) -> None:
+    with run_folder("busy").steps(1).trained():
+        async with pilots.open("prompt", size=(140, 45)) as pilot:
+            await paste(pilot, THREE)
+            await until(pilot, lambda: "a run is training: F5 reads beside it" in shown(pilot))
+            assert not sessions.made
+            await pilot.press("f5")
+            await until(pilot, lambda: "✓ cached" in shown(pilot))
+
+
+async def test_another_run_on_the_same_base_can_answer_beside(
+    pilots: Any, sessions: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    other, first = (run_folder(name).steps(2).adapter() for name in ("other", "first"))
+    (other.run.path / "recipe.toml").write_text(RECIPE)
+    async with pilots.open("prompt", size=(140, 45)) as pilot:
+        beside = pilot.app.screen.query_one("#beside", Select)
+        await until(pilot, lambda: "run:" + other.run.run_id in beside._legal_values)
+        beside.value = "run:" + other.run.run_id
+        await ask(pilot, "one")
+        await until(pilot, lambda: pilot.app.screen.is_idle)
+        assert list(exchanges(pilot)[0].panels) == [first.run.run_id, other.run.run_id]
+        assert sessions.made[0].calls[0][1]["beside"][0]["run"] == other.run.run_id
