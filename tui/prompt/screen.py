@@ -15,7 +15,6 @@ from textual.widgets import Footer, Select, Static, TextArea
 
 from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.prompting.client import SessionClient
-from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.prompting.held import Held, Model, Offer
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.quantities import duration, plural
@@ -26,10 +25,11 @@ from ..shared.places import Places
 from ..shared.recovery import Recovering
 from ..shared.words import MUTED, safe
 from .asking import ask
-from .demonstrations import DemonstrationsField
+from .demonstrations import Demonstrations
 from .fields import QueryField
 from .models import choices, model_of, value_of
-from .pasted import facts_of, parse, shots_of
+from .pasted import facts_of, shots_of
+from .rows import Row
 from .save import SaveScreen
 from .transcript import Exchange, Transcript
 
@@ -41,7 +41,9 @@ NOTHING_ASKED = Content.assemble(
     ("b", "bold $text-accent"), " (outside a text field) changes between base model and adapter.",
 )  # fmt: skip
 
-Asked = tuple[Model | None, str, str, bool]  # who, demonstrations, instruction, all that fit
+Asked = tuple[
+    Model | None, tuple[Row, ...], str, bool
+]  # who, demonstrations, instruction, all that fit
 
 
 class PromptScreen(Recovering):
@@ -91,7 +93,7 @@ class PromptScreen(Recovering):
         self._current: Exchange | None = None  # the question that is being answered
         self._cancelling = False
         self._stage, self._stage_since = "", 0.0
-        self._asked: Asked = (None, "", "", False)
+        self._asked: Asked = (None, (), "", False)
         self._facts: dict[str, Any] = {}  # what the session chose and read of what was asked last
 
     def compose(self) -> ComposeResult:
@@ -103,7 +105,7 @@ class PromptScreen(Recovering):
             yield Meter(id="state")
         yield Static(id="read")
         with Horizontal(id="work"):
-            yield DemonstrationsField()
+            yield Demonstrations()
             with Vertical(id="right"):
                 yield Transcript(NOTHING_ASKED)
                 yield QueryField("a new input, without its answer", id="query")
@@ -159,12 +161,12 @@ class PromptScreen(Recovering):
     def _chosen(self) -> None:
         self._show_who()
         model = self._now()[0]
-        self.query_one(DemonstrationsField).read_as(model.run if model else None)
+        self.query_one(Demonstrations).read_as(model.run if model else None)
 
     def on_paste(self, event: events.Paste) -> None:
         """Take what is pasted outside a field for demonstrations."""
         if not isinstance(self.focused, TextArea):
-            self.query_one(DemonstrationsField).field.append(event.text)
+            self.query_one(Demonstrations).paste(event.text)
 
     def on_descendant_focus(self) -> None:
         """Tell what enter does now."""
@@ -183,14 +185,14 @@ class PromptScreen(Recovering):
     def _now(self) -> Asked:
         """Return what a question would be about."""
         model = model_of(self.query_one(Select).value, self._use_adapter)
-        shown = self.query_one(DemonstrationsField)
-        return model, shown.field.text, shown.instruction, self._all_shots
+        shown = self.query_one(Demonstrations)
+        return model, shown.rows.all, shown.instruction, self._all_shots
 
-    @on(DemonstrationsField.Changed)
+    @on(Demonstrations.Changed)
     def _show_counts(self) -> None:
         """Say how many demonstrations the model has read, and what else there is to say of them."""
         is_read = bool(self._facts) and self._asked == self._now()
-        self.query_one(DemonstrationsField).show_count(shots_of(self._facts) if is_read else "")
+        self.query_one(Demonstrations).show_count(shots_of(self._facts) if is_read else "")
         read = self.query_one("#read", Static)
         read.update(safe(facts_of(self._facts)) if is_read else "")
         read.display = is_read
@@ -215,19 +217,18 @@ class PromptScreen(Recovering):
         if self._asked != asked:
             self._facts = {}
         self._asked = asked
-        known = self.query_one(DemonstrationsField).parsed(model.run)
-        self._answer(model, asked, known, self._current.question)
+        self._answer(model, self.query_one(Demonstrations), self._current.question)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="answer")
-    def _answer(self, model: Model, asked: Asked, known: Parsed | None, query: str) -> None:
+    def _answer(self, model: Model, shown: Demonstrations, query: str) -> None:
         def hear(method: str, params: dict[str, Any]) -> None:
             self.post_message(self.Heard(method, params))
 
         try:
-            _, text, instruction, all_shots = asked
-            parsed = known or parse(text, model.run)
-            said = instruction or parsed.instruction
-            offer = Offer(tuple(parsed.examples), said, "all" if all_shots else None)
+            shown.wait()
+            self._asked = self._now()
+            shots = "all" if self._all_shots else None
+            offer = Offer(tuple(shown.examples), shown.instruction, shots)
             result = ask(self._held, model, offer, query, hear)
         except YofoError as error:
             self.post_message(self.Failed(error))
@@ -289,7 +290,7 @@ class PromptScreen(Recovering):
         if group == "answer":
             self.post_message(self.Failed(YofoError(words, "ask again")))
         elif group == "parse":
-            self.query_one(DemonstrationsField).parsing_failed()
+            self.query_one(Demonstrations).parsing_failed()
 
     def _end(self) -> None:
         self._current = None
@@ -312,7 +313,7 @@ class PromptScreen(Recovering):
             self._held.kill()
         elif self.query_one(Select).expanded:
             self.query_one(Select).expanded = False
-        else:
+        elif not self.query_one(Demonstrations).row_list.close_filter():
             self.set_focus(None)
 
     @work(thread=True, exit_on_error=False, group="cancel")
@@ -325,11 +326,11 @@ class PromptScreen(Recovering):
 
     def action_edit(self) -> None:
         """Go to the demonstrations."""
-        self.set_focus(self.query_one(DemonstrationsField).field)
+        self.set_focus(self.query_one(Demonstrations).table)
 
     def unsaved(self) -> str | None:
         """Say what quitting would lose."""
-        lost = self.query_one(DemonstrationsField).unsaved()
+        lost = self.query_one(Demonstrations).unsaved()
         if answers := self.query_one(Transcript).unsaved:
             lost.append(plural(answers, "answer"))
         return f"{', '.join(lost)} (ctrl+s in Prompt saves)" if lost else None
@@ -341,7 +342,7 @@ class PromptScreen(Recovering):
             for words in saved or ():
                 self.notify(safe(words).plain, title="Saved", markup=False)
 
-        kept = [self.query_one(DemonstrationsField).to_save(), self.query_one(Transcript).to_save()]
+        kept = [self.query_one(Demonstrations).to_save(), self.query_one(Transcript).to_save()]
         if found := [one for one in kept if one is not None]:
             self.app.push_screen(SaveScreen(found), tell)
         else:
