@@ -5,9 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from yofo_mlx.errors import YofoError
-from yofo_mlx.prompting import demonstrations
-from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.task import Example
 
@@ -22,25 +19,6 @@ class Unsaved:
     name: str
     text: str
     saved: Callable[[], None]  # called once it is in a file
-
-
-def parse(text: str, run: str | None) -> Parsed:
-    """Read pasted demonstrations as the run was trained; as they look where that is not known."""
-    try:
-        style = demonstrations.style_of(run)
-    except YofoError:
-        style = None
-    return demonstrations.parse(text, style)
-
-
-def separator_of(parsed: Parsed) -> str:
-    """Return what stands between an input and its answer on a line, if anything does."""
-    if parsed.format.startswith("TSV"):
-        return "\t"
-    name = parsed.format.removeprefix("lines with ")
-    if name == parsed.format:
-        return ""
-    return "\t" if name == "tab" else name.strip("`")
 
 
 def shots_of(facts: dict[str, Any]) -> str:
@@ -63,13 +41,13 @@ def facts_of(facts: dict[str, Any]) -> str:
     return " · ".join(said)
 
 
-def saved_demonstrations(parsed: Parsed, instruction: str, saved: Callable[[], None]) -> Unsaved:
+def saved_demonstrations(
+    examples: Sequence[Example], instruction: str, saved: Callable[[], None]
+) -> Unsaved:
     """Return demonstrations as JSON lines; an instruction stands in each, as a system message."""
-    said = instruction or parsed.instruction
-    what = plural(len(parsed.examples), "demonstration") + (" with the instruction" if said else "")
-    if left_out := len(parsed.problems):
-        what += f", without {plural(left_out, 'line')} that gave none"
-    rows = (json.dumps(_row(pair, said), ensure_ascii=False) for pair in parsed.examples)
+    what = plural(len(examples), "demonstration")
+    what += " with the instruction" if instruction else ""
+    rows = (json.dumps(_row(pair, instruction), ensure_ascii=False) for pair in examples)
     return Unsaved(what, "demonstrations.jsonl", "".join(f"{row}\n" for row in rows), saved)
 
 

@@ -19,7 +19,7 @@ from yofo_mlx.system.quantities import plural
 from ..shared.confirm import ConfirmScreen
 from ..shared.places import Places
 from ..shared.words import MUTED, safe
-from .demonstrations import DemonstrationsField
+from .demonstrations import Demonstrations
 from .fields import QuestionField
 from .gauge import ContextGauge
 from .head import ModelBar
@@ -72,7 +72,7 @@ class PromptScreen(Sitting):
         yield Static(id="read")
         yield Static(id="panes")
         with Horizontal(id="work"):
-            yield DemonstrationsField()
+            yield Demonstrations()
             yield Transcript(NOTHING_ASKED)
         yield QuestionField("a new input, without its answer", id="query")
         yield Footer()
@@ -103,12 +103,12 @@ class PromptScreen(Sitting):
         """Take what is pasted outside a field for demonstrations."""
         if not isinstance(self.focused, TextArea):
             self._show_pane("demonstrations")
-            self.query_one(DemonstrationsField).take(event.text)
+            self.query_one(Demonstrations).paste(event.text)
 
     def on_descendant_focus(self) -> None:
         """Show the pane in which one is, and what enter does now."""
         there = self.focused.ancestors_with_self if self.focused else []
-        if any(isinstance(one, DemonstrationsField) for one in there):
+        if any(isinstance(one, Demonstrations) for one in there):
             self._show_pane("demonstrations")
         elif any(isinstance(one, Transcript) for one in there):
             self._show_pane("answers")
@@ -142,7 +142,7 @@ class PromptScreen(Sitting):
         """Say how many demonstrations the model has read, and what else there is to say of them."""
         super()._changed_facts()
         is_read = self.is_read
-        self.query_one(DemonstrationsField).show_count(shots_of(self._facts) if is_read else "")
+        self.query_one(Demonstrations).show_count(shots_of(self._facts) if is_read else "")
         said = facts_of(self._facts) if is_read else ""
         line = self.query_one("#read", Static)
         line.update(safe(said))
@@ -184,7 +184,7 @@ class PromptScreen(Sitting):
     def _rows_in_question(self, message: QuestionField.Rows) -> None:
         def go_on(yes: bool | None) -> None:
             if yes:
-                self.query_one(DemonstrationsField).take(message.text)
+                self.query_one(Demonstrations).paste(message.text)
             elif yes is not None:
                 self.query_one(QuestionField).insert(message.text)
 
@@ -198,7 +198,7 @@ class PromptScreen(Sitting):
         """Let the next text be parsed as well."""
         super().recover(group, words)
         if group == "parse":
-            self.query_one(DemonstrationsField).parsing_failed()
+            self.query_one(Demonstrations).parsing_failed()
 
     def action_back(self) -> None:
         """Cancel the answer, end a model that does not hear; without either, leave the field."""
@@ -207,7 +207,7 @@ class PromptScreen(Sitting):
             bar.close()
         elif not self.is_idle or self.focused is None:
             self.give_up()
-        else:
+        elif not self.query_one(Demonstrations).row_list.close_filter():
             self.set_focus(None)
 
     def action_write(self) -> None:
@@ -217,11 +217,11 @@ class PromptScreen(Sitting):
     def action_edit(self) -> None:
         """Go to the demonstrations."""
         self._show_pane("demonstrations")
-        self.set_focus(self.query_one(DemonstrationsField).field)
+        self.set_focus(self.query_one(Demonstrations).table)
 
     def action_read(self) -> None:
         """Read the demonstrations now."""
-        if not self.query_one(DemonstrationsField).examples:
+        if not self.query_one(Demonstrations).examples:
             self.warn("there are no demonstrations to read: paste some")
         self._read_ahead(is_asked_for=True)
 
@@ -239,7 +239,7 @@ class PromptScreen(Sitting):
 
     def unsaved(self) -> str | None:
         """Say what quitting would lose."""
-        lost = self.query_one(DemonstrationsField).unsaved()
+        lost = self.query_one(Demonstrations).unsaved()
         if answers := self.query_one(Transcript).unsaved:
             lost.append(plural(answers, "answer"))
         return f"{', '.join(lost)} (ctrl+s in Prompt saves)" if lost else None
@@ -251,7 +251,7 @@ class PromptScreen(Sitting):
             for words in saved or ():
                 self.notify(safe(words).plain, title="Saved", markup=False)
 
-        kept = [self.query_one(DemonstrationsField).to_save(), self.query_one(Transcript).to_save()]
+        kept = [self.query_one(Demonstrations).to_save(), self.query_one(Transcript).to_save()]
         if found := [one for one in kept if one is not None]:
             self.app.push_screen(SaveScreen(found), tell)
         else:
@@ -296,14 +296,14 @@ class PromptScreen(Sitting):
             self.set_focus(None)
             self._show_pane("demonstrations" if is_here else "answers")
             return
-        panes = [self.query_one(DemonstrationsField).field, self.query_one(Transcript)]
+        panes = [self.query_one(Demonstrations).table, self.query_one(Transcript)]
         at = next((n for n, one in enumerate(panes) if one is self.focused), -1 if by > 0 else 0)
         self.set_focus(panes[(at + by) % len(panes)])
 
     def _show_pane(self, name: str) -> None:
         """Show a pane, where there is room for one only."""
         self.set_class(name == "answers", "-answers")
-        count = len(self.query_one(DemonstrationsField).examples)
+        count = len(self.query_one(Demonstrations).examples)
         names = {"answers": "Answers", "demonstrations": f"Demonstrations {count:,}"}
         tabs = [
             (f"▌{words}▐" if one == name else f" {words} ", "bold" if one == name else MUTED)

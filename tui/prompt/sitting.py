@@ -18,7 +18,7 @@ from yofo_mlx.system.quantities import duration, plural
 from ..shared.recovery import Recovering
 from ..shared.words import MUTED, safe
 from .asking import Asking, Job, Wanted
-from .demonstrations import DemonstrationsField
+from .demonstrations import Demonstrations
 from .fields import QuestionField
 from .gauge import ContextGauge, Fill, reading, told
 from .head import ModelBar
@@ -95,23 +95,25 @@ class Sitting(Recovering):
 
     def wanted(self) -> Wanted | None:
         """Return what a question would be about."""
-        bar, shown = self.query_one(ModelBar), self.query_one(DemonstrationsField)
+        bar, shown = self.query_one(ModelBar), self.query_one(Demonstrations)
         model = bar.model
         if model is None:
             return None
         return Wanted(model, Offer(tuple(shown.examples), shown.instruction, choose=bar.way))
 
     @on(ModelBar.Changed)
-    @on(DemonstrationsField.Changed)
+    @on(Demonstrations.Changed)
     def _changed(self) -> None:
         """Say what is read of what is wanted now, and read it soon."""
         self.query_one(ModelBar).show_labels(len(self.labels()), self._labels_wanted)
+        model = self.query_one(ModelBar).model
+        self.query_one(Demonstrations).read_as(model.run if model else None)
         self._show_fill()
         self._read_soon()
 
     def labels(self) -> tuple[str, ...]:
         """Return the answers whose probabilities are compared."""
-        return labels_of(self.query_one(DemonstrationsField).examples, self._labels_wanted)
+        return labels_of(self.query_one(Demonstrations).examples, self._labels_wanted)
 
     def _read_soon(self) -> None:
         if self._timer is not None:
@@ -165,7 +167,7 @@ class Sitting(Recovering):
 
     def _settle(self, job: Job) -> None:
         """Ask behind all that was pasted before the question, and let no other reading go on."""
-        shown = self.query_one(DemonstrationsField)
+        shown = self.query_one(Demonstrations)
         shown.wait()
         offer = replace(job.wanted.offer, examples=tuple(shown.examples))
         offer = replace(offer, instruction=shown.instruction)
@@ -247,8 +249,8 @@ class Sitting(Recovering):
 
     def _show_health(self, job: Job, params: dict[str, Any]) -> None:
         """Show what the model thinks of the demonstrations, if they are those that stand there."""
-        if job.wanted == self.wanted():
-            self.query_one(DemonstrationsField).show_health(params)
+        if params and job.wanted == self.wanted():
+            self.query_one(Demonstrations).show_health(params)
 
     def _fill_with(self, counted: Any, cached: Any) -> None:
         now = Fill(limit=self._fill.limit, trained=self._fill.trained)
@@ -271,7 +273,7 @@ class Sitting(Recovering):
             gauge.show(self._fill, f"{self._stage} …" + (f" {duration(took)}" if took >= 1 else ""))
             return
         if not self.is_read:
-            count = len(self.query_one(DemonstrationsField).examples)
+            count = len(self.query_one(Demonstrations).examples)
             said = f"{plural(count, 'demonstration')} · not read yet · F5 reads" if count else ""
             gauge.show(Fill(), self._trouble or said, "$text-warning" if self._trouble else MUTED)
         elif self._fill.is_cached and "seconds" in self._facts:
