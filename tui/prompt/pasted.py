@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from yofo_mlx.prompting import demonstrations
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.task import Example
 
