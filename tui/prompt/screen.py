@@ -41,9 +41,7 @@ NOTHING_ASKED = Content.assemble(
     ("b", "bold $text-accent"), " (outside a text field) changes between base model and adapter.",
 )  # fmt: skip
 
-Asked = tuple[
-    Model | None, tuple[Row, ...], str, bool
-]  # who, demonstrations, instruction, all that fit
+Asked = tuple[Model | None, tuple[Row, ...], str, bool]  # who, of what, all that fit
 
 
 class PromptScreen(Recovering):
@@ -227,8 +225,8 @@ class PromptScreen(Recovering):
         try:
             shown.wait()
             self._asked = self._now()
-            shots = "all" if self._all_shots else None
-            offer = Offer(tuple(shown.examples), shown.instruction, shots)
+            examples = tuple(shown.examples)
+            offer = Offer(examples, shown.instruction, "all" if self._all_shots else None)
             result = ask(self._held, model, offer, query, hear)
         except YofoError as error:
             self.post_message(self.Failed(error))
