@@ -140,10 +140,9 @@ class Demonstrations(Vertical):
 
     def show_part(self, part: Part) -> None:
         """Show only a part, where there is no room for all."""
-        shown = {RowList: "rows", HealthPanel: "health", TextField: "instruction"}
-        for kind, name in shown.items():
-            self.query_one(kind).display = part in ("all", name)
-        self.set_class(part != "all", "-one-part")
+        parts = {"rows": RowList, "health": HealthPanel, "instruction": TextField}
+        for name, kind in parts.items():
+            self.query_one(kind.__name__).display = part in ("all", name)
 
     # What comes in
 

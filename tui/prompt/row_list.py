@@ -26,7 +26,7 @@ class RowList(Vertical):
     RowList Input { height: 1; margin: 0 2; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "toggle", "On/off", id="rows.toggle"),
+        Binding("space", "toggle_row", "On/off", id="rows.toggle"),
         Binding("e,enter", "edit", "Edit", id="rows.edit"),
         Binding("i", "insert", "Write a row", id="rows.insert", show=False),
         Binding("D,delete", "drop", "Drop", id="rows.drop"),
@@ -83,7 +83,7 @@ class RowList(Vertical):
         self.post_message(self.Changed())
 
     @on(RowTable.Ticked)
-    def action_toggle(self) -> None:
+    def action_toggle_row(self) -> None:
         """Put a row on or off."""
         if (place := self.table.place) is not None:
             self.rows.toggle([place])
