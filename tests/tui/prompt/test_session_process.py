@@ -91,10 +91,7 @@ async def test_a_second_escape_ends_a_stuck_session_and_gives_the_question_back(
         assert screen.query_one(QueryField).text == "two"
         await until(pilot, lambda: "that starts another" in shown(pilot))
         assert "SIGKILL" not in shown(pilot)
-        assert (
-            "3 demonstrations" in shown(pilot)
-            and "not read yet" in state(screen)
-        )
+        assert "3 demonstrations" in shown(pilot) and "not read yet" in state(screen)
         await answered(pilot, until, "two")
         assert len(clients) == 2 and clients[1].is_alive
 
