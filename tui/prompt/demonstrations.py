@@ -1,149 +1,423 @@
-"""What stands before every question: demonstrations as they are pasted, and an instruction."""
+"""What stands before every question: demonstrations as rows, their health, an instruction."""
 
-from typing import Final
+from threading import Event
+from typing import Any, ClassVar, Final, Literal
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import Static, TextArea
+from textual.widgets import Input, Static, TextArea
 
+from yofo_mlx.errors import YofoError
+from yofo_mlx.prompting import sets
 from yofo_mlx.prompting.demonstrations import Parsed
+from yofo_mlx.prompting.soundness import Soundness
 from yofo_mlx.system.quantities import plural
+from yofo_mlx.tasks.task import Example
 
+from ..shared.confirm import ConfirmScreen
 from ..shared.words import safe
 from .fields import TextField
-from .pasted import Unsaved, parse, saved_demonstrations, separator_of
+from .health import HealthPanel, findings
+from .pasted import Unsaved, saved_demonstrations
+from .readings import Coming, look_through, read
+from .row_editor import RowsTextScreen, as_text
+from .row_list import RowList
+from .row_table import RowTable
+from .rows import Row, Rows, told_by
+from .set_picker import SetScreen
 
-PARSE_AFTER: Final = 0.15  # seconds without a change
-PLACEHOLDER: Final = (
-    "Paste labelled examples, such as\n\n"
-    "my card is gone -> lost_card\nwhere is my PIN? -> get_pin\n\n"
-    "(or tab, CSV, JSONL, or Input:/Output: pairs)"
-)
+LOOK_AFTER: Final = 0.3  # seconds without a change
+PROBLEMS: Final = 3  # that are named
+EMPTY: Final = Content.assemble(
+    "Paste labelled examples, such as\n\n",
+    "my card is gone -> lost_card\nwhere is my PIN? -> get_pin\n\n",
+    "(or tab, CSV, JSONL, Input:/Output: pairs; or drop a file)\n\n",
+    ("i", "bold $text-accent"), " writes a row, ", ("O", "bold $text-accent"), " opens a set",
+)  # fmt: skip
+Part = Literal["all", "rows", "health", "instruction"]
 
 
-class DemonstrationsField(Vertical):
-    """Two fields and what was understood of them."""
+class Demonstrations(Vertical):
+    """Rows, what is wrong with them, and an instruction; all that is asked stands behind them.
+
+    `wait` blocks until all that was pasted is read: call it from a thread, before `examples`.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("T", "text", "As text", id="rows.text", show=False),
+        Binding("O", "open_set", "Open a set", id="rows.open"),
+        Binding("S", "save_set", "Save as a set", id="rows.save"),
+    ]
 
     class Changed(Message):
-        """Another text stands there, or more is understood of it."""
+        """Other rows are on, or the instruction is another one."""
 
-    class Understood(Message):
-        """A text was parsed as the demonstrations of a run."""
+    class Read(Message):
+        """What came was read."""
 
-        def __init__(self, text: str, run: str | None, parsed: Parsed) -> None:
+        def __init__(self, coming: Coming, parsed: list[Parsed], error: YofoError | None) -> None:
             super().__init__()
-            self.text, self.run, self.parsed = text, run, parsed
+            self.coming, self.parsed, self.error = coming, parsed, error
+
+    class Looked(Message):
+        """Rows were looked through."""
+
+        def __init__(self, rows: tuple[Row, ...], found: Soundness) -> None:
+            super().__init__()
+            self.rows, self.found = rows, found
+
+    class Stored(Message):
+        """A set was written, or could not be."""
+
+        def __init__(self, name: str, saved: tuple[Any, ...], error: YofoError | None) -> None:
+            super().__init__()
+            self.name, self.saved, self.error = name, saved, error
 
     def __init__(self) -> None:
         super().__init__(id="left")
+        self.rows = Rows()
+        self.set_name = ""  # of the named set that was opened or saved last
         self._run: str | None = None
-        self._timer: Timer | None = None
-        self._is_parsing = self._is_late = False
-        self._understood = self.Understood("", None, parse("", None))
-        self._saved = ("", "")  # the text and the instruction that are in a file
+        self._coming: list[Coming] = []  # what is to be read; the first one is being read
+        self._settled = Event()
+        self._settled.set()
+        self._format = self._read_words = ""
+        self._pasted: list[str] = []  # the texts that the rows are, as long as nobody changed them
+        self._as_pasted: tuple[Row, ...] | None = None
+        self._saved: tuple[Any, ...] = ([], "")
+        self._facts: dict[str, Any] = {}
+        self._facts_of: tuple[Row, ...] = ()
+        self._sound: Soundness | None = None
+        self._looking: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """Lay the fields out, and between them what is wrong."""
-        yield TextField(PLACEHOLDER, id="demonstrations")
+        """Lay out the rows, what is wrong, and the instruction."""
+        yield RowList(self.rows, EMPTY)
         yield Static(id="problems")
+        yield HealthPanel()
         yield TextField("none; for example: Name the intent.", id="instruction")
 
     def on_mount(self) -> None:
         """Name the fields."""
-        self.query_one("#instruction").border_title = "Instruction"
+        self.query_one("#instruction").border_title = "instruction"
         self.query_one("#problems").display = False
         self.show_count("")
+        self._show_health()
 
     @property
-    def field(self) -> TextField:
-        """Return the field of the demonstrations."""
-        return self.query_one("#demonstrations", TextField)
+    def row_list(self) -> RowList:
+        """Return the list of the rows, and its keys."""
+        return self.query_one(RowList)
+
+    @property
+    def table(self) -> RowTable:
+        """Return the table of the rows."""
+        return self.query_one(RowTable)
+
+    @property
+    def examples(self) -> list[Example]:
+        """Return the demonstrations that are on."""
+        return self.rows.examples
 
     @property
     def instruction(self) -> str:
         """Return the instruction that is written."""
         return self.query_one("#instruction", TextField).text.strip()
 
-    def parsed(self, run: str | None) -> Parsed | None:
-        """Return what stands there as the run's demonstrations, if it is parsed already."""
-        known = self._understood
-        return known.parsed if (known.text, known.run) == (self.field.text, run) else None
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether all that was pasted is read."""
+        return self._settled.is_set()
 
-    @on(TextArea.Changed, "#demonstrations")
-    def _edited(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-        self._timer = self.set_timer(PARSE_AFTER, self._parse)
-        self.post_message(self.Changed())
+    def wait(self) -> None:
+        """Wait for what is being read; blocks, so it is for threads."""
+        self._settled.wait()
 
-    @on(TextArea.Changed, "#instruction")
-    def _instructed(self) -> None:
-        self.post_message(self.Changed())
+    def show_part(self, part: Part) -> None:
+        """Show only a part, where there is no room for all."""
+        parts = {"rows": RowList, "health": HealthPanel, "instruction": TextField}
+        for name, kind in parts.items():
+            self.query_one(kind.__name__).display = part in ("all", name)
+
+    # What comes in
+
+    def paste(self, text: str) -> None:
+        """Add what is in a text, or in the file that it names, at the end."""
+        if text.strip():
+            self._take(Coming("append", (text,)))
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Take what is pasted anywhere but in a field."""
+        if not isinstance(self.screen.focused, TextArea | Input):
+            event.stop()
+            self.paste(event.text)
 
     def read_as(self, run: str | None) -> None:
-        """Read them as those of a run."""
-        self._run = run
-        self._parse()
+        """Read what is pasted, and what was and is as it came, as the run was trained."""
+        is_another, self._run = run != self._run, run
+        if is_another and self._pasted and self.rows.all is self._as_pasted:
+            self._take(Coming("again", tuple(self._pasted)))
 
-    def _parse(self) -> None:
-        """Parse in a thread, one text at a time: a thread cannot be called back."""
-        self._is_late = self._is_parsing
-        if self._is_parsing:
-            return
-        self._is_parsing = True
-        text, run = self.field.text, self._run
-        self.screen.run_worker(
-            lambda: self.post_message(self.Understood(text, run, parse(text, run))),
-            group="parse",
-            thread=True,
-            exit_on_error=False,
-        )
+    def _take(self, coming: Coming) -> None:
+        self._coming.append(coming)
+        self._settled.clear()
+        if len(self._coming) == 1:
+            self._read_next()
+        self.show_count("")
+
+    def _read_next(self) -> None:
+        """Read in a thread, one after the other: a thread cannot be called back."""
+        coming, run = self._coming[0], self._run
+
+        def work() -> None:
+            try:
+                self.post_message(self.Read(coming, read(coming, run), None))
+            except YofoError as error:
+                self.post_message(self.Read(coming, [], error))
+
+        self.screen.run_worker(work, group="parse", thread=True, exit_on_error=False)
 
     def parsing_failed(self) -> None:
-        """Be ready for the next text."""
-        self._is_parsing = False
+        """Go on with what came after a text that ended the thread."""
+        if self._coming:
+            self._end_reading()
 
-    def on_demonstrations_field_understood(self, message: Understood) -> None:
-        """Show what was made of the text."""
+    def _end_reading(self) -> None:
+        del self._coming[0]
+        if self._coming:
+            self._read_next()
+        else:
+            self._settled.set()
+        self._show_rows()
+
+    @on(Read)
+    def _arrived(self, message: Read) -> None:
         message.stop()
-        self._is_parsing, self._understood = False, message
-        self._show_problems(message.parsed)
-        self.field.mark_answers(separator_of(message.parsed))
-        self.post_message(self.Changed())
-        if self._is_late:
-            self._parse()
+        if message.error is not None:
+            self._warn(f"{message.error.message}: {message.error.hint}")
+        else:
+            self._keep(message.coming, message.parsed)
+        self._end_reading()
+        self._changed()
+
+    def _keep(self, coming: Coming, parsed: list[Parsed]) -> None:
+        examples = [example for one in parsed for example in one.examples]
+        said = next((one.instruction for one in parsed if one.instruction), "")
+        self._show_problems(parsed)
+        self._format = ", ".join(dict.fromkeys(one.format for one in parsed if one.examples))
+        was_pasted = self.rows.all is self._as_pasted or not self.rows.all
+        if coming.how == "open":
+            self.rows.start(examples)
+            self.set_name = coming.texts[0]
+            self.query_one("#instruction", TextField).text = said
+            self._saved = (self.rows.examples, said)
+        elif coming.how == "append" and examples:
+            self.rows.append(examples)
+            self._pasted = [*(self._pasted if was_pasted else ()), *coming.texts]
+        elif coming.how == "replace":
+            self.rows.replace_by(examples)
+        elif coming.how == "again":
+            self.rows.change(map(Row, examples))
+        keeps = coming.how == "again" or (coming.how == "append" and was_pasted)
+        self._as_pasted = self.rows.all if keeps else None
+        if said and not self.instruction:
+            self.query_one("#instruction", TextField).text = said
+        if coming.how == "append":
+            self.table.action_scroll_bottom()
+
+    # What is shown
 
     def show_count(self, read: str) -> None:
         """Show how many the model has read, in these words; of others, that it has not."""
-        parsed = self._understood.parsed
-        found = plural(len(parsed.examples), "demonstration") if parsed.examples else ""
-        self.field.border_title = read or found or "Demonstrations"
-        unread = f"not read yet · {parsed.format}" if found else ""
-        self.field.border_subtitle = parsed.format if read else unread
+        self._read_words = read
+        on, off = len(self.examples), len(self.rows.all) - len(self.examples)
+        words = read or (plural(on, "demonstration") if self.rows.all else "demonstrations")
+        parts = [words, f"{off:,} off" if off else ""]
+        if not self.rows.is_as_given:
+            parts.append(f"{len(self.rows.places):,} seen, {self.rows.order}")
+        if self.set_name:
+            parts.append(self.set_name + ("*" if self._is_unsaved else ""))
+        elif self._is_unsaved:
+            parts.append("unsaved")
+        title = " · ".join(part for part in parts if part)
+        below = [self._format if self.rows.all else "", "not read yet" if on and not read else ""]
+        if self._coming:
+            below = ["reading …"]
+        self.table.border_title = safe(title, 200).plain
+        self.table.border_subtitle = " · ".join(part for part in below if part)
 
-    def _show_problems(self, parsed: Parsed) -> None:
-        problems = self.query_one("#problems", Static)
-        problems.display = bool(parsed.problems or parsed.notes)
-        shown = [safe(problem, 300) for problem in parsed.problems[:3]]
-        if len(parsed.problems) > len(shown):
-            shown.append(Content(f"and {len(parsed.problems) - len(shown):,} more"))
-        shown += [safe(note, 300) for note in parsed.notes]
-        problems.update(Content("\n").join(shown))
+    def show_health(self, facts: dict[str, Any] | None) -> None:
+        """Show what a session's `health` says of what it has read; None: nothing is known."""
+        self._facts, self._facts_of = facts or {}, self.rows.all
+        self.rows.tell(told_by(facts) if facts else {})
+        self._show_rows()
+        self._show_health()
+
+    def _show_rows(self) -> None:
+        self.row_list.update()
+        self.show_count(self._read_words)
+
+    def _show_health(self) -> None:
+        is_changed = self._facts_of is not self.rows.all
+        suspicious = self.rows.suspicious
+        found = findings(self._facts, suspicious, self._sound, is_changed)
+        panel = self.query_one(HealthPanel)
+        panel.show(self._facts, list(found))
+        panel.border_title = f"health · {len(suspicious)} ◀?" if suspicious else "health"
+        panel.set_class(not self.rows.all, "-empty")
+
+    def _show_problems(self, parsed: list[Parsed]) -> None:
+        problems = [problem for one in parsed for problem in one.problems]
+        notes = [note for one in parsed for note in one.notes]
+        shown = [safe(problem, 300) for problem in problems[:PROBLEMS]]
+        if len(problems) > len(shown):
+            shown.append(Content(f"and {len(problems) - len(shown):,} more"))
+        shown += [safe(note, 300) for note in notes]
+        place = self.query_one("#problems", Static)
+        place.display = bool(shown)
+        place.update(Content("\n").join(shown))
+
+    @on(RowList.Seen)
+    def _counted(self, message: RowList.Seen) -> None:
+        message.stop()
+        self.show_count(self._read_words)
+
+    @on(RowList.Changed)
+    def _edited(self, message: RowList.Changed) -> None:
+        message.stop()
+        self._changed()
+
+    @on(TextArea.Changed, "#instruction")
+    def _instructed(self, message: TextArea.Changed) -> None:
+        message.stop()
+        self.show_count(self._read_words)
+        self.post_message(self.Changed())
+
+    def _changed(self) -> None:
+        """Tell that there are other rows, and look through them when there is time."""
+        self.show_count(self._read_words)
+        self._sound = None
+        self._show_health()
+        if self._looking is not None:
+            self._looking.stop()
+        self._looking = self.set_timer(LOOK_AFTER, self._look)
+        self.post_message(self.Changed())
+
+    def _look(self) -> None:
+        rows = self.rows.all
+
+        def work() -> None:
+            self.post_message(self.Looked(rows, look_through(rows)))
+
+        run = self.screen.run_worker
+        run(work, group="look", thread=True, exclusive=True, exit_on_error=False)
+
+    @on(Looked)
+    def _looked(self, message: Looked) -> None:
+        message.stop()
+        if message.rows is self.rows.all:
+            self._sound = message.found
+            self._show_health()
+
+    # What is kept
+
+    def action_text(self) -> None:
+        """Show all rows as text, and read what becomes of it."""
+
+        def keep(text: str | None) -> None:
+            if text is not None:
+                self._take(Coming("replace", (text,)))
+
+        self.app.push_screen(RowsTextScreen(as_text([row.example for row in self.rows.all])), keep)
+
+    def action_open_set(self) -> None:
+        """Choose a set; ask first where rows are in no file."""
+
+        def open(name: str | None) -> None:
+            if name is not None:
+                self._take(Coming("open", (name,)))
+
+        def choose(yes: bool | None) -> None:
+            if yes:
+                self.app.push_screen(SetScreen(self.set_name, saves=False), open)
+
+        if lost := self.unsaved():
+            question = Content(f"Open another set? {' and '.join(lost)} would be lost.")
+            self.app.push_screen(ConfirmScreen(question, "Open"), choose)
+        else:
+            choose(True)
+
+    def action_save_set(self) -> None:
+        """Save the rows that are on, and the instruction, under a name."""
+        if not self.examples:
+            self._warn("no row is on: there is nothing to save")
+            return
+
+        def save(name: str | None) -> None:
+            if name is None:
+                return
+            if name == self.set_name or sets.find(name) is None:
+                self._store(name)
+                return
+            question = Content(f"There is a set {name}. Put these rows in its place?")
+            ask = ConfirmScreen(question, "Replace")
+            self.app.push_screen(ask, lambda yes: self._store(name) if yes else None)
+
+        self.app.push_screen(SetScreen(self.set_name, saves=True), save)
+
+    def _store(self, name: str) -> None:
+        now = (self.examples, self.instruction)
+
+        def work() -> None:
+            try:
+                sets.put(sets.checked(name), *now)
+            except YofoError as error:
+                self.post_message(self.Stored(name, now, error))
+            else:
+                self.post_message(self.Stored(name, now, None))
+
+        self.screen.run_worker(work, group="set", thread=True, exit_on_error=False)
+
+    @on(Stored)
+    def _stored(self, message: Stored) -> None:
+        message.stop()
+        if message.error is not None:
+            self._warn(f"{message.error.message}: {message.error.hint}")
+            return
+        self.set_name, self._saved = message.name, message.saved
+        self.show_count(self._read_words)
+        off = len(self.rows.all) - len(message.saved[0])
+        rows = plural(len(message.saved[0]), "row")
+        words = f"{rows} as {message.name}" + (f"; without {off:,} that are off" if off else "")
+        self.app.notify(words, title="Saved", markup=False)
+
+    @property
+    def _is_unsaved(self) -> bool:
+        return bool(self.unsaved())
 
     def unsaved(self) -> list[str]:
         """Name what is in no file."""
-        text, instruction = self.field.text, self.instruction
-        lost = ["the demonstrations"] if text.strip() and text != self._saved[0] else []
-        return lost + (["the instruction"] if instruction not in ("", self._saved[1]) else [])
+        examples, instruction = self._saved
+        lost = ["the demonstrations"] if self.examples and self.examples != examples else []
+        has_instruction = self.instruction not in ("", instruction)
+        return lost + (["the instruction"] if has_instruction else [])
 
     def to_save(self) -> Unsaved | None:
         """Return what a file would hold."""
-        now = (self.field.text, self.instruction)
-        parsed = self.parsed(self._run) or parse(now[0], self._run)
-        if not parsed.examples:
+        now = (self.examples, self.instruction)
+        if not now[0]:
             return None
-        return saved_demonstrations(parsed, now[1], lambda: setattr(self, "_saved", now))
+
+        def saved() -> None:
+            self._saved = now
+            self.show_count(self._read_words)
+
+        return saved_demonstrations(*now, saved)
+
+    def _warn(self, words: str) -> None:
+        self.app.notify(safe(words).plain, severity="warning", markup=False)

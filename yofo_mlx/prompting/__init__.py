@@ -22,6 +22,7 @@ __all__ = [
     "selection",
     "session",
     "sets",
+    "soundness",
     "stages",
     "tails",
 ]

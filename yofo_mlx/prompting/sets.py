@@ -159,6 +159,19 @@ def add(one: DemoSet, examples: Sequence[Example], instruction: str | None = Non
     return Added(rows, len(fresh), doublets, len(contradicting))
 
 
+def put(one: DemoSet, examples: Iterable[Example], instruction: str) -> Path | None:
+    """Have these rows instead of a set's; return the file that has now what is no more in it."""
+    with _changing():
+        kept = None
+        if one.path.is_file():
+            kept = _new_place(one)
+            kept.parent.mkdir(exist_ok=True)
+            shutil.copyfile(one.path, kept)
+        one._instruct(instruction)
+        write_text(one.path, "".join(_lines(examples)))
+    return kept
+
+
 def remove(one: DemoSet, spans: Sequence[range]) -> tuple[int, Path]:
     """Take rows, counted from 1, out of a set; return how many, and the file that has them now."""
     with _changing():

@@ -30,18 +30,19 @@ class Soundness:
     near_duplicates: list[Pair]
 
 
-def look(examples: Sequence[Example]) -> Soundness:
-    """Look through a set in the order in which it is shown."""
+def look(examples: Sequence[Example], *, at_letters: bool = True) -> Soundness:
+    """Look through a set in the order in which it is shown; `at_letters` takes seconds of many."""
     doublets, contradictions = _same_inputs(examples)
     same = {*doublets, *contradictions}
     counts = label_counts(examples)
+    alike = _near_duplicates([one.input for one in examples]) if at_letters else []
     return Soundness(
         len(counts),
         sortedness([example.output for example in examples]) if counts else None,
         _rare(counts),
         doublets,
         contradictions,
-        [pair for pair in _near_duplicates([one.input for one in examples]) if pair not in same],
+        [pair for pair in alike if pair not in same],
     )
 
 
