@@ -95,7 +95,9 @@ class FakeSession:
         self.is_alive = True
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.answer = ["the ", "answer"]
+        self.subjects = ["base"]
         self.hold: Event | None = None  # set by a test: generation waits for it, or for a cancel
+        self.hold_reading: Event | None = None  # the same of a reading
         self.dies = False
         self.cancelled = Event()
         self.closed = False
@@ -109,19 +111,46 @@ class FakeSession:
         params: dict[str, Any] | None = None,
         on_note: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> dict[str, Any]:
-        self.calls.append((method, params or {}))
+        params = params or {}
+        self.calls.append((method, params))
         note = on_note or (lambda name, told: None)
+        if method == "load":
+            return self._load(params)
         if method == "prefill":
-            note("progress", {"id": 1, "done": 10, "total": 20})
-            offered = len((params or {})["demonstrations"])
-            told = {"tokens": 20, "reused_tokens": 5, "seconds": 0.1, "told": [], "note": ""}
-            told["chosen"] = list(range(offered))
-            return {"shots": offered, "offered": offered, **told}
-        return self._generate(note) if method == "generate" else {}
+            return self._read(params, note)
+        if method == "generate":
+            return self._generate(note)
+        if method == "score":
+            return self._together([self._scores(params["labels"], at) for at in range(2)])
+        return {}
+
+    def _load(self, params: dict[str, Any]) -> dict[str, Any]:
+        sides = [params, *params.get("beside", ())]
+        names = [one.get("use_adapter", True) and one.get("run") for one in sides]
+        self.subjects = [name or "base" for name in names]
+        return {"subject": self.subjects[0], "context": 1024, "trained_tokens": 512}
+
+    def _read(self, params: dict[str, Any], note: Callable[..., None]) -> dict[str, Any]:
+        offered = len(params["demonstrations"])
+        chosen = {"shots": offered, "offered": offered, "told": [], "note": ""}
+        chosen |= {"chosen": list(range(offered)), "tokens": 20, "reused_tokens": 5}
+        note("chosen", {"id": 1, **chosen})
+        note("progress", {"id": 1, "done": 10, "total": 20})
+        while self.hold_reading is not None and not self.hold_reading.wait(0.01):
+            if self.cancelled.is_set():
+                self.cancelled.clear()
+                raise Cancelled("prefill was cancelled")
+        beside = [{"subject": name, "tokens": 20} for name in self.subjects[1:]]
+        return {**chosen, "seconds": 0.1} | ({"beside": beside} if beside else {})
 
     def _generate(self, note: Callable[[str, dict[str, Any]], None]) -> dict[str, Any]:
-        for piece in self.answer:
-            note("token", {"id": 1, "text": piece})
+        several = len(self.subjects) > 1
+        for name in self.subjects:
+            whose = {"subject": name} if several else {}
+            if several:
+                note("answering", {"id": 1, **whose})
+            for piece in self.answer:
+                note("token", {"id": 1, "text": piece, **whose})
         while self.hold is not None and not self.hold.wait(0.01):
             if self.cancelled.is_set():
                 raise Cancelled("generate was cancelled")
@@ -129,7 +158,18 @@ class FakeSession:
             self.is_alive = False
             raise RunError("the session process ended: killed by SIGKILL", "ask again")
         told = {"tokens": 2, "seconds": 0.5, "tokens_per_s": 4.0, "prompt_tokens": 24}
-        return {"text": "".join(self.answer), "finish": "stop", **told}
+        told |= {"text": "".join(self.answer), "finish": "stop"}
+        return self._together([told, told])
+
+    def _scores(self, labels: list[str], side: int) -> dict[str, Any]:
+        """Make the first label the likeliest; the second one of two is less sure of it."""
+        found = [{"label": one, "logprob": -n * (3.0 - 2 * side)} for n, one in enumerate(labels)]
+        return {"scores": found}
+
+    def _together(self, answers: list[dict[str, Any]]) -> dict[str, Any]:
+        if len(self.subjects) == 1:
+            return answers[0]
+        return answers[0] | {"answers": dict(zip(self.subjects, answers, strict=False))}
 
     def cancel(self) -> None:
         self.cancelled.set()

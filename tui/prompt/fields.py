@@ -2,16 +2,21 @@
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import ClassVar, Final
 
 from rich.cells import cell_len, chop_cells
 from rich.text import Text
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult
 
 from yofo_mlx.system.text import printable
+
+from .pasted import looks_like_rows
+from .questions import file_in
 
 LONGEST_WRAPPED: Final = 20_000  # characters of a line
 MOST_WRAPPED: Final = 10_000  # lines
@@ -129,15 +134,52 @@ class QueryField(TextField):
     ]
 
     class Asked(Message):
-        """The user wants an answer."""
+        """The user wants an answer, or one to each line."""
 
-    def action_ask(self) -> None:
+        def __init__(self, each: bool = False) -> None:
+            super().__init__()
+            self.each = each
+
+    def action_ask(self, each: bool = False) -> None:
         """Ask what is written."""
-        self.post_message(self.Asked())
+        self.post_message(self.Asked(each))
 
     def action_newline(self) -> None:
         """Break the line."""
         self.insert("\n")
+
+
+class QuestionField(QueryField):
+    """Where a question to the model is written; what is pasted may be many, or no question."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+n", "ask(True)", "Ask each line", show=False, id="query.each"),
+    ]
+    HELP = """A question, without its answer. `enter` asks it, `ctrl+n` asks each line of it by
+itself. A file of questions dropped here asks them all; pasted rows can become demonstrations."""
+
+    class Dropped(Message):
+        """A file was dropped here."""
+
+        def __init__(self, path: Path) -> None:
+            super().__init__()
+            self.path = path
+
+    class Rows(Message):
+        """What is pasted here looks like demonstrations."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Look whether what is pasted is no question."""
+        if path := file_in(event.text):
+            event.prevent_default().stop()
+            self.post_message(self.Dropped(path))
+        elif looks_like_rows(event.text):
+            event.prevent_default().stop()
+            self.post_message(self.Rows(event.text))
 
 
 def _can_be_wrapped(lines: list[str]) -> bool:

@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from yofo_mlx.prompting import demonstrations
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.task import Example
+
+_HEAD = 40  # lines that show what a text is
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,7 @@ def shots_of(facts: dict[str, Any]) -> str:
 
 def facts_of(facts: dict[str, Any]) -> str:
     """Say what the model reads, what it does not, and why."""
-    said = []
-    if isinstance(tokens := facts.get("tokens"), int):
-        said.append(plural(tokens, "token"))
-    if reused := facts.get("reused_tokens"):
-        said.append(f"{reused:,} reused")
-    said += [str(words) for words in facts.get("told") or ()]
+    said = [str(words) for words in facts.get("told") or ()]
     if facts.get("left_out") and facts.get("bound") in ("trained", "default"):
         said.append("key a: all that fit")
     if note := facts.get("note"):
@@ -54,10 +52,25 @@ def saved_demonstrations(
     return Unsaved(what, "demonstrations.jsonl", "".join(f"{row}\n" for row in rows), saved)
 
 
-def saved_answers(exchanges: Sequence[tuple[str, str, str]], saved: Callable[[], None]) -> Unsaved:
+def saved_answers(
+    exchanges: Sequence[tuple[str, Sequence[tuple[str, str]]]], saved: Callable[[], None]
+) -> Unsaved:
     """Return questions, their answers and who gave them as a page."""
-    pages = (f"## {question}\n\n{answer}\n\n*{who}*\n" for question, answer, who in exchanges)
-    return Unsaved(plural(len(exchanges), "answer"), "answers.md", "\n".join(pages), saved)
+    pages = []
+    for question, answers in exchanges:
+        said = (f"{answer}\n\n*{who}*\n" for who, answer in answers)
+        pages.append(f"## {question}\n\n" + "\n".join(said))
+    count = sum(len(answers) for _, answers in exchanges)
+    return Unsaved(plural(count, "answer"), "answers.md", "\n".join(pages), saved)
+
+
+def looks_like_rows(text: str) -> bool:
+    """Tell whether pasted text is demonstrations: two or more, and more understood than not."""
+    head = "\n".join(text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:_HEAD])
+    if "\n" not in head.strip():
+        return False
+    parsed = demonstrations.parse(head)
+    return len(parsed.examples) > max(1, len(parsed.problems))
 
 
 def _row(pair: Example, instruction: str) -> dict[str, Any]:

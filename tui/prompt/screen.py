@@ -1,51 +1,46 @@
-"""Prompt: paste demonstrations, ask, and read the answer as it comes."""
+"""Prompt: paste demonstrations, ask, and compare the answers as they come."""
 
-from time import monotonic
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.css.query import QueryType
-from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Footer, Select, Static, TextArea
+from textual.widgets import Footer, Static, TextArea
 
-from yofo_mlx.errors import Cancelled, YofoError
-from yofo_mlx.prompting.client import SessionClient
-from yofo_mlx.prompting.held import Held, Model, Offer
+from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.system.quantities import duration, plural
+from yofo_mlx.system.quantities import plural
 
 from ..shared.confirm import ConfirmScreen
-from ..shared.meter import Meter
 from ..shared.places import Places
-from ..shared.recovery import Recovering
 from ..shared.words import MUTED, safe
-from .asking import ask
 from .demonstrations import Demonstrations
-from .fields import QueryField
-from .models import choices, model_of, value_of
+from .fields import QuestionField
+from .gauge import ContextGauge
+from .head import ModelBar
+from .models import value_of
 from .pasted import facts_of, shots_of
-from .rows import Row
+from .questions import lines_of, read
 from .save import SaveScreen
-from .transcript import Exchange, Transcript
+from .sitting import Sitting
+from .transcript import Transcript
 
 NOTHING_ASKED = Content.assemble(
     ("Nothing asked yet.\n\n", "bold"),
-    "1. Paste demonstrations: they go to the left.\n",
+    "1. Paste demonstrations, with nothing in focus.\n",
     "2. Press ", ("enter", "bold $text-accent"), ", write a question, and press it again.\n\n",
     "The model learns the task from the demonstrations alone; ",
-    ("b", "bold $text-accent"), " (outside a text field) changes between base model and adapter.",
+    ("ctrl+b", "bold $text-accent"), " lets the base model answer beside the adapter.",
 )  # fmt: skip
 
-Asked = tuple[Model | None, tuple[Row, ...], str, bool]  # who, of what, all that fit
 
-
-class PromptScreen(Recovering):
-    """Demonstrations on the left, questions and answers on the right."""
+class PromptScreen(Sitting):
+    """Demonstrations on the left, answers on the right, the question below."""
 
     CSS_PATH = "screen.tcss"
     AUTO_FOCUS = ""  # the keys of the places and of this one work at once; a paste finds its way
@@ -53,125 +48,88 @@ class PromptScreen(Recovering):
         Binding("enter", "write", "Write", id="prompt.write"),
         Binding("f4", "write", "Write", id="prompt.question", show=False, priority=True),
         Binding("e", "edit", "Edit", id="prompt.edit"),
-        Binding("b,ctrl+t", "toggle_adapter", "Adapter", id="prompt.adapter"),
+        Binding("b,ctrl+b", "beside", "Beside", id="prompt.beside"),
+        Binding("ctrl+t", "toggle_adapter", "Adapter/base", id="prompt.adapter", show=False),
+        Binding("ctrl+g", "labels", "Labels", id="prompt.labels"),
         Binding("ctrl+s", "save", "Save", id="prompt.save"),
+        Binding("f5", "read", "Read", id="prompt.read"),
+        Binding("y", "copy", "Copy", id="prompt.copy"),
         Binding("escape", "back", "Back", id="prompt.back", priority=True),
         Binding("a", "all_shots", "All shots", id="prompt.all", show=False),
         Binding("ctrl+up", "recall", "Last question", id="prompt.recall", show=False),
+        Binding("left_square_bracket", "pane(-1)", "Pane before", id="prompt.before", show=False),
+        Binding("right_square_bracket", "pane(1)", "Next pane", id="prompt.next", show=False),
         Binding("pageup", "page(-1)", "Earlier", id="prompt.earlier", show=False),
         Binding("pagedown", "page(1)", "Later", id="prompt.later", show=False),
         Binding("ctrl+l", "clear", "Clear answers", id="prompt.clear", show=False),
     ]
 
-    class Heard(Message):
-        """A notification of the session, while a question is being answered."""
-
-        def __init__(self, method: str, params: dict[str, Any]) -> None:
-            super().__init__()
-            self.method, self.params = method, params
-
-    class Answered(Message):
-        """The answer is complete."""
-
-        def __init__(self, result: dict[str, Any]) -> None:
-            super().__init__()
-            self.result = result
-
-    class Failed(Message):
-        """There is no answer, or only half of one."""
-
-        def __init__(self, error: YofoError) -> None:
-            super().__init__()
-            self.error = error
-
-    def __init__(self, client: SessionClient | None = None) -> None:
-        super().__init__()
-        self._held = Held(client or SessionClient())
-        self._use_adapter, self._all_shots = True, False
-        self._current: Exchange | None = None  # the question that is being answered
-        self._cancelling = False
-        self._stage, self._stage_since = "", 0.0
-        self._asked: Asked = (None, (), "", False)
-        self._facts: dict[str, Any] = {}  # what the session chose and read of what was asked last
-
     def compose(self) -> ComposeResult:
-        """Lay out the model, the demonstrations, the answers and the question."""
+        """Lay out the model, its context, the demonstrations, the answers and the question."""
         yield Places("prompt")
-        with Horizontal(id="model"):
-            yield Select[str]([], prompt="choose a run or a base model", compact=True)
-            yield Static(id="who")
-            yield Meter(id="state")
+        yield ModelBar()
+        yield ContextGauge(id="state")
         yield Static(id="read")
+        yield Static(id="panes")
         with Horizontal(id="work"):
             yield Demonstrations()
-            with Vertical(id="right"):
-                yield Transcript(NOTHING_ASKED)
-                yield QueryField("a new input, without its answer", id="query")
+            yield Transcript(NOTHING_ASKED)
+        yield QuestionField("a new input, without its answer", id="query")
         yield Footer()
 
     def on_mount(self) -> None:
-        """Name the fields, and tell once a second how long the model takes."""
+        """Name the fields."""
         self.query_one("#query").border_title = "Question"
-        self.query_one("#query").border_subtitle = "enter leads here"
         self.query_one("#read").display = False
-        self.set_interval(1, self._show_stage)
-        self._show_who()
+        if self.app.choices.get("prompt", "beside", False):  # type: ignore[attr-defined]
+            self.query_one(ModelBar).toggle_beside()
+        self._show_pane("answers")
+        self._show_what_enter_does()
 
     def on_screen_resume(self) -> None:
         """Offer the runs there are now."""
-        self._offer()
+        self.query_one(ModelBar).offer()
 
-    def _offer(self) -> dict[str, str]:
-        select = self.query_one(Select)
-        chosen = select.value
-        offered = choices()
-        select.set_options([(Content(words), value) for value, words in offered.items()])
-        if isinstance(chosen, str) and chosen in offered:
-            select.value = chosen
-        elif offered:
-            select.value = next(iter(offered))
-            if isinstance(chosen, str):
-                gone, now = chosen.partition(":")[2], offered[str(select.value)]
-                self._warn(f"{gone} is gone; chosen is {now}")
-        return offered
-
-    def on_unmount(self) -> None:
-        """End the session with the app; one at work is not waited for."""
-        if self._current is not None:
-            self._held.kill()
-        self._held.client.close()
-
-    @property
-    def is_idle(self) -> bool:
-        """Tell whether no question is being answered."""
-        return self._current is None
+    @on(ModelBar.Gone)
+    def _gone(self, message: ModelBar.Gone) -> None:
+        self.warn(message.words)
 
     def choose(self, run: Run) -> None:
         """Let this run's adapter answer."""
-        self._use_adapter = True
-        if value_of(run) in self._offer():
-            self.query_one(Select).value = value_of(run)
-        else:
-            self._warn(f"{run.run_id} has no adapter")
-        self._show_who()
-
-    @on(Select.Changed)
-    def _chosen(self) -> None:
-        self._show_who()
-        model = self._now()[0]
-        self.query_one(Demonstrations).read_as(model.run if model else None)
+        if not self.query_one(ModelBar).choose(value_of(run)):
+            self.warn(f"{run.run_id} has no adapter")
 
     def on_paste(self, event: events.Paste) -> None:
         """Take what is pasted outside a field for demonstrations."""
         if not isinstance(self.focused, TextArea):
+            self._show_pane("demonstrations")
             self.query_one(Demonstrations).paste(event.text)
 
     def on_descendant_focus(self) -> None:
-        """Tell what enter does now."""
-        asks = isinstance(self.focused, QueryField)
-        self.query_one("#query").border_subtitle = "enter asks" if asks else "enter leads here"
+        """Show the pane in which one is, and what enter does now."""
+        there = self.focused.ancestors_with_self if self.focused else []
+        if any(isinstance(one, Demonstrations) for one in there):
+            self._show_pane("demonstrations")
+        elif any(isinstance(one, Transcript) for one in there):
+            self._show_pane("answers")
+        self._show_what_enter_does()
 
-    on_descendant_blur = on_descendant_focus
+    def on_descendant_blur(self) -> None:
+        """Tell what enter does now."""
+        self._show_what_enter_does()
+
+    @on(TextArea.Changed, "#query")
+    def _show_what_enter_does(self) -> None:
+        field = self.query_one(QuestionField)
+        lines = len(lines_of(field.text)) if "\n" in field.text else 1
+        says = "enter leads here"
+        if self.focused is field:
+            who = "both" if (model := self.query_one(ModelBar).model) and model.beside else ""
+            says = f"enter asks {who}".strip()
+            says += f" as one · ctrl+n each of {lines:,} lines" if lines > 1 else ""
+        if self._waiting:
+            says = f"{len(self._waiting):,} more to ask · esc stops"
+        field.border_subtitle = says
 
     def focus_next(self, selector: str | type[QueryType] = "*") -> Widget | None:
         """Begin at the demonstrations, not at the list of models."""
@@ -180,151 +138,104 @@ class PromptScreen(Recovering):
             return self.focused
         return super().focus_next(selector)
 
-    def _now(self) -> Asked:
-        """Return what a question would be about."""
-        model = model_of(self.query_one(Select).value, self._use_adapter)
-        shown = self.query_one(Demonstrations)
-        return model, shown.rows.all, shown.instruction, self._all_shots
-
-    @on(Demonstrations.Changed)
-    def _show_counts(self) -> None:
+    def _changed_facts(self) -> None:
         """Say how many demonstrations the model has read, and what else there is to say of them."""
-        is_read = bool(self._facts) and self._asked == self._now()
+        super()._changed_facts()
+        is_read = self.is_read
         self.query_one(Demonstrations).show_count(shots_of(self._facts) if is_read else "")
-        read = self.query_one("#read", Static)
-        read.update(safe(facts_of(self._facts)) if is_read else "")
-        read.display = is_read
+        said = facts_of(self._facts) if is_read else ""
+        line = self.query_one("#read", Static)
+        line.update(safe(said))
+        line.tooltip = said or None
+        line.display = bool(said)
+        self._show_what_enter_does()
 
-    @on(QueryField.Asked)
-    async def _ask(self) -> None:
-        """Ask what is written, of the model that is chosen."""
-        field = self.query_one(QueryField)
-        asked = self._now()
-        model = asked[0]
-        if self._current is not None or not field.text.strip():
-            return
-        if model is None:
-            self._warn("choose a run or a base model first")
-            return
-        transcript = self.query_one(Transcript)
-        who = "adapter" if model.is_adapted else "base model"
-        name = model.run or model.model or ""
-        self._current, self._cancelling = Exchange(field.text, who, name), False
-        await transcript.add(self._current)
-        field.text = ""
-        if self._asked != asked:
-            self._facts = {}
-        self._asked = asked
-        self._answer(model, self.query_one(Demonstrations), self._current.question)
+    @on(QuestionField.Asked)
+    async def _asked(self, message: QuestionField.Asked) -> None:
+        field = self.query_one(QuestionField)
+        asked = lines_of(field.text) if message.each else [field.text]
+        if self.is_idle and field.text.strip() and self.query_one(ModelBar).model is not None:
+            field.text = ""
+        await self.ask([one for one in asked if one.strip()])
+        self._show_pane("answers")
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="answer")
-    def _answer(self, model: Model, shown: Demonstrations, query: str) -> None:
-        def hear(method: str, params: dict[str, Any]) -> None:
-            self.post_message(self.Heard(method, params))
+    @on(QuestionField.Dropped)
+    def _dropped(self, message: QuestionField.Dropped) -> None:
+        self._look_at(message.path)
 
+    @work(thread=True, exit_on_error=False, group="questions")
+    def _look_at(self, path: Path) -> None:
         try:
-            shown.wait()
-            self._asked = self._now()
-            examples = tuple(shown.examples)
-            offer = Offer(examples, shown.instruction, "all" if self._all_shots else None)
-            result = ask(self._held, model, offer, query, hear)
+            found = read(path)
         except YofoError as error:
-            self.post_message(self.Failed(error))
+            self.app.call_from_thread(self.warn, f"{error.message}: {error.hint}")
         else:
-            self.post_message(self.Answered(result))
+            self.app.call_from_thread(self._ask_all, path, found)
 
-    @on(Heard)
-    def _heard(self, message: Heard) -> None:
-        if self._current is None:
-            return
-        params = message.params
-        if message.method == "token":
-            self._current.stream(str(params.get("text", "")))
-            self.query_one(Transcript).follow()
-        elif message.method in ("chosen", "read"):
-            self._facts = params
-            self._show_counts()
-        elif message.method == "progress":
-            self._show_progress(params)
-        elif message.method == "stage":
-            self._stage, self._stage_since = str(params["words"]), monotonic()
-            self._show_stage()
-        elif message.method == "warning":
-            self._warn(str(params["words"]))
+    def _ask_all(self, path: Path, found: list[str]) -> None:
+        async def go_on(yes: bool | None) -> None:
+            if yes:
+                await self.ask(found)
 
-    def _show_progress(self, params: dict[str, Any]) -> None:
-        done, total, left = (params.get(name) for name in ("done", "total", "seconds_left"))
-        if self._cancelling or not (isinstance(done, int) and isinstance(total, int) and total):
-            return
-        self._stage = ""
-        after = f"{done:,}/{total:,}" + (f" · {duration(left)} left" if left else "")
-        self.query_one("#state", Meter).show(done / total, "reading", after)
+        question = Content(f"Ask {plural(len(found), 'question')} of {safe(path.name).plain}?")
+        self.app.push_screen(ConfirmScreen(question, "Ask"), go_on)
 
-    def _show_stage(self) -> None:
-        """Say what the model is at, and for how long if that is no progress."""
-        if self._current is not None and self._stage:
-            took = monotonic() - self._stage_since
-            words = f"{self._stage} …" + (f" {duration(took)}" if took >= 1 else "")
-            self.query_one("#state", Meter).show(None, words)
+    @on(QuestionField.Rows)
+    def _rows_in_question(self, message: QuestionField.Rows) -> None:
+        def go_on(yes: bool | None) -> None:
+            if yes:
+                self.query_one(Demonstrations).paste(message.text)
+            elif yes is not None:
+                self.query_one(QuestionField).insert(message.text)
 
-    @on(Answered)
-    def _answered(self, message: Answered) -> None:
-        if self._current is not None:
-            self._current.finish(message.result)
-        self._end()
-
-    @on(Failed)
-    def _failed(self, message: Failed) -> None:
-        if self._current is not None:
-            style = "$text-warning" if isinstance(message.error, Cancelled) else "$text-error"
-            said = [safe(message.error.message).stylize(style), safe(message.error.hint)]
-            self._current.fail(Content("\n").join(part for part in said if part.plain))
-            field = self.query_one(QueryField)
-            field.text = field.text or self._current.question
-        self._end()
+        lines = plural(len(lines_of(message.text)), "line")
+        question = Content(
+            f"The {lines} look like demonstrations.\nAdd them to the demonstrations?"
+        )
+        self.app.push_screen(ConfirmScreen(question, "Add"), go_on)
 
     def recover(self, group: str, words: str) -> None:
-        """Let the next question be asked, and the next change be read."""
-        if group == "answer":
-            self.post_message(self.Failed(YofoError(words, "ask again")))
-        elif group == "parse":
+        """Let the next text be parsed as well."""
+        super().recover(group, words)
+        if group == "parse":
             self.query_one(Demonstrations).parsing_failed()
-
-    def _end(self) -> None:
-        self._current = None
-        self._stage = ""
-        if not self._held.client.is_alive:
-            self._facts = {}
-        self.query_one(Transcript).follow()
-        self.query_one("#state", Meter).show(None, "")
-        self._show_counts()
-        self.refresh_bindings()
 
     def action_back(self) -> None:
         """Cancel the answer, end a model that does not hear; without either, leave the field."""
-        if self._current is not None and not self._cancelling:
-            self._cancelling = True
-            self._stage, self._stage_since = "cancelling, escape again ends the model", monotonic()
-            self._show_stage()
-            self._cancel()
-        elif self._current is not None:
-            self._held.kill()
-        elif self.query_one(Select).expanded:
-            self.query_one(Select).expanded = False
+        bar = self.query_one(ModelBar)
+        if bar.is_open:
+            bar.close()
+        elif not self.is_idle or self.focused is None:
+            self.give_up()
         elif not self.query_one(Demonstrations).row_list.close_filter():
             self.set_focus(None)
 
-    @work(thread=True, exit_on_error=False, group="cancel")
-    def _cancel(self) -> None:
-        self._held.cancel()
-
     def action_write(self) -> None:
         """Go to the question."""
-        self.set_focus(self.query_one(QueryField))
+        self.set_focus(self.query_one(QuestionField))
 
     def action_edit(self) -> None:
         """Go to the demonstrations."""
+        self._show_pane("demonstrations")
         self.set_focus(self.query_one(Demonstrations).table)
+
+    def action_read(self) -> None:
+        """Read the demonstrations now."""
+        if not self.query_one(Demonstrations).examples:
+            self.warn("there are no demonstrations to read: paste some")
+        self._read_ahead(is_asked_for=True)
+
+    def action_labels(self) -> None:
+        """Compare the labels, or no longer."""
+        shown = bool(self.labels())
+        self._labels_wanted = not shown
+        if not shown and not self.labels():
+            self.warn("labels are compared where there are 2 to 200 different answers")
+        self._changed()
+
+    def action_copy(self) -> None:
+        """Copy the answer that is chosen, else the newest."""
+        self.query_one(Transcript).copy()
 
     def unsaved(self) -> str | None:
         """Say what quitting would lose."""
@@ -344,33 +255,65 @@ class PromptScreen(Recovering):
         if found := [one for one in kept if one is not None]:
             self.app.push_screen(SaveScreen(found), tell)
         else:
-            self._warn("nothing to save: there are no demonstrations and no answers")
+            self.warn("nothing to save: there are no demonstrations and no answers")
 
     def action_toggle_adapter(self) -> None:
-        """Change between the run's adapter and its base model."""
-        self._use_adapter = not self._use_adapter
-        self._show_who()
-        self._show_counts()
+        """Change between the run's adapter and its base model, alone."""
+        self.query_one(ModelBar).toggle_adapter()
+
+    def action_beside(self) -> None:
+        """Let the base model answer beside the adapter, or no longer."""
+        bar = self.query_one(ModelBar)
+        if not bar.toggle_beside():
+            self.warn("nobody can answer beside it: choose a run, whose base model then can")
+            return
+        has_beside = bool((model := bar.model) and model.beside)
+        self.app.choices.keep("prompt", "beside", has_beside)  # type: ignore[attr-defined]
 
     def action_all_shots(self) -> None:
         """Change between all demonstrations that fit and as many as the model was trained on."""
-        self._all_shots = not self._all_shots
-        self._show_who()
-        self._show_counts()
+        self.query_one(ModelBar).toggle_all()
 
     def action_page(self, pages: int) -> None:
         """Leaf through the answers."""
         answers = self.query_one(Transcript)
         answers.scroll_relative(y=pages * max(1, answers.size.height - 2), animate=False)
 
+    @on(Transcript.Again)
+    def _again(self, message: Transcript.Again) -> None:
+        self.query_one(QuestionField).text = message.question
+        self.action_write()
+
     def action_recall(self) -> None:
         """Put the last question back into its field."""
         if said := self.query_one(Transcript).exchanges:
-            self.query_one(QueryField).text = said[-1].question
+            self.query_one(QuestionField).text = said[-1].question
+
+    def action_pane(self, by: int) -> None:
+        """Go to the next pane."""
+        is_here = self.has_class("-answers")
+        if self.has_class("-narrow"):
+            self.set_focus(None)
+            self._show_pane("demonstrations" if is_here else "answers")
+            return
+        panes = [self.query_one(Demonstrations).table, self.query_one(Transcript)]
+        at = next((n for n, one in enumerate(panes) if one is self.focused), -1 if by > 0 else 0)
+        self.set_focus(panes[(at + by) % len(panes)])
+
+    def _show_pane(self, name: str) -> None:
+        """Show a pane, where there is room for one only."""
+        self.set_class(name == "answers", "-answers")
+        count = len(self.query_one(Demonstrations).examples)
+        names = {"answers": "Answers", "demonstrations": f"Demonstrations {count:,}"}
+        tabs = [
+            (f"▌{words}▐" if one == name else f" {words} ", "bold" if one == name else MUTED)
+            for one, words in names.items()
+        ]
+        self.query_one("#panes", Static).update(Content.assemble(*tabs, ("  [ ]", MUTED)))
 
     def action_clear(self) -> None:
         """Forget the answers shown; ask first where they are in no file."""
-        if self._current is not None:
+        if not self.is_idle:
             return
         if not (lost := self.query_one(Transcript).unsaved):
             self._clear(True)
@@ -381,13 +324,3 @@ class PromptScreen(Recovering):
     def _clear(self, yes: bool | None) -> None:
         if yes:
             self.run_worker(self.query_one(Transcript).forget())
-
-    def _warn(self, words: str) -> None:
-        self.notify(safe(words).plain, severity="warning", markup=False)
-
-    def _show_who(self) -> None:
-        model = model_of(self.query_one(Select).value, self._use_adapter)
-        adapter = model is not None and model.is_adapted
-        mark = ("● adapter", "$text-success") if adapter else ("○ base model", MUTED)
-        shots = " · all that fit" if self._all_shots else ""
-        self.query_one("#who", Static).update(Content.assemble(mark, (shots, MUTED)))

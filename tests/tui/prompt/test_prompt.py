@@ -56,10 +56,10 @@ async def test_an_answer_streams_and_shows_what_it_took(
     async with pilots.open("prompt") as pilot:
         await paste(pilot, THREE)
         await ask(pilot, "the machine ate my card")
-        await until(pilot, lambda: "4 tokens/s" in shown(pilot))
+        await until(pilot, lambda: "4 tok/s" in shown(pilot))
         assert "the machine ate my card" in shown(pilot)
         assert "the answer" in shown(pilot)
-        assert "20 tokens · 5 reused" in shown(pilot) and "3 shots" in shown(pilot)
+        assert "20 of 1.0k tokens · 3 shots" in shown(pilot)
         session = sessions.made[0]
         assert session.methods() == ["load", "prefill", "generate"]
         assert session.calls[0][1] == {"run": folder.run.run_id, "use_adapter": True}
@@ -103,7 +103,7 @@ async def test_base_and_adapter_can_be_compared(
     async with pilots.open("prompt") as pilot:
         await ask(pilot, "one")
         await until(pilot, lambda: pilot.app.screen.is_idle)
-        await pilot.press("escape", "b")
+        await pilot.press("escape", "ctrl+t")
         assert "○ base model" in shown(pilot)
         await ask(pilot, "one")
         await until(pilot, lambda: pilot.app.screen.is_idle)
@@ -134,7 +134,7 @@ async def test_a_dead_session_says_what_to_do_and_the_next_question_starts_anoth
         await until(pilot, lambda: "killed by SIGKILL" in shown(pilot))
         assert "ask again" in shown(pilot)
         await ask(pilot, "two")
-        await until(pilot, lambda: "4 tokens/s" in shown(pilot))
+        await until(pilot, lambda: "4 tok/s" in shown(pilot))
         assert sessions.made[0].closed
         assert sessions.made[1].methods() == ["load", "prefill", "generate"]
 
@@ -189,7 +189,7 @@ async def test_all_that_fit_can_be_asked_for(
             await pilot.press("escape")
         assert "all that fit" in shown(pilot)
         prefills = [params for method, params in sessions.made[0].calls if method == "prefill"]
-        assert [params.get("shots") for params in prefills] == [None, "all"]
+        assert [params.get("choose") for params in prefills] == [None, "all"]
 
 
 async def test_an_empty_question_is_not_asked(pilots: Any, sessions: Any) -> None:
