@@ -8,11 +8,14 @@ from textual.widgets import Input, Select
 
 from tests.tui.prompt.test_prompt import ask, paste
 from tui.data.screen import DataScreen
+from tui.prompt.demonstrations import Demonstrations
 from tui.prompt.fields import QueryField, TextField
 from tui.prompt.head import ModelBar
+from tui.prompt.row_table import RowTable
 from tui.prompt.screen import PromptScreen
 from tui.runs.new import NewRunScreen
 from tui.runs.screen import RunsScreen
+from yofo_mlx.tasks.task import Example
 
 pytestmark = pytest.mark.asyncio
 
@@ -30,7 +33,7 @@ def written(pilot: Any) -> list[str]:
     return [field.text for screen in screens for field in screen.query(TextField) if field.text]
 
 
-@pytest.mark.parametrize("field", ["#demonstrations", "#query", "#instruction"])
+@pytest.mark.parametrize("field", ["#query", "#instruction"])
 async def test_a_key_typed_right_after_a_switch_belongs_to_the_new_place(
     pilots: Any, until: Any, field: str
 ) -> None:
@@ -43,7 +46,7 @@ async def test_a_key_typed_right_after_a_switch_belongs_to_the_new_place(
 
 
 @pytest.mark.parametrize("place", ["prompt", "runs"])
-@pytest.mark.parametrize("key", ["e", "enter"])
+@pytest.mark.parametrize("key", ["f4", "enter"])
 async def test_what_is_typed_right_after_a_field_is_chosen_is_its_text(
     pilots: Any, place: str, key: str
 ) -> None:
@@ -88,14 +91,14 @@ async def test_f4_within_prompt_leads_to_the_question(pilots: Any) -> None:
 async def test_without_a_focus_tab_leads_to_the_demonstrations(pilots: Any) -> None:
     async with pilots.open("prompt") as pilot:
         await pilot.press("tab")
-        assert pilot.app.focused.id == "demonstrations"
+        assert isinstance(pilot.app.focused, RowTable)
         await pilot.press("tab", "tab", "tab")
         assert isinstance(pilot.app.focused, QueryField)
 
 
 @pytest.mark.parametrize("where", ["nowhere", "models"])
 async def test_what_is_pasted_outside_a_field_is_added_to_the_demonstrations(
-    pilots: Any, where: str
+    pilots: Any, until: Any, where: str
 ) -> None:
     async with pilots.open("prompt") as pilot:
         if where == "models":
@@ -103,7 +106,8 @@ async def test_what_is_pasted_outside_a_field_is_added_to_the_demonstrations(
             await pilot.pause()
         await paste(pilot, "one\ta")
         await paste(pilot, "two\tb\r")
-        assert written(pilot) == ["one\ta\ntwo\tb\n"]
+        shown = pilot.app.screen.query_one(Demonstrations)
+        await until(pilot, lambda: shown.examples == [Example("one", "a"), Example("two", "b")])
 
 
 async def test_a_paste_into_a_field_arrives_once(pilots: Any) -> None:
@@ -117,11 +121,12 @@ async def test_a_paste_into_a_field_arrives_once(pilots: Any) -> None:
 @pytest.mark.parametrize("height", [14, 24, 36])
 async def test_what_was_pasted_can_be_taken_back(pilots: Any, rows: int, height: int) -> None:
     async with pilots.open("prompt", size=(80, height)) as pilot:
-        text = "".join(f"{'a long row ' * 12}{number}\tlabel\n" for number in range(rows))
-        await paste(pilot, text)
-        await paste(pilot, text)
-        field = pilot.app.screen.query_one("#demonstrations")
+        text = "".join(f"{'a long row ' * 12}{number}\n" for number in range(rows))
+        field = pilot.app.screen.query_one(QueryField)
         field.focus()
+        await pilot.pause()
+        await paste(pilot, text)
+        await paste(pilot, text)
         field.move_cursor(field.document.end)
         for keys in (["ctrl+z"] * 3, ["ctrl+y"] * 3):
             await pilot.press(*keys)
