@@ -6,29 +6,26 @@ from typing import Any, ClassVar, Final, Literal
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, Static, TextArea
 
 from yofo_mlx.errors import YofoError
-from yofo_mlx.prompting import sets
 from yofo_mlx.prompting.demonstrations import Parsed
 from yofo_mlx.prompting.soundness import Soundness
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.tasks.task import Example
 
 from ..shared.confirm import ConfirmScreen
 from ..shared.words import safe
 from .fields import TextField
 from .health import HealthPanel, findings
-from .pasted import Unsaved, saved_demonstrations
+from .kept_rows import KeptRows
 from .readings import Coming, look_through, read
 from .row_editor import RowsTextScreen, as_text
 from .row_list import RowList
 from .row_table import RowTable
-from .rows import Row, Rows, told_by
+from .rows import Row, told_by
 from .set_picker import SetScreen
 
 LOOK_AFTER: Final = 0.3  # seconds without a change
@@ -42,7 +39,7 @@ EMPTY: Final = Content.assemble(
 Part = Literal["all", "rows", "health", "instruction"]
 
 
-class Demonstrations(Vertical):
+class Demonstrations(KeptRows):
     """Rows, what is wrong with them, and an instruction; all that is asked stands behind them.
 
     `wait` blocks until all that was pasted is read: call it from a thread, before `examples`.
@@ -51,7 +48,6 @@ class Demonstrations(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("T", "text", "As text", id="rows.text", show=False),
         Binding("O", "open_set", "Open a set", id="rows.open"),
-        Binding("S", "save_set", "Save as a set", id="rows.save"),
     ]
 
     class Changed(Message):
@@ -71,17 +67,8 @@ class Demonstrations(Vertical):
             super().__init__()
             self.rows, self.found = rows, found
 
-    class Stored(Message):
-        """A set was written, or could not be."""
-
-        def __init__(self, name: str, saved: tuple[Any, ...], error: YofoError | None) -> None:
-            super().__init__()
-            self.name, self.saved, self.error = name, saved, error
-
     def __init__(self) -> None:
         super().__init__(id="left")
-        self.rows = Rows()
-        self.set_name = ""  # of the named set that was opened or saved last
         self._run: str | None = None
         self._coming: list[Coming] = []  # what is to be read; the first one is being read
         self._settled = Event()
@@ -89,7 +76,6 @@ class Demonstrations(Vertical):
         self._format = self._read_words = ""
         self._pasted: list[str] = []  # the texts that the rows are, as long as nobody changed them
         self._as_pasted: tuple[Row, ...] | None = None
-        self._saved: tuple[Any, ...] = ([], "")
         self._facts: dict[str, Any] = {}
         self._facts_of: tuple[Row, ...] = ()
         self._sound: Soundness | None = None
@@ -118,16 +104,6 @@ class Demonstrations(Vertical):
     def table(self) -> RowTable:
         """Return the table of the rows."""
         return self.query_one(RowTable)
-
-    @property
-    def examples(self) -> list[Example]:
-        """Return the demonstrations that are on."""
-        return self.rows.examples
-
-    @property
-    def instruction(self) -> str:
-        """Return the instruction that is written."""
-        return self.query_one("#instruction", TextField).text.strip()
 
     @property
     def is_settled(self) -> bool:
@@ -199,7 +175,7 @@ class Demonstrations(Vertical):
     def _arrived(self, message: Read) -> None:
         message.stop()
         if message.error is not None:
-            self._warn(f"{message.error.message}: {message.error.hint}")
+            self.warn(f"{message.error.message}: {message.error.hint}")
         else:
             self._keep(message.coming, message.parsed)
         self._end_reading()
@@ -213,9 +189,8 @@ class Demonstrations(Vertical):
         was_pasted = self.rows.all is self._as_pasted or not self.rows.all
         if coming.how == "open":
             self.rows.start(examples)
-            self.set_name = coming.texts[0]
             self.query_one("#instruction", TextField).text = said
-            self._saved = (self.rows.examples, said)
+            self.remember((self.rows.examples, said), coming.texts[0])
         elif coming.how == "append" and examples:
             self.rows.append(examples)
             self._pasted = [*(self._pasted if was_pasted else ()), *coming.texts]
@@ -241,8 +216,8 @@ class Demonstrations(Vertical):
         if not self.rows.is_as_given:
             parts.append(f"{len(self.rows.places):,} seen, {self.rows.order}")
         if self.set_name:
-            parts.append(self.set_name + ("*" if self._is_unsaved else ""))
-        elif self._is_unsaved:
+            parts.append(self.set_name + ("*" if self.is_unsaved else ""))
+        elif self.is_unsaved:
             parts.append("unsaved")
         title = " · ".join(part for part in parts if part)
         below = [self._format if self.rows.all else "", "not read yet" if on and not read else ""]
@@ -281,6 +256,10 @@ class Demonstrations(Vertical):
         place = self.query_one("#problems", Static)
         place.display = bool(shown)
         place.update(Content("\n").join(shown))
+
+    def show_saved(self) -> None:
+        """Show in the frame what is in no file."""
+        self.show_count(self._read_words)
 
     @on(RowList.Seen)
     def _counted(self, message: RowList.Seen) -> None:
@@ -324,7 +303,7 @@ class Demonstrations(Vertical):
             self._sound = message.found
             self._show_health()
 
-    # What is kept
+    # What comes from elsewhere
 
     def action_text(self) -> None:
         """Show all rows as text, and read what becomes of it."""
@@ -351,73 +330,3 @@ class Demonstrations(Vertical):
             self.app.push_screen(ConfirmScreen(question, "Open"), choose)
         else:
             choose(True)
-
-    def action_save_set(self) -> None:
-        """Save the rows that are on, and the instruction, under a name."""
-        if not self.examples:
-            self._warn("no row is on: there is nothing to save")
-            return
-
-        def save(name: str | None) -> None:
-            if name is None:
-                return
-            if name == self.set_name or sets.find(name) is None:
-                self._store(name)
-                return
-            question = Content(f"There is a set {name}. Put these rows in its place?")
-            ask = ConfirmScreen(question, "Replace")
-            self.app.push_screen(ask, lambda yes: self._store(name) if yes else None)
-
-        self.app.push_screen(SetScreen(self.set_name, saves=True), save)
-
-    def _store(self, name: str) -> None:
-        now = (self.examples, self.instruction)
-
-        def work() -> None:
-            try:
-                sets.put(sets.checked(name), *now)
-            except YofoError as error:
-                self.post_message(self.Stored(name, now, error))
-            else:
-                self.post_message(self.Stored(name, now, None))
-
-        self.screen.run_worker(work, group="set", thread=True, exit_on_error=False)
-
-    @on(Stored)
-    def _stored(self, message: Stored) -> None:
-        message.stop()
-        if message.error is not None:
-            self._warn(f"{message.error.message}: {message.error.hint}")
-            return
-        self.set_name, self._saved = message.name, message.saved
-        self.show_count(self._read_words)
-        off = len(self.rows.all) - len(message.saved[0])
-        rows = plural(len(message.saved[0]), "row")
-        words = f"{rows} as {message.name}" + (f"; without {off:,} that are off" if off else "")
-        self.app.notify(words, title="Saved", markup=False)
-
-    @property
-    def _is_unsaved(self) -> bool:
-        return bool(self.unsaved())
-
-    def unsaved(self) -> list[str]:
-        """Name what is in no file."""
-        examples, instruction = self._saved
-        lost = ["the demonstrations"] if self.examples and self.examples != examples else []
-        has_instruction = self.instruction not in ("", instruction)
-        return lost + (["the instruction"] if has_instruction else [])
-
-    def to_save(self) -> Unsaved | None:
-        """Return what a file would hold."""
-        now = (self.examples, self.instruction)
-        if not now[0]:
-            return None
-
-        def saved() -> None:
-            self._saved = now
-            self.show_count(self._read_words)
-
-        return saved_demonstrations(*now, saved)
-
-    def _warn(self, words: str) -> None:
-        self.app.notify(safe(words).plain, severity="warning", markup=False)
