@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from yofo_mlx.prompting import demonstrations
+from yofo_mlx.prompting import demonstrations, sets
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.task import Example
 
@@ -48,8 +48,11 @@ def saved_demonstrations(
     """Return demonstrations as JSON lines; an instruction stands in each, as a system message."""
     what = plural(len(examples), "demonstration")
     what += " with the instruction" if instruction else ""
-    rows = (json.dumps(_row(pair, instruction), ensure_ascii=False) for pair in examples)
-    return Unsaved(what, "demonstrations.jsonl", "".join(f"{row}\n" for row in rows), saved)
+    rows = sets.as_lines(examples)
+    if instruction:
+        chats = (_chat(pair, instruction) for pair in examples)
+        rows = (f"{json.dumps(chat, ensure_ascii=False)}\n" for chat in chats)
+    return Unsaved(what, "demonstrations.jsonl", "".join(rows), saved)
 
 
 def saved_answers(
@@ -73,8 +76,6 @@ def looks_like_rows(text: str) -> bool:
     return len(parsed.examples) > max(1, len(parsed.problems))
 
 
-def _row(pair: Example, instruction: str) -> dict[str, Any]:
-    if not instruction:
-        return {"input": pair.input, "output": pair.output}
+def _chat(pair: Example, instruction: str) -> dict[str, Any]:
     said = (("system", instruction), ("user", pair.input), ("assistant", pair.output))
     return {"messages": [{"role": role, "content": text} for role, text in said]}

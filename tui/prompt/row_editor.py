@@ -1,6 +1,5 @@
 """Dialogs in which demonstrations are written: one of them, or all of them as text."""
 
-import json
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
@@ -11,6 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Label, Static
 
+from yofo_mlx.prompting import sets
 from yofo_mlx.prompting.demonstrations import parse
 from yofo_mlx.tasks.task import Example
 
@@ -66,15 +66,16 @@ class RowScreen(Dialog, ModalScreen[Example | None]):
     @on(QueryField.Asked)
     def action_keep(self) -> None:
         """Give the demonstration back, if it is one."""
-        input, answer = (self.query_one(id, QueryField).text for id in ("#input", "#answer"))
-        if not input.strip() or not answer.strip():
-            missing = "input" if not input.strip() else "answer"
+        fields = [self.query_one(id, QueryField) for id in ("#input", "#answer")]
+        input, answer = (field.text.strip() for field in fields)
+        if not input or not answer:
+            missing = "answer" if input else "input"
             self.query_one("#problem", Static).update(f"the {missing} is empty: write one")
             self.query_one(f"#{missing}").focus()
         elif (input, answer) == (self._example.input, self._example.output):
             self.dismiss(None)
         else:
-            self.dismiss(Example(input, answer.strip()))
+            self.dismiss(Example(input, answer))
 
 
 class RowsTextScreen(Dialog, ModalScreen[str | None]):
@@ -115,5 +116,4 @@ def as_text(examples: Sequence[Example]) -> str:
     plain = "".join(f"{one.input}\t{one.output}\n" for one in examples)
     if len(examples) <= MOST_PLAIN and parse(plain).examples == tuple(examples):
         return plain
-    rows = ({"input": one.input, "output": one.output} for one in examples)
-    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    return "".join(sets.as_lines(examples))

@@ -154,7 +154,7 @@ def add(one: DemoSet, examples: Sequence[Example], instruction: str | None = Non
             one._instruct(instruction)
         if fresh:
             end = "" if text.endswith("\n") or not text else "\n"
-            write_text(one.path, f"{text}{end}{''.join(_lines(fresh))}")
+            write_text(one.path, f"{text}{end}{''.join(as_lines(fresh))}")
     rows, doublets = len(there) + len(fresh), len(examples) - len(fresh)
     return Added(rows, len(fresh), doublets, len(contradicting))
 
@@ -168,7 +168,7 @@ def put(one: DemoSet, examples: Iterable[Example], instruction: str) -> Path | N
             kept.parent.mkdir(exist_ok=True)
             shutil.copyfile(one.path, kept)
         one._instruct(instruction)
-        write_text(one.path, "".join(_lines(examples)))
+        write_text(one.path, "".join(as_lines(examples)))
     return kept
 
 
@@ -213,7 +213,7 @@ def drop(one: DemoSet) -> tuple[int, Path]:
 def _keep(one: DemoSet, examples: Iterable[Example], instruction: str) -> Path:
     place = _new_place(one)
     place.parent.mkdir(exist_ok=True)
-    write_text(place, "".join(_lines(examples, instruction)))
+    write_text(place, "".join(as_lines(examples, instruction)))
     return place
 
 
@@ -221,7 +221,8 @@ def _new_place(one: DemoSet) -> Path:
     return paths.demos() / DROPPED / f"{one.name}-{time.time_ns()}{ROWS}"
 
 
-def _lines(examples: Iterable[Example], instruction: str = "") -> Iterator[str]:
+def as_lines(examples: Iterable[Example], instruction: str = "") -> Iterator[str]:
+    """Yield rows as JSON lines that are read back as the same."""
     nowhere = Place("")
     return writing.lines((Item(one, nowhere, (one.output,)) for one in examples), instruction)
 
