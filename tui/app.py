@@ -20,7 +20,6 @@ from textual.screen import ModalScreen, Screen
 from textual.theme import BUILTIN_THEMES, ThemeProvider
 from textual.widget import Widget
 
-from yofo_mlx.runs import notify
 from yofo_mlx.runs.folder import ENDED, GOING_ON, Run
 from yofo_mlx.system.quantities import plural
 
@@ -242,6 +241,8 @@ class YofoApp(Remembering):
     @work(thread=True, exit_on_error=False, group="call back")
     def _call_back(self, run: Run) -> None:
         """Tell one who is in another window, as terminals and macOS do."""
+        from yofo_mlx.runs import notify  # late: recipes' model is slow to import
+
         if notify.is_wanted():
             words = notify.words(run)
             self.call_from_thread(self._write, notify.on_window(words))

@@ -1,9 +1,9 @@
 """How runs stand, read from their folders as they grow: no Textual in here, and no MLX."""
 
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +41,7 @@ class Follower:
         self._evaluated: tuple[tuple[int, int], dict[str, Any]] = ((0, 0), {})
         self._made: tuple[tuple[int, ...], Made] = ((), Made())
         self._weighed = (float("-inf"), 0)
+        self._watched = _watched(run)
         self._forget()
 
     def _forget(self) -> None:
@@ -70,7 +71,8 @@ class Follower:
 
     def poll(self) -> RunView:
         """Read what is new and return the run as it stands."""
-        stamp = _stamp(self._run)
+        marks = (part for path in self._watched for part in _mark(path))
+        stamp = (*marks, *archive.newest_mark(self._run))
         if stamp == self._stamp and self._view.status in ENDED:
             return self._view
         status = self._run.status()
@@ -292,15 +294,16 @@ def _flat(value: Any, key: str = "") -> Iterator[str]:
         yield f"{key}={value}"
 
 
-def _mark(path: Path) -> tuple[int, int]:
+def _mark(path: str | Path) -> tuple[int, int]:
     """Return what changes when a file does."""
-    with suppress(OSError):
-        found = path.stat()
-        return found.st_size, found.st_mtime_ns
-    return 0, 0
+    try:
+        found = os.stat(path)  # noqa: PTH116 - no paths are made: hundreds of runs, each second
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
-def _stamp(run: Run) -> tuple[int, ...]:
-    """Return what changes when a run is resumed or writes: cheap to compare."""
+def _watched(run: Run) -> list[str]:
+    """Return the files that change when a run is resumed or writes."""
     files = (run.events_path, run.lock_path, run.console_path, run.recipe_path, run.path / FILE)
-    return (*(part for path in files for part in _mark(path)), *archive.newest_mark(run))
+    return [os.fspath(path) for path in files]

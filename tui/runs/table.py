@@ -1,5 +1,7 @@
 """The table of runs: by what they are ranked, as much of it as there is room for."""
 
+import operator
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +12,7 @@ from textual.message import Message
 from textual.widgets import DataTable
 
 from yofo_mlx.runs.events import figure
+from yofo_mlx.runs.folder import ENDED
 from yofo_mlx.system.quantities import duration, size
 
 from ..shared.blocks import spark
@@ -177,6 +180,9 @@ class RunTable(ListTable):
         super().__init__()
         self.order = Order()
         self._headings: list[str] = []
+        self._views: tuple[RunView, ...] = ()
+        self._shown: tuple[object, ...] = ()
+        self._known: dict[str, tuple[RunView | None, tuple[int, ...] | None, list[str]]] = {}
 
     @property
     def selected(self) -> str | None:
@@ -184,11 +190,17 @@ class RunTable(ListTable):
         return self.selected_key
 
     def show(self, views: Sequence[RunView], width: int, marked: frozenset[str]) -> None:
-        """Fill the table for a terminal this wide."""
+        """Fill the table for a terminal this wide; nothing is done where all is as it was."""
+        shown = (width, marked, self.order, time.localtime()[:3])
+        is_same = len(views) == len(self._views) and all(map(operator.is_, views, self._views))
+        if is_same and shown == self._shown and all(view.status in ENDED for view in views):
+            return
+        self._views, self._shown = tuple(views), shown
         ordered = self.order.sorted(views)
         status = [_status(view, width >= IN_WORDS, marked) for view in ordered]
         names = [head(view.name or view.run.run_id, MOST_RUN) for view in ordered]
-        texts = {field: [field.text(view) for view in ordered] for field in FIELDS}
+        rows_of = [self._texts(view) for view in ordered]
+        texts = {field: [row[place] for row in rows_of] for place, field in enumerate(FIELDS)}
         taken = max((cell_len(cell.text) for cell in status), default=0) + 4
         longest = max(map(cell_len, [*names, "run"]), default=0)
         fields = self._fitting(texts, width - taken - 2 - min(longest, LEAST_RUN))
@@ -206,10 +218,20 @@ class RunTable(ListTable):
         columns = [Column(""), self._column(NAME), *map(self._column, fields)]
         self.fill(columns, [view.run.run_id for view in ordered], rows)
 
+    def _texts(self, view: RunView) -> list[str]:
+        """Return what is in each column; of a run that has ended, as it was written before."""
+        today = time.localtime()[:3]  # days and hours are told in words that go by it
+        known, day, texts = self._known.get(view.run.run_id, (None, None, []))
+        if known is not view or day != today or view.status not in ENDED:
+            texts = [field.text(view) for field in FIELDS]
+            self._known[view.run.run_id] = (view, today, texts)
+        return texts
+
     def _fitting(self, texts: dict[Field, list[str]], room: int) -> list[Field]:
         """Return the columns there is room for; the most telling ones stay longest."""
         fields = list(texts)
-        while sum(self._width(field, texts[field]) for field in fields) > room:
+        widths = {field: self._width(field, texts[field]) for field in fields}
+        while sum(widths[field] for field in fields) > room:
             spared = max(fields, key=lambda field: field.rank)
             if spared.rank == 0:
                 break

@@ -1,6 +1,7 @@
 """A run at one moment, as the app shows it: no Textual in here, and no MLX."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from yofo_mlx.evaluation.archive import objects, points
@@ -120,12 +121,12 @@ class RunView:
     made: Made = Made()
     console: tuple[str, ...] = ()  # last lines, for a run that cannot speak for itself
 
-    @property
+    @cached_property
     def ranks(self) -> Ranks:
         """Return what ranks it."""
         return ranks(self.status, self.step, self.best, self.evaluation)
 
-    @property
+    @cached_property
     def is_diverged(self) -> bool:
         """Tell whether it has learnt the opposite of something, though nothing has failed."""
         return far_worse(self.losses) or far_worse(self.valid_losses)

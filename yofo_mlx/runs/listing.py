@@ -4,7 +4,6 @@ import fcntl
 import os
 import shlex
 import shutil
-import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -152,8 +151,12 @@ def _is_run(path: Path) -> bool:
 
 def _is_sound(path: Path) -> bool:
     """Tell whether a run's files are files: no pipe to wait for, no link to write through."""
-    modes = [(path / name).lstat().st_mode for name in FILES if os.path.lexists(path / name)]
-    return all(stat.S_ISREG(mode) or stat.S_ISDIR(mode) for mode in modes)
+    with os.scandir(path) as found:
+        return not any(
+            one.is_symlink() or not (one.is_file() or one.is_dir())
+            for one in found
+            if one.name in FILES
+        )
 
 
 def _place(run: Run) -> tuple[int, float, str]:
