@@ -101,7 +101,7 @@ class RowTable(ScrollView, can_focus=True):
         self._answer = _widest({one.output for one in sample})
         self._said = _widest({said.says for said in told}) if told else 0
         self.cursor = max(0, min(self.cursor, seen - 1))
-        self._follow()
+        self.call_after_refresh(self._follow)  # before, there is no such row to scroll to
         self.refresh()
 
     def validate_cursor(self, cursor: int) -> int:

@@ -108,7 +108,7 @@ class Sitting(Recovering):
         self.query_one(ModelBar).show_labels(len(self.labels()), self._labels_wanted)
         model = self.query_one(ModelBar).model
         self.query_one(Demonstrations).read_as(model.run if model else None)
-        self._show_fill()
+        self._changed_facts()
         self._read_soon()
 
     def labels(self) -> tuple[str, ...]:
