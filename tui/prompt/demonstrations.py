@@ -1,7 +1,7 @@
 """What stands before every question: demonstrations as rows, their health, an instruction."""
 
 from threading import Event
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -36,7 +36,6 @@ EMPTY: Final = Content.assemble(
     "(or tab, CSV, JSONL, Input:/Output: pairs; or drop a file)\n\n",
     ("i", "bold $text-accent"), " writes a row, ", ("O", "bold $text-accent"), " opens a set",
 )  # fmt: skip
-Part = Literal["all", "rows", "health", "instruction"]
 
 
 class Demonstrations(KeptRows):
@@ -46,6 +45,7 @@ class Demonstrations(KeptRows):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("h", "health", "Health", id="rows.health", show=False),
         Binding("T", "text", "As text", id="rows.text", show=False),
         Binding("O", "open_set", "Open a set", id="rows.open"),
     ]
@@ -114,11 +114,22 @@ class Demonstrations(KeptRows):
         """Wait for what is being read; blocks, so it is for threads."""
         self._settled.wait()
 
-    def show_part(self, part: Part) -> None:
-        """Show only a part, where there is no room for all."""
-        parts = {"rows": RowList, "health": HealthPanel, "instruction": TextField}
-        for name, kind in parts.items():
-            self.query_one(kind.__name__).display = part in ("all", name)
+    def action_health(self) -> None:
+        """Show the health in place of the rows, until one leaves it."""
+        panel = self.query_one(HealthPanel)
+        if panel.has_focus:
+            self.table.focus()
+            return
+        panel.display = True
+        self.add_class("-health")
+        panel.focus()
+
+    def on_descendant_blur(self) -> None:
+        """Show the rows again, when the health is left."""
+        panel = self.query_one(HealthPanel)
+        if self.has_class("-health") and self.screen.focused is not panel:
+            self.remove_class("-health")
+            panel.styles.clear_rule("display")
 
     # What comes in
 
@@ -279,7 +290,7 @@ class Demonstrations(KeptRows):
 
     def _changed(self) -> None:
         """Tell that there are other rows, and look through them when there is time."""
-        self.show_count(self._read_words)
+        self.show_count("")
         self._sound = None
         self._show_health()
         if self._looking is not None:

@@ -14,15 +14,14 @@ from yofo_mlx.system.quantities import plural
 from ..shared.chart import Axes, Chart, Line
 from ..shared.words import lines, muted, number, one_line, percent
 
-HEADINGS: Final = {True: "right answers expected", False: "nats a token"}
+HEADINGS: Final = {True: "accuracy on the set itself", False: "nats a token of an answer"}
 NOT_READ: Final = "the model has not read them: what it expected shows here once it has"
 NAMED: Final = 5  # pairs of rows that are named
 
 
-class HealthPanel(VerticalScroll):
+class HealthPanel(VerticalScroll, can_focus=True):
     """The learning curve of a set, and what wants a look."""
 
-    can_focus = False
     DEFAULT_CSS = """
     HealthPanel {
         height: auto; max-height: 50%; border: round $foreground 30%; padding: 0 1;
@@ -30,6 +29,7 @@ class HealthPanel(VerticalScroll):
         & Chart { height: 8; padding: 0; }
         & Static { height: auto; }
     }
+    HealthPanel:focus { border: round $primary; border-title-color: $text-primary; }
     """
 
     def compose(self) -> ComposeResult:
@@ -61,7 +61,7 @@ def learning_curve(facts: dict[str, Any]) -> tuple[Line, Axes]:
         value = stretch["right"] / count if labelled else stretch["loss"]
         points.append((float(at), float(value)))
     ticks = tuple((float(at), f"{stretch['last']:,}") for at, stretch in enumerate(curve))
-    name = "of those between two marks, each given all before it"
+    name = "each row given those before it"
     line = Line(name, tuple(points), "$text-success")
     if labelled:
         return line, Axes(percent, y_range=(0.0, 1.0), ticks=ticks)
@@ -82,7 +82,7 @@ def findings(
         yield from (_amber(words) for words in alarms)
     if suspicious:
         words = f"{plural(len(suspicious), 'row')} contradicted by the others  "
-        yield _amber(words) + _keys(("n", "goes to the next"), ("x", "drops them"))
+        yield _amber(words) + _keys(("n", "next"), ("x", "drops"), ("u", "undoes"))
     if sound is not None:
         yield from _sound(sound)
     alike = (facts.get("soundness") or {}).get("near_duplicates", ())

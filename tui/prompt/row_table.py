@@ -210,7 +210,7 @@ class RowTable(ScrollView, can_focus=True):
         told = SHARE + 1 + len(DOUBT) if self._rows.told else 0
         room = width - number - 5 - told
         answer = min(max(self._answer, 6), max(int(room * MOST_OF_WIDTH), 6))
-        says = min(max(self._said, 10), answer) + 2 if told and width >= NARROW else 0
+        says = max(min(self._said, answer), 10) + 2 if told and width >= NARROW else 0
         return Widths(number, max(room - answer - says, 1), answer, max(says - 2, 0), told)
 
     def _content(self, place: int, width: int) -> Content:

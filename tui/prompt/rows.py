@@ -35,7 +35,11 @@ class Rows:
     def __init__(self) -> None:
         self._rows: tuple[Row, ...] = ()
         self._before: list[tuple[Row, ...]] = []
+        # What is derived of the rows, found when it is asked for.
         self._places: Sequence[int] | None = None
+        self._on: list[Example] | None = None
+        self._suspicious: list[int] | None = None
+        self._texts: list[str] | None = None
         self.told: dict[Example, Told] = {}
         self.filter = ""
         self.order: Order = "as given"
@@ -47,8 +51,10 @@ class Rows:
 
     @property
     def examples(self) -> list[Example]:
-        """Return the demonstrations that are on."""
-        return [row.example for row in self._rows if row.is_on]
+        """Return the demonstrations that are on; the same list until there are others."""
+        if self._on is None:
+            self._on = [row.example for row in self._rows if row.is_on]
+        return self._on
 
     @property
     def places(self) -> Sequence[int]:
@@ -65,8 +71,11 @@ class Rows:
     @property
     def suspicious(self) -> list[int]:
         """Return the places of rows that the others contradict, those that are off left out."""
-        rows = enumerate(self._rows)
-        return [place for place, row in rows if row.is_on and self._is_suspicious(row)]
+        if self._suspicious is None:
+            odd = {one for one, told in self.told.items() if told.is_suspicious}
+            rows = enumerate(self._rows) if odd else ()
+            self._suspicious = [at for at, row in rows if row.is_on and row.example in odd]
+        return self._suspicious
 
     @property
     def can_undo(self) -> bool:
@@ -79,20 +88,23 @@ class Rows:
 
     def tell(self, told: dict[Example, Told]) -> None:
         """Keep what a reading says of them."""
-        self.told, self._places = told, None
+        self.told = told
+        self._forget()
 
     def change(self, rows: Iterable[Row]) -> None:
         """Have these rows from now on; `undo` goes back."""
         self._before.append(self._rows)
         while len(self._before) > 1 and sum(map(len, self._before)) > MOST_KEPT:
             del self._before[0]
-        self._rows, self._places = tuple(rows), None
+        self._rows = tuple(rows)
+        self._forget()
 
     def undo(self) -> bool:
         """Go back to the rows before the last change; tell whether there was one."""
         if not self._before:
             return False
-        self._rows, self._places = self._before.pop(), None
+        self._rows = self._before.pop()
+        self._forget()
         return True
 
     def start(self, examples: Iterable[Example]) -> None:
@@ -106,15 +118,18 @@ class Rows:
 
     def toggle(self, places: Collection[int]) -> None:
         """Put these off if all of them are on, else on."""
-        some = set(places)
-        is_on = not all(self._rows[place].is_on for place in some)
-        rows = enumerate(self._rows)
-        self.change(replace(row, is_on=is_on) if at in some else row for at, row in rows)
+        rows = list(self._rows)
+        is_on = not all(rows[place].is_on for place in places)
+        for place in places:
+            rows[place] = replace(rows[place], is_on=is_on)
+        self.change(rows)
 
     def drop(self, places: Collection[int]) -> None:
         """Take these out."""
-        some = set(places)
-        self.change(row for at, row in enumerate(self._rows) if at not in some)
+        rows = list(self._rows)
+        for place in sorted(places, reverse=True):
+            del rows[place]
+        self.change(rows)
 
     def put(self, place: int, example: Example) -> None:
         """Write another demonstration in a row."""
@@ -141,11 +156,22 @@ class Rows:
         off = {row.example for row in self._rows if not row.is_on}
         self.change(Row(example, example not in off) for example in examples)
 
+    def _forget(self) -> None:
+        self._places = self._on = self._suspicious = self._texts = None
+
+    def _folded(self) -> list[str]:
+        """Return what a filter looks through, kept for the next letter of it."""
+        if self._texts is None:
+            examples = (row.example for row in self._rows)
+            self._texts = [f"{one.input}\n{one.output}".casefold() for one in examples]
+        return self._texts
+
     def _seen(self) -> Sequence[int]:
         words = self.filter.casefold().split()
         found: Sequence[int] = range(len(self._rows))
         if words:
-            found = [place for place in found if _holds(self._rows[place].example, words)]
+            texts = self._folded()
+            found = [at for at in found if all(word in texts[at] for word in words)]
         if self.order == "by answer":
             return sorted(found, key=lambda place: self._rows[place].example.output.casefold())
         return found if self.order == "as given" else sorted(found, key=self._expectation)
@@ -189,8 +215,3 @@ def _told(facts: dict[str, Any]) -> Iterator[tuple[Example, Told]]:
             says = labelled["others_say"] or ""
         other = says if says != example.output else ""
         yield example, Told(math.exp(labelled["share"]), other, is_suspicious)
-
-
-def _holds(example: Example, words: list[str]) -> bool:
-    text = f"{example.input}\n{example.output}".casefold()
-    return all(word in text for word in words)

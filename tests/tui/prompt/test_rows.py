@@ -143,7 +143,7 @@ def test_the_health_of_a_set_is_said_with_what_to_press() -> None:
     facts = facts_of(PIN, CARD, ODD, suspicious=3)
     said = "\n".join(one.plain for one in findings(facts, [2], None, True))
     assert said.startswith("Too few · changed since")
-    assert "1 row contradicted by the others  n goes to the next  x drops" in said
+    assert "1 row contradicted by the others  n next  x drops" in said
     line, axes = learning_curve(facts)
     assert line.points == ((0.0, 0.0), (1.0, 0.5)) and axes.ticks == ((0.0, "1"), (1.0, "3"))
     for stretch in facts["learning"]["curve"]:
