@@ -278,7 +278,7 @@ class YofoApp(Remembering):
         if isinstance(self.screen, RunsScreen) and message.what == "demo":
             self.screen.start_demo()
         if message.what == "data":
-            await self.run_action("open", self.screen)
+            await self.run_action("add", self.screen)
 
     def things(self) -> Iterator[Thing]:
         """Yield what the palette finds by name: runs, recipes, files that were opened."""

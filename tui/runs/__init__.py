@@ -1,3 +1,3 @@
 """The place of runs: how they stand, how they went, new ones."""
 
-__all__ = ["follow", "new", "screen", "standing", "view"]
+__all__ = ["new", "screen", "standing", "view"]

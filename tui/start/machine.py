@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.system import child, paths
-from yofo_mlx.system.memory import main_memory
+from yofo_mlx.system.main_memory import main_memory
 from yofo_mlx.system.quantities import size
 
 LENGTHS = (4096, 16384, 65536)  # tokens of an episode, as `yofo models` has them

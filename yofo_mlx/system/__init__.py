@@ -8,6 +8,7 @@ __all__ = [
     "environment",
     "files",
     "lines",
+    "main_memory",
     "memory",
     "paths",
     "peak",

@@ -1,12 +1,10 @@
 """How much memory this machine can give a run."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from yofo_mlx.system.environment import on_cpu
+from yofo_mlx.system.main_memory import main_memory
 
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 # Chosen, not measured: the rest is for everything else on the machine, or on the device for CUDA's
 # own context and for what fragments. `memory.limit_gb` says otherwise.
 CPU_SHARE = 0.8
@@ -38,16 +36,3 @@ def memory_limit(limit_gb: float | None = None) -> MemoryLimit:
         return MemoryLimit(int(recommended), "Metal's recommended working set")
     size = int(info.get("memory_size") or info.get("total_memory") or main_memory())
     return MemoryLimit(int(size * CUDA_SHARE), f"{CUDA_SHARE:.0%} of the device's memory")
-
-
-def main_memory() -> int:
-    """Return the bytes of memory that this process could have at most."""
-    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for path in CGROUP_LIMITS:
-        try:
-            text = Path(path).read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            size = min(size, int(text))
-    return size

@@ -78,7 +78,7 @@ def test_each_mistake_is_at_its_key(draft: Draft) -> None:
         ("episodes.label_subset", "[4, 12]", [4, 12]),
         ("template.output", r" {output}\n", " {output}\n"),
         ("tasks.0.instruction", 'Say "yes".', 'Say "yes".'),
-        ("tasks.0.instruction", r"C:\x", r"C:\x"),
+        ("tasks.0.instruction", r"a\x", r"a\x"),
         ("description", '"17"', "17"),
         ("evaluation.choice", "true", True),
         ("objective.targets", "last", "last"),
