@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Input
 
 from tests.tui.pictures import check_picture
 from tui.data.screen import DataScreen
@@ -53,7 +54,7 @@ async def test_each_step_of_the_first_start_is_on_a_key(
         runs = pilot.app.screen
         started = []
 
-        def refuse(recipe: Path, changes: list[str]) -> Any:
+        def refuse(recipe: Path, changes: list[str], name: str) -> Any:
             started.append(recipe)
             raise RunError("the disk is full", "free some")
 
@@ -62,9 +63,11 @@ async def test_each_step_of_the_first_start_is_on_a_key(
         await until(pilot, lambda: "the disk is full" in shown(pilot))
         assert started == [paths.shipped_recipes() / "tiny.toml"]
         await pilot.press("down", "enter")  # add data
+        await until(pilot, lambda: isinstance(pilot.app.focused, Input))
+        assert pilot.app.current_mode == "data"
+        await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, DataScreen))
-        assert pilot.app.focused is not None
-        await pilot.press("escape", "2")
+        await pilot.press("2")
         await pilot.press("p")
         await until(pilot, lambda: isinstance(pilot.app.screen, PromptScreen))
 

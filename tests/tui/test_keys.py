@@ -287,8 +287,8 @@ async def sit(seed: str, number: int, folder: Path, monkeypatch: pytest.MonkeyPa
     random = Random(seed)
     with ExitStack() as stack:
         world = World(folder, random, stack)
-        monkeypatch.setattr("tui.runs.screen.start_detached", world.start)
-        monkeypatch.setattr("tui.runs.screen.resume_detached", world.resume)
+        monkeypatch.setattr("tui.runs.actions.start_detached", world.start)
+        monkeypatch.setattr("tui.runs.actions.resume_detached", world.resume)
         app = app_over(world)
         player = Player(app, random, world)
         try:

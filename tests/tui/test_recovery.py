@@ -63,7 +63,7 @@ async def test_a_run_that_cannot_be_read_is_told_once_and_hides_no_other(
         other.step(8, 0.5)
         await until(pilot, lambda: "8/100" in shown(pilot))  # it goes on looking
         assert told == ["ValueError: odd [/one]\\x1b[2J"]
-        assert broken.run.run_id[:20] in shown(pilot)
+        assert "broken" in shown(pilot)
         mended.set()
         await until(pilot, lambda: "3/100" in shown(pilot))
 

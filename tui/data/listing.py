@@ -251,7 +251,8 @@ class DataListing(Looking):
     @property
     def row(self) -> SetRow | None:
         """Return the row under the cursor; none while the table shows another collection."""
-        row, chosen = self.query_one(DataTableOfSets).selected, self.chosen
+        tables, chosen = self.query(DataTableOfSets), self.chosen
+        row = tables.first().selected if tables else None  # keys are asked for before there is one
         return row if row is not None and chosen and chosen.key == row.collection else None
 
     def measured(self, row: SetRow) -> tuple[Measure | None, str]:

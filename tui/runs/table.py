@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.widgets import DataTable
 
 from yofo_mlx.runs.events import figure
-from yofo_mlx.runs.folder import ENDED
+from yofo_mlx.runs.folder import ENDED, TROUBLE
 from yofo_mlx.system.quantities import duration, size
 
 from ..shared.blocks import spark
@@ -75,7 +75,8 @@ def _left(view: RunView) -> str:
 
 
 def _left_style(view: RunView) -> str:
-    return MARKS[view.status][1] if view.status in ("died", "failed", "stopping") else ""
+    is_told = view.status in TROUBLE or view.status == "stopping"
+    return MARKS[view.status][1] if is_told else ""
 
 
 def _memory(view: RunView) -> str:

@@ -14,7 +14,6 @@ __all__ = [
     "help",
     "keys",
     "messages",
-    "meter",
     "page",
     "palette",
     "places",

@@ -24,7 +24,8 @@ def spark(values: Sequence[float], width: int) -> str:
     known = [value for value in values if math.isfinite(value)]
     count = min(width, len(known))
     edges = [len(known) * place // count for place in range(count + 1)] if count else []
-    means = [sum(known[a:b]) / (b - a) for a, b in pairwise(edges)]
+    unit = max(map(abs, known), default=0.0) or 1.0  # sums of huge ones would be infinite
+    means = [sum(value / unit for value in known[a:b]) / (b - a) for a, b in pairwise(edges)]
     low, high = (min(means), max(means)) if means else (0.0, 0.0)
     top = len(LEVELS) - 1
     return "".join(

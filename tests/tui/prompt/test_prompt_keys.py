@@ -56,13 +56,14 @@ async def test_what_is_typed_right_after_a_field_is_chosen_is_its_text(
         assert pilot.app.screen.query_one(ModelBar).way == "balanced"
 
 
-@pytest.mark.parametrize(("place", "key"), [("data", "o"), ("runs", "slash")])
+@pytest.mark.parametrize(("place", "key"), [("data", "a"), ("runs", "slash")])
 async def test_what_is_typed_right_after_a_line_is_opened_stands_in_it(
-    pilots: Any, place: str, key: str
+    pilots: Any, run_folder: Any, place: str, key: str
 ) -> None:
+    run_folder("one")
     async with pilots.open(place) as pilot:
         await type_fast(pilot, key, *"oldest")
-        assert pilot.app.screen.query_one(Input).value == "oldest"
+        assert pilot.app.screen.query(Input).first().value == "oldest"
 
 
 async def test_digits_in_a_row_lead_from_place_to_place(pilots: Any, until: Any) -> None:

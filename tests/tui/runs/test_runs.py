@@ -264,7 +264,7 @@ async def test_help_lists_the_keys_of_the_place(pilots: Any, shown: Any) -> None
     async with pilots.open() as pilot:
         await pilot.press("question_mark")
         assert isinstance(pilot.app.screen, HelpScreen)
-        for words in ("New run", "Filter", "Data", "Quit"):
+        for words in ("New run", "Data", "Quit"):
             assert words in shown(pilot)
         await pilot.press("escape")
         assert isinstance(pilot.app.screen, RunsScreen)
