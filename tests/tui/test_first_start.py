@@ -24,7 +24,7 @@ ROWS = [
 ]  # fmt: skip
 
 
-def models() -> list[FittingModel]:
+def models(_: object) -> list[FittingModel]:
     return [FittingModel.of(row) for row in ROWS]
 
 
@@ -88,7 +88,7 @@ async def test_the_first_run_takes_the_place_of_the_first_start(
 async def test_models_that_cannot_be_looked_for_are_told(
     pilots: Any, until: Any, shown: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> list[FittingModel]:
+    def fail(_: object) -> list[FittingModel]:
         raise OSError("no [/way] in")
 
     monkeypatch.setattr("tui.start.screen.fitting_models", fail)

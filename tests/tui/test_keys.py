@@ -300,7 +300,7 @@ async def sit(seed: str, number: int, folder: Path, monkeypatch: pytest.MonkeyPa
             raise
 
 
-@pytest.mark.parametrize("seed", ["a", pytest.param("b", marks=pytest.mark.long)])
+@pytest.mark.parametrize("seed", [pytest.param(seed, marks=pytest.mark.long) for seed in "ab"])
 async def test_no_thousand_keys_end_the_app(
     seed: str, confined: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,19 +48,25 @@ def about_machine() -> str:
     return " · ".join([*told, f"{size(shutil.disk_usage(home).free)} free on the disk"])
 
 
-def fitting_models() -> list[FittingModel]:
-    """Ask a process of its own, which has MLX, for the models; raise OSError if it cannot say."""
-    done = subprocess.run(
+def fitting_models(asked: list["subprocess.Popen[str]"]) -> list[FittingModel]:
+    """Ask a process of its own, which has MLX, for the models; raise OSError if it cannot say.
+
+    It is put into `asked`, for whoever does not want to wait for it any longer.
+    """
+    process = subprocess.Popen(
         child.command("yofo_mlx.cli", "models", "--json"),
         env=child.environment(),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         errors="replace",
     )
-    if done.returncode != 0:
-        raise OSError(done.stderr.strip() or child.ending(done.returncode))
-    return [FittingModel.of(row) for row in json.loads(done.stdout)]
+    asked.append(process)
+    said, wrong = process.communicate()
+    if process.returncode != 0:
+        raise OSError(wrong.strip() or child.ending(process.returncode))
+    return [FittingModel.of(row) for row in json.loads(said)]
 
 
 def _name() -> str:

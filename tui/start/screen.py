@@ -1,5 +1,6 @@
 """What is shown in place of the list while there is no run: what to begin with, and on what."""
 
+from subprocess import Popen
 from typing import ClassVar
 
 from textual import on, work
@@ -69,6 +70,7 @@ class FirstStart(VerticalScroll, can_focus=False):
     def __init__(self) -> None:
         super().__init__()
         self._asked = False
+        self._processes: list[Popen[str]] = []
 
     def compose(self) -> ComposeResult:
         """Lay the steps out over the machine."""
@@ -92,6 +94,11 @@ class FirstStart(VerticalScroll, can_focus=False):
         if focused is None or not focused.display:
             self.query_one(OptionList).focus()
 
+    def on_unmount(self) -> None:
+        """Wait for nobody when the app is left."""
+        for process in self._processes:
+            process.kill()
+
     def action_choose(self, what: str) -> None:
         """Begin."""
         self.post_message(self.Chosen(what))
@@ -107,8 +114,10 @@ class FirstStart(VerticalScroll, can_focus=False):
         about = safe(about_machine())
         self.app.call_from_thread(self._tell, [about, muted("looking for models …")])
         try:
-            models = fitting_models()
+            models = fitting_models(self._processes)
         except (OSError, ValueError) as error:
+            if not self.is_attached:  # the app has been left
+                return
             why = safe(f"which models fit is not known: {reason(error)}")
             self.app.call_from_thread(self._tell, [about, why.stylize("$text-warning")])
             return
