@@ -312,8 +312,11 @@ class YofoApp(Remembering):
         for recipe in find_recipes():
             name = one_line(recipe.stem, 60).plain
             yield Thing(name, f"Recipe: {about_recipe(recipe)}", partial(self._go_to, str(recipe)))
-        for path in self.choices.get("data", "opened", [""]):
-            yield Thing(one_line(path, 100).plain, "Data set", partial(self._go_to, path))
+        for kept in self.choices.get("data", "opened", []):
+            source = kept.get("source") if isinstance(kept, dict) else kept  # with columns, or not
+            if isinstance(source, str):
+                go = partial(self._go_to, source)
+                yield Thing(one_line(source, 100).plain, "Data set", go)
 
     def _go_to(self, path: str) -> None:
         self.post_message(OpenPath(path))

@@ -127,3 +127,13 @@ def test_every_key_of_the_app_has_a_name_of_its_own() -> None:
     names = binding_ids()
     assert {"number.prompt", "runs.new", "list.down", "help.ids"} <= names
     assert tui.app.YofoApp().ids() >= names
+
+
+def test_opened_files_are_found_with_columns_and_without(yofo_home: Path) -> None:
+    from tui.app import YofoApp
+
+    yofo_home.mkdir(exist_ok=True)
+    opened = '["words.csv", {source = "tickets.csv", input = "text"}, 3]'
+    (yofo_home / "app.toml").write_text(f"[data]\nopened = {opened}\n")
+    found = [thing.name for thing in YofoApp().things()]
+    assert found == ["words.csv", "tickets.csv"]
