@@ -120,7 +120,7 @@ class Demonstrations(KeptRows):
         if panel.has_focus:
             self.table.focus()
             return
-        panel.display = True
+        panel.display = panel.can_focus = True  # tab passes it by
         self.add_class("-health")
         panel.focus()
 
@@ -130,6 +130,7 @@ class Demonstrations(KeptRows):
         if self.has_class("-health") and self.screen.focused is not panel:
             self.remove_class("-health")
             panel.styles.clear_rule("display")
+            panel.can_focus = False
 
     # What comes in
 

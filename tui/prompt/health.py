@@ -19,7 +19,7 @@ NOT_READ: Final = "the model has not read them: what it expected shows here once
 NAMED: Final = 5  # pairs of rows that are named
 
 
-class HealthPanel(VerticalScroll, can_focus=True):
+class HealthPanel(VerticalScroll, can_focus=False):
     """The learning curve of a set, and what wants a look."""
 
     DEFAULT_CSS = """

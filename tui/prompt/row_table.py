@@ -101,7 +101,7 @@ class RowTable(ScrollView, can_focus=True):
         self._answer = _widest({one.output for one in sample})
         self._said = _widest({said.says for said in told}) if told else 0
         self.cursor = max(0, min(self.cursor, seen - 1))
-        self.call_after_refresh(self._follow)  # before, there is no such row to scroll to
+        self._follow()
         self.refresh()
 
     def validate_cursor(self, cursor: int) -> int:
@@ -123,7 +123,8 @@ class RowTable(ScrollView, can_focus=True):
         first = self.scroll_offset.y
         wanted = min(max(first, self.cursor - room + 1), self.cursor)
         if wanted != first:
-            self.scroll_to(y=wanted, animate=False, immediate=True)
+            # Forced: the scroll bar may not be laid out yet.
+            self.scroll_to(y=wanted, animate=False, immediate=True, force=True)
 
     @property
     def _room(self) -> int:
