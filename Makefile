@@ -28,8 +28,9 @@ types: .venv/ready
 imports: .venv/ready
 	$(BIN)/lint-imports --no-logo
 
+# Three workers: those of the app wait half of their time, whatever the number of cores.
 pytest: .venv/ready
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Not part of `test`, nor of what continuous integration runs: hours, not minutes.
 # The long tests are, among others, the first hour from a clone and the app under random keys.

@@ -151,6 +151,7 @@ async def test_keys_wait_for_a_screen_that_is_being_laid_out(pilots: Any) -> Non
         assert pilot.app._exception is None
 
 
+@pytest.mark.long
 async def test_a_list_without_room_takes_page_keys(pilots: Any) -> None:
     async with pilots.open(size=(1, 1)) as pilot:
         for action in (pilot.app.action_command_palette, pilot.app.screen.action_new):

@@ -29,7 +29,7 @@ def models(_: object) -> list[FittingModel]:
 
 
 def test_a_model_is_told_with_the_tokens_that_fit() -> None:
-    heading, tiny, mistral, damaged = [line.plain for line in model_lines(models())]
+    heading, tiny, mistral, damaged = [line.plain for line in model_lines(models([]))]
     assert tiny.split() == ["tiny", "2.4", "MB", "1,024", "–", "–", "–", "on", "disk"]
     assert mistral.split()[3:] == ["32,768", "✓", "✓", "–", "to", "download"]
     assert mistral.startswith("Mistral-7B-Instruct-v0.3-4bit ")

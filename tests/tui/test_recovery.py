@@ -152,6 +152,7 @@ async def test_a_run_whose_start_fails_in_an_unknown_way_can_be_tried_again(
         await until(pilot, lambda: len(asked) == 2)
 
 
+@pytest.mark.long
 async def test_two_recipes_of_one_name_are_told_apart(
     pilots: Any, until: Any, shown: Any, empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ async def test_a_file_dropped_outside_a_field_is_opened_in_data(
         await until(pilot, lambda: "mine.csv" in shown(pilot))
 
 
+@pytest.mark.long
 async def test_the_palette_finds_runs_and_recipes(
     pilots: Any, run_folder: Any, empty_folder: Path, until: Any, shown: Any
 ) -> None:

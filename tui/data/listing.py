@@ -127,7 +127,8 @@ class DataListing(Looking):
     @property
     def chosen(self) -> Collection | None:
         """Return the collection under the cursor."""
-        index = self.query_one(OptionList).highlighted
+        lists = self.query(OptionList)
+        index = lists.first().highlighted if lists else None  # not yet laid out: there is none
         known = index is not None and index < len(self.listed)
         return self.listed[index] if known and index is not None else None
 

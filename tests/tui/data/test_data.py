@@ -196,6 +196,7 @@ async def test_counts_are_what_a_model_reads(empty_folder: Path) -> None:
     assert tuple(found["counts"]) == (6, 2, 0)
 
 
+@pytest.mark.long
 async def test_moving_fast_through_the_recipes_never_ends_the_app(
     pilots: Any, until: Any, empty_folder: Path, recipe: Path
 ) -> None:
@@ -261,6 +262,7 @@ async def test_no_path_is_too_odd_to_be_typed(
         await until(pilot, lambda: "✗" in shown(pilot))
 
 
+@pytest.mark.long
 async def test_what_was_opened_can_be_taken_off_the_list_and_no_recipe_can(
     pilots: Any, until: Any, shown: Any, recipe: Path
 ) -> None:
@@ -330,6 +332,7 @@ async def test_a_thread_that_fails_is_told_and_u_tries_again(
             await until(pilot, lambda: "intents.csv:4" in shown(pilot))
 
 
+@pytest.mark.long
 async def test_all_problems_of_a_set_are_a_command_away(
     pilots: Any, until: Any, shown: Any, recipe: Path
 ) -> None:

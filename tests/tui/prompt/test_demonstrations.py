@@ -57,6 +57,7 @@ async def test_rows_are_put_off_moved_dropped_and_each_change_is_undone(
         assert not rows.rows.all and "Paste labelled examples" in shown(pilot)
 
 
+@pytest.mark.long
 async def test_a_row_is_written_and_changed_in_a_dialog(
     pilots: Any, until: Any, shown: Any
 ) -> None:
@@ -74,6 +75,7 @@ async def test_a_row_is_written_and_changed_in_a_dialog(
         assert rows.examples[1] == Example("new", "x")
 
 
+@pytest.mark.long
 async def test_all_rows_as_text_are_changed_at_once(pilots: Any, until: Any) -> None:
     async with pilots.open("prompt") as pilot:
         rows = await pasted(pilot, until)
@@ -111,6 +113,7 @@ async def test_suspicious_rows_are_marked_found_and_dropped(
         assert "Too few" not in shown(pilot) and "get_pin" in shown(pilot)
 
 
+@pytest.mark.long
 async def test_a_filter_and_an_order_change_only_what_is_seen(
     pilots: Any, until: Any, shown: Any
 ) -> None:
@@ -126,6 +129,7 @@ async def test_a_filter_and_an_order_change_only_what_is_seen(
         await until(pilot, lambda: "Rows move where all are seen" in shown(pilot))
 
 
+@pytest.mark.long
 async def test_a_set_is_saved_under_a_name_and_opened_again(
     pilots: Any, until: Any, shown: Any
 ) -> None:
@@ -172,6 +176,7 @@ async def test_a_dropped_file_is_read(pilots: Any, until: Any, empty_folder: Any
         assert rows.examples == [Example("one", "a"), Example("two", "b")]
 
 
+@pytest.mark.long
 async def test_of_many_rows_only_those_in_sight_are_drawn(
     pilots: Any, until: Any, shown: Any
 ) -> None:
@@ -191,6 +196,7 @@ async def test_of_many_rows_only_those_in_sight_are_drawn(
         assert len(drawn) < 1_000
 
 
+@pytest.mark.long
 async def test_hostile_rows_are_text_and_every_width_shows_the_answer(
     pilots: Any, until: Any, shown: Any
 ) -> None:
@@ -205,6 +211,7 @@ async def test_hostile_rows_are_text_and_every_width_shows_the_answer(
         assert rows.table.region.width > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(140, 45), (80, 24)], ids=["wide", "narrow"])
 async def test_the_list_looks_as_it_did(pilots: Any, until: Any, size: tuple[int, int]) -> None:
     async with pilots.open("prompt", size=size) as pilot:

@@ -176,6 +176,7 @@ async def test_a_question_of_several_lines_is_asked_whole(
         assert sessions.made[0].calls[-1][1]["input"] == "first line\nsecond line"
 
 
+@pytest.mark.long
 async def test_all_that_fit_can_be_asked_for(
     pilots: Any, sessions: Any, until: Any, shown: Any
 ) -> None:

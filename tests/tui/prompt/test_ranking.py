@@ -266,6 +266,7 @@ async def test_a_failed_run_says_what_it_says_once(
         assert shown(pilot).count("loss is nan") == 1 and shown(pilot).count("lower it") == 1
 
 
+@pytest.mark.long
 async def test_keys_on_a_table_without_rows_do_nothing(
     pilots: Any, run_folder: Any, until: Any, shown: Any
 ) -> None:

@@ -76,6 +76,7 @@ async def test_counts_are_those_of_the_session(
         assert "chosen with seed" not in shown(pilot)
 
 
+@pytest.mark.long
 async def test_a_second_escape_ends_a_stuck_session_and_gives_the_question_back(
     pilots: Any, until: Any, shown: Any, clients: list[SessionClient]
 ) -> None:
@@ -97,6 +98,7 @@ async def test_a_second_escape_ends_a_stuck_session_and_gives_the_question_back(
         assert len(clients) == 2 and clients[1].is_alive
 
 
+@pytest.mark.long
 async def test_a_session_that_is_stuck_with_a_full_pipe_is_freed_as_well(
     pilots: Any, until: Any, clients: list[SessionClient]
 ) -> None:
@@ -142,6 +144,7 @@ async def test_a_session_that_dies_gives_the_question_back_and_claims_nothing(
         assert "3 demonstrations" in shown(pilot) and "not read yet" in shown(pilot)
 
 
+@pytest.mark.long
 async def test_a_session_that_died_between_two_questions_is_followed_by_one_that_shows_the_same(
     pilots: Any, until: Any, shown: Any, clients: list[SessionClient]
 ) -> None:
@@ -163,6 +166,7 @@ async def test_a_session_that_died_between_two_questions_is_followed_by_one_that
         assert len(clients) == 2
 
 
+@pytest.mark.long
 async def test_a_run_that_is_deleted_meanwhile_is_told_and_the_prompt_goes_on(
     pilots: Any, until: Any, shown: Any, run_folder: Any, clients: list[SessionClient]
 ) -> None:

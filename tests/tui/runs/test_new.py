@@ -106,6 +106,7 @@ async def test_a_key_is_edited_in_its_place_and_a_mistake_is_told_at_once(
         await until(pilot, lambda: FakePreview.asked[-1][1]["data"]["train"] == {"steps": 70})
 
 
+@pytest.mark.long
 async def test_data_sets_change_role_go_and_come_back(
     pilots: Any, until: Any, shown: Any, mine: Path
 ) -> None:
@@ -132,6 +133,7 @@ async def test_data_sets_change_role_go_and_come_back(
         await until(pilot, lambda: "run's name" in shown(pilot))
 
 
+@pytest.mark.long
 async def test_a_run_is_started_and_a_refusal_stays_with_its_draft(
     pilots: Any, run_folder: Any, until: Any, shown: Any, mine: Path
 ) -> None:
