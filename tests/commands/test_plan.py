@@ -401,13 +401,15 @@ def test_models_that_the_hub_will_not_give_are_told(hub: HubServer, yofo: Any) -
 # ---------------------------------------------------------------------- the probe
 
 
-def test_a_probe_measures_and_leaves_nothing_behind(yofo: Any, yofo_home: Path) -> None:
+def test_a_probe_measures_and_leaves_nothing_behind_but_what_it_measured(
+    yofo: Any, yofo_home: Path
+) -> None:
     # In a process of its own: what other tests left in memory would be measured too.
     options = ("plan", "small.toml", "--probe", "--json", "--set", "train.steps=12")
     command = child.command("yofo_mlx.cli", *options)
     done = subprocess.run(command, env=child.environment(), capture_output=True, check=True)
     found = json.loads(done.stdout)
-    assert not list(yofo_home.iterdir())
+    assert [path.name for path in yofo_home.iterdir()] == ["speeds.jsonl"]
     assert found["seconds_per_step"] > 0
     total = found["seconds_per_step"] * found["steps"]
     assert found["seconds_total"] == pytest.approx(total, abs=0.06)

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tui.data.reader import SHOWN_LABELS, read
 
 from yofo_mlx.commands import data
+from yofo_mlx.preview.facts import from_facts
+from yofo_mlx.preview.reading import SHOWN_LABELS, read
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.registry import load_sets
@@ -22,7 +23,8 @@ def test_the_app_shows_what_the_command_prints(
     Path("rows.csv").write_text(f"input,output\n{rows}")
     data.preview(source, as_json=True)
     printed = json.loads(capsys.readouterr().out)
-    shown = read(TaskSource(source=source, role="held_out"))
+    facts = read({"source": source, "role": "held_out"})
+    shown = [from_facts(one) for one in facts["sets"]]
     assert len(printed) == len(shown)
     for one, other in zip(printed, shown, strict=True):
         assert (one["name"], one["source"], one["family"]) == (
