@@ -174,3 +174,14 @@ def test_a_saved_line_holds_nothing_that_a_terminal_obeys() -> None:
     text = SET.path.read_text("utf-8")
     assert "\x1b" not in text and "\u202e" not in text
     assert json.loads(text) == {"input": "red \x1b[31m", "output": "ü\u202e"}
+
+
+def test_rows_put_in_a_sets_place_leave_the_old_ones_in_a_file() -> None:
+    one = sets.checked("cards")
+    pair, odd = Example("card gone", "lost"), Example("input", "output")  # as a header would be
+    assert sets.put(one, [pair, odd], "Name it.") is None
+    assert [item.example for item in one.read().all_items()] == [pair, odd]
+    before = one.path.read_text()
+    kept = sets.put(one, [odd], "")
+    assert kept is not None and kept.read_text() == before
+    assert [item.example for item in one.read().all_items()] == [odd] and not one.instruction
