@@ -288,7 +288,7 @@ class YofoApp(Remembering):
             return
         await self.switch_mode("prompt")
         self.screen.set_focus(None)
-        self.screen.post_message(events.Paste(message.text))  # as if it had come from a terminal
+        self.post_message(events.Paste(message.text))  # the way of what a terminal sends: once
 
     @on(FirstStart.Chosen)
     async def _begin(self, message: FirstStart.Chosen) -> None:

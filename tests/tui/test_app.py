@@ -21,8 +21,10 @@ from textual.widgets import DataTable, OptionList
 
 import tui.app
 from tui.data.screen import DataScreen
+from tui.prompt.demonstrations import Demonstrations
 from tui.prompt.screen import PromptScreen
 from tui.runs.screen import RunsScreen
+from tui.shared.messages import PromptWith
 
 pytestmark = pytest.mark.asyncio
 
@@ -234,3 +236,13 @@ async def test_sizes_that_follow_each_other_fast_come_to_rest(
             pilot.app.screen.post_message(Resize(size, size))
         await asyncio.sleep(0.5)
         assert len([size for size in laid_out if size is not None]) < 3
+
+
+async def test_a_data_set_taken_to_prompt_is_there_once(pilots: Any, until: Any) -> None:
+    async with pilots.open("data") as pilot:
+        pilot.app.post_message(PromptWith("horse\tAnna\nplum\tTom\n"))
+        await until(pilot, lambda: isinstance(pilot.app.screen, PromptScreen))
+        rows = pilot.app.screen.query_one(Demonstrations)
+        await until(pilot, lambda: rows.examples)
+        await pilot.pause(0.2)
+        assert [row.output for row in rows.examples] == ["Anna", "Tom"]
