@@ -7,6 +7,7 @@ from typing import Any
 from textual import work
 from textual.content import Content
 from textual.message import Message
+from textual.worker import get_current_worker
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import GOING_ON, RESUMABLE, Run
@@ -210,7 +211,10 @@ class RunActions(Recovering):
 
     @work(thread=True, exit_on_error=False, group="evaluate")
     def _wait_for_evaluation(self, run: Run) -> None:
-        said = self._try("cannot evaluate", lambda: self.evaluator(run))
+        worker = get_current_worker()
+        said = self._try(
+            "cannot evaluate", lambda: self.evaluator(run, lambda: worker.is_cancelled)
+        )
         if said is not None:
             title = f"Evaluated {run.run_id}" if not said else f"Not evaluated: {run.run_id}"
             words = said or "The scores by shots are those of its held-out tasks now."

@@ -1,6 +1,8 @@
 """Runs started and gone on with by the app: through the command line, outliving both."""
 
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -9,6 +11,8 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.names import undated
 from yofo_mlx.system import child, paths
 from yofo_mlx.system.text import shorten
+
+LOOK_S = 0.1  # between looks at whether an evaluation has ended
 
 
 class Starter(Protocol):
@@ -25,10 +29,11 @@ def resume_detached(run: Run) -> None:
     launch.detach(run)
 
 
-def evaluate_detached(run: Run) -> str:
+def evaluate_detached(run: Run, is_left: Callable[[], bool]) -> str | None:
     """Measure a run in a process that outlives the app; return why it was not, once it has ended.
 
-    What it prints is in `evaluations/eval.log` of the run.
+    None once nobody waits for it: quitting must not last as long as the evaluation. What it prints
+    is in `evaluations/eval.log` of the run.
     """
     run.evaluations_path.mkdir(exist_ok=True)
     path = run.evaluations_path / "eval.log"
@@ -41,7 +46,11 @@ def evaluate_detached(run: Run) -> str:
             stderr=log,
             start_new_session=True,
         )
-    if process.wait() == 0:
+    while process.poll() is None:
+        if is_left():
+            return None
+        time.sleep(LOOK_S)
+    if process.returncode == 0:
         return ""
     said = path.read_text(encoding="utf-8", errors="replace").strip()
     _, found, error = said.rpartition("error: ")
