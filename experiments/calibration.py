@@ -98,6 +98,7 @@ def tasks(data: Path, count: int) -> dict[str, tuple[Rows, Rows]]:
         [
             Example(f"{row['input_1']}\n{row['input_2']}", row["output"])
             for row in json.loads((data / "nli" / f"{name}.json").read_text("utf-8"))
+            if row["output"] != "-"  # those who were asked did not agree
         ]
         for name in ("multinli_train_2000", "multinli_test_500")
     )
