@@ -166,8 +166,10 @@ def test_layers_that_are_not_there_are_warned_of(yofo: Any) -> None:
 @pytest.mark.parametrize(
     ("length", "size"),
     [
-        ("train.steps=3", "train.grad_accumulation_steps=2"),
-        ("train.tokens=1500", "train.grad_accumulation_steps=2"),
+        pytest.param("train.steps=3", "train.grad_accumulation_steps=2", marks=pytest.mark.long),
+        pytest.param(
+            "train.tokens=1500", "train.grad_accumulation_steps=2", marks=pytest.mark.long
+        ),
         ("train.tokens=1500", "train.batch_tokens=500"),
     ],
 )

@@ -187,6 +187,7 @@ def write_rows(name: str, count: int) -> int:
     return Path(name).stat().st_size
 
 
+@pytest.mark.long
 def test_data_take_at_most_three_times_their_file() -> None:
     """large-data-forecast: resident memory, and the forecast that tells of it."""
     Path("large.toml").write_text(
