@@ -13,6 +13,7 @@ from yofo_mlx.cli import (
     demos,
     disk,
     evaluating,
+    exporting,
     groups,
     models,
     prompting,
@@ -68,6 +69,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "classify": answering.classify,
         "ask": answering.ask,
     },
+    groups.USE: {"export": exporting.export},
     groups.RUNS: {
         "runs": runs.show,
         "watch": runs.watch,

@@ -5,7 +5,8 @@ import shlex
 from pathlib import Path
 
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.models.adapter_files import CONFIG_FILE, PEFT_FILES, WEIGHTS_FILE, read_settings
+from yofo_mlx.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE, folder_of, read_settings
+from yofo_mlx.models.peft_files import is_peft
 from yofo_mlx.recipe.names import is_folder, is_path
 from yofo_mlx.recipe.schema import Lora, Recipe
 from yofo_mlx.runs import listing
@@ -22,9 +23,9 @@ def find_adapter(name: str, place: str) -> Path:
     folder = Path(place)
     if is_folder(place) and (folder / "recipe.toml").is_file():
         return _of_run(Run(folder))
-    files = (CONFIG_FILE, WEIGHTS_FILE, *PEFT_FILES)
-    if is_path(name) or (is_folder(place) and any((folder / one).is_file() for one in files)):
-        return folder
+    is_adapter = is_peft(folder) or any((folder / n).is_file() for n in (CONFIG_FILE, WEIGHTS_FILE))
+    if is_path(name) or (is_folder(place) and is_adapter):
+        return folder_of(place)
     try:
         return _of_run(listing.find(name))
     except RecipeError as error:
