@@ -31,8 +31,14 @@ def export(
     force: Annotated[
         bool, typer.Option("--force", help="Write it though quantizing loses the adapter.")
     ] = False,
+    repo: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Upload it there, to the hub.")
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="A new repository is for everybody to see.")
+    ] = False,
 ) -> int:
-    """Write a run's adapter for another tool: mlx-lm, transformers, PEFT, llama.cpp, Ollama.
+    """Write an adapter for other tools: mlx-lm, PEFT, llama.cpp, Ollama.
 
     A fused model is compared with the adapter on its base before it appears.
     """
@@ -40,6 +46,15 @@ def export(
 
     return command.export(
         command.ExportRequest(
-            run, model, adapter, to, out, int(bits) if bits else None, dequantize, force
+            run=run,
+            model=model,
+            adapter=adapter,
+            form=to,
+            out=out,
+            bits=int(bits) if bits else None,
+            dequantize=dequantize,
+            force=force,
+            repo=repo,
+            public=public,
         )
     )

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from yofo_mlx.episodes.passes import draw_passes
 from yofo_mlx.errors import YofoError
 from yofo_mlx.planning.workload import make_workload
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 
 TEXTS, LENGTH = 4, 128  # compared: 512 tokens of context make a mean that moves in its third digit
 KEPT_ENOUGH = 0.9  # of what the adapter changes; 4 bits kept 0.5 to 0.97 of small models' adapters
@@ -41,19 +42,37 @@ class Agreement:
 
 
 def texts_of(recipe: Recipe, tokenizer: Any, *, has_data: bool) -> tuple[list[list[int]], str]:
-    """Return beginnings of a run's episodes, and what they are; random tokens without its data."""
+    """Return beginnings of a run's episodes, and what they are; random tokens without its data.
+
+    Episodes of validation examples where the tasks have enough of them.
+    """
     if has_data:
-        try:
+        with suppress(YofoError, OSError):  # its data may be elsewhere by now
             entries = load_tasks(recipe.tasks, recipe.seed, Path("/"))
-            sampler = make_workload(recipe, entries, tokenizer).sampler
-            updates = (draw_passes(sampler, recipe.train, step) for step in range(TEXTS))
-            drawn = (one for passes in updates for rows in passes for one in rows)
-            return [one.tokens[:LENGTH] for one in islice(drawn, TEXTS)], "episodes of the run"
-        except (YofoError, OSError):  # its data may be elsewhere by now
-            pass
+            valid = [entry for entry in map(_validating, entries) if entry]
+            for chosen, what in ((valid, "validation"), (entries, "training")):
+                if found := _episodes(recipe, chosen, tokenizer):
+                    return found, f"{what} episodes of the run"
     draw = random.Random(0)
     known = sorted(tokenizer.get_vocab().values())
     return [draw.choices(known, k=LENGTH) for _ in range(TEXTS)], "random tokens: no data at hand"
+
+
+def _validating(entry: TaskEntry) -> TaskEntry | None:
+    """Return a task whose episodes are of validation examples; None where they are too few."""
+    task = entry.task
+    if entry.role != "train" or len(task.valid) < 2:
+        return None
+    return replace(entry, task=replace(task, train=task.valid))
+
+
+def _episodes(recipe: Recipe, entries: list[TaskEntry], tokenizer: Any) -> list[list[int]]:
+    if not entries:
+        return []
+    sampler = make_workload(recipe, entries, tokenizer).sampler
+    updates = (draw_passes(sampler, recipe.train, step) for step in range(TEXTS))
+    drawn = (one for passes in updates for rows in passes for one in rows)
+    return [one.tokens[:LENGTH] for one in islice(drawn, TEXTS)]
 
 
 def log_probabilities(model: Any, texts: Sequence[list[int]]) -> list[mx.array]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_unflatten
+from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.utils import dequantize_model, load_model, quantize_model, save_config, save_model
 
 from yofo_mlx.errors import RunError
@@ -19,9 +20,9 @@ from yofo_mlx.export.agreement import (
     texts_of,
 )
 from yofo_mlx.models.adapters import load_adapter, mount
-from yofo_mlx.models.base import load_base, model_path
+from yofo_mlx.models.base import Base, load_base, model_path
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.system.files import new_folder
+from yofo_mlx.system.files import new_folder, why_not_written
 
 GROUP = 64
 COPIED = ("generation_config.json", "*.jinja", "*.py", "LICENSE*")
@@ -36,13 +37,23 @@ TOKENIZER = (
 )
 
 
+@dataclass(frozen=True)
+class Fused:
+    """A fused model in a folder that has no name yet, and how near it is to the adapter."""
+
+    folder: Path
+    base: Base  # as it is loaded from there
+    agreement: Agreement
+    texts: str  # what it was compared on
+
+
 @contextmanager
 def fused(
     recipe: Recipe, adapter: Path, out: Path, *, bits: int | None, dequantize: bool, has_data: bool
-) -> Iterator[tuple[Path, Agreement, str]]:
-    """Write the fused model, and yield it still unnamed with how near it is, and by which texts.
+) -> Iterator[Fused]:
+    """Write the fused model, and yield it; it becomes `out` when the block ends well.
 
-    It becomes `out` when the block ends well. `bits`: quantize the result so, whatever the base is.
+    `bits`: quantize the result so, whatever the base is.
     """
     base = load_base(
         recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
@@ -51,13 +62,14 @@ def fused(
     before = log_probabilities(base.model, texts)
     mount(base.model, adapter)
     adapted = log_probabilities(base.model, texts)
-    tokenizer_path = base.path
+    source = base.path
     del base
     with new_folder(out) as folder:
         _write(recipe, adapter, folder, bits=bits, dequantize=dequantize)
-        _copy(tokenizer_path, folder)
+        _copy(source, folder)
         again = load_base(str(folder), trust_remote_code=recipe.trust_remote_code)
-        yield folder, compare(adapted, before, log_probabilities(again.model, texts)), what
+        agreement = compare(adapted, before, log_probabilities(again.model, texts))
+        yield Fused(folder, again, agreement, what)
 
 
 def check_kept(agreement: Agreement, *, force: bool) -> None:
@@ -93,7 +105,12 @@ def _write(
 
 def _save(model: nn.Module, config: dict[str, Any], folder: Path) -> None:
     mx.eval(model.parameters())
-    save_model(folder, model, donate_model=True)
+    weights: Any = tree_flatten(model.parameters())
+    nbytes = sum(array.nbytes for _, array in weights)
+    try:
+        save_model(folder, model, donate_model=True)
+    except RuntimeError as error:  # MLX does not say why it could not write
+        raise why_not_written(folder, nbytes) from error
     save_config(config, folder / "config.json", keep_vision_config="vision_config" in config)
 
 

@@ -5,4 +5,4 @@ from typing import Literal, get_args
 Way = Literal["balanced", "all", "similar", "tail", "adaptive", "blocks"]
 WAYS: tuple[Way, ...] = get_args(Way)
 
-Form = Literal["fused", "peft", "gguf-adapter", "gguf", "ollama"]  # of an exported adapter
+Form = Literal["fused", "peft", "gguf-adapter", "gguf", "ollama", "hub"]  # of an exported adapter
