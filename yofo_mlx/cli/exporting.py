@@ -38,7 +38,7 @@ def export(
         bool, typer.Option("--public", help="A new repository is for everybody to see.")
     ] = False,
 ) -> int:
-    """Write an adapter for other tools: mlx-lm, PEFT, llama.cpp, Ollama.
+    """Write an adapter in the form of another tool.
 
     A fused model is compared with the adapter on its base before it appears.
     """

@@ -34,9 +34,7 @@ def write_gguf_adapter(adapter: Path, config: dict[str, Any], path: Path) -> Non
     writer.close()
 
 
-def _tensors(
-    arrays: dict[str, mx.array], config: dict[str, Any]
-) -> Iterator[tuple[str, Array]]:
+def _tensors(arrays: dict[str, mx.array], config: dict[str, Any]) -> Iterator[tuple[str, Array]]:
     for name, array in sorted(arrays.items()):
         module, _, half = name.rpartition(".")
         try:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from yofo_mlx.episodes.frames import Frame, chat_frame, plain_frame
+from yofo_mlx.episodes.markers import begin_ids
 from yofo_mlx.episodes.segments import style
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe.schema import Recipe
@@ -29,7 +30,7 @@ def modelfile(recipe: Recipe, tokenizer: Any, context: int | None) -> str:
     with suppress(RecipeError):  # a chat template that is not plain turns
         bare, instructed = _frame(recipe, tokenizer, ""), _frame(recipe, tokenizer, "x")
         lines.append(f"PARAMETER stop {_quoted(instructed.answer_end)}")
-        text = _template(bare, instructed, getattr(tokenizer, "bos_token", None) or "")
+        text = _template(bare, instructed, tokenizer.decode(begin_ids(tokenizer)))
         lines += [f"TEMPLATE {FENCE}{text}{FENCE}"] if text else []
     return "\n".join(lines) + "\n"
 

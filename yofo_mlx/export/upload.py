@@ -34,9 +34,7 @@ def upload(folder: Path, repo: str, *, public: bool) -> str:
     try:
         with asking(where):
             url = api.create_repo(repo, private=not public, exist_ok=True)
-            api.upload_folder(
-                repo_id=repo, folder_path=folder, commit_message="Exported by yofo"
-            )
+            api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Exported by yofo")
     except YofoError as error:
         raise YofoError(
             error.message, f"{folder} is whole: `hf upload {quoted(repo, folder)}` tries again"

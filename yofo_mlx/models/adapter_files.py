@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.models.peft_files import converted, is_peft
+from yofo_mlx.recipe.names import is_file
 from yofo_mlx.recipe.schema import Lora
 from yofo_mlx.system.text import reason
 
@@ -30,7 +31,7 @@ def folder_of(name: str) -> Path:
         folder = Path(name).expanduser().absolute()
     except RuntimeError as error:  # the home of nobody
         raise RunError(f"{name}: {reason(error)}", "check the path") from error
-    if is_peft(folder) and not (folder / WEIGHTS_FILE).is_file():
+    if is_peft(folder) and not is_file(str(folder / WEIGHTS_FILE)):
         return converted(folder)
     return folder
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from yofo_mlx.errors import RunError
+from yofo_mlx.recipe.names import is_file
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import digest, new_folder
 from yofo_mlx.system.text import reason
@@ -25,9 +26,8 @@ _PLACE = re.compile(
     r"(?:base_model\.model\.)?(?P<layer>.*\blayers\.\d+)\.(?P<key>.+?)"
     r"\.(?P<half>lora_A|lora_B|lora_magnitude_vector)(?:\.default)?(?:\.weight)?"
 )
-_REFUSED: dict[
-    str, tuple[Any, ...]
-] = {  # settings that mean another computation, and what they must be
+# Settings that mean another computation, and what they must be.
+_REFUSED: dict[str, tuple[Any, ...]] = {
     "bias": ("none", None),
     "modules_to_save": (None, []),
     "fan_in_fan_out": (False, None),
@@ -40,7 +40,7 @@ _REFUSED: dict[
 
 def is_peft(folder: Path) -> bool:
     """Tell whether a folder holds an adapter of PEFT's form."""
-    return any((folder / name).is_file() for name in (WEIGHTS_FILE, PICKLED))
+    return any(is_file(str(folder / name)) for name in (WEIGHTS_FILE, PICKLED))
 
 
 def converted(folder: Path) -> Path:
