@@ -14,6 +14,7 @@ __all__ = [
     "doctor",
     "eval",
     "export",
+    "lora_config",
     "models",
     "overview",
     "plan",

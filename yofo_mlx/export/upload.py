@@ -22,7 +22,7 @@ def check_upload(repo: str) -> None:
             f"{repo}: the hub lets nobody write without a token",
             "log in once: `hf auth login`, or set HF_TOKEN",
         )
-    with asking(Repo("model", repo)):
+    with asking(Repo("model", repo, is_written=True)):
         HfApi().whoami()
 
 
@@ -30,7 +30,7 @@ def upload(folder: Path, repo: str, *, public: bool) -> str:
     """Upload a folder as a model, in one commit; return the page it is on."""
     from huggingface_hub import HfApi
 
-    api, where = HfApi(), Repo("model", repo)
+    api, where = HfApi(), Repo("model", repo, is_written=True)
     try:
         with asking(where):
             url = api.create_repo(repo, private=not public, exist_ok=True)
