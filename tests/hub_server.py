@@ -194,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
             modes = {True: "lfs", False: "regular"}
             kinds = [(one, modes[one.endswith((".safetensors", ".gguf"))]) for one in files]
             self._send_json(
-                {"files": [dict(path=p, uploadMode=m, shouldIgnore=False) for p, m in kinds]}
+                {"files": [{"path": p, "uploadMode": m, "shouldIgnore": False} for p, m in kinds]}
             )
         elif path.endswith("/info/lfs/objects/batch"):
             place = {"upload": {"href": f"{hub.endpoint}/lfs"}}

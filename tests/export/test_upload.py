@@ -35,7 +35,7 @@ def test_what_is_exported_is_uploaded_with_its_card(
     )
     assert not hub.created  # nothing is made before the token is known to do
     hub.token = "secret"
-    code, out, err = yofo(*here, "--to", "hub", "--repo", "owner/mine")
+    code, _, err = yofo(*here, "--to", "hub", "--repo", "owner/mine")
     assert code == 0 and hub.created == {"owner/mine": "private"}, err
     files = hub.repos["models/owner/mine"].revisions["main"]
     assert files == files_of(tmp_path / "adapter-fused")

@@ -124,7 +124,7 @@ def _write_fused(request: ExportRequest, form: Form, what: Export, out: Path) ->
         dequantize=request.dequantize or for_gguf,
         has_data=what.subject.run is not None,
     ) as made:
-        check_kept(made.agreement, force=request.force)
+        check_kept(made, force=request.force)
         say(f"{made.agreement} ({made.texts})")
         if for_gguf:
             write_gguf(made.folder, made.base.tokenizer, out.name, made.folder / MODEL)

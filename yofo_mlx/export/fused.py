@@ -1,7 +1,8 @@
 """An adapter merged into its base: a model directory that mlx-lm and transformers load."""
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,12 @@ def fused(
         yield Fused(folder, again, agreement, what)
 
 
-def check_kept(agreement: Agreement, *, force: bool) -> None:
+def check_kept(made: Fused, *, force: bool) -> None:
     """Refuse an export whose quantizer ate the adapter."""
-    if agreement.kept < KEPT_ENOUGH and not force:
+    is_quantized = bool(made.base.config.get("quantization"))
+    if is_quantized and made.agreement.kept < KEPT_ENOUGH and not force:
         raise RunError(
-            f"quantizing again loses the adapter: {agreement}",
+            f"quantizing again loses the adapter: {made.agreement}",
             "--dequantize keeps it whole, --bits 8 nearly; --force writes it as it is",
         )
 
@@ -99,7 +101,8 @@ def _write(
         model = dequantize_model(model)
         config = {key: value for key, value in config.items() if not key.startswith("quantization")}
     if bits is not None:
-        model, config = quantize_model(model, config, GROUP, bits)
+        with redirect_stdout(sys.stderr):  # it prints
+            model, config = quantize_model(model, config, GROUP, bits)
     _save(model, config, folder)
 
 

@@ -42,20 +42,27 @@ def _frame(recipe: Recipe, tokenizer: Any, instruction: str) -> Frame:
 
 
 def _template(bare: Frame, frame: Frame, bos: str) -> str:
-    """Return a template of Go's, empty where none fits; the system's turn is the instruction.
+    """Return a template of Go's, empty where none can be; the system's turn is the instruction.
 
     `bare`: the frame without an instruction, where a model may have one of its own.
     """
-    if not bare.before_first == frame.before_first == frame.before_input:
-        return ""
     # llama.cpp writes the token that begins a text itself.
     begins, opening = (_literal(one.opening.removeprefix(bos)) for one in (bare, frame))
     pieces = (frame.after_instruction, frame.before_input, frame.before_answer)
     after, before_input, before_answer = map(_literal, pieces)
     lead, end = _literal(frame.answer_lead), _literal(frame.answer_end)
+    start = ""
+    if not bare.before_first == frame.before_first == frame.before_input:
+        # What stands before the first input goes with what stands before that.
+        begins += _literal(bare.before_first)
+        after += _literal(frame.before_first)
+        start = "{{ $first := true }}"
+        before_input = (
+            f"{{{{ if $first }}}}{{{{ $first = false }}}}{{{{ else }}}}{before_input}{{{{ end }}}}"
+        )
     own = f'{{{{ if ne (index .Messages 0).Role "system" }}}}{begins}{{{{ end }}}}'
     text = (
-        f"{own if begins else ''}{{{{ range .Messages }}}}"
+        f"{start}{own if begins else ''}{{{{ range .Messages }}}}"
         f'{{{{ if eq .Role "system" }}}}{opening}{{{{ .Content }}}}{after}'
         f'{{{{ else if eq .Role "user" }}}}{before_input}{{{{ .Content }}}}{before_answer}'
         f"{{{{ else }}}}{lead}{{{{ .Content }}}}{end}"
