@@ -353,19 +353,21 @@ def test_an_adapter_from_elsewhere_is_prompted(yofo: Any, run: Run, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("files", "words"),
+    ("files", "words", "hint"),
     [
-        (("adapter_config.json", "adapter_model.safetensors"), "is in PEFT's form"),
-        ((), "there is no adapter in"),
+        (("adapter_config.json", "adapter_model.safetensors"), "the PEFT adapter in", "as LoRA"),
+        (("adapter_config.json", "adapter_model.bin"), "a pickle can run anything", "safetensors"),
+        ((), "there is no adapter in", "adapters.safetensors"),
     ],
 )
 def test_what_is_no_adapter_is_refused(
-    yofo: Any, tmp_path: Path, files: tuple[str, ...], words: str
+    yofo: Any, tmp_path: Path, files: tuple[str, ...], words: str, hint: str
 ) -> None:
     for name in files:
         (tmp_path / name).write_text("{}")
     code, _, err = yofo("eval", "--adapter", tmp_path, "--model", "tiny", "--data", "x.csv")
-    assert code == 1 and words in err and "adapters.safetensors" in err.splitlines()[-1]
+    assert code == 1 and words in err and hint in err.splitlines()[-1]
+    assert len(err.splitlines()) == 2
 
 
 def test_a_home_that_cannot_be_written_is_told_before_anything_is_read(

@@ -121,7 +121,7 @@ def test_what_is_no_adapter_is_refused_in_two_lines(
         (folder / "adapter_config.json").write_text(json.dumps(text))
     unborn = launch.create_run(load_recipe(recipe), "unborn")
     for name, words in (
-        (peft, "is in PEFT's form"),
+        (peft, "the PEFT adapter in"),
         (whole, "trained as a whole, not an adapter"),
         (torn, "cannot be read"),
         (tmp_path, "there is no adapter in"),

@@ -13,6 +13,7 @@ from yofo_mlx.cli import (
     demos,
     disk,
     evaluating,
+    exporting,
     groups,
     models,
     prompting,
@@ -68,6 +69,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "classify": answering.classify,
         "ask": answering.ask,
     },
+    groups.USE: {"export": exporting.export},
     groups.RUNS: {
         "runs": runs.show,
         "watch": runs.watch,
@@ -89,6 +91,7 @@ data_app.command()(data.merge)
 recipes_app.command("list")(recipes.show)
 recipes_app.command()(recipes.copy)
 recipes_app.command()(recipes.new)
+recipes_app.command("import")(recipes.take_over)
 recipes_app.command()(recipes.check)
 recipes_app.command()(recipes.explain)
 demos_app.command("list")(demos.show_all)

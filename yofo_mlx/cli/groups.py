@@ -9,9 +9,10 @@ from typer.core import TyperGroup
 DATA = "Data and recipes"
 TRAIN = "Train"
 ASK = "Measure and ask"
+USE = "Use elsewhere"
 RUNS = "Runs"
 MACHINE = "This machine"
-ORDER = (DATA, TRAIN, ASK, RUNS, MACHINE)
+ORDER = (DATA, TRAIN, ASK, USE, RUNS, MACHINE)
 
 
 class Verbs(TyperGroup):

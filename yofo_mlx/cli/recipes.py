@@ -55,6 +55,21 @@ def new(
     return command.new(request, out=out, model=model, held_out=held_out or [], steps=steps)
 
 
+def take_over(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="mlx-lm's lora_config.yaml.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File to write; `-` is standard output.")
+    ] = None,
+) -> int:
+    """Write a recipe for mlx-lm's LoRA configuration.
+
+    What has no counterpart in a recipe is told.
+    """
+    from yofo_mlx.commands import lora_config as command
+
+    return command.take_over(path, out)
+
+
 def check(recipes: RecipeNames, overrides: Overrides = None) -> int:
     """Validate a recipe and print it as resolved.
 

@@ -13,6 +13,8 @@ __all__ = [
     "disk",
     "doctor",
     "eval",
+    "export",
+    "lora_config",
     "models",
     "overview",
     "plan",

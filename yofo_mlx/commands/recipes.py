@@ -45,8 +45,8 @@ def copy(name: str, target: Path | None) -> ExitCode:
     source = find_recipe(Path(name).stem, paths.shipped_recipes())
     target = target or Path(source.name)
     target = target / source.name if target.is_dir() else target
-    _refuse_existing(target, "give another name to copy to")
-    _write(target, standalone(source))
+    refuse_existing(target, "give another name to copy to")
+    write(target, standalone(source))
     print_path(target)
     say_next(f"show {quoted(target)}")
     return ExitCode.OK
@@ -70,7 +70,7 @@ def new(
         target = target / draft.file_name(entries) if target.is_dir() else target
         if target.suffix != ".toml":
             raise RecipeError(f"{target} is no name of a recipe", "end it in .toml")
-        _refuse_existing(target, f"another name: --out {quoted(_free(target))}")
+        refuse_existing(target, f"another name: --out {quoted(_free(target))}")
     folder = target.parent if target else Path()
     if model is None:
         model = settings.usual_model()
@@ -85,18 +85,19 @@ def new(
     if target is None:
         print(text, end="")
         return ExitCode.OK
-    _write(target, text)
+    write(target, text)
     print_path(target)
     say_next(f"show {quoted(target)}")
     return ExitCode.OK
 
 
-def _refuse_existing(path: Path, hint: str) -> None:
+def refuse_existing(path: Path, hint: str) -> None:
+    """Refuse a name that is taken."""
     if os.path.lexists(path):
         raise RecipeError(f"{path} exists already", hint)
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     try:
         write_text(path, text)

@@ -1,3 +1,14 @@
 """Episodes: demonstrations as token sequences with the places of their answers, then as arrays."""
 
-__all__ = ["batches", "bounds", "fixed", "labels", "passes", "sampler", "segments", "symbols"]
+__all__ = [
+    "batches",
+    "bounds",
+    "fixed",
+    "frames",
+    "labels",
+    "markers",
+    "passes",
+    "sampler",
+    "segments",
+    "symbols",
+]

@@ -26,6 +26,7 @@ class Repo:
     kind: Literal["model", "dataset"]
     id: str
     revision: str | None = None
+    is_written: bool = False  # uploaded to, not read from
 
     def __str__(self) -> str:
         return f"{'model ' if self.kind == 'model' else ''}{shorten(self.id, 200)}"
@@ -64,7 +65,8 @@ def explain(error: Exception, repo: Repo) -> YofoError | None:
         what, hint = told
         return away(f"{repo}: cannot be downloaded, {what}", hint)
     if is_out_of_reach(error) or isinstance(cause, ValueError):
-        return away(f"{repo}: not on this machine, and {reason_of(cause)}", what_to_do(cause))
+        missing = "" if repo.is_written else "not on this machine, and "
+        return away(f"{repo}: {missing}{reason_of(cause)}", what_to_do(cause))
     return None
 
 

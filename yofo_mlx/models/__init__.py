@@ -7,6 +7,7 @@ __all__ = [
     "gguf",
     "layers",
     "logits",
+    "peft_files",
     "prompt_cache",
     "rotary",
     "tables",

@@ -8,13 +8,14 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from yofo_mlx.errors import RunError
+from yofo_mlx.models.peft_files import converted, is_peft
+from yofo_mlx.recipe.names import is_file
 from yofo_mlx.recipe.schema import Lora
 from yofo_mlx.system.text import reason
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapters.safetensors"
 TEMPLATE_FILE = "yofo_template.json"
-PEFT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 class AdapterSettings(NamedTuple):
@@ -25,22 +26,20 @@ class AdapterSettings(NamedTuple):
 
 
 def folder_of(name: str) -> Path:
-    """Return the folder that the path of an adapter names, from where we are."""
+    """Return the folder that the path of an adapter names, from where we are; PEFT's converted."""
     try:
-        return Path(name).expanduser().absolute()
+        folder = Path(name).expanduser().absolute()
     except RuntimeError as error:  # the home of nobody
         raise RunError(f"{name}: {reason(error)}", "check the path") from error
+    if is_peft(folder) and not is_file(str(folder / WEIGHTS_FILE)):
+        return converted(folder)
+    return folder
 
 
 def check_files(folder: Path) -> None:
     """Refuse a folder without an adapter in mlx-lm's form."""
     if (folder / WEIGHTS_FILE).is_file() and (folder / CONFIG_FILE).is_file():
         return
-    if any((folder / name).is_file() for name in PEFT_FILES):
-        raise RunError(
-            f"the adapter in {folder} is in PEFT's form, which MLX does not read",
-            f"bring it into mlx-lm's form first: {WEIGHTS_FILE} and {CONFIG_FILE}",
-        )
     raise RunError(
         f"there is no adapter in {folder}",
         f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}",

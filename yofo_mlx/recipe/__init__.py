@@ -5,6 +5,7 @@ __all__ = [
     "condition",
     "family",
     "file",
+    "lora_config",
     "names",
     "reference",
     "schema",

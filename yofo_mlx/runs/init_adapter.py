@@ -5,8 +5,9 @@ import shlex
 from pathlib import Path
 
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.models.adapter_files import CONFIG_FILE, PEFT_FILES, WEIGHTS_FILE, read_settings
-from yofo_mlx.recipe.names import is_folder, is_path
+from yofo_mlx.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE, folder_of, read_settings
+from yofo_mlx.models.peft_files import is_peft
+from yofo_mlx.recipe.names import is_file, is_folder, is_path
 from yofo_mlx.recipe.schema import Lora, Recipe
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
@@ -22,9 +23,10 @@ def find_adapter(name: str, place: str) -> Path:
     folder = Path(place)
     if is_folder(place) and (folder / "recipe.toml").is_file():
         return _of_run(Run(folder))
-    files = (CONFIG_FILE, WEIGHTS_FILE, *PEFT_FILES)
-    if is_path(name) or (is_folder(place) and any((folder / one).is_file() for one in files)):
-        return folder
+    files = (CONFIG_FILE, WEIGHTS_FILE)
+    is_adapter = is_peft(folder) or any(is_file(str(folder / one)) for one in files)
+    if is_path(name) or (is_folder(place) and is_adapter):
+        return _converted(place)
     try:
         return _of_run(listing.find(name))
     except RecipeError as error:
@@ -32,6 +34,13 @@ def find_adapter(name: str, place: str) -> Path:
             f"init_adapter: {error.message}",
             f"{error.hint}; or give a folder with {WEIGHTS_FILE} and {CONFIG_FILE}",
         ) from error
+
+
+def _converted(place: str) -> Path:
+    try:
+        return folder_of(place)
+    except RunError as error:
+        raise RecipeError(f"init_adapter: {error.message}", error.hint) from error
 
 
 def _of_run(run: Run) -> Path:

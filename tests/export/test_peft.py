@@ -1,0 +1,127 @@
+"""PEFT's form of adapters, out and in: the same update of every weight."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from tests.export.adapters import random_adapter
+from yofo_mlx.errors import RunError
+from yofo_mlx.export.peft import check_modules, file_names, write_peft
+from yofo_mlx.models.adapter_files import folder_of, read_settings
+from yofo_mlx.models.base import load_base, model_path
+from yofo_mlx.models.peft_files import converted
+
+LORA = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "base_model_name_or_path": "tiny"}
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def peft(folder: Path, arrays: Arrays, **settings: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    save_file({f"base_model.model.{key}": value for key, value in arrays.items()}, folder / FILE)
+    (folder / "adapter_config.json").write_text(json.dumps(LORA | settings))
+    return folder
+
+
+FILE = "adapter_model.safetensors"
+Q, V = "model.layers.0.self_attn.q_proj", "model.layers.1.self_attn.v_proj"
+
+
+def halves(module: str, rank: int, seed: int = 0) -> Arrays:
+    draw = np.random.default_rng(seed)
+    return {
+        f"{module}.lora_A.weight": draw.normal(size=(rank, 128)).astype(np.float32),
+        f"{module}.lora_B.weight": draw.normal(size=(128, rank)).astype(np.float32),
+    }
+
+
+def update(folder: Path, module: str) -> np.ndarray[Any, Any]:
+    """Return what mlx-lm adds to a weight: out x in."""
+    arrays: Any = mx.load(str(folder / "adapters.safetensors"))
+    scale = read_settings(folder).lora.scale
+    return np.array(scale * (arrays[f"{module}.lora_a"] @ arrays[f"{module}.lora_b"]).T)
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+def test_out_and_in_again_is_the_same_adapter(tmp_path: Path, kind: str) -> None:
+    keys = ("mlp.up_proj", "self_attn.v_proj")
+    adapter = random_adapter(tmp_path / "one", fine_tune_type=kind, dropout=0.1, keys=keys)
+    (tmp_path / "peft").mkdir()
+    write_peft(adapter, "tiny", file_names(model_path("tiny")), tmp_path / "peft")
+    settings = json.loads((tmp_path / "peft/adapter_config.json").read_text())
+    assert (settings["r"], settings["lora_alpha"], settings["use_dora"]) == (3, 12, kind == "dora")
+    again = folder_of(str(tmp_path / "peft"))
+    before: Any = mx.load(str(adapter / "adapters.safetensors"))
+    after: Any = mx.load(str(again / "adapters.safetensors"))
+    assert before.keys() == after.keys()
+    assert all(mx.array_equal(before[name], after[name]) for name in before)
+    one, two = read_settings(adapter).lora, read_settings(again).lora
+    assert (one.rank, one.scale, one.dropout, one.fine_tune_type) == (
+        two.rank,
+        two.scale,
+        two.dropout,
+        two.fine_tune_type,
+    )
+    assert converted(tmp_path / "peft") == again  # once
+
+
+def test_ranks_and_scales_of_their_own_are_kept(tmp_path: Path) -> None:
+    arrays = halves(Q, 4) | halves(V, 2, seed=1)
+    for name, settings, first, second in (
+        ("plain", {}, 8 / 4, 8 / 2),
+        ("alpha", {"alpha_pattern": {"v_proj": 5}}, 8 / 4, 5 / 2),
+        ("rslora", {"use_rslora": True}, 8 / 2, 8 / 2**0.5),
+    ):
+        folder = converted(peft(tmp_path / name, arrays, rank_pattern={"v_proj": 2}, **settings))
+        for module, scale in ((Q, first), (V, second)):
+            a, b = arrays[f"{module}.lora_A.weight"], arrays[f"{module}.lora_B.weight"]
+            np.testing.assert_allclose(update(folder, module), scale * b @ a, rtol=2e-4, atol=1e-4)
+        # Layers without an adapter get one that changes nothing: mlx-lm wants all.
+        assert not update(folder, "model.layers.1.self_attn.q_proj").any()
+    from yofo_mlx.models.adapters import load_adapter
+
+    settings = {"num_layers": 2}
+    config = json.loads((folder / "adapter_config.json").read_text()) | settings
+    model = load_base("tiny").model
+    del model.layers[2:]
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    load_adapter(model, folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"peft_type": "IA3"}, "of the kind 'IA3', not LORA"),
+        ({"bias": "all"}, "its bias is 'all'"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        ({"fan_in_fan_out": True}, "fan_in_fan_out"),
+        ({"r": "x", "lora_alpha": None}, "cannot be used"),
+    ],
+)
+def test_what_computes_otherwise_is_refused(
+    tmp_path: Path, settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(RunError, match=words):
+        converted(peft(tmp_path / "one", halves(Q, 4), **settings))
+    with pytest.raises(RunError, match="is no half of a linear layer's adapter"):
+        converted(peft(tmp_path / "two", halves("lm_head", 4)))
+
+
+def test_bfloat16_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    arrays = peft(folder, halves(Q, 4)) and mx.load(str(folder / FILE))
+    half = {name: array.astype(mx.bfloat16) for name, array in dict(arrays).items()}
+    mx.save_safetensors(str(folder / FILE), half, {"format": "pt"})
+    a, b = (half[f"base_model.model.{Q}.lora_{x}.weight"].astype(mx.float32) for x in "AB")
+    np.testing.assert_allclose(update(converted(folder), Q), np.array(2 * b @ a), rtol=1e-4)
+
+
+def test_what_other_tools_have_no_place_for_is_refused() -> None:
+    with pytest.raises(RunError, match="adapts all experts at once"):
+        check_modules(["x"], {"x.lora_a": mx.zeros((2, 3, 4))}, frozenset())
+    with pytest.raises(RunError, match="know no x: transformers calls it otherwise"):
+        check_modules(["x"], {"x.lora_a": mx.zeros((2, 3))}, frozenset(["y.weight"]))

@@ -1,0 +1,166 @@
+"""Adapters of PEFT's form, brought into mlx-lm's: LoRA and DoRA on linear layers.
+
+PEFT computes B A x s with A (r, in) and s = alpha / r, or alpha / sqrt(r) of a rank-stabilised one;
+mlx-lm x A B scale with A (in, r), and one rank and scale for all: shorter ranks get zeros behind,
+other scales go into B.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yofo_mlx.errors import RunError
+from yofo_mlx.recipe.names import is_file
+from yofo_mlx.system import paths
+from yofo_mlx.system.files import digest, new_folder
+from yofo_mlx.system.text import reason
+
+WEIGHTS_FILE = "adapter_model.safetensors"
+Array = np.ndarray[Any, Any]
+PICKLED = "adapter_model.bin"
+CONFIG_FILE = "adapter_config.json"
+_PLACE = re.compile(
+    r"(?:base_model\.model\.)?(?P<layer>.*\blayers\.\d+)\.(?P<key>.+?)"
+    r"\.(?P<half>lora_A|lora_B|lora_magnitude_vector)(?:\.default)?(?:\.weight)?"
+)
+# Settings that mean another computation, and what they must be.
+_REFUSED: dict[str, tuple[Any, ...]] = {
+    "bias": ("none", None),
+    "modules_to_save": (None, []),
+    "fan_in_fan_out": (False, None),
+    "layer_replication": (None, []),
+    "trainable_token_indices": (None, []),
+    "alora_invocation_tokens": (None, []),
+    "target_parameters": (None, []),
+}
+
+
+def is_peft(folder: Path) -> bool:
+    """Tell whether a folder holds an adapter of PEFT's form."""
+    return any(is_file(str(folder / name)) for name in (WEIGHTS_FILE, PICKLED))
+
+
+def converted(folder: Path) -> Path:
+    """Return a folder with the adapter in mlx-lm's form, made once for each content."""
+    weights, settings = folder / WEIGHTS_FILE, folder / CONFIG_FILE
+    if not weights.is_file():
+        raise _refused(
+            folder, f"its weights are pickled ({PICKLED}), and a pickle can run anything"
+        )
+    try:
+        mark = digest(weights)[:16] + digest(settings)[:8]
+        made = paths.home() / "adapters" / f"{folder.name}-{mark}"
+        if not made.is_dir():
+            made.parent.mkdir(parents=True, exist_ok=True)
+            with new_folder(made) as fresh:
+                _convert(folder, fresh)
+        return made
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+        raise _refused(folder, reason(error)) from error
+
+
+def _refused(folder: Path, why: str) -> RunError:
+    return RunError(
+        f"the PEFT adapter in {folder} cannot be used: {why}",
+        "save it as safetensors, as LoRA or DoRA of linear layers only; or fuse it into its base",
+    )
+
+
+def _convert(folder: Path, out: Path) -> None:
+    from safetensors.numpy import save_file
+
+    settings = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    _check(settings)
+    arrays: dict[str, Array] = {}
+    keys: set[str] = set()
+    given = _read(folder / WEIGHTS_FILE)
+    found = {name: _PLACE.fullmatch(name) for name in given}
+    if other := [name for name, place in found.items() if place is None]:
+        raise ValueError(f"{other[0]} is no half of a linear layer's adapter")
+    ranks = {_module(m): given[n].shape[0] for n, m in found.items() if m and m["half"] == "lora_A"}
+    rank, scale = max(ranks.values()), _scale(settings, "", settings["r"])
+    for name, place in found.items():
+        assert place is not None
+        module, half, array = _module(place), place["half"], given[name]
+        keys.add(place["key"])
+        if half == "lora_magnitude_vector":
+            arrays[f"{module}.m"] = array.flatten()
+            continue
+        missing = rank - ranks[module]
+        if half == "lora_A":
+            arrays[f"{module}.lora_a"] = np.pad(array, [(0, missing), (0, 0)]).T
+        else:
+            own = _scale(settings, module, ranks[module]) / scale
+            arrays[f"{module}.lora_b"] = np.pad(array * own, [(0, 0), (0, missing)]).T
+    _fill(arrays)
+    whole = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
+    save_file(whole, out / "adapters.safetensors")
+    own_config = {
+        "model": settings.get("base_model_name_or_path") or "",
+        "fine_tune_type": "dora" if settings.get("use_dora") else "lora",
+        "num_layers": -1,
+        "lora_parameters": {
+            "rank": rank,
+            "scale": scale,
+            "dropout": float(settings.get("lora_dropout") or 0.0),
+            "keys": sorted(keys),
+        },
+    }
+    (out / CONFIG_FILE).write_text(json.dumps(own_config, indent=2) + "\n", encoding="utf-8")
+
+
+def _fill(arrays: dict[str, Array]) -> None:
+    """Add adapters that change nothing where only some layers have one; mlx-lm wants all."""
+    places = [re.fullmatch(r"(.*\blayers\.)(\d+)(\..+)", name) for name in arrays]
+    layers = 1 + max(int(place[2]) for place in places if place)
+    like = {(place[1], place[3]): arrays[place[0]] for place in places if place}
+    for (start, end), array in like.items():
+        for layer in range(layers):
+            if end.endswith(".lora_b"):
+                arrays.setdefault(f"{start}{layer}{end}", np.zeros_like(array))
+            elif end.endswith(".lora_a"):  # of another layer: one that is not zero can learn
+                arrays.setdefault(f"{start}{layer}{end}", array)
+
+
+def _read(path: Path) -> dict[str, Array]:
+    """Read safetensors of floats as float32, bfloat16 too, which NumPy does not have."""
+    with path.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(size))
+        data = stream.read()
+    kinds = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+    found = {}
+    for name, about in header.items():
+        if name == "__metadata__":
+            continue
+        start, end = about["data_offsets"]
+        array = np.frombuffer(data[start:end], kinds[about["dtype"]])
+        if about["dtype"] == "BF16":
+            array = (array.astype(np.uint32) << 16).view(np.float32)
+        found[name] = array.reshape(about["shape"]).astype(np.float32)
+    return found
+
+
+def _module(place: re.Match[str]) -> str:
+    return f"{place['layer']}.{place['key']}"
+
+
+def _check(settings: dict[str, Any]) -> None:
+    if settings.get("peft_type") != "LORA":
+        raise ValueError(f"it is of the kind {settings.get('peft_type')!r}, not LORA")
+    for name, allowed in _REFUSED.items():
+        if settings.get(name) not in allowed:
+            raise ValueError(f"its {name} is {settings[name]!r}")
+
+
+def _scale(settings: dict[str, Any], module: str, rank: int) -> float:
+    """Return what a module's product is multiplied by."""
+    patterns = settings.get("alpha_pattern") or {}
+    alpha = next(
+        (value for key, value in patterns.items() if re.fullmatch(rf"(.*\.)?({key})", module)),
+        settings["lora_alpha"],
+    )
+    return float(alpha) / (rank**0.5 if settings.get("use_rslora") else rank)
