@@ -20,6 +20,7 @@ from yofo_mlx.cli import (
     recipes,
     rehearsing,
     runs,
+    serving,
     shell,
     studying,
     training,
@@ -67,6 +68,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "chat": prompting.chat,
         "classify": answering.classify,
         "ask": answering.ask,
+        "serve": serving.serve,
     },
     groups.RUNS: {
         "runs": runs.show,
