@@ -21,6 +21,7 @@ __all__ = [
     "rehearse",
     "removing",
     "runs",
+    "serve",
     "show",
     "stop",
     "study",

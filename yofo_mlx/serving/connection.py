@@ -162,6 +162,8 @@ class Connection(BaseHTTPRequestHandler):
         self.wfile.write(whole)
 
     def _send_head(self, status: HTTPStatus, headers: Mapping[str, str]) -> None:
+        if self.request_version == "HTTP/0.9":  # which has no head: nobody speaks it any more
+            self.request_version = "HTTP/1.0"
         self.send_response(status)
         if not self._is_read:
             self.close_connection = True

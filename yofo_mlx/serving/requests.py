@@ -157,6 +157,7 @@ def parse(kind: type[B], text: bytes) -> B:
     """Return a body; every mistake is named at once."""
     try:
         content = json.loads(text, parse_constant=_no_number)
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise bad(f"the body is not JSON: {shorten(str(error), 200)}") from None
     if not isinstance(content, dict):

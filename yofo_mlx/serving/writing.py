@@ -102,7 +102,7 @@ def choose(job: Choosing) -> Steps:
             return
         yield
     for _, entry in sorted(found.items()):
-        shares = [(entry["label"], entry["probability"]), *entry["runners_up"]]
+        shares = [(entry["label"], entry["probability"]), *(entry["runners_up"] or ())]
         job.events.put(Labelled(tuple((label, float(share)) for label, share in shares)))
     pinned = len(prefix.tokens) * len(questions)
     job.is_over = True
