@@ -83,7 +83,7 @@ def running(
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    found = ready.get(timeout=60)
+    found = ready.get(timeout=600)
     threading.Thread(target=found.server.serve_forever, daemon=True).start()
     try:
         yield found

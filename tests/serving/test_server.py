@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from tests.serving.running import LIMIT, Running, running
+from yofo_mlx.serving import server as module
 from yofo_mlx.serving.gate import Gate
 
 QUERIES = [(f"query number {n}", 3 + n % 5) for n in range(24)]
@@ -232,6 +233,20 @@ def test_bytes_of_any_kind_get_an_answer_in_json(server: Running, sent: bytes, s
         assert json.loads(body)["error"]["message"]
 
 
+def test_a_client_that_leaves_is_noticed(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOOK_S", 0.01)
+    jobs: list[Any] = []
+    monkeypatch.setattr(server.server.engine, "submit", jobs.append)  # nothing ever comes
+    for body in ({"stream": True}, {}):
+        asked = {"messages": [{"role": "user", "content": "x"}]} | body
+        with socket.create_connection(server.server.server_address[:2]) as one:
+            one.sendall(post(json.dumps(asked).encode()))
+            while not jobs:
+                threading.Event().wait(0.01)
+        assert jobs.pop()._left.wait(10)
+
+
+@pytest.mark.long
 def test_a_client_that_leaves_gives_its_place_to_others() -> None:
     with running([], at_once=1, most_waiting=0) as server, server.client() as client:
         chunks = ask(client, "x", 100, stream=True)
@@ -287,9 +302,9 @@ def test_fifty_clients_at_once_lose_and_mix_none_of_a_thousand() -> None:
         number = int(query[0].split()[-1])
         with server.client() as client:
             if number % 10 == 9:  # who leaves in the middle
-                chunks = iter(ask(client, query[0], 100, stream=True))
-                next(chunks)
-                chunks.close() if hasattr(chunks, "close") else None
+                chunks = ask(client, query[0], 100, stream=True)
+                next(iter(chunks))
+                chunks.close()
                 left.set()
             if number % 2:
                 return streamed(ask(client, *query, stream=True))[0]

@@ -50,9 +50,10 @@ def test_pages_of_others_may_not_ask(given: dict[str, str]) -> None:
         Gate(is_loopback=True).check(headers(**given))
 
 
-@pytest.mark.parametrize(
-    "given", ["", KEY, f"Basic {KEY}", "Bearer ", f"Bearer {KEY}x", "Bearer ü"]
-)
+WRONG = ["", KEY, f"Basic {KEY}", "Bearer ", f"Bearer {KEY}x", "Bearer é"]
+
+
+@pytest.mark.parametrize("given", WRONG)
 def test_a_wrong_key_is_refused(given: str) -> None:
     gate = Gate(is_loopback=False, key=KEY)
     with pytest.raises(Refusal, match="key is missing or wrong"):
@@ -91,21 +92,18 @@ def test_messages_become_turns_and_a_query() -> None:
         said(("system", "s"), ("user", "a"), ("user", "b"), ("assistant", "c"), ("user", "d"))
     )
     assert found == Conversation("s", (Example("a\n\nb", "c"),), "d")
-    for turns in (
-        [("assistant", "a"), ("user", "b")],
-        [("user", "a"), ("assistant", "b")],
-        [("system", "s")],
-    ):
-        with pytest.raises(Refusal, match="messages"):
-            conversation_of(said(*turns))
+
+
+@pytest.mark.parametrize("roles", [["assistant", "user"], ["user", "assistant"], ["system"]])
+def test_the_user_has_the_first_word_and_the_last(roles: list[str]) -> None:
+    with pytest.raises(Refusal, match="messages"):
+        conversation_of(said(*((role, "a") for role in roles)))
 
 
 def test_what_changes_no_answer_is_ignored() -> None:
     body = b'{"prompt": ["a"], "user": "me", "stop": null, "n": 1, "best_of": 1, "echo": false}'
     assert parse(CompletionRequest, body).text == "a"
-    parts = (
-        b'{"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}], "top_p": 1}'
-    )
+    parts = b'{"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]}'
     assert parse(ChatRequest, parts).messages[0].text == "a"
 
 
