@@ -78,7 +78,9 @@ def running(
             said[query, most] = answer.text
         offered = Offered(models_of(model), most_tokens=100)
         where = Gate(is_loopback=True) if gate is None else gate
-        ready.put(Running(Server("127.0.0.1", 0, engine=engine, offered=offered, gate=where), said))
+        server = Server("127.0.0.1", 0, engine=engine, gate=where)
+        server.offered = offered
+        ready.put(Running(server, said))
         engine.run()
 
     thread = threading.Thread(target=work, daemon=True)

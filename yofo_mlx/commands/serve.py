@@ -66,13 +66,11 @@ def serve(asked: Asked, listening: Listening) -> ExitCode:
     for name in asked.demos:
         sets.get(name)
     engine = Engine(at_once=listening.at_once, most_waiting=listening.most_waiting)
-    with InProcess() as session:
-        alias = asked.run or asked.model
-        models = _served(session, who, asked, alias)
-        offered = Offered(models, listening.most_tokens)
-        where = listening.host, listening.port
-        with Server(*where, engine=engine, offered=offered, gate=gate) as server:
-            return _answer(server, engine, gate)
+    where = listening.host, listening.port
+    with Server(*where, engine=engine, gate=gate) as server, InProcess() as session:
+        models = _served(session, who, asked, asked.run or asked.model)
+        server.offered = Offered(models, listening.most_tokens)
+        return _answer(server, engine, gate)
 
 
 def _served(session: InProcess, who: Model, asked: Asked, alias: str | None) -> dict[str, Served]:

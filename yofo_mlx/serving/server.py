@@ -63,11 +63,11 @@ class Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(
-        self, host: str, port: int, *, engine: Engine, offered: Offered, gate: Gate
-    ) -> None:
-        """Listen at once; `serve_forever` answers."""
-        self.engine, self.offered, self.gate = engine, offered, gate
+    offered: Offered
+
+    def __init__(self, host: str, port: int, *, engine: Engine, gate: Gate) -> None:
+        """Listen at once; once it has what to offer, `serve_forever` answers."""
+        self.engine, self.gate = engine, gate
         self.created = int(time.time())
         self._connections = threading.BoundedSemaphore(_MOST_CONNECTIONS)
         self._busy, self._changed = 0, threading.Condition()
