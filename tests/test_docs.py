@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tomllib
@@ -22,6 +23,7 @@ import typer
 
 from tests.places import ROOT
 from yofo_mlx import cli
+from yofo_mlx.commands import serve
 from yofo_mlx.recipe.file import validate
 from yofo_mlx.recipe.schema import Composition, Recipe
 from yofo_mlx.runs import listing
@@ -187,11 +189,13 @@ def test_the_commands_of_the_docs_run(
     world: Path, yofo: Any, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    monkeypatch.setattr(serve, "_tell", lambda *_: signal.raise_signal(signal.SIGINT))
     lines = commands(NAMED[name].read_text("utf-8"))
     lacks = any("last" in line for line in lines) and not any("yofo train" in x for x in lines)
     first = ["yofo train mine.toml"] if lacks else []
     for line in [*first, *lines]:
         line = re.sub(r"^(yofo recipes new [^#]*)", r"\1 --model tiny --steps 2 ", line)
+        line = re.sub(r"^(yofo serve .*)", r"\1 --port 0", line)
         # What needs a shell gets one; a process for each line would load MLX anew each time.
         words = shlex.split(line)
         code, out, err = in_a_shell(line) if {"|", ">"} & {*words} else yofo(*words[1:])

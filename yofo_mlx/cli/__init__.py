@@ -21,6 +21,7 @@ from yofo_mlx.cli import (
     recipes,
     rehearsing,
     runs,
+    serving,
     shell,
     studying,
     training,
@@ -68,6 +69,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "chat": prompting.chat,
         "classify": answering.classify,
         "ask": answering.ask,
+        "serve": serving.serve,
     },
     groups.USE: {"export": exporting.export},
     groups.RUNS: {

@@ -23,6 +23,7 @@ __all__ = [
     "rehearse",
     "removing",
     "runs",
+    "serve",
     "show",
     "stop",
     "study",

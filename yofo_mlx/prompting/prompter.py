@@ -50,6 +50,16 @@ class Prompter:
         """Return what tells the model and its adapter from others."""
         return fingerprint(self._ready()[0])
 
+    def hand_over(self) -> list[Side]:
+        """Return those that answer with what they have read, to keep; they begin anew here."""
+        present = self._sides.present
+        self._sides.present = [replace(side, prefix=side.prefix.empty()) for side in present]
+        return present
+
+    def turn(self, side: Side) -> LoadedModel:
+        """Let one that was handed over answer."""
+        return self._sides.turn(side)
+
     def load(self, wanted: parameters.Load, work: Work) -> Result:
         """Load a model, or switch its adapter; the context is empty afterwards.
 

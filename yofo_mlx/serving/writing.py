@@ -1,0 +1,109 @@
+"""Answers written token by token, alone or side by side; what they stand behind stays as it was.
+
+A step of each of these is one token of all its answers; between steps others may take theirs.
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+from mlx_lm.generate import generate_step
+
+from yofo_mlx.errors import Cancelled
+from yofo_mlx.prompting.questions import log_softmax, read_rows
+from yofo_mlx.serving.jobs import Choosing, Finished, Labelled, Usage, Writing
+
+Steps = Generator[None, None, None]
+
+
+def write_alone(job: Writing) -> Steps:
+    """Write one answer in the context itself, which nobody else may use meanwhile."""
+    aligned = job.served.align([job.ahead], job)
+    job.found(aligned.cached)
+    context, rest = job.served.context, job.ahead[aligned.tokens :]
+    with context.aside():
+        context.read(rest[:-1], job)
+        steps = generate_step(
+            mx.array([rest[-1]]),
+            context.model,
+            max_tokens=job.max_tokens - job.place,
+            sampler=_Places(job),
+            # In half precision log-probabilities tie where logits do not.
+            logits_processors=[lambda _, logits: logits.astype(mx.float32)],
+            prompt_cache=context.layers,
+        )
+        with closing(steps), context.whole_or_nothing():
+            for token, logprobs in steps:
+                job.take(int(token), logprobs)
+                if job.is_over or job.is_left:
+                    return
+                yield
+
+
+class _Places:
+    """Chooses tokens one after the other; mlx-lm asks for one more than it yields."""
+
+    def __init__(self, job: Writing) -> None:
+        self._sampling, self._place = job.sampling, job.place
+
+    def __call__(self, logprobs: mx.array) -> mx.array:
+        self._place += 1
+        return self._sampling.choose(logprobs, self._place - 1)
+
+
+def write_together(jobs: Sequence[Writing]) -> Steps:
+    """Write answers side by side, each in a row behind what all of them share."""
+    served, going = jobs[0].served, list(jobs)
+
+    def check(_: int) -> None:
+        if all(job.is_left for job in going):
+            raise Cancelled("the clients left")
+
+    aligned = served.align([job.ahead for job in going], check)
+    for job in going:
+        job.found(aligned.cached)
+    rests = [job.ahead[aligned.tokens :] for job in going]
+    with served.context.aside(max(2, len(going))) as rows:  # of one it would be no row
+        logits = read_rows(rows, rests, check)  # (B, V)
+    rows = rows.fork(range(len(going)), [len(rest) for rest in rests])
+    while True:
+        tokens = _next_tokens(going, log_softmax(logits))
+        left = [row for row, job in enumerate(going) if not (job.is_over or job.is_left)]
+        if not left:
+            return
+        if len(left) < len(going):
+            rows, going = rows.fork(left), [going[row] for row in left]
+        yield
+        logits = rows.logits(mx.array([[tokens[row]] for row in left]), mx.arange(len(left)))
+
+
+def _next_tokens(jobs: Sequence[Writing], logprobs: mx.array) -> list[int]:
+    """Give each answer its next token by the log-probabilities (B, V)."""
+    chosen = [
+        job.sampling.choose(logprobs[row : row + 1], job.place) for row, job in enumerate(jobs)
+    ]
+    tokens: list[int] = np.array(mx.concatenate(chosen)).tolist()
+    for row, job in enumerate(jobs):
+        job.take(tokens[row], logprobs[row])
+    return tokens
+
+
+def choose(job: Choosing) -> Steps:
+    """Label texts, some of them a step, in their order."""
+    chooser = job.served.chooser(job.labels)
+    prefix = chooser.prefix
+    questions = [prefix.question(text, chooser.answer_tokens) for text in job.texts]
+    found: dict[int, Any] = {}
+    for place, entry in chooser.answers(prefix, questions):
+        found[place] = entry
+        if job.is_left:
+            return
+        yield
+    for _, entry in sorted(found.items()):
+        shares = [(entry["label"], entry["probability"]), *(entry["runners_up"] or ())]
+        job.events.put(Labelled(tuple((label, float(share)) for label, share in shares)))
+    pinned = len(prefix.tokens) * len(questions)
+    job.is_over = True
+    job.events.put(Finished("stop", Usage(pinned + sum(map(len, questions)), pinned)))
