@@ -121,8 +121,7 @@ def test_memory_that_ends_and_a_query_that_is_too_long_are_told_apart(
         raise RuntimeError("[malloc] no more")
 
     monkeypatch.setattr(full.served, "align", fail)
-    answered(Engine(at_once=1, most_waiting=1), long, full)
-    told = [job.events.get() for job in (long, full)]
+    told = [one for [one] in answered(Engine(at_once=1, most_waiting=1), long, full)]
     assert [(one.status, one.code) for one in told] == [
         (400, "context_length_exceeded"),
         (503, "out_of_memory"),
