@@ -48,6 +48,7 @@ def test_help_lists_every_verb_in_the_group_of_what_it_is_for(yofo: Any) -> None
         "chat",
         "classify",
         "ask",
+        "serve",
         "demos",
     ]
     listed = [verb for name in groups.ORDER for verb in verbs[name]]

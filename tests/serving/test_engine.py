@@ -112,6 +112,23 @@ def test_one_too_many_is_refused_and_a_failure_is_told(
     assert text(events) == alone(models[SET], "a")
 
 
+def test_memory_that_ends_and_a_query_that_is_too_long_are_told_apart(
+    models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long, full = writing(models[SET], "x" * 600), writing(models["run"], "b")
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("[malloc] no more")
+
+    monkeypatch.setattr(full.served, "align", fail)
+    told = [one for [one] in answered(Engine(at_once=1, most_waiting=1), long, full)]
+    assert [(one.status, one.code) for one in told] == [
+        (400, "context_length_exceeded"),
+        (503, "out_of_memory"),
+    ]
+    assert [one.message.partition(" ")[0] for one in told] == ["the", "memory"]
+
+
 def test_what_is_cut_off_by_the_end_is_told(models: dict[str, Any]) -> None:
     engine = Engine(at_once=1, most_waiting=4)
     jobs = [writing(models[SET], "a", 50), writing(models[SET], "b")]

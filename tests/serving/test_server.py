@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from tests.serving.running import LIMIT, Running, running
+from yofo_mlx.serving import connection
 from yofo_mlx.serving import server as module
 from yofo_mlx.serving.gate import Gate
 
@@ -231,6 +232,24 @@ def test_bytes_of_any_kind_get_an_answer_in_json(server: Running, sent: bytes, s
     assert int(head.split()[1]) == status
     if status != 200:
         assert json.loads(body)["error"]["message"]
+
+
+def test_a_client_that_takes_its_time_is_left(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "REQUEST_S", 0.1)
+    monkeypatch.setattr(connection, "IDLE_S", 0.1)
+    assert talk(server, b"GET /health HT") == b""
+    assert talk(server, b"GET /health HTTP/1.1\r\nHost: localh") == b""
+    late = talk(server, post(b"", "Content-Length: 10"))
+    assert late.startswith(b"HTTP/1.1 408 ") and b"did not come in time" in late
+
+
+def test_one_connection_too_many_is_turned_away(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.server, "_connections", threading.Semaphore(0))
+    assert talk(server).startswith(b"HTTP/1.1 503 ")
 
 
 def test_a_client_that_leaves_is_noticed(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from yofo_mlx.prompting.session import out_of_memory
 from yofo_mlx.serving import writing
 from yofo_mlx.serving.jobs import Choosing, Job, Writing
 from yofo_mlx.serving.models import Served
-from yofo_mlx.serving.refusals import busy, closing, defect, refusal_of
+from yofo_mlx.serving.refusals import busy, closing, defect, no_room, refusal_of
 from yofo_mlx.serving.writing import Steps
 
 _CHEAP = 1024  # tokens that may be read once more, so that others need not wait
@@ -176,7 +176,9 @@ class Engine:
             self._forget(job)
 
     def _fail(self, jobs: Sequence[Job], error: Exception) -> None:
-        refusal = refusal_of(out_of_memory(error) or error)
+        refusal = refusal_of(error)
+        if refusal is None and (full := out_of_memory(error)):
+            refusal = no_room(full.message)
         if refusal is None:
             traceback.print_exception(error)
             refusal = defect()

@@ -47,6 +47,11 @@ def closing() -> Refusal:
     return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the server is shutting down", code="closing")
 
 
+def no_room(message: str) -> Refusal:
+    """Return the refusal of what this machine's memory could not hold."""
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, message, code="out_of_memory")
+
+
 def refusal_of(error: Exception) -> Refusal | None:
     """Return what a client is told of an error, None where it is a defect."""
     if isinstance(error, Refusal):

@@ -176,7 +176,9 @@ def parse(kind: type[B], text: bytes) -> B:
 
 
 def _path(places: tuple[int | str, ...]) -> str:
-    return shorten(".".join(map(str, places)), 100)
+    named = [str(place) for place in places]
+    kinds = ("str", "list[")  # of which one field may be, which pydantic names as well
+    return shorten(".".join(one for one in named if not one.startswith(kinds)), 100)
 
 
 def _no_number(name: str) -> NoReturn:

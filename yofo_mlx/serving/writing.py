@@ -15,6 +15,8 @@ from yofo_mlx.errors import Cancelled
 from yofo_mlx.prompting.questions import log_softmax, read_rows
 from yofo_mlx.serving.jobs import Choosing, Finished, Labelled, Usage, Writing
 
+_CLEARED = 256  # tokens of an answer after which memory that is not used is given back
+
 Steps = Generator[None, None, None]
 
 
@@ -71,6 +73,8 @@ def write_together(jobs: Sequence[Writing]) -> Steps:
     while True:
         tokens = _next_tokens(going, log_softmax(logits))
         left = [row for row, job in enumerate(going) if not (job.is_over or job.is_left)]
+        if not left or going[0].place % _CLEARED == 0:
+            mx.clear_cache()  # what rows of other widths and numbers took
         if not left:
             return
         if len(left) < len(going):
