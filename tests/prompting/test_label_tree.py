@@ -95,7 +95,7 @@ def test_a_tree_holds_each_label_once_and_shared_beginnings_once() -> None:
         nodes += node.children
         found |= {place: list(node.tokens) for place in node.labels}
         assert all(child.tokens[: child.start] == node.tokens for child in node.children)
-        assert len(set(node.branch.firsts.tolist())) == len(node.children)
+        assert len(set(node.firsts.tolist())) == len(node.children)
     assert found == {place: SEGMENTER.answer(label) for place, label in enumerate(tree.labels)}
 
 

@@ -188,9 +188,7 @@ class Context:
         share the prefix where the model allows it, and are copies elsewhere, or if not `shared`.
         """
         if copies > 1:
-            rows = Context(self.model)
-            rows.adopt(lend(self.layers, copies, shared=shared and self._shares), self.tokens)
-            yield rows
+            yield self.behind(lend(self.layers, copies, shared=shared and self._shares))
             return
         mark = self.mark()
         try:
@@ -199,16 +197,16 @@ class Context:
             self.rewind(mark)
 
     @property
-    def can_fork(self) -> bool:
-        """Tell whether rows that are lent can be forked."""
+    def can_pool(self) -> bool:
+        """Tell whether rows behind this may have what they read in a pool."""
         plain = all(type(layer) is KVCache for layer in self.layers)
         return plain and bool(self.tokens) and self._shares
 
-    def fork(self, rows: Sequence[int], lengths: Sequence[int] | None = None) -> "Context":
-        """Return rows that start from these, lent ones, after so many (None: all) of their own."""
-        forked = Context(self.model)
-        forked.adopt([layer.fork(rows, lengths) for layer in self.layers], self.tokens)
-        return forked
+    def behind(self, layers: list[Any]) -> "Context":
+        """Return rows that have these layers and read on from here; this context stays as it is."""
+        rows = Context(self.model)
+        rows.adopt(layers, self.tokens)
+        return rows
 
     @cached_property
     def _shares(self) -> bool:

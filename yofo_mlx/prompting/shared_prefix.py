@@ -32,37 +32,43 @@ class Split:
 class SharedPrefix:
     """A layer's cache: of a plain one what it holds, uncopied, and behind it what each row adds."""
 
-    def __init__(self, keys: mx.array, values: mx.array) -> None:
-        self._shared = keys, values
-        self._own: tuple[mx.array, ...] = ()
-        self._padding: mx.array | None = None
+    def __init__(
+        self,
+        keys: mx.array,
+        values: mx.array,
+        own: tuple[mx.array, ...] = (),
+        padding: mx.array | None = None,
+    ) -> None:
+        """`own` are what rows have read already (B, H_kv, T, D), `padding` (B,) of it is empty."""
+        self.shared = keys, values
+        self.own, self._padding = own, padding
 
     @property
     def offset(self) -> Any:
         """Return the next position, of each row (B,) where they differ."""
-        offset = self._shared[0].shape[2] + (self._own[0].shape[2] if self._own else 0)
+        offset = self.shared[0].shape[2] + (self.own[0].shape[2] if self.own else 0)
         return offset if self._padding is None else offset - self._padding
 
     @property
     def state(self) -> tuple[mx.array, ...]:
         """Return the arrays that grow."""
-        return self._own
+        return self.own
 
     @property
     def nbytes(self) -> int:
         """Return the memory of what the rows have for themselves."""
-        return sum(array.nbytes for array in self._own)
+        return sum(array.nbytes for array in self.own)
 
     def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[Split, Split]:
         """Append to each row."""
         new: tuple[mx.array, ...] = (keys, values)
-        if self._own:
+        if self.own:
             new = tuple(
-                mx.concatenate([own, one], axis=2) for own, one in zip(self._own, new, strict=True)
+                mx.concatenate([own, one], axis=2) for own, one in zip(self.own, new, strict=True)
             )
-        self._own = new
+        self.own = new
         key, value = (
-            Split(shared, own, self._padding) for shared, own in zip(self._shared, new, strict=True)
+            Split(shared, own, self._padding) for shared, own in zip(self.shared, new, strict=True)
         )
         return key, value
 
@@ -71,24 +77,6 @@ class SharedPrefix:
         if return_array or window_size is not None:
             raise NotImplementedError("a mask of its own")
         return None if count == 1 else "causal"
-
-    def fork(self, rows: Sequence[int], lengths: Sequence[int] | None = None) -> "SharedPrefix":
-        """Return a cache whose rows start from these, of which so many own tokens are kept."""
-        forked = SharedPrefix(*self._shared)
-        width = self._own[0].shape[2]
-        lengths = [width] * len(rows) if lengths is None else lengths
-        padding = width - np.array(lengths)  # tokens end at the right, so that all go on there
-        if self._padding is not None:
-            padding += np.array(self._padding)[list(rows)]
-        spare = int(padding.min())
-        columns = np.arange(spare, width)[None] - (width - np.array(lengths))[:, None]
-        places = mx.array(np.maximum(columns, 0))[:, None, :, None]
-        forked._own = tuple(
-            mx.take_along_axis(own[mx.array(list(rows))], places, axis=2) for own in self._own
-        )
-        padding -= spare
-        forked._padding = mx.array(padding) if padding.any() else None
-        return forked
 
 
 def lend(layers: Sequence[Any], copies: int, *, shared: bool) -> list[Any]:
@@ -112,9 +100,8 @@ def shares(model: Any) -> bool:
             found, expected = (
                 [model(tokens, cache=cache)] for cache in (rows, lend(layers, 2, shared=False))
             )
-            if all(type(layer) is SharedPrefix for layer in rows):  # can be forked, too
-                forked = [layer.fork((1, 0), (2, 3)) for layer in rows]
-                found.append(model(tokens, cache=forked))
+            if all(type(layer) is SharedPrefix for layer in rows):  # may have begun apart
+                found.append(model(tokens, cache=[_begun_apart(layer) for layer in rows]))
                 for row, (other, length) in enumerate(((1, 2), (0, 3))):
                     alone = [tokens[other, :length], tokens[row]]
                     whole = mx.concatenate([prefix[0], *alone])[None]
@@ -127,6 +114,15 @@ def shares(model: Any) -> bool:
         return bool((mx.abs(got - wanted).max() <= allowed).item())
     except Exception:  # whatever a model does with keys but attend to them
         return False
+
+
+def _begun_apart(layer: SharedPrefix) -> SharedPrefix:
+    """Return rows of which one has read two tokens of the second, the other three of the first."""
+    keys, values = (
+        mx.stack([mx.concatenate([one[1, :, :1], one[1, :, :2]], axis=1), one[0]])
+        for one in layer.own
+    )
+    return SharedPrefix(*layer.shared, (keys, values), mx.array([1, 0]))
 
 
 @contextmanager
