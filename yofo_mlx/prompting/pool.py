@@ -51,8 +51,8 @@ class Pool:
             table[row, padding[row] :] = path
         slots, begins = mx.array(table), mx.array(padding) if padding.any() else None
         return [
-            SharedPrefix(*shared, tuple(one[:, slots].swapaxes(0, 1) for one in held), begins)
-            for shared, held in zip(self._shared, self._held, strict=True)
+            SharedPrefix(keys, values, tuple(one[:, slots].swapaxes(0, 1) for one in held), begins)
+            for (keys, values), held in zip(self._shared, self._held, strict=True)
         ]
 
     def keep(
@@ -64,14 +64,14 @@ class Pool:
         if not total:
             return [*paths]
         self._grow(total, rows)
-        slots = mx.array([self._free.pop() for _ in range(total)])
+        taken = [self._free.pop() for _ in range(total)]
+        slots, new = mx.array(taken), iter(taken)
         row = mx.array(np.repeat(np.arange(len(counts)), counts))
         column = mx.array(np.concatenate([np.arange(count) for count in counts]) + before)
         for held, layer in zip(self._held, rows, strict=True):
             for index, own in enumerate(layer.own):
                 held[index][:, slots] = own.swapaxes(0, 1)[:, row, column]
         mx.eval(self._held)
-        new = iter(slots.tolist())  # type: ignore[arg-type]
         return [
             path + tuple(next(new) for _ in range(count))
             for path, count in zip(paths, counts, strict=True)
