@@ -180,6 +180,9 @@ def test_parquet_keeps_the_types_of_its_columns(tmp_path: Path) -> None:
             "n": pyarrow.array([1, None], pyarrow.int16()),
             "tags": [["x"], []],
             "at": pyarrow.array([0, 86_400_000], pyarrow.timestamp("ms")),
+            "took": pyarrow.array([1, 10**12 + 5], pyarrow.duration("ns")),
+            "long": pyarrow.array([1000, None], pyarrow.duration("ns")),
+            "then": pyarrow.array([1, None], pyarrow.timestamp("ns")),
         }
     )
     pyarrow.parquet.write_table(table, tmp_path / "data.parquet")
