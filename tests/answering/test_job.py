@@ -262,13 +262,13 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_finished(tmp_path: Path)
     write(tmp_path, [f"q{n}" for n in range(10)])
     echo = Echo()
     with pytest.MonkeyPatch.context() as patch:
-        fails_after(patch, 3)  # what they depend on, and two groups of three
+        fails_after(patch, 3)  # what they depend on, and two rows of three that were asked
         with pytest.raises(RunError, match="is full") as caught:
             job.run(made(tmp_path, echo))
     assert "--resume" in caught.value.hint
     assert not (tmp_path / "out.csv").exists()
     job.run(made(tmp_path, echo))
-    assert echo.asked == 10 + 3
+    assert echo.asked == 3 + 8
     assert len(read(tmp_path / "out.csv")) == 10
 
 

@@ -26,7 +26,7 @@ def test_rows_behind_one_prefix_are_read_as_whole_prompts(name: str) -> None:
     prefix, rows = draw.integers(1, 90, 30).tolist(), draw.integers(1, 90, (3, 5))
     context = Context(model)
     context.read(prefix)
-    assert context.can_pool == (name in FORKED)
+    assert context.can_pool() == (name in FORKED)
     with context.aside(3) as lent:
         kinds = {type(layer) for layer in lent.layers}
         assert (SharedPrefix in kinds) == (name not in COPIED)

@@ -63,7 +63,7 @@ def sketch_each(
     on_chunk: OnChunk = ignore,
 ) -> Iterator[tuple[int, Sketch]]:
     """Yield the place of each question with the beginning of its answer, read side by side."""
-    if len(questions) == 1 or not context.can_pool:
+    if len(questions) == 1 or not context.can_pool(on_chunk):
         for place, question in enumerate(questions):
             yield place, sketch(context, question, is_complete, on_chunk)
         return

@@ -36,7 +36,7 @@ def answer_each(
 
     `on_chunk`, called between chunks and tokens, may raise Cancelled; the context stays as it was.
     """
-    if min(at_once, len(questions)) > 1 and context.can_pool:
+    if min(at_once, len(questions)) > 1 and context.can_pool(on_chunk):
         limits = {"max_tokens": max_tokens, "at_once": at_once}
         yield from _side_by_side(context, segmenter, questions, **limits, on_chunk=on_chunk)
         return

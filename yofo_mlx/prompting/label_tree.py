@@ -146,7 +146,7 @@ def _searched(
     prune: bool,
 ) -> Iterator[tuple[int, Sequence[LabelScore]]]:
     """Yield the place of each question with the labels that were reached, all unless pruned."""
-    if context.can_pool:
+    if context.can_pool(on_chunk):
         yield from _side_by_side(context, questions, tree, at_once, on_chunk, prune=prune)
         return
     for place, question in enumerate(questions):
@@ -208,7 +208,9 @@ def score(
     on_chunk: OnChunk = ignore,
 ) -> list[LabelScore]:
     """Return the labels with their log-probabilities, best first; the context stays as it was."""
-    at_once = _AT_ONCE if context.can_pool else 1  # else each branch has a copy of the context
+    at_once = (
+        _AT_ONCE if context.can_pool(on_chunk) else 1
+    )  # else each branch has a copy of the context
     [(_, found)] = distribution_each(context, segmenter, [question], labels, at_once, on_chunk)
     return found
 

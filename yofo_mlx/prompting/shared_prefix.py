@@ -4,8 +4,8 @@ Attention to the prefix is one product with the queries of all rows, attention t
 another; their results are put together by their logsumexp: Hydragen (arXiv 2402.05099, section 3).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,8 +13,9 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.models.cache import KVCache, make_prompt_cache
 
+from yofo_mlx.errors import Cancelled
 from yofo_mlx.gradients.tiles import LOG2_E, NEGLIGIBLE
-from yofo_mlx.models.prompt_cache import clone
+from yofo_mlx.models.prompt_cache import between_layers, clone
 
 SCORES = 2**25  # scores of the prefix in memory at once, 4 bytes each
 MASKED = -1e30  # not -inf: what sees nothing would be NaN
@@ -89,29 +90,40 @@ def lend(layers: Sequence[Any], copies: int, *, shared: bool) -> list[Any]:
     ]
 
 
-def shares(model: Any) -> bool:
-    """Try whether a model answers behind a shared prefix what it answers behind copies."""
+def shares(model: Any, check: Callable[[], None] | None = None) -> bool:
+    """Try whether a model answers behind a shared prefix what it answers behind copies.
+
+    `check`, called between layers, may raise Cancelled.
+    """
+
+    def read(tokens: mx.array, layers: list[Any]) -> mx.array:
+        with between_layers(layers, check) if check else nullcontext():
+            logits: mx.array = model(tokens, cache=layers)
+        return logits
+
     prefix, tokens = mx.array([[1, 2, 3]]), mx.array([[4, 5, 6], [7, 8, 9]])
     layers = make_prompt_cache(model)
     try:
         with folded_attention():
-            model(prefix, cache=layers)
+            read(prefix, layers)
             rows = lend(layers, 2, shared=True)
             found, expected = (
-                [model(tokens, cache=cache)] for cache in (rows, lend(layers, 2, shared=False))
+                [read(tokens, cache)] for cache in (rows, lend(layers, 2, shared=False))
             )
             if all(type(layer) is SharedPrefix for layer in rows):  # may have begun apart
-                found.append(model(tokens, cache=[_begun_apart(layer) for layer in rows]))
+                found.append(read(tokens, [_begun_apart(layer) for layer in rows]))
                 for row, (other, length) in enumerate(((1, 2), (0, 3))):
                     alone = [tokens[other, :length], tokens[row]]
                     whole = mx.concatenate([prefix[0], *alone])[None]
-                    expected.append(model(whole)[:, -tokens.shape[1] :])
+                    expected.append(read(whole, make_prompt_cache(model))[:, -tokens.shape[1] :])
         got, wanted = (
             mx.concatenate([one.astype(mx.float32) for one in some]) for some in (found, expected)
         )
         exact = found[0].dtype == mx.float32
         allowed = (1e-3 if exact else 0.1) * mx.abs(wanted).max()
         return bool((mx.abs(got - wanted).max() <= allowed).item())
+    except Cancelled:
+        raise
     except Exception:  # whatever a model does with keys but attend to them
         return False
 
