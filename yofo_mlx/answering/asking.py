@@ -19,6 +19,7 @@ from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.label_tree import LabelTree, best_each, distribution_each
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.scoring import LabelScore
+from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.text import shorten
 
 AT_ONCE = 16  # questions side by side
@@ -161,11 +162,16 @@ class Chooser:
 
     @cached_property
     def _tree(self) -> LabelTree:
-        return LabelTree.of(self.prefix.segmenter, self.labels)
+        return LabelTree.grown(self.labels, self._answers)
 
     @cached_property
     def _answers(self) -> list[list[int]]:
-        return [self.prefix.segmenter.answer(label) for label in self.labels]
+        answers: list[list[int]] = []
+        with Progress("labels read", len(self.labels)) as progress:
+            for label in self.labels:
+                answers.append(self.prefix.segmenter.answer(label))
+                progress.tick()
+        return answers
 
     def _check_distinct(self) -> None:
         known: dict[tuple[int, ...], str] = {}

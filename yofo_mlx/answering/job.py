@@ -97,6 +97,7 @@ def _answer(job: Job, journal: Journal) -> None:
     queries = _left(job, journal)
     begun, before = time.monotonic(), journal.count
     try:
+        progress.tell("rows answered", before, max(before, job.table.count))
         while group := list(islice(queries, job.at_once)):
             for entry in ask(job.asker, group):
                 journal.add([entry])

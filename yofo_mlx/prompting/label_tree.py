@@ -59,9 +59,13 @@ class LabelTree:
     @classmethod
     def of(cls, segmenter: Segmenter, labels: Sequence[str]) -> "LabelTree":
         """Make the tree of labels; the first of equal ones counts."""
-        labels = tuple(dict.fromkeys(labels))
-        answers = [(tuple(segmenter.answer(label)), place) for place, label in enumerate(labels)]
-        return cls(labels, _grow(sorted(answers)))
+        return cls.grown(labels, [segmenter.answer(label) for label in labels])
+
+    @classmethod
+    def grown(cls, labels: Sequence[str], answers: Sequence[Sequence[int]]) -> "LabelTree":
+        """Make the tree of labels whose tokens are known."""
+        known = dict(zip(labels, map(tuple, answers), strict=True))
+        return cls(tuple(known), _grow(sorted(zip(known.values(), range(len(known)), strict=True))))
 
 
 def _tree_of(segmenter: Segmenter, labels: Sequence[str] | LabelTree) -> LabelTree:
