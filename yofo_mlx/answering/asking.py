@@ -22,7 +22,7 @@ from yofo_mlx.prompting.scoring import LabelScore
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.text import shorten
 
-AT_ONCE = 16  # questions side by side
+AT_ONCE = 32  # questions side by side
 ROWS_AHEAD = 64  # queries looked at for those that take the places of finished ones
 BLOCKS_AHEAD = 128  # queries looked at for those that see the same blocks
 
