@@ -121,6 +121,26 @@ def test_labels_that_cannot_win_are_not_read(monkeypatch: pytest.MonkeyPatch) ->
     assert sum(read) < len(TEXTS) * len(labels) / 4
 
 
+@pytest.mark.parametrize("kept", [0, 2**28])
+def test_long_labels_are_read_in_pieces_that_are_kept_where_there_is_room(
+    kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions_module, "KEPT", kept)
+    monkeypatch.setattr("yofo_mlx.prompting.label_tree.PASS", 1)
+    monkeypatch.setattr("yofo_mlx.prompting.label_tree._LEAST_WIDTH", 2)
+    context = context_of(random_llama())
+    asked = [SEGMENTER.question(text) for text in TEXTS[:3]]
+    labels = ["x" * 20 + end for end in ("", "y", "yz" * 9, "zzz")] + ["b", "ba" * 7]
+    whole = dict(distribution_each(context, SEGMENTER, asked, labels, 2))
+    best = dict(best_each(context, SEGMENTER, asked, labels, 2))
+    for place, question in enumerate(asked):
+        expected = score(context, SEGMENTER, question, labels)
+        assert [one.label for one in whole[place]] == [one.label for one in expected]
+        found = [one.logprob for one in whole[place]]
+        assert found == pytest.approx([one.logprob for one in expected], abs=1e-3)
+        assert best[place].label == expected[0].label
+
+
 def test_thousands_of_labels_are_searched_at_once() -> None:
     labels = [f"label {number}" for number in range(5_000)]
     context = decided()
