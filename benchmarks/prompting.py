@@ -250,6 +250,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/prompting.json"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     figures = measure(options)
     if options.json:
         print(json.dumps(figures))

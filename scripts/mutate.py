@@ -60,6 +60,13 @@ TESTS = {
     "training/loop": ["update", "train"],
     "gradients/objective": ["objective"],
     "planning/planner": ["plan", "validation", "cases_forecast"],
+    "prompting/label_tree": ["label_tree", "pool", "batched", "shared_prefix"],
+    "prompting/health": ["health"],
+    "prompting/selection": ["selection", "choosing", "retrieval"],
+    "answering/job": ["job", "asking", "queries"],
+    "queueing/book": ["queue"],
+    "storage/disk": ["disk"],
+    "preview/plan": ["plan", "client"],
 }
 PARTS = {  # files that hold a part of what a module does
     "episodes/sampler": [
@@ -77,6 +84,25 @@ PARTS = {  # files that hold a part of what a module does
         "prompting/scoring",
     ],
     "planning/planner": ["planning/planner", "planning/evaluation"],
+    "prompting/label_tree": [
+        "prompting/label_tree",
+        "prompting/questions",
+        "prompting/pool",
+        "prompting/shared_prefix",
+        "prompting/batched",
+    ],
+    "prompting/health": ["prompting/health", "prompting/label_readings", "prompting/left_out"],
+    "prompting/selection": ["prompting/selection", "prompting/choosing", "prompting/retrieval"],
+    "answering/job": [
+        "answering/job",
+        "answering/asking",
+        "answering/journal",
+        "answering/output",
+        "answering/queries",
+    ],
+    "queueing/book": ["queueing/book", "queueing/changes", "queueing/grid"],
+    "storage/disk": ["storage/disk", "storage/bin", "storage/undo"],
+    "preview/plan": ["preview/plan", "preview/facts", "preview/tokens"],
 }
 COUNT, ENOUGH, SEED = 40, 0.9, 0
 RESULTS = ROOT / "out" / "mutants.jsonl"

@@ -37,7 +37,7 @@ def prefix_of(model: Any, limit: int | None = None, shots: int = 4) -> Prefix:
 def test_labels_and_probabilities_are_those_of_single_queries(model: Any) -> None:
     prefix = prefix_of(model)
     queries = [Query({}, text) for text in ("a", "some more", "b")]
-    found = ask(Chooser(prefix, LABELS, runners_up=None), queries)
+    found = [*ask(Chooser(prefix, LABELS, runners_up=None), queries)]
     for query, entry in zip(queries, found, strict=True):
         scores = score(prefix.context, prefix.segmenter, prefix.question(query.text), LABELS)
         powers = np.exp([one.logprob for one in scores])
@@ -62,7 +62,7 @@ def test_a_temperature_changes_probabilities_and_no_label(model: Any) -> None:
 def test_a_row_that_fails_does_not_stop_the_others(model: Any) -> None:
     chooser = Chooser(prefix_of(model, limit=150), LABELS)
     queries = [Query({}, "a"), Query({}, error="why"), Query({}, "x" * 200), Query({}, "b")]
-    found = ask(chooser, queries)
+    found = [*ask(chooser, queries)]
     assert [entry.get("error", "")[:9] for entry in found] == ["", "why", "the query", ""]
     assert "do not fit" in found[2]["error"]
     assert [entry["mark"] for entry in found] == [query.mark for query in queries]
@@ -87,10 +87,10 @@ def test_of_more_labels_than_are_compared_the_best_is_found(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefix, queries = prefix_of(model), [Query({}, text) for text in ("a", "some more", "")]
-    compared = ask(Chooser(prefix, LABELS), queries)
+    compared = [*ask(Chooser(prefix, LABELS), queries)]
     monkeypatch.setattr(asking, "MOST", 3)
     chooser = Chooser(prefix, LABELS)
-    found = ask(chooser, queries)
+    found = [*ask(chooser, queries)]
     for query, one, entry in zip(queries[:2], compared, found, strict=False):
         scores = score(prefix.context, prefix.segmenter, prefix.question(query.text), LABELS)
         assert entry["label"] == one["label"]
@@ -108,7 +108,7 @@ def test_each_query_is_asked_behind_its_own_blocks(model: Any, kind: str) -> Non
     answered: Asker = Writer(empty, 4, blocks)
     if kind == "labels":
         answered = Chooser(empty, LABELS, blocks=blocks)
-    found = ask(answered, [Query({}, text) for text in texts])
+    found = [*ask(answered, [Query({}, text) for text in texts])]
     assert "empty" in found[2]["error"]
     for text, entry in zip(texts, found, strict=True):
         if text == " ":
@@ -129,7 +129,7 @@ def test_a_label_that_is_longer_than_the_room_is_named(model: Any) -> None:
 def test_free_answers_are_those_of_single_queries_each_in_its_own_room(model: Any) -> None:
     prefix = prefix_of(model, limit=150)
     texts = ["a", "some more", "y" * 27, "b"]
-    found = ask(Writer(prefix, max_tokens=30), [Query({}, text) for text in texts])
+    found = [*ask(Writer(prefix, max_tokens=30), [Query({}, text) for text in texts])]
     for text, entry in zip(texts, found, strict=True):
         question = prefix.question(text)
         most = min(30, prefix.free(question) or 0)

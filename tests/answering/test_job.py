@@ -180,6 +180,9 @@ def test_parquet_keeps_the_types_of_its_columns(tmp_path: Path) -> None:
             "n": pyarrow.array([1, None], pyarrow.int16()),
             "tags": [["x"], []],
             "at": pyarrow.array([0, 86_400_000], pyarrow.timestamp("ms")),
+            "took": pyarrow.array([1, 10**12 + 5], pyarrow.duration("ns")),
+            "long": pyarrow.array([1000, None], pyarrow.duration("ns")),
+            "then": pyarrow.array([1, None], pyarrow.timestamp("ns")),
         }
     )
     pyarrow.parquet.write_table(table, tmp_path / "data.parquet")
@@ -259,13 +262,13 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_finished(tmp_path: Path)
     write(tmp_path, [f"q{n}" for n in range(10)])
     echo = Echo()
     with pytest.MonkeyPatch.context() as patch:
-        fails_after(patch, 3)  # what they depend on, and two groups of three
+        fails_after(patch, 3)  # what they depend on, and two rows of three that were asked
         with pytest.raises(RunError, match="is full") as caught:
             job.run(made(tmp_path, echo))
     assert "--resume" in caught.value.hint
     assert not (tmp_path / "out.csv").exists()
     job.run(made(tmp_path, echo))
-    assert echo.asked == 10 + 3
+    assert echo.asked == 3 + 8
     assert len(read(tmp_path / "out.csv")) == 10
 
 

@@ -106,3 +106,17 @@ def test_a_cancel_within_a_group_ends_it_and_leaves_the_context(
         )
     assert context.tokens == tokens
     assert generate(context, segmenter, questions[0], max_tokens=4).text == expected.text
+
+
+def test_finding_out_whether_rows_can_share_is_given_up_between_layers() -> None:
+    context = Context(CACHES["plain"]())
+    context.read([1, 2, 3])
+    calls = iter(range(3))
+
+    def check(_: int) -> None:
+        if next(calls, None) is None:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        context.can_pool(check)
+    assert next(calls, None) is None and context.can_pool()

@@ -95,7 +95,7 @@ def test_a_tree_holds_each_label_once_and_shared_beginnings_once() -> None:
         nodes += node.children
         found |= {place: list(node.tokens) for place in node.labels}
         assert all(child.tokens[: child.start] == node.tokens for child in node.children)
-        assert len(set(node.branch.firsts.tolist())) == len(node.children)
+        assert len(set(node.firsts.tolist())) == len(node.children)
     assert found == {place: SEGMENTER.answer(label) for place, label in enumerate(tree.labels)}
 
 
@@ -119,6 +119,26 @@ def test_labels_that_cannot_win_are_not_read(monkeypatch: pytest.MonkeyPatch) ->
     asked = [SEGMENTER.question(text) for text in TEXTS]
     assert len(dict(best_each(context, SEGMENTER, asked, labels, 8))) == len(TEXTS)
     assert sum(read) < len(TEXTS) * len(labels) / 4
+
+
+@pytest.mark.parametrize("kept", [0, 2**28])
+def test_long_labels_are_read_in_pieces_that_are_kept_where_there_is_room(
+    kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions_module, "KEPT", kept)
+    monkeypatch.setattr("yofo_mlx.prompting.label_tree.PASS", 1)
+    monkeypatch.setattr("yofo_mlx.prompting.label_tree._LEAST_WIDTH", 2)
+    context = context_of(random_llama())
+    asked = [SEGMENTER.question(text) for text in TEXTS[:3]]
+    labels = ["x" * 20 + end for end in ("", "y", "yz" * 9, "zzz")] + ["b", "ba" * 7]
+    whole = dict(distribution_each(context, SEGMENTER, asked, labels, 2))
+    best = dict(best_each(context, SEGMENTER, asked, labels, 2))
+    for place, question in enumerate(asked):
+        expected = score(context, SEGMENTER, question, labels)
+        assert [one.label for one in whole[place]] == [one.label for one in expected]
+        found = [one.logprob for one in whole[place]]
+        assert found == pytest.approx([one.logprob for one in expected], abs=1e-3)
+        assert best[place].label == expected[0].label
 
 
 def test_thousands_of_labels_are_searched_at_once() -> None:

@@ -26,7 +26,7 @@ def test_rows_behind_one_prefix_are_read_as_whole_prompts(name: str) -> None:
     prefix, rows = draw.integers(1, 90, 30).tolist(), draw.integers(1, 90, (3, 5))
     context = Context(model)
     context.read(prefix)
-    assert context.can_fork == (name in FORKED)
+    assert context.can_pool() == (name in FORKED)
     with context.aside(3) as lent:
         kinds = {type(layer) for layer in lent.layers}
         assert (SharedPrefix in kinds) == (name not in COPIED)
@@ -36,27 +36,6 @@ def test_rows_behind_one_prefix_are_read_as_whole_prompts(name: str) -> None:
             whole = read(model, prefix + tokens[:3])
             np.testing.assert_allclose(found[row], whole, atol=1e-3)
             np.testing.assert_allclose(more[row], read(model, prefix + tokens), atol=1e-3)
-
-
-def test_rows_fork_after_as_many_tokens_as_each_keeps_and_once_more() -> None:
-    model = tiny_model("llama")
-    draw = np.random.default_rng(1)
-    prefix, rows = draw.integers(1, 90, 20).tolist(), draw.integers(1, 90, (3, 6)).tolist()
-    context = Context(model)
-    context.read(prefix)
-    with context.aside(3) as lent:
-        lent.logits(mx.array(rows), mx.array([0]))
-        forked = lent.fork([2, 0, 2, 1], [2, 6, 5, 1])
-        found = np.array(forked.logits(mx.array([[7, 8]] * 4), mx.array([1, 3, 5, 7])))
-        kept = [rows[2][:2], rows[0], rows[2][:5], rows[1][:1]]
-        for row, tokens in enumerate(kept):
-            whole = read(model, [*prefix, *tokens, 7, 8])
-            np.testing.assert_allclose(found[row], whole, atol=1e-3)
-        again = forked.fork([3, 0], [8, 8])
-        found = np.array(again.logits(mx.array([[9], [9]]), mx.array([0, 1])))
-        for row, tokens in enumerate((kept[3], kept[0])):
-            whole = read(model, [*prefix, *tokens, 7, 8, 9])
-            np.testing.assert_allclose(found[row], whole, atol=1e-3)
 
 
 def test_a_shared_prefix_is_not_copied() -> None:

@@ -19,9 +19,11 @@ from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.label_tree import LabelTree, best_each, distribution_each
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.scoring import LabelScore
+from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.text import shorten
 
-AT_ONCE = 16  # questions side by side
+AT_ONCE = 32  # questions side by side
+ROWS_AHEAD = 64  # queries looked at for those that take the places of finished ones
 BLOCKS_AHEAD = 128  # queries looked at for those that see the same blocks
 
 LABEL_COLUMNS = {"label": str, "probability": float, "runners_up": str, "margin": float}
@@ -55,9 +57,20 @@ class Asker(Protocol):
         """Return what of an answer is told, by column."""
 
 
-def ask(asker: Asker, queries: Sequence[Query]) -> list[Entry]:
-    """Return an answer for each query, or why there is none."""
-    found: list[Entry] = [{"error": query.error} for query in queries]
+def ask(asker: Asker, queries: Sequence[Query]) -> Iterator[Entry]:
+    """Yield an answer for each query in their order, or why there is none, as they are known."""
+    found: dict[int, Entry] = {}
+    done = 0
+    for place, entry in _answered(asker, queries):
+        found[place] = entry
+        while done in found:
+            yield {"mark": queries[done].mark} | found.pop(done)
+            done += 1
+
+
+def _answered(asker: Asker, queries: Sequence[Query]) -> Iterator[tuple[int, Entry]]:
+    """Yield the place of each query with its answer or error, as they come."""
+    yield from ((place, {"error": one.error}) for place, one in enumerate(queries) if one.error)
     texts = {place: query.text for place, query in enumerate(queries) if not query.error}
     for prefix, places in _together(asker, texts):
         asked: list[tuple[int, Question]] = []
@@ -65,10 +78,9 @@ def ask(asker: Asker, queries: Sequence[Query]) -> list[Entry]:
             try:
                 asked.append((place, prefix.question(texts[place], asker.answer_tokens)))
             except YofoError as error:
-                found[place] = {"error": error.message}
+                yield place, {"error": error.message}
         for number, entry in asker.answers(prefix, [question for _, question in asked]):
-            found[asked[number][0]] = entry
-    return [{"mark": query.mark} | entry for query, entry in zip(queries, found, strict=True)]
+            yield asked[number][0], entry
 
 
 def _together(asker: Asker, texts: Mapping[int, str]) -> Iterator[tuple[Prefix, list[int]]]:
@@ -150,11 +162,16 @@ class Chooser:
 
     @cached_property
     def _tree(self) -> LabelTree:
-        return LabelTree.of(self.prefix.segmenter, self.labels)
+        return LabelTree.grown(self.labels, self._answers)
 
     @cached_property
     def _answers(self) -> list[list[int]]:
-        return [self.prefix.segmenter.answer(label) for label in self.labels]
+        answers: list[list[int]] = []
+        with Progress("labels read", len(self.labels)) as progress:
+            for label in self.labels:
+                answers.append(self.prefix.segmenter.answer(label))
+                progress.tick()
+        return answers
 
     def _check_distinct(self) -> None:
         known: dict[tuple[int, ...], str] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.answering import output
-from yofo_mlx.answering.asking import AT_ONCE, Asker, Entry, ask
+from yofo_mlx.answering.asking import ROWS_AHEAD, Asker, Entry, ask
 from yofo_mlx.answering.journal import AGAIN, Journal, journal_of
 from yofo_mlx.answering.queries import Query, QueryFile
 from yofo_mlx.answering.summary import Summary
@@ -30,7 +30,7 @@ class Job:
     asked: Mapping[str, Any]
     """What the answers depend on, by a name that a user knows."""
     column_prefix: str
-    at_once: int = AT_ONCE
+    at_once: int = ROWS_AHEAD
 
 
 def is_done(out: Path, *, resume: bool) -> bool:
@@ -97,11 +97,13 @@ def _answer(job: Job, journal: Journal) -> None:
     queries = _left(job, journal)
     begun, before = time.monotonic(), journal.count
     try:
+        progress.tell("rows answered", before, max(before, job.table.count))
         while group := list(islice(queries, job.at_once)):
-            journal.add(ask(job.asker, group))
-            done, total = journal.count, max(journal.count, job.table.count)
-            left = (time.monotonic() - begun) / (done - before) * (total - done)
-            progress.tell(f"rows answered, {duration(left)} left", done, total)
+            for entry in ask(job.asker, group):
+                journal.add([entry])
+                done, total = journal.count, max(journal.count, job.table.count)
+                left = (time.monotonic() - begun) / (done - before) * (total - done)
+                progress.tell(f"rows answered, {duration(left)} left", done, total)
     except KeyboardInterrupt:
         progress.end()
         say(f"\n{journal.count:,} of {plural(job.table.count, 'row')} are answered, and kept")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.answering import job, output
-from yofo_mlx.answering.asking import AT_ONCE, BLOCKS_AHEAD, Asker
+from yofo_mlx.answering.asking import BLOCKS_AHEAD, ROWS_AHEAD, Asker
 from yofo_mlx.answering.queries import QueryFile, Wanted, look
 from yofo_mlx.answering.summary import Summary
 from yofo_mlx.commands import given
@@ -107,7 +107,7 @@ def answer_file(
             way = [asked.way, asked.shots, asked.seed, asked.block, asked.blocks_share]
             chosen = {"way of choosing": [*way, rows]}
             depends = _depends(session, table, {**settings, **chosen})
-            at_once = BLOCKS_AHEAD if asker.blocks else AT_ONCE
+            at_once = BLOCKS_AHEAD if asker.blocks else ROWS_AHEAD
             what = job.Job(table, files.out, asker, depends, files.column_prefix, at_once)
             return Answered(job.run(what), asker)
         except KeyboardInterrupt:

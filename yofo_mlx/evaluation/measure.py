@@ -292,7 +292,7 @@ def compare(
 def _copies_that_fit(context: Context) -> int:
     """Return how many copies of a context there is memory for, each with as much to work with."""
     free = memory_limit().nbytes - mx.get_active_memory()
-    least = ROWS_AT_ONCE if context.can_fork else 1  # those share the context
+    least = ROWS_AT_ONCE if context.can_pool() else 1  # those share the context
     return max(least, free // max(1, 2 * context.nbytes))
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import mlx.core as mx
+import numpy as np
 
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
 from yofo_mlx.prompting.prefix import Prefix
-from yofo_mlx.prompting.questions import groups_of, log_softmax, read_rows
+from yofo_mlx.prompting.questions import SideBySide, by_length, log_softmax, taken
 from yofo_mlx.prompting.retrieval import SimilarTail
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.quantities import plural
@@ -62,34 +63,31 @@ def sketch_each(
     on_chunk: OnChunk = ignore,
 ) -> Iterator[tuple[int, Sketch]]:
     """Yield the place of each question with the beginning of its answer, read side by side."""
-    for group in groups_of(context, questions, len(questions)):
-        if len(group) == 1:
-            yield group[0], sketch(context, questions[group[0]], is_complete, on_chunk)
-            continue
-        tokens: list[list[int]] = [[] for _ in group]
-        entropies = [0.0] * len(group)
-        with context.aside(len(group)) as rows:
-            logits = read_rows(rows, [questions[place] for place in group], on_chunk)
-            rows = rows.fork(range(len(group)), [len(questions[place]) for place in group])
-            going = [*range(len(group))]
-            while going:
-                logprobs = log_softmax(logits)
-                sums = (mx.exp(logprobs) * logprobs).sum(axis=-1).tolist()
-                for row, more, token in zip(going, sums, logits.argmax(-1).tolist(), strict=True):  # type: ignore[arg-type]
-                    entropies[row] -= more
-                    tokens[row].append(token)
-                left = [
-                    at
-                    for at, row in enumerate(going)
-                    if len(tokens[row]) < LOOKED_AT and not is_complete(tokens[row])
-                ]
-                if left and len(left) < len(going):
-                    rows = rows.fork(left)
-                going = [going[at] for at in left]
-                if going:
-                    last = mx.array([[tokens[row][-1]] for row in going])
-                    logits = rows.logits(last, mx.arange(len(going)))
-        yield from zip(group, map(Sketch, tokens, entropies), strict=True)
+    if len(questions) == 1 or not context.can_pool(on_chunk):
+        for place, question in enumerate(questions):
+            yield place, sketch(context, question, is_complete, on_chunk)
+        return
+    ready, waiting = SideBySide(context, on_chunk), by_length(questions)
+    begun: dict[int, Sketch] = {}
+    last: dict[int, int] = {}
+    while waiting or last:
+        some = taken(waiting, questions, len(questions), ready)
+        found: dict[int, int] = {}
+        for places, logits in ready.ends(some, last):
+            logprobs = log_softmax(logits)
+            sums = np.array((mx.exp(logprobs) * logprobs).sum(axis=-1)).tolist()
+            tokens = np.array(logits.argmax(axis=-1)).tolist()
+            for place, more, token in zip(places, sums, tokens, strict=True):
+                before = begun.pop(place, Sketch([], 0.0))
+                begun[place] = Sketch([*before.tokens, token], before.entropy - more)
+                found[place] = token
+        last = {}
+        for place, token in found.items():
+            if len(begun[place].tokens) == LOOKED_AT or is_complete(begun[place].tokens):
+                ready.forget(place)
+                yield place, begun.pop(place)
+            else:
+                last[place] = token
 
 
 def best_threshold(readings: Sequence[Readings]) -> float:

@@ -12,7 +12,7 @@ from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import Cancelled
 from yofo_mlx.prompting.context import CHUNK, Context, OnChunk, ignore
 from yofo_mlx.prompting.generation import AnswerText, generate
-from yofo_mlx.prompting.questions import groups_of, read_rows
+from yofo_mlx.prompting.questions import SideBySide, by_length, taken
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,9 @@ def answer_each(
 
     `on_chunk`, called between chunks and tokens, may raise Cancelled; the context stays as it was.
     """
-    if at_once > 1 and context.can_fork:
-        for group in groups_of(context, questions, at_once):
-            asked = [questions[place] for place in group]
-            for number, answer in _behind_shared(context, segmenter, asked, max_tokens, on_chunk):
-                yield group[number], answer
+    if min(at_once, len(questions)) > 1 and context.can_pool(on_chunk):
+        limits = {"max_tokens": max_tokens, "at_once": at_once}
+        yield from _side_by_side(context, segmenter, questions, **limits, on_chunk=on_chunk)
         return
     if at_once == 1 or not all(hasattr(layer, "merge") for layer in context.layers):
         for place, question in enumerate(questions):
@@ -85,34 +83,37 @@ def _alone(
     return Written(answer.text, answer.finish == "end")
 
 
-def _behind_shared(
+def _side_by_side(
     context: Context,
     segmenter: Segmenter,
     questions: Sequence[Sequence[int]],
+    *,
     max_tokens: int,
+    at_once: int,
     on_chunk: OnChunk,
 ) -> Iterator[tuple[int, Written]]:
-    """Write answers to a few questions, one token of all at a time."""
-    if len(questions) == 1:
-        yield 0, _alone(context, segmenter, questions[0], max_tokens, on_chunk)
-        return
-    texts = {place: AnswerText(segmenter) for place in range(len(questions))}
-    with context.aside(len(questions)) as rows:
-        logits = read_rows(rows, questions, on_chunk)
-        rows = rows.fork(range(len(questions)), [len(question) for question in questions])
-        for count in range(1, max_tokens + 1):
-            tokens, going = np.array(logits.argmax(axis=-1)).tolist(), []
-            for row, (place, text) in enumerate([*texts.items()]):
-                text.add(tokens[row])
-                if text.is_complete or count == max_tokens:
-                    del texts[place]
-                    yield place, Written(text.finish()[0], text.is_complete)
-                else:
-                    going.append(row)
-            if not going:
-                return
-            if len(going) < len(tokens):
-                rows = rows.fork(going)
-            next_ones = mx.array([[tokens[row]] for row in going])
-            on_chunk(len(rows.tokens))
-            logits = rows.logits(next_ones, mx.arange(len(going)))
+    """Write a token of several answers at a time; as some of them end, others come in."""
+    ready = SideBySide(context, on_chunk)
+    waiting = by_length(questions)
+    texts: dict[int, AnswerText] = {}
+    last: dict[int, int] = {}  # the token that each is to go on with
+    while waiting or texts:
+        some: dict[int, Sequence[int]] = {}
+        if waiting and len(texts) <= at_once // 2:
+            some = taken(waiting, questions, at_once - len(texts), ready)
+            texts |= {place: AnswerText(segmenter) for place in some}
+        found = [
+            pair
+            for places, logits in ready.ends(some, last)
+            for pair in zip(places, np.array(logits.argmax(axis=-1)).tolist(), strict=True)
+        ]
+        last = {}
+        for place, token in found:
+            text = texts[place]
+            text.add(token)
+            if text.is_complete or text.count == max_tokens:
+                ready.forget(place)
+                del texts[place]
+                yield place, Written(text.finish()[0], text.is_complete)
+            else:
+                last[place] = token

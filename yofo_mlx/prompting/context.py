@@ -54,6 +54,7 @@ class Context:
     def __init__(self, model: Any, memory_limit: int | None = None) -> None:
         """`memory_limit`: bytes beyond which reading is refused, None where it is known to fit."""
         self.model, self.memory_limit = model, memory_limit
+        self._shares: bool | None = None  # not known yet
         self.reset()
 
     def reset(self) -> None:
@@ -188,9 +189,7 @@ class Context:
         share the prefix where the model allows it, and are copies elsewhere, or if not `shared`.
         """
         if copies > 1:
-            rows = Context(self.model)
-            rows.adopt(lend(self.layers, copies, shared=shared and self._shares), self.tokens)
-            yield rows
+            yield self.behind(lend(self.layers, copies, shared=shared and self._can_share()))
             return
         mark = self.mark()
         try:
@@ -198,21 +197,24 @@ class Context:
         finally:
             self.rewind(mark)
 
-    @property
-    def can_fork(self) -> bool:
-        """Tell whether rows that are lent can be forked."""
+    def can_pool(self, on_chunk: OnChunk = ignore) -> bool:
+        """Tell whether rows behind this may have what they read in a pool."""
         plain = all(type(layer) is KVCache for layer in self.layers)
-        return plain and bool(self.tokens) and self._shares
+        return plain and bool(self.tokens) and self._can_share(on_chunk)
 
-    def fork(self, rows: Sequence[int], lengths: Sequence[int] | None = None) -> "Context":
-        """Return rows that start from these, lent ones, after so many (None: all) of their own."""
-        forked = Context(self.model)
-        forked.adopt([layer.fork(rows, lengths) for layer in self.layers], self.tokens)
-        return forked
+    def behind(self, layers: list[Any]) -> "Context":
+        """Return rows that have these layers and read on from here; this context stays as it is."""
+        rows = Context(self.model)
+        rows.adopt(layers, self.tokens)
+        return rows
 
-    @cached_property
-    def _shares(self) -> bool:
-        return shares(self.model)
+    def _can_share(self, on_chunk: OnChunk = ignore) -> bool:
+        """Try it once, which takes some passes of the model."""
+        if self._shares is None:
+            asks = on_chunk is not ignore
+            check = (lambda: on_chunk(len(self.tokens))) if asks else None
+            self._shares = shares(self.model, check)
+        return self._shares
 
     def cut(self, length: int) -> bool:
         """Keep the first tokens only; False, and all is kept, where a layer has no way back."""

@@ -49,6 +49,11 @@ class AnswerText:
         return text, self._show(text)
 
     @property
+    def count(self) -> int:
+        """Return how many tokens there are."""
+        return len(self._tokens)
+
+    @property
     def is_complete(self) -> bool:
         """Tell whether the answer's end has come."""
         return self._segmenter.is_complete(self._tokens)

@@ -5,21 +5,35 @@ best-first search finds the best label without reading those that cannot win. La
 other: an answer's end is a token, too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby, takewhile
 
+import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
-from yofo_mlx.prompting.questions import Asked, Branch, Judged, Tokens, asked, groups_of
+from yofo_mlx.prompting.pool import Path
+from yofo_mlx.prompting.questions import (
+    Asked,
+    Branch,
+    Judged,
+    SideBySide,
+    Tokens,
+    alone,
+    by_length,
+    log_softmax,
+    taken,
+)
 from yofo_mlx.prompting.scoring import ROUNDING, LabelScore
 
 _AT_ONCE = 16  # branches of one question read side by side
 AHEAD = 4  # branches of a question read at once where there is room: fewer and larger passes
+_LEAST_WIDTH = 4  # tokens of a node read at once, and more where few are read side by side
+PASS = 64  # tokens of a pass: fewer take hardly less time, more may be read in vain
 
 Answer = tuple[Tokens, int]  # and the place of its label
 
@@ -32,12 +46,7 @@ class Node:
     start: int  # how many of them are those of the node above
     labels: tuple[int, ...]  # places
     children: tuple["Node", ...]
-    branch: Branch
-
-    @property
-    def is_known(self) -> bool:
-        """Tell whether the node above knows all about it: one token, and an end."""
-        return not self.children and len(self.tokens) == self.start + 1
+    firsts: npt.NDArray[np.int32]  # the first token of each of them
 
 
 @dataclass(frozen=True)
@@ -50,9 +59,13 @@ class LabelTree:
     @classmethod
     def of(cls, segmenter: Segmenter, labels: Sequence[str]) -> "LabelTree":
         """Make the tree of labels; the first of equal ones counts."""
-        labels = tuple(dict.fromkeys(labels))
-        answers = [(tuple(segmenter.answer(label)), place) for place, label in enumerate(labels)]
-        return cls(labels, _grow(sorted(answers)))
+        return cls.grown(labels, [segmenter.answer(label) for label in labels])
+
+    @classmethod
+    def grown(cls, labels: Sequence[str], answers: Sequence[Sequence[int]]) -> "LabelTree":
+        """Make the tree of labels whose tokens are known."""
+        known = dict(zip(labels, map(tuple, answers), strict=True))
+        return cls(tuple(known), _grow(sorted(zip(known.values(), range(len(known)), strict=True))))
 
 
 def _tree_of(segmenter: Segmenter, labels: Sequence[str] | LabelTree) -> LabelTree:
@@ -91,7 +104,7 @@ def _grow(answers: list[Answer]) -> Node:
             plan.start,
             tuple(place for _, place in ending),
             children,
-            Branch(tokens, min(plan.start + 1, plan.end), firsts),
+            firsts,
         )
     return made[0]
 
@@ -137,12 +150,58 @@ def _searched(
     prune: bool,
 ) -> Iterator[tuple[int, Sequence[LabelScore]]]:
     """Yield the place of each question with the labels that were reached, all unless pruned."""
-    for group in groups_of(context, questions, at_once):
-        with asked(context, [questions[place] for place in group], on_chunk) as ready:
-            searches = [_Search(tree.root, prune=prune) for _ in group]
-            _read_until_found(ready, searches, at_once)
-        for place, search in zip(group, searches, strict=True):
-            yield place, search.scores(tree.labels)
+    if context.can_pool(on_chunk):
+        yield from _side_by_side(context, questions, tree, at_once, on_chunk, prune=prune)
+        return
+    for place, question in enumerate(questions):
+        with alone(context, question, on_chunk) as ready:
+            root = Branch((), 0, tree.root.firsts)
+            search = _Search(tree.root, ready.read([(place, root)])[0], prune=prune)
+            while _go_on(ready, {place: search}, at_once, None):
+                pass
+        yield place, search.scores(tree.labels)
+
+
+def _side_by_side(
+    context: Context,
+    questions: Sequence[Sequence[int]],
+    tree: LabelTree,
+    at_once: int,
+    on_chunk: OnChunk,
+    *,
+    prune: bool,
+) -> Iterator[tuple[int, Sequence[LabelScore]]]:
+    """Search for several questions together; as some of them end, others come in."""
+    ready = SideBySide(context, on_chunk)
+    waiting = by_length(questions)
+    going: dict[int, _Search] = {}
+    while waiting or going:
+        if waiting and len(going) <= at_once // 2:
+            some = taken(waiting, questions, at_once - len(going), ready)
+            for places, logits in ready.ends(some):
+                firsts = np.array(log_softmax(logits)[:, mx.array(tree.root.firsts)])
+                for place, of in zip(places, firsts, strict=True):
+                    root = Judged(0.0, of, ready.path(place))
+                    going[place] = _Search(tree.root, root, prune=prune)
+        still = _go_on(ready, going, at_once, PASS)
+        for place in going.keys() - still:
+            yield place, going.pop(place).scores(tree.labels)
+            ready.forget(place)
+
+
+def _go_on(
+    ready: Asked, going: Mapping[int, "_Search"], at_once: int, tokens: int | None
+) -> set[int]:
+    """Read branches of all questions side by side; return those that had any to be read."""
+    ahead = min(AHEAD, max(1, at_once // len(going)))
+    width = max(_LEAST_WIDTH, tokens // (ahead * len(going))) if tokens else None
+    wanted = [(n, step) for n, search in going.items() for step in search.next(ahead, width)]
+    for start in range(0, len(wanted), at_once):
+        some = wanted[start : start + at_once]
+        read = ready.read([(n, step.branch) for n, step in some])
+        for (n, step), judged in zip(some, read, strict=True):
+            going[n].take(step, judged)
+    return {n for n, _ in wanted}
 
 
 def score(
@@ -153,57 +212,80 @@ def score(
     on_chunk: OnChunk = ignore,
 ) -> list[LabelScore]:
     """Return the labels with their log-probabilities, best first; the context stays as it was."""
-    at_once = _AT_ONCE if context.can_fork else 1  # else each branch has a copy of the context
+    at_once = (
+        _AT_ONCE if context.can_pool(on_chunk) else 1
+    )  # else each branch has a copy of the context
     [(_, found)] = distribution_each(context, segmenter, [question], labels, at_once, on_chunk)
     return found
 
 
 @dataclass(frozen=True)
 class _Siblings:
-    """What goes on after a node, the likeliest first."""
+    """What goes on after a node, the likeliest first, or the rest of one node."""
 
     nodes: tuple[Node, ...]
-    logprobs: npt.NDArray[np.float64]  # of the path up to each one's first token
+    logprobs: npt.NDArray[np.float64]  # of the path up to the last token that is judged
     order: npt.NDArray[np.intp]
+    judged: int  # tokens of each node's
+    path: Path  # what is kept of what stands before
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A node, or some more of its tokens, to be read; and the log-probability up to there."""
+
+    node: Node
+    logprob: float
+    branch: Branch
 
 
 class _Search:
     """Best-first search for one question: `prune` gives up what cannot be the best label."""
 
-    def __init__(self, root: Node, *, prune: bool) -> None:
+    def __init__(self, root: Node, judged: Judged, *, prune: bool) -> None:
         self._prune = prune
         self._found: dict[int, float] = {}
         self._best = -np.inf
         self._open: list[tuple[float, int, _Siblings, int]] = []
         self._pushed = 0
-        self._push(_Siblings((root,), np.zeros(1), np.zeros(1, np.intp)), 0)
+        self._go_on_after(root, 0.0, judged)
 
-    def next(self, most: int) -> list[tuple[float, Node]]:
-        """Return nodes to be read, with the log-probability up to each; none: all is found."""
-        wanted: list[tuple[float, Node]] = []
+    def next(self, most: int, width: int | None = None) -> list[_Step]:
+        """Return what is to be read, some `width` tokens of a node; nothing: all is found."""
+        wanted: list[_Step] = []
         while self._open and len(wanted) < most:
             if self._prune and -self._open[0][0] + ROUNDING < self._best:
                 break
             bound, _, siblings, at = heappop(self._open)
             self._push(siblings, at + 1)
             node = siblings.nodes[siblings.order[at]]
-            if node.is_known:
+            if not node.children and siblings.judged == len(node.tokens):
                 self._end(node, -bound)
             else:
-                wanted.append((-bound, node))
+                wanted.append(_Step(node, -bound, _branch(node, siblings, width)))
         return wanted
 
-    def take(self, bound: float, node: Node, judged: Judged) -> None:
-        """Go on from a node that has been read."""
-        logprob = bound + judged.logprob
-        self._end(node, logprob)
-        if node.children:
-            logprobs = logprob + judged.firsts.astype(np.float64)
-            self._push(_Siblings(node.children, logprobs, np.argsort(-logprobs, kind="stable")), 0)
+    def take(self, step: _Step, judged: Judged) -> None:
+        """Go on from what has been read."""
+        node, logprob = step.node, step.logprob + judged.logprob
+        if len(step.branch.tokens) == len(node.tokens):
+            self._go_on_after(node, logprob, judged)
+            return
+        only = np.zeros(1, np.intp)
+        end = len(step.branch.tokens)
+        self._push(_Siblings((node,), np.array([logprob]), only, end, judged.path), 0)
 
     def scores(self, labels: Sequence[str]) -> list[LabelScore]:
         """Return what is found, in the order of the labels."""
         return [LabelScore(labels[place], self._found[place]) for place in sorted(self._found)]
+
+    def _go_on_after(self, node: Node, logprob: float, judged: Judged) -> None:
+        self._end(node, logprob)
+        if node.children:
+            logprobs = logprob + judged.firsts.astype(np.float64)
+            order = np.argsort(-logprobs, kind="stable")
+            judged_of = len(node.tokens) + 1
+            self._push(_Siblings(node.children, logprobs, order, judged_of, judged.path), 0)
 
     def _end(self, node: Node, logprob: float) -> None:
         self._found |= dict.fromkeys(node.labels, logprob)
@@ -217,15 +299,9 @@ class _Search:
             heappush(self._open, (bound, self._pushed, siblings, at))
 
 
-def _read_until_found(ready: Asked, searches: Sequence[_Search], at_once: int) -> None:
-    """Read branches of all questions side by side until each has found what it looks for."""
-    going = dict(enumerate(searches))
-    while going:
-        ahead = min(AHEAD, max(1, at_once // len(going)))
-        wanted = [(n, *pair) for n, search in going.items() for pair in search.next(ahead)]
-        going = {n: going[n] for n, *_ in wanted}
-        for start in range(0, len(wanted), at_once):
-            some = wanted[start : start + at_once]
-            read = ready.read([(n, node.branch) for n, _, node in some])
-            for (n, bound, node), judged in zip(some, read, strict=True):
-                going[n].take(bound, node, judged)
+def _branch(node: Node, siblings: _Siblings, width: int | None) -> Branch:
+    """Return so many of a node's tokens, or the last ones, with what comes after them."""
+    end, whole = siblings.judged, len(node.tokens)
+    if width is None or end + width >= whole:
+        return Branch(node.tokens, end, node.firsts, siblings.path, is_end=not node.children)
+    return Branch(node.tokens[: end + width], end, np.empty(0, np.int32), siblings.path)

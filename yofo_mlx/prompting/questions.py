@@ -1,17 +1,21 @@
 """Questions read side by side behind one context, and branches of answers read behind them."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
 from yofo_mlx.prompting.context import CHUNK, Context, OnChunk, ignore
+from yofo_mlx.prompting.pool import Path, Pool
 
 OWN = 4096  # tokens of all questions read side by side: bounds what they hold and how they wait
+KEPT = 2**28  # bytes of branches beyond which none is kept: they are read again where they go on
 
 Tokens = tuple[int, ...]
 Logprobs = npt.NDArray[np.float32]
@@ -24,6 +28,13 @@ class Branch:
     tokens: Tokens
     start: int  # the first of its tokens that is judged
     firsts: npt.NDArray[np.int32]  # what may come after it, to be judged as well; may be empty
+    path: Path = ()  # what is kept of its question and of its first tokens
+    is_end: bool = False  # nothing goes on from it
+
+    @property
+    def read(self) -> Tokens:
+        """Return its tokens up to the last one that something is asked of."""
+        return self.tokens if len(self.firsts) else self.tokens[:-1]
 
 
 class Judged(NamedTuple):
@@ -31,6 +42,7 @@ class Judged(NamedTuple):
 
     logprob: float
     firsts: Logprobs
+    path: Path = ()  # what is kept now
 
 
 class Asked(Protocol):
@@ -42,112 +54,153 @@ class Asked(Protocol):
 
 @dataclass(frozen=True)
 class _Alone:
-    """One question, read but for its last token."""
+    """One question, read but for its last token; nothing that is read behind it is kept."""
 
     context: Context
     last: int
     on_chunk: OnChunk
 
     def read(self, wanted: Sequence[tuple[int, Branch]]) -> list[Judged]:
+        branches = [branch for _, branch in wanted]
+        texts = [(self.last, *branch.read) for branch in branches]
         with self.context.aside(len(wanted)) as rows:
-            return _judge(rows, (self.last,), [branch for _, branch in wanted], self.on_chunk)
-
-
-@dataclass(frozen=True)
-class _Together:
-    """Questions, one a row, and what is likely to come after each."""
-
-    rows: Context
-    lengths: Sequence[int]
-    nexts: mx.array  # (B, V) log-probabilities
-    on_chunk: OnChunk
-
-    def read(self, wanted: Sequence[tuple[int, Branch]]) -> list[Judged]:
-        judged: list[Judged | None] = [
-            None if branch.tokens else Judged(0.0, np.array(self.nexts[n][mx.array(branch.firsts)]))
-            for n, branch in wanted
-        ]
-        left = [pair for pair, known in zip(wanted, judged, strict=True) if known is None]
-        found: Iterator[Judged] = iter(())
-        if left:
-            places = [n for n, _ in left]
-            rows = self.rows.fork(places, [self.lengths[n] for n in places])
-            found = iter(_judge(rows, (), [branch for _, branch in left], self.on_chunk))
-        return [known or next(found) for known in judged]
-
-
-def groups_of(
-    context: Context, questions: Sequence[Sequence[int]], at_once: int
-) -> list[list[int]]:
-    """Return the places of questions to be read side by side, those of like lengths together."""
-    order = sorted(range(len(questions)), key=lambda place: len(questions[place]))
-    groups: list[list[int]] = []
-    for place in order:
-        room = min(at_once, OWN // max(1, len(questions[place]))) if context.can_fork else 1
-        if not groups or len(groups[-1]) >= room:
-            groups.append([])
-        groups[-1].append(place)
-    return groups
+            return _judge(rows, texts, branches, self.on_chunk)
 
 
 @contextmanager
-def asked(
-    context: Context, questions: Sequence[Sequence[int]], on_chunk: OnChunk = ignore
-) -> Iterator[Asked]:
-    """Read questions; the context is afterwards as it was."""
-    if len(questions) == 1:
-        with context.aside():
-            context.read(questions[0][:-1], on_chunk)
-            yield _Alone(context, questions[0][-1], on_chunk)
-        return
-    with context.aside(len(questions)) as rows:
-        lengths = [len(question) for question in questions]
-        yield _Together(rows, lengths, log_softmax(read_rows(rows, questions, on_chunk)), on_chunk)
+def alone(context: Context, question: Sequence[int], on_chunk: OnChunk = ignore) -> Iterator[Asked]:
+    """Read one question; the context is afterwards as it was."""
+    with context.aside():
+        context.read(question[:-1], on_chunk)
+        yield _Alone(context, question[-1], on_chunk)
 
 
-def read_rows(
-    rows: Context, questions: Sequence[Sequence[int]], on_chunk: OnChunk = ignore
-) -> mx.array:
-    """Read a question in each row, padded on the right; return logits (B, V) at their ends."""
-    found: dict[int, mx.array] = {}
-    ends = [[len(question) - 1] for question in questions]
-    for places, logits in _pieces(rows, questions, ends, on_chunk):
-        for at, (row, _) in enumerate(places):
-            found[row] = logits[at]
-    return mx.stack([found[row] for row in range(len(questions))])
+class SideBySide:
+    """Questions by number, each with all that is read behind it until it is forgotten."""
+
+    def __init__(self, context: Context, on_chunk: OnChunk = ignore) -> None:
+        """The context has to be one that `can_pool`; it stays as it is."""
+        self._context, self._on_chunk = context, on_chunk
+        self._pool = Pool(context.layers)
+        self._paths: dict[int, Path] = {}
+        self._branches: dict[int, set[int]] = {}
+
+    def ends(
+        self, asked: Mapping[int, Sequence[int]], written: Mapping[int, int] = MappingProxyType({})
+    ) -> Iterator[tuple[list[int], mx.array]]:
+        """Read new questions, and a token behind others; yield some with logits (B, V) there."""
+        if asked:
+            yield [*asked], self._read_on(asked, [()] * len(asked))
+        if written:
+            texts = {number: (token,) for number, token in written.items()}
+            yield [*texts], self._read_on(texts, [self._paths[number] for number in texts])
+
+    def read(self, wanted: Sequence[tuple[int, Branch]]) -> list[Judged]:
+        """Read branches, each from where what is kept of it ends."""
+        paths = [branch.path for _, branch in wanted]
+        done = [len(branch.path) - len(self._paths[n]) for n, branch in wanted]
+        branches = [branch for _, branch in wanted]
+        texts = [branch.read[start:] for branch, start in zip(branches, done, strict=True)]
+        rows = self._context.behind(self._pool.rows(paths))
+        judged = _judge(rows, texts, branches, self._on_chunk)
+        is_full = self._pool.nbytes > KEPT
+        counts = [
+            0 if is_full or branch.is_end else len(text)
+            for branch, text in zip(branches, texts, strict=True)
+        ]
+        kept = self._pool.keep(rows.layers, paths, counts)
+        for (n, branch), path in zip(wanted, kept, strict=True):
+            self._branches.setdefault(n, set()).update(path[len(branch.path) :])
+        return [one._replace(path=path) for one, path in zip(judged, kept, strict=True)]
+
+    def _read_on(self, texts: Mapping[int, Sequence[int]], paths: Sequence[Path]) -> mx.array:
+        rows = self._context.behind(self._pool.rows(paths))
+        logits = _ends(rows, [*texts.values()], self._on_chunk)
+        kept = self._pool.keep(rows.layers, paths, [len(text) for text in texts.values()])
+        self._paths |= zip(texts, kept, strict=True)
+        return logits
+
+    def forget(self, number: int) -> None:
+        """Let go of a question and all that was read behind it."""
+        self._pool.free({*self._paths.pop(number), *self._branches.pop(number, ())})
+
+    def path(self, number: int) -> Path:
+        """Return what is kept of a question."""
+        return self._paths[number]
+
+    @property
+    def count(self) -> int:
+        """Return how many tokens there are of questions and what is written behind them."""
+        return sum(map(len, self._paths.values()))
+
+
+def by_length(questions: Sequence[Sequence[int]]) -> deque[int]:
+    """Return the places of questions, the shortest first: those of like lengths come together."""
+    return deque(sorted(range(len(questions)), key=lambda place: len(questions[place])))
+
+
+def taken(
+    waiting: deque[int], questions: Sequence[Sequence[int]], most: int, ready: SideBySide
+) -> dict[int, Sequence[int]]:
+    """Take from those that wait, by growing length, as many as may be read with those there are."""
+    free = OWN - ready.count
+    some: dict[int, Sequence[int]] = {}
+    while waiting and len(some) < most:
+        question = questions[waiting[0]]
+        if (some or ready.count) and len(question) * (len(some) + 1) > free:
+            break
+        some[waiting.popleft()] = question
+    return some
 
 
 def log_softmax(logits: mx.array) -> mx.array:
     """Return log-probabilities."""
-    return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+    return logits - log_sums(logits)[:, None]
+
+
+def log_sums(logits: mx.array) -> mx.array:
+    """Return logsumexp (N,) of logits (N, V); on a CPU by NumPy, whose exponents are faster."""
+    if mx.default_device() != mx.cpu:
+        return mx.logsumexp(logits, axis=-1)
+    numbers = np.asarray(logits)
+    top = numbers.max(axis=-1, keepdims=True)
+    return mx.array(np.log(np.exp(numbers - top).sum(axis=-1)) + top[:, 0])
+
+
+def _ends(rows: Context, texts: Sequence[Sequence[int]], on_chunk: OnChunk) -> mx.array:
+    """Read a text in each row, padded on the right; return logits (B, V) at their ends."""
+    found: dict[int, mx.array] = {}
+    ends = [[len(text) - 1] for text in texts]
+    for places, logits in _pieces(rows, texts, ends, on_chunk):
+        for at, (row, _) in enumerate(places):
+            found[row] = logits[at]
+    return mx.stack([found[row] for row in range(len(texts))])
 
 
 def _judge(
-    rows: Context, lead: Tokens, branches: Sequence[Branch], on_chunk: OnChunk
+    rows: Context, texts: Sequence[Tokens], branches: Sequence[Branch], on_chunk: OnChunk
 ) -> list[Judged]:
-    """Read a branch in each row, behind the same tokens."""
-    texts, wanted = [], []
-    for branch in branches:
-        goes_on = len(branch.firsts) > 0
-        texts.append(lead + (branch.tokens if goes_on else branch.tokens[:-1]))
-        last = len(branch.tokens) + goes_on
-        wanted.append([len(lead) + at - 1 for at in range(branch.start, last)])
+    """Read a text in each row that ends as its branch has to be read."""
+    ahead = [len(branch.read) - len(text) for branch, text in zip(branches, texts, strict=True)]
+    wanted = [
+        [at - 1 - more for at in range(branch.start, len(branch.read) + 1)]
+        for branch, more in zip(branches, ahead, strict=True)
+    ]
     sums = [0.0] * len(branches)
     firsts = [np.empty(0, np.float32)] * len(branches)
     for places, logits in _pieces(rows, texts, wanted, on_chunk):
-        sums_of = mx.logsumexp(logits, axis=-1)
-        nexts = [at + 1 - len(lead) for _, at in places]
+        nexts = [at + 1 + ahead[row] for row, at in places]
         targets = [
             (*branches[row].tokens, 0)[at] for (row, _), at in zip(places, nexts, strict=True)
         ]
-        picked = mx.take_along_axis(logits, mx.array(targets)[:, None], axis=-1)[:, 0] - sums_of
-        for n, (logprob, (row, _), at) in enumerate(
-            zip(np.array(picked), places, nexts, strict=True)
-        ):
+        totals = np.array(log_sums(logits))
+        picked = mx.take_along_axis(logits, mx.array(targets)[:, None], axis=-1)[:, 0]
+        logprobs = (np.array(picked) - totals).tolist()
+        for n, ((row, _), at) in enumerate(zip(places, nexts, strict=True)):
             if at < len(branches[row].tokens):
-                sums[row] += float(logprob)
+                sums[row] += logprobs[n]
             else:
-                firsts[row] = np.array(logits[n][mx.array(branches[row].firsts)] - sums_of[n])
+                firsts[row] = np.array(logits[n][mx.array(branches[row].firsts)]) - totals[n]
     return [Judged(*pair) for pair in zip(sums, firsts, strict=True)]
 
 
@@ -156,7 +209,7 @@ def _pieces(
     texts: Sequence[Sequence[int]],
     wanted: Sequence[Sequence[int]],
     on_chunk: OnChunk,
-) -> Iterator[tuple[list[tuple[int, int]], Any]]:
+) -> Iterator[tuple[list[tuple[int, int]], mx.array]]:
     """Read texts in rows (B, L), padded on the right; yield (row, place) with their logits."""
     width, at_once = max(map(len, texts)), max(1, CHUNK // len(texts))
     tokens = np.zeros((len(texts), width), dtype=np.int32)

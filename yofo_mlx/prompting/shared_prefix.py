@@ -4,8 +4,8 @@ Attention to the prefix is one product with the queries of all rows, attention t
 another; their results are put together by their logsumexp: Hydragen (arXiv 2402.05099, section 3).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,8 +13,9 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.models.cache import KVCache, make_prompt_cache
 
+from yofo_mlx.errors import Cancelled
 from yofo_mlx.gradients.tiles import LOG2_E, NEGLIGIBLE
-from yofo_mlx.models.prompt_cache import clone
+from yofo_mlx.models.prompt_cache import between_layers, clone
 
 SCORES = 2**25  # scores of the prefix in memory at once, 4 bytes each
 MASKED = -1e30  # not -inf: what sees nothing would be NaN
@@ -32,37 +33,43 @@ class Split:
 class SharedPrefix:
     """A layer's cache: of a plain one what it holds, uncopied, and behind it what each row adds."""
 
-    def __init__(self, keys: mx.array, values: mx.array) -> None:
-        self._shared = keys, values
-        self._own: tuple[mx.array, ...] = ()
-        self._padding: mx.array | None = None
+    def __init__(
+        self,
+        keys: mx.array,
+        values: mx.array,
+        own: tuple[mx.array, ...] = (),
+        padding: mx.array | None = None,
+    ) -> None:
+        """`own` are what rows have read already (B, H_kv, T, D), `padding` (B,) of it is empty."""
+        self.shared = keys, values
+        self.own, self._padding = own, padding
 
     @property
     def offset(self) -> Any:
         """Return the next position, of each row (B,) where they differ."""
-        offset = self._shared[0].shape[2] + (self._own[0].shape[2] if self._own else 0)
+        offset = self.shared[0].shape[2] + (self.own[0].shape[2] if self.own else 0)
         return offset if self._padding is None else offset - self._padding
 
     @property
     def state(self) -> tuple[mx.array, ...]:
         """Return the arrays that grow."""
-        return self._own
+        return self.own
 
     @property
     def nbytes(self) -> int:
         """Return the memory of what the rows have for themselves."""
-        return sum(array.nbytes for array in self._own)
+        return sum(array.nbytes for array in self.own)
 
     def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[Split, Split]:
         """Append to each row."""
         new: tuple[mx.array, ...] = (keys, values)
-        if self._own:
+        if self.own:
             new = tuple(
-                mx.concatenate([own, one], axis=2) for own, one in zip(self._own, new, strict=True)
+                mx.concatenate([own, one], axis=2) for own, one in zip(self.own, new, strict=True)
             )
-        self._own = new
+        self.own = new
         key, value = (
-            Split(shared, own, self._padding) for shared, own in zip(self._shared, new, strict=True)
+            Split(shared, own, self._padding) for shared, own in zip(self.shared, new, strict=True)
         )
         return key, value
 
@@ -71,24 +78,6 @@ class SharedPrefix:
         if return_array or window_size is not None:
             raise NotImplementedError("a mask of its own")
         return None if count == 1 else "causal"
-
-    def fork(self, rows: Sequence[int], lengths: Sequence[int] | None = None) -> "SharedPrefix":
-        """Return a cache whose rows start from these, of which so many own tokens are kept."""
-        forked = SharedPrefix(*self._shared)
-        width = self._own[0].shape[2]
-        lengths = [width] * len(rows) if lengths is None else lengths
-        padding = width - np.array(lengths)  # tokens end at the right, so that all go on there
-        if self._padding is not None:
-            padding += np.array(self._padding)[list(rows)]
-        spare = int(padding.min())
-        columns = np.arange(spare, width)[None] - (width - np.array(lengths))[:, None]
-        places = mx.array(np.maximum(columns, 0))[:, None, :, None]
-        forked._own = tuple(
-            mx.take_along_axis(own[mx.array(list(rows))], places, axis=2) for own in self._own
-        )
-        padding -= spare
-        forked._padding = mx.array(padding) if padding.any() else None
-        return forked
 
 
 def lend(layers: Sequence[Any], copies: int, *, shared: bool) -> list[Any]:
@@ -101,32 +90,51 @@ def lend(layers: Sequence[Any], copies: int, *, shared: bool) -> list[Any]:
     ]
 
 
-def shares(model: Any) -> bool:
-    """Try whether a model answers behind a shared prefix what it answers behind copies."""
+def shares(model: Any, check: Callable[[], None] | None = None) -> bool:
+    """Try whether a model answers behind a shared prefix what it answers behind copies.
+
+    `check`, called between layers, may raise Cancelled.
+    """
+
+    def read(tokens: mx.array, layers: list[Any]) -> mx.array:
+        with between_layers(layers, check) if check else nullcontext():
+            logits: mx.array = model(tokens, cache=layers)
+        return logits
+
     prefix, tokens = mx.array([[1, 2, 3]]), mx.array([[4, 5, 6], [7, 8, 9]])
     layers = make_prompt_cache(model)
     try:
         with folded_attention():
-            model(prefix, cache=layers)
+            read(prefix, layers)
             rows = lend(layers, 2, shared=True)
             found, expected = (
-                [model(tokens, cache=cache)] for cache in (rows, lend(layers, 2, shared=False))
+                [read(tokens, cache)] for cache in (rows, lend(layers, 2, shared=False))
             )
-            if all(type(layer) is SharedPrefix for layer in rows):  # can be forked, too
-                forked = [layer.fork((1, 0), (2, 3)) for layer in rows]
-                found.append(model(tokens, cache=forked))
+            if all(type(layer) is SharedPrefix for layer in rows):  # may have begun apart
+                found.append(read(tokens, [_begun_apart(layer) for layer in rows]))
                 for row, (other, length) in enumerate(((1, 2), (0, 3))):
                     alone = [tokens[other, :length], tokens[row]]
                     whole = mx.concatenate([prefix[0], *alone])[None]
-                    expected.append(model(whole)[:, -tokens.shape[1] :])
+                    expected.append(read(whole, make_prompt_cache(model))[:, -tokens.shape[1] :])
         got, wanted = (
             mx.concatenate([one.astype(mx.float32) for one in some]) for some in (found, expected)
         )
         exact = found[0].dtype == mx.float32
         allowed = (1e-3 if exact else 0.1) * mx.abs(wanted).max()
         return bool((mx.abs(got - wanted).max() <= allowed).item())
+    except Cancelled:
+        raise
     except Exception:  # whatever a model does with keys but attend to them
         return False
+
+
+def _begun_apart(layer: SharedPrefix) -> SharedPrefix:
+    """Return rows of which one has read two tokens of the second, the other three of the first."""
+    keys, values = (
+        mx.stack([mx.concatenate([one[1, :, :1], one[1, :, :2]], axis=1), one[0]])
+        for one in layer.own
+    )
+    return SharedPrefix(*layer.shared, (keys, values), mx.array([1, 0]))
 
 
 @contextmanager

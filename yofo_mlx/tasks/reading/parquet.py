@@ -49,7 +49,7 @@ def _rows(batches: Iterator[Any], form: str, shown: str, problems: list[Problem]
                 message, hint = f"two columns are named `{twice}`", "name each column once"
                 problems.append(Problem(Place(shown), message, hint, ends_file=True))
                 return
-            for fields in batch.to_pylist():
+            for fields in _in_python(batch).to_pylist():
                 number += 1
                 yield Row(Place(shown, number, "record"), fields)
     except (pyarrow.ArrowException, ValueError, OverflowError) as error:
@@ -57,6 +57,25 @@ def _rows(batches: Iterator[Any], form: str, shown: str, problems: list[Problem]
         place = Place(shown, number + 1 if number else 0, "record")
         message = f"not readable as {form}: {reason}"
         problems.append(Problem(place, message, "fetch or write it again", ends_file=True))
+
+
+def _in_python(batch: Any) -> Any:
+    """Return a batch whose times, where they are finer than Python's, are counts of nanoseconds.
+
+    Those are what Arrow makes the same times of again.
+    """
+    import pyarrow
+    from pyarrow import types
+
+    for index, field in enumerate(batch.schema):
+        kind = field.type
+        if not (types.is_duration(kind) or types.is_timestamp(kind) or types.is_time64(kind)):
+            continue
+        if kind.unit == "ns":
+            counts = batch.column(index).cast(pyarrow.int64())
+            if any(count is not None and count % 1000 for count in counts.to_pylist()):
+                batch = batch.set_column(index, field.name, counts)
+    return batch
 
 
 def _reader(source: Any) -> Any:
