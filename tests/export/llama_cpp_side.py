@@ -29,6 +29,7 @@ for prompt in asked["prompts"]:
         "n_predict": 1,
         "temperature": 0,
         "n_probs": 20,
+        "ignore_eos": True,  # of an end it tells no likeliest tokens
         "cache_prompt": False,
     }
     answer = server.handle_completions(request)

@@ -181,7 +181,14 @@ def test_an_adapter_of_peft_s_form_is_prompted_and_classifies(yofo: Any, tmp_pat
     assert one == two and one[0] == 0
     for number, name in enumerate(("own", "peft")):
         out = tmp_path / f"{number}.csv"
-        call = ("classify", tmp_path / "queries.csv", "--adapter", tmp_path / name, *asked)
+        call = (
+            "classify",
+            "--data",
+            tmp_path / "queries.csv",
+            "--adapter",
+            tmp_path / name,
+            *asked,
+        )
         code, _, err = yofo(*call, "--out", out)
         assert code == 0, err
     assert (tmp_path / "0.csv").read_bytes() == (tmp_path / "1.csv").read_bytes()

@@ -143,7 +143,7 @@ def _scaling(arguments: Any, width: int) -> Array | dict[str, Any]:
 def _refused(why: str) -> RunError:
     return RunError(
         f"yofo writes no GGUF file of this model: {why}",
-        "export `--to fused`, and convert that with llama.cpp's convert_hf_to_gguf.py",
+        "export `--to fused`, and convert that with llama.cpp's convert_hf_to_gguf",
     )
 
 
