@@ -93,8 +93,11 @@ def test_transformers_loads_what_is_fused(yofo: Any, tmp_path: Path) -> None:
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=2e-3)
 
 
-def in_llama_cpp(model: Path, lora: Path | None, prompts: list[Any]) -> list[dict[str, Any]]:
+def in_llama_cpp(
+    model: Path, lora: Path | None, prompts: list[Any], letter: int
+) -> list[dict[str, Any]]:
     asked = {"model": str(model), "lora": lora and str(lora), "prompts": prompts}
+    asked |= {"sampled": letter}
     done = subprocess.run(
         [PYTHON, SIDE / "llama_cpp_side.py"],
         input=json.dumps(asked),
@@ -122,7 +125,7 @@ def test_llama_cpp_says_what_the_adapter_says(yofo: Any, tmp_path: Path, archite
         (tmp_path / "gguf/model.gguf", None),
         (base, tmp_path / "gguf-adapter/adapter.gguf"),
     ):
-        found = in_llama_cpp(model, lora, [*PROMPTS, *TEXT])
+        found = in_llama_cpp(model, lora, [*PROMPTS, *TEXT], encode("a")[0])
         for mine, said in zip(ours, found, strict=False):
             mine = mine[-1] - np.logaddexp.reduce(mine[-1])
             for token, logprob in said["logprobs"].items():
