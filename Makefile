@@ -1,7 +1,7 @@
 # From a fresh clone: `make demo` and `make test`. Both set up .venv by themselves.
 BIN := .venv/bin
 
-.PHONY: help demo test check lint types imports pytest long random mutants real-model smollm2 lock clean
+.PHONY: help demo test check lint types imports pytest long export-check random mutants real-model smollm2 lock clean
 
 # How long `make random` searches.
 MINUTES ?= 10
@@ -34,8 +34,13 @@ pytest: .venv/ready
 
 # Not part of `test`, nor of what continuous integration runs: hours, not minutes.
 # The long tests are, among others, the first hour from a clone and the app under random keys.
-long: smollm2 random mutants ## what takes too long for `test`: these three, and long tests
+long: smollm2 export-check random mutants ## what takes too long for `test`: these three, and long tests
 	$(BIN)/python -m pytest -m long
+
+# PEFT, PyTorch and llama.cpp, apart from .venv: transformers would import PyTorch wherever it is.
+export-check: .venv/ready
+	@test -x .venv-export/bin/python || $(BIN)/python -m venv .venv-export
+	@.venv-export/bin/python -m pip install -q '.[export-check]'
 
 random: .venv/ready ## the tests with random inputs on fresh ones, MINUTES=10; findings are kept
 	@$(BIN)/python scripts/random_tests.py $(MINUTES)

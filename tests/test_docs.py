@@ -156,6 +156,7 @@ FILES = {
     "examples.txt": "good -> yes\nbad -> no\n",
     "train.tsv": "good\tyes\nbad\tno\n",
     "test.tsv": "fine\tyes\n",
+    "lora_config.yaml": "model: tiny\ndata: tickets\niters: 20\nbatch_size: 1\n",
     "queries.csv": "input\ngood news\nbad news\n",
 }
 

@@ -1,6 +1,7 @@
 """What llama.cpp says of prompts: run by a Python that has xllamacpp, not by the tests' own.
 
-Standard input: {"model": PATH, "lora": PATH or null, "prompts": [[token, ...] or text, ...]}.
+Standard input: {"model": PATH, "lora": PATH or null, "prompts": [[token, ...] or text, ...],
+"sampled": a token that is a letter}.
 Standard output, last line: for each prompt the natural logarithms of the likeliest next tokens, by
 token, and the number of tokens that it was read as.
 """
@@ -29,6 +30,8 @@ for prompt in asked["prompts"]:
         "n_predict": 1,
         "temperature": 0,
         "n_probs": 20,
+        # Of an end or of half a character it tells no likeliest tokens; this changes none of them.
+        "logit_bias": [[asked["sampled"], 100]],
         "cache_prompt": False,
     }
     answer = server.handle_completions(request)

@@ -126,7 +126,7 @@ def test_a_quantizer_that_eats_the_adapter_is_refused_with_ways_out(
     model, config = quantize_model(*load_model(tiny), 64, 4)
     save_model(here / "q", model)
     (here / "q/config.json").write_text(json.dumps(config))
-    adapter = random_adapter(here / "weak", "./q", scale=0.5)
+    adapter = random_adapter(here / "weak", "./q", scale=2.0)
     call = ("export", "--adapter", adapter, "--model", "./q")
     capsys.readouterr()  # what mlx-lm prints
     code, out, err = yofo(*call)

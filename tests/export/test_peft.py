@@ -13,6 +13,7 @@ from tests.export.adapters import random_adapter
 from yofo_mlx.errors import RunError
 from yofo_mlx.export.peft import check_modules, file_names, write_peft
 from yofo_mlx.models.adapter_files import folder_of, read_settings
+from yofo_mlx.models.adapters import load_adapter
 from yofo_mlx.models.base import load_base, model_path
 from yofo_mlx.models.peft_files import converted
 
@@ -80,16 +81,29 @@ def test_ranks_and_scales_of_their_own_are_kept(tmp_path: Path) -> None:
         for module, scale in ((Q, first), (V, second)):
             a, b = arrays[f"{module}.lora_A.weight"], arrays[f"{module}.lora_B.weight"]
             np.testing.assert_allclose(update(folder, module), scale * b @ a, rtol=2e-4, atol=1e-4)
-        # Layers without an adapter get one that changes nothing: mlx-lm wants all.
-        assert not update(folder, "model.layers.1.self_attn.q_proj").any()
-    from yofo_mlx.models.adapters import load_adapter
-
-    settings = {"num_layers": 2}
-    config = json.loads((folder / "adapter_config.json").read_text()) | settings
+    # Modules without weights change nothing, and can learn.
     model = load_base("tiny").model
-    del model.layers[2:]
-    (folder / "adapter_config.json").write_text(json.dumps(config))
     load_adapter(model, folder)
+    layer = model.layers[1].self_attn.q_proj
+    assert not layer.lora_b.any().item() and layer.lora_a.any().item()
+    arrays = halves(Q, 4)
+    del arrays[f"{Q}.lora_B.weight"]
+    torn = converted(peft(tmp_path / "torn", arrays))
+    with pytest.raises(RunError, match="lacks"):
+        load_adapter(load_base("tiny").model, torn)
+
+
+def test_training_goes_on_from_it(yofo: Any, tmp_path: Path) -> None:
+    rows = "".join(f'{{"input": "question {i}", "output": "{i % 3}"}}\n' for i in range(20))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        'model = "tiny"\nepisodes = { max_tokens = 96 }\ntrain = { steps = 1 }\n'
+        'evaluation = { valid_tasks = 0 }\n[[tasks]]\nsource = "rows.jsonl"\n'
+    )
+    made = peft(tmp_path / "made", halves(Q, 4))
+    code, _, err = yofo("train", recipe, "--set", f"init_adapter={made}")
+    assert code == 0, err
 
 
 @pytest.mark.parametrize(

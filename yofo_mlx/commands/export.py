@@ -46,7 +46,7 @@ class Export:
         """Return the base model's configuration, without its weights where they are not here."""
         return model_config(model_path(self.recipe.model, self.recipe.revision, weights=False))
 
-    def write_card(self, folder: Path, form: str, facts: str = "") -> None:
+    def write_card(self, folder: Path, form: Form, facts: str = "") -> None:
         """Write the card into an export's folder."""
         from yofo_mlx.export.card import card
 

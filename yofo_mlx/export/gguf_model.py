@@ -29,6 +29,7 @@ FILE_TYPES = {
     Kind.BF16: gguf.LlamaFileType.MOSTLY_BF16,
 }
 NBYTES = {Kind.F32: 4, Kind.F16: 2, Kind.BF16: 2}
+USUAL = {"max_position_embeddings": 2048}  # where a configuration does not say: a default context
 FORMER = {"type": "rope_type", "original_max_position_embeddings": "original_context_length"}
 
 
@@ -98,11 +99,10 @@ def _width(arguments: Any) -> int:
 
 
 def _add_sizes(writer: gguf.GGUFWriter, arguments: Any, rows: int) -> None:
-    defaults = {"max_position_embeddings": 2048}  # llama.cpp takes it for the default context only
-    sizes = {key: getattr(arguments, key, None) or defaults.get(key) for key in SIZES}
-    for key, value in sizes.items():
-        there = f"{writer.arch}.{SIZES[key]}"
-        _add(writer, there, float(value) if key in FRACTIONS else int(value))
+    for key, there in SIZES.items():
+        value = getattr(arguments, key, None) or USUAL[key]
+        kind = float if key in FRACTIONS else int
+        _add(writer, f"{writer.arch}.{there}", kind(value))
     width = _width(arguments)
     for key in ("attention.key_length", "attention.value_length", "rope.dimension_count"):
         _add(writer, f"{writer.arch}.{key}", width)
@@ -143,7 +143,7 @@ def _scaling(arguments: Any, width: int) -> Array | dict[str, Any]:
 def _refused(why: str) -> RunError:
     return RunError(
         f"yofo writes no GGUF file of this model: {why}",
-        "export `--to fused`, and convert that with llama.cpp's convert_hf_to_gguf.py",
+        "export `--to fused`, and convert that with llama.cpp's convert_hf_to_gguf",
     )
 
 

@@ -21,7 +21,7 @@ def architecture(config: dict[str, Any]) -> str:
         raise RunError(
             f"yofo writes no GGUF file for the architecture {kind!r}",
             f"it does for {', '.join(ARCHITECTURES)}; `--to fused` works for all, and llama.cpp's"
-            " convert_hf_to_gguf.py takes that",
+            " convert_hf_to_gguf takes that",
         )
     return ARCHITECTURES[kind]
 

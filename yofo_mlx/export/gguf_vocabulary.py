@@ -56,7 +56,7 @@ def vocabulary_of(tokenizer: Any, config: dict[str, Any], rows: int) -> dict[str
 def _refused(why: str) -> RunError:
     return RunError(
         f"the model's tokenizer goes into no GGUF file of yofo's: {why}",
-        "export `--to fused`, and convert that with llama.cpp's convert_hf_to_gguf.py",
+        "export `--to fused`, and convert that with llama.cpp's convert_hf_to_gguf",
     )
 
 

@@ -86,6 +86,12 @@ def is_whole_model(folder: Path) -> bool:
         return False  # what is wrong is told where it is loaded
 
 
+def is_partial(folder: Path) -> bool:
+    """Tell whether modules without weights are meant to change nothing, as fresh ones do."""
+    config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    return bool(config.get("partial"))
+
+
 def read_settings(folder: Path) -> AdapterSettings:
     """Return the settings of an adapter that a run can begin with."""
     check_files(folder)

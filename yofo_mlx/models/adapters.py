@@ -12,7 +12,13 @@ from mlx_lm.tuner.utils import load_adapters as mlx_lm_load
 
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models.adapter_files import CONFIG_FILE as CONFIG_FILE
-from yofo_mlx.models.adapter_files import TEMPLATE_FILE, check_files, read_lora, read_settings
+from yofo_mlx.models.adapter_files import (
+    TEMPLATE_FILE,
+    check_files,
+    is_partial,
+    read_lora,
+    read_settings,
+)
 from yofo_mlx.models.adapter_files import WEIGHTS_FILE as WEIGHTS_FILE
 from yofo_mlx.recipe.schema import Lora, Template
 from yofo_mlx.system.arrays import load_arrays, save_arrays
@@ -99,7 +105,7 @@ def load_adapter(model: Any, folder: Path) -> None:
     try:
         read_lora(folder)
         mlx_lm_load(model, str(folder))
-        _check_weights(model, load_arrays(folder / WEIGHTS_FILE))
+        _check_weights(model, load_arrays(folder / WEIGHTS_FILE), partial=is_partial(folder))
         mx.eval(model.parameters())
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise RunError(
@@ -152,7 +158,7 @@ def begin_with(model: Any, folder: Path) -> None:
     check_shapes(folder, {name: tuple(array.shape) for name, array in fresh.items()})
     try:
         saved = load_arrays(folder / WEIGHTS_FILE)
-        _check_weights(model, saved)
+        _check_weights(model, saved, partial=is_partial(folder))
     except (OSError, ValueError, RuntimeError) as error:
         raise RunError(
             f"the adapter in {folder} cannot be begun with: {reason(error)}", "take another one"
@@ -165,13 +171,15 @@ def begin_with(model: Any, folder: Path) -> None:
 def check_shapes(folder: Path, expected: dict[str, tuple[int, ...]]) -> None:
     """Refuse a saved adapter whose arrays are not those that a model would get."""
     base = read_settings(folder).base
+    partial = is_partial(folder)
     try:
         found = {n: tuple(a.shape) for n, a in load_arrays(folder / WEIGHTS_FILE).items()}
     except (OSError, ValueError, RuntimeError) as error:
         raise RunError(
             f"{folder / WEIGHTS_FILE} cannot be read: {reason(error)}", "take another adapter"
         ) from error
-    wrong = [n for n in sorted(found.keys() | expected.keys()) if found.get(n) != expected.get(n)]
+    names = found.keys() if partial else found.keys() | expected.keys()
+    wrong = [name for name in sorted(names) if found.get(name) != expected.get(name)]
     if wrong:
         name = wrong[0]
         raise RunError(
@@ -185,11 +193,16 @@ def _size(shape: tuple[int, ...] | None) -> str:
     return "missing" if shape is None else " x ".join(map(str, shape))
 
 
-def _check_weights(model: Any, weights: dict[str, mx.array]) -> None:
-    """Refuse an adapter with gaps, which mlx-lm leaves at random, or with numbers that are none."""
+def _check_weights(model: Any, weights: dict[str, mx.array], *, partial: bool) -> None:
+    """Refuse an adapter with gaps, which mlx-lm leaves at random, or with numbers that are none.
+
+    A partial one may lack modules, not halves of them.
+    """
     flat: Any = tree_flatten(model.parameters())
     halves = [name for name, _ in flat if name.endswith((".lora_a", ".lora_b"))]
-    if missing := [name for name in halves if name not in weights]:
+    there = {name.rpartition(".")[0] for name in weights}
+    wanted = (name for name in halves if not partial or name.rpartition(".")[0] in there)
+    if missing := [name for name in wanted if name not in weights]:
         raise ValueError(f"{WEIGHTS_FILE} lacks {missing[0]}")
     for name, array in weights.items():
         if not mx.issubdtype(array.dtype, mx.floating) or not mx.isfinite(array).all().item():

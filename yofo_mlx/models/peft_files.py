@@ -2,7 +2,7 @@
 
 PEFT computes B A x s with A (r, in) and s = alpha / r, or alpha / sqrt(r) of a rank-stabilised one;
 mlx-lm x A B scale with A (in, r), and one rank and scale for all: shorter ranks get zeros behind,
-other scales go into B.
+other scales go into B. Modules that PEFT left out have no weights: a fresh adapter changes nothing.
 """
 
 import json
@@ -15,7 +15,7 @@ import numpy as np
 from yofo_mlx.errors import RunError
 from yofo_mlx.recipe.names import is_file
 from yofo_mlx.system import paths
-from yofo_mlx.system.files import digest, new_folder
+from yofo_mlx.system.files import digest, disk_error, new_folder
 from yofo_mlx.system.text import reason
 
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -58,7 +58,11 @@ def converted(folder: Path) -> Path:
             with new_folder(made) as fresh:
                 _convert(folder, fresh)
         return made
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
+    except FileNotFoundError as error:
+        raise _refused(folder, f"it has no {CONFIG_FILE}") from error
+    except OSError as error:
+        raise disk_error(error, folder, "the same command") from error
+    except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise _refused(folder, reason(error)) from error
 
 
@@ -95,13 +99,13 @@ def _convert(folder: Path, out: Path) -> None:
         else:
             own = _scale(settings, module, ranks[module]) / scale
             arrays[f"{module}.lora_b"] = np.pad(array * own, [(0, 0), (0, missing)]).T
-    _fill(arrays)
     whole = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
     save_file(whole, out / "adapters.safetensors")
     own_config = {
         "model": settings.get("base_model_name_or_path") or "",
         "fine_tune_type": "dora" if settings.get("use_dora") else "lora",
         "num_layers": -1,
+        "partial": True,  # PEFT adapts any modules of any layers
         "lora_parameters": {
             "rank": rank,
             "scale": scale,
@@ -110,19 +114,6 @@ def _convert(folder: Path, out: Path) -> None:
         },
     }
     (out / CONFIG_FILE).write_text(json.dumps(own_config, indent=2) + "\n", encoding="utf-8")
-
-
-def _fill(arrays: dict[str, Array]) -> None:
-    """Add adapters that change nothing where only some layers have one; mlx-lm wants all."""
-    places = [re.fullmatch(r"(.*\blayers\.)(\d+)(\..+)", name) for name in arrays]
-    layers = 1 + max(int(place[2]) for place in places if place)
-    like = {(place[1], place[3]): arrays[place[0]] for place in places if place}
-    for (start, end), array in like.items():
-        for layer in range(layers):
-            if end.endswith(".lora_b"):
-                arrays.setdefault(f"{start}{layer}{end}", np.zeros_like(array))
-            elif end.endswith(".lora_a"):  # of another layer: one that is not zero can learn
-                arrays.setdefault(f"{start}{layer}{end}", array)
 
 
 def _read(path: Path) -> dict[str, Array]:

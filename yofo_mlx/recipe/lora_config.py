@@ -1,6 +1,6 @@
 """mlx-lm's configuration of a LoRA training, as the keys of a recipe; what has none is told.
 
-Its keys and defaults: https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/lora.py
+Its keys and defaults: https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/LORA.md
 """
 
 import re
