@@ -69,7 +69,6 @@ class FirstStart(VerticalScroll, can_focus=False):
 
     def __init__(self) -> None:
         super().__init__()
-        self._asked = False
         self._processes: list[Popen[str]] = []
 
     def compose(self) -> ComposeResult:
@@ -81,17 +80,18 @@ class FirstStart(VerticalScroll, can_focus=False):
             yield Static(muted("looking at this machine …"), id="machine")
             yield Static(GOES_ON, id="goes-on")
 
+    def on_mount(self) -> None:
+        """Look at the machine."""
+        self.query_one(OptionList).highlighted = 0
+        self._look()
+        self.appear()
+
     def appear(self) -> None:
-        """Show it; look at the machine the first time."""
-        if not self._asked:
-            self._asked = True
-            self.display = True
-            self.query_one(OptionList).highlighted = 0
-            self._look()
+        """Show it; keys are for it, unless something else takes them."""
         if not self.display:
             self.display = True
         focused = self.screen.focused
-        if focused is None or not focused.display:
+        if (focused is None or not focused.display) and self.query(OptionList):
             self.query_one(OptionList).focus()
 
     def on_unmount(self) -> None:
