@@ -182,7 +182,8 @@ class RunsScreen(RunActions):
         empty = self.query_one("#empty", Static)
         is_first = not (self._views or self._is_looking or self._trouble)
         empty.display = not (views or is_first)
-        empty.update(self._why_empty())
+        if empty.display:  # what is said is laid out anew
+            empty.update(self._why_empty())
         table.display = bool(views)
         self._offer_first_steps(is_first)
         self._show_detail()
