@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -381,6 +382,7 @@ def _unsaved(screen: Screen[Any]) -> str | None:
 
 def main() -> None:
     """Run the app until the user quits; raise RunError if it ends by a defect."""
+    sys.setswitchinterval(0.001)  # in seconds: keys go before what threads compute
     app = YofoApp()
     try:
         app.run()
