@@ -253,7 +253,7 @@ class RunsScreen(RunActions):
 
     @on(DataTable.RowHighlighted, "RunTable")
     def _moved(self) -> None:
-        self._show_detail()
+        self.call_after_refresh(self._show_detail)  # the cursor comes first
 
     @on(DataTable.RowSelected, "RunTable")
     def action_full(self) -> None:
