@@ -1,5 +1,6 @@
 """The terminal app, opened where no verb is given."""
 
+import gc
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ def open_app() -> None:
     check_environment()
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise YofoError("the terminal app needs a terminal", "`yofo --help` lists the verbs")
+    gc.disable()  # imports make no garbage; the app collects from its first frame on
     # A wheel holds the app inside this package, the repository beside it.
     inside = find_spec("yofo_mlx.tui")
     import_module("yofo_mlx.tui.app" if inside else "tui.app").main()
