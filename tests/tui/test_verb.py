@@ -26,7 +26,7 @@ def left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "get_current_worker", kind)
 
 
-@pytest.mark.parametrize(("run", "goes_on"), [(verb.ask, False), (verb.act, True)])
+@pytest.mark.parametrize(("run", "goes_on"), [(verb.ask, False), (verb.call, True)])
 def test_quitting_waits_for_no_verb_and_cuts_none_off_that_changes_something(
     left: None, run: Callable[..., str], goes_on: bool
 ) -> None:

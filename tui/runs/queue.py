@@ -17,9 +17,9 @@ from yofo_mlx.runs.names import undated
 from yofo_mlx.system.quantities import duration, plural
 from yofo_mlx.system.text import shorten
 
-from ..shared import verb
 from ..shared.copying import copy
 from ..shared.table import Cell, Column, tail
+from ..shared.verb import call
 from ..shared.words import MARKS, MUTED, lines, muted, percent, safe
 from .list_page import ListPage, PageRow, told
 
@@ -286,7 +286,7 @@ def _about(one: Standing) -> Content:
 
 
 def _add(words: list[str]) -> str:
-    printed = verb.act("queue", "add", *words)
+    printed = call("queue", "add", *words)
     return f"{plural(len(printed.splitlines()), 'run')} queued"
 
 

@@ -70,7 +70,7 @@ def start_detached(recipe: Path, changes: list[str], name: str = "") -> Run:
         name = undated(recipe.parent.name)
     options += [f"--name={name}"] if name else []
     try:
-        printed = verb.act("train", str(recipe), "--detach", *options)
+        printed = verb.call("train", str(recipe), "--detach", *options)
     except RunError as error:
         message = error.message.removeprefix(f"{recipe}: ").removeprefix("--set: ")
         raise RunError(_a_line_each(message), error.hint) from None

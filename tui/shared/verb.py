@@ -15,7 +15,7 @@ def ask(*words: str) -> str:
     return _run(words, outlives=False)
 
 
-def act(*words: str) -> str:
+def call(*words: str) -> str:
     """Let `yofo WORDS` change something and return what it prints; it is never cut off.
 
     Quitting does not wait for it, and it goes on.
