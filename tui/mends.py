@@ -94,6 +94,8 @@ def _mend_footer() -> None:
     recompose = Footer.recompose
 
     async def recompose_if_other(self: Any) -> None:
+        if not self.is_attached:  # its screen has been left
+            return
         now = [
             (self.app.get_key_display(binding), binding.description, binding.action, *state)
             for _, binding, *state in self.screen.active_bindings.values()
