@@ -22,7 +22,7 @@ import pytest
 import typer
 
 from tests.places import ROOT
-from yofo_mlx import cli
+from yofo_mlx.cli.verbs import app
 from yofo_mlx.commands import serve
 from yofo_mlx.recipe.file import validate
 from yofo_mlx.recipe.schema import Composition, Recipe
@@ -73,7 +73,7 @@ def mentions(text: str) -> list[str]:
 
 def parse(words: list[str]) -> None:
     """Have the command line's own parser read a call; arguments may be left out."""
-    command: Any = typer.main.get_command(cli.app)
+    command: Any = typer.main.get_command(app)
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
     try:

@@ -62,7 +62,20 @@ async def first_frame():
         assert not {"yofo_mlx.recipe.schema", "yofo_mlx.tasks.registry"} & set(sys.modules)
 asyncio.run(first_frame())
 """
-    assert not loaded_by(script) & {"mlx", "numpy", "tomlkit", "huggingface_hub", "pyarrow"}
+    late = {"mlx", "numpy", "tomlkit", "huggingface_hub", "pyarrow", "pydantic", "typer"}
+    assert not loaded_by(script) & late
+
+
+def test_the_app_opens_without_the_verbs_of_the_command_line() -> None:
+    script = """
+import sys
+import yofo_mlx.cli, tui.app
+late = {"yofo_mlx.cli.verbs", "yofo_mlx.runs.info", "yofo_mlx.tasks", "importlib.metadata",
+        "tui.runs.overview", "tui.runs.console", "tui.runs.kept", "tui.runs.measured"}
+assert not late & set(sys.modules), late & set(sys.modules)
+assert len([name for name in sys.modules if name.startswith(("tui.", "yofo_mlx."))]) < 75
+"""
+    assert not loaded_by(script) & {"typer", "click", "pydantic"}
 
 
 def loaded_by_yofo(arguments: list[str], code: int) -> set[str]:

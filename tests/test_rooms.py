@@ -95,7 +95,7 @@ def test_a_way_past_a_door_is_seen_however_it_is_written(line: str, tmp_path: Pa
 def test_only_the_app_is_imported_by_its_name_in_a_string() -> None:
     by_string = re.compile(r"import_module\(|__import__\(")
     found = [name for name, path in MODULES.items() if by_string.search(path.read_text("utf-8"))]
-    assert found == ["yofo_mlx.cli"]
+    assert found == ["yofo_mlx.cli.opening"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -28,6 +28,7 @@ from .mends import mend_textual
 from .runs.screen import OpenInPrompt, RunsScreen
 from .runs.standing import standing
 from .runs.view import RunView
+from .shared import pace
 from .shared.confirm import ConfirmScreen
 from .shared.dropped import path_in
 from .shared.help import HelpScreen, about, key_table
@@ -140,6 +141,8 @@ class YofoApp(Remembering):
         """Leave the terminal as it was when the system asks the app to end."""
         if not self.is_headless:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
+            self.call_after_refresh(pace.settle)
+            self.set_timer(pace.READ_BY_S, pace.settle)
         if (place := self.choices.get("look", "place", "")) in self.MODES:
             self.call_after_refresh(self.action_place, place)
 
@@ -381,6 +384,7 @@ def _unsaved(screen: Screen[Any]) -> str | None:
 
 def main() -> None:
     """Run the app until the user quits; raise RunError if it ends by a defect."""
+    pace.begin()
     app = YofoApp()
     try:
         app.run()

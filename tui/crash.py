@@ -5,7 +5,6 @@ import platform
 import tempfile
 import time
 import traceback
-from importlib.metadata import version
 from pathlib import Path
 
 from yofo_mlx import __version__
@@ -34,6 +33,8 @@ def ended_by(error: BaseException, seen: str) -> RunError:
 
 def _report(error: BaseException, seen: str) -> str:
     """Return the traceback without values of variables: those may be the user's data."""
+    from importlib.metadata import version  # late: slow to import
+
     facts = (
         f"yofo {__version__}, textual {version('textual')}, Python {platform.python_version()}",
         f"{platform.platform()}, TERM={os.environ.get('TERM', '')}, {seen}",

@@ -7,7 +7,7 @@ from typing import Any
 from textual.events import Click
 from textual.geometry import Offset, Size
 from textual.screen import Screen
-from textual.widgets import DataTable, OptionList, TextArea
+from textual.widgets import DataTable, Footer, OptionList, TextArea
 
 
 @cache
@@ -19,6 +19,7 @@ def mend_textual() -> None:
     _mend_late_clicks(OptionList, "option", lambda options: options.option_count)
     _mend_late_clicks(DataTable, "column", lambda table: len(table.columns))
     _mend_undoing()
+    _mend_footer()
 
 
 def _mend_lists() -> None:
@@ -82,3 +83,26 @@ def _mend_undoing() -> None:
         return Offset() if is_behind else scroll(self, center, animate)
 
     TextArea.scroll_cursor_visible = scroll_cursor_visible  # type: ignore[method-assign]
+
+
+def _mend_footer() -> None:
+    """Build the line of keys anew only when other keys are to be shown.
+
+    Textual does so whenever somebody asked to look, such as at every move between fields: twenty
+    widgets, each with its styles.
+    """
+    recompose = Footer.recompose
+
+    async def recompose_if_other(self: Any) -> None:
+        if not self.is_attached:  # its screen has been left
+            return
+        now = [
+            (self.app.get_key_display(binding), binding.description, binding.action, *state)
+            for _, binding, *state in self.screen.active_bindings.values()
+            if binding.show
+        ]
+        if now != getattr(self, "_keys_shown", None):
+            self._keys_shown = now
+            await recompose(self)
+
+    Footer.recompose = recompose_if_other  # type: ignore[method-assign]

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import typer
 
-from yofo_mlx.cli import app, groups
+from yofo_mlx.cli import groups
+from yofo_mlx.cli.verbs import app
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import last_event
 from yofo_mlx.runs.folder import Run

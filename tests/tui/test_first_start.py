@@ -24,12 +24,12 @@ ROWS = [
 ]  # fmt: skip
 
 
-def models(_: object) -> list[FittingModel]:
+def models() -> list[FittingModel]:
     return [FittingModel.of(row) for row in ROWS]
 
 
 def test_a_model_is_told_with_the_tokens_that_fit() -> None:
-    heading, tiny, mistral, damaged = [line.plain for line in model_lines(models([]))]
+    heading, tiny, mistral, damaged = [line.plain for line in model_lines(models())]
     assert tiny.split() == ["tiny", "2.4", "MB", "1,024", "–", "–", "–", "on", "disk"]
     assert mistral.split()[3:] == ["32,768", "✓", "✓", "–", "to", "download"]
     assert mistral.startswith("Mistral-7B-Instruct-v0.3-4bit ")
@@ -77,8 +77,8 @@ async def test_the_first_run_takes_the_place_of_the_first_start(
 ) -> None:
     monkeypatch.setattr("tui.start.screen.fitting_models", models)
     async with pilots.open(size=(140, 45)) as pilot:
-        first = pilot.app.screen.query_one(FirstStart)
         await until(pilot, lambda: "Mistral-7B" in shown(pilot))
+        first = pilot.app.screen.query_one(FirstStart)
         run_folder("mine").steps(3)
         await until(pilot, lambda: not first.display)
         await until(pilot, lambda: pilot.app.screen.selected is not None)
@@ -88,7 +88,7 @@ async def test_the_first_run_takes_the_place_of_the_first_start(
 async def test_models_that_cannot_be_looked_for_are_told(
     pilots: Any, until: Any, shown: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> list[FittingModel]:
+    def fail() -> list[FittingModel]:
         raise OSError("no [/way] in")
 
     monkeypatch.setattr("tui.start.screen.fitting_models", fail)

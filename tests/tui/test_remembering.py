@@ -11,25 +11,8 @@ from textual.containers import VerticalScroll
 from textual.widgets import OptionList
 
 from tui.data.screen import DataScreen
-from tui.shared.dropped import path_in
 from tui.shared.keys import binding_ids, teach_vi
 from yofo_mlx.runs import notify
-
-
-def test_a_dropped_path_is_understood_however_a_terminal_quotes_it(empty_folder: Path) -> None:
-    path = empty_folder / "it's [my] file.csv"
-    path.touch()
-    for text in (str(path), shlex.quote(str(path)), f"{path}\r\n", f" {path} ", path.as_uri()):
-        assert path_in(text) == path
-    assert path_in(str(path).replace(" ", "\\ ").replace("'", "\\'")) == path
-    assert path_in("./it's [my] file.csv") == Path("./it's [my] file.csv")
-    assert path_in(f"{shlex.quote(str(path))} /gone.csv") == path
-
-
-@pytest.mark.parametrize("text", ["", "  ", "hello", "a\tb", "one/two\nthree", "\0/x", "~nobody/x"])
-def test_text_is_no_path(empty_folder: Path, text: str) -> None:
-    (empty_folder / "hello").touch()
-    assert path_in(text) is None
 
 
 def test_the_window_is_told_by_sequences_that_ring_too() -> None:

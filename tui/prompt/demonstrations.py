@@ -59,6 +59,7 @@ class Demonstrations(KeptRows):
         def __init__(self, coming: Coming, parsed: list[Parsed], error: YofoError | None) -> None:
             super().__init__()
             self.coming, self.parsed, self.error = coming, parsed, error
+            self.rows = [Row(example) for one in parsed for example in one.examples]
 
     class Looked(Message):
         """Rows were looked through."""
@@ -80,6 +81,7 @@ class Demonstrations(KeptRows):
         self._facts_of: tuple[Row, ...] = ()
         self._sound: Soundness | None = None
         self._looking: Timer | None = None
+        self._is_looking = False
 
     def compose(self) -> ComposeResult:
         """Lay out the rows, what is wrong, and the instruction."""
@@ -189,27 +191,26 @@ class Demonstrations(KeptRows):
         if message.error is not None:
             self.warn(f"{message.error.message}: {message.error.hint}")
         else:
-            self._keep(message.coming, message.parsed)
+            self._keep(message.coming, message.parsed, message.rows)
         self._end_reading()
         self._changed()
 
-    def _keep(self, coming: Coming, parsed: list[Parsed]) -> None:
-        examples = [example for one in parsed for example in one.examples]
+    def _keep(self, coming: Coming, parsed: list[Parsed], rows: list[Row]) -> None:
         said = next((one.instruction for one in parsed if one.instruction), "")
         self._show_problems(parsed)
         self._format = ", ".join(dict.fromkeys(one.format for one in parsed if one.examples))
         was_pasted = self.rows.all is self._as_pasted or not self.rows.all
         if coming.how == "open":
-            self.rows.start(examples)
+            self.rows.start(rows)
             self.query_one("#instruction", TextField).text = said
             self.remember((self.rows.examples, said), coming.texts[0])
-        elif coming.how == "append" and examples:
-            self.rows.append(examples)
+        elif coming.how == "append" and rows:
+            self.rows.append(rows)
             self._pasted = [*(self._pasted if was_pasted else ()), *coming.texts]
         elif coming.how == "replace":
-            self.rows.replace_by(examples)
+            self.rows.replace_by(rows)
         elif coming.how == "again":
-            self.rows.change(map(Row, examples))
+            self.rows.change(rows)
         keeps = coming.how == "again" or (coming.how == "append" and was_pasted)
         self._as_pasted = self.rows.all if keeps else None
         if said and not self.instruction:
@@ -300,20 +301,30 @@ class Demonstrations(KeptRows):
         self.post_message(self.Changed())
 
     def _look(self) -> None:
+        """Look through the rows in a thread, one at a time: a thread cannot be called back."""
         rows = self.rows.all
+        if self._is_looking:
+            return
+        self._is_looking = True
 
         def work() -> None:
             self.post_message(self.Looked(rows, look_through(rows)))
 
-        run = self.screen.run_worker
-        run(work, group="look", thread=True, exclusive=True, exit_on_error=False)
+        self.screen.run_worker(work, group="look", thread=True, exit_on_error=False)
 
     @on(Looked)
     def _looked(self, message: Looked) -> None:
         message.stop()
+        self._is_looking = False
         if message.rows is self.rows.all:
             self._sound = message.found
             self._show_health()
+        else:
+            self._look()
+
+    def looking_failed(self) -> None:
+        """Look again after the next change."""
+        self._is_looking = False
 
     # What comes from elsewhere
 

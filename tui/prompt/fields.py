@@ -15,8 +15,8 @@ from textual.widgets.text_area import Edit, EditResult
 
 from yofo_mlx.system.text import printable
 
+from ..shared.dropped import file_in
 from .pasted import looks_like_rows
-from .questions import file_in
 
 LONGEST_WRAPPED: Final = 20_000  # characters of a line
 MOST_WRAPPED: Final = 10_000  # lines

@@ -1,6 +1,7 @@
 """What a model makes of the labels: the likeliest as bars, and by how much the first leads."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -8,8 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 from textual.widget import Widget
 
-from yofo_mlx.tasks.families import holds_labels
-from yofo_mlx.tasks.task import Example
+from yofo_mlx.tasks.families import look_like_labels
 
 from ..shared.blocks import bar
 from ..shared.table import head
@@ -22,16 +22,11 @@ WIDEST: Final = 24  # cells of a label's name, and of its bar
 Share = tuple[str, float]
 
 
-def labels_of(examples: Sequence[Example], wanted: bool | None) -> tuple[str, ...]:
+def labels_of(answers: Counter[str], wanted: bool | None) -> tuple[str, ...]:
     """Return the answers to compare; None: if they are labels, and not too many."""
-    if wanted is False:
+    if wanted is False or not 1 < len(answers) <= MOST:
         return ()
-    found: dict[str, None] = {}
-    for example in examples:
-        found[example.output] = None
-        if len(found) > MOST:
-            return ()
-    return tuple(found) if len(found) > 1 and (wanted or holds_labels(examples)) else ()
+    return tuple(answers) if wanted or look_like_labels(answers) else ()
 
 
 def shares(scores: Sequence[dict[str, Any]]) -> list[Share]:

@@ -1,9 +1,7 @@
 """Many questions at once: lines of text, or the rows of a file."""
 
-import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 from yofo_mlx.answering import queries
 from yofo_mlx.errors import DataError, YofoError
@@ -17,25 +15,6 @@ PLAIN: Final = (".txt", ".md", "")
 def lines_of(text: str) -> list[str]:
     """Return the lines that hold something."""
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def file_in(pasted: str) -> Path | None:
-    """Return the file that a terminal pastes the path of when one is dropped on it."""
-    text = pasted.strip()
-    if not text or "\n" in text or "\r" in text or len(text) > 4096:
-        return None
-    if text.startswith("file://"):
-        text = unquote(urlsplit(text).path)
-    elif text[0] == text[-1] and text[0] in "'\"" and len(text) > 1:
-        text = text[1:-1]
-    else:
-        text = re.sub(r"\\(.)", r"\1", text)
-    path = Path(text)
-    try:
-        path = path.expanduser()
-        return path if path.is_absolute() and path.is_file() else None
-    except (OSError, RuntimeError, ValueError):
-        return None
 
 
 def read(path: Path) -> list[str]:

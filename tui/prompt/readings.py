@@ -1,6 +1,5 @@
 """How demonstrations come in: pasted text, a dropped file, a named set; read in a thread."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from yofo_mlx.prompting import demonstrations, sets
 from yofo_mlx.prompting.demonstrations import Parsed, Rejected, Style
 from yofo_mlx.prompting.soundness import Pair, Soundness, look
 
+from ..shared.dropped import files_in
 from .rows import Row
 
 How = Literal["append", "replace", "open", "again"]
@@ -29,7 +29,7 @@ def read(coming: Coming, run: str | None) -> list[Parsed]:
     style = style_of(run)
     if coming.how == "open":
         return [demonstrations.read(sets.get(name).name, style) for name in coming.texts]
-    return [_read_text(text, style) for text in coming.texts]
+    return [parsed for text in coming.texts for parsed in _read_text(text, style)]
 
 
 def style_of(run: str | None) -> Style | None:
@@ -40,27 +40,16 @@ def style_of(run: str | None) -> Style | None:
         return None
 
 
-def _read_text(text: str, style: Style | None) -> Parsed:
-    path = dropped_file(text)
-    if path is None:
-        return demonstrations.parse(text, style)
+def _read_text(text: str, style: Style | None) -> list[Parsed]:
+    files = files_in(text)
+    return [_read_file(path, style) for path in files] or [demonstrations.parse(text, style)]
+
+
+def _read_file(path: Path, style: Style | None) -> Parsed:
     try:
         return demonstrations.read(str(path), style)
     except YofoError as error:
         return Parsed((), (Rejected(0, f"{error.message}: {error.hint}", str(path)),), path.name)
-
-
-def dropped_file(text: str) -> Path | None:
-    """Return the file whose path is all of a text, as terminals paste one that is dropped."""
-    line = text.strip()
-    if not line or "\n" in line or "\r" in line or len(line) > 4_096:
-        return None
-    try:
-        words = shlex.split(line)
-        path = Path(words[0]).expanduser()
-        return path if len(words) == 1 and path.is_absolute() and path.is_file() else None
-    except (ValueError, OSError, RuntimeError):
-        return None
 
 
 def look_through(rows: Sequence[Row]) -> Soundness:

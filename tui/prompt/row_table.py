@@ -14,6 +14,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.visual import Visual
 
+from yofo_mlx.tasks.task import Example
+
 from ..shared.keys import VIM
 from ..shared.table import head
 from ..shared.words import MUTED, one_line
@@ -80,6 +82,7 @@ class RowTable(ScrollView, can_focus=True):
         super().__init__()
         self._rows, self._empty = rows, empty
         self._answer = self._said = 0  # cells that answers, and what is said instead, take
+        self._measured: tuple[tuple[Row, ...], dict[Example, Told]] | None = None
 
     @property
     def place(self) -> int | None:
@@ -96,13 +99,20 @@ class RowTable(ScrollView, can_focus=True):
         """Draw the rows as they are now."""
         seen = len(self._rows.places)
         self.virtual_size = Size(0, seen + 1 if seen else 0)
-        sample = [row.example for row in self._rows.all[:SAMPLE]]
-        told = [said for one in sample if (said := self._rows.told.get(one)) is not None]
-        self._answer = _widest({one.output for one in sample})
-        self._said = _widest({said.says for said in told}) if told else 0
+        self._measure()
         self.cursor = max(0, min(self.cursor, seen - 1))
         self._follow()
         self.refresh()
+
+    def _measure(self) -> None:
+        """Find out how wide the first answers are, where those are others than before."""
+        now = (self._rows.all[:SAMPLE], self._rows.told)
+        if now != self._measured:  # the same rows are told at a glance
+            self._measured = now
+            sample = [row.example for row in now[0]]
+            told = [said for one in sample if (said := now[1].get(one)) is not None]
+            self._answer = _widest({one.output for one in sample})
+            self._said = _widest({said.says for said in told}) if told else 0
 
     def validate_cursor(self, cursor: int) -> int:
         """Stay on a row."""

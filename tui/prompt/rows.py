@@ -1,8 +1,11 @@
 """Demonstrations as rows: which are on, what the model said of them, and every change undone."""
 
 import math
+import operator
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final, Literal, get_args
 
 from yofo_mlx.tasks.task import Example
@@ -38,6 +41,7 @@ class Rows:
         # What is derived of the rows, found when it is asked for.
         self._places: Sequence[int] | None = None
         self._on: list[Example] | None = None
+        self._answers: Counter[str] = Counter()  # of those that are on, kept by what changes
         self._suspicious: list[int] | None = None
         self._texts: list[str] | None = None
         self.told: dict[Example, Told] = {}
@@ -55,6 +59,11 @@ class Rows:
         if self._on is None:
             self._on = [row.example for row in self._rows if row.is_on]
         return self._on
+
+    @property
+    def answers(self) -> Counter[str]:
+        """Return how often each answer is there, of the demonstrations that are on."""
+        return self._answers
 
     @property
     def places(self) -> Sequence[int]:
@@ -96,32 +105,47 @@ class Rows:
         self._before.append(self._rows)
         while len(self._before) > 1 and sum(map(len, self._before)) > MOST_KEPT:
             del self._before[0]
-        self._rows = tuple(rows)
-        self._forget()
+        self._become(tuple(rows))
 
     def undo(self) -> bool:
         """Go back to the rows before the last change; tell whether there was one."""
         if not self._before:
             return False
-        self._rows = self._before.pop()
-        self._forget()
+        self._become(self._before.pop())
         return True
 
-    def start(self, examples: Iterable[Example]) -> None:
-        """Have these, all on, as if there had been nothing before."""
-        self.change(map(Row, examples))
+    def _become(self, rows: tuple[Row, ...]) -> None:
+        """Have these rows; only what is not as before is looked at."""
+        before, self._rows = self._rows, rows
+        start = _shared(before, rows)
+        end = _shared(reversed(before[start:]), reversed(rows[start:]))
+        self._count(before[start : len(before) - end], -1)
+        self._count(rows[start : len(rows) - end], 1)
+        self._forget()
+
+    def _count(self, rows: Sequence[Row], by: int) -> None:
+        for row in rows:
+            if row.is_on:
+                answer = row.example.output
+                self._answers[answer] += by
+                if not self._answers[answer]:
+                    del self._answers[answer]
+
+    def start(self, rows: Iterable[Row]) -> None:
+        """Have these as if there had been nothing before."""
+        self.change(rows)
         self._before.clear()
 
-    def append(self, examples: Iterable[Example]) -> None:
-        """Add demonstrations at the end."""
-        self.change((*self._rows, *map(Row, examples)))
+    def append(self, rows: Iterable[Row]) -> None:
+        """Add rows at the end."""
+        self.change((*self._rows, *rows))
 
     def toggle(self, places: Collection[int]) -> None:
         """Put these off if all of them are on, else on."""
         rows = list(self._rows)
         is_on = not all(rows[place].is_on for place in places)
         for place in places:
-            rows[place] = replace(rows[place], is_on=is_on)
+            rows[place] = Row(rows[place].example, is_on)
         self.change(rows)
 
     def drop(self, places: Collection[int]) -> None:
@@ -134,7 +158,7 @@ class Rows:
     def put(self, place: int, example: Example) -> None:
         """Write another demonstration in a row."""
         rows = list(self._rows)
-        rows[place] = replace(rows[place], example=example)
+        rows[place] = Row(example, rows[place].is_on)
         self.change(rows)
 
     def insert(self, place: int, example: Example) -> None:
@@ -151,10 +175,10 @@ class Rows:
         self.change(rows)
         return True
 
-    def replace_by(self, examples: Iterable[Example]) -> None:
+    def replace_by(self, rows: Iterable[Row]) -> None:
         """Have these instead; one that was off stays off."""
         off = {row.example for row in self._rows if not row.is_on}
-        self.change(Row(example, example not in off) for example in examples)
+        self.change(Row(row.example, False) if row.example in off else row for row in rows)
 
     def _forget(self) -> None:
         self._places = self._on = self._suspicious = self._texts = None
@@ -184,6 +208,11 @@ class Rows:
     def _is_suspicious(self, row: Row) -> bool:
         told = self.told.get(row.example)
         return told is not None and told.is_suspicious
+
+
+def _shared(one: Iterable[Row], other: Iterable[Row]) -> int:
+    """Return how many rows two lists have in common from their starts on."""
+    return sum(takewhile(bool, map(operator.is_, one, other)))
 
 
 def told_by(facts: dict[str, Any]) -> dict[Example, Told]:

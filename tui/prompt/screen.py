@@ -203,6 +203,8 @@ class PromptScreen(Sitting):
         super().recover(group, words)
         if group == "parse":
             self.query_one(Demonstrations).parsing_failed()
+        elif group == "look":
+            self.query_one(Demonstrations).looking_failed()
 
     def action_back(self) -> None:
         """Cancel the answer, end a model that does not hear; without either, leave the field."""

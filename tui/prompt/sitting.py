@@ -113,7 +113,7 @@ class Sitting(Recovering):
 
     def labels(self) -> tuple[str, ...]:
         """Return the answers whose probabilities are compared."""
-        return labels_of(self.query_one(Demonstrations).examples, self._labels_wanted)
+        return labels_of(self.query_one(Demonstrations).rows.answers, self._labels_wanted)
 
     def _read_soon(self) -> None:
         if self._timer is not None:

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.worker import get_current_worker
 
-from yofo_mlx.errors import YofoError
+from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.runs.folder import GOING_ON, RESUMABLE, Run
 from yofo_mlx.system import paths
 from yofo_mlx.system.quantities import plural
@@ -164,6 +164,8 @@ class RunActions(Recovering):
         """Do something slow in a thread; say so if it is refused."""
         try:
             return act()
+        except Cancelled:  # the app is being left
+            return None
         except (OSError, YofoError) as error:
             hint = getattr(error, "hint", "")
             words = f"{what}: {error}" + (f"\n{hint}" if hint and hint not in str(error) else "")

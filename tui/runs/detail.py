@@ -1,8 +1,9 @@
 """One run in full: a line about it, and a tab for each thing there is to see of it."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,25 +17,34 @@ from yofo_mlx.runs.folder import ENDED
 from yofo_mlx.system.quantities import duration
 
 from ..shared.words import MUTED, muted, safe, status_mark
-from .console import ConsoleTab
-from .heat import HeatStrip
-from .kept import FilesTab, RecipeTab
-from .loss import LossChart
-from .measured import EpisodesTab, SamplesTab, ShotsTab, ValidationsTab
-from .overview import Overview
 from .tabs import NAMES, TabLine
 from .view import RunView
 
-MADE: Final[dict[str, type[Any]]] = {  # a widget each, made when it is first opened
-    "overview": Overview,
-    "shots": ShotsTab,
-    "validations": ValidationsTab,
-    "samples": SamplesTab,
-    "episodes": EpisodesTab,
-    "console": ConsoleTab,
-    "recipe": RecipeTab,
-    "files": FilesTab,
-}
+if TYPE_CHECKING:
+    from .loss import LossChart
+
+
+def _tab(name: str) -> Widget:
+    """Make a tab that is opened for the first time; the app's first frame waits for none."""
+    if name == "overview":
+        from .overview import Overview
+
+        return Overview()
+    from .console import ConsoleTab
+    from .kept import FilesTab, RecipeTab
+    from .measured import EpisodesTab, SamplesTab, ShotsTab, ValidationsTab
+
+    kinds: dict[str, type[Any]] = {
+        "shots": ShotsTab,
+        "validations": ValidationsTab,
+        "samples": SamplesTab,
+        "episodes": EpisodesTab,
+        "console": ConsoleTab,
+        "recipe": RecipeTab,
+        "files": FilesTab,
+    }
+    made: Widget = kinds[name]()
+    return made
 
 
 class RunDetail(Vertical):
@@ -59,15 +69,12 @@ class RunDetail(Vertical):
         yield Static(id="head")
         yield TabLine()
         yield Static(id="loading")
-        with ContentSwitcher(initial="overview"):
-            yield Overview()
+        yield ContentSwitcher()
 
     @property
-    def current(self) -> Widget:
-        """Return the widget of the open tab."""
-        found = self.query_one(ContentSwitcher).visible_content
-        assert found is not None
-        return found
+    def current(self) -> Widget | None:
+        """Return the widget of the open tab; there is none before the app's first frame."""
+        return self.query_one(ContentSwitcher).visible_content
 
     def show(self, view: RunView) -> None:
         """Draw a run as it stands; while nothing has happened, only the clock goes on."""
@@ -84,8 +91,9 @@ class RunDetail(Vertical):
             self._draw()
 
     def on_mount(self) -> None:
-        """Name the tabs."""
+        """Name the tabs, and open the first one when there is time."""
         self.query_one(TabLine).show(self.tab, self.app.size.width)
+        self.call_after_refresh(self.open, self.tab)
 
     def on_resize(self) -> None:
         """Draw for the room there is."""
@@ -93,7 +101,7 @@ class RunDetail(Vertical):
         self.call_after_refresh(self._draw)
 
     def _draw(self) -> None:
-        if self._view is not None and self.is_attached:
+        if self._view is not None and self.is_attached and self.current is not None:
             self.current.follow(self._view)  # type: ignore[attr-defined]
 
     async def open(self, name: str) -> None:
@@ -101,8 +109,7 @@ class RunDetail(Vertical):
         switcher = self.query_one(ContentSwitcher)
         place = "overview" if name == "overview" else f"{name}-tab"
         if not switcher.query(f"#{place}"):
-            widget = MADE[name]()
-            await switcher.mount(widget)
+            await switcher.mount(_tab(name))
         self.tab = name
         switcher.current = place
         self.query_one(TabLine).show(name, self.app.size.width)
@@ -119,14 +126,14 @@ class RunDetail(Vertical):
         await self.open(message.name)
 
     @property
-    def chart(self) -> LossChart:
-        """Return the curve that keys change."""
-        return self.query_one(LossChart)
+    def charts(self) -> Iterable["LossChart"]:
+        """Return the curve that keys change, as soon as there is one."""
+        return self.query("#loss").results()  # type: ignore[return-value]
 
     def turn_strip(self) -> None:
         """Show the scores by task instead of by shots, or back."""
-        for strip in self.query(HeatStrip):
-            strip.turn()
+        for strip in self.query("HeatStrip"):
+            strip.turn()  # type: ignore[attr-defined]
 
 
 def _head(view: RunView) -> Content:

@@ -2,8 +2,10 @@
 
 import os
 import time
+import tomllib
 from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +15,8 @@ from yofo_mlx.runs import listing
 from yofo_mlx.runs.diagnosis import explain, last_words
 from yofo_mlx.runs.events import FINAL_KINDS, Event, figure
 from yofo_mlx.runs.folder import ENDED, TROUBLE, Run, Status
-from yofo_mlx.runs.info import FILE
 from yofo_mlx.runs.names import undated
+from yofo_mlx.system import paths
 from yofo_mlx.system.files import size_of
 
 from ..shared.curve import Curve
@@ -23,6 +25,9 @@ from .view import Made, RunView, Validation, metrics_of, metrics_of_validation, 
 SILENT = TROUBLE | {"created"}  # what the console says is all there is
 SHOWN_EVERY_S: Final = 0.3  # while many runs are read for the first time
 WEIGHED_EVERY_S: Final = 30.0  # a run that grows
+LISTED_EVERY_S: Final = 15.0  # where the folder of runs is as it was
+YOUNG_S: Final = 10.0  # a folder that changed so lately may hold what is about to become a run
+IN_TURN: Final = 50  # ended runs that are looked at each time; of more, others the next time
 MOST_VALIDATIONS: Final = 400  # of more, every second one but the best is forgotten
 KEPT = frozenset(  # kinds whose last event is shown
     {"loading", "started", "extended", "plan", "progress", "step", "eval", "checkpoint"}
@@ -63,6 +68,11 @@ class Follower:
     def view(self) -> RunView:
         """Return the run as it was last read."""
         return self._view
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Tell whether the run was read to its end, and nothing is expected of it."""
+        return self._stamp is not None and self._view.status in ENDED
 
     def call(self, name: str) -> None:
         """Let the run go by a name that is shorter than its id."""
@@ -188,7 +198,7 @@ class Follower:
 
     def _look_how_made(self) -> Made:
         """Return what run.json says; it and the recipe change seldom."""
-        mark = (*_mark(self._run.path / FILE), *_mark(self._run.recipe_path))
+        mark = (*_mark(self._run.info_path), *_mark(self._run.recipe_path))
         if mark != self._made[0]:
             self._made = (mark, _made(self._run))
         return self._made[1]
@@ -204,17 +214,22 @@ class Watcher:
     """Follows every run there is."""
 
     def __init__(self) -> None:
+        self.attended: Run | None = None  # looked at each time
         self._followers: dict[Path, Follower] = {}
+        self._runs: list[Run] = []
+        self._mark: object = None  # of the folder of runs, once it is settled
+        self._listed = float("-inf")
+        self._turn = 0
 
     def look(self) -> Iterator[list[RunView]]:
         """Yield all runs, newest first: at once as they are known, then with what is read of them.
 
         A run that cannot be read does not keep the others from being shown; why is raised last.
         """
-        found = listing.list_runs()
+        found = self._list()
         known = self._followers
-        self._followers = {run.path: known.get(run.path) or Follower(run) for run in found}
-        if self._followers.keys() != known.keys():
+        if [run.path for run in found] != list(known):
+            self._followers = {run.path: known.get(run.path) or Follower(run) for run in found}
             names = _names([run.run_id for run in found])
             for follower, name in zip(self._followers.values(), names, strict=True):
                 follower.call(name)
@@ -222,7 +237,7 @@ class Watcher:
             yield self._views()
         wrong: Exception | None = None
         shown = time.monotonic()
-        for follower in self._followers.values():
+        for follower in self._due():
             try:
                 follower.poll()
             except OSError:  # a folder that vanished while it was read
@@ -235,6 +250,28 @@ class Watcher:
         yield self._views()
         if wrong is not None:
             raise wrong
+
+    def _list(self) -> list[Run]:
+        """Return the runs there are; hundreds of folders are opened only where that may change."""
+        folder, now = paths.runs(), time.monotonic()
+        mark = (folder, *_mark(folder))
+        if mark != self._mark or now - self._listed > LISTED_EVERY_S:
+            self._runs, self._listed = listing.list_runs(), now
+            is_young = time.time() - mark[2] / 1e9 < YOUNG_S
+            self._mark = None if is_young else mark
+        return self._runs
+
+    def _due(self) -> list[Follower]:
+        """Return the runs to look at: those that may change any moment, and some others in turn."""
+        every = list(self._followers.values())
+        at_rest = [one for one in every if one.is_at_rest and one.view.run != self.attended]
+        if len(at_rest) <= IN_TURN:
+            return every
+        at = self._turn % len(at_rest)
+        self._turn = at + IN_TURN
+        in_turn = (at_rest + at_rest)[at : at + IN_TURN]
+        skipped = set(at_rest).difference(in_turn)
+        return [one for one in every if one not in skipped]
 
     def _views(self) -> list[RunView]:
         return [follower.view for follower in self._followers.values()]
@@ -274,12 +311,28 @@ def _planned(event: Event | None) -> str:
 
 
 def _made(run: Run) -> Made:
+    noted = run.noted()
+    recipe = noted.get("recipe")
+    recipe = recipe if isinstance(recipe, dict) else {}
+    train = recipe.get("train")
+    every = train.get("eval_every") if isinstance(train, dict) else None
+    note = noted.get("note")
+    return Made(
+        " ".join(_flat(recipe)),
+        note if isinstance(note, str) else "",
+        every if type(every) is int else None,
+        bool(recipe) and _is_edited(run, recipe),
+    )
+
+
+def _is_edited(run: Run, recipe: dict[str, Any]) -> bool:
+    """Tell whether recipe.toml says something else; checked only where it is not the very same."""
+    with suppress(OSError, ValueError):
+        if tomllib.loads(run.recipe_path.read_text(encoding="utf-8")) == recipe:
+            return False
     from yofo_mlx.runs.trained import is_edited  # late: recipes' model is slow to import
 
-    info = run.info()
-    keys = " ".join(_flat(info.recipe or {}))
-    every = ((info.recipe or {}).get("train") or {}).get("eval_every")
-    return Made(keys, info.note, every if type(every) is int else None, is_edited(run, info))
+    return is_edited(run, run.info())
 
 
 def _flat(value: Any, key: str = "") -> Iterator[str]:
@@ -305,5 +358,5 @@ def _mark(path: str | Path) -> tuple[int, int]:
 
 def _watched(run: Run) -> list[str]:
     """Return the files that change when a run is resumed or writes."""
-    files = (run.events_path, run.lock_path, run.console_path, run.recipe_path, run.path / FILE)
+    files = (run.events_path, run.lock_path, run.console_path, run.recipe_path, run.info_path)
     return [os.fspath(path) for path in files]

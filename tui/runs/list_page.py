@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Footer, Input, Static
 
-from yofo_mlx.errors import YofoError
+from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.system.text import reason
 
 from ..shared.confirm import ConfirmScreen
@@ -117,6 +117,8 @@ class ListPage(Page):
         """Read the list again."""
         try:
             self.post_message(self.Gathered(self.gather()))
+        except Cancelled:  # nobody waits for it
+            pass
         except (OSError, YofoError) as error:
             self.post_message(self.Done("", _as_ours(error)))
 
@@ -128,6 +130,8 @@ class ListPage(Page):
     def _act(self, action: Callable[[], str]) -> None:
         try:
             self.post_message(self.Done(action()))
+        except Cancelled:
+            pass
         except (OSError, YofoError) as error:
             self.post_message(self.Done("", _as_ours(error)))
 

@@ -17,7 +17,7 @@ from ..shared.copying import copy
 from ..shared.messages import PromptModel
 from ..shared.recipes import find_recipes
 from ..shared.table import Cell, Column, tail
-from ..shared.verb import call
+from ..shared.verb import ask
 from ..shared.words import MUTED, lines, muted, number, safe
 from .list_page import ListPage, PageRow
 
@@ -72,7 +72,7 @@ class ModelsScreen(ListPage):
 
     def gather(self) -> list[Model]:
         """Ask a process, which may load what the app may not."""
-        found = [_model(one) for one in json.loads(call("models", "--json"))]
+        found = [_model(one) for one in json.loads(ask("models", "--json"))]
         type(self).known = found
         return found
 

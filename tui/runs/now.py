@@ -34,7 +34,8 @@ class NowPanel(Static):
 
     def follow(self, view: RunView) -> None:
         """Tell how a run stands."""
-        self.update(told(view, self.content_size.width, self.content_size.height))
+        width, height = self.content_size
+        self.update(told(view, width, height), layout=False)  # its size is given
 
 
 def told(view: RunView, width: int, height: int) -> Content:

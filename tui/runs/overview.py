@@ -2,6 +2,7 @@
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.widgets import Static
 
 from yofo_mlx.runs.folder import ENDED, TROUBLE
@@ -37,6 +38,7 @@ class Overview(Vertical):
 
     def __init__(self) -> None:
         super().__init__(id="overview")
+        self._drawn: tuple[Content, Content] | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out curves, panel, strip and notes."""
@@ -65,9 +67,12 @@ class Overview(Vertical):
         by_task = self.query_one("#heat-by-task", HeatStrip)
         by_task.follow(view)
         by_task.display = not view.tasks and any(one.tasks for one in view.validations)
-        tasks.update(tasks_drawn(view.tasks, max(40, self.size.width // 2 - 2), 9))
         said = notes(view)
-        self.query_one("#words", Static).update(said)
+        drawn = tasks_drawn(view.tasks, max(40, self.size.width // 2 - 2), 9)
+        if (drawn, said) != self._drawn:  # what is around them is laid out anew
+            self._drawn = drawn, said
+            tasks.update(drawn)
+            self.query_one("#words", Static).update(said)
         self.query_one("#notes").display = bool(said.plain)
 
 

@@ -1,5 +1,8 @@
 """Runs: all of them, ranked, and the selected one in full."""
 
+import operator
+import time
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on, work
@@ -93,12 +96,12 @@ class RunsScreen(RunActions):
         self._offered: tuple[Status, bool] | None = None  # what the footer's keys go by
         self._is_looking = True  # for the first time
         self._trouble = ""  # why that failed
+        self._day = time.localtime()[:3]
 
     def compose(self) -> ComposeResult:
         """Lay the list out over the selected run."""
         yield Places("runs")
         yield Static(id="empty")
-        yield FirstStart()
         yield RunTable()
         yield Input(
             placeholder="part of a name, a model, a status, a task, or of a key=value",
@@ -111,13 +114,12 @@ class RunsScreen(RunActions):
     def on_mount(self) -> None:
         """Look at the run folders now and then."""
         self.query_one("#filter").display = False
-        self.query_one(FirstStart).display = False
         heading = self._choices.get(PART, "order", "")
         if heading in ORDERS:
             is_reversed = self._choices.get(PART, "reversed", False)
             self.query_one(RunTable).order = Order(heading, is_reversed)
         self._show()
-        self.look()
+        self.call_after_refresh(self.look)  # not before the first frame
         self.set_interval(POLL_SECONDS, self.look)
 
     @property
@@ -127,6 +129,9 @@ class RunsScreen(RunActions):
 
     def look(self) -> None:
         """Look at the run folders, unless somebody is at it."""
+        if (today := time.localtime()[:3]) != self._day:  # moments are told by it
+            self._day = today
+            self._show()
         looks = [worker for worker in self.workers if worker.group == "poll"]
         if all(worker.is_finished for worker in looks):
             self._poll()
@@ -134,7 +139,8 @@ class RunsScreen(RunActions):
     @work(thread=True, exclusive=True, exit_on_error=False, group="poll")
     def _poll(self) -> None:
         for views in self._watcher.look():
-            self.post_message(self.Polled(views))
+            if self._is_looking or is_news(views, self._views):
+                self.post_message(self.Polled(views))
 
     @on(Polled)
     def _polled(self, message: Polled) -> None:
@@ -176,7 +182,8 @@ class RunsScreen(RunActions):
         empty = self.query_one("#empty", Static)
         is_first = not (self._views or self._is_looking or self._trouble)
         empty.display = not (views or is_first)
-        empty.update(self._why_empty())
+        if empty.display:  # what is said is laid out anew
+            empty.update(self._why_empty())
         table.display = bool(views)
         self._offer_first_steps(is_first)
         self._show_detail()
@@ -195,12 +202,14 @@ class RunsScreen(RunActions):
         )
 
     def _offer_first_steps(self, is_first: bool) -> None:
-        first = self.query_one(FirstStart)
-        if is_first is not first.display:
+        first = next(iter(self.query(FirstStart)), None)  # made where there is no run
+        if is_first is not (first is not None and first.display):
             self.refresh_bindings()
-        if is_first:
+        if is_first and first is None:
+            self.mount(FirstStart(), after="#empty")
+        elif is_first and first is not None:
             first.appear()
-        elif first.display:
+        elif first is not None and first.display:
             first.display = False
             self.set_focus(self.query_one(RunTable))
 
@@ -212,6 +221,7 @@ class RunsScreen(RunActions):
 
     def _show_detail(self) -> None:
         view = self.selected
+        self._watcher.attended = view.run if view is not None else None
         detail = self.query_one(RunDetail)
         detail.display = view is not None
         if view is not None:
@@ -243,7 +253,7 @@ class RunsScreen(RunActions):
 
     @on(DataTable.RowHighlighted, "RunTable")
     def _moved(self) -> None:
-        self._show_detail()
+        self.call_after_refresh(self._show_detail)  # the cursor comes first
 
     @on(DataTable.RowSelected, "RunTable")
     def action_full(self) -> None:
@@ -346,23 +356,33 @@ class RunsScreen(RunActions):
 
     def action_smooth(self, by: int) -> None:
         """Smooth the loss more, or less."""
-        self.query_one(RunDetail).chart.smooth(by)
+        for chart in self.query_one(RunDetail).charts:
+            chart.smooth(by)
 
     def action_scale(self) -> None:
         """Change the loss between a linear and a logarithmic scale."""
-        self.query_one(RunDetail).chart.change_scale()
+        for chart in self.query_one(RunDetail).charts:
+            chart.change_scale()
 
     def action_zoom(self) -> None:
         """Show a shorter stretch of the loss."""
-        self.query_one(RunDetail).chart.zoom()
+        for chart in self.query_one(RunDetail).charts:
+            chart.zoom()
 
     def action_cursor(self, by: int) -> None:
         """Move the cursor of the loss."""
-        self.query_one(RunDetail).chart.move_cursor(by)
+        for chart in self.query_one(RunDetail).charts:
+            chart.move_cursor(by)
 
     def action_strip(self) -> None:
         """Show how scores develop by task, or by shots."""
         self.query_one(RunDetail).turn_strip()
+
+
+def is_news(views: Sequence[RunView], before: Sequence[RunView]) -> bool:
+    """Tell whether there is something to draw: a clock, too, where a run is still to end."""
+    is_same = len(views) == len(before) and all(map(operator.is_, views, before))
+    return not is_same or any(view.status not in ENDED for view in views)
 
 
 def _words(view: RunView) -> str:

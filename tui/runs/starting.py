@@ -12,6 +12,8 @@ from yofo_mlx.runs.names import undated
 from yofo_mlx.system import child, paths
 from yofo_mlx.system.text import shorten
 
+from ..shared import verb
+
 LOOK_S = 0.1  # between looks at whether an evaluation has ended
 
 
@@ -53,8 +55,9 @@ def evaluate_detached(run: Run, is_left: Callable[[], bool]) -> str | None:
     if process.returncode == 0:
         return ""
     said = path.read_text(encoding="utf-8", errors="replace").strip()
-    _, found, error = said.rpartition("error: ")
-    return shorten(error if found else said, 400) or f"it ended with {process.returncode}"
+    message, hint = verb.wrong(said)
+    words = f"{message}\n{hint}".strip() or said
+    return shorten(words, 400) or f"it ended with {process.returncode}"
 
 
 def start_detached(recipe: Path, changes: list[str], name: str = "") -> Run:
@@ -66,20 +69,12 @@ def start_detached(recipe: Path, changes: list[str], name: str = "") -> Run:
     if not name and recipe.parent.parent == paths.runs():
         name = undated(recipe.parent.name)
     options += [f"--name={name}"] if name else []
-    done = subprocess.run(
-        child.command("yofo_mlx.cli", "train", str(recipe), "--detach", *options),
-        env=child.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
-    if done.returncode == 0:
-        return Run(Path(done.stdout.rstrip("\n")))
-    _, found, said = done.stderr.rpartition("error: ")
-    message, _, hint = said.strip().partition("\n")
-    message = _a_line_each(message.removeprefix(f"{recipe}: ").removeprefix("--set: "))
-    raise RunError(message if found else f"no run was started: {message}", hint.strip())
+    try:
+        printed = verb.call("train", str(recipe), "--detach", *options)
+    except RunError as error:
+        message = error.message.removeprefix(f"{recipe}: ").removeprefix("--set: ")
+        raise RunError(_a_line_each(message), error.hint) from None
+    return Run(Path(printed.rstrip("\n")))
 
 
 def _a_line_each(message: str) -> str:

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.widgets import DataTable
 
 from yofo_mlx.runs.events import figure
-from yofo_mlx.runs.folder import ENDED, TROUBLE
+from yofo_mlx.runs.folder import TROUBLE
 from yofo_mlx.system.quantities import duration, size
 
 from ..shared.blocks import spark
@@ -183,7 +183,7 @@ class RunTable(ListTable):
         self._headings: list[str] = []
         self._views: tuple[RunView, ...] = ()
         self._shown: tuple[object, ...] = ()
-        self._known: dict[str, tuple[RunView | None, tuple[int, ...] | None, list[str]]] = {}
+        self._known: dict[str, RunLine] = {}
 
     @property
     def selected(self) -> str | None:
@@ -191,56 +191,42 @@ class RunTable(ListTable):
         return self.selected_key
 
     def show(self, views: Sequence[RunView], width: int, marked: frozenset[str]) -> None:
-        """Fill the table for a terminal this wide; nothing is done where all is as it was."""
-        shown = (width, marked, self.order, time.localtime()[:3])
+        """Fill the table for a terminal this wide; only runs with news are written anew."""
+        today = time.localtime()[:3]  # days and hours are told in words that go by it
+        shown = (width, marked, self.order, today)
         is_same = len(views) == len(self._views) and all(map(operator.is_, views, self._views))
-        if is_same and shown == self._shown and all(view.status in ENDED for view in views):
+        if is_same and shown == self._shown:
             return
+        if self._shown[-1:] != (today,):
+            self._known.clear()
         self._views, self._shown = tuple(views), shown
-        ordered = self.order.sorted(views)
-        status = [_status(view, width >= IN_WORDS, marked) for view in ordered]
-        names = [head(view.name or view.run.run_id, MOST_RUN) for view in ordered]
-        rows_of = [self._texts(view) for view in ordered]
-        texts = {field: [row[place] for row in rows_of] for place, field in enumerate(FIELDS)}
-        taken = max((cell_len(cell.text) for cell in status), default=0) + 4
-        longest = max(map(cell_len, [*names, "run"]), default=0)
-        fields = self._fitting(texts, width - taken - 2 - min(longest, LEAST_RUN))
-        taken += sum(self._width(field, texts[field]) for field in fields)
-        room = max(LEAST_RUN, min(longest, width - taken - 2))
-        rows = [
-            [
-                status[place],
-                Cell(head(names[place], room)),
-                *(Cell(texts[field][place], field.style(view)) for field in fields),
-            ]
-            for place, view in enumerate(ordered)
+        lines = [self._line(view) for view in self.order.sorted(views)]
+        self._known = {line.view.run.run_id: line for line in lines}
+        in_words = width >= IN_WORDS
+        status = [line.status(in_words, marked) for line in lines]
+        longest = max([cell_len("run"), *(line.name_width for line in lines)])
+        taken = max([0, *(cell_len(cell.text) for cell in status)]) + 4
+        every = [
+            max(column) + 2
+            for column in zip(
+                (cell_len(self._column(field).heading) for field in FIELDS),
+                *(line.widths for line in lines),
+                strict=True,
+            )
         ]
+        places = _fitting(every, width - taken - 2 - min(longest, LEAST_RUN))
+        taken += sum(every[place] for place in places)
+        room = max(LEAST_RUN, min(longest, width - taken - 2))
+        fields = [FIELDS[place] for place in places]
+        rows = [line.cells(mark, room, places) for line, mark in zip(lines, status, strict=True)]
         self._headings = ["", NAME.heading, *(field.heading for field in fields)]
         columns = [Column(""), self._column(NAME), *map(self._column, fields)]
-        self.fill(columns, [view.run.run_id for view in ordered], rows)
+        self.fill(columns, [line.view.run.run_id for line in lines], rows)
 
-    def _texts(self, view: RunView) -> list[str]:
-        """Return what is in each column; of a run that has ended, as it was written before."""
-        today = time.localtime()[:3]  # days and hours are told in words that go by it
-        known, day, texts = self._known.get(view.run.run_id, (None, None, []))
-        if known is not view or day != today or view.status not in ENDED:
-            texts = [field.text(view) for field in FIELDS]
-            self._known[view.run.run_id] = (view, today, texts)
-        return texts
-
-    def _fitting(self, texts: dict[Field, list[str]], room: int) -> list[Field]:
-        """Return the columns there is room for; the most telling ones stay longest."""
-        fields = list(texts)
-        widths = {field: self._width(field, texts[field]) for field in fields}
-        while sum(widths[field] for field in fields) > room:
-            spared = max(fields, key=lambda field: field.rank)
-            if spared.rank == 0:
-                break
-            fields.remove(spared)
-        return fields
-
-    def _width(self, field: Field, texts: list[str]) -> int:
-        return max(map(cell_len, [self._column(field).heading, *texts])) + 2
+    def _line(self, view: RunView) -> "RunLine":
+        """Return a run in words, as they were written before if it is as it was."""
+        known = self._known.get(view.run.run_id)
+        return known if known is not None and known.view is view else RunLine(view)
 
     def _column(self, field: Field) -> Column:
         mark = self.order.mark if field.heading == self.order.heading else ""
@@ -253,9 +239,43 @@ class RunTable(ListTable):
             self.post_message(self.Ordered(heading[0] or STARTED.heading))
 
 
-def _status(view: RunView, in_words: bool, marked: frozenset[str]) -> Cell:
-    words, style = status_mark(view.status, view.is_diverged)
-    shown = words if in_words else words[0]
-    if marked:
-        shown = f"{MARKED if view.run.run_id in marked else ' '} {shown}"
-    return Cell(shown, style)
+def _fitting(widths: list[int], room: int) -> list[int]:
+    """Return the places of the fields there is room for; the most telling ones stay longest."""
+    places = list(range(len(FIELDS)))
+    while sum(widths[place] for place in places) > room:
+        spared = max(places, key=lambda place: FIELDS[place].rank)
+        if FIELDS[spared].rank == 0:
+            break
+        places.remove(spared)
+    return places
+
+
+class RunLine:
+    """A run in words, written once and drawn as often as the table changes."""
+
+    def __init__(self, view: RunView) -> None:
+        self.view = view
+        self.texts = [field.text(view) for field in FIELDS]
+        self.widths = list(map(cell_len, self.texts))
+        self._name = head(view.name or view.run.run_id, MOST_RUN)
+        self.name_width = cell_len(self._name)
+        self._status: tuple[object, Cell] = (None, Cell(""))
+        self._cells: tuple[object, list[Cell]] = (None, [])
+
+    def status(self, in_words: bool, marked: frozenset[str]) -> Cell:
+        """Return its mark, and whether the user marked it, where any run is marked."""
+        is_marked = self.view.run.run_id in marked if marked else None
+        if self._status[0] != (in_words, is_marked):
+            words, style = status_mark(self.view.status, self.view.is_diverged)
+            shown = words if in_words else words[0]
+            if is_marked is not None:
+                shown = f"{MARKED if is_marked else ' '} {shown}"
+            self._status = (in_words, is_marked), Cell(shown, style)
+        return self._status[1]
+
+    def cells(self, status: Cell, room: int, places: list[int]) -> list[Cell]:
+        """Return its row: the status, the name on so many cells, the fields at these places."""
+        if self._cells[0] != (status, room, places):
+            told = [Cell(self.texts[place], FIELDS[place].style(self.view)) for place in places]
+            self._cells = (status, room, places), [status, Cell(head(self._name, room)), *told]
+        return self._cells[1]

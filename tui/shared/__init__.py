@@ -14,6 +14,7 @@ __all__ = [
     "help",
     "keys",
     "messages",
+    "pace",
     "page",
     "palette",
     "places",

@@ -1,9 +1,11 @@
 """A table of rows: columns as wide as what is in them, colours of the theme that is on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
 from rich.style import Style as RichStyle
 from rich.text import Text
 from textual.binding import BindingType
@@ -32,9 +34,18 @@ class Cell:
     text: str
     style: str = ""
 
+    def __str__(self) -> str:
+        return printable(self.text)
 
-class ListTable(DataTable[Text]):
-    """Rows by key; the cursor stays on its row while others come and go."""
+
+Cells = list[Cell]
+
+
+class ListTable(DataTable[Cell]):
+    """Rows by key; the cursor stays on its row while others come and go.
+
+    However many there are: only rows in sight are drawn, and only changed ones are measured.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = VIM
 
@@ -42,11 +53,13 @@ class ListTable(DataTable[Text]):
         super().__init__(cursor_type="row")
         self._columns: list[Column] = []
         self._keys: list[str] = []
-        self._cells: list[list[Cell]] = []
+        self._cells: list[Cells] = []
+        self._measured: list[list[int]] = []  # how wide each cell is
+        self._wide: list[int] = []  # and each column
 
     def on_mount(self) -> None:
         """Follow the theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda theme: self._rebuild())
+        self.app.theme_changed_signal.subscribe(self, lambda theme: self._follow_theme())
 
     @property
     def selected_key(self) -> str | None:
@@ -62,15 +75,16 @@ class ListTable(DataTable[Text]):
         if key in self._keys:
             self.move_cursor(row=self._keys.index(key), animate=False)
 
-    def fill(self, columns: list[Column], keys: list[str], cells: list[list[Cell]]) -> None:
+    def fill(self, columns: list[Column], keys: list[str], cells: list[Cells]) -> None:
         """Show these rows; one that is gone leaves the cursor where it is."""
         if (columns, keys, cells) == (self._columns, self._keys, self._cells):
             return
-        shape = self._columns, self._keys, self._widths()
+        shape = self._columns, self._keys, self._wide
         chosen, at = self.selected_key, self.cursor_row
-        self._columns, self._keys, before, self._cells = columns, keys, self._cells, cells
-        if (columns, keys, self._widths()) == shape:
-            self._update(before)
+        changed = self._measure(columns, keys, cells)
+        self._columns, self._keys, self._cells = columns, keys, cells
+        if (columns, keys, self._wide) == shape:
+            self._put(changed)
             return
         self._rebuild()
         if chosen in keys:
@@ -89,35 +103,91 @@ class ListTable(DataTable[Text]):
             if place == self.cursor_coordinate:
                 event.prevent_default()
 
-    def _widths(self) -> list[int]:
-        texts = [[cell.text for cell in column] for column in zip(*self._cells, strict=True)]
-        under = texts or [[] for _ in self._columns]
-        return [
-            max(1, *map(cell_len, [column.heading, *map(printable, below)]))  # 0 cannot be drawn
-            for column, below in zip(self._columns, under, strict=True)
-        ]
+    def _measure(self, columns: list[Column], keys: list[str], cells: list[Cells]) -> list[int]:
+        """Measure rows that are not as before, and the columns; return the places of the rows."""
+        before = dict(zip(self._keys, zip(self._cells, self._measured, strict=True), strict=True))
+        measured, changed = [], []
+        for place, (key, row) in enumerate(zip(keys, cells, strict=True)):
+            known, widths = before.get(key, (None, []))
+            if known is not row and known != row:
+                widths = [cell_len(str(cell)) for cell in row]
+                changed.append(place)
+            measured.append(widths)
+        headings = [max(1, cell_len(column.heading)) for column in columns]  # 0 cannot be drawn
+        self._measured = measured
+        self._wide = [max(under) for under in zip(headings, *measured, strict=True)]
+        return changed
 
-    def _update(self, before: list[list[Cell]]) -> None:
-        for row, (old, new) in enumerate(zip(before, self._cells, strict=True)):
-            for place, cell in enumerate(new):
-                if cell != old[place]:
-                    self.update_cell_at(Coordinate(row, place), self._text(place, cell))
+    def _put(self, places: list[int]) -> None:
+        """Put rows in the place of those before, of the same widths."""
+        columns = self.ordered_columns
+        for place in places:
+            row = self._data[self.ordered_rows[place].key]
+            row.update(zip([column.key for column in columns], self._cells[place], strict=True))
+        self._draw_anew()
+
+    def _draw_anew(self) -> None:
+        self._update_count += 1
+        self.refresh()
+
+    def _follow_theme(self) -> None:
+        self._clear_caches()
+        self._draw_anew()
 
     def _rebuild(self) -> None:
-        """Lay all out anew; widths that are given need no second look at the cells."""
+        """Lay all out anew."""
         at = max(0, self.cursor_row)
         self.clear(columns=True)
-        for column, width in zip(self._columns, self._widths(), strict=True):
+        for column, width in zip(self._columns, self._wide, strict=True):
             heading = Text(column.heading, justify="right" if column.numbers else "left")
             self.add_column(heading, width=width)
         for key, cells in zip(self._keys, self._cells, strict=True):
-            self.add_row(*(self._text(place, cell) for place, cell in enumerate(cells)), key=key)
+            self.add_row(*cells, key=key)
         self.move_cursor(row=at, animate=False)
 
-    def _text(self, place: int, cell: Cell) -> Text:
-        justify = "right" if self._columns[place].numbers else "left"
-        style = self._style(cell.style) if cell.style else ""
-        return Text(printable(cell.text), style=style, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    def _update_column_widths(self, updated_cells: set[Any]) -> None:
+        """Leave the widths as they were given: Textual would look at every cell."""
+
+    def _update_dimensions(self, new_rows: Iterable[Any]) -> None:
+        """Add the rows up; Textual would draw every cell to measure it."""
+        super()._update_dimensions(())
+
+    def _render_cell(
+        self,
+        row_index: int,
+        column_index: int,
+        base_style: RichStyle,
+        width: int,
+        cursor: bool = False,
+        hover: bool = False,
+    ) -> list[list[Segment]]:
+        """Draw a cell once, whatever else changes; Textual would whenever anything does."""
+        if row_index < 0 or column_index < 0:
+            return super()._render_cell(row_index, column_index, base_style, width, cursor, hover)
+        cell = self._cells[row_index][column_index]
+        state = (cursor, hover, self._show_hover_cursor, self._pseudo_class_state)
+        key: Any = (cell, row_index, column_index, base_style, width, *state)
+        if key not in self._cell_render_cache:
+            styles = self._get_styles_to_render_cell(
+                False, False, False, hover, cursor, self.show_cursor, self._show_hover_cursor,
+                self.cursor_foreground_priority == "css", self.cursor_background_priority == "css",
+            )  # fmt: skip
+            place = RichStyle.from_meta({"row": row_index, "column": column_index})
+            style = base_style + place + styles[0]
+            own = self._style(cell.style) if cell.style else RichStyle.null()
+            text = self._padded(cell, column_index, width - 2 * self.cell_padding)
+            margin = Segment(" " * self.cell_padding, style + styles[1])
+            self._cell_render_cache[key] = [
+                [margin, Segment(text, style + own + styles[1]), margin]
+            ]
+        return self._cell_render_cache[key]
+
+    def _padded(self, cell: Cell, column: int, width: int) -> str:
+        shown = str(cell)
+        spare = width - cell_len(shown)
+        if spare < 0:
+            return set_cell_size(shown, width)
+        return " " * spare + shown if self._columns[column].numbers else shown + " " * spare
 
     def _style(self, name: str) -> RichStyle:
         """Return the colour that the theme has for a name."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.system import child, paths
+from yofo_mlx.system import paths
 from yofo_mlx.system.main_memory import main_memory
 from yofo_mlx.system.quantities import size
+
+from ..shared.verb import ask
 
 LENGTHS = (4096, 16384, 65536)  # tokens of an episode, as `yofo models` has them
 
@@ -48,25 +50,9 @@ def about_machine() -> str:
     return " · ".join([*told, f"{size(shutil.disk_usage(home).free)} free on the disk"])
 
 
-def fitting_models(asked: list["subprocess.Popen[str]"]) -> list[FittingModel]:
-    """Ask a process of its own, which has MLX, for the models; raise OSError if it cannot say.
-
-    It is put into `asked`, for whoever does not want to wait for it any longer.
-    """
-    process = subprocess.Popen(
-        child.command("yofo_mlx.cli", "models", "--json"),
-        env=child.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    )
-    asked.append(process)
-    said, wrong = process.communicate()
-    if process.returncode != 0:
-        raise OSError(wrong.strip() or child.ending(process.returncode))
-    return [FittingModel.of(row) for row in json.loads(said)]
+def fitting_models() -> list[FittingModel]:
+    """Ask a process of its own, which has MLX, for the models; YofoError if it cannot say."""
+    return [FittingModel.of(row) for row in json.loads(ask("models", "--json"))]
 
 
 def _name() -> str:

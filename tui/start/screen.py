@@ -1,6 +1,5 @@
 """What is shown in place of the list while there is no run: what to begin with, and on what."""
 
-from subprocess import Popen
 from typing import ClassVar
 
 from textual import on, work
@@ -12,6 +11,7 @@ from textual.message import Message
 from textual.widgets import OptionList, Rule, Static
 from textual.widgets.option_list import Option
 
+from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.system.quantities import size
 from yofo_mlx.system.text import reason
 
@@ -67,11 +67,6 @@ class FirstStart(VerticalScroll, can_focus=False):
             super().__init__()
             self.what = what
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._asked = False
-        self._processes: list[Popen[str]] = []
-
     def compose(self) -> ComposeResult:
         """Lay the steps out over the machine."""
         with Vertical():
@@ -81,23 +76,19 @@ class FirstStart(VerticalScroll, can_focus=False):
             yield Static(muted("looking at this machine …"), id="machine")
             yield Static(GOES_ON, id="goes-on")
 
+    def on_mount(self) -> None:
+        """Look at the machine."""
+        self.query_one(OptionList).highlighted = 0
+        self._look()
+        self.appear()
+
     def appear(self) -> None:
-        """Show it; look at the machine the first time."""
-        if not self._asked:
-            self._asked = True
-            self.display = True
-            self.query_one(OptionList).highlighted = 0
-            self._look()
+        """Show it; keys are for it, unless something else takes them."""
         if not self.display:
             self.display = True
         focused = self.screen.focused
-        if focused is None or not focused.display:
+        if (focused is None or not focused.display) and self.query(OptionList):
             self.query_one(OptionList).focus()
-
-    def on_unmount(self) -> None:
-        """Wait for nobody when the app is left."""
-        for process in self._processes:
-            process.kill()
 
     def action_choose(self, what: str) -> None:
         """Begin."""
@@ -114,10 +105,10 @@ class FirstStart(VerticalScroll, can_focus=False):
         about = safe(about_machine())
         self.app.call_from_thread(self._tell, [about, muted("looking for models …")])
         try:
-            models = fitting_models(self._processes)
-        except (OSError, ValueError) as error:
-            if not self.is_attached:  # the app has been left
-                return
+            models = fitting_models()
+        except Cancelled:  # the app has been left
+            return
+        except (OSError, ValueError, YofoError) as error:
             why = safe(f"which models fit is not known: {reason(error)}")
             self.app.call_from_thread(self._tell, [about, why.stylize("$text-warning")])
             return

@@ -2,9 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
 from io import TextIOWrapper
-
-import typer
+from typing import Any
 
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.system.talk import say
@@ -13,11 +13,11 @@ from yofo_mlx.system.text import clip, printable
 MOST_WORDS = 4000  # characters of an error, whatever it quotes
 
 
-def run(app: typer.Typer) -> int:
+def run(act: Callable[[], Any]) -> int:
     """Run a command line to its exit code; a user's mistake is two lines, never a traceback."""
     _open_standard_streams()
     try:
-        code = app(standalone_mode=False)
+        code = act()
         sys.stdout.flush()
     except YofoError as error:
         code = _complain(error)

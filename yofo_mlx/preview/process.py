@@ -106,7 +106,7 @@ def main() -> None:
     """Answer the calls on standard input, in order, until it is closed."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
-    os.nice(5)
+    os.nice(10)  # whoever asks goes first
     calls: queue.SimpleQueue[Request] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, calls), daemon=True).start()
     while True:

@@ -8,15 +8,17 @@ adapter/      best so far, for mlx-lm's --adapter-path
 evaluations/  what `yofo eval` measured, a file each
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from yofo_mlx.errors import RunError
-from yofo_mlx.runs import info as runinfo
 from yofo_mlx.runs import lock
 from yofo_mlx.runs.events import FINAL_KINDS, PAST_FILE, EventReader, last_event
-from yofo_mlx.runs.info import FORMAT, RunInfo
+
+if TYPE_CHECKING:
+    from yofo_mlx.runs.info import RunInfo
 
 Status = Literal["created", "running", "stopping", "finished", "stopped", "failed", "died"]
 GOING_ON: Final[frozenset[Status]] = frozenset({"running", "stopping"})
@@ -40,6 +42,11 @@ class Run:
     def recipe_path(self) -> Path:
         """The resolved recipe."""
         return self.path / "recipe.toml"
+
+    @property
+    def info_path(self) -> Path:
+        """With what the run was made."""
+        return self.path / "run.json"
 
     @property
     def events_path(self) -> Path:
@@ -89,18 +96,32 @@ class Run:
         """Return a reader of the event stream, at its start."""
         return EventReader(self.events_path)
 
-    def info(self) -> RunInfo:
-        """Return run.json, with defaults for what is missing or damaged."""
-        return runinfo.read(self.path)
+    def noted(self) -> dict[str, Any]:
+        """Return run.json as it is, unchecked; nothing where it is missing or damaged."""
+        try:
+            found = json.loads(self.info_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
-    def note(self, **fields: Any) -> RunInfo:
+    def info(self) -> "RunInfo":
+        """Return run.json, with defaults for what is missing or damaged."""
+        from yofo_mlx.runs import info  # late, as below: its models are slow to import
+
+        return info.checked(self.noted())
+
+    def note(self, **fields: Any) -> "RunInfo":
         """Put fields into run.json and return it as it is then."""
-        info = self.info().updated(**fields)
-        runinfo.write(self.path, info)
-        return info
+        from yofo_mlx.runs import info
+
+        noted = self.info().updated(**fields)
+        info.write(self.info_path, noted)
+        return noted
 
     def check_format(self) -> None:
         """Refuse a folder that a newer version wrote."""
+        from yofo_mlx.runs.info import FORMAT
+
         found = self.info().format
         if not isinstance(found, int) or found > FORMAT:
             raise RunError(

@@ -12,7 +12,6 @@ from yofo_mlx.system.text import is_utf8
 if TYPE_CHECKING:
     from yofo_mlx.tasks.registry import TaskEntry
 
-FILE = "run.json"
 FORMAT = 1  # of a run folder; a newer one is refused
 
 
@@ -105,14 +104,8 @@ class RunInfo(_Kept):
         return RunInfo.model_validate(self.model_dump(exclude_unset=True) | fields)
 
 
-def read(folder: Path) -> RunInfo:
-    """Return a run's run.json; what is missing or damaged in it has its default."""
-    try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return RunInfo()
-    if not isinstance(found, dict):
-        return RunInfo()
+def checked(found: dict[str, Any]) -> RunInfo:
+    """Return what a run.json holds; what is missing or damaged in it has its default."""
     found = {key: value for key, value in found.items() if is_utf8(key)}
     try:
         return RunInfo.model_validate(found)
@@ -121,7 +114,7 @@ def read(folder: Path) -> RunInfo:
         return RunInfo.model_validate({k: v for k, v in found.items() if k not in damaged})
 
 
-def write(folder: Path, info: RunInfo) -> None:
+def write(path: Path, info: RunInfo) -> None:
     """Write run.json, in ASCII: a path may be text that UTF-8 cannot hold."""
     content = {"format": info.format} | info.model_dump(exclude_unset=True)
-    write_text(folder / FILE, json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2) + "\n")

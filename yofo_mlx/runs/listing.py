@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.runs import info as runinfo
 from yofo_mlx.runs.events import figure, first_event
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.names import NEWEST, ambiguous, closest, matching, slug
@@ -168,7 +168,11 @@ def _place(run: Run) -> tuple[int, float, str]:
 
 
 def _number(path: Path) -> int:
-    return runinfo.read(path).number if path.is_dir() and _is_sound(path) else 0
+    return _numbered(Run(path).noted()) if path.is_dir() and _is_sound(path) else 0
+
+
+def _numbered(noted: dict[str, Any]) -> int:
+    return int(figure(noted, "number") or 0)
 
 
 def born(run: Run) -> float:
@@ -178,21 +182,23 @@ def born(run: Run) -> float:
 
 def origin(run: Run) -> tuple[int, float]:
     """Return a run's number and its birth, which it keeps under any name."""
-    return _origin(run.path, _stamp(run.path / runinfo.FILE), run.events_path.exists())
+    return _origin(run.path, _stamp(run.info_path), run.events_path.exists())
 
 
 @lru_cache(maxsize=4096)
 def _origin(folder: Path, stamp: object, has_events: bool) -> tuple[int, float]:
     """Return a run's number and its birth; they change at most when the other arguments do."""
-    info, run = runinfo.read(folder), Run(folder)
-    if info.created is not None:
-        return info.number, info.created
+    run = Run(folder)
+    noted = run.noted()
+    number = _numbered(noted)
+    if (created := figure(noted, "created")) is not None:
+        return number, created
     if (began := figure(first_event(run.events_path), "t")) is not None:
-        return info.number, began
+        return number, began
     try:
-        return info.number, run.recipe_path.stat().st_mtime
+        return number, run.recipe_path.stat().st_mtime
     except OSError:
-        return info.number, 0.0
+        return number, 0.0
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from yofo_mlx.recipe.file import read_toml, validate
 from yofo_mlx.recipe.names import EMBEDDED, is_file, is_folder, is_gguf, is_on_hub
 from yofo_mlx.recipe.schema import Recipe, Template
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.runs.info import FILE, ModelInfo, RunInfo
+from yofo_mlx.runs.info import ModelInfo, RunInfo
 from yofo_mlx.runs.listing import word
 from yofo_mlx.runs.recipe import resolve
 
@@ -36,7 +36,7 @@ def trained(run: Run, overrides: Sequence[str] = ()) -> Trained:
         data |= _pinned(run, str(data.get("model")), info.model)
     elif "revision" not in given:  # it was the other model's
         data.pop("revision", None)
-    recipe = resolve(data, str(run.path / FILE), None, overrides)
+    recipe = resolve(data, str(run.info_path), None, overrides)
     return Trained(recipe, _edited(run, info))
 
 
@@ -60,7 +60,7 @@ def _pinned(run: Run, name: str, loaded: ModelInfo | None) -> dict[str, str | No
 
 def _edited(run: Run, info: RunInfo) -> list[Note]:
     if info.recipe is None:
-        message = f"{run.path / FILE} is missing or damaged"
+        message = f"{run.info_path} is missing or damaged"
         return [(message, "its recipe.toml counts; what the run was made with is not known")]
     if not is_edited(run, info):
         return []

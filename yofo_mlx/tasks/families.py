@@ -47,11 +47,15 @@ def guess_family(items: list[Item], *, labelled: bool = False) -> Family:
 
 
 def holds_labels(examples: Iterable[Example]) -> bool:
-    """Tell whether the answers of examples look like labels: most come again, and are short.
+    """Tell whether the answers of examples look like labels: most come again, and are short."""
+    return look_like_labels(Counter(example.output for example in examples))
+
+
+def look_like_labels(answers: Counter[str]) -> bool:
+    """Tell whether most of these answers come again, and are short.
 
     Some rare ones change nothing about that, nor does the odd row that is no label at all.
     """
-    answers = Counter(example.output for example in examples)
     again = sum(times for times in answers.values() if times > 1)
     long = sum(times for answer, times in answers.items() if len(answer) > _LONGEST_LABEL)
     if not answers or _are_results(answers) or 2 * again < answers.total():

@@ -11,6 +11,7 @@ from tests.tui.prompt.test_rows import facts_of
 from tui.prompt.demonstrations import Demonstrations
 from tui.prompt.row_editor import RowScreen, RowsTextScreen
 from tui.prompt.row_table import RowTable
+from tui.prompt.rows import Row
 from tui.prompt.screen import PromptScreen
 from tui.prompt.set_picker import SetScreen
 from yofo_mlx.prompting import sets
@@ -182,7 +183,7 @@ async def test_of_many_rows_only_those_in_sight_are_drawn(
 ) -> None:
     async with pilots.open("prompt") as pilot:
         rows = list_of(pilot)
-        rows.rows.start(Example(f"row {n}", f"l{n % 7}") for n in range(30_000))
+        rows.rows.start(Row(Example(f"row {n}", f"l{n % 7}")) for n in range(30_000))
         drawn: list[int] = []
         content = rows.table._content
         rows.table._content = lambda place, width: (  # type: ignore[method-assign]

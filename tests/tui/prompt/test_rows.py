@@ -1,11 +1,12 @@
 """Demonstrations as rows: what a change makes of them, how it is undone, what a reading says."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from tui.prompt.health import findings, learning_curve
-from tui.prompt.readings import dropped_file, look_through
+from tui.prompt.readings import look_through
 from tui.prompt.row_editor import as_text
 from tui.prompt.rows import Row, Rows, told_by
 from yofo_mlx.prompting.demonstrations import parse
@@ -16,7 +17,7 @@ CARD, PIN, ODD = Example("my card is gone", "lost"), Example("PIN?", "pin"), Exa
 
 def rows_of(*examples: Example) -> Rows:
     rows = Rows()
-    rows.start(examples)
+    rows.start(map(Row, examples))
     return rows
 
 
@@ -42,13 +43,13 @@ def test_each_change_is_undone_in_turn() -> None:
     rows = rows_of(CARD, PIN)
     states = [rows.all]
     for change in (
-        lambda: rows.append([ODD]),
+        lambda: rows.append([Row(ODD)]),
         lambda: rows.toggle([2]),
         lambda: rows.move(0, 1),
         lambda: rows.put(0, Example("x", "y")),
         lambda: rows.insert(1, ODD),
         lambda: rows.drop([0, 2]),
-        lambda: rows.replace_by([ODD, CARD]),
+        lambda: rows.replace_by([Row(ODD), Row(CARD)]),
     ):
         change()
         assert rows.all != states[-1]
@@ -57,6 +58,30 @@ def test_each_change_is_undone_in_turn() -> None:
     for before in reversed(states[:-1]):
         assert rows.undo() and rows.all == before
     assert not rows.undo()
+
+
+def test_a_change_looks_at_the_rows_that_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    count = Rows._count
+    monkeypatch.setattr(
+        Rows, "_count", lambda self, rows, by: (seen.append(len(rows)), count(self, rows, by))
+    )
+    rows = rows_of(*(Example(f"row {n}", f"l{n % 7}") for n in range(1000)))
+
+    def looks(change: Any) -> list[int]:
+        seen.clear()
+        change()
+        on = [row.example.output for row in rows.all if row.is_on]
+        assert rows.answers == Counter(on) and 0 not in rows.answers.values()
+        return seen
+
+    assert looks(lambda: rows.put(500, Example("x", "y"))) == [1, 1]
+    assert looks(lambda: rows.toggle([500])) == [1, 1]
+    assert looks(lambda: rows.drop([400])) == [1, 0]
+    assert looks(lambda: rows.insert(3, CARD)) == [0, 1]
+    assert looks(lambda: rows.move(7, 1)) == [2, 2]
+    assert looks(lambda: rows.append([Row(PIN)] * 3)) == [0, 3]
+    assert looks(rows.undo) == [3, 0]
 
 
 def test_only_rows_that_are_on_are_shown_to_a_model() -> None:
@@ -150,12 +175,3 @@ def test_the_health_of_a_set_is_said_with_what_to_press() -> None:
         stretch["right"] = None
     line, axes = learning_curve(facts)
     assert line.points == ((0.0, 1.0), (1.0, 0.5)) and axes.y_range is None
-
-
-def test_a_dropped_file_is_known_by_its_whole_path(tmp_path: Any) -> None:
-    path = tmp_path / "my rows.jsonl"
-    path.write_text("{}")
-    for pasted in (f"'{path}'", str(path).replace(" ", "\\ "), f"'{path}'\n"):
-        assert dropped_file(pasted) == path
-    for pasted in ("my rows.jsonl", f"{path}", "it's", f"'{path}' '{path}'", "", "a\tb"):
-        assert dropped_file(pasted) is None

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.prompt.fields import given_back, held
-from tui.runs.follow import RunView, Watcher
+from tui.runs.follow import Follower, RunView, Watcher
 from tui.shared.braille import Canvas
 from tui.shared.curve import Curve, smoothed
 from tui.shared.words import number, one_line, safe
+from yofo_mlx.runs import listing
 from yofo_mlx.runs.diagnosis import last_words
 
 
@@ -120,6 +121,40 @@ def test_a_run_that_ended_is_not_read_again(run_folder: Any) -> None:
     watcher = Watcher()
     first = look(watcher)[0]
     assert look(watcher)[0] is first
+
+
+def test_of_many_ended_runs_some_are_looked_at_each_time_the_others_in_turn(
+    run_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.runs.follow.IN_TURN", 2)
+    monkeypatch.setattr("tui.runs.follow.YOUNG_S", 0.0)
+    polled: list[str] = []
+    poll, listed = Follower.poll, listing.list_runs
+    monkeypatch.setattr(
+        Follower, "poll", lambda self: polled.append(self.view.run.run_id) or poll(self)
+    )
+    opened = []
+    monkeypatch.setattr(listing, "list_runs", lambda: opened.append(1) or listed())
+    ended = [run_folder(f"over-{n}").steps(1) for n in range(5)]
+    for folder in ended:
+        folder.writer.write("finished", step=1, best_step=1, seconds=1.0)
+    living, watcher = run_folder("living").steps(1), Watcher()
+
+    def looks() -> set[str]:
+        polled.clear()
+        assert len(look(watcher)) == 6
+        return set(polled)
+
+    with living.trained():
+        assert len(looks()) == 6  # each is read once
+        ids = {folder.run.run_id for folder in ended}
+        first, second, third = looks(), looks(), looks()
+        assert all(living.run.run_id in one for one in (first, second, third))
+        assert [len(one & ids) for one in (first, second)] == [2, 2]
+        assert first | second | third == ids | {living.run.run_id}
+        watcher.attended = ended[0].run
+        assert all(ended[0].run.run_id in looks() for _ in range(3))
+    assert len(opened) == 1  # the folder of runs is as it was
 
 
 def test_a_removed_run_is_forgotten(run_folder: Any) -> None:

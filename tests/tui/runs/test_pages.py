@@ -149,7 +149,7 @@ async def test_what_takes_room_goes_and_comes_back(pilots: Any, until: Any, show
 async def test_models_are_prompted_or_trained(
     pilots: Any, until: Any, shown: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models_page, "call", lambda *words: json.dumps(SOME))
+    monkeypatch.setattr(models_page, "ask", lambda *words: json.dumps(SOME))
     monkeypatch.setattr(ModelsScreen, "known", None)
     posted: list[Any] = []
     async with pilots.open(size=(80, 24)) as pilot:
