@@ -13,6 +13,16 @@ from ..shared.words import MUTED, muted, safe
 
 FIELDS = ("input", "output", "name", "family", "role", "instruction")
 VALUES = {"family": FAMILIES, "role": ("train", "held_out")}  # that fields may hold
+HELP = {  # of each field
+    "path": "What to add: a file or folder (tab completes, ↓ chooses), files by *, a recipe, or an "
+    "id of the hub; a word that is no file here is looked for on the hub.",
+    "input": "The column that is read, or a template that joins some: {title}: {text}",
+    "output": "The column that is answered, or a template that joins some.",
+    "name": "What the data set is called in tables; empty: as its file.",
+    "family": "What kind of task it is, which decides how answers are scored; empty: guessed.",
+    "role": "train: a run learns from it. held_out: a run is measured on it, and never sees it.",
+    "instruction": "A sentence before the demonstrations of every episode; empty: none.",
+}
 COLUMNS = [Column("column"), Column("holds"), Column("becomes")]
 
 
@@ -37,6 +47,7 @@ class Mapping:
 class ColumnTable(ListTable):
     """The columns with what is in them; `i` and `o` say which are input and output."""
 
+    HELP = "The columns of the data: i makes the one under the cursor the input, o the output."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("i", "choose('input')", "Input", id="columns.input"),
         Binding("o", "choose('output')", "Output", id="columns.output"),
@@ -90,8 +101,16 @@ def _use(name: str, told: dict[str, Any]) -> Cell:
 
 
 def example_of(told: dict[str, Any], table: dict[str, Any]) -> list[Content]:
-    """Return how the first rows will read, and what becomes of bad ones."""
+    """Return what becomes of bad rows, and how the first rows will read."""
     said: list[Content] = []
+    if told.get("bad"):
+        drops = table.get("bad_rows") == "drop"
+        words = f"{told['bad']:,} of {_of_rows(told)} are bad"
+        fate = "they are left out" if drops else "they are refused; ctrl+b leaves them out"
+        said.append(Content.styled(f"! {words}: {fate}", "$text-warning"))
+        for place, message in told.get("problems", [])[:5]:
+            said.append(muted(safe(f"  {place.rsplit('/', 1)[-1]}  {message}", 200).plain))
+        said.append(Content(""))
     if told.get("keys"):
         keys = ", ".join(f"{key} = {value}" for key, value in told["keys"].items())
         said += [muted(safe(f"read with {keys}", 200).plain), Content("")]
@@ -101,13 +120,8 @@ def example_of(told: dict[str, Any], table: dict[str, Any]) -> list[Content]:
         said.append(Content.assemble((("Input: "), MUTED), safe(text, 300)))
         shown = safe(answer, 200).stylize("$text-success on $success-muted")
         said.append(Content.assemble((("Output: "), MUTED), shown))
-    if "family" in told:
-        said += [Content(""), muted(f"family: {told['family']}")]
-    if told.get("bad"):
-        drops = table.get("bad_rows") == "drop"
-        words = f"{told['bad']:,} of the first {told['rows']:,} rows are bad"
-        fate = "they are left out" if drops else "they are refused; ctrl+b leaves them out"
-        said += [Content(""), Content.styled(f"! {words}: {fate}", "$text-warning")]
-        for place, message in told.get("problems", [])[:5]:
-            said.append(muted(safe(f"  {place.rsplit('/', 1)[-1]}  {message}", 200).plain))
     return said
+
+
+def _of_rows(told: dict[str, Any]) -> str:
+    return f"{told['rows']:,} rows" if told["is_all"] else f"the first {told['rows']:,} rows"

@@ -109,20 +109,20 @@ class DataScreen(DataListing):
 
     def action_add(self) -> None:
         """Ask for a path or hub id, and for its columns."""
-        self.app.push_screen(AddScreen(), self._added)
+        self.app.push_screen(AddScreen(model=self.model), self._added)
 
     def open_path(self, text: str) -> None:
         """Look at a path: a recipe goes on the list, data are first shown with their columns."""
         one = of_path(text)
         if one.sources and one.key == one.sources[0].source:
-            self.app.push_screen(AddScreen(one.sources[0]), self._added)
+            self.app.push_screen(AddScreen(one.sources[0], self.model), self._added)
         else:
             self._put(one)
 
     def action_columns(self) -> None:
         """Say of what was added which columns are input and output."""
         if self.chosen is not None and self.chosen.is_typed and self.chosen.sources:
-            self.app.push_screen(AddScreen(self.chosen.sources[0]), self._added)
+            self.app.push_screen(AddScreen(self.chosen.sources[0], self.model), self._added)
 
     def _added(self, source: TaskSource | str | None) -> None:
         if source is not None:

@@ -20,6 +20,7 @@ from yofo_mlx.runs.folder import Run
 from ..shared.copying import copy
 from ..shared.dialog import Dialog
 from ..shared.places import Places
+from ..shared.recipe_list import RecipesScreen
 from ..shared.recipes import find_recipes, here
 from ..shared.recovery import Recovering
 from ..shared.words import safe
@@ -30,7 +31,6 @@ from .new_draft import Draft
 from .new_files import edit, file_of, save
 from .new_form import RunForm
 from .new_preview import Previewer, Wish
-from .new_recipes import RecipesScreen
 from .new_text import own_text, text_of
 from .starting import Starter, start_detached
 

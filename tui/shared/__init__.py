@@ -17,6 +17,7 @@ __all__ = [
     "page",
     "palette",
     "places",
+    "recipe_list",
     "recipes",
     "recovery",
     "remembering",

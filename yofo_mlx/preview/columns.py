@@ -22,7 +22,7 @@ from yofo_mlx.tasks.reading.readers import read_rows
 from yofo_mlx.tasks.reading.rows import Row, kind
 from yofo_mlx.tasks.sources import expand
 
-LOOKED_AT = 500  # rows; what they say of columns, more rows would not say better
+LOOKED_AT = 5000  # rows; what they say of columns, more rows would not say better
 _EXAMPLES = 6
 _LONGEST = 600  # characters of an example's side
 _FEW = 40  # different values that look like labels
