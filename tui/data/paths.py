@@ -79,10 +79,13 @@ def _candidate(place: Path, head: str, name: str) -> Candidate | None:
         kind = format_of(name)
         if kind is None:
             return None
-        return Candidate(head + name, f"{kind[1:].upper()}  {_size(path.stat().st_size)}", False)
+        return Candidate(
+            head + name, f"{kind[1:].upper()}  {file_size(path.stat().st_size)}", False
+        )
     except OSError:
         return None
 
 
-def _size(nbytes: int) -> str:
+def file_size(nbytes: int) -> str:
+    """Return bytes in words, small ones in kB."""
     return f"{nbytes / 1e3:,.0f} kB" if nbytes < 1e6 else size(nbytes)

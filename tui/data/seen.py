@@ -9,12 +9,12 @@ from textual.content import Content
 from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.preview.client import PreviewClient
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.system.quantities import plural, size
+from yofo_mlx.system.quantities import plural
 
 from ..shared.recipes import near
 from ..shared.words import muted, one_line
 from .measures import NAMES, Measure, measure_from
-from .paths import Candidate, candidates, is_name, of_hub
+from .paths import Candidate, candidates, file_size, is_name, of_hub
 from .sets import is_remote
 
 SEARCHING = "searching the hub …"
@@ -87,10 +87,8 @@ def _steps(table: dict[str, Any], model: str, client: PreviewClient) -> Iterator
 
 def _size_of(told: dict[str, Any]) -> str:
     files = plural(told["files"], "file")
-    here = f"; {size(told['here'])} of it are here" if told["here"] else ""
-    return (
-        f"on the hub: {size(told['nbytes'])} in {files}{here}. enter lists it, l there fetches it"
-    )
+    here = f"; {file_size(told['here'])} of it are here" if told["here"] else ""
+    return f"on the hub: {file_size(told['nbytes'])} in {files}{here}. enter lists it, l there fetches it"
 
 
 def summed_up(seen: Seen, model: str) -> Content:
