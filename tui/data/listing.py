@@ -244,8 +244,8 @@ class DataListing(Looking):
 
     def _show_detail(self) -> None:
         row = self.row
-        data, whole = (row.data, row.collection) if row else (None, "")
-        self.query_one(DataDetail).show(data, self._words(row), whole, self.model)
+        data, whole, role = (row.data, row.collection, row.source.role) if row else (None, "", "")
+        self.query_one(DataDetail).show(data, self._words(row), whole, self.model, role)
         self.look()
         self.refresh_bindings()
 

@@ -250,8 +250,9 @@ class DataScreen(DataListing):
 
     def action_new_run(self) -> None:
         """Start a run with the selected data set."""
-        if self.row is not None:
-            self.post_message(TrainOn([self.row.source]))
+        if self.row is not None and self.chosen is not None:
+            recipe = Path(self.chosen.key) if self.chosen.is_recipe else None
+            self.post_message(TrainOn([self.row.source], recipe))
 
     def action_prompt(self) -> None:
         """Take the rows of the selected data set as demonstrations."""

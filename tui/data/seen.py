@@ -88,7 +88,8 @@ def _steps(table: dict[str, Any], model: str, client: PreviewClient) -> Iterator
 def _size_of(told: dict[str, Any]) -> str:
     files = plural(told["files"], "file")
     here = f"; {file_size(told['here'])} of it are here" if told["here"] else ""
-    return f"on the hub: {file_size(told['nbytes'])} in {files}{here}. enter lists it, l there fetches it"
+    nbytes = file_size(told["nbytes"])
+    return f"on the hub: {nbytes} in {files}{here}. enter lists it, l there fetches it"
 
 
 def summed_up(seen: Seen, model: str) -> Content:

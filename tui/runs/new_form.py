@@ -242,7 +242,14 @@ class RunForm(Vertical):
         """Add a data set: a path from here, or an id on the hub."""
         if self.draft is not None:
             path = Path(source).expanduser()
-            self.draft.add({"source": str(path.absolute()) if path.exists() else source})
+            self.take_in([{"source": str(path.absolute()) if path.exists() else source}])
+
+    def take_in(self, tables: list[dict[str, Any]]) -> None:
+        """Add data sets as they are written in a recipe, but those that are there."""
+        if self.draft is not None:
+            for table in tables:
+                if table not in self.draft.sources:
+                    self.draft.add(table)
             self._sources = []
             self._changed(of_data=True)
 

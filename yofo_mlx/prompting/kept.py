@@ -40,6 +40,7 @@ class DiskCache:
         self._path, self._bits = folder / f"{mark}{CACHE_SUFFIX}", bits
         self._fingerprint = fingerprint(loaded)
         self.notes: list[str] = []
+        self.taken = 0  # tokens that need not be read, as their keys and values were on disk
         self._saved: cache_file.Saved | None = None
         if self._path.exists():
             try:
@@ -71,6 +72,7 @@ class DiskCache:
             self._refuse(error)
             return Reuse(0)
         reuse = prefix.reuse()
+        self.taken = reuse.tokens
         if reuse.tokens and self._bits:
             self.notes.append(f"taken back in {self._bits} bits: {_told(saved.more.get('cost'))}")
         return reuse
