@@ -26,7 +26,7 @@ from .add import AddScreen
 from .detail import DataDetail
 from .examples import ExampleTable, whole_row
 from .fixing import FIX, drop_bad_rows
-from .listing import DataListing
+from .listing import CollectionList, DataListing
 from .models import TokenModelScreen
 from .problems import ProblemTable
 from .reading import facts_of
@@ -74,7 +74,7 @@ class DataScreen(DataListing):
         """Lay lists, detail and the line for words to find out."""
         yield Places("data")
         with Horizontal(id="lists"):
-            yield OptionList()
+            yield CollectionList()
             yield DataTableOfSets()
         yield Input(placeholder="words to find", id="find", compact=True)
         yield DataDetail()

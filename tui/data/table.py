@@ -50,6 +50,10 @@ def ordered(rows: list[SetRow], order: str) -> list[SetRow]:
 class DataTableOfSets(ListTable):
     """One row a data set; the cursor stays where it is while more are read."""
 
+    HELP = """The data sets of what is chosen on the left: their rows, and in tokens of a model (`M`
+picks another) how long they are and how many rows fit a context of 16k. `~` marks what was counted
+on some of the rows. `enter` goes into one, `n` trains on it, `p` shows it to a model in Prompt."""
+
     def __init__(self) -> None:
         super().__init__()
         self._rows: list[SetRow] = []

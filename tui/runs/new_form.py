@@ -174,7 +174,9 @@ class RunForm(Vertical):
             text = draft.name if key == RUN else draft.text(key)
             is_long = key.rpartition(".")[2] in LONG
             width = table.value_width(table.size.width) * (2 if is_long else 1)
-            self.query_one(KeyEditor).open(table, key, text, width)
+            editor = self.query_one(KeyEditor)
+            editor.open(table, key, text, width)
+            editor.tooltip = None if key == RUN else facts_of(key).help.replace("\n", " ")
 
     @on(Input.Changed, "KeyEditor")
     def _typed(self, event: Input.Changed) -> None:
