@@ -153,6 +153,7 @@ class PromptScreen(Sitting):
         line.tooltip = said or None
         line.display = bool(said)
         self._show_what_enter_does()
+        self._show_pane("answers" if self.has_class("-answers") else "demonstrations")
 
     @on(QuestionField.Asked)
     async def _asked(self, message: QuestionField.Asked) -> None:

@@ -252,7 +252,6 @@ class RunForm(Vertical):
             for table in tables:
                 if table not in self.draft.sources:
                     self.draft.add(table)
-            self._sources = []
             self._changed(of_data=True)
 
     def action_drop(self) -> None:
@@ -260,8 +259,10 @@ class RunForm(Vertical):
         key = self.query_one(SourceTable).selected_key
         if self.draft is not None and key:
             self._dropped.append(deepcopy(self.draft.tasks))
-            self.draft.drop(int(key.removeprefix(TASK)))
-            self._sources = []
+            place = int(key.removeprefix(TASK))
+            self.draft.drop(place)
+            kept = [one for one in self._sources if one["place"] != place]
+            self._sources = [one | {"place": one["place"] - (one["place"] > place)} for one in kept]
             self._changed(of_data=True)
 
     def action_undo(self) -> None:
