@@ -6,7 +6,7 @@ from typing import Any, Final
 from textual.content import Content
 from textual.widget import Widget
 
-from yofo_mlx.system.quantities import duration
+from yofo_mlx.system.quantities import duration, size
 
 from ..shared.blocks import bar
 from ..shared.words import MUTED, number, safe
@@ -110,6 +110,8 @@ def told(fill: Fill, facts: dict[str, Any]) -> str:
     sides = [facts, *facts.get("beside", ())]
     if sum_gb := sum(side.get("kv_gb") or 0 for side in sides):
         said.append(f"{sum_gb:.1f} GB" if sum_gb >= 0.1 else f"{1000 * sum_gb:.0f} MB")
+    if on_disk := sum(side.get("disk_bytes") or 0 for side in sides):
+        said.append(f"{size(on_disk)} on disk")
     return " · ".join(said)
 
 

@@ -135,7 +135,8 @@ class Prompter:
             notes.append(f"the model was trained on at most {side.trained_context} tokens")
         notes += [prefix.tails.note] if prefix.tails else []
         notes += health_of(prefix).alarms()
-        summary = _summary(prefix, reuse, started) | {"disk_tokens": kept.taken if kept else 0}
+        summary = _summary(prefix, reuse, started)
+        summary |= {"disk_tokens": kept.taken, "disk_bytes": kept.nbytes} if kept else {}
         whose = {"subject": side.name} if len(self._present) > 1 else {}
         return whose | summary | {"note": "; ".join(filter(None, notes))}
 
