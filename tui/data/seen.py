@@ -13,7 +13,7 @@ from yofo_mlx.system.quantities import plural
 
 from ..shared.recipes import near
 from ..shared.words import muted, one_line
-from .measures import NAMES, Measure, measure_from
+from .measures import Measure, fitting, measure_from
 from .paths import Candidate, candidates, file_size, is_name, of_hub
 from .sets import is_remote
 
@@ -96,8 +96,7 @@ def summed_up(seen: Seen, model: str) -> Content:
     """Say on a line how many rows there are, how long, and how many fit a context."""
     columns, measure = seen.columns, seen.measure
     if measure is not None:
-        fits = zip(NAMES, measure.fits, strict=True)
-        shots = (f"{'all' if n == measure.rows else format(n, ',')} in {name}" for name, n in fits)
+        shots = (f"{fit} in {name}" for fit, name in fitting(measure))
         said = [plural(measure.rows, "row"), f"{plural(measure.median, 'token')} a row"]
         said += [f"shots: {', '.join(shots)}", f"tokens of {near(model)}"]
     elif "rows" in columns:

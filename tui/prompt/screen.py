@@ -232,7 +232,7 @@ class PromptScreen(Sitting):
         """Do with the demonstrations what their own key does there."""
         self.action_edit()
         shown = self.query_one(Demonstrations)
-        await self.run_action(action, shown.row_list if action == "insert" else shown)
+        await (shown.row_list if action == "insert" else shown).run_action(action)
 
     def action_read(self) -> None:
         """Read the demonstrations now."""
