@@ -28,7 +28,7 @@ from ..shared.recipes import find_recipes
 from ..shared.recovery import Recovering
 from ..shared.words import lines, muted, one_line, safe
 from .fixing import append_task
-from .mapping import FIELDS, HELP, VALUES, ColumnTable, Mapping, example_of, usual_of
+from .mapping import FIELDS, HELP, MORE, VALUES, ColumnTable, Mapping, example_of, usual_of
 from .paths import Candidate, shared_start
 from .reading import facts_of
 from .seen import Seen, looked_at, summed_up
@@ -123,7 +123,11 @@ class AddScreen(Dialog, Recovering):
             self._mapping = Mapping({"source": event.value.strip()})
             self._seen = None
         else:
+            before = dict(self._mapping.table)
             self._mapping.put(str(event.input.id), event.value)
+            if self._mapping.table == before:
+                self._draw()  # what is wrong with it, if anything
+                return
         self._changed()
 
     def _changed(self) -> None:
@@ -164,10 +168,10 @@ class AddScreen(Dialog, Recovering):
             **seen.columns.get("keys", {}),
             **seen.columns.get("proposed", {}),
         }.items():
-            if key not in table and (key in FIELDS or key != "source"):
+            if key not in table and key != "source":
                 table[key] = value
-                if key in FIELDS:
-                    self.query_one(f"#{key}", Input).value = str(value)
+                field = key if key in FIELDS else MORE
+                self.query_one(f"#{field}", Input).value = self._mapping.text(field)
         if table != seen.table:
             self._changed()
 
@@ -237,6 +241,8 @@ class AddScreen(Dialog, Recovering):
     def _source(self) -> TaskSource | None:
         """Return what was typed, if it can be read; what is wrong with it is on the screen."""
         table, seen = self._mapping.table, self._seen
+        if self._mapping.wrong:
+            return None
         if seen is not None and seen.table == table and seen.is_hopeless:
             self.query_one("#paths").display = False
             self._draw()
@@ -300,7 +306,9 @@ class AddScreen(Dialog, Recovering):
         seen = self._seen
         columns = seen.columns if seen else {}
         self.query_one(ColumnTable).show(columns.get("columns", []), columns)
-        self.query_one("#mapper").display = bool(columns.get("columns"))
+        completes = self.query_one("#paths").display
+        has_fields = seen is not None and (seen.has_columns or (seen.is_hopeless and not completes))
+        self.query_one("#mapper").display = has_fields
         for name, value in usual_of(columns, self._mapping.table).items():
             self.query_one(f"#{name}", Input).placeholder = value
         summed = summed_up(seen, self._model) if seen else Content()
@@ -314,6 +322,8 @@ class AddScreen(Dialog, Recovering):
             return [muted(NOTHING)]
         if str(table["source"]).endswith(".toml"):
             return [muted("A recipe: enter puts it on the list.")]
+        if self._mapping.wrong:
+            return [safe(self._mapping.wrong, 300).stylize("$text-error")]
         trouble = seen.trouble or seen.columns.get("trouble", "") if seen else ""
         if self.query_one("#paths").display and (seen is None or trouble or not seen.columns):
             return [muted("tab goes on, ↓ chooses")]

@@ -1,5 +1,7 @@
 """Which column is what: the table that a person would write, and the columns it is about."""
 
+import json
+import tomllib
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -11,7 +13,9 @@ from yofo_mlx.recipe.family import FAMILIES
 from ..shared.table import Cell, Column, ListTable, head
 from ..shared.words import MUTED, muted, safe
 
-FIELDS = ("input", "output", "name", "family", "role", "instruction")
+MORE = "other"
+FIELDS = ("input", "output", "name", "family", "role", "instruction", MORE)
+OWN = (*FIELDS, "source", "bad_rows")  # keys that are not typed as TOML
 VALUES = {"family": FAMILIES, "role": ("train", "held_out")}  # that fields may hold
 HELP = {  # of each field
     "path": "What to add: a file or folder (tab completes, ↓ chooses), files by *, a recipe, or an "
@@ -22,6 +26,7 @@ HELP = {  # of each field
     "family": "What kind of task it is, which decides how answers are scored; empty: guessed.",
     "role": "train: a run learns from it. held_out: a run is measured on it, and never sees it.",
     "instruction": "A sentence before the demonstrations of every episode; empty: none.",
+    MORE: "Any other key of a recipe's [[tasks]], as it is written there, `; ` between two.",
 }
 COLUMNS = [Column("column"), Column("holds"), Column("becomes")]
 
@@ -31,17 +36,42 @@ class Mapping:
 
     def __init__(self, table: dict[str, Any]) -> None:
         self.table = table
+        self.wrong = ""  # what cannot be read of the keys that have no field
 
     def text(self, name: str) -> str:
         """Return what stands in a field."""
-        return str(self.table.get(name, ""))
+        if name != MORE:
+            return str(self.table.get(name, ""))
+        return "; ".join(f"{key} = {_as_toml(value)}" for key, value in self._more().items())
 
     def put(self, name: str, text: str) -> None:
         """Take what was typed into a field; nothing leaves the key out."""
-        if text.strip():
+        if name == MORE:
+            self._put_more(text)
+        elif text.strip():
             self.table[name] = text.strip().replace("\\n", "\n")
         else:
             self.table.pop(name, None)
+
+    def _more(self) -> dict[str, Any]:
+        return {key: value for key, value in self.table.items() if key not in OWN}
+
+    def _put_more(self, text: str) -> None:
+        self.wrong = ""
+        try:
+            keys = tomllib.loads(text.replace("; ", "\n").rstrip("; "))
+        except tomllib.TOMLDecodeError as error:
+            self.wrong = f"{MORE} keys: {error}"
+            return
+        for key in self._more():
+            del self.table[key]
+        self.table |= {key: value for key, value in keys.items() if key not in OWN}
+
+
+def _as_toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {_as_toml(one)}' for key, one in value.items())}}}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 class ColumnTable(ListTable):
@@ -89,6 +119,7 @@ def usual_of(told: dict[str, Any], table: dict[str, Any]) -> dict[str, str]:
         "family": f"{told['family']} (guessed)" if "family" in told else "",
         "role": "train, or held_out",
         "instruction": "such as: Name the intent of the request.",
+        MORE: 'keys as in a recipe: splits = {train = "a"}; valid_share = 0.2',
     }
 
 

@@ -89,7 +89,7 @@ def shots_that_fit(measure: Measure) -> Content:
 
 def fitting(measure: Measure) -> list[tuple[str, str]]:
     """Return how many rows fit which context, up to the first that all of them fit."""
-    said = []
+    said: list[tuple[str, str]] = []
     for name, fit in zip(NAMES, measure.fits, strict=True):
         if fit == measure.rows:
             return [*said, ("all", name)]

@@ -7,7 +7,7 @@ import pytest
 from textual.widgets import Input
 
 from tests.hub_server import HubServer, hub_fixture  # noqa: F401
-from tui.data import paths
+from tui.data import mapping, paths
 from tui.data.add import AddScreen
 from tui.data.examples import ExampleTable
 from tui.data.fixing import append_task, drop_bad_rows
@@ -137,6 +137,19 @@ async def test_the_hub_is_searched_while_a_word_is_typed_and_silence_is_told_in_
             pilot, lambda: "the hub cannot be searched: the hub has had too" in shown(pilot)
         )
         assert "try again in some minutes" in shown(pilot)
+
+
+def test_keys_that_have_no_field_are_typed_as_in_a_recipe() -> None:
+    typed = mapping.Mapping({"source": "a", "bad_rows": "drop", "records": "{split}"})
+    assert typed.text("other") == 'records = "{split}"'
+    typed.put("other", 'splits = {train = "b"}; valid_share = 0.2; source = "evil"')
+    kept = {"source": "a", "bad_rows": "drop", "splits": {"train": "b"}, "valid_share": 0.2}
+    assert typed.table == kept
+    assert typed.text("other") == 'splits = {train = "b"}; valid_share = 0.2'
+    typed.put("other", "splits = {")
+    assert typed.wrong.startswith("other keys: ") and typed.table == kept
+    typed.put("other", "")
+    assert typed.table == {"source": "a", "bad_rows": "drop"} and not typed.wrong
 
 
 def test_a_recipe_keeps_its_text_and_what_it_includes_is_not_written(empty_folder: Path) -> None:
