@@ -122,6 +122,9 @@ class AddScreen(Dialog, Recovering):
                 return
             self._mapping = Mapping({"source": event.value.strip()})
             self._seen = None
+            for name in FIELDS:  # what was said of another place
+                with self.prevent(Input.Changed):
+                    self.query_one(f"#{name}", Input).value = ""
         else:
             before = dict(self._mapping.table)
             self._mapping.put(str(event.input.id), event.value)
@@ -306,6 +309,7 @@ class AddScreen(Dialog, Recovering):
         seen = self._seen
         columns = seen.columns if seen else {}
         self.query_one(ColumnTable).show(columns.get("columns", []), columns)
+        self.query_one(ColumnTable).display = bool(columns.get("columns"))
         completes = self.query_one("#paths").display
         has_fields = seen is not None and (seen.has_columns or (seen.is_hopeless and not completes))
         self.query_one("#mapper").display = has_fields

@@ -28,7 +28,6 @@ HELP = {  # of each field
     "instruction": "A sentence before the demonstrations of every episode; empty: none.",
     MORE: "Any other key of a recipe's [[tasks]], as it is written there, `; ` between two.",
 }
-COLUMNS = [Column("column"), Column("holds"), Column("becomes")]
 
 
 class Mapping:
@@ -94,14 +93,16 @@ class ColumnTable(ListTable):
         super().__init__()
         self._names: list[str] = []
 
-    def show(self, columns: list[list[str]], told: dict[str, Any]) -> None:
+    def show(self, found: list[list[str]], told: dict[str, Any]) -> None:
         """Fill the table."""
-        self._names = [name for name, _ in columns]
+        self._names = [name for name, _ in found]
         cells = [
             [Cell(head(name, 20)), Cell(head(about, 38), MUTED), _use(name, told)]
-            for name, about in columns
+            for name, about in found
         ]
-        self.fill(COLUMNS, self._names, cells)
+        part = "" if told.get("is_all", True) else f", of the first {told['rows']:,} rows"
+        columns = [Column("column"), Column(f"holds{part}"), Column("becomes")]
+        self.fill(columns, self._names, cells)
 
     def action_choose(self, role: str) -> None:
         """Make the column under the cursor input or output."""

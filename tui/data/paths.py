@@ -88,4 +88,6 @@ def _candidate(place: Path, head: str, name: str) -> Candidate | None:
 
 def file_size(nbytes: int) -> str:
     """Return bytes in words, small ones in kB."""
-    return f"{nbytes / 1e3:,.0f} kB" if nbytes < 1e6 else size(nbytes)
+    if nbytes >= 1e6:
+        return size(nbytes)
+    return f"{nbytes / 1e3:,.0f} kB" if nbytes >= 1000 else f"{nbytes} B"

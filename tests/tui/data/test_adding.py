@@ -35,6 +35,10 @@ async def test_columns_of_no_known_form_are_proposed_and_remembered(
         await until(pilot, lambda: "1 of 31 rows are bad" in shown(pilot))
         assert pilot.app.screen.query_one("#input", Input).value == "utterance"
         assert pilot.app.screen.query_one("#output", Input).value == "intent"
+        pilot.app.screen.query_one("#path", Input).value = "own"
+        await until(pilot, lambda: not pilot.app.screen.query_one("#input", Input).value)
+        pilot.app.screen.query_one("#path", Input).value = "own.csv"
+        await until(pilot, lambda: "1 of 31 rows are bad" in shown(pilot))
         await pilot.press("ctrl+b", "ctrl+s")
         await until(pilot, lambda: "utterance → intent" in shown(pilot))
         assert isinstance(pilot.app.screen, DataScreen)
