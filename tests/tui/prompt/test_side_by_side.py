@@ -52,6 +52,7 @@ async def test_base_and_adapter_answer_beside_each_other_with_bars(
         assert "same answer in 1 of 1 · p > .9 in 1 of 1" in shown(pilot)
         assert "read 4, 20 reused, wrote 2" in shown(pilot) and "4 tok/s" in shown(pilot)
         assert shown(pilot).count("not one of the labels") == 2
+        pilot.app.screen.query_one(QueryField).cursor_blink = False
         for width, height in ((140, 45), (80, 24)):
             await pilot.resize_terminal(width, height)
             await pilot.pause()
