@@ -40,7 +40,7 @@ class Mapping:
     def text(self, name: str) -> str:
         """Return what stands in a field."""
         if name != MORE:
-            return str(self.table.get(name, ""))
+            return _on_a_line(self.table.get(name, ""))
         return "; ".join(f"{key} = {_as_toml(value)}" for key, value in self._more().items())
 
     def put(self, name: str, text: str) -> None:
@@ -65,6 +65,10 @@ class Mapping:
         for key in self._more():
             del self.table[key]
         self.table |= {key: value for key, value in keys.items() if key not in OWN}
+
+
+def _on_a_line(value: Any) -> str:
+    return str(value).replace("\n", "\\n")
 
 
 def _as_toml(value: Any) -> str:
@@ -114,8 +118,8 @@ def usual_of(told: dict[str, Any], table: dict[str, Any]) -> dict[str, str]:
     """Return what is taken for fields that are left empty."""
     stem = str(table["source"]).rstrip("/").rsplit("/", 1)[-1].split(".")[0]
     return {
-        "input": str(told.get("input", "a column, or a template: {title}: {text}")),
-        "output": str(told.get("output", "a column, or a template")),
+        "input": _on_a_line(told.get("input", "a column, or a template: {title}: {text}")),
+        "output": _on_a_line(told.get("output", "a column, or a template")),
         "name": stem,
         "family": f"{told['family']} (guessed)" if "family" in told else "",
         "role": "train, or held_out",

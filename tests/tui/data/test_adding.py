@@ -150,6 +150,10 @@ def test_keys_that_have_no_field_are_typed_as_in_a_recipe() -> None:
     kept = {"source": "a", "bad_rows": "drop", "splits": {"train": "b"}, "valid_share": 0.2}
     assert typed.table == kept
     assert typed.text("other") == 'splits = {train = "b"}; valid_share = 0.2'
+    typed.put("input", "{a}\\n{b}")
+    assert typed.table.pop("input") == "{a}\n{b}"
+    usual = mapping.usual_of({"input": "{a}\n{b}"}, typed.table)
+    assert usual["input"] == "{a}\\n{b}"
     typed.put("other", "splits = {")
     assert typed.wrong.startswith("other keys: ") and typed.table == kept
     typed.put("other", "")
