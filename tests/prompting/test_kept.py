@@ -65,7 +65,7 @@ class Asked:
         self.shown = [rows[place].input for place in result["chosen"]]
         self.tokens, self.reused = result["tokens"], result["reused_tokens"]
         self.note: str = result["note"]
-        self.from_disk: int = result["disk_tokens"]
+        self.from_disk: int = result.get("disk_tokens", 0)
         asked = Score(input="cow", labels=["Anna", "Tom"])
         self.scores = prompter.score(asked, NoWork())["scores"]
 
