@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
@@ -218,6 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer_api(self, parts: list[str]) -> None:
         if parts[0] == "whoami-v2":
             return self._send_json({"type": "user", "name": "owner", "orgs": []})
+        if parts == ["datasets"]:
+            return self._send_json(self._listed())
         id = "/".join(parts[1:3])
         repo = self.server_hub.repos.get("/".join(parts[:3]))
         verb, revision = parts[3:5] if len(parts) > 4 else ("revision", "main")
@@ -231,6 +233,18 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             siblings = [{"rfilename": name} for name in found[1]]
             self._send_json({"id": id, "sha": found[0], "private": False, "siblings": siblings})
+
+    def _listed(self) -> list[dict[str, Any]]:
+        """Return the data sets whose ids hold what is looked for, as many as are asked for."""
+        asked = parse_qs(urlsplit(self.path).query)
+        words, most = asked.get("search", [""])[0], int(asked.get("limit", ["99"])[0])
+        repos = self.server_hub.repos
+        ids = [name.partition("/")[2] for name in repos if name.startswith("datasets/")]
+        return [
+            {"id": id, "downloads": 1234567, "tags": ["size_categories:1K<n<10K"]}
+            for id in ids
+            if words.casefold() in id.casefold()
+        ][:most]
 
     def _answer_file(self, key: str, parts: list[str]) -> None:
         repo = self.server_hub.repos.get(key)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import events, on, work
@@ -33,7 +34,7 @@ from .shared.confirm import ConfirmScreen
 from .shared.dropped import path_in
 from .shared.help import HelpScreen, about, key_table
 from .shared.keys import binding_ids, teach_vi
-from .shared.messages import OpenPath, PromptModel, PromptWith, TrainOn
+from .shared.messages import OpenPath, PromptModel, PromptWith, TakesData, TrainOn
 from .shared.palette import Palette, Thing, Things
 from .shared.remembering import Remembering
 from .shared.state_line import State, StateLine
@@ -279,11 +280,11 @@ class YofoApp(Remembering):
 
     @on(TrainOn)
     async def _train_on(self, message: TrainOn) -> None:
-        if len(self.screen_stack) > 1:
+        if self._has_dialog:
             return
         await self.switch_mode("runs")
-        if isinstance(self.screen, RunsScreen):
-            self.screen.train_on(message.sources)
+        if isinstance(self.screen, TakesData):
+            self.screen.train_on(message.sources, message.recipe)
 
     @on(PromptWith)
     async def _prompt_with(self, message: PromptWith) -> None:
@@ -314,12 +315,15 @@ class YofoApp(Remembering):
 
         for recipe in find_recipes():
             name = one_line(recipe.stem, 60).plain
-            yield Thing(name, f"Recipe: {about_recipe(recipe)}", partial(self._go_to, str(recipe)))
+            yield Thing(name, f"New run: {about_recipe(recipe)}", partial(self._train, recipe))
         for kept in self.choices.get("data", "opened", []):
             source = kept.get("source") if isinstance(kept, dict) else kept  # with columns, or not
             if isinstance(source, str):
                 go = partial(self._go_to, source)
                 yield Thing(one_line(source, 100).plain, "Data set", go)
+
+    def _train(self, recipe: Path) -> None:
+        self.post_message(TrainOn([], recipe))
 
     def _go_to(self, path: str) -> None:
         self.post_message(OpenPath(path))

@@ -18,7 +18,7 @@ from tests.hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from yofo_mlx.commands.train import _LeaveReading
 from yofo_mlx.errors import Cancelled, DataError, YofoError
 from yofo_mlx.hub import client as hubclient
-from yofo_mlx.hub import download
+from yofo_mlx.hub import download, searching
 from yofo_mlx.hub.errors import Repo
 from yofo_mlx.hub.snapshot import snapshot
 from yofo_mlx.models.base import load_base, model_path
@@ -464,3 +464,22 @@ def test_a_run_that_is_asked_to_stop_leaves_its_download(tmp_path: Path) -> None
     run.stop_path.touch()
     with pytest.raises(KeyboardInterrupt):
         listener.tell("model a/b", 1, 2)
+
+
+def test_the_hub_is_searched_and_a_hub_that_does_not_answer_is_told(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bank/intents", "other/reviews", "mine/Bank77"):
+        hub.add("dataset", name, {"train.jsonl": ROWS})
+    first, second = searching.data_sets("bank", 9)
+    assert (first.id, first.downloads, first.rows) == ("bank/intents", 1234567, "1K<n<10K")
+    assert second.id == "mine/Bank77" and not searching.data_sets("nothing", 9)
+    for ailment, said in (("html", "does not answer as a hub does"), ("429", "too many requests")):
+        hub.ailment = ailment
+        with pytest.raises(DataError, match=f"the hub cannot be searched: .*{said}"):
+            searching.data_sets("bank", 9)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(DataError, match="cannot be searched: HF_HUB_OFFLINE is set") as told:
+        searching.data_sets("bank", 9)
+    assert told.value.hint.startswith("unset HF_HUB_OFFLINE")

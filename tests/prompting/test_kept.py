@@ -65,6 +65,7 @@ class Asked:
         self.shown = [rows[place].input for place in result["chosen"]]
         self.tokens, self.reused = result["tokens"], result["reused_tokens"]
         self.note: str = result["note"]
+        self.from_disk: int = result.get("disk_tokens", 0)
         asked = Score(input="cow", labels=["Anna", "Tom"])
         self.scores = prompter.score(asked, NoWork())["scores"]
 
@@ -85,6 +86,7 @@ def test_what_is_read_once_is_taken_back_exactly_by_the_next_session(
     plain = Asked(model, None, ROWS)
     first, again = Asked(model, folder, ROWS), Asked(model, folder, ROWS)
     assert (first.reused, again.reused) == (0, again.tokens)
+    assert (first.from_disk, again.from_disk) == (0, again.tokens)
     assert first.scores == again.scores == plain.scores
     assert first.note.startswith("kept on disk for the next time: ")
     assert first.note.endswith("`yofo demos drop tickets --caches` frees it")

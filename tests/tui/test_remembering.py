@@ -79,7 +79,7 @@ async def test_the_palette_finds_runs_and_recipes(
     async with pilots.open(size=(120, 40)) as pilot:
         await until(pilot, lambda: pilot.app.screen.selected is not None)
         await pilot.press("1", "ctrl+p", *"my-rec")
-        await until(pilot, lambda: "Recipe: tiny" in shown(pilot))
+        await until(pilot, lambda: "New run: tiny" in shown(pilot))
         await pilot.press(*["backspace"] * 6, *"-first")
         await until(pilot, lambda: "Run, " in shown(pilot))
         await pilot.press("enter")

@@ -1,6 +1,7 @@
 """Adding a data set: its place, its columns, and how its rows will read."""
 
-from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -16,32 +17,27 @@ from textual.widgets.option_list import Option
 
 from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.preview.client import PreviewClient
+from yofo_mlx.recipe.file import shipped_recipes
+from yofo_mlx.recipe.names import EMBEDDED
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.system.quantities import plural, size
 
 from ..shared.dialog import Dialog
 from ..shared.places import Places
+from ..shared.recipe_list import RecipesScreen
+from ..shared.recipes import find_recipes
 from ..shared.recovery import Recovering
 from ..shared.words import lines, muted, one_line, safe
-from .mapping import FIELDS, VALUES, ColumnTable, Mapping, example_of, usual_of
-from .measures import Measure, measure_from, shots_that_fit
-from .paths import Candidate, candidates, shared_start
+from .fixing import append_task
+from .mapping import FIELDS, HELP, MORE, VALUES, ColumnTable, Mapping, example_of, usual_of
+from .paths import Candidate, shared_start
 from .reading import facts_of
-from .sets import is_remote
+from .seen import Seen, looked_at, summed_up
 
 AFTER = 0.25  # seconds after the last key
-SHOWN = 6  # paths that go on as typed
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the process said of a table."""
-
-    table: dict[str, Any]
-    columns: dict[str, Any] = field(default_factory=dict)
-    measure: Measure | None = None
-    size: str = ""
-    trouble: str = ""
+NOTHING = (
+    "A file, a folder, files by *, a recipe, or the id of a data set on the hub.\n"
+    "What is no file here is looked for on the hub: a word of its id is enough."
+)
 
 
 class AddScreen(Dialog, Recovering):
@@ -54,6 +50,9 @@ class AddScreen(Dialog, Recovering):
         Binding("tab", "complete", "Complete", id="add.complete", priority=True),
         Binding("down", "paths", "Paths", id="add.paths", show=False),
         Binding("ctrl+b", "drop", "Bad rows", id="add.drop", tooltip="Leave out, or refuse"),
+        Binding("ctrl+a", "to_recipe", "To a recipe", id="add.to_recipe", priority=True),
+        Binding("pageup", "page(-1)", "Rows before", id="add.before", show=False),
+        Binding("pagedown", "page(1)", "Rows after", id="add.after", show=False),
         Binding("escape", "leave", "Cancel", id="add.cancel"),
     ]
 
@@ -64,8 +63,17 @@ class AddScreen(Dialog, Recovering):
             super().__init__()
             self.found = found
 
-    def __init__(self, source: TaskSource | None = None) -> None:
+    class Written(Message):
+        """A recipe has the data set now, or why not."""
+
+        def __init__(self, recipe: Path, wrong: YofoError | None) -> None:
+            super().__init__()
+            self.recipe, self.wrong = recipe, wrong
+
+    def __init__(self, source: TaskSource | None = None, model: str = EMBEDDED) -> None:
+        """`model`: whose tokens are counted."""
         super().__init__()
+        self._model = model
         self._client = PreviewClient()
         self._mapping = Mapping(facts_of(source) if source else {"source": ""})
         self._seen: Seen | None = None
@@ -90,12 +98,16 @@ class AddScreen(Dialog, Recovering):
                         hint = SuggestFromList(values, case_sensitive=False) if values else None
                         text = self._mapping.text(name)
                         yield Input(text, id=name, compact=True, suggester=hint)
-            with VerticalScroll(id="reads", can_focus=False):
-                yield Static()
+            with Vertical(id="right"):
+                yield Static(id="sum")
+                with VerticalScroll(id="reads", can_focus=False):
+                    yield Static()
         yield Footer()
 
     def on_mount(self) -> None:
         """Look at the path that was given."""
+        for name, words in HELP.items():
+            self.query_one(f"#{name}").tooltip = words
         self.query_one("#paths").display = False
         self._changed()
 
@@ -110,8 +122,15 @@ class AddScreen(Dialog, Recovering):
                 return
             self._mapping = Mapping({"source": event.value.strip()})
             self._seen = None
+            for name in FIELDS:  # what was said of another place
+                with self.prevent(Input.Changed):
+                    self.query_one(f"#{name}", Input).value = ""
         else:
+            before = dict(self._mapping.table)
             self._mapping.put(str(event.input.id), event.value)
+            if self._mapping.table == before:
+                self._draw()  # what is wrong with it, if anything
+                return
         self._changed()
 
     def _changed(self) -> None:
@@ -128,13 +147,9 @@ class AddScreen(Dialog, Recovering):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="look")
     def _ask(self, table: dict[str, Any], client: PreviewClient) -> None:
-        text = table["source"]
-        self.post_message(self.Heard(candidates(text, SHOWN)))
-        if not text or text.endswith(".toml"):
-            return
         try:
-            for seen in _steps(table, client):
-                self.post_message(self.Heard(seen))
+            for found in looked_at(table, self._model, client):
+                self.post_message(self.Heard(found))
         except Cancelled:
             return
 
@@ -145,7 +160,7 @@ class AddScreen(Dialog, Recovering):
             if found.table == self._mapping.table:
                 self._seen = found
                 self._propose(found)
-        else:
+        elif self.query_one("#path", Input).value.strip() == self._mapping.table["source"]:
             self._show_paths(found)
         self._draw()
 
@@ -156,10 +171,10 @@ class AddScreen(Dialog, Recovering):
             **seen.columns.get("keys", {}),
             **seen.columns.get("proposed", {}),
         }.items():
-            if key not in table and (key in FIELDS or key != "source"):
+            if key not in table and key != "source":
                 table[key] = value
-                if key in FIELDS:
-                    self.query_one(f"#{key}", Input).value = str(value)
+                field = key if key in FIELDS else MORE
+                self.query_one(f"#{field}", Input).value = self._mapping.text(field)
         if table != seen.table:
             self._changed()
 
@@ -197,7 +212,8 @@ class AddScreen(Dialog, Recovering):
         """Go on as far as all paths are alike; where there is nothing to add, to the next field."""
         box = self.query_one("#path", Input)
         longer = shared_start(self._paths) if self.focused is box else ""
-        if len(longer) > len(box.value):
+        goes_on = longer.casefold().startswith(box.value.casefold()) or len(self._paths) == 1
+        if longer != box.value and len(longer) >= len(box.value) and goes_on:
             box.value = longer
             box.cursor_position = len(longer)
         else:
@@ -219,16 +235,66 @@ class AddScreen(Dialog, Recovering):
     @on(Input.Submitted)
     def action_add(self) -> None:
         """Give the data set back, if it can be read."""
-        table = self._mapping.table
-        if str(table["source"]).endswith(".toml"):
-            self.dismiss(table["source"])
-            return
-        try:
-            source = TaskSource(**table)
-        except ValueError:
-            return  # what is wrong is on the screen
-        if table["source"]:
+        text = self._mapping.table["source"]
+        if text.endswith(".toml"):
+            self.dismiss(text)
+        elif (source := self._source()) is not None:
             self.dismiss(source)
+
+    def _source(self) -> TaskSource | None:
+        """Return what was typed, if it can be read; what is wrong with it is on the screen."""
+        table, seen = self._mapping.table, self._seen
+        if self._mapping.wrong:
+            return None
+        if seen is not None and seen.table == table and seen.is_hopeless:
+            self.query_one("#paths").display = False
+            self._draw()
+            return None
+        try:
+            return TaskSource(**table) if table["source"] else None
+        except ValueError:
+            return None
+
+    def action_to_recipe(self) -> None:
+        """Write the data set into one of the user's recipes."""
+        source = self._source()
+        own = [path for path in find_recipes() if path not in shipped_recipes()]
+        if source is None:
+            self.notify("There is no data set to write into a recipe yet.", severity="warning")
+        elif not own:
+            words = "No recipe of yours is in this folder.\nyofo recipes copy tiny makes one."
+            self.notify(words, severity="warning", markup=False)
+        else:
+            title = "Write it into which recipe?"
+            write = partial(self._write_if, facts_of(source))
+            self.app.push_screen(RecipesScreen(own, title=title), write)
+
+    def _write_if(self, table: dict[str, Any], recipe: Path | None) -> None:
+        if recipe is not None:
+            self._write(recipe, table)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="write")
+    def _write(self, recipe: Path, table: dict[str, Any]) -> None:
+        wrong = None
+        try:
+            append_task(recipe, table)
+        except YofoError as error:
+            wrong = error
+        self.post_message(self.Written(recipe, wrong))
+
+    @on(Written)
+    def _written(self, message: Written) -> None:
+        if wrong := message.wrong:
+            self.notify(f"{wrong.message}\n{wrong.hint}", severity="error", markup=False)
+        else:
+            words = f"{self._mapping.table['source']} is in {message.recipe.name}"
+            self.app.notify(safe(words, 200).plain, title="Written", markup=False)
+            self.dismiss(None)
+
+    def action_page(self, pages: int) -> None:
+        """Leaf through what the rows read like."""
+        reads = self.query_one("#reads")
+        reads.scroll_relative(y=pages * max(1, reads.size.height - 1), animate=False)
 
     def action_leave(self) -> None:
         """Leave without adding."""
@@ -243,63 +309,34 @@ class AddScreen(Dialog, Recovering):
         seen = self._seen
         columns = seen.columns if seen else {}
         self.query_one(ColumnTable).show(columns.get("columns", []), columns)
-        self.query_one("#mapper").display = bool(columns.get("columns"))
+        self.query_one(ColumnTable).display = bool(columns.get("columns"))
+        completes = self.query_one("#paths").display
+        has_fields = seen is not None and (seen.has_columns or (seen.is_hopeless and not completes))
+        self.query_one("#mapper").display = has_fields
         for name, value in usual_of(columns, self._mapping.table).items():
             self.query_one(f"#{name}", Input).placeholder = value
+        summed = summed_up(seen, self._model) if seen else Content()
+        self.query_one("#sum", Static).update(summed)
+        self.query_one("#sum", Static).display = bool(summed.plain)
         self.query_one("#reads Static", Static).update(lines(self._said(seen)))
 
     def _said(self, seen: Seen | None) -> list[Content]:
         table = self._mapping.table
         if not table["source"]:
-            return [
-                muted("A file, a folder, files by *, a recipe, or the id of a data set on the hub.")
-            ]
+            return [muted(NOTHING)]
         if str(table["source"]).endswith(".toml"):
             return [muted("A recipe: enter puts it on the list.")]
+        if self._mapping.wrong:
+            return [safe(self._mapping.wrong, 300).stylize("$text-error")]
+        trouble = seen.trouble or seen.columns.get("trouble", "") if seen else ""
+        if self.query_one("#paths").display and (seen is None or trouble or not seen.columns):
+            return [muted("tab goes on, ↓ chooses")]
         if seen is None:
             return [muted("looking …")]
         said: list[Content] = []
-        if trouble := seen.trouble or seen.columns.get("trouble", ""):
-            if self.query_one("#paths").display:
-                return [muted("tab goes on, ↓ chooses")]
+        if trouble:
             said += [safe(trouble, 500).stylize("$text-error")]
             said += [safe(seen.columns.get("hint", ""), 500), Content("")]
         if seen.size:
             said += [safe(seen.size, 200), Content("")]
-        said += example_of(seen.columns, table)
-        if seen.measure is not None:
-            count = plural(seen.measure.median, "token")
-            said += [
-                Content(""),
-                Content.assemble(f"{count} a row · ", shots_that_fit(seen.measure)),
-            ]
-        return said
-
-
-def _steps(table: dict[str, Any], client: PreviewClient) -> Any:
-    """Yield what is known of a table, more each time; of the hub its size alone."""
-    try:
-        source = TaskSource(**table)
-        if is_remote(source):
-            yield Seen(table, size="asking the hub how large it is …")
-            yield Seen(table, size=_size_of(client.call("size", id=source.source)))
-            return
-        columns = client.call("columns", source=table)
-        yield Seen(table, columns)
-        if "examples" in columns:
-            told = client.call("tokens", source=table | columns["keys"], model="tiny")
-            measures = [measure_from(one) for one in told["sets"].values()]
-            yield Seen(table, columns, measures[0] if measures else None)
-    except Cancelled:
-        raise
-    except (YofoError, ValueError) as error:
-        hint = getattr(error, "hint", "")
-        yield Seen(table, {"trouble": getattr(error, "message", str(error)), "hint": hint})
-
-
-def _size_of(told: dict[str, Any]) -> str:
-    files = plural(told["files"], "file")
-    here = f"; {size(told['here'])} of it are here" if told["here"] else ""
-    return (
-        f"on the hub: {size(told['nbytes'])} in {files}{here}. enter lists it, l there fetches it"
-    )
+        return said + example_of(seen.columns, table)

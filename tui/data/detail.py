@@ -17,6 +17,7 @@ from ..shared.words import MUTED, lines, muted, one_line
 from .episode import Passage, drawn
 from .examples import ExampleTable, Rows
 from .measures import Measure, label_bars, lengths, shots_that_fit
+from .paths import file_size
 from .problems import Problems, ProblemTable
 from .tabs import NAMES, DataTabs
 
@@ -37,7 +38,7 @@ class DataDetail(Vertical):
         self._data: DataSet | None = None
         self._measure: Measure | None = None
         self._passage: Passage | None = None
-        self._model = self._whole = self._trouble = ""
+        self._model = self._whole = self._trouble = self._role = ""
 
     def compose(self) -> ComposeResult:
         """Lay all tabs out; one is seen at a time."""
@@ -51,9 +52,9 @@ class DataDetail(Vertical):
         yield Problems()
         yield VerticalScroll(Static(id="facts"), id="about")
 
-    def show(self, data: DataSet | None, words: Content, whole: str, model: str) -> None:
+    def show(self, data: DataSet | None, words: Content, whole: str, model: str, role: str) -> None:
         """Show a data set, or words where there is none; `whole`: what `data check` takes."""
-        self._data, self._whole, self._model = data, whole, model
+        self._data, self._whole, self._model, self._role = data, whole, model, role
         self.query_one("#words", Static).update(words)
         self.draw()
 
@@ -134,7 +135,7 @@ class DataDetail(Vertical):
             )
             self.query_one("#bars", Static).update(bars)
         elif self.tab == "about":
-            self.query_one("#facts", Static).update(_about(data))
+            self.query_one("#facts", Static).update(_about(data, self._role))
         if self.tab == "problems" and not data.problems:
             self.query_one(Problems).query_one(Static).update(_no_problems())
             self.query_one(Problems).query_one(Static).display = True
@@ -185,9 +186,10 @@ def _command(whole: str) -> str:
     return f"yofo data check --all {shlex.quote(near(whole))}"
 
 
-def _about(data: DataSet) -> Content:
+def _about(data: DataSet, role: str) -> Content:
     """Return how it is read, a fact a line."""
-    facts = [("place", near(data.place)), ("family", data.family)]
+    facts = [("place", near(data.place)), ("family", data.family), ("role", role.replace("_", " "))]
+    facts += [("size", file_size(data.nbytes))] * bool(data.nbytes)
     facts += [("columns", data.columns)] * bool(data.columns)
     facts += [("instruction", data.instruction)] * bool(data.instruction)
     facts += [("read", note) for note in data.notes]

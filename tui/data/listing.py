@@ -33,6 +33,14 @@ EMPTY = Content.assemble(
 )  # fmt: skip
 
 
+class CollectionList(OptionList):
+    """The recipes at hand, and what the user added."""
+
+    HELP = """Recipes, each with its data sets, and behind them what you have added: `a` adds a
+file, a folder or a data set of the hub, `D` takes it off the list, never from the disk. `enter`
+goes to the data sets."""
+
+
 class DataListing(Looking):
     """A screen with a list of collections, a table of their data sets, and one of them in full."""
 
@@ -244,8 +252,8 @@ class DataListing(Looking):
 
     def _show_detail(self) -> None:
         row = self.row
-        data, whole = (row.data, row.collection) if row else (None, "")
-        self.query_one(DataDetail).show(data, self._words(row), whole, self.model)
+        data, whole, role = (row.data, row.collection, row.source.role) if row else (None, "", "")
+        self.query_one(DataDetail).show(data, self._words(row), whole, self.model, role)
         self.look()
         self.refresh_bindings()
 

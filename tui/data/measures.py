@@ -84,11 +84,17 @@ def lengths(measure: Measure, width: int) -> Content:
 
 def shots_that_fit(measure: Measure) -> Content:
     """Say how many rows fit each context."""
-    pairs = zip(NAMES, measure.fits, strict=True)
-    said = ", ".join(
-        f"all fit {name}" if fit == measure.rows else f"{fit:,} fit {name}" for name, fit in pairs
-    )
-    return Content(f"shots: {said}")
+    return Content(f"shots: {', '.join(f'{fit} fit {name}' for fit, name in fitting(measure))}")
+
+
+def fitting(measure: Measure) -> list[tuple[str, str]]:
+    """Return how many rows fit which context, up to the first that all of them fit."""
+    said: list[tuple[str, str]] = []
+    for name, fit in zip(NAMES, measure.fits, strict=True):
+        if fit == measure.rows:
+            return [*said, ("all", name)]
+        said.append((f"{fit:,}", name))
+    return said
 
 
 def _columns(bins: Sequence[int], width: int) -> str:

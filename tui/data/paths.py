@@ -1,14 +1,18 @@
-"""Paths that complete what is typed: files of data, folders, recipes."""
+"""What a text that is typed may become: files of data, folders, recipes, ids of the hub."""
 
+import re
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from yofo_mlx.system.quantities import size
 from yofo_mlx.tasks.reading.formats import format_of
 
 from ..shared.recipes import here
+from ..shared.words import number
 
+NAME = re.compile(r"\w[\w.-]{2,95}(/[\w.-]{0,96})?")  # of the hub, or the beginning of one
 MOST = 200  # entries of a folder that are looked at closely
 
 
@@ -21,7 +25,7 @@ class Candidate:
     is_folder: bool
 
 
-def candidates(text: str, most: int) -> list[Candidate]:
+def candidates(text: str) -> list[Candidate]:
     """Return what lies there whose name goes on as typed, data and folders only."""
     folder, _, start = text.rpartition("/")
     head = f"{folder}/" if "/" in text else ""
@@ -32,7 +36,24 @@ def candidates(text: str, most: int) -> list[Candidate]:
         return []
     fitting = [name for name in names if _goes_on(name, start)]
     found = (_candidate(place, head, name) for name in fitting[:MOST])
-    return [one for one in found if one is not None][:most]
+    return [one for one in found if one is not None]
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text may be of an id on the hub; what looks like a file here is not."""
+    return bool(NAME.fullmatch(text)) and format_of(text) is None and not (here() / text).exists()
+
+
+def of_hub(found: list[dict[str, Any]]) -> list[Candidate]:
+    """Return what the hub found, with what it says of each."""
+    return [Candidate(one["id"], _known(one), False) for one in found]
+
+
+def _known(one: dict[str, Any]) -> str:
+    loads = one["downloads"]
+    said = ["hub", f"{one['rows']} rows" if one["rows"] else ""]
+    said += [f"{number(loads)} downloads" if loads is not None else ""]
+    return " · ".join(filter(None, [*said, "gated" if one["is_gated"] else ""]))
 
 
 def shared_start(found: list[Candidate]) -> str:
@@ -58,10 +79,15 @@ def _candidate(place: Path, head: str, name: str) -> Candidate | None:
         kind = format_of(name)
         if kind is None:
             return None
-        return Candidate(head + name, f"{kind[1:].upper()}  {_size(path.stat().st_size)}", False)
+        return Candidate(
+            head + name, f"{kind[1:].upper()}  {file_size(path.stat().st_size)}", False
+        )
     except OSError:
         return None
 
 
-def _size(nbytes: int) -> str:
-    return f"{nbytes / 1e3:,.0f} kB" if nbytes < 1e6 else size(nbytes)
+def file_size(nbytes: int) -> str:
+    """Return bytes in words, small ones in kB."""
+    if nbytes >= 1e6:
+        return size(nbytes)
+    return f"{nbytes / 1e3:,.0f} kB" if nbytes >= 1000 else f"{nbytes} B"

@@ -41,13 +41,13 @@ class ProblemTable(ListTable):
     def show(self, found: list[Finding], width: int) -> None:
         """Fill the table."""
         self._found = found
-        places = [tail(near(one.place), LONGEST_PLACE) for one in found]
+        places = [tail(_short(one, one.place), LONGEST_PLACE) for one in found]
         room = max(20, width - max(map(len, places), default=5) - 12)
         cells = [
             [
                 Cell("✗", "$text-error") if one.is_error else Cell("!", "$text-warning"),
                 Cell(place, "$foreground-muted"),
-                Cell(head(near(one.message).replace("\n", "⏎"), room)),
+                Cell(head(_short(one, one.message).replace("\n", "⏎"), room)),
             ]
             for one, place in zip(found, places, strict=True)
         ]
@@ -93,10 +93,16 @@ class Problems(Vertical):
 
     def _tell(self) -> None:
         one = self.query_one(ProblemTable).selected
-        said = [safe(near(one.hint), 300)] if one and one.hint else []
+        said = [safe(_short(one, one.hint), 300)] if one and one.hint else []
         if self._more > 0:
             words = f"and {self._more:,} more: `{self._whole}` lists all"
             said.append(muted(safe(words, 500).plain))
         below = self.query_one(Static)
         below.update(lines(said))
         below.display = bool(said)
+
+
+def _short(one: Finding, words: str) -> str:
+    """Leave out of words the folder of the file they are about, and that we are in."""
+    folder = one.path.rpartition("/")[0]
+    return near(words.replace(f"{folder}/", "") if folder else words)

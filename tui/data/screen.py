@@ -26,7 +26,7 @@ from .add import AddScreen
 from .detail import DataDetail
 from .examples import ExampleTable, whole_row
 from .fixing import FIX, drop_bad_rows
-from .listing import DataListing
+from .listing import CollectionList, DataListing
 from .models import TokenModelScreen
 from .problems import ProblemTable
 from .reading import facts_of
@@ -74,7 +74,7 @@ class DataScreen(DataListing):
         """Lay lists, detail and the line for words to find out."""
         yield Places("data")
         with Horizontal(id="lists"):
-            yield OptionList()
+            yield CollectionList()
             yield DataTableOfSets()
         yield Input(placeholder="words to find", id="find", compact=True)
         yield DataDetail()
@@ -109,20 +109,20 @@ class DataScreen(DataListing):
 
     def action_add(self) -> None:
         """Ask for a path or hub id, and for its columns."""
-        self.app.push_screen(AddScreen(), self._added)
+        self.app.push_screen(AddScreen(model=self.model), self._added)
 
     def open_path(self, text: str) -> None:
         """Look at a path: a recipe goes on the list, data are first shown with their columns."""
         one = of_path(text)
         if one.sources and one.key == one.sources[0].source:
-            self.app.push_screen(AddScreen(one.sources[0]), self._added)
+            self.app.push_screen(AddScreen(one.sources[0], self.model), self._added)
         else:
             self._put(one)
 
     def action_columns(self) -> None:
         """Say of what was added which columns are input and output."""
         if self.chosen is not None and self.chosen.is_typed and self.chosen.sources:
-            self.app.push_screen(AddScreen(self.chosen.sources[0]), self._added)
+            self.app.push_screen(AddScreen(self.chosen.sources[0], self.model), self._added)
 
     def _added(self, source: TaskSource | str | None) -> None:
         if source is not None:
@@ -250,8 +250,9 @@ class DataScreen(DataListing):
 
     def action_new_run(self) -> None:
         """Start a run with the selected data set."""
-        if self.row is not None:
-            self.post_message(TrainOn([self.row.source]))
+        if self.row is not None and self.chosen is not None:
+            recipe = Path(self.chosen.key) if self.chosen.is_recipe else None
+            self.post_message(TrainOn([self.row.source], recipe))
 
     def action_prompt(self) -> None:
         """Take the rows of the selected data set as demonstrations."""

@@ -28,6 +28,11 @@ class Collection:
     is_typed: bool = False
     model: str = ""  # the recipe's
 
+    @property
+    def is_recipe(self) -> bool:
+        """Tell whether a recipe names the data sets, not the user alone."""
+        return self.key.endswith(".toml")
+
 
 def collections() -> list[Collection]:
     """Return the recipes the user has, with their task sources."""

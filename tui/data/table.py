@@ -6,11 +6,11 @@ from yofo_mlx.preview.facts import DataSet
 from yofo_mlx.recipe.schema import TaskSource
 
 from ..shared.table import Cell, Column, ListTable, head
-from ..shared.words import number
 from .measures import NAMES, Measure
+from .paths import file_size
 
-WIDE = 118  # width of the terminal from which all columns have room
-COUNTS = [Column(name, numbers=True) for name in ("train", "valid", "test")]
+WIDE = 136  # width of the terminal from which all columns have room
+MIDDLING = 100  # and from which the family has
 TOKENS = [Column(name, numbers=True) for name in ("tokens", "a row", *NAMES)]
 ORDERS = ("as listed", "rows", "tokens", "problems")
 
@@ -50,6 +50,10 @@ def ordered(rows: list[SetRow], order: str) -> list[SetRow]:
 class DataTableOfSets(ListTable):
     """One row a data set; the cursor stays where it is while more are read."""
 
+    HELP = """The data sets of what is chosen on the left: their rows, and in tokens of a model (`M`
+picks another) how long they are and how many rows fit a context of 16k. `~` marks what was counted
+on some of the rows. `enter` goes into one, `n` trains on it, `p` shows it to a model in Prompt."""
+
     def __init__(self) -> None:
         super().__init__()
         self._rows: list[SetRow] = []
@@ -73,44 +77,37 @@ class DataTableOfSets(ListTable):
 
 def _columns(width: int) -> list[Column]:
     first = [Column(""), Column("data set")]
+    family, role, problems = Column("family"), Column("role"), Column("problems")
+    rows, labels, size, tokens, fits = (
+        Column(name, numbers=True) for name in ("rows", "labels", "size", "tokens", NAMES[1])
+    )
     if width >= WIDE:
-        more = [Column("labels", numbers=True), *TOKENS, Column("problems")]
-        return [*first, Column("family"), Column("role"), Column("rows", numbers=True), *more]
-    return [*first, Column("family"), Column("role"), *COUNTS]
+        return [*first, family, role, rows, labels, size, *TOKENS, problems]
+    return [*first, *[family] * (width >= MIDDLING), rows, size, tokens, fits, problems]
 
 
 def _cells(row: SetRow, width: int) -> list[Cell]:
-    wide = width >= WIDE
-    family = row.data.family if row.data else row.source.family or ""
-    first = [
-        _mark(row.data),
-        Cell(head(row.name, width - 113 if wide else 13 if width < 100 else 24)),
-        Cell(head(family, 14 if wide or width >= 100 else 10)),
-        Cell(row.source.role.replace("_", " ")),
-    ]
+    wide, data = width >= WIDE, row.data
+    name = width - 122 if wide else 13 if width < 118 else 24
+    cells = [_mark(data), Cell(head(row.name, name))]
+    if width >= MIDDLING:
+        cells.append(Cell(head(data.family if data else row.source.family or "", 14)))
     if wide:
-        return [*first, *_facts(row)]
-    counts = row.data.counts if row.data else ()
-    shown = [number(n) if width < 100 else f"{n:,}" for n in counts] or ["…"] * 3
-    return [*first, *(Cell("–" if n == "0" else n) for n in shown)]
+        cells.append(Cell(row.source.role.replace("_", " ")))
+    if data is None:
+        return [*cells, *[Cell("…")] * (len(_columns(width)) - len(cells) - 1), Cell("")]
+    rows = sum(data.counts)
+    facts = [f"{rows:,}"] + [f"{data.label_count:,}" if data.label_count else "–"] * wide
+    facts += [file_size(data.nbytes) if data.nbytes else "–", *_tokens(row.measure, wide)]
+    return [*cells, *(Cell("–" if fact == "0" else fact) for fact in facts), _problems(data)]
 
 
-def _facts(row: SetRow) -> list[Cell]:
-    if row.data is None:
-        return [Cell("…"), *[Cell("…")] * (len(TOKENS) + 1), Cell("")]
-    labels = f"{row.data.label_count:,}" if row.data.label_count else "–"
-    measure = row.measure
-    tokens = ["–"] * len(TOKENS)
-    if measure is not None:
-        fits = ["all" if fit == measure.rows else f"{fit:,}" for fit in measure.fits]
-        tokens = [measure.total, f"{measure.median:,}", *fits]
-    rows = sum(row.data.counts)
-    return [
-        Cell(f"{rows:,}" if rows else "–"),
-        Cell(labels),
-        *map(Cell, tokens),
-        _problems(row.data),
-    ]
+def _tokens(measure: Measure | None, is_wide: bool) -> list[str]:
+    """Return tokens in all and of a row, and how many rows fit; of a narrow table the main ones."""
+    if measure is None:
+        return ["–"] * (len(TOKENS) if is_wide else 2)
+    fits = ["all" if fit == measure.rows else f"{fit:,}" for fit in measure.fits]
+    return [measure.total, f"{measure.median:,}", *fits] if is_wide else [measure.total, fits[1]]
 
 
 def _problems(data: DataSet) -> Cell:

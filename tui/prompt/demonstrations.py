@@ -88,7 +88,9 @@ class Demonstrations(KeptRows):
         yield RowList(self.rows, EMPTY)
         yield Static(id="problems")
         yield HealthPanel()
-        yield TextField("none; for example: Name the intent.", id="instruction")
+        instruction = TextField("none; for example: Name the intent.", id="instruction")
+        instruction.tooltip = "A sentence before all demonstrations; a set keeps it with its rows."
+        yield instruction
 
     def on_mount(self) -> None:
         """Name the fields."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 from textual.content import Content
 from textual.widget import Widget
 
-from yofo_mlx.system.quantities import duration
+from yofo_mlx.system.quantities import duration, size
 
 from ..shared.blocks import bar
 from ..shared.words import MUTED, number, safe
@@ -105,10 +105,13 @@ def told(fill: Fill, facts: dict[str, Any]) -> str:
     shots, offered = facts.get("shots"), facts.get("offered")
     if isinstance(shots, int):
         said.append(f"{shots:,} of {offered:,} shots" if offered != shots else f"{shots:,} shots")
-    said.append("✓ cached" if fill.is_cached else f"{number(fill.cached)} cached")
+    where = "from disk" if facts.get("disk_tokens") else "cached"
+    said.append(f"✓ {where}" if fill.is_cached else f"{number(fill.cached)} cached")
     sides = [facts, *facts.get("beside", ())]
     if sum_gb := sum(side.get("kv_gb") or 0 for side in sides):
         said.append(f"{sum_gb:.1f} GB" if sum_gb >= 0.1 else f"{1000 * sum_gb:.0f} MB")
+    if on_disk := sum(side.get("disk_bytes") or 0 for side in sides):
+        said.append(f"{size(on_disk)} on disk")
     return " · ".join(said)
 
 

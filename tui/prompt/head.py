@@ -67,7 +67,10 @@ class ModelBar(Horizontal):
 
     def compose(self) -> ComposeResult:
         """Lay the choices out."""
-        yield Select[str]([], prompt="choose a run or a base model", compact=True, id="model")
+        yield Select[str](
+            [], prompt="choose a run or a base model", compact=True, id="model",
+            tooltip="who answers: the adapter of a run, or a base model; letters find one",
+        )  # fmt: skip
         yield Select[str](
             [("alone", ALONE)], allow_blank=False, compact=True, id="beside",
             tooltip="who answers beside it, from the same base model in memory",

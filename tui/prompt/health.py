@@ -32,6 +32,10 @@ class HealthPanel(VerticalScroll, can_focus=False):
     HealthPanel:focus { border: round $primary; border-title-color: $text-primary; }
     """
 
+    HELP = """How well each stretch of the demonstrations is foretold from those before it: a curve
+that is still rising asks for more rows, a flat one has enough. Below stands what wants a look:
+contradictions, labels with few rows, an order that gives the answer away. `h` goes back."""
+
     def compose(self) -> ComposeResult:
         """Lay the curve out over the words."""
         yield Chart("")

@@ -67,6 +67,12 @@ class KeptRows(Vertical):
         has_instruction = self.instruction not in ("", instruction)
         return lost + (["the instruction"] if has_instruction else [])
 
+    @property
+    def caches(self) -> str | None:
+        """Return the folder that keeps what models read of the rows; None: they are no set's."""
+        is_set = self.set_name and self.examples and self._kept == (self.examples, self.instruction)
+        return str(sets.checked(self.set_name).caches) if is_set else None
+
     def to_save(self) -> Unsaved | None:
         """Return what a file would hold."""
         now = (self.examples, self.instruction)

@@ -59,6 +59,10 @@ class RowTable(ScrollView, can_focus=True):
         }
     }
     """
+    HELP = """Demonstrations, a row each: what a model reads before every question. `space` leaves
+one out, `e` edits it, `J` and `K` move it, `D` drops it, `u` takes that back. Once they are read,
+`model says` is what the model expected behind the rows before, and `p` how likely the row's own
+answer was; `◀?` marks what contradicts the others: `x` drops those. `S` saves them as a set."""
     BINDINGS: ClassVar[list[BindingType]] = [
         *VIM,
         Binding("down", "cursor_down", "Down", show=False, id="rows.down"),

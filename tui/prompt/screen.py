@@ -52,6 +52,10 @@ class PromptScreen(Sitting):
         Binding("ctrl+t", "toggle_adapter", "Adapter/base", id="prompt.adapter", show=False),
         Binding("ctrl+g", "labels", "Labels", id="prompt.labels"),
         Binding("ctrl+s", "save", "Save", id="prompt.save"),
+        Binding("i", "rows('insert')", "Write a row", id="prompt.insert", show=False),
+        Binding("O", "rows('open_set')", "Open a set", id="prompt.open_set", show=False),
+        Binding("S", "rows('save_set')", "Save as a set", id="prompt.save_set", show=False),
+        Binding("h", "rows('health')", "Health", id="prompt.health", show=False),
         Binding("f5", "read", "Read", id="prompt.read"),
         Binding("y", "copy", "Copy", id="prompt.copy"),
         Binding("escape", "back", "Back", id="prompt.back", priority=True),
@@ -153,6 +157,7 @@ class PromptScreen(Sitting):
         line.tooltip = said or None
         line.display = bool(said)
         self._show_what_enter_does()
+        self._show_pane("answers" if self.has_class("-answers") else "demonstrations")
 
     @on(QuestionField.Asked)
     async def _asked(self, message: QuestionField.Asked) -> None:
@@ -224,6 +229,12 @@ class PromptScreen(Sitting):
         """Go to the demonstrations."""
         self._show_pane("demonstrations")
         self.set_focus(self.query_one(Demonstrations).table)
+
+    async def action_rows(self, action: str) -> None:
+        """Do with the demonstrations what their own key does there."""
+        self.action_edit()
+        shown = self.query_one(Demonstrations)
+        await (shown.row_list if action == "insert" else shown).run_action(action)
 
     def action_read(self) -> None:
         """Read the demonstrations now."""

@@ -99,7 +99,8 @@ class Sitting(Recovering):
         model = bar.model
         if model is None:
             return None
-        return Wanted(model, Offer(tuple(shown.examples), shown.instruction, choose=bar.way))
+        offer = Offer(tuple(shown.examples), shown.instruction, choose=bar.way, kept=shown.caches)
+        return Wanted(model, offer)
 
     @on(ModelBar.Changed)
     @on(Demonstrations.Changed)
@@ -170,7 +171,7 @@ class Sitting(Recovering):
         shown = self.query_one(Demonstrations)
         shown.wait()
         offer = replace(job.wanted.offer, examples=tuple(shown.examples))
-        offer = replace(offer, instruction=shown.instruction)
+        offer = replace(offer, instruction=shown.instruction, kept=shown.caches)
         job.wanted, job.labels = Wanted(job.wanted.model, offer), self.labels()
         if (other := self._reading) is not None and other.wanted != job.wanted:
             self._asking.cancel(other)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from textual import work
@@ -116,11 +117,12 @@ class RunActions(Recovering):
         )
         self.app.push_screen(screen, self._started)
 
-    def train_on(self, sources: list[Any]) -> None:
-        """Offer a new run with these data sets."""
+    def train_on(self, sources: list[Any], recipe: Path | None = None) -> None:
+        """Offer a new run of a recipe, or the first there is, with these data sets."""
         from .new import NewRunScreen
 
-        self.app.push_screen(NewRunScreen(sources=sources, starter=self.starter), self._started)
+        page = NewRunScreen(recipe, sources=sources, starter=self.starter)
+        self.app.push_screen(page, self._started)
 
     def _started(self, run: Run | None) -> None:
         if run is not None:

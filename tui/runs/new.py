@@ -20,6 +20,7 @@ from yofo_mlx.runs.folder import Run
 from ..shared.copying import copy
 from ..shared.dialog import Dialog
 from ..shared.places import Places
+from ..shared.recipe_list import RecipesScreen
 from ..shared.recipes import find_recipes, here
 from ..shared.recovery import Recovering
 from ..shared.words import safe
@@ -29,8 +30,7 @@ from .new_beside import RecipeText, RunOutlook
 from .new_draft import Draft
 from .new_files import edit, file_of, save
 from .new_form import RunForm
-from .new_preview import Previewer, Wish
-from .new_recipes import RecipesScreen
+from .new_preview import Previewer, Wish, offers
 from .new_text import own_text, text_of
 from .starting import Starter, start_detached
 
@@ -189,6 +189,13 @@ class NewRunScreen(Dialog, Recovering):
         if recipe is not None:
             self._overrides = {} if self.draft is None else dict(self.draft.changes)
             self._begin(recipe, anew=True)
+
+    def train_on(self, sources: Sequence[TaskSource], recipe: Path | None) -> None:
+        """Take data sets, or another recipe, into the draft that is open."""
+        if sources:
+            self._form.take_in([one.model_dump(mode="json", exclude_unset=True) for one in sources])
+        elif recipe is not None:
+            self._chosen(recipe)
 
     def on_resize(self) -> None:
         """Fit all into the room there is."""
@@ -387,11 +394,4 @@ class NewRunScreen(Dialog, Recovering):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what applies to what is known of the draft."""
-        plan = self._facts.get("plan", {})
-        if action == "fit":
-            return bool(plan) and not plan["fits"] and bool(plan["longest_max_tokens"])
-        if action == "measure":
-            return bool(plan) and plan["fits"] and plan["is_here"]
-        if action == "fetch":
-            return "on the hub" in [one["state"] for one in self._facts.get("sources", [])]
-        return action != "next" or bool(self._facts.get("episode"))
+        return offers(action, self._facts)

@@ -49,7 +49,7 @@ class AskLine(Horizontal):
         self.add_class("-open")
         self.query_one(Label).update(LABELS[what])
         line = self.query_one(Input)
-        line.placeholder = HINTS[what]
+        line.placeholder = line.tooltip = HINTS[what]
         with line.prevent(Input.Changed):
             line.value = text
         self.screen.set_focus(line)

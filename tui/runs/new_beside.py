@@ -109,6 +109,9 @@ class RunOutlook(Vertical):
 class RecipeText(VerticalScroll):
     """The text of the recipe that will be written."""
 
+    HELP = """The recipe as `ctrl+w` saves it, and `y` copies it; in colour what differs from the
+one it began with. `ctrl+e` edits the text itself."""
+
     def __init__(self) -> None:
         super().__init__(id="text", classes="pane")
         self.border_title = "what will be written"

@@ -174,7 +174,9 @@ class RunForm(Vertical):
             text = draft.name if key == RUN else draft.text(key)
             is_long = key.rpartition(".")[2] in LONG
             width = table.value_width(table.size.width) * (2 if is_long else 1)
-            self.query_one(KeyEditor).open(table, key, text, width)
+            editor = self.query_one(KeyEditor)
+            editor.open(table, key, text, width)
+            editor.tooltip = None if key == RUN else facts_of(key).help.replace("\n", " ")
 
     @on(Input.Changed, "KeyEditor")
     def _typed(self, event: Input.Changed) -> None:
@@ -242,8 +244,14 @@ class RunForm(Vertical):
         """Add a data set: a path from here, or an id on the hub."""
         if self.draft is not None:
             path = Path(source).expanduser()
-            self.draft.add({"source": str(path.absolute()) if path.exists() else source})
-            self._sources = []
+            self.take_in([{"source": str(path.absolute()) if path.exists() else source}])
+
+    def take_in(self, tables: list[dict[str, Any]]) -> None:
+        """Add data sets as they are written in a recipe, but those that are there."""
+        if self.draft is not None:
+            for table in tables:
+                if table not in self.draft.sources:
+                    self.draft.add(table)
             self._changed(of_data=True)
 
     def action_drop(self) -> None:
@@ -251,8 +259,10 @@ class RunForm(Vertical):
         key = self.query_one(SourceTable).selected_key
         if self.draft is not None and key:
             self._dropped.append(deepcopy(self.draft.tasks))
-            self.draft.drop(int(key.removeprefix(TASK)))
-            self._sources = []
+            place = int(key.removeprefix(TASK))
+            self.draft.drop(place)
+            kept = [one for one in self._sources if one["place"] != place]
+            self._sources = [one | {"place": one["place"] - (one["place"] > place)} for one in kept]
             self._changed(of_data=True)
 
     def action_undo(self) -> None:

@@ -65,3 +65,15 @@ class Previewer:
     def _progress(self, what: str, done: int, total: int) -> None:
         of = f" of {total:,}" if total else ""
         self._tell("progress", f"{what} {done:,}{of}" if what else "")
+
+
+def offers(action: str, facts: dict[str, Any]) -> bool:
+    """Tell whether an action applies to what is known of a draft."""
+    plan = facts.get("plan", {})
+    if action == "fit":
+        return bool(plan) and not plan["fits"] and bool(plan["longest_max_tokens"])
+    if action == "measure":
+        return bool(plan) and plan["fits"] and plan["is_here"]
+    if action == "fetch":
+        return "on the hub" in [one["state"] for one in facts.get("sources", [])]
+    return action != "next" or bool(facts.get("episode"))

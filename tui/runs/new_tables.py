@@ -5,7 +5,8 @@ from typing import Any
 
 from yofo_mlx.system.quantities import plural
 
-from ..shared.table import Cell, Column, ListTable, head
+from ..shared.recipes import near
+from ..shared.table import Cell, Column, ListTable, head, tail
 from ..shared.words import MUTED, number
 from .new_draft import Draft, look_up, text_in
 from .new_keys import TASK, as_text
@@ -106,15 +107,15 @@ it back), a adds one. What lies on the hub is read when you press l, not before.
         self.fill(columns, keys, rows)
 
     def _row(self, source: dict[str, Any], told: dict[str, Any] | None, width: int) -> list[Cell]:
-        name = str(source.get("name") or source.get("source", "–"))
+        name = tail(near(str(source.get("name") or source.get("source", "–"))), 22)
         role = str(source.get("role", "train")).replace("held_out", "held out")
         note = width - 66
         if told is None or told["state"] == "on the hub":
             state = "reading …" if told is None else "on the hub"
-            return [Cell(head(f"○ {name}", 24), MUTED), Cell(role), *[Cell("–", MUTED)] * 3,
+            return [Cell(f"○ {name}", MUTED), Cell(role), *[Cell("–", MUTED)] * 3,
                     Cell(head(state, max(note, 12)), MUTED)]  # fmt: skip
         if told["state"] == "wrong":
-            return [Cell(head(f"✗ {name}", 24), "$text-error"), Cell(role), *[Cell("–", MUTED)] * 3,
+            return [Cell(f"✗ {name}", "$text-error"), Cell(role), *[Cell("–", MUTED)] * 3,
                     Cell(head(told["why"][0], max(note, 12)), "$text-error")]  # fmt: skip
         said = plural(len(told["notes"]), "remark") if told["notes"] else ""
         if told["tasks"] > 1:
@@ -123,7 +124,7 @@ it back), a adds one. What lies on the hub is read when you press l, not before.
         figures = [told["rows"], told["tokens"], told["shots"]]
         shown = [Cell("–" if one is None else f"{one:,}") for one in figures]
         return [
-            Cell(head(f"{mark} {name}", 24), "$text-warning" if told["notes"] else ""),
+            Cell(f"{mark} {name}", "$text-warning" if told["notes"] else ""),
             Cell(role),
             *shown,
             Cell(said, "$text-warning" if told["notes"] else MUTED),

@@ -18,6 +18,7 @@ __all__ = [
     "page",
     "palette",
     "places",
+    "recipe_list",
     "recipes",
     "recovery",
     "remembering",

@@ -60,7 +60,13 @@ def key_table(screen: Screen[object]) -> list[KeyRow]:
 def about(widget: Widget | None) -> str:
     """Return the words about a widget, or about the nearest thing around it that has some."""
     nodes = [] if widget is None else widget.ancestors_with_self
-    return next((inspect.cleandoc(node.HELP) for node in nodes if node.HELP), "")
+    return next((inspect.cleandoc(words) for words in map(_words_of, nodes) if words), "")
+
+
+def _words_of(node: DOMNode) -> str:
+    """Return the words of a kind of widget, or those of this one, shown to the mouse as well."""
+    own = node.tooltip if isinstance(node, Widget) else None
+    return own if isinstance(own, str) else node.HELP or ""
 
 
 class HelpScreen(Dialog, ModalScreen[None]):

@@ -1,6 +1,7 @@
 """What one part of the app asks of another, by way of the app."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from textual.message import Message
 
@@ -14,11 +15,20 @@ class OpenPath(Message):
 
 
 class TrainOn(Message):
-    """The user wants a new run with these data sets."""
+    """The user wants a new run of a recipe, and with these data sets if there are any."""
 
-    def __init__(self, sources: list[Any]) -> None:
+    def __init__(self, sources: list[Any], recipe: Path | None = None) -> None:
         super().__init__()
         self.sources = sources  # of the recipe's schema: TaskSource
+        self.recipe = recipe  # None: the first there is
+
+
+@runtime_checkable
+class TakesData(Protocol):
+    """A screen on which a new run is made."""
+
+    def train_on(self, sources: list[Any], recipe: Path | None) -> None:
+        """Offer a run of a recipe, with these data sets."""
 
 
 class PromptWith(Message):

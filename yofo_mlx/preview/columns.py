@@ -22,10 +22,10 @@ from yofo_mlx.tasks.reading.readers import read_rows
 from yofo_mlx.tasks.reading.rows import Row, kind
 from yofo_mlx.tasks.sources import expand
 
-LOOKED_AT = 500  # rows; what they say of columns, more rows would not say better
+LOOKED_AT = 5000  # rows; what they say of columns, more rows would not say better
 _EXAMPLES = 6
 _LONGEST = 600  # characters of an example's side
-_FEW = 40  # different values that look like labels
+_FEW = 200  # different values that look like labels
 
 
 def columns(source: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +163,6 @@ def _items(chosen: Columns, rows: list[Row], problems: list[Problem]) -> Iterato
 
 
 def _different(items: list[Item]) -> list[Item]:
-    """Return a few examples, of different answers where there are some."""
-    by_answer = {item.example.output: item for item in reversed(items)}
-    first = sorted(by_answer.values(), key=items.index)[:_EXAMPLES] if items else []
-    return first if len(first) == _EXAMPLES else items[:_EXAMPLES]
+    """Return a few examples, of each answer the first one before others."""
+    firsts = {id(item) for item in {one.example.output: one for one in reversed(items)}.values()}
+    return sorted(items, key=lambda item: id(item) not in firsts)[:_EXAMPLES]

@@ -27,6 +27,7 @@ class DataSet:
     place: str
     family: str
     counts: tuple[int, int, int] = (0, 0, 0)  # train, valid, test: what a model reads of it
+    nbytes: int = 0  # of its files
     columns: str = ""
     instruction: str = ""
     labels: list[tuple[str, int]] = field(default_factory=list)  # the most frequent, how often

@@ -68,6 +68,12 @@ def _size(**params: Any) -> Result:
     return size(**params)
 
 
+def _search(**params: Any) -> Result:
+    from yofo_mlx.preview.search import search
+
+    return search(**params)
+
+
 def _tokens(**params: Any) -> Result:
     from yofo_mlx.preview.tokens import tokens
 
@@ -96,6 +102,7 @@ METHODS: dict[str, Callable[..., Result]] = {
     "text_of": _text_of,
     "columns": _columns,
     "size": _size,
+    "search": _search,
     "tokens": _tokens,
     "episode_of": _episode_of,
     "models": _models,

@@ -55,6 +55,7 @@ def _data_set(loaded: LoadedSource) -> DataSet:
         summary.source,
         summary.family,
         (sizes.get("train", 0), sizes.get("valid", 0), sizes.get("test", 0)),
+        nbytes=loaded.nbytes,
         columns=f"{summary.input} → {summary.output}" if loaded.columns else "",
         instruction=summary.instruction,
         labels=[(clip(label, 200), n) for label, n in islice(summary.labels.items(), SHOWN_LABELS)],

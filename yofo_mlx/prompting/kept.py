@@ -40,6 +40,7 @@ class DiskCache:
         self._path, self._bits = folder / f"{mark}{CACHE_SUFFIX}", bits
         self._fingerprint = fingerprint(loaded)
         self.notes: list[str] = []
+        self.taken = 0  # tokens that need not be read, as their keys and values were on disk
         self._saved: cache_file.Saved | None = None
         if self._path.exists():
             try:
@@ -60,6 +61,11 @@ class DiskCache:
         known = frozenset(one for one in offered if _mark(one) in marks)
         return [one for one in self._saved.demonstrations if one in known], known
 
+    @property
+    def nbytes(self) -> int:
+        """Return how large the file is, 0 where there is none."""
+        return self._path.stat().st_size if self._path.exists() else 0
+
     def take(self, prefix: Prefix, reuse: Reuse) -> Reuse:
         """Fill a prefix with what is on disk of it, if that is more than its context has."""
         saved = self._saved
@@ -71,6 +77,7 @@ class DiskCache:
             self._refuse(error)
             return Reuse(0)
         reuse = prefix.reuse()
+        self.taken = reuse.tokens
         if reuse.tokens and self._bits:
             self.notes.append(f"taken back in {self._bits} bits: {_told(saved.more.get('cost'))}")
         return reuse
@@ -93,7 +100,7 @@ class DiskCache:
         except (RunError, OSError) as error:
             self.notes.append(f"keys and values are not kept on disk: {error}")
             return
-        written = size(self._path.stat().st_size)
+        written = size(self.nbytes)
         rounded = f" in {self._bits} bits, {_told(cost)}" if self._bits else ""
         name = folder.name.partition(".")[0]
         frees = f"`yofo demos drop {name} --caches` frees it"

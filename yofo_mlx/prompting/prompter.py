@@ -146,6 +146,7 @@ class Prompter:
         notes += [prefix.tails.note] if prefix.tails else []
         notes += health_of(prefix).alarms()
         summary = _summary(prefix, reuse, started)
+        summary |= {"disk_tokens": kept.taken, "disk_bytes": kept.nbytes} if kept else {}
         whose = {"subject": side.name} if len(self._present) > 1 else {}
         return whose | summary | {"note": "; ".join(filter(None, notes))}
 

@@ -3,6 +3,7 @@
 import os.path
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -48,6 +49,8 @@ class LoadedSource:
     instruction: str = ""
     """The recipe's instruction, with the system text that all rows share."""
     family: Family = "other"
+    nbytes: int = 0
+    """Of its files, as they lie there."""
     of_no_group: str = ""
     """How many rows no group of labels takes."""
 
@@ -139,6 +142,9 @@ def read_pieces(source: TaskSource, found: Found) -> LoadedSource:
         if split in pieces:
             loaded.files[split] = [piece.file.shown for piece in pieces[split]]
             loaded.items[split] = list(_items(pieces[split], loaded, found.class_names))
+    files = {piece.file.path: piece.file for found in pieces.values() for piece in found}
+    with suppress(OSError):  # gone since
+        loaded.nbytes = sum(file.nbytes for file in files.values())
     _settle(loaded)
     return loaded
 

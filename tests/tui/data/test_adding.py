@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
-from tui.data import paths
+from tests.hub_server import HubServer, hub_fixture  # noqa: F401
+from tui.data import mapping, paths
 from tui.data.add import AddScreen
 from tui.data.examples import ExampleTable
 from tui.data.fixing import append_task, drop_bad_rows
@@ -31,9 +32,13 @@ async def test_columns_of_no_known_form_are_proposed_and_remembered(
         await pilot.press("a")
         await until(pilot, lambda: isinstance(pilot.app.screen, AddScreen))
         pilot.app.screen.query_one("#path", Input).value = "own.csv"
-        await until(pilot, lambda: "1 of the first 31 rows are bad" in shown(pilot))
+        await until(pilot, lambda: "1 of 31 rows are bad" in shown(pilot))
         assert pilot.app.screen.query_one("#input", Input).value == "utterance"
         assert pilot.app.screen.query_one("#output", Input).value == "intent"
+        pilot.app.screen.query_one("#path", Input).value = "own"
+        await until(pilot, lambda: not pilot.app.screen.query_one("#input", Input).value)
+        pilot.app.screen.query_one("#path", Input).value = "own.csv"
+        await until(pilot, lambda: "1 of 31 rows are bad" in shown(pilot))
         await pilot.press("ctrl+b", "ctrl+s")
         await until(pilot, lambda: "utterance → intent" in shown(pilot))
         assert isinstance(pilot.app.screen, DataScreen)
@@ -74,11 +79,85 @@ def test_paths_go_on_as_typed(empty_folder: Path) -> None:
     for name in ("data-one.csv", "data-two.jsonl", "notes.txt", "recipe.toml"):
         (empty_folder / name).write_text("x")
     (empty_folder / "dates").mkdir()
-    found = paths.candidates("da", 9)
+    found = paths.candidates("da")
     assert [one.text for one in found] == ["data-one.csv", "data-two.jsonl", "dates/"]
     assert paths.shared_start(found) == "dat" and paths.shared_start([]) == ""
-    assert not paths.candidates("nowhere/", 9)
-    assert [one.about for one in paths.candidates("rec", 9)] == ["recipe"]
+    assert not paths.candidates("nowhere/")
+    assert [one.about for one in paths.candidates("rec")] == ["recipe"]
+
+
+def test_a_word_is_looked_for_on_the_hub_unless_it_looks_like_a_file(empty_folder: Path) -> None:
+    (empty_folder / "here").mkdir()
+    names = ["bank", "PolyAI/bank", "PolyAI/", "squad_v2"]
+    others = [
+        "ba",
+        "bank.csv",
+        "./bank",
+        "/data/bank",
+        "~/bank",
+        "tiny:train",
+        "here",
+        "a b",
+        "*.x",
+    ]
+    assert all(map(paths.is_name, names)) and not any(map(paths.is_name, others))
+    said = {"id": "a/b", "downloads": 12345, "rows": "1K<n<10K", "is_gated": True}
+    (found,) = paths.of_hub([said])
+    assert found.about == "hub · 1K<n<10K rows · 12k downloads · gated"
+
+
+@pytest.mark.long
+@pytest.mark.asyncio
+async def test_the_hub_is_searched_while_a_word_is_typed_and_silence_is_told_in_two_lines(
+    pilots: Any,
+    until: Any,
+    shown: Any,
+    hub: HubServer,
+    empty_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in hub.environment(empty_folder).items():
+        monkeypatch.setenv(name, value)
+    for name in ("bank/intents", "own/bank77", "other/reviews"):
+        hub.add("dataset", name, {"train.jsonl": b"x" * 9000})
+    (empty_folder / "mine.toml").write_text('model = "tiny"\n[[tasks]]\nsource = "a.csv"\n')
+    async with pilots.open("data", size=(80, 24)) as pilot:
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AddScreen))
+        await pilot.press(*"bank")
+        await until(pilot, lambda: "own/bank77    hub · 1K<n<10K rows" in shown(pilot))
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda: "on the hub: 9 kB in 1 file" in shown(pilot))
+        await pilot.press("f1")
+        await until(pilot, lambda: "no file here is looked for on the hub" in shown(pilot))
+        await pilot.press("escape", "ctrl+a")
+        await until(pilot, lambda: "Write it into which recipe?" in shown(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DataScreen))
+        assert 'source = "own/bank77"' in (empty_folder / "mine.toml").read_text()
+        hub.ailment = "429"
+        await pilot.press("a", *"reviews")
+        await until(
+            pilot, lambda: "the hub cannot be searched: the hub has had too" in shown(pilot)
+        )
+        assert "try again in some minutes" in shown(pilot)
+
+
+def test_keys_that_have_no_field_are_typed_as_in_a_recipe() -> None:
+    typed = mapping.Mapping({"source": "a", "bad_rows": "drop", "records": "{split}"})
+    assert typed.text("other") == 'records = "{split}"'
+    typed.put("other", 'splits = {train = "b"}; valid_share = 0.2; source = "evil"')
+    kept = {"source": "a", "bad_rows": "drop", "splits": {"train": "b"}, "valid_share": 0.2}
+    assert typed.table == kept
+    assert typed.text("other") == 'splits = {train = "b"}; valid_share = 0.2'
+    typed.put("input", "{a}\\n{b}")
+    assert typed.table.pop("input") == "{a}\n{b}"
+    usual = mapping.usual_of({"input": "{a}\n{b}"}, typed.table)
+    assert usual["input"] == "{a}\\n{b}"
+    typed.put("other", "splits = {")
+    assert typed.wrong.startswith("other keys: ") and typed.table == kept
+    typed.put("other", "")
+    assert typed.table == {"source": "a", "bad_rows": "drop"} and not typed.wrong
 
 
 def test_a_recipe_keeps_its_text_and_what_it_includes_is_not_written(empty_folder: Path) -> None:

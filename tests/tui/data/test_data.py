@@ -67,14 +67,14 @@ async def add(pilot: Any, until: Any, text: str) -> None:
 async def test_a_recipes_data_sets_are_listed_with_counts_and_problems(
     pilots: Any, until: Any, shown: Any, recipe: Path
 ) -> None:
-    async with pilots.open("data", size=(120, 40)) as pilot:
+    async with pilots.open("data", size=(140, 40)) as pilot:
         await until(pilot, lambda: "intents.csv:4" in shown(pilot))
         assert rows(pilot)[0][:6] == ["✗", "intents", "classification", "train", "4", "2"]
         screen = shown(pilot)
         assert "text → label · 3 train, 1 valid" in screen
         assert "2 labels" in screen and "card gone" in screen
         assert rows(pilot)[0][-1] == "1 ✗"
-        await until(pilot, lambda: rows(pilot)[0][8:11] == ["all"] * 3)
+        await until(pilot, lambda: rows(pilot)[0][9:12] == ["all"] * 3)
 
 
 async def test_a_hub_source_is_only_loaded_when_asked(
@@ -120,11 +120,11 @@ async def test_changed_data_can_be_read_again(
     pilots: Any, until: Any, shown: Any, recipe: Path
 ) -> None:
     async with pilots.open("data", size=(120, 40)) as pilot:
-        await until(pilot, lambda: rows(pilot) and rows(pilot)[0][4] == "4")
+        await until(pilot, lambda: rows(pilot) and rows(pilot)[0][3] == "4")
         with (recipe.parent / "intents.csv").open("a", encoding="utf-8") as file:
             file.write("card lost,lost\n")
         await pilot.press("f5")
-        await until(pilot, lambda: rows(pilot) and rows(pilot)[0][4] == "5")
+        await until(pilot, lambda: rows(pilot) and rows(pilot)[0][3] == "5")
 
 
 async def test_hostile_examples_change_nothing_but_themselves(

@@ -66,6 +66,9 @@ def test_the_gauge_says_tokens_shots_and_memory() -> None:
     facts = {"shots": 24, "offered": 5000, "kv_gb": 2.1, "beside": [{"kv_gb": 2.1}]}
     words = gauge.told(Fill(16_900, 16_900, 32_768), facts)
     assert words == "17k of 33k tokens · 24 of 5,000 shots · ✓ cached · 4.2 GB"
+    of_disk = {"shots": 2, "offered": 2, "disk_tokens": 9, "disk_bytes": 1.4e6}
+    words = gauge.told(Fill(9, 9), of_disk)
+    assert words == "9 tokens · 2 shots · ✓ from disk · 1.4 MB on disk"
     assert gauge.reading(Fill(20, 10), "base model: ", 61.0).startswith("base model: reading 10 of")
 
 

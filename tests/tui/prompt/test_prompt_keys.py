@@ -11,6 +11,7 @@ from tui.data.screen import DataScreen
 from tui.prompt.demonstrations import Demonstrations
 from tui.prompt.fields import QueryField, TextField
 from tui.prompt.head import ModelBar
+from tui.prompt.health import HealthPanel
 from tui.prompt.row_table import RowTable
 from tui.prompt.screen import PromptScreen
 from tui.runs.new import NewRunScreen
@@ -161,3 +162,15 @@ async def test_answers_that_are_in_no_file_are_not_cleared_without_a_question(
         assert isinstance(pilot.app.screen, PromptScreen) and "the answer" in shown(pilot)
         await pilot.press("ctrl+l", "y")
         await until(pilot, lambda: "Nothing asked yet" in shown(pilot))
+
+
+async def test_keys_of_the_demonstrations_work_before_they_have_the_focus(
+    pilots: Any, until: Any, shown: Any
+) -> None:
+    async with pilots.open("prompt", size=(80, 24)) as pilot:
+        await pilot.press("i")
+        await until(pilot, lambda: "A new demonstration" in shown(pilot))
+        await pilot.press("escape", "h")
+        await until(pilot, lambda: pilot.app.screen.query_one(HealthPanel).has_focus)
+        await pilot.press("escape", "O")
+        await until(pilot, lambda: "Open a set" in shown(pilot))

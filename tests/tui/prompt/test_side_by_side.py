@@ -8,6 +8,7 @@ import pytest
 from textual.widgets import Select
 
 from tests.tui.conftest import RECIPE
+from tests.tui.pictures import check_picture
 from tests.tui.prompt.test_prompt import THREE, ask, exchanges, paste
 from tui.prompt import sitting
 from tui.prompt.answers import AnswerPanel
@@ -39,7 +40,7 @@ async def test_base_and_adapter_answer_beside_each_other_with_bars(
         assert "● adapter" in shown(pilot) and "○ base model" in shown(pilot)
         await ask(pilot, "the machine ate it")
         await until(pilot, lambda: pilot.app.screen.is_idle)
-        load = sessions.made[0].calls[0][1]
+        *_, load = [params for method, params in sessions.made[0].calls if method == "load"]
         assert load["run"] == folder.run.run_id and load["beside"] == [{"use_adapter": False}]
         (exchange,) = exchanges(pilot)
         adapter, base = exchange.query(AnswerPanel)
@@ -51,6 +52,12 @@ async def test_base_and_adapter_answer_beside_each_other_with_bars(
         assert "same answer in 1 of 1 · p > .9 in 1 of 1" in shown(pilot)
         assert "read 4, 20 reused, wrote 2" in shown(pilot) and "4 tok/s" in shown(pilot)
         assert shown(pilot).count("not one of the labels") == 2
+        pilot.app.screen.query_one(QueryField).cursor_blink = False
+        for width, height in ((140, 45), (80, 24)):
+            await pilot.resize_terminal(width, height)
+            await pilot.pause()
+            await pilot.pause()
+            check_picture(pilot.app, f"prompt-{width}x{height}")
         await pilot.resize_terminal(58, 24)
         await pilot.pause()
         assert adapter.region.x == base.region.x and adapter.region.bottom <= base.region.y

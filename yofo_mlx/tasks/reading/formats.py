@@ -20,6 +20,11 @@ class DataFile:
     shown: str
     pasted: bytes | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """Return how large it is as it lies there."""
+        return self.path.stat().st_size if self.pasted is None else len(self.pasted)
+
     def open(self) -> IO[bytes]:
         """Open it, unpacked if it is compressed, whatever its name says."""
         if self.pasted is not None:

@@ -1,4 +1,4 @@
-"""The dialog that chooses the recipe of a new run."""
+"""The dialog that chooses a recipe, such as that of a new run."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -12,9 +12,9 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from ..shared.dialog import Dialog
-from ..shared.recipes import about_recipe, place
-from ..shared.words import one_line
+from .dialog import Dialog
+from .recipes import about_recipe, place
+from .words import one_line
 
 
 class RecipesScreen(Dialog, ModalScreen[Path | None]):
@@ -34,14 +34,16 @@ class RecipesScreen(Dialog, ModalScreen[Path | None]):
         Binding("escape", "dismiss", "Cancel", id="recipes.cancel"),
     ]
 
-    def __init__(self, recipes: list[Path], chosen: Path) -> None:
+    def __init__(
+        self, recipes: list[Path], chosen: Path | None = None, title: str = "Recipe"
+    ) -> None:
         super().__init__()
-        self._recipes, self._chosen = recipes, chosen
+        self._recipes, self._chosen, self._title = recipes, chosen, title
 
     def compose(self) -> ComposeResult:
         """List the recipes."""
         with Vertical() as box:
-            box.border_title = "Recipe"
+            box.border_title = self._title
             yield OptionList(*[Option(_option(path)) for path in self._recipes])
 
     def on_mount(self) -> None:
