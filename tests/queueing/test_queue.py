@@ -172,12 +172,19 @@ def test_what_is_no_grid_is_refused(short: Path, grid: list[str]) -> None:
     with pytest.raises(YofoError) as caught:
         requests([str(short)], [], [], grid)
     assert isinstance(caught.value, RecipeError) and caught.value.hint
+    assert "--grid" in caught.value.message and "--set" not in caught.value.message
 
 
 def test_a_grid_of_too_many_runs_is_counted_and_not_made(short: Path) -> None:
     axes = [f"{key}={','.join(map(str, range(2000)))}" for key in ("seed", "a", "b", "c")]
     with pytest.raises(RecipeError, match="16,000,000,000,000 runs"):
         requests([str(short)], [], [], axes)
+
+
+def test_the_queue_is_told_to_programs_with_and_without_a_verb(yofo: Any) -> None:
+    queued("one")
+    code, out, _ = yofo("queue", "--json")
+    assert code == 0 and json.loads(out) == json.loads(yofo("queue", "list", "--json")[1])
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ Runs = Annotated[
 ]
 
 
-def queue(context: typer.Context) -> None:
+def queue(context: typer.Context, as_json: Json = False) -> None:
     """Show the queue where no verb is given."""
     if context.invoked_subcommand is None:
-        show()
+        show(as_json=as_json)
 
 
 def add(
