@@ -6,10 +6,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from yofo_mlx.commands.study_display import study_display
 from yofo_mlx.commands.study_report import show
 from yofo_mlx.errors import ExitCode, RunError
+from yofo_mlx.queueing import studies
+from yofo_mlx.recipe.file import to_toml
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.recipe.study import Study
 from yofo_mlx.runs import lock
@@ -55,7 +58,18 @@ def study(
     making = Making(plan, folder)
     with _alone(folder):
         _make(making, jobs)
+        studies.tell(folder.path, **_state(making))
     return _end(making, as_json)
+
+
+def to_be_queued(request: RecipeRequest) -> studies.StudyRequest:
+    """Return a study as the queue keeps it; refuse one that could not be made."""
+    recipe = as_asked(request.load())
+    _planned(request, recipe, (), apart=False)
+    folder = StudyFolder(paths.home() / "studies" / request.run_name)
+    folder.identity()
+    name, text = request.run_name, to_toml(request.load())
+    return studies.StudyRequest(name=name, recipe=text, folder=str(folder.path))
 
 
 def _planned(
@@ -96,8 +110,30 @@ def _make(making: Making, jobs: int) -> None:
     def ask(number: int, frame: object) -> None:
         threading.Thread(target=making.crew.stop).start()  # a handler must wait for no lock
 
-    with answered(ask), study_display(sys.stderr) as show:
-        making.run(jobs, show)
+    told: dict[str, float | None] = {}
+
+    def on_tick(making: Making) -> None:
+        show_all(making)
+        left = making.seconds_left or None  # 0: nothing waits, which is not that nothing is left
+        now = {"share": round(making.share, 3), "seconds_left": left}
+        if now != told:
+            told.update(now)
+            studies.tell(making.folder.path, **now)
+
+    with answered(ask), study_display(sys.stderr) as show_all:
+        making.run(jobs, on_tick)
+
+
+def _state(making: Making) -> dict[str, Any]:
+    """Return how a study ended, as the queue is told."""
+    if making.crew.is_stopping:
+        return {"state": "stopped", "share": making.share}
+    if making.failed:
+        name, error = next(iter(making.failed.items()))
+        more = f", and {len(making.failed) - 1} more" if len(making.failed) > 1 else ""
+        message = f"{name} failed{more}: {error.message}"
+        return {"state": "failed", "share": making.share, "message": message, "hint": error.hint}
+    return {"state": "finished", "share": 1.0}
 
 
 def _end(making: Making, as_json: bool) -> ExitCode:
