@@ -73,7 +73,7 @@ def add(
 
 def _study(queue: Book, request: RecipeRequest) -> Entry:
     """Return the entry of a study; refuse one that could not be made, or is queued already."""
-    from yofo_mlx.commands.study import to_be_queued  # late: it loads much
+    from yofo_mlx.commands.study_plan import to_be_queued  # late: it loads much
 
     study = to_be_queued(request)
     for one in queue.entries:

@@ -9,26 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.commands.study_display import study_display
+from yofo_mlx.commands.study_plan import planned
 from yofo_mlx.commands.study_report import show
 from yofo_mlx.errors import ExitCode, RunError
 from yofo_mlx.queueing import studies
-from yofo_mlx.recipe.file import to_toml
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.recipe.study import Study
 from yofo_mlx.runs import lock
 from yofo_mlx.runs.recipe import RecipeRequest
-from yofo_mlx.study.arms import chosen
 from yofo_mlx.study.making import Making
 from yofo_mlx.study.page import write_report
-from yofo_mlx.study.plan import StudyPlan, as_asked
+from yofo_mlx.study.plan import as_asked
 from yofo_mlx.study.results import StudyFolder
-from yofo_mlx.study.texts import fingerprint, read_texts
 from yofo_mlx.system import paths
 from yofo_mlx.system.environment import on_cpu
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import quoted, say, say_next
-from yofo_mlx.tasks.registry import load_tasks
 
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -48,7 +44,7 @@ def study(
 ) -> ExitCode:
     """Make what a study lacks, and write its report."""
     recipe = as_asked(request.load(), tokens=tokens, queries=queries, shots=shots, seeds=seeds)
-    plan = _planned(request, recipe, arms, apart=apart)
+    plan = planned(request, recipe, arms, apart=apart)
     folder = StudyFolder((out or paths.home() / "studies" / request.run_name).absolute())
     folder.begin(plan.identity(_fingerprint(recipe)), plan.shown)
     # A CPU computes each on one core; a GPU is busy with one.
@@ -60,28 +56,6 @@ def study(
         _make(making, jobs)
         studies.tell(folder.path, **_state(making))
     return _end(making, as_json)
-
-
-def to_be_queued(request: RecipeRequest) -> studies.StudyRequest:
-    """Return a study as the queue keeps it; refuse one that could not be made."""
-    recipe = as_asked(request.load())
-    _planned(request, recipe, (), apart=False)
-    folder = StudyFolder(paths.home() / "studies" / request.run_name)
-    folder.identity()
-    name, text = request.run_name, to_toml(request.load())
-    return studies.StudyRequest(name=name, recipe=text, folder=str(folder.path))
-
-
-def _planned(
-    request: RecipeRequest, recipe: Recipe, arms: Sequence[str], *, apart: bool
-) -> StudyPlan:
-    settings = recipe.study or Study()
-    some = chosen(arms or settings.arms)
-    entries = load_tasks(recipe.tasks, recipe.seed, Path(os.devnull), request.data_name)
-    texts = fingerprint(read_texts(settings), settings.forgetting_tokens)
-    plan = StudyPlan(request.run_name, recipe, some, entries, texts, apart)
-    plan.check()
-    return plan
 
 
 def _fingerprint(recipe: Recipe) -> str:
