@@ -52,7 +52,7 @@ class RunsScreen(RunActions):
         Binding("space", "mark", "Mark", id="runs.mark", tooltip="For = and D", show=False),
         Binding(
             "equals_sign", "compare", "Compare", id="runs.compare", key_display="=",
-            tooltip="The marked runs, or this one and the one before",
+            tooltip="The marked runs, or this one and the next",
         ),
         Binding("slash", "filter", "Filter", id="runs.filter", key_display="/"),
         Binding("o", "order", "Order", id="runs.order", tooltip="By the next column"),
@@ -277,17 +277,18 @@ class RunsScreen(RunActions):
             self.refresh_bindings()
 
     def action_compare(self) -> None:
-        """Compare the marked runs, or the selected one with the one before it."""
+        """Compare the marked runs, or the selected one with its neighbour in the list."""
         runs = [view.run for view in self.chosen]
         if len(runs) == 1:
-            ids = [view.run.run_id for view in self._views]
-            runs += [view.run for view in self._views[ids.index(runs[0].run_id) + 1 :][:1]]
+            shown = [view.run for view in self.query_one(RunTable).order.sorted(self._views)]
+            at = shown.index(runs[0])
+            runs += [*shown[at + 1 :], *reversed(shown[:at])][:1]
         if runs:
             self.app.push_screen(compare_page(runs))
 
     def action_page(self, name: str) -> None:
         """Open a page of this place."""
-        self.app.push_screen(page(name))
+        self.app.push_screen(page(name), self._started)
 
     def action_order(self) -> None:
         """Order the runs by the next column; a mark in its heading says so."""
