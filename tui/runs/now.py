@@ -8,7 +8,7 @@ from textual.widgets import Static
 
 from yofo_mlx.runs.events import Event, figure
 from yofo_mlx.runs.folder import ENDED
-from yofo_mlx.system.quantities import age, duration
+from yofo_mlx.system.quantities import age, duration, plural
 
 from ..shared.blocks import bar, spark
 from ..shared.clock import moment
@@ -108,10 +108,10 @@ def _memory(view: RunView, room: int) -> list[Told]:
     limit, model = figure(view.plan, "limit_gb"), figure(view.plan, "model_gb")
     step = figure(view.plan, "step_gb")
     plan = None if model is None or step is None else model + step
-    what = "held" if used is held and view.status not in ENDED else "peak"
+    what = "" if used is held and view.status not in ENDED else "peak "
     of = f" of {limit:.0f}" if limit and limit >= 10 else f" of {limit:.2g}" if limit else ""
     planned = f" · plan {_gb(plan)}" if plan is not None and room >= 28 else ""
-    words = f"{what} {_gb(used)}{of} GB{planned}"
+    words = f"{what}{_gb(used)}{of} GB{planned}"
     if not limit:
         return [_line("memory", words)]
     style = "$text-success"
@@ -156,7 +156,7 @@ def _learning(view: RunView, room: int) -> list[Told]:
     rate, norm = figure(view.step, "lr"), figure(view.step, "grad_norm")
     if rate is None:
         return []
-    bars = spark([value for _, value in view.rates], min(10, room - 18))
+    bars = spark([value for _, value in view.rates], min(10, room - 20))
     parts: list[Part] = [(bars, "$text-success"), f" {number(rate)}"]
     said = [_line("lr", *parts)]
     if norm is not None and room >= 28:
@@ -177,7 +177,7 @@ def _next(view: RunView) -> list[Told]:
         ahead = every - view.steps_done % every
         paces = _seconds_a_step(view.steps)
         when = "" if paces is None else f" · {moment(time.time() + ahead * paces)}"
-        said.append(_line("valid", f"in {ahead} steps{when}"))
+        said.append(_line("valid", f"in {plural(ahead, 'step')}{when}"))
     saved, at = figure(view.checkpoint, "step"), figure(view.checkpoint, "t")
     if saved is not None and at is not None:
         said.append(_line("saved", f"step {saved:.0f}, {age(time.time() - at)} ago"))

@@ -62,7 +62,7 @@ class QueueScreen(ListPage):
     POLL_SECONDS = 1.0
     EMPTY = Content.assemble(
         ("Nothing is queued.\n\n", "bold"),
-        "Press ", ("a", "bold $text-accent"), " to queue recipes, one with several values, or studies.\n",
+        "Press ", ("a", "bold $text-accent"), " to queue recipes, values of a key, or studies.\n",
         ("They are trained one after another, when this app is closed, too.", MUTED),
     )  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Footer, Input, Static
 
-from yofo_mlx.runs.folder import ENDED, GOING_ON, Status
+from yofo_mlx.runs.folder import ENDED, GOING_ON, Run, Status
 
 from ..shared.choices import Choices
 from ..shared.places import Places
@@ -288,7 +288,13 @@ class RunsScreen(RunActions):
 
     def action_page(self, name: str) -> None:
         """Open a page of this place."""
-        self.app.push_screen(page(name), self._started)
+        self.app.push_screen(page(name), self._led_to)
+
+    def _led_to(self, run: Run | None) -> None:
+        """Select the run that a page led to, which may just have been started."""
+        if run is not None:
+            self.go_to(run.run_id)
+            self.look()
 
     def action_order(self) -> None:
         """Order the runs by the next column; a mark in its heading says so."""

@@ -170,6 +170,13 @@ class Order:
 class RunTable(ListTable):
     """Rows keyed by run id."""
 
+    HELP = (
+        "valid is the lowest validation loss, score that of the same validation with the most "
+        "demonstrations (@ how many), vs base how many points the adapter is ahead of the base "
+        "model in the last evaluation (e). A click on a heading orders by it, C chooses the "
+        "columns. Space marks runs for = and D."
+    )
+
     class Ordered(Message):
         """A heading was clicked."""
 

@@ -50,6 +50,13 @@ WIDE, TALL = 100, 32  # from which all panes are seen at once
 class CompareScreen(Page):
     """Runs side by side; those that go on are followed."""
 
+    HELP = (
+        "Each run has a letter and a colour. Scores are of evaluations where all runs have one of "
+        "the same tasks, else of their last validations. t changes the axis of the loss between "
+        "steps, tokens and hours, v between validation and training; w writes all of it as a "
+        "report with a picture."
+    )
+
     CSS_PATH = "screen.tcss"
     AUTO_FOCUS = "#tables"
     BINDINGS: ClassVar[list[BindingType]] = [
