@@ -16,6 +16,7 @@ from ..shared.places import Places
 from ..shared.words import muted, safe
 from ..start.screen import FirstStart
 from .actions import OpenInPrompt, RunActions
+from .columns import ColumnsScreen
 from .detail import RunDetail
 from .follow import Watcher
 from .pages import compare_page, page
@@ -57,6 +58,7 @@ class RunsScreen(RunActions):
         Binding("slash", "filter", "Filter", id="runs.filter", key_display="/"),
         Binding("o", "order", "Order", id="runs.order", tooltip="By the next column"),
         Binding("O", "turn_order", "Turn the order", id="runs.turn_order", show=False),
+        Binding("C", "columns", "Columns", id="runs.columns", show=False),
         Binding("escape", "back", "Back", id="runs.back", tooltip="All runs, the list again"),
         Binding("R", "rename", "Name", id="runs.rename", tooltip="And a note", show=False),
         Binding("y", "copy", "Copy the path", id="runs.copy", show=False),
@@ -116,6 +118,8 @@ class RunsScreen(RunActions):
         if heading in ORDERS:
             is_reversed = self._choices.get(PART, "reversed", False)
             self.query_one(RunTable).order = Order(heading, is_reversed)
+        if chosen := self._choices.get(PART, "columns", []):
+            self.query_one(RunTable).chosen = [str(one) for one in chosen]
         self._show()
         self.look()
         self.set_interval(POLL_SECONDS, self.look)
@@ -316,6 +320,18 @@ class RunsScreen(RunActions):
         self._show()
         self._choices.keep(PART, "order", order.heading)
         self._choices.keep(PART, "reversed", order.is_reversed)
+
+    def action_columns(self) -> None:
+        """Choose the columns."""
+        table = self.query_one(RunTable)
+
+        def chosen(headings: list[str] | None) -> None:
+            if headings is not None:
+                table.chosen = headings
+                self._choices.keep(PART, "columns", headings)
+                self._show()
+
+        self.app.push_screen(ColumnsScreen(table.chosen), chosen)
 
     def action_filter(self) -> None:
         """Narrow the list by words."""

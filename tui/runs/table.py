@@ -2,7 +2,7 @@
 
 import operator
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -187,6 +187,7 @@ class RunTable(ListTable):
     def __init__(self) -> None:
         super().__init__()
         self.order = Order()
+        self.chosen: Collection[str] = frozenset(field.heading for field in FIELDS)
         self._headings: list[str] = []
         self._views: tuple[RunView, ...] = ()
         self._shown: tuple[object, ...] = ()
@@ -199,7 +200,7 @@ class RunTable(ListTable):
 
     def show(self, views: Sequence[RunView], width: int, marked: frozenset[str]) -> None:
         """Fill the table for a terminal this wide; nothing is done where all is as it was."""
-        shown = (width, marked, self.order, time.localtime()[:3])
+        shown = (width, marked, self.order, tuple(self.chosen), time.localtime()[:3])
         is_same = len(views) == len(self._views) and all(map(operator.is_, views, self._views))
         if is_same and shown == self._shown and all(view.status in ENDED for view in views):
             return
@@ -208,7 +209,11 @@ class RunTable(ListTable):
         status = [_status(view, width >= IN_WORDS, marked) for view in ordered]
         names = [head(view.name or view.run.run_id, MOST_RUN) for view in ordered]
         rows_of = [self._texts(view) for view in ordered]
-        texts = {field: [row[place] for row in rows_of] for place, field in enumerate(FIELDS)}
+        texts = {
+            field: [row[place] for row in rows_of]
+            for place, field in enumerate(FIELDS)
+            if field.heading in self.chosen
+        }
         taken = max((cell_len(cell.text) for cell in status), default=0) + 4
         longest = max(map(cell_len, [*names, "run"]), default=0)
         fields = self._fitting(texts, width - taken - 2 - min(longest, LEAST_RUN))
