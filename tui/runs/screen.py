@@ -15,8 +15,8 @@ from ..shared.choices import Choices
 from ..shared.places import Places
 from ..shared.words import muted, safe
 from ..start.screen import FirstStart
-from .actions import OpenInPrompt, RunActions
-from .columns import ColumnsScreen
+from .actions import OpenInPrompt
+from .arranging import PART, Arranging
 from .detail import RunDetail
 from .follow import Watcher
 from .pages import compare_page, page
@@ -26,10 +26,9 @@ from .view import RunView
 __all__ = ["OpenInPrompt", "RunsScreen"]
 
 POLL_SECONDS = 1.0
-PART = "runs"  # of the app's choices
 
 
-class RunsScreen(RunActions):
+class RunsScreen(Arranging):
     """The list, the selected run, and the keys for both."""
 
     CSS_PATH = "screen.tcss"
@@ -300,38 +299,9 @@ class RunsScreen(RunActions):
             self.go_to(run.run_id)
             self.look()
 
-    def action_order(self) -> None:
-        """Order the runs by the next column; a mark in its heading says so."""
-        self._order_by(self.query_one(RunTable).order.next())
-
-    def action_turn_order(self) -> None:
-        """Turn the order round."""
-        order = self.query_one(RunTable).order
-        self._order_by(Order(order.heading, not order.is_reversed))
-
-    @on(RunTable.Ordered)
-    def _heading_clicked(self, message: RunTable.Ordered) -> None:
-        order = self.query_one(RunTable).order
-        is_same = order.heading == message.heading
-        self._order_by(Order(message.heading, is_same and not order.is_reversed))
-
-    def _order_by(self, order: Order) -> None:
-        self.query_one(RunTable).order = order
+    def draw(self) -> None:
+        """Show the list as it is laid out now."""
         self._show()
-        self._choices.keep(PART, "order", order.heading)
-        self._choices.keep(PART, "reversed", order.is_reversed)
-
-    def action_columns(self) -> None:
-        """Choose the columns."""
-        table = self.query_one(RunTable)
-
-        def chosen(headings: list[str] | None) -> None:
-            if headings is not None:
-                table.chosen = headings
-                self._choices.keep(PART, "columns", headings)
-                self._show()
-
-        self.app.push_screen(ColumnsScreen(table.chosen), chosen)
 
     def action_filter(self) -> None:
         """Narrow the list by words."""
