@@ -11,14 +11,16 @@ import pytest
 
 from tests.processes import short, wait_for
 from yofo_mlx.errors import RecipeError, RunError, YofoError
-from yofo_mlx.queueing import book, worker
+from yofo_mlx.queueing import book, changes, studies, worker
 from yofo_mlx.queueing.book import Entry
 from yofo_mlx.queueing.grid import requests
+from yofo_mlx.queueing.studies import QueuedStudy, StudyRequest
 from yofo_mlx.runs import listing, lock, trash
 from yofo_mlx.runs.crew import Crew
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.kinds import FinishedEvent, StoppedEvent
+from yofo_mlx.system import paths
 
 __all__ = ["short"]
 
@@ -144,6 +146,89 @@ def test_only_what_fits_is_trained_beside_another(
     assert worker.has_room(queue, queue.entries[1], {listing.origin(busy)}) is room
 
 
+def queue_study(name: str = "mine", **more: Any) -> QueuedStudy:
+    request = StudyRequest(name=name, recipe="x = 1\n", folder=str(paths.home() / "studies" / name))
+    with book.changing() as queue:
+        queue.entries.append(Entry(number=0, created=1.5, name="study", study=request, **more))
+        study = queue.placed()[-1][1]
+    assert isinstance(study, QueuedStudy)
+    return study
+
+
+@pytest.mark.parametrize(
+    ("told", "printed", "outcome", "message"),
+    [
+        ({"state": "finished", "share": 1.0}, "", "finished", ""),
+        ({"state": "stopped", "share": 0.5}, "", "stopped", ""),
+        ({"state": "failed", "message": "an arm", "hint": "x"}, "", "failed", "an arm"),
+        ({"share": 0.5}, "loading\nerror: no model\n  name one\n", "failed", "no model"),
+        ({"share": 0.5}, "", "failed", "killed"),
+    ],
+)
+def test_a_study_is_made_in_its_turn_by_a_process_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+    told: dict[str, Any], printed: str, outcome: str, message: str,
+) -> None:  # fmt: skip
+    calls: list[list[str]] = []
+
+    class Process:
+        def __init__(self, words: list[str], stdout: Any, **how: Any) -> None:
+            calls.append(words)
+            assert Path(words[-3]).read_text() == "x = 1\n"
+            stdout.write(printed.encode())
+            study.path.mkdir(parents=True)
+            studies.tell(study.path, **told)
+
+        def wait(self) -> None:
+            pass
+
+    monkeypatch.setattr(studies.subprocess, "Popen", Process)
+    queued("one")
+    study = queue_study()
+    crew = Pretenders()
+    worker.work(None, crew)
+    assert crew.trained == ["one"] and [words[-4] for words in calls] == ["study"]
+    entry = book.read().entries[1]
+    assert entry.outcome == outcome and message in entry.message
+    shown = changes.standing(entry, study)
+    assert (shown.state, shown.name, shown.run) == (outcome, "study-mine", None)
+    changes.drop({entry.origin})
+    assert not study.place.exists() and study.path.is_dir()
+
+
+def test_nothing_is_made_beside_a_study() -> None:
+    (run,), study = queued("one", needed_gb=1.0, limit_gb=10.0), queue_study()
+    with book.changing() as queue:
+        queue.at_once = 2
+    queue, origin = book.read(), listing.origin(run)
+    assert worker.has_room(queue, queue.entries[1], ())
+    assert not worker.has_room(queue, queue.entries[1], {origin})
+    assert not worker.has_room(queue, queue.entries[0], {queue.entries[1].origin})
+    study.path.mkdir(parents=True)
+    with lock.locked(study.path):
+        assert book.state(queue.entries[1], study) == "running"
+        assert not worker.has_room(queue, queue.entries[0], ())
+
+
+def test_a_study_is_queued_once_and_only_if_it_could_be_made(yofo: Any, tmp_path: Path) -> None:
+    recipe = tmp_path / "small.toml"
+    tasks = ('source = "tiny:topic-01"', 'source = "tiny:topic-02"\nrole = "held_out"')
+    entries = "".join(f"[[tasks]]\n{task}\n" for task in tasks)
+    recipe.write_text(f'model = "tiny"\n[train]\nsteps = 1\n{entries}')
+    queue_study("other")
+    with book.changing() as queue:
+        queue.paused = True
+    code, out, _ = yofo("queue", "add", "--study", recipe)
+    assert code == 0 and out.strip() == str(paths.home() / "studies" / "small")
+    assert [one.study and one.study.name for one in book.read().entries] == ["other", "small"]
+    code, _, err = yofo("queue", "add", "--study", recipe)
+    assert code == 2 and "queued already" in err
+    code, _, err = yofo("queue", "add", "--study", recipe, "--set", "study.arms=['nothing']")
+    assert code == 2 and "no arm 'nothing'" in err
+    assert yofo("queue", "drop", "study-small")[0] == 0
+    assert len(book.read().entries) == 1
+
+
 def test_a_damaged_queue_is_refused_in_two_lines_and_left_as_it_is() -> None:
     queued("one")
     path = book.folder() / book.FILE
@@ -172,12 +257,19 @@ def test_what_is_no_grid_is_refused(short: Path, grid: list[str]) -> None:
     with pytest.raises(YofoError) as caught:
         requests([str(short)], [], [], grid)
     assert isinstance(caught.value, RecipeError) and caught.value.hint
+    assert "--grid" in caught.value.message and "--set" not in caught.value.message
 
 
 def test_a_grid_of_too_many_runs_is_counted_and_not_made(short: Path) -> None:
     axes = [f"{key}={','.join(map(str, range(2000)))}" for key in ("seed", "a", "b", "c")]
     with pytest.raises(RecipeError, match="16,000,000,000,000 runs"):
         requests([str(short)], [], [], axes)
+
+
+def test_the_queue_is_told_to_programs_with_and_without_a_verb(yofo: Any) -> None:
+    queued("one")
+    code, out, _ = yofo("queue", "--json")
+    assert code == 0 and json.loads(out) == json.loads(yofo("queue", "list", "--json")[1])
 
 
 @pytest.fixture

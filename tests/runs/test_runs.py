@@ -90,7 +90,9 @@ def test_runs_are_listed_newest_first_and_found_by_part(run: Run) -> None:
     later = listing.create("other")
     later.recipe_path.write_text("")
     assert [found.run_id for found in listing.list_runs()] == [later.run_id, run.run_id]
-    assert listing.find("last") == later
+    assert listing.find("last") == later  # neither was begun
+    run.lock_path.touch()
+    assert listing.find("last") == run  # the other waits
     assert listing.find("my-recipe") == run
     assert listing.find(str(run.path)) == run
     with pytest.raises(RecipeError, match="could be any of 2"):

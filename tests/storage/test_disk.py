@@ -109,6 +109,16 @@ def test_what_lay_in_a_run_that_is_gone_is_not_brought_back_to_nowhere(
     assert code == 1 and "has gone" in err and bin.thrown() and not run.path.exists()
 
 
+def test_what_has_no_place_left_does_not_keep_the_rest_from_coming_back(
+    yofo: Any, hub: Path
+) -> None:
+    run, cache = ended("mine"), fill(paths.prompts(), "a.safetensors", 700)
+    yofo("disk", "free", "prompts")
+    yofo("disk", "free", "checkpoints")
+    shutil.rmtree(run.path)
+    assert yofo("disk", "undo")[0] == 0 and cache.exists()
+
+
 def test_what_lay_in_a_run_comes_back_to_it_under_its_new_name(yofo: Any, hub: Path) -> None:
     run = ended("mine")
     yofo("disk", "free", "checkpoints")

@@ -40,7 +40,7 @@ class RunActions(Recovering):
         self.starter = start_detached
         self.resumer = resume_detached
         self.evaluator = evaluate_detached
-        self._thrown: list[str] = []  # runs in the trash that the next undo brings back
+        self._thrown: list[list[str]] = []  # to the trash together: undo brings back the last
         self._leaving: set[str] = set()  # ids that go by a key: that is no news
         self._wanted: str | None = None  # a run that is to be selected once it is listed
 
@@ -60,6 +60,8 @@ class RunActions(Recovering):
 
     def may(self, action: str) -> bool:
         """Tell whether the selected run allows an act."""
+        if action == "undo":  # also when the last run has gone
+            return bool(self._thrown)
         view = self.selected
         if view is None:
             return False
@@ -68,7 +70,6 @@ class RunActions(Recovering):
             "resume": view.status in RESUMABLE,
             "fix": view.status not in GOING_ON and fix_of(view) is not None,
             "evaluate": view.best is not None or view.status == "finished",
-            "undo": bool(self._thrown),
         }.get(action, True)
 
     def action_prompt(self) -> None:
@@ -275,7 +276,7 @@ class RunActions(Recovering):
 
     def _thrown_away(self, gone: list[str]) -> None:
         if gone:
-            self._thrown = gone
+            self._thrown.append(gone)
             what = gone[0] if len(gone) == 1 else plural(len(gone), "run")
             words = "The key u brings it back; `yofo rm --empty` deletes the trash for good."
             self.notify(words, title=f"{safe(what).plain}: in the trash", markup=False)
@@ -284,9 +285,9 @@ class RunActions(Recovering):
 
     def action_undo(self) -> None:
         """Bring back what went to the trash last."""
-        names, self._thrown = self._thrown, []
-        self._bring_back(names)
-        self.refresh_bindings()
+        if self._thrown:
+            self._bring_back(self._thrown.pop())
+            self.refresh_bindings()
 
     @work(thread=True, exit_on_error=False, group="trash")
     def _bring_back(self, names: list[str]) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,11 +14,14 @@ from textual.widgets import ContentSwitcher, Static
 
 from yofo_mlx.runs.events import figure
 from yofo_mlx.runs.folder import ENDED
+from yofo_mlx.runs.listing import word
 from yofo_mlx.system.quantities import duration
 
 from ..shared.words import MUTED, muted, safe, status_mark
 from .tabs import NAMES, TabLine
 from .view import RunView
+
+PATIENCE_S: Final = 20.0  # from the making of a run to its trainer
 
 if TYPE_CHECKING:
     from .loss import LossChart
@@ -157,6 +160,8 @@ def _model(name: str) -> str:
 def _before_first_step(view: RunView) -> str:
     """Say what the trainer is at, and for how long, from its start to its first step."""
     event = view.heard
+    if event is None and view.status == "created" and time.time() - view.started > PATIENCE_S:
+        return f"not begun: it waits in the queue (Q), or for `yofo resume {word(view.run)}`"
     if event is None:
         return "starting …"
     kind, phase = event["kind"], safe(event.get("phase", ""), 80).plain

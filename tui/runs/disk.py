@@ -44,6 +44,11 @@ class DiskScreen(ListPage):
     """What yofo and the hub keep on the disk, the largest first."""
 
     TITLE = "Disk"
+    HELP = (
+        "What yofo and the hub's client keep. D moves the marked rows, or the row, to the trash, "
+        "and u brings them back; only the trash itself and models of the hub go for good, and are "
+        "asked for. s marks what can go without a loss, a shows what is small, too."
+    )
     EMPTY = muted("Nothing takes room yet.")
     READING = "adding up …"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -39,7 +39,7 @@ def fix_of(view: RunView) -> Fix | None:
     limit = figure(view.plan, "limit_gb")
     if cause in (MEMORY, KILLED) and limit:
         lower = float(f"{limit * LESS:.2g}")
-        why = f"It was planned for {limit:g} GB, which were not there."
+        why = f"It was planned for {limit:.3g} GB, which were not there."
         return Fix(why, {"memory.limit_gb": lower})
     if view.is_diverged or "nan" in said.lower().split():
         highest = max((rate for _, rate in view.rates), default=None)

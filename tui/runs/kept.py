@@ -37,6 +37,11 @@ WHAT: Final = {
 class RecipeTab(VerticalScroll):
     """The recipe of a run as its folder has it."""
 
+    HELP = (
+        "The recipe with which the run began, every name in it looked up. An edit of it changes "
+        "nothing that was trained: start a run anew with n."
+    )
+
     DEFAULT_CSS = "RecipeTab { padding: 0 1; }"
 
     class Loaded(Message):
@@ -103,6 +108,11 @@ class Entry:
 
 class FilesTab(ListTable):
     """What lies in the folder of a run, and how large it is."""
+
+    HELP = (
+        "A run is this folder and nothing else: it may be copied to another machine. Checkpoints "
+        "are what it goes on from; the adapter is what is used. y copies the path."
+    )
 
     class Listed(Message):
         """The folder was read."""

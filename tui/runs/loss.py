@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from typing import Final
 
-from ..shared.chart import Axes, Chart, Line
+from ..shared.chart import MARK, Axes, Chart, Line
 from ..shared.curve import Point, smoothed
 from ..shared.words import MUTED, number
 from .view import RunView
@@ -113,12 +113,12 @@ class LossChart(Chart):
 
     def _values(self, view: RunView, means: tuple[Point, ...], x: float) -> str:
         """Say what the curves are at the cursor."""
-        said = [f"step {x:.0f}", f"loss {number(_at(view.losses, x))}"]
+        said = [f"step {x:.0f}", number(_at(view.losses, x))]
         if means is not view.losses:
             said.append(f"mean {number(_at(means, x))}")
         if view.valid_losses:
             nearest = min(view.valid_losses, key=lambda point: abs(point[0] - x))
-            said.append(f"valid {number(nearest[1])} at {nearest[0]:.0f}")
+            said.append(f"{MARK} {number(nearest[1])} at {nearest[0]:.0f}")
         return " · ".join(said)
 
 

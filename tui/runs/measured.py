@@ -26,6 +26,12 @@ MOST_TASKS: Final = 60
 class ShotsTab(VerticalScroll):
     """Scores by shots as curves, by step as shades, and what each task came to."""
 
+    HELP = (
+        "On top how the scores developed: a row for each number of demonstrations, a column for "
+        "each validation. Below, where the key e has measured them, all held-out tasks against the "
+        "base model. A curve is over the same tasks at each of its points."
+    )
+
     DEFAULT_CSS = """
     ShotsTab {
         padding: 0 1;
@@ -54,6 +60,11 @@ class ShotsTab(VerticalScroll):
 
 class ValidationsTab(ListTable):
     """A row for each validation, the newest first."""
+
+    HELP = (
+        "A validation asks a few held-out tasks and takes their loss. ◆ is the best one so far, "
+        "whose adapter is kept; at 4 is the score with 4 demonstrations before the query."
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,6 +159,12 @@ def _answer(sample: Event) -> Content:
 class EpisodesTab(Vertical):
     """What the last steps were made of: how many demonstrations, how many tokens."""
 
+    HELP = (
+        "The bars count the episodes of the whole run by how many demonstrations they held. Below "
+        "are the last steps: targets are the tokens that were trained on, gradient is its norm "
+        "before it was clipped."
+    )
+
     DEFAULT_CSS = """
     EpisodesTab {
         #drawn { height: auto; padding: 0 1 1 1; }
@@ -178,7 +195,7 @@ class EpisodesTab(Vertical):
         steps = list(reversed(view.steps))
         rows = [
             [
-                Cell(number(figure(step, "step"))),
+                Cell(_count(step, "step")),
                 Cell(_shots(step)),
                 Cell(_count(step, "tokens")),
                 Cell(_count(step, "targets")),

@@ -51,6 +51,11 @@ class ModelsScreen(ListPage):
     """What there is to train and to ask; nothing is loaded for it."""
 
     TITLE = "Models"
+    HELP = (
+        "Models on this disk, and those that yofo has a recipe for. ✓ under 4k: episodes of 4,096 "
+        "tokens can be trained in this machine's memory, by the same forecast that a run is "
+        "checked with. Enter asks the base model in Prompt, n begins a run with it."
+    )
     EMPTY = muted("There is no model.")
     READING = "looking at the models, and at what fits this machine …"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -4,10 +4,12 @@ from textual.content import Content
 
 from yofo_mlx.runs.divergence import HINT
 from yofo_mlx.runs.events import Event
+from yofo_mlx.runs.folder import ENDED
 from yofo_mlx.runs.listing import word
 from yofo_mlx.system.quantities import plural
 
 from ..shared.words import lines, muted, number, safe
+from .fixes import fix_of
 from .view import RunView
 
 LAST_WORDS = 5  # lines
@@ -24,6 +26,10 @@ def notes(view: RunView) -> Content:
         said.append(safe(f"Stopped: {view.end.get('reason', 'asked to')}. ") + _go_on(view))
     if view.is_diverged:
         said += _diverged(view)
+    said += _anew(view) if view.status in ENDED else []
+    if view.status == "finished" and not (view.is_diverged or view.evaluation):
+        keys = [(key, "bold $text-accent") for key in "ep"]
+        said.append(Content.assemble("Measure it with ", keys[0], ", try it with ", keys[1], "."))
     if words := _own_words(view):
         said.append(muted("last words of the console:"))
         said += [Content("  ") + safe(line, 400) for line in words[-LAST_WORDS:]]
@@ -42,6 +48,15 @@ def _diverged(view: RunView) -> list[Content]:
     state = "Finished, but diverged" if view.status == "finished" else "Diverged"
     said = f"{state}: the loss went from {number(first)} to {number(last)}."
     return [Content.styled(said, "$text-error"), safe(f"{HINT[0].upper()}{HINT[1:]}.")]
+
+
+def _anew(view: RunView) -> list[Content]:
+    """Say what the key f changes, where it is known what would have helped."""
+    fix = fix_of(view)
+    if fix is None:
+        return []
+    key = ("f", "bold $text-accent")
+    return [Content.assemble(f"Start anew with {fix.words} with ", key, ".")]
 
 
 def _own_words(view: RunView) -> list[str]:

@@ -8,7 +8,7 @@ from textual.widgets import Static
 
 from yofo_mlx.runs.events import Event, figure
 from yofo_mlx.runs.folder import ENDED
-from yofo_mlx.system.quantities import age, duration
+from yofo_mlx.system.quantities import age, duration, plural
 
 from ..shared.blocks import bar, spark
 from ..shared.clock import moment
@@ -58,6 +58,15 @@ def _line(label: str, *parts: Part) -> Told:
     return (label, *parts)
 
 
+def _wrapped(words: list[str], room: int) -> list[Told]:
+    """Join words on as many lines as they need."""
+    rows: list[str] = []
+    for word in words:
+        joined = f"{rows[-1]} · {word}" if rows else word
+        rows[-1:] = [joined] if len(joined) <= room else [*rows[-1:], word]
+    return [_line("", row) for row in rows]
+
+
 def _gauge(share: float, room: int, style: str, plan: float | None = None) -> list[Part]:
     """Return a bar with its share behind it, and a mark where the plan ends."""
     width = max(4, room - 7)
@@ -94,7 +103,7 @@ def _whole(view: RunView, room: int) -> list[Told]:
         end = figure(view.end, "t")
         more = [f"took {duration(took)}"] if took is not None else []
         more += [f"ended {moment(end)}"] if end is not None and not more else []
-        return [*said, _line("", " · ".join([steps, *more]))]
+        return [*said, *_wrapped([steps, *more], room)]
     ends = f"ends {moment(time.time() + left)}"
     ends = ends if room < 28 else f"{duration(left)} left · {ends}"
     return [*said, _line("", steps), _line("", ends)]
@@ -109,19 +118,20 @@ def _memory(view: RunView, room: int) -> list[Told]:
     limit, model = figure(view.plan, "limit_gb"), figure(view.plan, "model_gb")
     step = figure(view.plan, "step_gb")
     plan = None if model is None or step is None else model + step
-    what = "held" if used is held and view.status not in ENDED else "peak"
+    what = "" if used is held and view.status not in ENDED else "peak "
     of = f" of {limit:.0f}" if limit and limit >= 10 else f" of {limit:.2g}" if limit else ""
-    planned = f" · plan {_gb(plan)}" if plan is not None and room >= 28 else ""
-    words = f"{what} {_gb(used)}{of} GB{planned}"
+    words = f"{what}{_gb(used)}{of} GB"
     if not limit:
         return [_line("memory", words)]
+    planned = [f"plan {_gb(plan)}"] if plan is not None and room >= 28 else []
     style = "$text-success"
     if plan is not None and used > plan:
         style = "$text-warning"
     if used > HIGH * limit:
         style = "$text-error"
     share = None if plan is None else plan / limit
-    return [_line("memory", *_gauge(used / limit, room, style, share)), _line("", words)]
+    gauge = _line("memory", *_gauge(used / limit, room, style, share))
+    return [gauge, *_wrapped([words, *planned], room)]
 
 
 def _gb(value: float) -> str:
@@ -157,7 +167,8 @@ def _learning(view: RunView, room: int) -> list[Told]:
     rate, norm = figure(view.step, "lr"), figure(view.step, "grad_norm")
     if rate is None:
         return []
-    bars = spark([value for _, value in view.rates], min(10, room - 18))
+    beside = 20 if norm is not None and room >= 28 else 9  # columns of what is behind the bars
+    bars = spark([value for _, value in view.rates], min(10, room - beside))
     parts: list[Part] = [(bars, "$text-success"), f" {number(rate)}"]
     said = [_line("lr", *parts)]
     if norm is not None and room >= 28:
@@ -178,7 +189,7 @@ def _next(view: RunView) -> list[Told]:
         ahead = every - view.steps_done % every
         paces = _seconds_a_step(view.steps)
         when = "" if paces is None else f" · {moment(time.time() + ahead * paces)}"
-        said.append(_line("valid", f"in {ahead} steps{when}"))
+        said.append(_line("valid", f"in {plural(ahead, 'step')}{when}"))
     saved, at = figure(view.checkpoint, "step"), figure(view.checkpoint, "t")
     if saved is not None and at is not None:
         said.append(_line("saved", f"step {saved:.0f}, {age(time.time() - at)} ago"))
@@ -195,7 +206,7 @@ def _by_shots(view: RunView, width: int) -> list[Told]:
     """Tell the scores by shots as numbers, as there is no room for their curves beside the loss."""
     base = next((dict(curve.points) for curve in view.curves if curve.is_base), {})
     now = next((dict(curve.points) for curve in view.curves if not curve.is_base), {})
-    cells = max(1, (width - LABEL) // 5)
+    cells = max(1, (width - (NARROW_LABEL if width < NARROW else LABEL)) // 5)
     shots = sorted(now)[-cells:] if len(now) <= cells else _ends(sorted(now), cells)
     if not shots:
         return []

@@ -1,5 +1,7 @@
 """The first tab of a run: its curves, how its scores develop, what it is at now."""
 
+from dataclasses import replace
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -93,7 +95,11 @@ def shots_chart(view: RunView) -> tuple[list[Line], Axes]:
     def placed(points: ByShots) -> tuple[tuple[float, float], ...]:
         return tuple((at[shots], score) for shots, score in points)
 
-    drawn = [Line(f"step {step}", placed(points), "$success 45%") for step, points in behind]
+    steps = [str(step) for step, _ in behind]
+    drawn = [Line("", placed(points), "$success 45%") for _, points in behind]
+    if behind:  # one name for all of them: what is last has to stay in the legend
+        name = "step " + "…".join(dict.fromkeys([steps[0], steps[-1]]))
+        drawn[0] = replace(drawn[0], name=name)
     for curve in view.curves:
         last = curve.points[-1][1] if curve.points else None
         drawn.append(

@@ -1,5 +1,7 @@
 """The pages that this place opens, each imported at its first use."""
 
+from typing import Any
+
 from textual.screen import Screen
 
 from yofo_mlx.runs.folder import Run
@@ -12,8 +14,8 @@ def compare_page(runs: list[Run]) -> Screen[None]:
     return CompareScreen(runs)
 
 
-def page(name: str) -> Screen[None]:
-    """Return a page by its name."""
+def page(name: str) -> Screen[Any]:
+    """Return a page by its name; it gives back the run that it led to, or None."""
     if name == "queue":
         from .queue import QueueScreen
 

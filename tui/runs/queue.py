@@ -1,4 +1,4 @@
-"""Queue: runs that wait, and what is to be done with them; the worker is a process of its own."""
+"""Queue: runs and studies that wait, and what is to be done with them by a process of its own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,13 +50,19 @@ def key_of(one: Standing) -> str:
 
 
 class QueueScreen(ListPage):
-    """Runs one after another, each a folder already."""
+    """Runs one after another, each a folder already; studies between them."""
 
     TITLE = "Queue"
+    HELP = (
+        "What is queued is trained one after another by a process of its own, which goes on when "
+        "this app is closed. A study compares ways to train on one recipe: it has the machine for "
+        "itself, and its report lies in its folder. Nothing here is deleted: what is dropped comes "
+        "back with u."
+    )
     POLL_SECONDS = 1.0
     EMPTY = Content.assemble(
         ("Nothing is queued.\n\n", "bold"),
-        "Press ", ("a", "bold $text-accent"), " to queue recipes, or one with several values.\n",
+        "Press ", ("a", "bold $text-accent"), " to queue recipes, values of a key, or studies.\n",
         ("They are trained one after another, when this app is closed, too.", MUTED),
     )  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -247,15 +253,18 @@ class QueueScreen(ListPage):
         chosen = self.found.named([self.key or ""]) if self.found else []
         if chosen and chosen[0].run is not None:
             self.dismiss(chosen[0].run)
+        elif chosen and chosen[0].job is not None:
+            words = f"Its report, as far as it is made: {chosen[0].job.path / 'report.md'}"
+            self.notify(words, title="A study", markup=False)
 
     def action_copy(self) -> None:
         """Copy the paths."""
         chosen = self.found.named(self.chosen) if self.found else []
-        copy(self, "\n".join(str(one.run.path) for one in chosen if one.run), "path")
+        copy(self, "\n".join(str(one.job.path) for one in chosen if one.job), "path")
 
 
 def _is_over(one: Standing) -> bool:
-    return one.entry.outcome is not None or one.run is None
+    return one.entry.outcome is not None or one.job is None
 
 
 def _mark(state: str) -> tuple[str, str]:
@@ -265,6 +274,8 @@ def _mark(state: str) -> tuple[str, str]:
 
 
 def _values(one: Standing) -> str:
+    if one.entry.study is not None:
+        return "a study: ways to train compared"
     return ", ".join(f"{key.rpartition('.')[2]} {v}" for key, v in one.entry.values.items())
 
 
@@ -278,16 +289,18 @@ def _about(one: Standing) -> Content:
     said += [muted(f"{shorten(key)} = {shorten(value)}") for key, value in entry.values.items()]
     if entry.needed_gb is not None and entry.limit_gb is not None:
         said.append(muted(f"needs {entry.needed_gb:.1f} of {entry.limit_gb:.0f} GB"))
-    if one.run is None and entry.outcome is None:
+    if one.job is None and entry.outcome is None:
         said.append(muted("its run is in the trash or gone: the queue passes it over"))
-    elif one.run is not None:
-        said.append(safe(one.run.path).stylize(MUTED))
+    elif one.job is not None:
+        said.append(safe(one.job.path).stylize(MUTED))
     return lines(said)
 
 
 def _add(words: list[str]) -> str:
     printed = call("queue", "add", *words)
-    return f"{plural(len(printed.splitlines()), 'run')} queued"
+    is_of_studies = any(word.startswith("--study=") for word in words)
+    count = len(printed.splitlines())
+    return f"{plural(count, 'run')} queued" if not is_of_studies else f"queued, studies: {count}"
 
 
 def _pause() -> str:

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Label, SelectionList, Static
+from textual.widgets import Button, Checkbox, Input, Label, SelectionList, Static
 from textual.widgets.selection_list import Selection
 
 from yofo_mlx.errors import YofoError
@@ -37,6 +37,7 @@ class QueueAddScreen(Dialog, Recovering, ModalScreen[list[str] | None]):
     }
     QueueAddScreen SelectionList { height: auto; max-height: 10; border: none; padding: 0; }
     QueueAddScreen Label { color: $foreground-muted; margin-top: 1; }
+    QueueAddScreen Checkbox { margin-top: 1; }
     QueueAddScreen #said { height: auto; max-height: 4; margin-top: 1; }
     QueueAddScreen Horizontal { height: auto; align-horizontal: right; margin: 1 0; }
     QueueAddScreen Button { margin-left: 2; }
@@ -71,6 +72,7 @@ class QueueAddScreen(Dialog, Recovering, ModalScreen[list[str] | None]):
                 id="grid",
                 compact=True,
             )
+            yield Checkbox("studies: the ways to train of each are compared", compact=True)
             yield Static(id="said")
             with Horizontal():
                 yield Button("Cancel (esc)", id="cancel", compact=True)
@@ -84,12 +86,15 @@ class QueueAddScreen(Dialog, Recovering, ModalScreen[list[str] | None]):
         self._check()
 
     @on(SelectionList.SelectedChanged)
+    @on(Checkbox.Changed)
     @on(Input.Changed)
     def _check(self) -> None:
         """Say how many runs it would be, or what is wrong."""
         self._is_wanted = self._is_sound = False
         try:
             changes, grid = self._words_of("changes"), self._words_of("grid")
+            if grid and self._is_of_studies:
+                raise YofoError("a study has no values to vary", "queue them one by one")
         except YofoError as error:
             self._say(error)
             return
@@ -112,6 +117,8 @@ class QueueAddScreen(Dialog, Recovering, ModalScreen[list[str] | None]):
             return
         self._is_sound = bool(message.count)
         words = f"{plural(message.count, 'run')}, one after another"
+        if self._is_of_studies:
+            words = "a study of each, one after another"
         self.query_one("#said", Static).update(muted(words if message.count else CHOOSE))
         if self._is_sound and self._is_wanted:
             self._give()
@@ -119,6 +126,10 @@ class QueueAddScreen(Dialog, Recovering, ModalScreen[list[str] | None]):
     def _say(self, error: YofoError) -> None:
         said = safe(f"{error.message}\n{error.hint}", 400).stylize("$text-error")
         self.query_one("#said", Static).update(said)
+
+    @property
+    def _is_of_studies(self) -> bool:
+        return self.query_one(Checkbox).value
 
     @property
     def _chosen(self) -> list[Path]:
@@ -145,7 +156,8 @@ class QueueAddScreen(Dialog, Recovering, ModalScreen[list[str] | None]):
     def _give(self) -> None:
         options = [f"--set={change}" for change in self._words_of("changes")]
         options += [f"--grid={axis}" for axis in self._words_of("grid")]
-        self.dismiss([*map(str, self._chosen), *options])
+        sign = "--study=" if self._is_of_studies else ""
+        self.dismiss([*(f"{sign}{path}" for path in self._chosen), *options])
 
     @on(Button.Pressed, "#cancel")
     def action_cancel(self) -> None:

@@ -9,7 +9,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label
 
-from yofo_mlx.runs.names import undated
+from yofo_mlx.errors import YofoError
+from yofo_mlx.runs.names import chosen, undated
 
 from ..shared.dialog import Dialog
 from .view import RunView
@@ -61,6 +62,11 @@ class RenameScreen(Dialog, ModalScreen[Naming | None]):
         name = self.query_one("#name", Input).value.strip()
         note = self.query_one("#note", Input).value.strip()
         now = Naming(name or self._was.name, note)
+        try:
+            chosen(now.name)
+        except YofoError as error:
+            self.notify(f"{error.message}\n{error.hint}", severity="error", markup=False)
+            return
         full = Naming(self._date + now.name, now.note)
         self.dismiss(None if now == self._was else full)
 

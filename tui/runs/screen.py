@@ -12,13 +12,14 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import DataTable, Footer, Input, Static
 
-from yofo_mlx.runs.folder import ENDED, GOING_ON, Status
+from yofo_mlx.runs.folder import ENDED, GOING_ON, Run, Status
 
 from ..shared.choices import Choices
 from ..shared.places import Places
 from ..shared.words import muted, safe
 from ..start.screen import FirstStart
-from .actions import OpenInPrompt, RunActions
+from .actions import OpenInPrompt
+from .arranging import PART, Arranging
 from .detail import RunDetail
 from .follow import Watcher
 from .pages import compare_page, page
@@ -28,10 +29,9 @@ from .view import RunView
 __all__ = ["OpenInPrompt", "RunsScreen"]
 
 POLL_SECONDS = 1.0
-PART = "runs"  # of the app's choices
 
 
-class RunsScreen(RunActions):
+class RunsScreen(Arranging):
     """The list, the selected run, and the keys for both."""
 
     CSS_PATH = "screen.tcss"
@@ -55,11 +55,12 @@ class RunsScreen(RunActions):
         Binding("space", "mark", "Mark", id="runs.mark", tooltip="For = and D", show=False),
         Binding(
             "equals_sign", "compare", "Compare", id="runs.compare", key_display="=",
-            tooltip="The marked runs, or this one and the one before",
+            tooltip="The marked runs, or this one and the next",
         ),
         Binding("slash", "filter", "Filter", id="runs.filter", key_display="/"),
         Binding("o", "order", "Order", id="runs.order", tooltip="By the next column"),
         Binding("O", "turn_order", "Turn the order", id="runs.turn_order", show=False),
+        Binding("C", "columns", "Columns", id="runs.columns", show=False),
         Binding("escape", "back", "Back", id="runs.back", tooltip="All runs, the list again"),
         Binding("R", "rename", "Name", id="runs.rename", tooltip="And a note", show=False),
         Binding("y", "copy", "Copy the path", id="runs.copy", show=False),
@@ -118,6 +119,8 @@ class RunsScreen(RunActions):
         if heading in ORDERS:
             is_reversed = self._choices.get(PART, "reversed", False)
             self.query_one(RunTable).order = Order(heading, is_reversed)
+        if chosen := self._choices.get(PART, "columns", []):
+            self.query_one(RunTable).chosen = [str(one) for one in chosen]
         self._show()
         self.call_after_refresh(self.look)  # not before the first frame
         self.set_interval(POLL_SECONDS, self.look)
@@ -287,38 +290,28 @@ class RunsScreen(RunActions):
             self.refresh_bindings()
 
     def action_compare(self) -> None:
-        """Compare the marked runs, or the selected one with the one before it."""
+        """Compare the marked runs, or the selected one with its neighbour in the list."""
         runs = [view.run for view in self.chosen]
         if len(runs) == 1:
-            ids = [view.run.run_id for view in self._views]
-            runs += [view.run for view in self._views[ids.index(runs[0].run_id) + 1 :][:1]]
+            shown = [view.run for view in self.query_one(RunTable).order.sorted(self._views)]
+            at = shown.index(runs[0])
+            runs += [*shown[at + 1 :], *reversed(shown[:at])][:1]
         if runs:
             self.app.push_screen(compare_page(runs))
 
     def action_page(self, name: str) -> None:
         """Open a page of this place."""
-        self.app.push_screen(page(name))
+        self.app.push_screen(page(name), self._led_to)
 
-    def action_order(self) -> None:
-        """Order the runs by the next column; a mark in its heading says so."""
-        self._order_by(self.query_one(RunTable).order.next())
+    def _led_to(self, run: Run | None) -> None:
+        """Select the run that a page led to, which may just have been started."""
+        if run is not None:
+            self.go_to(run.run_id)
+            self.look()
 
-    def action_turn_order(self) -> None:
-        """Turn the order round."""
-        order = self.query_one(RunTable).order
-        self._order_by(Order(order.heading, not order.is_reversed))
-
-    @on(RunTable.Ordered)
-    def _heading_clicked(self, message: RunTable.Ordered) -> None:
-        order = self.query_one(RunTable).order
-        is_same = order.heading == message.heading
-        self._order_by(Order(message.heading, is_same and not order.is_reversed))
-
-    def _order_by(self, order: Order) -> None:
-        self.query_one(RunTable).order = order
+    def draw(self) -> None:
+        """Show the list as it is laid out now."""
         self._show()
-        self._choices.keep(PART, "order", order.heading)
-        self._choices.keep(PART, "reversed", order.is_reversed)
 
     def action_filter(self) -> None:
         """Narrow the list by words."""

@@ -2,7 +2,7 @@
 
 import operator
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -170,6 +170,13 @@ class Order:
 class RunTable(ListTable):
     """Rows keyed by run id."""
 
+    HELP = (
+        "valid is the lowest validation loss, score that of the same validation with the most "
+        "demonstrations (@ how many), vs base how many points the adapter is ahead of the base "
+        "model in the last evaluation (e). A click on a heading orders by it, C chooses the "
+        "columns. Space marks runs for = and D."
+    )
+
     class Ordered(Message):
         """A heading was clicked."""
 
@@ -180,6 +187,7 @@ class RunTable(ListTable):
     def __init__(self) -> None:
         super().__init__()
         self.order = Order()
+        self.chosen: Collection[str] = frozenset(field.heading for field in FIELDS)
         self._headings: list[str] = []
         self._views: tuple[RunView, ...] = ()
         self._shown: tuple[object, ...] = ()
@@ -193,7 +201,7 @@ class RunTable(ListTable):
     def show(self, views: Sequence[RunView], width: int, marked: frozenset[str]) -> None:
         """Fill the table for a terminal this wide; only runs with news are written anew."""
         today = time.localtime()[:3]  # days and hours are told in words that go by it
-        shown = (width, marked, self.order, today)
+        shown = (width, marked, self.order, tuple(self.chosen), today)
         is_same = len(views) == len(self._views) and all(map(operator.is_, views, self._views))
         if is_same and shown == self._shown:
             return
@@ -214,7 +222,8 @@ class RunTable(ListTable):
                 strict=True,
             )
         ]
-        places = _fitting(every, width - taken - 2 - min(longest, LEAST_RUN))
+        chosen = [at for at, field in enumerate(FIELDS) if field.heading in self.chosen]
+        places = _fitting(chosen, every, width - taken - 2 - min(longest, LEAST_RUN))
         taken += sum(every[place] for place in places)
         room = max(LEAST_RUN, min(longest, width - taken - 2))
         fields = [FIELDS[place] for place in places]
@@ -239,10 +248,10 @@ class RunTable(ListTable):
             self.post_message(self.Ordered(heading[0] or STARTED.heading))
 
 
-def _fitting(widths: list[int], room: int) -> list[int]:
-    """Return the places of the fields there is room for; the most telling ones stay longest."""
-    places = list(range(len(FIELDS)))
-    while sum(widths[place] for place in places) > room:
+def _fitting(chosen: list[int], widths: list[int], room: int) -> list[int]:
+    """Return the chosen fields there is room for; the most telling ones stay longest."""
+    places = list(chosen)
+    while places and sum(widths[place] for place in places) > room:
         spared = max(places, key=lambda place: FIELDS[place].rank)
         if FIELDS[spared].rank == 0:
             break

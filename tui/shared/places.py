@@ -15,7 +15,8 @@ class PlaceLink(Static):
 
     def __init__(self, name: str, current: bool) -> None:
         key, words = PLACES[name].split(" ", 1)
-        super().__init__(Content.assemble((key, "$text-accent"), f" {words}"), name=name)
+        style = "" if current else "$text-accent"  # which a light theme's mark would hide
+        super().__init__(Content.assemble((key, style), f" {words}"), name=name)
         self.set_class(current, "-current")
 
     async def on_click(self) -> None:

@@ -13,10 +13,10 @@ Runs = Annotated[
 ]
 
 
-def queue(context: typer.Context) -> None:
+def queue(context: typer.Context, as_json: Json = False) -> None:
     """Show the queue where no verb is given."""
     if context.invoked_subcommand is None:
-        show()
+        show(as_json=as_json)
 
 
 def add(
@@ -33,6 +33,10 @@ def add(
         list[str] | None,
         typer.Option(metavar="KEY=A,B", help="A run for each value; of several, for each pair."),
     ] = None,
+    study: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RECIPE", help="Make the study of a recipe; repeatable."),
+    ] = None,
     run: Annotated[
         list[str] | None,
         typer.Option(metavar="RUN", help="Go on with this run, or begin it; repeatable."),
@@ -42,18 +46,31 @@ def add(
     force: Force = False,
     as_json: Json = False,
 ) -> int:
-    """Queue runs: recipes, values, or both.
+    """Queue runs: recipes, values, or both; and studies.
 
     They are trained one after another, when the app and the terminal are closed, too. What is
     queued is a run folder at once: later changes of a recipe file do not change it.
     """
-    if not (recipes or run):
+    if not (recipes or run or study):
         raise RecipeError("nothing is named to be queued", "`yofo queue add tiny`")
     from yofo_mlx.commands import queueing as command
     from yofo_mlx.queueing.grid import requests
+    from yofo_mlx.runs.recipe import RecipeRequest
 
-    found = requests(recipes or [], upon or [], overrides or [], grid or [])
-    return command.add(found, run or [], name=name, restarts=restarts, force=force, as_json=as_json)
+    only_studies = bool(study and not recipes)  # whose changes the others then are
+    found = [] if only_studies else requests(recipes or [], upon or [], overrides or [], grid or [])
+    if study and grid:
+        raise RecipeError("--grid is of runs, and not of a study", "queue them one by one")
+    studies = [RecipeRequest([one, *(upon or [])], overrides or []) for one in study or []]
+    return command.add(
+        found,
+        run or [],
+        studies=studies,
+        name=name,
+        restarts=restarts,
+        force=force,
+        as_json=as_json,
+    )
 
 
 def show(as_json: Json = False) -> int:

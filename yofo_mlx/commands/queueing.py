@@ -1,5 +1,6 @@
 """`yofo queue`: runs one after another; no model is loaded here."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from yofo_mlx.queueing.grid import Cell
 from yofo_mlx.runs import launch, listing
 from yofo_mlx.runs.folder import GOING_ON, TROUBLE, Run
 from yofo_mlx.runs.names import ambiguous, matching
+from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system import paths
 from yofo_mlx.system.quantities import duration, plural
 from yofo_mlx.system.signals import answered
@@ -26,38 +28,64 @@ def add(
     cells: Sequence[Cell],
     names: Sequence[str],
     *,
+    studies: Sequence[RecipeRequest] = (),
     name: str | None,
     restarts: int,
     force: bool,
     as_json: bool,
 ) -> ExitCode:
-    """Queue runs; all are checked before the first folder is made."""
+    """Queue runs and studies; all are checked before the first folder is made."""
     queue = book.read()
+    later = [_study(queue, request) for request in studies]
     ready = list(dict.fromkeys(map(listing.find, names)))
     for run in ready:
         _check_may_queue(queue, run)
     planned = [(cell, _forecast(cell, force=force)) for cell in cells]
     options: dict[str, Any] = {"force": force, "restarts": restarts}
-    added = [(run, Entry(**_known(run), **options)) for run in ready]
+    added: list[Entry] = [Entry(**_known(run), **options) for run in ready]
     with answered(background.born):
         for cell, needs in planned:
             run = launch.create_run(cell.request.load(), _name(cell, name))
             entry = Entry(**_known(run), **needs, **options, values=cell.values)
-            added.append((run, entry))
+            added.append(entry)
+        added += later
         with book.changing() as queue:
-            again = {entry.origin for _, entry in added}
-            queue.entries = [one for one in queue.entries if one.origin not in again]
-            queue.entries += [entry for _, entry in added]
+            again = {entry.origin for entry in added}
+            queue.entries = [
+                one for one in queue.entries if one.origin not in again and not _is_of(one, later)
+            ]
+            queue.entries += added
             paused = queue.paused
+            placed = [(one, job) for one, job in queue.placed() if one in added]
         worker.ensure()
     if as_json:
-        print(json_line([as_dict(standing(entry, run)) for run, entry in added]))
+        print(json_line([as_dict(standing(entry, job)) for entry, job in placed]))
     else:
-        for run, _ in added:
-            print_path(run.path)
-        say(f"{plural(len(added), 'run')} queued" + (", which is paused" if paused else ""))
+        for job in (job for _, job in placed if job):
+            print_path(job.path)
+        runs = len(added) - len(later)
+        words = [plural(runs, "run")] if runs else []
+        words += [f"the study of {one.study.name}" for one in later if one.study]
+        say(f"{', '.join(words)} queued" + (", which is paused" if paused else ""))
         say_next("queue start" if paused else "queue list")
     return ExitCode.OK
+
+
+def _study(queue: Book, request: RecipeRequest) -> Entry:
+    """Return the entry of a study; refuse one that could not be made, or is queued already."""
+    from yofo_mlx.commands.study_plan import to_be_queued  # late: it loads much
+
+    study = to_be_queued(request)
+    for one in queue.entries:
+        if one.study and one.study.folder == study.folder and one.outcome is None:
+            raise RecipeError(f"a study in {study.folder} is queued already", "`yofo queue list`")
+    return Entry(number=0, created=time.time(), name=f"study-{study.name}", study=study)
+
+
+def _is_of(entry: Entry, studies: Sequence[Entry]) -> bool:
+    """Tell whether an entry is an earlier time of one of these studies."""
+    folders = [one.study.folder for one in studies if one.study]
+    return entry.study is not None and entry.study.folder in folders
 
 
 def _known(run: Run) -> dict[str, Any]:

@@ -6,26 +6,25 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from yofo_mlx.commands.study_display import study_display
+from yofo_mlx.commands.study_plan import planned
 from yofo_mlx.commands.study_report import show
 from yofo_mlx.errors import ExitCode, RunError
+from yofo_mlx.queueing import studies
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.recipe.study import Study
 from yofo_mlx.runs import lock
 from yofo_mlx.runs.recipe import RecipeRequest
-from yofo_mlx.study.arms import chosen
 from yofo_mlx.study.making import Making
 from yofo_mlx.study.page import write_report
-from yofo_mlx.study.plan import StudyPlan, as_asked
+from yofo_mlx.study.plan import as_asked
 from yofo_mlx.study.results import StudyFolder
-from yofo_mlx.study.texts import fingerprint, read_texts
 from yofo_mlx.system import paths
 from yofo_mlx.system.environment import on_cpu
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import quoted, say, say_next
-from yofo_mlx.tasks.registry import load_tasks
 
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -45,7 +44,7 @@ def study(
 ) -> ExitCode:
     """Make what a study lacks, and write its report."""
     recipe = as_asked(request.load(), tokens=tokens, queries=queries, shots=shots, seeds=seeds)
-    plan = _planned(request, recipe, arms, apart=apart)
+    plan = planned(request, recipe, arms, apart=apart)
     folder = StudyFolder((out or paths.home() / "studies" / request.run_name).absolute())
     folder.begin(plan.identity(_fingerprint(recipe)), plan.shown)
     # A CPU computes each on one core; a GPU is busy with one.
@@ -55,19 +54,8 @@ def study(
     making = Making(plan, folder)
     with _alone(folder):
         _make(making, jobs)
+        studies.tell(folder.path, **_state(making))
     return _end(making, as_json)
-
-
-def _planned(
-    request: RecipeRequest, recipe: Recipe, arms: Sequence[str], *, apart: bool
-) -> StudyPlan:
-    settings = recipe.study or Study()
-    some = chosen(arms or settings.arms)
-    entries = load_tasks(recipe.tasks, recipe.seed, Path(os.devnull), request.data_name)
-    texts = fingerprint(read_texts(settings), settings.forgetting_tokens)
-    plan = StudyPlan(request.run_name, recipe, some, entries, texts, apart)
-    plan.check()
-    return plan
 
 
 def _fingerprint(recipe: Recipe) -> str:
@@ -96,8 +84,30 @@ def _make(making: Making, jobs: int) -> None:
     def ask(number: int, frame: object) -> None:
         threading.Thread(target=making.crew.stop).start()  # a handler must wait for no lock
 
-    with answered(ask), study_display(sys.stderr) as show:
-        making.run(jobs, show)
+    told: dict[str, float | None] = {}
+
+    def on_tick(making: Making) -> None:
+        show_all(making)
+        left = making.seconds_left or None  # 0: nothing waits, which is not that nothing is left
+        now = {"share": round(making.share, 3), "seconds_left": left}
+        if now != told:
+            told.update(now)
+            studies.tell(making.folder.path, **now)
+
+    with answered(ask), study_display(sys.stderr) as show_all:
+        making.run(jobs, on_tick)
+
+
+def _state(making: Making) -> dict[str, Any]:
+    """Return how a study ended, as the queue is told."""
+    if making.crew.is_stopping:
+        return {"state": "stopped", "share": making.share}
+    if making.failed:
+        name, error = next(iter(making.failed.items()))
+        more = f", and {len(making.failed) - 1} more" if len(making.failed) > 1 else ""
+        message = f"{name} failed{more}: {error.message}"
+        return {"state": "failed", "share": making.share, "message": message, "hint": error.hint}
+    return {"state": "finished", "share": 1.0}
 
 
 def _end(making: Making, as_json: bool) -> ExitCode:

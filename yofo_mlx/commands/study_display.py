@@ -49,7 +49,7 @@ def _table(making: Making) -> Any:
     grid = Table.grid(padding=(0, 1))
     for _ in range(3):
         grid.add_column(no_wrap=True, overflow="ellipsis")
-    rows = [("all", _share_of(making), whole(making))]
+    rows = [("all", making.share, whole(making))]
     rows += [(f"  {name}", status.share, about(status)) for name, status in [*making.now.items()]]
     for name, share, words in rows:
         bar = ProgressBar(total=1.0, completed=share, width=24)
@@ -63,11 +63,6 @@ def whole(making: Making) -> str:
     left = making.seconds_left
     more = f", about {duration(left)} for what waits" if left else ""
     return f"{done} of {done + open_} done{more}"
-
-
-def _share_of(making: Making) -> float:
-    done, open_ = len(making.took), len(making.waiting) + len(making.now)
-    return done / max(1, done + open_)
 
 
 def about(status: Status) -> str:

@@ -1,3 +1,3 @@
-"""The queue: runs that wait to be trained, and the process that trains one after another."""
+"""The queue: runs and studies that wait, and the process that makes one after another."""
 
-__all__ = ["book", "changes", "grid", "worker"]
+__all__ = ["book", "changes", "grid", "studies", "worker"]

@@ -1,7 +1,7 @@
 """What is queued: `$YOFO_HOME/queue/queue.json`, written whole, changed by one process at a time.
 
-An entry is a run folder that was created and waits. It is known by what run.json says of its
-making, which no renaming changes.
+An entry is a run folder that was created and waits, or a study. A run is known by what run.json
+says of its making, which no renaming changes; a study by when it was queued.
 """
 
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from yofo_mlx.errors import RunError
+from yofo_mlx.queueing.studies import QueuedStudy, StudyRequest
 from yofo_mlx.runs import listing, lock
 from yofo_mlx.runs.folder import GOING_ON, Run
 from yofo_mlx.system import paths
@@ -19,7 +20,9 @@ from yofo_mlx.system.files import disk_error, write_text
 
 FORMAT = 1
 FILE = "queue.json"
+STUDIES = "studies"
 MOST_STARTS = 5  # of a run with which everything ended, without a word
+Job = Run | QueuedStudy
 
 
 class _Kept(BaseModel):
@@ -29,9 +32,9 @@ class _Kept(BaseModel):
 
 
 class Entry(_Kept):
-    """A run that waits, is trained or was."""
+    """A run or a study that waits, is trained or was."""
 
-    number: int  # the run's own
+    number: int  # the run's own; 0 of a study
     created: float
     name: str  # when it was queued
     values: dict[str, str] = {}  # of the keys that a grid varies
@@ -41,6 +44,7 @@ class Entry(_Kept):
     restarts: int = 0
     starts: int = 0  # since it was last stopped in order
     held: bool = False  # stopped by a pause of the queue, and not by name
+    study: StudyRequest | None = None
     outcome: str | None = None  # how its training ended
     message: str = ""
     hint: str = ""
@@ -59,26 +63,32 @@ class Book(_Kept):
     at_once: int = 1
     entries: list[Entry] = []
 
-    def waiting(self) -> list[tuple[Entry, Run]]:
+    def waiting(self) -> list[tuple[Entry, Job]]:
         """Return the entries that are to be trained, or are being trained, and are there."""
-        return [(one, run) for one, run in self.placed() if run and one.outcome is None]
+        return [(one, job) for one, job in self.placed() if job and one.outcome is None]
 
-    def placed(self) -> list[tuple[Entry, Run | None]]:
-        """Return each entry with its run, None where that is in the trash or gone."""
-        runs = {listing.origin(run): run for run in listing.list_runs()}
-        return [(one, runs.get(one.origin)) for one in self.entries]
+    def placed(self) -> list[tuple[Entry, Job | None]]:
+        """Return each entry with its run or study, None where that is in the trash or gone."""
+        jobs: dict[tuple[int, float], Job] = {listing.origin(x): x for x in listing.list_runs()}
+        for one in self.entries:
+            if one.study is not None:
+                place = folder() / STUDIES / f"{one.created:.6f}"
+                jobs[one.origin] = QueuedStudy(one.study, place)
+        return [(one, jobs.get(one.origin)) for one in self.entries]
 
-    def entry_of(self, run: Run) -> Entry | None:
-        """Return the entry of a run."""
-        there = listing.origin(run)
+    def entry_of(self, job: Job) -> Entry | None:
+        """Return the entry of a run or study."""
+        if isinstance(job, QueuedStudy):
+            return next((one for one in self.entries if one.study == job.request), None)
+        there = listing.origin(job)
         return next((one for one in self.entries if one.origin == there), None)
 
 
-def state(entry: Entry, run: Run | None) -> str:
+def state(entry: Entry, job: Job | None) -> str:
     """Return how an entry stands: waiting, removed, or in the words for runs."""
-    if run is None:
+    if job is None:
         return entry.outcome or "removed"
-    status = run.status()
+    status = job.status()
     return status if status in GOING_ON else entry.outcome or "waiting"
 
 

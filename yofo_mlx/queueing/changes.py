@@ -6,7 +6,8 @@ from typing import Any
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.queueing import book, worker
-from yofo_mlx.queueing.book import Entry
+from yofo_mlx.queueing.book import Entry, Job
+from yofo_mlx.queueing.studies import QueuedStudy
 from yofo_mlx.runs import trash
 from yofo_mlx.runs.events import backwards, figure
 from yofo_mlx.runs.folder import GOING_ON, Run
@@ -20,15 +21,20 @@ class Standing:
     """An entry as it stands."""
 
     entry: Entry
-    run: Run | None
+    job: Job | None
     state: str
     share: float | None = None
     seconds_left: float | None = None
 
     @property
+    def run(self) -> Run | None:
+        """Return its run, which a study has not."""
+        return self.job if isinstance(self.job, Run) else None
+
+    @property
     def name(self) -> str:
         """Return what it is called by now."""
-        return self.run.run_id if self.run else self.entry.name
+        return self.job.run_id if self.job else self.entry.name
 
 
 @dataclass(frozen=True)
@@ -39,22 +45,30 @@ class Dropped:
     removed: Sequence[Removed]  # runs that were never begun
 
 
-def standing(entry: Entry, run: Run | None) -> Standing:
+def standing(entry: Entry, job: Job | None) -> Standing:
     """Return how an entry stands."""
-    state = book.state(entry, run)
-    step = next(backwards(run.events_path, ("step",)), None) if run else None
-    left = figure(step, "seconds_left") if state in GOING_ON else None
-    return Standing(entry, run, state, figure(step, "share"), left)
+    state, told = book.state(entry, job), None
+    if isinstance(job, QueuedStudy):
+        told = job.progress() if state != "waiting" else None
+    elif job is not None:
+        told = next(backwards(job.events_path, ("step",)), None)
+    left = figure(told, "seconds_left") if state in GOING_ON else None
+    return Standing(entry, job, state, figure(told, "share"), left)
 
 
 def drop(chosen: Origins) -> Dropped:
-    """Take entries off the queue, and what was never begun to the trash."""
+    """Take entries off the queue, and runs that were never begun to the trash."""
     with book.changing() as queue:
         placed = queue.placed()
         gone = [(at, one) for at, (one, _) in enumerate(placed) if one.origin in chosen]
         queue.entries = [one for one in queue.entries if one.origin not in chosen]
-    fresh = [run for one, run in placed if run and one.origin in chosen]
-    removed = [trash.remove(run) for run in fresh if run.status() == "created"]
+    jobs = [job for one, job in placed if job and one.origin in chosen]
+    removed = [
+        trash.remove(job) for job in jobs if isinstance(job, Run) and job.status() == "created"
+    ]
+    for job in jobs:
+        if isinstance(job, QueuedStudy) and not job.is_locked():
+            job.forget()
     return Dropped(gone, removed)
 
 
@@ -90,7 +104,7 @@ def put_first(chosen: Origins) -> None:
         queue.entries = [*before, *(one for one in queue.entries if one.origin not in chosen)]
 
 
-def pause(*, now: bool) -> list[Run]:
+def pause(*, now: bool) -> list[Job]:
     """Begin no further run; return those that are being trained, with `now` asked to stop."""
     with book.changing() as queue:
         queue.paused = True
@@ -123,7 +137,8 @@ def as_dict(one: Standing) -> dict[str, Any]:
     entry = one.entry
     return {
         "run_id": one.name,
-        "path": str(one.run.path) if one.run else None,
+        "path": str(one.job.path) if one.job else None,
+        "is_study": entry.study is not None,
         "state": one.state,
         "share": one.share,
         "seconds_left": one.seconds_left,

@@ -43,8 +43,18 @@ def requests(
         words = [*overrides, *(f"{key}={value}" for key, value in chosen.items())]
         cells.append(Cell(RecipeRequest([recipe, *upon], words), chosen))
     for cell in cells:
-        cell.request.load()
+        _validate(cell)
     return cells
+
+
+def _validate(cell: Cell) -> None:
+    """Refuse a value in the words of the option that it was given by."""
+    try:
+        cell.request.load()
+    except RecipeError as error:
+        fixed = len(cell.request.overrides) - len(cell.values)
+        RecipeRequest(cell.request.names, cell.request.overrides[:fixed]).load()
+        raise RecipeError(error.message.replace("--set", "--grid"), error.hint) from error
 
 
 def _axis(text: str) -> tuple[str, list[str]]:

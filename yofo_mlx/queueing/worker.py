@@ -1,7 +1,7 @@
 """The process that works the queue off; it loads no model, and outlives whoever started it.
 
-The runs are processes of their own, as `yofo train --detach` starts them: if this one is killed,
-they go on, and the next one waits for them.
+Runs and studies are processes of their own, as `yofo train --detach` starts them: if this one is
+killed, they go on, and the next one waits for them.
 """
 
 import subprocess
@@ -12,7 +12,8 @@ from contextlib import ExitStack
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.queueing import book
-from yofo_mlx.queueing.book import MOST_STARTS, Book, Entry
+from yofo_mlx.queueing.book import MOST_STARTS, Book, Entry, Job
+from yofo_mlx.queueing.studies import QueuedStudy
 from yofo_mlx.runs import listing, lock, notify
 from yofo_mlx.runs.crew import Crew
 from yofo_mlx.runs.folder import Run
@@ -72,60 +73,72 @@ class Worker:
             self._at_work = {key: one for key, one in self._at_work.items() if one.is_alive()}
 
     def _begin(self, queue: Book) -> None:
-        for entry, run in queue.waiting():
+        for entry, job in queue.waiting():
             if entry.origin in self._at_work:
                 continue
-            if not run.is_locked():  # else somebody trains it, and is waited for
+            if not job.is_locked():  # else somebody trains it, and is waited for
                 if queue.paused or not has_room(queue, entry, set(self._at_work)):
                     return  # those behind it wait for their turn
                 if entry.starts >= MOST_STARTS:
-                    _give_up(entry, run)
+                    _give_up(entry, job)
                     continue
                 entry.starts += 1
             self._at_work[entry.origin] = thread = threading.Thread(
-                target=self._train, args=(entry.model_copy(), run), daemon=True
+                target=self._train, args=(entry.model_copy(), job), daemon=True
             )
             thread.start()
 
-    def _train(self, entry: Entry, run: Run) -> None:
-        say(f"{run.run_id} begins")
+    def _train(self, entry: Entry, job: Job) -> None:
+        say(f"{job.run_id} begins")
         message = hint = ""
         try:
-            self._crew.train(run, lambda event: None, force=entry.force, restarts=entry.restarts)
+            if isinstance(job, QueuedStudy):
+                job.make()
+            else:
+                self._crew.train(
+                    job, lambda event: None, force=entry.force, restarts=entry.restarts
+                )
         except YofoError as error:
             message, hint = error.message, error.hint
         except Exception as error:  # one of them must not stop the rest
             message = f"{type(error).__name__}: {error}"
-        status = run.status()
-        if status == "died":  # who dies tells nobody
-            notify.at_end(run)
+        status = job.status()
+        if status == "died" and isinstance(job, Run):  # who dies tells nobody
+            notify.at_end(job)
         with book.changing() as queue:
-            if (ours := queue.entry_of(run)) is None:  # dropped, or removed
+            if (ours := queue.entry_of(job)) is None:  # dropped, or removed
                 return
             if status == "stopped" and ours.held:  # it goes on with the queue
                 ours.held, ours.starts = False, 0
             else:
                 outcome = "failed" if message and status == "created" else status
                 ours.outcome, ours.message, ours.hint = outcome, message, hint
-        say(f"{run.run_id} {status}" + (f": {message}" if message else ""))
+        say(f"{job.run_id} {status}" + (f": {message}" if message else ""))
 
 
-def _give_up(entry: Entry, run: Run) -> None:
+def _give_up(entry: Entry, job: Job) -> None:
     entry.outcome = "died"
     entry.message = f"it was begun {entry.starts} times, and everything ended with it"
-    entry.hint = f"`yofo resume {listing.word(run)}` shows why"
+    if isinstance(job, Run):
+        entry.hint = f"`yofo resume {listing.word(job)}` shows why"
 
 
 def has_room(queue: Book, entry: Entry, ours: Collection[tuple[int, float]]) -> bool:
     """Tell whether a run may be trained beside those that are: by number, and by their needs.
 
+    A study, whose needs nobody knows, has the machine for itself.
     `ours`: origins of runs that were begun, and may not hold their lock yet.
     """
     runs = listing.list_runs()
     beside = [run for run in runs if run.is_locked() or listing.origin(run) in ours]
-    if not beside:
+    studies = [
+        job
+        for one, job in queue.placed()
+        if isinstance(job, QueuedStudy) and (job.is_locked() or one.origin in ours)
+    ]
+    if not (beside or studies):
         return True
-    if len(beside) >= queue.at_once:
+    if studies or entry.study or len(beside) >= queue.at_once:
         return False
     needs = [entry.needed_gb, *(_needed_gb(queue, run) for run in beside)]
     known = [need for need in needs if need is not None]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from statistics import median
 from typing import Final
 
 from yofo_mlx.runs.events import Event, backwards, figure
@@ -26,17 +27,17 @@ def is_diverged(run: Run) -> bool:
 
 def far_worse(points: Points) -> bool:
     """Tell whether a loss, by step, ends far above where it began, or at no number."""
-    if len(points) < 2:
-        return False
-    few = max(1, min(_FEW, len(points) // 2))
-    return _is_worse(points[:few], points[-max(few, len(points) // 20) :])
+    if len(points) <= _FEW:  # one high loss, or two, say nothing
+        return bool(points) and not math.isfinite(points[-1][1])
+    begun = min(_FEW, len(points) - _FEW)
+    return _is_worse(points[:begun], points[-max(_FEW, len(points) // 20) :])
 
 
 def _is_worse(begun: Points, ended: Points) -> bool:
     first = min(y for _, y in begun)  # one that diverges may do so at its second step
-    last = sum(y for _, y in ended) / len(ended)
     factor, margin = _FAR_WORSE
-    return not math.isfinite(last) or last > factor * first + margin
+    last = median(y for _, y in ended)  # a single step may be of one hard episode
+    return not math.isfinite(ended[-1][1]) or last > factor * first + margin
 
 
 def _ends_worse(run: Run, kind: str, most: int) -> bool:

@@ -145,6 +145,10 @@ class Run:
         kind = last["kind"]
         return kind if kind in FINAL_KINDS else "died"
 
+    def is_begun(self) -> bool:
+        """Tell whether a trainer ever took it; until then it waits, such as in the queue."""
+        return self.lock_path.exists() or self.events_path.exists()
+
     def has_spoken(self) -> bool:
         """Tell whether whoever holds the lock wrote an event since: then it answers signals."""
         try:

@@ -95,7 +95,8 @@ def find_any(name: str) -> Run:
         return _at(Path(name))
     everyone = {run.run_id: run for run in list_runs()}
     if name == NEWEST and everyone:
-        return next(iter(everyone.values()))
+        runs = list(everyone.values())
+        return next((run for run in runs if run.is_begun()), runs[0])
     matches = matching(name, list(everyone))
     if not matches:
         raise _unknown(name, list(everyone))

@@ -27,6 +27,12 @@ class Thrown:
         return self.entry / self.path.name
 
     @property
+    def has_place(self) -> bool:
+        """Tell whether it could be where it was: nothing else is there, and its folder is."""
+        folder = self.path.parent
+        return not self.path.exists() and (folder.is_dir() or folder.parent == paths.home())
+
+    @property
     def when(self) -> float:
         """When it was thrown away, in seconds since the epoch."""
         return int(self.entry.name) / 1e9

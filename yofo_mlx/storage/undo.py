@@ -15,8 +15,10 @@ def all_thrown() -> list[Thrown | Removed]:
 
 
 def newest_thrown() -> Thrown | Removed | None:
-    """Return what was let go last."""
-    return next(iter(all_thrown()), None)
+    """Return what was let go last and has a place to return to; if nothing has, simply the last."""
+    found = all_thrown()
+    returning = (one for one in found if isinstance(one, Removed) or one.has_place)
+    return next(returning, next(iter(found), None))
 
 
 def put_back(one: Thrown | Removed) -> Path:

@@ -92,6 +92,13 @@ class Making:
         return todo[:count]
 
     @property
+    def share(self) -> float:
+        """Return the share of the adapters that is done; what is under way counts in part."""
+        begun = sum(status.share for status in [*self.now.values()])
+        every = len(self.took) + len(self.waiting) + len(self.now)
+        return (len(self.took) + begun) / max(1, every)
+
+    @property
     def seconds_left(self) -> float | None:
         """Return about how long what waits will take, None before anything is done."""
         if not self.took:

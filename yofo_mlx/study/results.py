@@ -19,7 +19,9 @@ from yofo_mlx.system.text import shorten
 
 FORMAT: Final = 1
 STUDY_FILE: Final = "study.json"
-OWN: Final = frozenset(("results", "runs", ".gitignore", "lock"))  # what begins a study's folder
+OWN: Final = frozenset(
+    ("results", "runs", ".gitignore", "lock", "progress.json")
+)  # what begins a study's folder
 
 Scores = dict[str, tuple[float, float]]
 """Score and loss (nats) of each query, by its key."""
@@ -146,7 +148,7 @@ class StudyFolder:
         try:
             self.result_path("").parent.mkdir(parents=True, exist_ok=True)
             self.runs.mkdir(exist_ok=True)
-            write_text(self.path / ".gitignore", "/runs/\n/lock\n")
+            write_text(self.path / ".gitignore", "/runs/\n/lock\n/progress.json\n")
             write_text(self.path / STUDY_FILE, json.dumps(content, indent=1) + "\n")
         except OSError as error:
             raise disk_error(error, self.path, "the same command") from error

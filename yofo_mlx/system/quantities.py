@@ -9,7 +9,9 @@ def plural(amount: int, noun: str) -> str:
 
 
 def size(nbytes: float) -> str:
-    """Return bytes as 14.2 GB, 870 MB or 0.4 MB (1e9 and 1e6 bytes)."""
+    """Return bytes as 14.2 GB, 870 MB, 0.4 MB, 12 kB or 51 B (1e9, 1e6 and 1e3 bytes)."""
+    if nbytes < 5e4:
+        return f"{nbytes / 1e3:.0f} kB" if nbytes >= 1e3 else f"{nbytes:.0f} B"
     if nbytes >= 1e9:
         return f"{nbytes / 1e9:.1f} GB"
     return f"{nbytes / 1e6:.{0 if nbytes >= 1e7 else 1}f} MB"

@@ -12,7 +12,7 @@ from tui.runs.compare.contender import Contender, ContenderReader
 from tui.runs.compare.drawing import aligned, shot_lines
 from tui.runs.compare.picture import picture
 from tui.runs.compare.report import markdown, write_report
-from tui.runs.compare.results import best_of, result_rows
+from tui.runs.compare.results import best_of, best_run, result_rows
 from tui.runs.compare.scoreboard import scoreboard
 from tui.runs.compare.screen import CompareScreen
 from tui.runs.compare.settings import setting_rows
@@ -111,6 +111,16 @@ def test_columns_fit_whatever_the_width() -> None:
     assert aligned(rows, 90)[1].plain.index("x") == 47  # two wide letters before it
 
 
+def test_the_best_run_has_the_best_score_at_the_most_shots_or_else_the_lowest_loss() -> None:
+    one, two = trained("one", scores={0: 0.9, 4: 0.5}), trained("two", scores={0: 0.3, 4: 0.6})
+    found = read(one, two)
+    assert best_run(found, scoreboard(found)) == 1
+    two.writer.write("eval", step=21, loss=0.5, by_shots=[], best=True)
+    found = read(one, two)
+    assert best_run(found, scoreboard(found)) == 1
+    assert best_run(read(one), scoreboard(read(one))) == 0
+
+
 def test_the_best_of_what_is_the_same_is_none() -> None:
     assert best_of([1.0, None, 3.0], most=True) == 2 and best_of([1.0, 3.0], most=False) == 0
     assert best_of([1.0, 1.0], most=True) is None and best_of([None, 1.0], most=True) is None
@@ -153,8 +163,9 @@ async def test_panes_keys_and_the_way_back(
             assert "training loss by tokens" in shown(pilot)
             folders[1].step(21, 0.01, total_tokens=2100)
             await until(pilot, lambda: "B 0.01" in shown(pilot))
-            await pilot.press("3")
-            assert isinstance(app.screen, PromptScreen)
+            folders[0].adapter()
+            await pilot.press("p")  # with the best of them
+            await until(pilot, lambda: isinstance(app.screen, PromptScreen))
             await pilot.press("escape", "2")
             assert isinstance(app.screen, CompareScreen)  # it stays where it was
             await pilot.resize_terminal(80, 24)

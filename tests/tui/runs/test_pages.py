@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Checkbox
 
 from tests.tui.conftest import RunFolder
 from tui.runs import models as models_page
@@ -13,12 +14,14 @@ from tui.runs.disk import DiskScreen
 from tui.runs.models import ModelsScreen
 from tui.runs.queue import QueueScreen
 from tui.runs.queue_add import QueueAddScreen
+from tui.runs.table import RunTable
 from tui.shared.confirm import ConfirmScreen
 from tui.shared.messages import PromptModel
 from tui.shared.recipes import find_recipes
 from tui.shared.table import ListTable
 from yofo_mlx.queueing import book, worker
 from yofo_mlx.queueing.book import Entry
+from yofo_mlx.queueing.studies import StudyRequest
 from yofo_mlx.runs import listing
 from yofo_mlx.system import paths
 
@@ -64,7 +67,7 @@ async def test_the_queue_is_shown_and_changed(
     called: list[tuple[str, ...]] = []
     monkeypatch.setattr(queue_page, "call", lambda *words: called.append(words) or "a\nb\n")
     async with pilots.open(size=(100, 36)) as pilot:
-        await pilot.app.push_screen(QueueScreen())
+        await pilot.press("Q")
         await until(pilot, lambda: "Nothing is queued" in shown(pilot))
         queued("one", "two", "three", values={"lora.rank": "8"})
         await until(pilot, lambda: "3 waiting" in shown(pilot) and "rank 8" in shown(pilot))
@@ -86,8 +89,17 @@ async def test_the_queue_is_shown_and_changed(
         await until(pilot, lambda: book.read().entries[0].outcome is None)
         await pilot.press("slash", *"two", "enter")
         assert pilot.app.screen.query_one(ListTable).row_count == 1
-        await pilot.press("escape", "enter")
+        study = StudyRequest(name="mine", recipe="", folder=str(paths.home() / "studies" / "mine"))
+        with book.changing() as queue:
+            queue.entries.append(Entry(number=0, created=1.0, name="mine", study=study))
+        await pilot.press("escape")
+        await until(pilot, lambda: "study-mine" in shown(pilot))
+        await pilot.press("G", "enter")
+        await until(pilot, lambda: "report.md" in shown(pilot))
+        await pilot.press("k", "enter")
         assert not isinstance(pilot.app.screen, QueueScreen)
+        runs = pilot.app.screen.query_one(RunTable)
+        await until(pilot, lambda: str(runs.selected).endswith("-two"))
 
 
 async def test_recipes_and_values_are_queued_by_a_process(
@@ -112,6 +124,13 @@ async def test_recipes_and_values_are_queued_by_a_process(
         await until(pilot, lambda: called)
         assert called == [("queue", "add", str(recipe), "--grid=lora.rank=2,4")]
         await until(pilot, lambda: "2 runs queued" in shown(pilot))
+        called.clear()
+        await pilot.press("a", "space")
+        await until(pilot, lambda: "1 run, one" in shown(pilot))
+        pilot.app.screen.query_one(Checkbox).value = True
+        await until(pilot, lambda: "a study of each" in shown(pilot))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: called == [("queue", "add", f"--study={recipe}")])
 
 
 async def test_what_takes_room_goes_and_comes_back(pilots: Any, until: Any, shown: Any) -> None:

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from tui.prompt.screen import PromptScreen
+from tui.runs.rename import RenameScreen
 from tui.runs.screen import RunsScreen
 from tui.runs.table import RunTable
 from tui.shared.chart import Chart
 from tui.shared.confirm import ConfirmScreen
 from tui.shared.help import HelpScreen
+from yofo_mlx.runs.listing import list_runs
 
 pytestmark = pytest.mark.asyncio
 
@@ -268,3 +270,30 @@ async def test_help_lists_the_keys_of_the_place(pilots: Any, shown: Any) -> None
             assert words in shown(pilot)
         await pilot.press("escape")
         assert isinstance(pilot.app.screen, RunsScreen)
+
+
+async def test_a_run_is_named_and_goes_and_comes_back(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    for name in ("one", "two"):
+        run_folder(name).steps(2).writer.write("finished", step=2, best_step=1, seconds=1.0)
+    async with pilots.open() as pilot:
+        table = pilot.app.screen.query_one(RunTable)
+        await until(pilot, lambda: "✓ finished" in shown(pilot) and table.row_count == 2)
+        await pilot.press("R")
+        pilot.app.screen.query_one("#name").value = "///"
+        await pilot.press("enter")
+        assert isinstance(pilot.app.screen, RenameScreen) and "no letter" in shown(pilot)
+        pilot.app.screen.query_one("#name").value = "[red]x/../y"
+        pilot.app.screen.query_one("#note").value = "[b]for a try"
+        await pilot.press("enter")
+        await until(pilot, lambda: str(table.selected).endswith("-red-x-y"))
+        await until(pilot, lambda: "[b]for a try" in shown(pilot))
+        for left in (1, 0):
+            await pilot.press("D")
+            await until(pilot, lambda left=left: table.row_count == left)
+        for there in (1, 2):  # the last first, then the one before it
+            await until(pilot, lambda: pilot.app.screen.may("undo"))
+            await pilot.press("u")
+            await until(pilot, lambda there=there: table.row_count == there)
+        assert len(list_runs()) == 2

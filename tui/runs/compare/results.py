@@ -81,6 +81,16 @@ def _memory(peak_gb: float | None) -> str:
     return NONE if peak_gb is None else size(1e9 * peak_gb)
 
 
+def best_run(contenders: Sequence[Contender], board: Scoreboard) -> int:
+    """Return the place of the run with the best score at the most shots, else the lowest loss."""
+    shots = board.shots[-1:]
+    scores = [dict(curve).get(shots[0]) if shots else None for curve in board.curves]
+    losses = [one.ranks.valid for one in contenders]
+    found = best_of(scores, most=True)
+    found = best_of(losses, most=False) if found is None else found
+    return found or 0
+
+
 def best_of(values: Sequence[float | None], *, most: bool) -> int | None:
     """Return the place of the best value, None where fewer than two differ."""
     known = {place: value for place, value in enumerate(values) if value is not None}

@@ -20,10 +20,11 @@ from ...shared.page import Page
 from ...shared.places import Places
 from ...shared.recipes import here
 from ...shared.words import MUTED, lines, muted, safe
+from ..actions import OpenInPrompt
 from . import drawing
 from .contender import AXES, Contender, ContenderReader, is_going_on
 from .report import markdown, write_report
-from .results import result_rows
+from .results import best_run, result_rows
 from .scoreboard import Scoreboard, scoreboard
 from .settings import setting_rows
 
@@ -50,6 +51,13 @@ WIDE, TALL = 100, 32  # from which all panes are seen at once
 class CompareScreen(Page):
     """Runs side by side; those that go on are followed."""
 
+    HELP = (
+        "Each run has a letter and a colour. Scores are of evaluations where all runs have one of "
+        "the same tasks, else of their last validations. t changes the axis of the loss between "
+        "steps, tokens and hours, v between validation and training; w writes all of it as a "
+        "report with a picture."
+    )
+
     CSS_PATH = "screen.tcss"
     AUTO_FOCUS = "#tables"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -58,6 +66,7 @@ class CompareScreen(Page):
         Binding("v", "losses", "Train/valid", id="compare.losses"),
         Binding("m", "metric", "Metric", id="compare.metric"),
         Binding("equals_sign", "keys", "All keys", id="compare.keys", key_display="="),
+        Binding("p", "prompt", "Prompt", id="compare.prompt", tooltip="With the best of them"),
         Binding("w", "write", "Report", id="compare.write", tooltip="Write it"),
         Binding("y", "copy", "Copy", id="compare.copy", tooltip="The report as Markdown"),
         Binding("left_square_bracket", "pane(-1)", "Pane", id="compare.before", key_display="["),
@@ -228,6 +237,17 @@ class CompareScreen(Page):
     def action_scroll(self, by: int) -> None:
         """Scroll the tables."""
         self.query_one("#tables").scroll_relative(y=by, animate=False)
+
+    def action_prompt(self) -> None:
+        """Open the best of the runs in Prompt."""
+        if not self._contenders:
+            return
+        best = self._contenders[best_run(self._contenders, self._board)].run
+        if best.adapter_path.is_dir():
+            self.post_message(OpenInPrompt(best))
+        else:
+            words = f"{best.run_id} has no adapter yet."
+            self.notify(words, severity="warning", markup=False)
 
     def action_copy(self) -> None:
         """Copy the report."""
