@@ -11,22 +11,23 @@ from yofo_mlx.runs.folder import Run
 HINT = "start anew with a lower optimizer.learning_rate, or a longer optimizer.warmup"
 _FAR_WORSE: Final = 1.25, 0.5  # factor and nats over the loss at the start
 _FEW = 3
+_BEGUN: Final = 15  # steps before which a run that goes on tells nothing: single episodes differ
 _STEPS, _VALIDATIONS = 100, 2 * _FEW  # that are read of the end of a run
 
 Points = Sequence[tuple[float, float]]
 
 
-def is_diverged(run: Run) -> bool:
+def is_diverged(run: Run, goes_on: bool = False) -> bool:
     """Tell whether a run's loss, or that of its validations, ends far above where it began.
 
     Both ends of its events are read only: a list of runs is quick.
     """
-    return _ends_worse(run, "step", _STEPS) or _ends_worse(run, "eval", _VALIDATIONS)
+    return _ends_worse(run, "step", _STEPS, goes_on) or _ends_worse(run, "eval", _VALIDATIONS)
 
 
-def far_worse(points: Points) -> bool:
+def far_worse(points: Points, goes_on: bool = False) -> bool:
     """Tell whether a loss, by step, ends far above where it began, or at no number."""
-    if len(points) < 2:
+    if len(points) < (_BEGUN if goes_on else 2):
         return False
     few = max(1, min(_FEW, len(points) // 2))
     return _is_worse(points[:few], points[-max(few, len(points) // 20) :])
@@ -39,10 +40,10 @@ def _is_worse(begun: Points, ended: Points) -> bool:
     return not math.isfinite(last) or last > factor * first + margin
 
 
-def _ends_worse(run: Run, kind: str, most: int) -> bool:
+def _ends_worse(run: Run, kind: str, most: int, goes_on: bool = False) -> bool:
     ended = _losses(islice(backwards(run.events_path, (kind,)), most))
     if len(ended) < most:
-        return far_worse(ended)
+        return far_worse(ended, goes_on)
     begun = _losses(islice((event for event in run.events() if event["kind"] == kind), _FEW))
     return _is_worse(begun, ended[-max(_FEW, int(ended[-1][0]) // 20) :]) if begun else False
 

@@ -104,6 +104,13 @@ async def test_what_counts_as_diverged(losses: list[float], is_worse: bool) -> N
     assert far_worse([(float(x), y) for x, y in enumerate(losses)]) is is_worse
 
 
+async def test_the_first_steps_of_a_run_that_goes_on_are_not_called_diverged() -> None:
+    losses = [3.19, 5.65, 6.58, 5.33, 4.78, 4.2, 3.05, 4.61, 4.38, 2.85]  # as tiny's at 1e-3
+    points = [(float(x), y) for x, y in enumerate(losses)]
+    assert far_worse(points[:6]) and not any(far_worse(points[:n], True) for n in range(11))
+    assert far_worse([(float(x), 3.0 if x < 5 else 9.0) for x in range(20)], True)
+
+
 async def test_from_start_to_first_step_it_says_what_is_read_and_for_how_long(
     pilots: Any, run_folder: Any, until: Any, shown: Any
 ) -> None:
