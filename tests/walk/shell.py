@@ -129,6 +129,13 @@ class Shell:
             self.is_drawing(0.2)
         return shown
 
+    def misses(self, words: str, seconds: float = 300) -> None:
+        """Wait until the screen no longer shows words."""
+        end = time.monotonic() + seconds
+        while words in self.shown:
+            assert time.monotonic() < end, f"{words!r} is still on the screen:\n{self.shown}"
+            self.is_drawing(0.2)
+
     @property
     def shown(self) -> str:
         """What the screen shows."""
