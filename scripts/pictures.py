@@ -63,9 +63,9 @@ def runs_of(screen: Screen) -> list[Run]:
         cells = [screen.buffer[row][column] for column in range(screen.columns)]
         column = 0
         for look, group in groupby(cells, _look):
-            text = "".join(cell.data for cell in (several := list(group)))
+            text = "".join(cell.data[:1] or " " for cell in group)  # nothing: behind a wide letter
             found.append(Run(row, column, text, look))
-            column += len(several)
+            column += len(text)
     return found
 
 
@@ -83,7 +83,7 @@ def svg_of(screen: Screen) -> str:
     for run in runs:
         if run.look.back != BACK:
             parts.append(
-                f'<rect x="{run.column * cell.width:g}" y="{run.row * cell.height:g}" '
+                f'<rect shape-rendering="crispEdges" x="{run.column * cell.width:g}" y="{run.row * cell.height:g}" '
                 f'width="{len(run.text) * cell.width:g}" height="{cell.height:g}" '
                 f'fill="#{run.look.back}"/>'
             )

@@ -64,7 +64,7 @@ def a_demo_outlives_the_app(shell: Shell, look: Look) -> None:
     shell.sees("✓ finished", LONG)
     shell.press("e")
     shell.sees("Evaluates")
-    shell.sees("base against", LONG)
+    shell.sees("╌ base", LONG)
     look("evaluated")
 
 
@@ -159,8 +159,8 @@ def two_runs_are_compared(shell: Shell, look: Look) -> None:
     look("runs")
     shell.misses("● running", LONG)
     shell.press("=")
+    shell.sees("what differs in the recipes")
     shell.sees("optimizer.learning_rate")
-    shell.sees("best")
     look("compare")
     shell.press("\x1b")
     shell.sees("started")
