@@ -7,7 +7,7 @@ from typing import Any
 from yofo_mlx.evaluation.archive import objects, points
 from yofo_mlx.evaluation.ranking import Ranks, ranks
 from yofo_mlx.runs.diagnosis import Death
-from yofo_mlx.runs.divergence import far_worse
+from yofo_mlx.runs.divergence import BEGUN, far_worse
 from yofo_mlx.runs.events import Event, figure
 from yofo_mlx.runs.folder import GOING_ON, Run, Status
 
@@ -129,7 +129,9 @@ class RunView:
     @cached_property
     def is_diverged(self) -> bool:
         """Tell whether it has learnt the opposite of something, though nothing has failed."""
-        return far_worse(self.losses, self.status in GOING_ON) or far_worse(self.valid_losses)
+        if self.status in GOING_ON and len(self.losses) < BEGUN:
+            return False
+        return far_worse(self.losses) or far_worse(self.valid_losses)
 
     @property
     def steps_done(self) -> int:

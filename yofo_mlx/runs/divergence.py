@@ -8,10 +8,10 @@ from typing import Final
 from yofo_mlx.runs.events import Event, backwards, figure
 from yofo_mlx.runs.folder import Run
 
+BEGUN: Final = 15  # steps before which a run that goes on tells nothing: single episodes differ
 HINT = "start anew with a lower optimizer.learning_rate, or a longer optimizer.warmup"
 _FAR_WORSE: Final = 1.25, 0.5  # factor and nats over the loss at the start
 _FEW = 3
-_BEGUN: Final = 15  # steps before which a run that goes on tells nothing: single episodes differ
 _STEPS, _VALIDATIONS = 100, 2 * _FEW  # that are read of the end of a run
 
 Points = Sequence[tuple[float, float]]
@@ -22,12 +22,14 @@ def is_diverged(run: Run, goes_on: bool = False) -> bool:
 
     Both ends of its events are read only: a list of runs is quick.
     """
-    return _ends_worse(run, "step", _STEPS, goes_on) or _ends_worse(run, "eval", _VALIDATIONS)
+    if goes_on and len([*islice(backwards(run.events_path, ("step",)), BEGUN)]) < BEGUN:
+        return False
+    return _ends_worse(run, "step", _STEPS) or _ends_worse(run, "eval", _VALIDATIONS)
 
 
-def far_worse(points: Points, goes_on: bool = False) -> bool:
+def far_worse(points: Points) -> bool:
     """Tell whether a loss, by step, ends far above where it began, or at no number."""
-    if len(points) < (_BEGUN if goes_on else 2):
+    if len(points) < 2:
         return False
     few = max(1, min(_FEW, len(points) // 2))
     return _is_worse(points[:few], points[-max(few, len(points) // 20) :])
@@ -40,10 +42,10 @@ def _is_worse(begun: Points, ended: Points) -> bool:
     return not math.isfinite(last) or last > factor * first + margin
 
 
-def _ends_worse(run: Run, kind: str, most: int, goes_on: bool = False) -> bool:
+def _ends_worse(run: Run, kind: str, most: int) -> bool:
     ended = _losses(islice(backwards(run.events_path, (kind,)), most))
     if len(ended) < most:
-        return far_worse(ended, goes_on)
+        return far_worse(ended)
     begun = _losses(islice((event for event in run.events() if event["kind"] == kind), _FEW))
     return _is_worse(begun, ended[-max(_FEW, int(ended[-1][0]) // 20) :]) if begun else False
 

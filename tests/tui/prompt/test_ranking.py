@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from tui.runs.new_form import RunForm
 from tui.runs.screen import RunsScreen
 from tui.runs.starting import start_detached
 from tui.runs.table import RunTable
+from tui.runs.view import RunView
 from tui.shared.clock import moment
 from tui.shared.confirm import ConfirmScreen
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import listing
-from yofo_mlx.runs.divergence import far_worse
+from yofo_mlx.runs.divergence import far_worse, is_diverged
 
 pytestmark = pytest.mark.asyncio
 
@@ -104,11 +106,14 @@ async def test_what_counts_as_diverged(losses: list[float], is_worse: bool) -> N
     assert far_worse([(float(x), y) for x, y in enumerate(losses)]) is is_worse
 
 
-async def test_the_first_steps_of_a_run_that_goes_on_are_not_called_diverged() -> None:
-    losses = [3.19, 5.65, 6.58, 5.33, 4.78, 4.2, 3.05, 4.61, 4.38, 2.85]  # as tiny's at 1e-3
-    points = [(float(x), y) for x, y in enumerate(losses)]
-    assert far_worse(points[:6]) and not any(far_worse(points[:n], True) for n in range(11))
-    assert far_worse([(float(x), 3.0 if x < 5 else 9.0) for x in range(20)], True)
+async def test_the_first_steps_of_a_run_that_goes_on_are_not_called_diverged(run_folder: Any) -> None:
+    folder = run_folder("young")
+    for step, loss in enumerate([3.19, 5.65, 6.58, 5.33, 4.78, 4.2], start=1):  # tiny's at 1e-3
+        folder.step(step, loss)
+    losses = [(float(x), y) for x, y in enumerate([3.19, 5.65, 6.58, 5.33, 4.78, 4.2])]
+    view = RunView(folder.run, "running", 0.0, losses=tuple(losses))
+    assert not view.is_diverged and not is_diverged(folder.run, goes_on=True)
+    assert replace(view, status="finished").is_diverged and is_diverged(folder.run)
 
 
 async def test_from_start_to_first_step_it_says_what_is_read_and_for_how_long(
