@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pyte.screens import Char, Screen
 
 FRONT, BACK = "e0e0e0", "121212"  # where the app says no colour
+EMPTY = "\u2800"  # a braille pattern without dots
 MARGIN = 8
 FONTS = "ui-monospace, Menlo, 'Cascadia Mono', 'DejaVu Sans Mono', monospace"
 GIF_COLOURS = 64
@@ -134,7 +135,7 @@ def _image_of(runs: list[Run], size: tuple[int, int]) -> Image.Image:
             if boxes := boxes_of(letter):
                 for box in boxes:
                     draw.rectangle(_pixels(box, at, y, cell), fill=f"#{run.look.front}")
-            elif not letter.isspace():
+            elif not letter.isspace() and letter != EMPTY:
                 font = _font(run.look.is_bold)
                 draw.text((at, y), letter, font=font, fill=f"#{run.look.front}")
     return image.quantize(GIF_COLOURS, dither=Image.Dither.NONE)
@@ -168,6 +169,7 @@ def _colour(name: str, default: str) -> str:
 def _words(run: Run) -> Iterator[tuple[int, str]]:
     """Yield what is written in a run, and the column it begins at: two blanks part it."""
     text = "".join(" " if boxes_of(letter) else letter for letter in run.text)
+    text = text.replace(EMPTY, " ")
     at = 0
     while at < len(text):
         if text[at] == " ":

@@ -177,7 +177,7 @@ class RunsScreen(RunActions):
         is_first = not (self._views or self._is_looking or self._trouble)
         empty.display = not (views or is_first)
         empty.update(self._why_empty())
-        table.display = bool(views)
+        table.display = bool(views) and not self.has_class("-full")
         self._offer_first_steps(is_first)
         self._show_detail()
 
@@ -249,7 +249,10 @@ class RunsScreen(RunActions):
     def action_full(self) -> None:
         """Give the selected run the whole place, or the list its part of it again."""
         if self.selected is not None:
-            self.set_class(not self.has_class("-full"), "-full")
+            self.toggle_class("-full")
+            self._show()
+            if not self.has_class("-full"):
+                self.set_focus(self.query_one(RunTable))
             self.refresh_bindings()
 
     def on_resize(self) -> None:
@@ -313,6 +316,7 @@ class RunsScreen(RunActions):
     def action_filter(self) -> None:
         """Narrow the list by words."""
         self.remove_class("-full")
+        self._show()
         box = self.query_one("#filter", Input)
         box.display = True
         self.set_focus(box)
@@ -328,7 +332,7 @@ class RunsScreen(RunActions):
             box.display = False
         else:
             self._marked.clear()
-            self._show()
+        self._show()
         self.set_focus(self.query_one(RunTable))
         self.refresh_bindings()
 

@@ -251,6 +251,15 @@ async def test_a_click_selects_and_a_double_click_opens(
             assert isinstance(pilot.app.screen, RunsScreen) and table.cursor_row == row - 1
         await pilot.click(RunTable, offset=(5, 2), times=2)
         await until(pilot, lambda: pilot.app.screen.has_class("-full"))
+        screen = pilot.app.screen
+        assert isinstance(screen, RunsScreen)
+        screen.post_message(RunsScreen.Polled(screen._views))  # as each second
+        await pilot.pause()
+        assert not table.display
+        await pilot.press("enter")
+        assert table.display and pilot.app.focused is table
+        await pilot.press("enter", "escape")
+        assert table.display and pilot.app.focused is table
 
 
 async def test_how_long_a_run_is_at_it_counts_from_when_it_was_taken_up(
