@@ -57,14 +57,19 @@ class Run:
     look: Look
 
 
+def cells_of(screen: Screen, row: int) -> list[tuple[str, Look]]:
+    """Return a row, cell by cell; behind a wide letter there is none, and a blank here."""
+    line = screen.buffer[row]
+    return [(line[x].data[:1] or " ", _look(line[x])) for x in range(screen.columns)]
+
+
 def runs_of(screen: Screen) -> list[Run]:
     """Return what a screen shows, row by row, in runs of one look."""
     found = []
     for row in range(screen.lines):
-        cells = [screen.buffer[row][column] for column in range(screen.columns)]
         column = 0
-        for look, group in groupby(cells, _look):
-            text = "".join(cell.data[:1] or " " for cell in group)  # nothing: behind a wide letter
+        for look, group in groupby(cells_of(screen, row), lambda cell: cell[1]):
+            text = "".join(letter for letter, _ in group)
             found.append(Run(row, column, text, look))
             column += len(text)
     return found
@@ -84,7 +89,8 @@ def svg_of(screen: Screen) -> str:
     for run in runs:
         if run.look.back != BACK:
             parts.append(
-                f'<rect shape-rendering="crispEdges" x="{run.column * cell.width:g}" y="{run.row * cell.height:g}" '
+                f'<rect shape-rendering="crispEdges" '
+                f'x="{run.column * cell.width:g}" y="{run.row * cell.height:g}" '
                 f'width="{len(run.text) * cell.width:g}" height="{cell.height:g}" '
                 f'fill="#{run.look.back}"/>'
             )
@@ -163,7 +169,9 @@ def _look(char: Char) -> Look:
 
 def _colour(name: str, default: str) -> str:
     """Return a colour as six digits: the app has no others."""
-    return name if len(name) == 6 and all(digit in "0123456789abcdef" for digit in name) else default
+    return (
+        name if len(name) == 6 and all(digit in "0123456789abcdef" for digit in name) else default
+    )
 
 
 def _words(run: Run) -> Iterator[tuple[int, str]]:

@@ -11,10 +11,10 @@ import json
 import sys
 import tempfile
 import time
+from itertools import groupby
 from pathlib import Path
 
-import pyte
-from pictures import Run, runs_of, save_gif, svg_of
+from pictures import Look, Run, cells_of, runs_of, save_gif, svg_of
 
 from tests.walk import story
 from tests.walk.shell import Screen, Shell
@@ -22,62 +22,106 @@ from tests.walk.shell import Screen, Shell
 ROOT = Path(__file__).resolve().parents[1]
 ROWS, COLUMNS = 45, 140
 PAUSE_S = 3.0  # of the recording, where there is something to look at
-SLOWEST_S, FASTER = 0.15, 15  # what of a wait is kept: at least so much, then one part of so many
-QUIET_S, LONGEST_S = 1.0, 5.0  # until a screen is settled; one that goes on changing is not waited for
-PROMPT = "<0> $ "
+KEY_S = 0.5  # before a key
+MOST_S, FASTER = 0.3, 40  # of a wait: so much as it was, and one part of so many of the rest
+FRAME_S = 10.0  # while one only waits
+QUIET_S, LONGEST_S = 1.0, 5.0  # until a screen is settled; what goes on changing is not waited for
+BEGIN, END = "\x1b[?25l\x1b[2J", "\x1b[0m"
+
+Cells = list[tuple[str, Look]]
 
 
 class Recording:
-    """What a terminal printed, in asciinema's second format."""
+    """What a terminal shows, in asciinema's second format: each frame is what has changed in it."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[float, str]] = []
-        self.pauses: list[int] = []  # how many events there were
-        self._at, self._heard = 0.0, time.monotonic()
+        self.pauses: list[list[Run]] = []  # what there was to look at
+        self._events: list[tuple[float, str]] = [(0.0, BEGIN)]
+        self._at, self._taken = 0.0, time.monotonic()
+        self._rows: list[Cells] = [[] for _ in range(ROWS)]
 
-    def hear(self, text: str) -> None:
-        """Take down what is printed now."""
+    def take(self, screen: Screen, holds: float = 0.0) -> None:
+        """Take down what has changed, and for how long it is to be seen."""
         now = time.monotonic()
-        waited, self._heard = now - self._heard, now
-        self._at += min(waited, SLOWEST_S + waited / FASTER)
-        self.events.append((self._at, text.replace(PROMPT, "$ ")))
+        waited, self._taken = now - self._taken, now
+        self._at += min(waited, MOST_S) + max(waited - MOST_S, 0) / FASTER
+        rows = [cells_of(screen, row) for row in range(ROWS)]
+        changes = zip(self._rows, rows, strict=True)
+        drawn = "".join(_change(row, *change) for row, change in enumerate(changes))
+        self._rows = rows
+        if drawn:
+            self._events.append((self._at, drawn))
+        self._at += holds
 
-    def pause(self) -> None:
+    def pause(self, screen: Screen) -> None:
         """Let the screen be looked at."""
-        self.pauses.append(len(self.events))
-        self._at += PAUSE_S
-        self._heard = time.monotonic()
+        self.take(screen, PAUSE_S)
+        self.pauses.append(runs_of(screen))
 
     def save(self, path: Path) -> None:
         """Write the file."""
         head = {"version": 2, "width": COLUMNS, "height": ROWS, "title": "yofo"}
-        lines = [json.dumps(head)]
-        lines += [json.dumps([round(at, 3), "o", text]) for at, text in self.events]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        events = [*self._events, (self._at, END)]
+        lines = [json.dumps([round(at, 2), "o", text], ensure_ascii=False) for at, text in events]
+        path.write_text("\n".join([json.dumps(head), *lines, ""]), encoding="utf-8")
 
-    def frames(self) -> list[tuple[list[Run], float]]:
-        """Return what was to be looked at, each for its seconds."""
-        screen = Screen(COLUMNS, ROWS)
-        stream = pyte.Stream(screen)
-        found = []
-        for number, (_, text) in enumerate(self.events, start=1):
-            stream.feed(text)
-            if number in self.pauses:
-                found.append((runs_of(screen), PAUSE_S))
-        return found
+
+def _change(row: int, before: Cells, now: Cells) -> str:
+    """Return how a terminal is told what is other in a row."""
+    places = [place for place, cell in enumerate(now) if before[place : place + 1] != [cell]]
+    if not places:
+        return ""
+    first, last = places[0], places[-1]
+    said = f"\x1b[{row + 1};{first + 1}H"
+    for look, cells in groupby(now[first : last + 1], lambda cell: cell[1]):
+        colours = [";".join(map(str, bytes.fromhex(one))) for one in (look.front, look.back)]
+        bold = ";1" if look.is_bold else ""
+        said += f"\x1b[0{bold};38;2;{colours[0]};48;2;{colours[1]}m"
+        said += "".join(letter for letter, _ in cells)
+    return said
+
+
+class Filmed(Shell):
+    """A shell whose screen is taken down around keys, and now and then while one waits."""
+
+    def __init__(self, home: Path, recording: Recording) -> None:
+        self._recording: Recording | None = None
+        self._next = 0.0
+        bin = Path(sys.executable).parent
+        super().__init__(home, bin, rows=ROWS, columns=COLUMNS, listener=self._hear)
+        self._recording = recording
+
+    def _hear(self, _: str) -> None:
+        if self._recording and time.monotonic() > self._next:
+            self._take()
+
+    def _take(self, holds: float = 0.0) -> None:
+        assert self._recording
+        self._recording.take(self.screen, holds)
+        self._next = time.monotonic() + FRAME_S
+
+    def press(self, keys: str) -> None:
+        """Press keys, once what is there has been seen."""
+        self._take(KEY_S)
+        super().press(keys)
+
+    def sees(self, words: str, seconds: float = 300) -> str:
+        """Wait until the screen shows words, and take it down."""
+        shown = super().sees(words, seconds)
+        self._take()
+        return shown
 
 
 def record(home: Path, to: Path) -> Recording:
     """Play it all; write a picture of each moment with a name."""
     recording = Recording()
-    bin = Path(sys.executable).parent
-    shell = Shell(home, bin, rows=ROWS, columns=COLUMNS, listener=recording.hear)
+    shell = Filmed(home, recording)
 
     def look(name: str) -> None:
         end = time.monotonic() + LONGEST_S
         while shell.is_drawing(QUIET_S) and time.monotonic() < end:
             continue
-        recording.pause()
+        recording.pause(shell.screen)
         if name:
             (to / f"{name}.svg").write_text(svg_of(shell.screen), encoding="utf-8")
             print(name, flush=True)
@@ -109,7 +153,7 @@ def main() -> None:
         recording = record(Path(home), to)
         recording.save(to / "walk.cast")
         check_no_places(to, Path(home))
-    save_gif(recording.frames(), COLUMNS, ROWS, to / "walk.gif")
+    save_gif([(runs, PAUSE_S) for runs in recording.pauses], COLUMNS, ROWS, to / "walk.gif")
 
 
 if __name__ == "__main__":

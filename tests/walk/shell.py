@@ -51,7 +51,7 @@ class Heard:
 class Shell:
     """A shell that begins in an empty home, where `yofo` is a command and no network is asked.
 
-    Whatever it prints goes to `listener`, too; by default to what pytest shows of a walk that failed.
+    Whatever it prints goes to `listener`, too: to what pytest shows of a walk that failed.
     """
 
     def __init__(

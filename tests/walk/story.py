@@ -55,9 +55,10 @@ def a_demo_outlives_the_app(shell: Shell, look: Look) -> None:
     assert "1 run goes on: " in shell.ended(seconds=30)
     shell.start("yofo")
     shell.sees("● running")
-    shell.sees("by shots  ━", LONG)  # two validations: how scores develop
+    shell.sees("by shots  ◆", LONG)  # the first validation
     shell.press("\r")
     shell.misses("started")  # the list
+    shell.sees("by shots  ━", LONG)  # another: how scores develop
     look("run")
     shell.press("\x1b")
     shell.sees("started")
@@ -87,7 +88,7 @@ def demonstrations_are_answered_by_base_and_adapter(shell: Shell, look: Look) ->
 
 
 def a_suspicious_row_is_dropped_and_the_set_saved(shell: Shell, look: Look) -> None:
-    """The row that the others contradict is marked; the set has a name that the shell knows, too."""
+    """The row that the others contradict is marked; the shell knows the set by its name, too."""
     shell.press("\x1b")
     shell.sees("enter leads here")
     shell.press("e")
@@ -150,12 +151,13 @@ def data_are_added_while_it_runs(shell: Shell, look: Look) -> None:
     look("mapper")
     shell.press("\x13")
     shell.sees("tokens a row")
+    shell.misses("counting …")
     look("data")
 
 
 def two_runs_are_compared(shell: Shell, look: Look) -> None:
     shell.press("2")
-    shell.sees("● running")
+    shell.sees("left · ends", LONG)
     look("runs")
     shell.misses("● running", LONG)
     shell.press("=")

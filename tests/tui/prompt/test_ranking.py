@@ -106,7 +106,9 @@ async def test_what_counts_as_diverged(losses: list[float], is_worse: bool) -> N
     assert far_worse([(float(x), y) for x, y in enumerate(losses)]) is is_worse
 
 
-async def test_the_first_steps_of_a_run_that_goes_on_are_not_called_diverged(run_folder: Any) -> None:
+async def test_the_first_steps_of_a_run_that_goes_on_are_not_called_diverged(
+    run_folder: Any,
+) -> None:
     folder = run_folder("young")
     for step, loss in enumerate([3.19, 5.65, 6.58, 5.33, 4.78, 4.2], start=1):  # tiny's at 1e-3
         folder.step(step, loss)
