@@ -56,3 +56,11 @@ def _text(section: str) -> str:
     found = PAGE.partition(f"\n## {section}\n")[2]
     assert found, f"no section {section}"
     return found.partition("\n## ")[0]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/terminal-app.md"])
+def test_its_pictures_are_there_and_small(page: str) -> None:
+    path = ROOT / page
+    named = re.findall(r"\]\(([\w/.-]*pictures/[\w.-]+)\)", path.read_text("utf-8"))
+    assert len(named) > 3
+    assert not [one for one in named if not 0 < (path.parent / one).stat().st_size < 500_000]
