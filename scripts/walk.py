@@ -72,13 +72,19 @@ def _change(row: int, before: Cells, now: Cells) -> str:
     if not places:
         return ""
     first, last = places[0], places[-1]
-    said = f"\x1b[{row + 1};{first + 1}H"
+    said, worn = f"\x1b[{row + 1};{first + 1}H\x1b[0m", Look("", "", is_bold=False)
     for look, cells in groupby(now[first : last + 1], lambda cell: cell[1]):
-        colours = [";".join(map(str, bytes.fromhex(one))) for one in (look.front, look.back)]
-        bold = ";1" if look.is_bold else ""
-        said += f"\x1b[0{bold};38;2;{colours[0]};48;2;{colours[1]}m"
-        said += "".join(letter for letter, _ in cells)
+        codes = [("1" if look.is_bold else "22") if look.is_bold != worn.is_bold else ""]
+        codes.append(f"38;2;{_parts(look.front)}" if look.front != worn.front else "")
+        codes.append(f"48;2;{_parts(look.back)}" if look.back != worn.back else "")
+        said += f"\x1b[{';'.join(filter(None, codes))}m{''.join(letter for letter, _ in cells)}"
+        worn = look
     return said
+
+
+def _parts(colour: str) -> str:
+    """Return red, green and blue, as a terminal is told them."""
+    return ";".join(map(str, bytes.fromhex(colour)))
 
 
 class Filmed(Shell):
