@@ -44,7 +44,7 @@ class Look:
 
     front: str
     back: str
-    is_bold: bool
+    is_bold: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,10 @@ class Run:
 
 
 def cells_of(screen: Screen, row: int) -> list[tuple[str, Look]]:
-    """Return a row, cell by cell; behind a wide letter there is none, and a blank here."""
-    line = screen.buffer[row]
-    return [(line[x].data[:1] or " ", _look(line[x])) for x in range(screen.columns)]
+    """Return a row, cell by cell; one without a letter is a blank, and all blanks look alike."""
+    line = [screen.buffer[row][column] for column in range(screen.columns)]
+    cells = [(" " if char.data in ("", EMPTY) else char.data, _look(char)) for char in line]
+    return [(letter, Look(FRONT, look.back) if letter == " " else look) for letter, look in cells]
 
 
 def runs_of(screen: Screen) -> list[Run]:
@@ -141,7 +142,7 @@ def _image_of(runs: list[Run], size: tuple[int, int]) -> Image.Image:
             if boxes := boxes_of(letter):
                 for box in boxes:
                     draw.rectangle(_pixels(box, at, y, cell), fill=f"#{run.look.front}")
-            elif not letter.isspace() and letter != EMPTY:
+            elif not letter.isspace():
                 font = _font(run.look.is_bold)
                 draw.text((at, y), letter, font=font, fill=f"#{run.look.front}")
     return image.quantize(GIF_COLOURS, dither=Image.Dither.NONE)
@@ -177,7 +178,6 @@ def _colour(name: str, default: str) -> str:
 def _words(run: Run) -> Iterator[tuple[int, str]]:
     """Yield what is written in a run, and the column it begins at: two blanks part it."""
     text = "".join(" " if boxes_of(letter) else letter for letter in run.text)
-    text = text.replace(EMPTY, " ")
     at = 0
     while at < len(text):
         if text[at] == " ":

@@ -11,7 +11,6 @@ import json
 import sys
 import tempfile
 import time
-from itertools import groupby
 from pathlib import Path
 
 from pictures import Look, Run, cells_of, runs_of, save_gif, svg_of
@@ -24,6 +23,7 @@ ROWS, COLUMNS = 45, 140
 PAUSE_S = 3.0  # of the recording, where there is something to look at
 KEY_S = 0.5  # before a key
 MOST_S, FASTER = 0.3, 40  # of a wait: so much as it was, and one part of so many of the rest
+GAP = 8  # unchanged cells that are drawn rather than left out
 FRAME_S = 10.0  # while one only waits
 QUIET_S, LONGEST_S = 1.0, 5.0  # until a screen is settled; what goes on changing is not waited for
 BEGIN, END = "\x1b[?25l\x1b[2J", "\x1b[0m"
@@ -67,19 +67,29 @@ class Recording:
 
 
 def _change(row: int, before: Cells, now: Cells) -> str:
-    """Return how a terminal is told what is other in a row."""
-    places = [place for place, cell in enumerate(now) if before[place : place + 1] != [cell]]
-    if not places:
-        return ""
-    first, last = places[0], places[-1]
-    said, worn = f"\x1b[{row + 1};{first + 1}H\x1b[0m", Look("", "", is_bold=False)
-    for look, cells in groupby(now[first : last + 1], lambda cell: cell[1]):
-        codes = [("1" if look.is_bold else "22") if look.is_bold != worn.is_bold else ""]
-        codes.append(f"38;2;{_parts(look.front)}" if look.front != worn.front else "")
-        codes.append(f"48;2;{_parts(look.back)}" if look.back != worn.back else "")
-        said += f"\x1b[{';'.join(filter(None, codes))}m{''.join(letter for letter, _ in cells)}"
-        worn = look
-    return said
+    """Return how a terminal is told what is other in a row, from place to place."""
+    said, worn, at = "", Look("", ""), -GAP - 1
+    for place, cell in enumerate(now):
+        if before[place : place + 1] == [cell]:
+            continue
+        if place - at > GAP:
+            said += f"\x1b[{row + 1};{place + 1}H"
+            at = place - 1
+        for letter, look in now[at + 1 : place + 1]:
+            if letter != " " or look.back != worn.back:  # a blank wears what is there
+                said += _turn(worn, look)
+                worn = look
+            said += letter
+        at = place
+    return said and f"\x1b[0m{said}"
+
+
+def _turn(worn: Look, look: Look) -> str:
+    """Return how a terminal is told to go on in another look."""
+    codes = [f"38;2;{_parts(look.front)}"] if look.front != worn.front else []
+    codes += [f"48;2;{_parts(look.back)}"] if look.back != worn.back else []
+    codes += ["1" if look.is_bold else "22"] if look.is_bold != worn.is_bold else []
+    return f"\x1b[{';'.join(codes)}m" if codes else ""
 
 
 def _parts(colour: str) -> str:
