@@ -1,7 +1,7 @@
 # From a fresh clone: `make demo` and `make test`. Both set up .venv by themselves.
 BIN := .venv/bin
 
-.PHONY: help demo test check lint types imports pytest long export-check random mutants real-model smollm2 lock clean
+.PHONY: help demo test check lint types imports pytest long export-check random mutants pictures real-model smollm2 lock clean
 
 # How long `make random` searches.
 MINUTES ?= 10
@@ -47,6 +47,9 @@ random: .venv/ready ## the tests with random inputs on fresh ones, MINUTES=10; f
 
 mutants: .venv/ready ## change the code a little, many times: do the tests notice? goes on when rerun
 	@$(BIN)/python scripts/mutate.py
+
+pictures: .venv/ready ## play the app's whole story in a terminal: pictures and a recording in docs/
+	@$(BIN)/python scripts/walk.py
 
 real-model: smollm2 ## fetch SmolLM2-135M-Instruct (93 MB) as out/smollm2, public data as out/data
 	@$(BIN)/python scripts/real_data.py

@@ -4,24 +4,70 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pyte
 
 PROMPT = r"<(\d+)> \$ $"
 NETWORK = re.compile(r"PIP_|SSL_|(HTTPS?|NO)_PROXY$", re.IGNORECASE)  # ways to the registry
+ALTERNATE = 1049  # the mode of an app that takes the whole screen
 BESIDES_TEXT = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
 
 
-class Shell:
-    """A shell that begins in an empty home, where `yofo` is a command and no network is asked."""
+class Screen(pyte.Screen):
+    """A screen that is empty when an app opens or closes its own."""
 
-    def __init__(self, home: Path, bin: Path, *, rows: int = 45, columns: int = 140) -> None:
+    def set_mode(self, *modes: int, **options: Any) -> None:
+        super().set_mode(*modes, **options)
+        self._clear_if(modes)
+
+    def reset_mode(self, *modes: int, **options: Any) -> None:
+        super().reset_mode(*modes, **options)
+        self._clear_if(modes)
+
+    def _clear_if(self, modes: tuple[int, ...]) -> None:
+        if ALTERNATE in modes:
+            self.erase_in_display(2)
+            self.cursor_position()
+
+
+class Heard:
+    """What a terminal prints, as the file that pexpect writes it to."""
+
+    def __init__(self, *listeners: Callable[[str], object]) -> None:
+        self._listeners = listeners
+
+    def write(self, text: str) -> None:
+        for listener in self._listeners:
+            listener(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+class Shell:
+    """A shell that begins in an empty home, where `yofo` is a command and no network is asked.
+
+    Whatever it prints goes to `listener`, too: to what pytest shows of a walk that failed.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        bin: Path,
+        *,
+        rows: int = 45,
+        columns: int = 140,
+        listener: Callable[[str], object] | None = None,
+    ) -> None:
         environment = {
             "HOME": str(home),
             "PATH": f"{bin}:/usr/local/bin:/usr/bin:/bin",
             "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
             "LANG": "C.UTF-8",
             "PS1": "<$?> $ ",
             "INPUTRC": "/dev/null",
@@ -30,8 +76,7 @@ class Shell:
             **{name: value for name, value in os.environ.items() if NETWORK.match(name)},
         }
         self.home = home
-        self._screen = pyte.Screen(columns, rows)
-        self._stream = pyte.Stream(self._screen)
+        self.screen = Screen(columns, rows)
         self._child = pexpect.spawn(
             "bash",
             ["--norc", "--noprofile", "--noediting"],
@@ -40,7 +85,9 @@ class Shell:
             dimensions=(rows, columns),
             encoding="utf-8",
             codec_errors="replace",
-            logfile=sys.stdout,  # what pytest shows of a walk that failed
+        )
+        self._child.logfile_read = Heard(
+            pyte.Stream(self.screen).feed, listener or sys.stdout.write
         )
         self._child.expect(PROMPT)
 
@@ -77,18 +124,35 @@ class Shell:
     def sees(self, words: str, seconds: float = 300) -> str:
         """Wait until the screen, drawn from all that came, shows words."""
         end = time.monotonic() + seconds
-        while words not in (shown := "\n".join(self._screen.display)):
+        while words not in (shown := self.shown):
             assert time.monotonic() < end, f"{words!r} is not on the screen:\n{shown}"
-            try:
-                self._stream.feed(self._child.read_nonblocking(65536, timeout=0.2))
-            except pexpect.TIMEOUT:
-                continue
+            self.is_drawing(0.2)
         return shown
+
+    def misses(self, words: str, seconds: float = 300) -> None:
+        """Wait until the screen no longer shows words."""
+        end = time.monotonic() + seconds
+        while words in self.shown:
+            assert time.monotonic() < end, f"{words!r} is still on the screen:\n{self.shown}"
+            self.is_drawing(0.2)
+
+    @property
+    def shown(self) -> str:
+        """What the screen shows."""
+        return "\n".join(self.screen.display)
+
+    def is_drawing(self, seconds: float) -> bool:
+        """Wait for something to be printed, so long at most, and put it on the screen."""
+        try:
+            self._child.read_nonblocking(65536, timeout=seconds)
+        except pexpect.TIMEOUT:
+            return False
+        return True
 
     def resize(self, rows: int, columns: int) -> None:
         """Give the terminal another size."""
         self._child.setwinsize(rows, columns)
-        self._screen.resize(rows, columns)
+        self.screen.resize(rows, columns)
 
     def close(self) -> None:
         """Hang up."""

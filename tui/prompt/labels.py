@@ -50,7 +50,7 @@ class LabelBars(Widget):
     """The likeliest labels, one a line: name, bar, share."""
 
     DEFAULT_CSS = """
-    LabelBars { height: auto; padding: 0 0 0 2; text-wrap: nowrap; text-overflow: ellipsis; }
+    LabelBars { height: auto; padding: 0 1 0 2; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, shares: Sequence[Share], style: str) -> None:

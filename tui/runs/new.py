@@ -108,7 +108,7 @@ class NewRunScreen(Dialog, Recovering):
             yield RunForm(self._why)
             yield RunOutlook()
         yield RecipeText()
-        yield AskLine()
+        yield AskLine(self._answered)
         yield Footer()
 
     def on_mount(self) -> None:
@@ -300,14 +300,13 @@ class NewRunScreen(Dialog, Recovering):
             usual["find"] = " ".join(self._form.words)
             self.query_one(AskLine).ask(what, usual.get(what, ""))
 
-    @on(AskLine.Answered)
-    def _answered(self, message: AskLine.Answered) -> None:
-        if message.what == "find":
-            self._form.find(message.text)
-        if not message.is_done or (message.what == "save" and not self._save(message.text)):
+    def _answered(self, what: str, text: str, is_done: bool) -> None:
+        if what == "find":
+            self._form.find(text)
+        if not is_done or (what == "save" and not self._save(text)):
             return
-        if message.what == "add" and message.text:
-            self._form.add(message.text)
+        if what == "add" and text:
+            self._form.add(text)
         self.query_one(AskLine).put_away()
         self._form.focus_keys()
 

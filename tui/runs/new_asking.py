@@ -1,11 +1,13 @@
 """The line at the bottom of the form of a new run: words to find keys by, a file, a data set."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.events import Key
 from textual.message import Message
 from textual.widgets import Input, Label
 
@@ -17,6 +19,26 @@ HINTS = {
 }
 
 
+Answer = Callable[[str, str, bool], None]  # what was asked for, the text, whether it is all of it
+
+
+class AnswerField(Input):
+    """Gives its answer before the next key, which is for what has the focus then."""
+
+    async def _on_key(self, event: Key) -> None:
+        line = self.parent
+        if not (isinstance(line, AskLine) and line.has_class("-open")):
+            event.stop()
+            event.prevent_default()
+            self.app.post_message(Key(event.key, event.character))
+        elif event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            line.give(is_done=True)
+        else:
+            await super()._on_key(event)
+
+
 class AskLine(Horizontal):
     """Asks for one thing at a time."""
 
@@ -24,24 +46,19 @@ class AskLine(Horizontal):
         Binding("escape", "close", "Cancel", id="ask.close"),
     ]
 
-    class Answered(Message):
-        """A line was given; `is_done` unless it is still being typed."""
-
-        def __init__(self, what: str, text: str, is_done: bool) -> None:
-            super().__init__()
-            self.what, self.text, self.is_done = what, text, is_done
-
     class Closed(Message):
         """Nothing is asked any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: Answer) -> None:
+        """`answer`: is told each text as it is typed, and at once when it is done."""
         super().__init__(id="asked")
         self._what = ""
+        self._answer = answer
 
     def compose(self) -> ComposeResult:
         """Lay the line out."""
         yield Label()
-        yield Input(compact=True)
+        yield AnswerField(compact=True)
 
     def ask(self, what: str, text: str = "") -> None:
         """Ask for something, with an answer to begin with."""
@@ -61,17 +78,17 @@ class AskLine(Horizontal):
     def action_close(self) -> None:
         """Close without an answer; words that were looked for are then none."""
         if self._what == "find":
-            self.post_message(self.Answered("find", "", False))
+            self._answer("find", "", False)
         self.put_away()
         self.post_message(self.Closed())
+
+    def give(self, is_done: bool) -> None:
+        """Tell what is there."""
+        text = self.query_one(Input).value
+        self._answer(self._what, text.strip() if is_done else text, is_done)
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        if self._what == "find":
-            self.post_message(self.Answered("find", event.value, False))
-
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.post_message(self.Answered(self._what, event.value.strip(), True))
+        if self._what == "find" and self.has_class("-open"):
+            self.give(is_done=False)

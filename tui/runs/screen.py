@@ -187,7 +187,7 @@ class RunsScreen(Arranging):
         empty.display = not (views or is_first)
         if empty.display:  # what is said is laid out anew
             empty.update(self._why_empty())
-        table.display = bool(views)
+        table.display = bool(views) and not self.has_class("-full")
         self._offer_first_steps(is_first)
         self._show_detail()
 
@@ -262,7 +262,10 @@ class RunsScreen(Arranging):
     def action_full(self) -> None:
         """Give the selected run the whole place, or the list its part of it again."""
         if self.selected is not None:
-            self.set_class(not self.has_class("-full"), "-full")
+            self.toggle_class("-full")
+            self._show()
+            if not self.has_class("-full"):
+                self.set_focus(self.query_one(RunTable))
             self.refresh_bindings()
 
     def on_resize(self) -> None:
@@ -316,6 +319,7 @@ class RunsScreen(Arranging):
     def action_filter(self) -> None:
         """Narrow the list by words."""
         self.remove_class("-full")
+        self._show()
         box = self.query_one("#filter", Input)
         box.display = True
         self.set_focus(box)
@@ -331,7 +335,7 @@ class RunsScreen(Arranging):
             box.display = False
         else:
             self._marked.clear()
-            self._show()
+        self._show()
         self.set_focus(self.query_one(RunTable))
         self.refresh_bindings()
 

@@ -7,9 +7,9 @@ from typing import Any
 from yofo_mlx.evaluation.archive import objects, points
 from yofo_mlx.evaluation.ranking import Ranks, ranks
 from yofo_mlx.runs.diagnosis import Death
-from yofo_mlx.runs.divergence import far_worse
+from yofo_mlx.runs.divergence import BEGUN, far_worse
 from yofo_mlx.runs.events import Event, figure
-from yofo_mlx.runs.folder import Run, Status
+from yofo_mlx.runs.folder import GOING_ON, Run, Status
 
 from ..shared.curve import Point
 
@@ -129,6 +129,8 @@ class RunView:
     @cached_property
     def is_diverged(self) -> bool:
         """Tell whether it has learnt the opposite of something, though nothing has failed."""
+        if self.status in GOING_ON and len(self.losses) < BEGUN:
+            return False
         return far_worse(self.losses) or far_worse(self.valid_losses)
 
     @property

@@ -14,7 +14,7 @@ from yofo_mlx.runs import listing, lock, trash
 from yofo_mlx.runs.diagnosis import explain
 from yofo_mlx.runs.divergence import HINT, is_diverged
 from yofo_mlx.runs.events import Event, figure, first_event
-from yofo_mlx.runs.folder import TROUBLE, Run
+from yofo_mlx.runs.folder import GOING_ON, TROUBLE, Run
 from yofo_mlx.runs.names import short
 from yofo_mlx.system.files import size_of
 from yofo_mlx.system.quantities import age, duration, size
@@ -121,7 +121,7 @@ def run_row(run: Run) -> dict[str, Any]:
         "created": listing.born(run),
         "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
         "eval": _evaluated(evaluation, best),
-        "diverged": status not in TROUBLE and is_diverged(run),
+        "diverged": status not in TROUBLE and is_diverged(run, status in GOING_ON),
         "note": run.info().note or None,
     } | asdict(ranks(status, step, best, evaluation))
     if row["status"] in TROUBLE and (death := explain(run)):

@@ -9,6 +9,7 @@ from typing import Final
 from yofo_mlx.runs.events import Event, backwards, figure
 from yofo_mlx.runs.folder import Run
 
+BEGUN: Final = 15  # steps before which a run that goes on tells nothing: single episodes differ
 HINT = "start anew with a lower optimizer.learning_rate, or a longer optimizer.warmup"
 _FAR_WORSE: Final = 1.25, 0.5  # factor and nats over the loss at the start
 _FEW = 3
@@ -17,11 +18,13 @@ _STEPS, _VALIDATIONS = 100, 2 * _FEW  # that are read of the end of a run
 Points = Sequence[tuple[float, float]]
 
 
-def is_diverged(run: Run) -> bool:
+def is_diverged(run: Run, goes_on: bool = False) -> bool:
     """Tell whether a run's loss, or that of its validations, ends far above where it began.
 
     Both ends of its events are read only: a list of runs is quick.
     """
+    if goes_on and len([*islice(backwards(run.events_path, ("step",)), BEGUN)]) < BEGUN:
+        return False
     return _ends_worse(run, "step", _STEPS) or _ends_worse(run, "eval", _VALIDATIONS)
 
 

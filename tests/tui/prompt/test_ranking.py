@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from tui.runs.new_form import RunForm
 from tui.runs.screen import RunsScreen
 from tui.runs.starting import start_detached
 from tui.runs.table import RunTable
+from tui.runs.view import RunView
 from tui.shared.clock import moment
 from tui.shared.confirm import ConfirmScreen
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import listing
-from yofo_mlx.runs.divergence import far_worse
+from yofo_mlx.runs.divergence import far_worse, is_diverged
 
 pytestmark = pytest.mark.asyncio
 
@@ -102,6 +104,18 @@ async def test_a_run_that_finished_far_above_its_start_is_not_green(
 )
 async def test_what_counts_as_diverged(losses: list[float], is_worse: bool) -> None:
     assert far_worse([(float(x), y) for x, y in enumerate(losses)]) is is_worse
+
+
+async def test_the_first_steps_of_a_run_that_goes_on_are_not_called_diverged(
+    run_folder: Any,
+) -> None:
+    folder = run_folder("young")
+    for step, loss in enumerate([3.19, 5.65, 6.58, 5.33, 4.78, 4.2], start=1):  # tiny's at 1e-3
+        folder.step(step, loss)
+    losses = [(float(x), y) for x, y in enumerate([3.19, 5.65, 6.58, 5.33, 4.78, 4.2])]
+    view = RunView(folder.run, "running", 0.0, losses=tuple(losses))
+    assert not view.is_diverged and not is_diverged(folder.run, goes_on=True)
+    assert replace(view, status="finished").is_diverged and is_diverged(folder.run)
 
 
 async def test_from_start_to_first_step_it_says_what_is_read_and_for_how_long(
@@ -239,6 +253,15 @@ async def test_a_click_selects_and_a_double_click_opens(
             assert isinstance(pilot.app.screen, RunsScreen) and table.cursor_row == row - 1
         await pilot.click(RunTable, offset=(5, 2), times=2)
         await until(pilot, lambda: pilot.app.screen.has_class("-full"))
+        screen = pilot.app.screen
+        assert isinstance(screen, RunsScreen)
+        screen.post_message(RunsScreen.Polled(screen._views))  # as each second
+        await pilot.pause()
+        assert not table.display
+        await pilot.press("enter")
+        assert table.display and pilot.app.focused is table
+        await pilot.press("enter", "escape")
+        assert table.display and pilot.app.focused is table
 
 
 async def test_how_long_a_run_is_at_it_counts_from_when_it_was_taken_up(

@@ -104,6 +104,9 @@ async def test_a_key_is_edited_in_its_place_and_a_mistake_is_told_at_once(
         await pilot.press("r")
         assert not form.mistakes
         await until(pilot, lambda: FakePreview.asked[-1][1]["data"]["train"] == {"steps": 70})
+        for key in ("slash", *"warmup", "enter", "enter", *"0.25", "enter"):  # likewise
+            pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: form.draft.changes.get("optimizer.warmup") == 0.25)
 
 
 @pytest.mark.long
