@@ -13,6 +13,7 @@ __all__ = [
     "disk",
     "doctor",
     "eval",
+    "following",
     "models",
     "overview",
     "plan",

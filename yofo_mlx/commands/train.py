@@ -23,8 +23,10 @@ from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.training import extension
 from yofo_mlx.training.beginning import check_fits
 from yofo_mlx.training.checkpoints import list_checkpoints
+from yofo_mlx.training.following import announce, check_together
 from yofo_mlx.training.loop import train
 from yofo_mlx.training.provenance import changes, make_record
+from yofo_mlx.training.ranks import Ranks, join
 from yofo_mlx.training.setup import Setup, load_planned
 from yofo_mlx.training.stop import StopRequest, stop_requests
 from yofo_mlx.training.telling import failures, loading
@@ -37,10 +39,13 @@ def start(request: RecipeRequest, *, name: str | None = None, force: bool = Fals
     """
     recipe = request.load()
     check_fits(recipe)
+    ranks = join()
     with stop_requests() as stop:
         try:
             with stop.at_once():
+                announce(ranks, recipe, force=force)
                 loaded = load_planned(recipe, force=force, named=request.data_name)
+                loaded = check_together(ranks, recipe, loaded)
         except KeyboardInterrupt:
             say("interrupted before the run began; nothing was written")
             return ExitCode.FAILED
@@ -64,25 +69,28 @@ def resume(name: str, held: int | None = None, *, force: bool = False) -> ExitCo
             run.stop_path.unlink(missing_ok=True)
         with failures(run):
             recipe, notes = _recipe_of(run)  # before the console has new words
+            ranks = join()
         detached = held is not None
         with recorded(run, detached=detached) as terminal, stop_requests() as stop:
             stop.of(run)
             try:
-                loaded = _load_again(run, recipe, stop, force=force)
+                loaded = _load_again(run, recipe, ranks, stop, force=force)
             except KeyboardInterrupt:
                 return _interrupted(run)
             last = _train(run, recipe, loaded, notes, stop, terminal)
     return _end(run, last)
 
 
-def _load_again(run: Run, recipe: Recipe, stop: StopRequest, *, force: bool) -> Setup:
+def _load_again(run: Run, recipe: Recipe, ranks: Ranks, stop: StopRequest, *, force: bool) -> Setup:
     """Load what a run needs; its events tell that it is at it, and what went wrong."""
     info = run.info()
     began = bool(list_checkpoints(run)) or info.largest_chunk is not None
-    fitted = began and not is_smaller(recipe, info)
+    force = force or (began and not is_smaller(recipe, info))
     try:
         with loading(run), stop.at_once(), listening(_LeaveReading(stop)):
-            return load_planned(recipe, force=force or fitted, info=info)
+            announce(ranks, recipe, force=force)
+            loaded = load_planned(recipe, force=force, info=info)
+            return check_together(ranks, recipe, loaded)
     except BaseException:
         notify.at_end(run)
         raise
@@ -127,7 +135,7 @@ def _train(
                 run,
                 recipe,
                 loaded,
-                should_stop=stop.is_requested,
+                should_stop=lambda: stop.is_requested() or loaded.ranks.others_ask,
                 should_leave=stop.is_urgent,
                 on_event=display.show,
                 warnings=notes,
