@@ -71,6 +71,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
     groups.RUNS: {
         "runs": runs.show,
         "watch": runs.watch,
+        "log": runs.log,
         "stop": runs.stop,
         "rename": runs.rename,
         "note": runs.note,

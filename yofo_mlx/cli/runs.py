@@ -107,3 +107,22 @@ def stop(
     from yofo_mlx.commands import stop as command
 
     return command.stop(run, now=now)
+
+
+def log(
+    run: RunName,
+    to: Annotated[
+        str, typer.Option("--to", metavar="TRACKER", help="tensorboard, wandb, mlflow, csv.")
+    ],
+    out: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Where; left out: its usual place.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run ends.")] = False,
+) -> int:
+    """Write a run's figures where a tracker reads them, also of a past run.
+
+    Nothing is sent anywhere unless the tracker itself is set up to send it.
+    """
+    from yofo_mlx.commands import log as command
+
+    return command.log(run, to, out, live=follow)

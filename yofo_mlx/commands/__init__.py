@@ -14,6 +14,7 @@ __all__ = [
     "doctor",
     "eval",
     "following",
+    "log",
     "models",
     "overview",
     "plan",

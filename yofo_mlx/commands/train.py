@@ -26,7 +26,7 @@ from yofo_mlx.training.checkpoints import list_checkpoints
 from yofo_mlx.training.following import announce, check_together
 from yofo_mlx.training.loop import train
 from yofo_mlx.training.provenance import changes, make_record
-from yofo_mlx.training.ranks import Ranks, join
+from yofo_mlx.training.ranks import join
 from yofo_mlx.training.setup import Setup, load_planned
 from yofo_mlx.training.stop import StopRequest, stop_requests
 from yofo_mlx.training.telling import failures, loading
@@ -39,10 +39,10 @@ def start(request: RecipeRequest, *, name: str | None = None, force: bool = Fals
     """
     recipe = request.load()
     check_fits(recipe)
-    ranks = join()
     with stop_requests() as stop:
         try:
             with stop.at_once():
+                ranks = join()
                 announce(ranks, recipe, force=force)
                 loaded = load_planned(recipe, force=force, named=request.data_name)
                 loaded = check_together(ranks, recipe, loaded)
@@ -69,25 +69,25 @@ def resume(name: str, held: int | None = None, *, force: bool = False) -> ExitCo
             run.stop_path.unlink(missing_ok=True)
         with failures(run):
             recipe, notes = _recipe_of(run)  # before the console has new words
-            ranks = join()
         detached = held is not None
         with recorded(run, detached=detached) as terminal, stop_requests() as stop:
             stop.of(run)
             try:
-                loaded = _load_again(run, recipe, ranks, stop, force=force)
+                loaded = _load_again(run, recipe, stop, force=force)
             except KeyboardInterrupt:
                 return _interrupted(run)
             last = _train(run, recipe, loaded, notes, stop, terminal)
     return _end(run, last)
 
 
-def _load_again(run: Run, recipe: Recipe, ranks: Ranks, stop: StopRequest, *, force: bool) -> Setup:
+def _load_again(run: Run, recipe: Recipe, stop: StopRequest, *, force: bool) -> Setup:
     """Load what a run needs; its events tell that it is at it, and what went wrong."""
     info = run.info()
     began = bool(list_checkpoints(run)) or info.largest_chunk is not None
     force = force or (began and not is_smaller(recipe, info))
     try:
         with loading(run), stop.at_once(), listening(_LeaveReading(stop)):
+            ranks = join()
             announce(ranks, recipe, force=force)
             loaded = load_planned(recipe, force=force, info=info)
             return check_together(ranks, recipe, loaded)

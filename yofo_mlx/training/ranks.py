@@ -10,7 +10,9 @@ Whatever travels is a sum over the ranks to which, where one tells the others, t
 import hashlib
 import json
 import os
+import signal
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
@@ -30,6 +32,7 @@ Tree = Any  # of arrays
 # Of a machine that is switched off nothing comes, not even an end: seconds until it is asked for
 # a sign of life, and between the times it is asked again.
 SILENCE_S, AGAIN_S, TIMES = 30, 10, 3
+PATIENCE_S = 180  # for the others to come
 
 
 class StepLeft(Exception):
@@ -149,16 +152,42 @@ class Ranks:
 
 
 def join() -> Ranks:
-    """Meet the other processes that `mlx.launch` started with this one, if it did."""
+    """Meet the other processes that `mlx.launch` started with this one, if it did.
+
+    Raises RunError where they do not come.
+    """
     if launcher.count() == 1:
         return Ranks()
     before = _open_sockets()
     ranks = Ranks(launcher.rank(), launcher.count())
-    with _losses():
-        ranks.group = mx.distributed.init(strict=True)
+    with _losses(), _patience():
+        ranks.group = _meet(time.monotonic() + PATIENCE_S)
     for number in _open_sockets() - before:
         _ask_for_life(number)
     return ranks
+
+
+def _meet(end: float) -> Any:
+    """Return the group; who is started again may be there much earlier than the others."""
+    while True:
+        try:
+            return mx.distributed.init(strict=True)
+        except RuntimeError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(AGAIN_S / 10)
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Have a signal end MLX's waiting for a connection, which has no end of its own."""
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.alarm(PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def made_of(record: dict[str, Any]) -> dict[str, Any]:
