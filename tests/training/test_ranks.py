@@ -21,7 +21,7 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system import launcher
 from yofo_mlx.system.arrays import load_arrays
-from yofo_mlx.training.ranks import Ranks
+from yofo_mlx.training.ranks import Ranks, _ask_for_life, _open_sockets
 
 SMALL = (
     "tasks.0.source=tiny:topic-01",
@@ -74,6 +74,16 @@ def test_a_launched_run_is_not_left_alone(launched: None, monkeypatch: pytest.Mo
     monkeypatch.setenv("MLX_RANK", "0")
     with pytest.raises(RecipeError, match="--detach under"):
         train(["tiny"], ["evaluation.valid_tasks=0"], detach=True)
+
+
+def test_a_connection_is_asked_for_a_sign_of_life_and_no_descriptor_is_left_open() -> None:
+    before = len(os.listdir("/dev/fd"))
+    one, other = socket.socketpair()
+    with one, other, socket.socket() as tcp:
+        assert {one.fileno(), other.fileno(), tcp.fileno()} <= _open_sockets()
+        _ask_for_life(tcp.fileno())
+        assert tcp.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert len(os.listdir("/dev/fd")) == before
 
 
 def launch(home: Path, *words: str) -> "subprocess.Popen[str]":
@@ -179,7 +189,7 @@ def test_with_restarts_all_ranks_meet_again(tmp_path: Path) -> None:
     os.kill(trainer_of(1, str(tmp_path)), signal.SIGKILL)
     run = only_run(tmp_path, "again")
     before = max(int(path.name) for path in run.checkpoints_path.iterdir())
-    wait_for_step(tmp_path, "again", before + 40)
+    wait_for_step(tmp_path, "again", before + 4)
     assert run.status() == "running"
     run.request_stop()
     output, _ = ranks.communicate(timeout=120)
