@@ -35,6 +35,7 @@ pytest: .venv/ready
 # Not part of `test`, nor of what continuous integration runs: hours, not minutes.
 # The long tests are, among others, the first hour from a clone and the app under random keys.
 long: smollm2 random mutants ## what takes too long for `test`: these three, and long tests
+	$(BIN)/python -m pip install -q --no-build-isolation -e '.[long]' || $(BIN)/python -m pip install -q -e '.[long]'
 	$(BIN)/python -m pytest -m long
 
 random: .venv/ready ## the tests with random inputs on fresh ones, MINUTES=10; findings are kept

@@ -77,13 +77,13 @@ def test_a_launched_run_is_not_left_alone(launched: None, monkeypatch: pytest.Mo
 
 
 def test_a_connection_is_asked_for_a_sign_of_life_and_no_descriptor_is_left_open() -> None:
-    before = len(os.listdir("/dev/fd"))
+    before = len([*Path("/dev/fd").iterdir()])
     one, other = socket.socketpair()
     with one, other, socket.socket() as tcp:
         assert {one.fileno(), other.fileno(), tcp.fileno()} <= _open_sockets()
         _ask_for_life(tcp.fileno())
         assert tcp.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-    assert len(os.listdir("/dev/fd")) == before
+    assert len([*Path("/dev/fd").iterdir()]) == before
 
 
 def launch(home: Path, *words: str) -> "subprocess.Popen[str]":

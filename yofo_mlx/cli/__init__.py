@@ -78,7 +78,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "rm": runs.remove,
         "restore": runs.restore,
     },
-    groups.MACHINE: {"doctor": training.doctor},
+    groups.MACHINE: {"doctor": training.doctor, "mcp": runs.mcp},
 }
 for panel, verbs in VERBS.items():
     for name, verb in verbs.items():

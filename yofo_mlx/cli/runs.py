@@ -126,3 +126,13 @@ def log(
     from yofo_mlx.commands import log as command
 
     return command.log(run, to, out, live=follow)
+
+
+def mcp() -> int:
+    """Serve runs to an agent over the Model Context Protocol (stdio).
+
+    It can list, read, start, evaluate and classify; nothing is deleted.
+    """
+    from yofo_mlx.commands import mcp as command
+
+    return command.serve()

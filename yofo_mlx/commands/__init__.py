@@ -15,6 +15,7 @@ __all__ = [
     "eval",
     "following",
     "log",
+    "mcp",
     "models",
     "overview",
     "plan",

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 import mlx.core as mx
@@ -220,10 +221,10 @@ def _digest(value: Any) -> str:
 def _open_sockets() -> set[int]:
     """Return the descriptors of this process that are connections."""
     found = set()
-    for name in os.listdir("/dev/fd"):
+    for path in Path("/dev/fd").iterdir():
         with suppress(OSError):  # the folder itself
-            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
-                found.add(int(name))
+            if stat.S_ISSOCK(os.fstat(int(path.name)).st_mode):
+                found.add(int(path.name))
     return found
 
 
