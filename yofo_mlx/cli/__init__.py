@@ -33,7 +33,6 @@ app = typer.Typer(
     cls=groups.Verbs,
     help="Fine-tune a language model once; then let it learn from demonstrations.\n\n"
     "Without a verb the terminal app opens.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
