@@ -38,7 +38,7 @@ def described(parameter: Any) -> Iterator[str]:
     if not getattr(parameter, "hidden", False):
         names = ", ".join(parameter.opts) if parameter.param_type_name == "option" else ""
         yield ".TP"
-        yield f".B {escaped(names or parameter.human_readable_name)}"
+        yield f".B {escaped(names or parameter.metavar or parameter.name.upper())}"
         yield escaped(getattr(parameter, "help", None) or "")
 
 
