@@ -119,9 +119,9 @@ def log(
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the run ends.")] = False,
 ) -> int:
-    """Write a run's figures where a tracker reads them, also of a past run.
+    """Write a run's figures for another tracker.
 
-    Nothing is sent anywhere unless the tracker itself is set up to send it.
+    Also those of a past run. Nothing is sent anywhere unless the tracker itself is set up to send it.
     """
     from yofo_mlx.commands import log as command
 
@@ -129,7 +129,7 @@ def log(
 
 
 def mcp() -> int:
-    """Serve runs to an agent over the Model Context Protocol (stdio).
+    """Serve runs to an agent (MCP, stdio).
 
     It can list, read, start, evaluate and classify; nothing is deleted.
     """
