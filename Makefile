@@ -1,7 +1,7 @@
 # From a fresh clone: `make demo` and `make test`. Both set up .venv by themselves.
 BIN := .venv/bin
 
-.PHONY: help demo test check lint types imports pytest long export-check random mutants pictures real-model smollm2 lock clean
+.PHONY: help demo test check lint types imports pytest long export-check random mutants pictures real-model smollm2 lock site man clean
 
 # How long `make random` searches.
 MINUTES ?= 10
@@ -34,7 +34,8 @@ pytest: .venv/ready
 
 # Not part of `test`, nor of what continuous integration runs: hours, not minutes.
 # The long tests are, among others, the first hour from a clone and the app under random keys.
-long: smollm2 export-check random mutants ## what takes too long for `test`: these three, and long tests
+long: smollm2 export-check random mutants ## what takes too long for `test`: these, and long tests
+	$(BIN)/python -m pip install -q --no-build-isolation -e '.[long]' || $(BIN)/python -m pip install -q -e '.[long]'
 	$(BIN)/python -m pytest -m long
 
 # PEFT, PyTorch and llama.cpp, apart from .venv: transformers would import PyTorch wherever it is.
@@ -64,6 +65,14 @@ lock: ## write constraints.txt anew: the newest versions that pyproject.toml all
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --upgrade --no-header --no-annotate \
 	    --extra dev --extra fast-cpu -o constraints.txt pyproject.toml
+
+site: .venv/ready ## the documentation as a web site in out/site; a broken link is an error
+	$(BIN)/python -m pip install -q 'mkdocs-material>=9.6,<10'
+	$(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml
+
+man: .venv/ready ## the man page, out/yofo.1, made from what `yofo --help` says
+	@mkdir -p out
+	$(BIN)/python scripts/man_page.py > out/yofo.1
 
 clean: ## remove .venv and what tools leave behind; runs and findings stay
 	rm -rf .venv build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -32,6 +32,7 @@ MESSAGES = {
     "(0000000e:kIOGPUCommandBufferCallbackErrorImpactingInteractivity)",
     "resource limit": "RuntimeError: [metal::malloc] Resource limit (499000) exceeded.",
     "disk full": "OSError: [Errno 28] No space left on device",
+    "lost rank": "RuntimeError: [ring] connection to a peer was lost",
     "crash": "Fatal Python error: Segmentation fault",
 }
 FRAMES = 'Current thread 0x00007f (most recent call first):\n  File "x.py", line 1 in f\n' * 20

@@ -22,8 +22,9 @@ from yofo_mlx.runs import launch
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.training import loop
+from yofo_mlx.training.ranks import StepLeft
 from yofo_mlx.training.setup import Setup
-from yofo_mlx.training.trainer import Learner, StepLeft, Trainer
+from yofo_mlx.training.trainer import Learner, Trainer
 
 
 class Numbers:

@@ -61,6 +61,13 @@ def test_every_shipped_recipe_is_there_with_all_that_it_includes(shell: Shell) -
         shell.run(f"rm {path.stem}.toml")
 
 
+def test_the_embedded_model_is_trained_with_nothing_but_the_wheel(shell: Shell) -> None:
+    few = "--set evaluation.valid_tasks=0 --set tasks.0.source=tiny:topic-01"
+    shell.run(f"yofo train tiny --set train.steps=2 {few} 2>/dev/null")
+    (run,) = json.loads(shell.run("yofo runs --json 2>/dev/null").splitlines()[-1])
+    assert run["status"] == "finished"
+
+
 def test_its_data_sets_can_be_included_from_anywhere(shell: Shell) -> None:
     text = 'include = "recipes/data/public.toml"\nmodel = "tiny"\ntrain.steps = 1\n'
     (shell.home / "mine.toml").write_text(text)

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 def known_run(name: str | None) -> str | None:
     """Refuse the name of no run before what a verb needs is imported."""
     from yofo_mlx.runs import listing
+    from yofo_mlx.system import launcher
 
-    if name is not None:
+    if name is not None and not launcher.is_follower():  # it asks rank 0
         listing.find(name)
     return name
 

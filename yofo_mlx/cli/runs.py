@@ -107,3 +107,32 @@ def stop(
     from yofo_mlx.commands import stop as command
 
     return command.stop(run, now=now)
+
+
+def log(
+    run: RunName,
+    to: Annotated[
+        str, typer.Option("--to", metavar="TRACKER", help="tensorboard, wandb, mlflow, csv.")
+    ],
+    out: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Where; left out: its usual place.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run ends.")] = False,
+) -> int:
+    """Write a run's figures for another tracker.
+
+    Also those of a past run. Nothing is sent anywhere unless the tracker itself is set up to send it.
+    """
+    from yofo_mlx.commands import log as command
+
+    return command.log(run, to, out, live=follow)
+
+
+def mcp() -> int:
+    """Serve runs to an agent (MCP, stdio).
+
+    It can list, read, start, evaluate and classify; nothing is deleted.
+    """
+    from yofo_mlx.commands import mcp as command
+
+    return command.serve()

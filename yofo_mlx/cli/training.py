@@ -14,6 +14,7 @@ from yofo_mlx.cli.options import (
     RunName,
     sound,
 )
+from yofo_mlx.system import launcher
 
 
 def train(
@@ -34,14 +35,20 @@ def train(
     Ctrl-C once finishes the step and saves, twice leaves the step and saves what was before it.
     A run goes on when its terminal is closed.
     """
+    if launcher.is_follower():
+        from yofo_mlx.commands import following
+
+        return following.follow(restarts)
     request = sound(recipes, overrides)
     if dry_run:
         from yofo_mlx.commands import recipes as printing
 
         return printing.check(request)
+    request = request.of_ranks(launcher.count())
     if detach or restarts:
         from yofo_mlx.commands import background
 
+        background.check_attached(detach)
         return background.start(
             request, name=name, force=force, restarts=restarts, attend=not detach
         )
@@ -65,6 +72,10 @@ def resume(
 
     It goes on as if it had never stopped. A finished run goes on with `--set train.steps=N`.
     """
+    if launcher.is_follower():
+        from yofo_mlx.commands import following
+
+        return following.follow(restarts)
     from yofo_mlx.commands import background
 
     if length:
@@ -72,6 +83,7 @@ def resume(
     if lock is not None and restarts:
         return background.supervise(run, lock, restarts, force=force)
     if detach or restarts:
+        background.check_attached(detach)
         return background.resume(run, force=force, restarts=restarts, attend=not detach)
     from yofo_mlx.commands import train as command
 

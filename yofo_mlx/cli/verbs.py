@@ -33,7 +33,6 @@ app = typer.Typer(
     cls=groups.Verbs,
     help="Fine-tune a language model once; then let it learn from demonstrations.\n\n"
     "Without a verb the terminal app opens.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -73,13 +72,14 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
     groups.RUNS: {
         "runs": runs.show,
         "watch": runs.watch,
+        "log": runs.log,
         "stop": runs.stop,
         "rename": runs.rename,
         "note": runs.note,
         "rm": runs.remove,
         "restore": runs.restore,
     },
-    groups.MACHINE: {"doctor": training.doctor},
+    groups.MACHINE: {"doctor": training.doctor, "mcp": runs.mcp},
 }
 for panel, verbs in VERBS.items():
     for name, verb in verbs.items():

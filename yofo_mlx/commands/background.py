@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from yofo_mlx.commands import watch
 from yofo_mlx.commands.display import event_line
-from yofo_mlx.errors import ExitCode
+from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.planning.label_tasks import check_subsets
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.recipe.schema import Recipe
@@ -14,6 +14,7 @@ from yofo_mlx.runs import launch, listing
 from yofo_mlx.runs.events import as_read
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import RecipeRequest
+from yofo_mlx.system import launcher
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
@@ -52,6 +53,15 @@ def check(request: RecipeRequest, recipe: Recipe, *, force: bool) -> "Planner | 
     entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
     check_subsets(recipe, [entry for entry in entries if entry.role == "train"])
     return planner
+
+
+def check_attached(detach: bool) -> None:
+    """Refuse to leave `mlx.launch`, which ends what it started when one of it ends."""
+    if detach and launcher.count() > 1:
+        raise RecipeError(
+            "--detach under mlx.launch: it has to see the processes that it started",
+            "leave out --detach and start mlx.launch itself in the background: nohup, tmux",
+        )
 
 
 def born(number: int, frame: object) -> None:

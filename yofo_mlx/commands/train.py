@@ -23,8 +23,10 @@ from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.training import extension
 from yofo_mlx.training.beginning import check_fits
 from yofo_mlx.training.checkpoints import list_checkpoints
+from yofo_mlx.training.following import announce, check_together
 from yofo_mlx.training.loop import train
 from yofo_mlx.training.provenance import changes, make_record
+from yofo_mlx.training.ranks import join
 from yofo_mlx.training.setup import Setup, load_planned
 from yofo_mlx.training.stop import StopRequest, stop_requests
 from yofo_mlx.training.telling import failures, loading
@@ -40,7 +42,10 @@ def start(request: RecipeRequest, *, name: str | None = None, force: bool = Fals
     with stop_requests() as stop:
         try:
             with stop.at_once():
+                ranks = join()
+                announce(ranks, recipe, force=force)
                 loaded = load_planned(recipe, force=force, named=request.data_name)
+                loaded = check_together(ranks, recipe, loaded)
         except KeyboardInterrupt:
             say("interrupted before the run began; nothing was written")
             return ExitCode.FAILED
@@ -79,10 +84,13 @@ def _load_again(run: Run, recipe: Recipe, stop: StopRequest, *, force: bool) -> 
     """Load what a run needs; its events tell that it is at it, and what went wrong."""
     info = run.info()
     began = bool(list_checkpoints(run)) or info.largest_chunk is not None
-    fitted = began and not is_smaller(recipe, info)
+    force = force or (began and not is_smaller(recipe, info))
     try:
         with loading(run), stop.at_once(), listening(_LeaveReading(stop)):
-            return load_planned(recipe, force=force or fitted, info=info)
+            ranks = join()
+            announce(ranks, recipe, force=force)
+            loaded = load_planned(recipe, force=force, info=info)
+            return check_together(ranks, recipe, loaded)
     except BaseException:
         notify.at_end(run)
         raise
@@ -127,7 +135,7 @@ def _train(
                 run,
                 recipe,
                 loaded,
-                should_stop=stop.is_requested,
+                should_stop=lambda: stop.is_requested() or loaded.ranks.others_ask,
                 should_leave=stop.is_urgent,
                 on_event=display.show,
                 warnings=notes,

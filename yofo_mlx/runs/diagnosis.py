@@ -20,6 +20,7 @@ MEMORY: Final = "out of memory"
 WATCHDOG: Final = "GPU watchdog"
 DISK: Final = "disk full"
 KILLED: Final = "killed"
+RANK: Final = "lost rank"
 SHOWN: Final = 12  # lines
 _BEGIN: Final = "=== yofo"
 
@@ -41,6 +42,12 @@ CAUSES: Final = (
         r"ImpactingInteractivity|CallbackErrorTimeout|GPU Timeout|GPU Hang",
         "the GPU watchdog ended a command that kept the screen waiting",
         "let the display sleep, or work over ssh; `yofo resume` goes on in smaller chunks",
+    ),
+    Cause(
+        RANK,
+        r"\[(ring|jaccl|nccl)\]",
+        "another process of the run is gone, or could not be reached",
+        "its own words say why; `yofo resume` goes on, under mlx.launch or alone",
     ),
     Cause(
         "resource limit",

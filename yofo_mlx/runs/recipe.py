@@ -10,7 +10,7 @@ from yofo_mlx.recipe.file import OF_THE_MODEL, Key, Origins, apply_override, fin
 from yofo_mlx.recipe.names import EMBEDDED, absolute
 from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.runs.init_adapter import find_adapter, shape_of
-from yofo_mlx.system.talk import quoted
+from yofo_mlx.system.talk import quoted, say
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,16 @@ class RecipeRequest:
     def load(self) -> Recipe:
         """Read and validate what they are together."""
         return load_recipe(self.paths, self.overrides)
+
+    def of_ranks(self, count: int) -> "RecipeRequest":
+        """Return what so many processes train together: updates with as many times the passes."""
+        if count == 1:
+            return self
+        train = self.load().train
+        key = "batch_tokens" if train.batch_tokens else "grad_accumulation_steps"
+        larger = f"train.{key}={count * getattr(train, key)}"
+        say(f"{count} ranks share every update: {larger}")
+        return RecipeRequest(self.names, [*self.overrides, larger])
 
     @property
     def run_name(self) -> str:

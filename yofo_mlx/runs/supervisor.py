@@ -1,16 +1,13 @@
 """Start a trainer again after it died, in smaller pieces if that was why."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from subprocess import Popen
 from typing import Any, Final
 
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.runs import launch, lock
 from yofo_mlx.runs.diagnosis import CAUSES, DISK, KILLED, MEMORY, WATCHDOG, explain
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.system.signals import answered, hang_up_ignored
+from yofo_mlx.system.signals import forwarding, hang_up_ignored
 from yofo_mlx.system.talk import say
 
 SURVIVED: Final = frozenset({cause.name for cause in CAUSES} | {KILLED})
@@ -28,7 +25,7 @@ def supervise(run: Run, held: int, restarts: int, *, force: bool = False) -> int
         for left in range(restarts, -1, -1):
             process = launch.spawn(run, descriptor, force=force)
             lock.sign(run.path, descriptor, process.pid)
-            with _forwarding(process):
+            with forwarding(process), hang_up_ignored():  # it outlives the terminal
                 code = process.wait()
             lock.sign(run.path, descriptor)
             death = explain(run)
@@ -67,17 +64,6 @@ def _shrink(run: Run, cause: str) -> int | None:
         change["limit_gb"] = round(plan.model_gb + LESS * plan.step_gb, 4)
     run.note(**change)
     return chunk
-
-
-@contextmanager
-def _forwarding(process: "Popen[bytes]") -> Iterator[None]:
-    """Pass on what asks this process to end, and outlive the terminal."""
-
-    def forward(number: int, frame: object) -> None:
-        process.send_signal(number)
-
-    with answered(forward), hang_up_ignored():
-        yield
 
 
 def _pause(run: Run, seconds: float) -> None:

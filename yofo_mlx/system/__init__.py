@@ -7,6 +7,7 @@ __all__ = [
     "child",
     "environment",
     "files",
+    "launcher",
     "lines",
     "main_memory",
     "memory",

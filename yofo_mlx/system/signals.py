@@ -1,6 +1,7 @@
 """Signals, answered differently for a while."""
 
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -26,3 +27,10 @@ def hang_up_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@contextmanager
+def forwarding(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Pass on to a child what asks this process to end."""
+    with answered(lambda number, frame: process.send_signal(number)):
+        yield

@@ -50,12 +50,13 @@ from yofo_mlx.runs.kinds import FinishedEvent, StoppedEvent
 from yofo_mlx.runs.trained import Note
 from yofo_mlx.system.peak import aside, reset_peak
 from yofo_mlx.training.checkpoints import keep_best
+from yofo_mlx.training.ranks import StepLeft
 from yofo_mlx.training.reports import Step, report, save
 from yofo_mlx.training.resuming import prepare
 from yofo_mlx.training.schedule import is_due, learning_rate, share_done
 from yofo_mlx.training.setup import Setup
 from yofo_mlx.training.telling import fail
-from yofo_mlx.training.trainer import Learner, Listener, NotFinite, Onlooker, StepLeft, Trainer
+from yofo_mlx.training.trainer import Learner, Listener, NotFinite, Onlooker, Trainer
 from yofo_mlx.training.validation import is_over, validate, validation_due
 
 
@@ -81,6 +82,7 @@ def train(
     mx.set_cache_limit(cache_limit)
     try:
         prepare(trainer, warnings)
+        learner.share_state()
         return _loop(trainer)
     except BaseException as error:
         fail(run, error, trainer.state.step, trainer.emit)
@@ -101,6 +103,7 @@ def _loop(trainer: Trainer) -> Event:
             continue
         if is_over(learner):
             break
+        learner.ranks.begin_step()
         try:
             step = advance(learner, trainer)
         except StepLeft:
@@ -110,6 +113,7 @@ def _loop(trainer: Trainer) -> Event:
         if is_due(save_every, state.step):
             save(trainer)
 
+    learner.ranks.dismiss()
     stopped = stopping and (validation_due(trainer) or not is_over(learner))
     if not is_due(save_every, state.step):
         save(trainer)
@@ -176,19 +180,21 @@ def _summed(
 ) -> tuple[mx.array, dict[str, Any]]:
     """Return the loss and gradients of all batches, summed; nothing else is changed.
 
-    Who is in a hurry leaves the step here, between its pieces, and the model as it was.
+    Every rank takes its share of them. Who is in a hurry leaves the step here, between its pieces,
+    and the model as it was.
     """
-    model = learner.model
+    model, ranks = learner.model, learner.ranks
     dials = _dials(learner, batches, onlooker)
     model.train()
-    # Dropout depends on the step alone, so that a resumed run needs no random state.
-    words = np.random.SeedSequence([learner.recipe.seed, learner.state.step]).generate_state(1)
-    mx.random.seed(int(words[0]))
     before = model.trainable_parameters()
     total, gradients = mx.array(0.0), None
+    share = ranks.share(batches)
     try:
-        for place, batch in enumerate(batches):
-            progress = onlooker.begin_pass(place, len(batches))
+        for done, (place, batch) in enumerate(share):
+            progress = onlooker.begin_pass(done, len(share))
+            # Dropout depends on step and pass alone: no state to resume, nor whose pass it is.
+            words = np.random.SeedSequence([learner.recipe.seed, learner.state.step, place])
+            mx.random.seed(int(words.generate_state(1)[0]))
             more, added = loss_and_gradients(model, batch, dials[place], progress)
             total = total + more
             gradients = added if gradients is None else tree_map(mx.add, gradients, added)
@@ -196,8 +202,9 @@ def _summed(
             mx.eval(total, gradients)
     except StepLeft:
         model.update(before)
+        ranks.leave(before)
         raise
-    return total, gradients or {}
+    return ranks.summed(total, gradients, before)
 
 
 def _dials(learner: Learner, batches: list[Batch], onlooker: Onlooker) -> list[Dials | None]:

@@ -1,7 +1,7 @@
 """From a recipe to what is trained: its data, its model, and the way to take its steps."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from yofo_mlx.episodes.bounds import check_tables
@@ -13,6 +13,7 @@ from yofo_mlx.planning.workload import Workload, make_workload
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.info import RunInfo
 from yofo_mlx.tasks.registry import TaskEntry, load_tasks
+from yofo_mlx.training.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Setup:
     base: Base
     workload: Workload
     planner: Planner | None = None  # every step by plain autograd
+    ranks: Ranks = field(default_factory=Ranks)
 
 
 def load(recipe: Recipe) -> Setup:

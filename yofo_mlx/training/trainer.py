@@ -19,6 +19,7 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import Extension
 from yofo_mlx.runs.kinds import Kind, ProgressEvent, WarningEvent
 from yofo_mlx.training.checkpoints import TrainerState
+from yofo_mlx.training.ranks import Ranks, StepLeft
 from yofo_mlx.training.schedule import share_done
 from yofo_mlx.training.setup import Setup
 
@@ -26,10 +27,6 @@ Listener = Callable[[Event], None]
 
 PROGRESS_EVERY_S = 1.0  # shown: more often than that nobody reads it
 KEPT_EVERY_S = 10.0  # written: a long step must not bury what was before it
-
-
-class StepLeft(Exception):
-    """A step, or a validation, was left before it changed anything."""
 
 
 class NotFinite(RunError):
@@ -76,6 +73,11 @@ class Learner:
         return self.setup.base.model
 
     @property
+    def ranks(self) -> Ranks:
+        """The processes that take its steps together."""
+        return self.setup.ranks
+
+    @property
     def share(self) -> float:
         """How much of the run's length is done."""
         return share_done(self.recipe.train, self.state.step, self.state.tokens)
@@ -85,6 +87,12 @@ class Learner:
         mx.random.seed(self.recipe.seed)
         add_adapter(self.model, self.recipe.lora)
         self.optimizer.init(self.model.trainable_parameters())
+
+    def share_state(self) -> None:
+        """Stand where rank 0 stands, on every rank."""
+        self.state = self.ranks.give_fields(self.state)
+        self.model.update(self.ranks.give(self.model.trainable_parameters()))
+        self.optimizer.state = self.ranks.give(self.optimizer.state)
 
 
 @dataclass

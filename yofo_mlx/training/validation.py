@@ -19,8 +19,9 @@ from yofo_mlx.system.peak import peak, reset_peak
 from yofo_mlx.system.text import clip
 from yofo_mlx.training.checkpoints import keep_best
 from yofo_mlx.training.extension import was_end
+from yofo_mlx.training.ranks import StepLeft
 from yofo_mlx.training.schedule import is_due
-from yofo_mlx.training.trainer import Learner, StepLeft, Trainer
+from yofo_mlx.training.trainer import Learner, Trainer
 
 LONGEST = 1000  # characters of a text in a sample
 
