@@ -121,7 +121,7 @@ def log(
 ) -> int:
     """Write a run's figures for another tracker.
 
-    Also those of a past run. Nothing is sent anywhere unless the tracker itself is set up to send it.
+    Also of a past run. Nothing is sent anywhere unless the tracker itself is set up to.
     """
     from yofo_mlx.commands import log as command
 
