@@ -167,7 +167,7 @@ def test_caches_are_listed_by_whom_and_freed(yofo: Any) -> None:
     folder.mkdir()
     (folder / "x.safetensors").write_bytes(bytes(100))
     _, out, err = yofo("demos", "list")
-    assert "0.0 MB" in out and "x.safetensors, which cannot be used: " in err
+    assert "100 B" in out and "x.safetensors, which cannot be used: " in err
     code, out, _ = yofo("demos", "drop", "teams", "--caches", "--json")
     assert (code, json.loads(out), folder.exists()) == (0, {"freed_bytes": 100}, False)
     assert yofo("demos", "drop", "--caches")[0] == 0
