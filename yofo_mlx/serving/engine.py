@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yofo_mlx.errors import Cancelled
-from yofo_mlx.prompting.questions import groups_of
+from yofo_mlx.prompting.questions import OWN, by_length
 from yofo_mlx.prompting.session import out_of_memory
 from yofo_mlx.serving import writing
 from yofo_mlx.serving.jobs import Choosing, Job, Writing
@@ -156,8 +156,7 @@ class Engine:
         ][:room]
         for job in beside:
             self._waiting.remove(job)
-        for places in groups_of(first.served.context, [job.ahead for job in beside], room):
-            jobs = [beside[place] for place in places]
+        for jobs in _groups(beside):
             work = _Work(first.served, list(jobs), writing.write_together(jobs))
             self._running.append(work)
 
@@ -188,6 +187,17 @@ class Engine:
     def _forget(self, job: Job) -> None:
         with self._lock:
             self._open -= 1
+
+
+def _groups(jobs: Sequence[Writing]) -> list[list[Writing]]:
+    """Put jobs of like lengths together, as many as have room with what they have to be read."""
+    groups: list[list[Writing]] = []
+    for place in by_length([job.ahead for job in jobs]):
+        job = jobs[place]
+        if not groups or (len(groups[-1]) + 1) * len(job.ahead) > OWN:
+            groups.append([])
+        groups[-1].append(job)
+    return groups
 
 
 def _alone(job: Writing) -> _Work:

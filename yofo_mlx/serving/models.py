@@ -86,7 +86,7 @@ class _Named:
         self._prefix = prefix
         probe = Context(prefix.context.model)
         probe.read(prefix.tokens[:1] or prefix.segmenter.question("x")[:1])
-        self._shares = probe.can_fork
+        self._shares = probe.can_pool()
         self._choosers: OrderedDict[tuple[str, ...], Chooser] = OrderedDict()
 
     def chooser(self, labels: Sequence[str] | None) -> Chooser:

@@ -12,7 +12,7 @@ import numpy as np
 from mlx_lm.generate import generate_step
 
 from yofo_mlx.errors import Cancelled
-from yofo_mlx.prompting.questions import log_softmax, read_rows
+from yofo_mlx.prompting.questions import SideBySide, log_softmax
 from yofo_mlx.serving.jobs import Choosing, Finished, Labelled, Usage, Writing
 
 _CLEARED = 256  # tokens of an answer after which memory that is not used is given back
@@ -57,34 +57,34 @@ class _Places:
 
 def write_together(jobs: Sequence[Writing]) -> Steps:
     """Write answers side by side, each in a row behind what all of them share."""
-    served, going = jobs[0].served, list(jobs)
+    served, going = jobs[0].served, dict(enumerate(jobs))
 
     def check(_: int) -> None:
-        if all(job.is_left for job in going):
+        if all(job.is_left for job in jobs):
             raise Cancelled("the clients left")
 
-    aligned = served.align([job.ahead for job in going], check)
-    for job in going:
+    aligned = served.align([job.ahead for job in jobs], check)
+    for job in jobs:
         job.found(aligned.cached)
-    rests = [job.ahead[aligned.tokens :] for job in going]
-    with served.context.aside(max(2, len(going))) as rows:  # of one it would be no row
-        logits = read_rows(rows, rests, check)  # (B, V)
-    rows = rows.fork(range(len(going)), [len(rest) for rest in rests])
-    while True:
-        tokens = _next_tokens(going, log_softmax(logits))
-        left = [row for row, job in enumerate(going) if not (job.is_over or job.is_left)]
-        if not left or going[0].place % _CLEARED == 0:
+    ready = SideBySide(served.context, check)
+    found = ready.ends({row: job.ahead[aligned.tokens :] for row, job in going.items()})
+    while going:
+        tokens: dict[int, int] = {}
+        for rows, logits in found:
+            tokens |= zip(rows, _next_tokens([going[row] for row in rows], logits), strict=True)
+        for row in [row for row, job in going.items() if job.is_over or job.is_left]:
+            ready.forget(row)
+            del going[row], tokens[row]
+        if not going or next(iter(going.values())).place % _CLEARED == 0:
             mx.clear_cache()  # what rows of other widths and numbers took
-        if not left:
-            return
-        if len(left) < len(going):
-            rows, going = rows.fork(left), [going[row] for row in left]
-        yield
-        logits = rows.logits(mx.array([[tokens[row]] for row in left]), mx.arange(len(left)))
+        if going:
+            yield
+            found = ready.ends({}, tokens)
 
 
-def _next_tokens(jobs: Sequence[Writing], logprobs: mx.array) -> list[int]:
-    """Give each answer its next token by the log-probabilities (B, V)."""
+def _next_tokens(jobs: Sequence[Writing], logits: mx.array) -> list[int]:
+    """Give each answer its next token by the logits (B, V)."""
+    logprobs = log_softmax(logits)
     chosen = [
         job.sampling.choose(logprobs[row : row + 1], job.place) for row, job in enumerate(jobs)
     ]

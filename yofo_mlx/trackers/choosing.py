@@ -1,5 +1,6 @@
 """The trackers there are, by the names they are asked for with."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ from yofo_mlx.trackers.tensorboard import TensorBoard
 from yofo_mlx.trackers.tracker import Tracker
 from yofo_mlx.trackers.wandb import WeightsAndBiases
 
-TRACKERS: Final = {
+TRACKERS: Final[dict[str, Callable[[Path | None], Tracker]]] = {
     "tensorboard": TensorBoard,
     "wandb": WeightsAndBiases,
     "mlflow": MLflow,
@@ -23,5 +24,4 @@ def choose(name: str, out: Path | None) -> Tracker:
     if name not in TRACKERS:
         known = ", ".join(TRACKERS)
         raise YofoError(f"there is no tracker {name!r}", f"--to takes one of: {known}")
-    tracker: Tracker = TRACKERS[name](out)
-    return tracker
+    return TRACKERS[name](out)
