@@ -4,7 +4,7 @@ import time
 from typing import Any, Final
 
 from textual.content import Content
-from textual.widgets import Static
+from textual.widget import Widget
 
 from yofo_mlx.runs.events import Event, figure
 from yofo_mlx.runs.folder import ENDED
@@ -23,7 +23,7 @@ Part = Content | str | tuple[str, str]
 Told = tuple[Any, ...]  # a label, and the parts of a line
 
 
-class NowPanel(Static):
+class NowPanel(Widget):
     """Bars, sparks and numbers of the selected run."""
 
     HELP = (
@@ -32,10 +32,18 @@ class NowPanel(Static):
     )
     DEFAULT_CSS = "NowPanel { text-wrap: nowrap; text-overflow: ellipsis; }"
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._view: RunView | None = None
+
     def follow(self, view: RunView) -> None:
         """Tell how a run stands."""
-        width, height = self.content_size
-        self.update(told(view, width, height), layout=False)  # its size is given
+        self._view = view
+        self.refresh()  # its size is given
+
+    def render(self) -> Content:
+        """Draw for the room there is, however it came to be."""
+        return told(self._view, *self.content_size) if self._view else Content()
 
 
 def told(view: RunView, width: int, height: int) -> Content:

@@ -8,9 +8,7 @@ other scales go into B. Modules that PEFT left out have no weights: a fresh adap
 import json
 import re
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.recipe.names import is_file
@@ -18,8 +16,10 @@ from yofo_mlx.system import paths
 from yofo_mlx.system.files import digest, disk_error, new_folder
 from yofo_mlx.system.text import reason
 
+if TYPE_CHECKING:
+    import numpy as np
+
 WEIGHTS_FILE = "adapter_model.safetensors"
-Array = np.ndarray[Any, Any]
 PICKLED = "adapter_model.bin"
 CONFIG_FILE = "adapter_config.json"
 _PLACE = re.compile(
@@ -74,11 +74,12 @@ def _refused(folder: Path, why: str) -> RunError:
 
 
 def _convert(folder: Path, out: Path) -> None:
+    import numpy as np
     from safetensors.numpy import save_file
 
     settings = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     _check(settings)
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
     keys: set[str] = set()
     given = _read(folder / WEIGHTS_FILE)
     found = {name: _PLACE.fullmatch(name) for name in given}
@@ -116,8 +117,10 @@ def _convert(folder: Path, out: Path) -> None:
     (out / CONFIG_FILE).write_text(json.dumps(own_config, indent=2) + "\n", encoding="utf-8")
 
 
-def _read(path: Path) -> dict[str, Array]:
+def _read(path: Path) -> "dict[str, np.ndarray[Any, Any]]":
     """Read safetensors of floats as float32, bfloat16 too, which NumPy does not have."""
+    import numpy as np
+
     with path.open("rb") as stream:
         size = int.from_bytes(stream.read(8), "little")
         header = json.loads(stream.read(size))

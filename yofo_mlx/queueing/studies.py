@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import lock
-from yofo_mlx.runs.folder import Status
+from yofo_mlx.runs.folder import ENDED, TROUBLE, Status
 from yofo_mlx.system import child
 from yofo_mlx.system.files import write_text
 
@@ -60,8 +60,8 @@ class QueuedStudy:
             return "running"
         if not self.place.is_dir():
             return "created"
-        ended: dict[str, Status] = {name: name for name in ("finished", "stopped", "failed")}
-        return ended.get(str(self.progress().get("state")), "died")
+        told = self.progress().get("state")
+        return next((state for state in ENDED if state == told), "died")
 
     def progress(self) -> dict[str, Any]:
         """Return what its maker told last."""
@@ -85,7 +85,7 @@ class QueuedStudy:
         else:
             (self.path / PROGRESS).unlink(missing_ok=True)  # of an earlier time
             self._begin().wait()
-        if self.status() in ("finished", "stopped"):
+        if self.status() not in TROUBLE:
             return
         told = self.progress()
         message, hint = told.get("message", ""), told.get("hint", "")

@@ -20,7 +20,7 @@ from tui.shared.clock import moment
 from tui.shared.confirm import ConfirmScreen
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import listing
-from yofo_mlx.runs.divergence import far_worse, is_diverged
+from yofo_mlx.runs.divergence import is_diverged
 
 pytestmark = pytest.mark.asyncio
 
@@ -87,23 +87,6 @@ async def test_a_run_that_finished_far_above_its_start_is_not_green(
         await until(pilot, lambda: "Finished, but diverged" in shown(pilot))
         assert "from 3.19 to 7.15" in shown(pilot) and "✓" not in shown(pilot)
         assert "lower optimizer.learning_rate" in shown(pilot)
-
-
-@pytest.mark.parametrize(
-    ("losses", "is_worse"),
-    [
-        ([], False),
-        ([9.0], False),
-        ([3.0, 2.0, 1.0], False),
-        ([1.0, 1.3, 0.9, 1.2, 1.5, 1.1, 1.4], False),  # the noise of single steps
-        ([0.1, 0.2, 0.3], False),
-        ([2.0, 9.0], True),
-        ([3.0] * 5 + [float("inf")], True),
-        ([2.0] * 100 + [4.0] * 100, True),
-    ],
-)
-async def test_what_counts_as_diverged(losses: list[float], is_worse: bool) -> None:
-    assert far_worse([(float(x), y) for x, y in enumerate(losses)]) is is_worse
 
 
 async def test_the_first_steps_of_a_run_that_goes_on_are_not_called_diverged(
