@@ -188,7 +188,14 @@ def toml(value: Any) -> str:
     return json.dumps(value)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMED if commands(NAMED[n].read_text("utf-8"))])
+SLOW = ("blocks", "choosing", "demos", "evaluation", "long-runs")  # seconds each
+LONG = {f"docs/{page}.md": [pytest.mark.long] for page in SLOW}
+WITH_COMMANDS = [name for name, path in NAMED.items() if commands(path.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=LONG.get(name, ())) for name in WITH_COMMANDS]
+)
 def test_the_commands_of_the_docs_run(
     world: Path, yofo: Any, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

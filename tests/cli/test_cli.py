@@ -244,7 +244,10 @@ def test_a_detached_run_is_locked_and_can_be_stopped_from_its_birth(yofo: Any) -
     assert run.status() == "stopped"
 
 
-@pytest.mark.parametrize("words", [("--version",), ("recipes", "explain", "--json")])
+@pytest.mark.parametrize(
+    "words",
+    [pytest.param(("--version",), marks=pytest.mark.long), ("recipes", "explain", "--json")],
+)
 def test_a_reader_that_left_before_the_first_word_is_no_error(words: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -255,6 +258,7 @@ def test_a_reader_that_left_before_the_first_word_is_no_error(words: tuple[str, 
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.long
 def test_no_verb_takes_a_second_trainer_on_one_run(yofo: Any) -> None:
     process = start("train", "tiny", *set_all(*SMALL, "train.steps=100000"))
     try:

@@ -265,6 +265,7 @@ def test_a_dead_session_is_started_again_with_the_demonstrations(
     assert len(client.asked("prefill")[-1]["demonstrations"]) == 2
 
 
+@pytest.mark.long
 def test_after_a_death_the_same_demonstrations_are_shown_and_ones_own_are_not_lost(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

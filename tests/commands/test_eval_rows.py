@@ -39,6 +39,7 @@ def asked_of_base(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("trained")
 def test_what_the_base_scored_is_taken_from_another_evaluation_of_the_same(
     yofo: Any, asked_of_base: list[tuple[str, int]]

@@ -71,6 +71,7 @@ def test_a_process_that_does_not_answer_is_named_and_leaves_once_it_can(
     assert code == 1 and "is not running: stopped" in err
 
 
+@pytest.mark.long
 def test_a_supervised_run_that_loads_ends_at_once_and_is_not_started_again(
     yofo: Any,
     endless: Path,  # noqa: F811

@@ -41,6 +41,7 @@ def test_watching_a_detached_run_shows_it_to_its_end_and_leaving_does_not_hurt_i
     assert [json.loads(line) for line in out.splitlines()] == list(run.events())
 
 
+@pytest.mark.long
 def test_watching_a_run_that_is_killed_says_what_became_of_it(endless: Path) -> None:  # noqa: F811
     process = start("train", endless, "--detach")
     assert process.wait() == 0
@@ -117,6 +118,7 @@ def test_ctrl_c_in_front_of_a_supervised_run_stops_it_for_good(endless: Path) ->
     assert run.status() == "stopped" and not run.is_locked()
 
 
+@pytest.mark.long
 def test_a_killed_watcher_of_a_supervised_run_does_not_end_it(endless: Path) -> None:  # noqa: F811
     process = start("train", endless, "--restarts", "1", stderr=subprocess.DEVNULL)
     run = wait_for(training_run)

@@ -114,6 +114,7 @@ def test_an_adapter_from_elsewhere_goes_into_every_form(yofo: Any, here: Path) -
     assert not left(here)
 
 
+@pytest.mark.long
 def test_a_quantizer_that_eats_the_adapter_is_refused_with_ways_out(
     yofo: Any, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

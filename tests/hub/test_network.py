@@ -338,6 +338,7 @@ def test_large_files_are_named_and_checked_as_the_hub_does(hub: HubServer, heard
     assert not asked(hub, "xet")
 
 
+@pytest.mark.long
 def test_what_was_interrupted_goes_on_with_the_same_command(hub: HubServer, tmp_path: Path) -> None:
     hub.add("dataset", "owner/name", {"train.jsonl": ROWS})
     hub.ailment = "slow"
@@ -368,6 +369,7 @@ def test_two_at_once_download_a_file_once(hub: HubServer, tmp_path: Path) -> Non
     assert len(asked(hub, "GET /datasets/owner/name/resolve")) == 1
 
 
+@pytest.mark.long
 def test_a_silent_hub_ends_a_verb_in_two_lines(hub: HubServer, tmp_path: Path) -> None:
     hub.ailment = "silent"
     environment = {**child.environment(), **hub.environment(tmp_path)}

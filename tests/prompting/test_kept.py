@@ -193,14 +193,26 @@ def tamper(path: Path) -> None:
     ("damage", "why"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-500]), "is not a prompt cache"),
-        (lambda path: path.write_bytes(path.read_bytes()[:50]), "is not a prompt cache"),
-        (lambda path: path.write_bytes(b""), "is not a prompt cache"),
+        pytest.param(
+            lambda path: path.write_bytes(path.read_bytes()[:50]),
+            "is not a prompt cache",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            lambda path: path.write_bytes(b""), "is not a prompt cache", marks=pytest.mark.long
+        ),
         (tamper, "is damaged: it does not hold what was written"),
         (lambda path: damage_metadata(path, "0.tokens", "[1, 2]"), ""),
         (lambda path: damage_metadata(path, "0.probe", "{}"), "answers differently"),
         (lambda path: damage_metadata(path, "0.fingerprint", "{}"), "belongs to another model"),
-        (lambda path: damage_metadata(path, "1.0", "os"), "is damaged"),
-        (lambda path: mx.save_safetensors(str(path), {"x": mx.zeros(3)}, {}), "was not saved by"),
+        pytest.param(
+            lambda path: damage_metadata(path, "1.0", "os"), "is damaged", marks=pytest.mark.long
+        ),
+        pytest.param(
+            lambda path: mx.save_safetensors(str(path), {"x": mx.zeros(3)}, {}),
+            "was not saved by",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_its_reason_and_written_anew(

@@ -272,6 +272,7 @@ def test_two_that_do_not_fit_side_by_side_are_refused_by_name(
     assert read["reused_tokens"] == read["tokens"]
 
 
+@pytest.mark.long
 def test_two_that_do_not_fit_make_room_for_each_other_where_they_are_told_to(
     adapters: list[Path], small: list[int]
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_run_goes_on_when_its_terminal_is_closed(short: Path) -> None:  # noqa
     assert steps == list(range(1, STEPS + 1))
 
 
+@pytest.mark.long
 def test_a_run_goes_on_when_the_reader_of_its_progress_leaves(short: Path) -> None:  # noqa: F811
     process = start("train", short, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     run = wait_for(training_run)
@@ -176,6 +177,7 @@ def test_on_a_mac_caffeinate_watches_the_trainer_and_its_absence_is_harmless(
     keep_awake()
 
 
+@pytest.mark.long
 def test_standard_streams_that_the_shell_closed_harm_nothing(short: Path) -> None:  # noqa: F811
     for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
         command = child.command("yofo_mlx.cli", "recipes", "list")

@@ -177,6 +177,7 @@ def test_a_run_that_its_patience_ended_early_gets_new_patience(yofo: Any, recipe
     assert of_kind(run, "finished", "step")[0][0] > early
 
 
+@pytest.mark.long
 def test_a_run_of_tokens_is_given_more_tokens(yofo: Any, recipe: Path) -> None:
     assert yofo("train", recipe, "--set", "train.tokens=200")[0] == 0
     run = listing.list_runs()[0]
@@ -208,6 +209,7 @@ def worse(run: Run) -> dict[str, Any]:
     return recipe | {"optimizer": recipe["optimizer"] | {"learning_rate": 10.0}}
 
 
+@pytest.mark.long
 def test_a_run_that_was_stopped_may_be_given_less_than_was_planned(
     yofo: Any,
     endless: Path,  # noqa: F811

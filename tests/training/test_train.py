@@ -167,9 +167,9 @@ PATIENT = ("train.steps=50", "train.eval_every=1", "train.patience=2", "optimize
     [
         (3, ()),
         *(pytest.param(step, (), marks=pytest.mark.long) for step in (1, 4, 6)),
-        (2, PATIENT),
+        pytest.param(2, PATIENT, marks=pytest.mark.long),
         (3, BY_TOKENS),
-        (3, ("train.batch_tokens=200", *BY_LABELS)),
+        pytest.param(3, ("train.batch_tokens=200", *BY_LABELS), marks=pytest.mark.long),
         (3, ("train.grad_accumulation_steps=3", "train.batch_size=2", *BY_LABELS)),
     ],
 )

@@ -253,7 +253,12 @@ async def test_the_death_of_the_process_that_reads_is_told_and_u_reads_again(
             await until(pilot, lambda: "intents.csv:4" in shown(pilot))
 
 
-@pytest.mark.parametrize("text", ["~nobody/x", "a\0b.toml", "x" * 5000 + ".toml", "[", "tiny:x"])
+ODD = ["~nobody/x", "x" * 5000 + ".toml", "[", "tiny:x"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a\0b.toml", *(pytest.param(text, marks=pytest.mark.long) for text in ODD)]
+)
 async def test_no_path_is_too_odd_to_be_typed(
     pilots: Any, until: Any, shown: Any, text: str
 ) -> None:
@@ -309,7 +314,11 @@ async def test_the_folder_may_be_removed_under_the_app(
 
 
 @pytest.mark.parametrize(
-    "broken", ["tui.data.listing.collections", "yofo_mlx.system.child.environment"]
+    "broken",
+    [
+        "tui.data.listing.collections",
+        pytest.param("yofo_mlx.system.child.environment", marks=pytest.mark.long),
+    ],
 )
 async def test_a_thread_that_fails_is_told_and_u_tries_again(
     pilots: Any,

@@ -34,7 +34,13 @@ async def test_a_large_paste_keeps_its_rows_and_shows_its_labels(
         assert found.examples == [Example(*row.split("\t")) for row in ROWS]
 
 
-@pytest.mark.parametrize("odd", ["\u2028", "\x0b", "\x1c", "\x85", "\0"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "\u2028",
+        *(pytest.param(one, marks=pytest.mark.long) for one in ("\x0b", "\x1c", "\x85", "\0")),
+    ],
+)
 async def test_what_only_looks_like_the_end_of_a_line_stays_in_its_demonstration(
     pilots: Any, until: Any, shown: Any, odd: str
 ) -> None:
