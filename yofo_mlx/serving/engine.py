@@ -19,6 +19,7 @@ from yofo_mlx.serving.models import Served
 from yofo_mlx.serving.refusals import busy, closing, defect, no_room, refusal_of
 from yofo_mlx.serving.writing import Steps
 
+_IDLE_S = 0.5  # a signal that another thread takes wakes nobody: Ctrl-C is heard when this is over
 _CHEAP = 1024  # tokens that may be read once more, so that others need not wait
 
 
@@ -95,7 +96,7 @@ class Engine:
         is_idle = not (self._waiting or self._running or self._is_closing)
         while True:
             try:
-                job = self._arrivals.get(block=is_idle)
+                job = self._arrivals.get(block=is_idle, timeout=_IDLE_S)
             except queue.Empty:
                 break
             is_idle = False
