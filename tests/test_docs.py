@@ -188,7 +188,8 @@ def toml(value: Any) -> str:
     return json.dumps(value)
 
 
-SLOW = ("blocks", "choosing", "demos", "evaluation", "long-runs")  # seconds each
+# Seconds each.
+SLOW = ("blocks", "choosing", "classify", "demos", "evaluation", "health", "long-runs")
 LONG = {f"docs/{page}.md": [pytest.mark.long] for page in SLOW}
 WITH_COMMANDS = [name for name, path in NAMED.items() if commands(path.read_text("utf-8"))]
 

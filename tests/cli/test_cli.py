@@ -214,6 +214,7 @@ def test_ctrl_c_finishes_the_step_and_saves_and_the_run_goes_on_from_there(yofo:
     assert steps == list(range(1, len(steps) + 1))
 
 
+@pytest.mark.long
 def test_a_detached_run_outlives_the_command_that_started_it(yofo: Any) -> None:
     code, out, _ = yofo("train", "tiny", "--detach", *set_all(*SMALL))
     run = listing.list_runs()[0]

@@ -657,6 +657,7 @@ def test_on_a_terminal_a_paste_is_not_cut_and_ctrl_c_stops_the_answer(tmp_path: 
     os.close(terminal.master)
 
 
+@pytest.mark.long
 def test_ctrl_c_while_a_long_file_is_read_leads_to_the_prompt_with_what_is_read(
     tmp_path: Path,
 ) -> None:

@@ -56,6 +56,7 @@ def test_this_machine_is_sound(yofo: Any) -> None:
     assert exact[0]["figures"]["gradients"] < 1e-5
 
 
+@pytest.mark.long
 def test_a_recipes_architecture_is_looked_at(yofo: Any) -> None:
     code, out, _ = yofo("doctor", "tiny")
     assert code == 0

@@ -197,6 +197,7 @@ def test_a_training_task_that_is_named_is_asked_what_it_was_not_trained_on(
     assert code == 2 and "as they were trained only" in err and "--data NEW.csv" in err
 
 
+@pytest.mark.long
 def test_a_run_without_a_held_out_task_is_measured_on_what_it_was_not_trained_on(
     yofo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -268,6 +268,7 @@ def test_a_damaged_evaluation_is_not_compared(yofo: Any, run: Run, damage: dict[
         assert code == 2 and "damaged" in err
 
 
+@pytest.mark.long
 def test_a_run_that_is_being_evaluated_stays_where_it_is(
     yofo: Any, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -243,6 +243,7 @@ def test_prompt_caches_of_the_adapter_are_counted(yofo: Any, run: Run) -> None:
     assert {Path(path).stem for path in caches} == {"own"} and all(caches.values())
 
 
+@pytest.mark.long
 def test_the_command_that_made_a_run_is_kept(yofo: Any, tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl", 50)
     text = RECIPE.split("[[tasks]]")[0].replace("40", "1") + '[[tasks]]\nsource = "rows.jsonl"\n'

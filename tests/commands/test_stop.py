@@ -45,6 +45,7 @@ def test_now_is_urgent_and_a_plain_stop_after_it_does_not_soften_it(fresh: Run) 
         raise AssertionError("it was asked before it began to load")
 
 
+@pytest.mark.long
 def test_a_process_that_does_not_answer_is_named_and_leaves_once_it_can(
     yofo: Any,
     endless: Path,  # noqa: F811

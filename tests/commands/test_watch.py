@@ -109,6 +109,7 @@ def test_a_run_with_restarts_goes_on_by_itself_after_a_kill_and_shows_it(
     assert f"process {first}" in console and "started again (2 times left)" in console
 
 
+@pytest.mark.long
 def test_ctrl_c_in_front_of_a_supervised_run_stops_it_for_good(endless: Path) -> None:  # noqa: F811
     process = start("train", endless, "--restarts", "2", stderr=subprocess.PIPE, text=True)
     run = wait_for(training_run)

@@ -53,6 +53,7 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "recipe.toml"
 
 
+@pytest.mark.long
 def test_a_limit_that_cuts_expected_answers_is_told_by_show_train_and_eval(
     yofo: Any, case: Path
 ) -> None:

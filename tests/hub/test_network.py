@@ -359,6 +359,7 @@ def test_what_was_interrupted_goes_on_with_the_same_command(hub: HubServer, tmp_
     assert asked(hub, "train.jsonl bytes=")
 
 
+@pytest.mark.long
 def test_two_at_once_download_a_file_once(hub: HubServer, tmp_path: Path) -> None:
     hub.add("dataset", "owner/name", {"train.jsonl": ROWS[:90]})
     hub.ailment = "slow"

@@ -213,6 +213,7 @@ def real() -> Any:
         yield client
 
 
+@pytest.mark.long
 def test_after_a_death_a_real_session_shows_the_same_and_answers_the_same(
     real: SessionClient, tmp_path: Path
 ) -> None:

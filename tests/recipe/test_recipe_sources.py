@@ -169,6 +169,7 @@ def publish(hub: HubServer) -> None:
         hub.add("dataset", id, files)
 
 
+@pytest.mark.long
 def test_a_shipped_recipe_reads_all_its_data_sets(hub: HubServer, tmp_path: Path) -> None:
     publish(hub)
     recipe = load_recipe(paths.shipped_recipes() / "mistral.toml")

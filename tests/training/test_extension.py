@@ -165,6 +165,7 @@ def test_a_finished_run_says_how_to_go_on_and_that_works(yofo: Any, run: Run) ->
     assert yofo(*command)[0] == 0 and of_kind(run, "finished", "step") == [(8,)]
 
 
+@pytest.mark.long
 def test_a_run_that_its_patience_ended_early_gets_new_patience(yofo: Any, recipe: Path) -> None:
     wild = ("optimizer.learning_rate=10.0", "train.patience=1", "train.steps=60")
     assert yofo("train", recipe, *(word for key in wild for word in ("--set", key)))[0] == 0

@@ -77,6 +77,7 @@ async def test_a_recipes_data_sets_are_listed_with_counts_and_problems(
         await until(pilot, lambda: rows(pilot)[0][9:12] == ["all"] * 3)
 
 
+@pytest.mark.long
 async def test_a_hub_source_is_only_loaded_when_asked(
     pilots: Any, until: Any, shown: Any, recipe: Path
 ) -> None:
