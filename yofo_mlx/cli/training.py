@@ -35,10 +35,13 @@ def train(
     Ctrl-C once finishes the step and saves, twice leaves the step and saves what was before it.
     A run goes on when its terminal is closed.
     """
+    from yofo_mlx.commands import background
+
+    background.check_alone(detach=detach, restarts=restarts)
     if launcher.is_follower():
         from yofo_mlx.commands import following
 
-        return following.follow(restarts)
+        return following.follow()
     request = sound(recipes, overrides)
     if dry_run:
         from yofo_mlx.commands import recipes as printing
@@ -46,9 +49,6 @@ def train(
         return printing.check(request)
     request = request.of_ranks(launcher.count())
     if detach or restarts:
-        from yofo_mlx.commands import background
-
-        background.check_attached(detach)
         return background.start(
             request, name=name, force=force, restarts=restarts, attend=not detach
         )
@@ -72,18 +72,18 @@ def resume(
 
     It goes on as if it had never stopped. A finished run goes on with `--set train.steps=N`.
     """
+    from yofo_mlx.commands import background
+
+    background.check_alone(detach=detach, restarts=restarts)
     if launcher.is_follower():
         from yofo_mlx.commands import following
 
-        return following.follow(restarts)
-    from yofo_mlx.commands import background
-
+        return following.follow()
     if length:
         background.extend(run, length, told=detach)
     if lock is not None and restarts:
         return background.supervise(run, lock, restarts, force=force)
     if detach or restarts:
-        background.check_attached(detach)
         return background.resume(run, force=force, restarts=restarts, attend=not detach)
     from yofo_mlx.commands import train as command
 

@@ -55,9 +55,16 @@ def check(request: RecipeRequest, recipe: Recipe, *, force: bool) -> "Planner | 
     return planner
 
 
-def check_attached(detach: bool) -> None:
-    """Refuse to leave `mlx.launch`, which ends what it started when one of it ends."""
-    if detach and launcher.count() > 1:
+def check_alone(*, detach: bool, restarts: int) -> None:
+    """Refuse what `mlx.launch` has no place for: it ends what it started when one of it ends."""
+    if launcher.count() == 1:
+        return
+    if restarts:  # tried: the ranks that were started again did not find each other
+        raise RecipeError(
+            "--restarts under mlx.launch: ranks that are started again do not meet again",
+            "leave it out; a rank that is lost ends all, and `yofo resume` goes on",
+        )
+    if detach:
         raise RecipeError(
             "--detach under mlx.launch: it has to see the processes that it started",
             "leave out --detach and start mlx.launch itself in the background: nohup, tmux",
