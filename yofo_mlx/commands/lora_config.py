@@ -4,13 +4,13 @@ import tomllib
 from pathlib import Path
 
 from yofo_mlx.commands.draft import beside
-from yofo_mlx.commands.recipes import refuse_existing, write
+from yofo_mlx.commands.recipes import hand_over, refuse_existing
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.recipe.lora_config import Imported, from_config
 from yofo_mlx.recipe.names import absolute
 from yofo_mlx.runs.recipe import resolve
 from yofo_mlx.system import toml
-from yofo_mlx.system.talk import print_path, quoted, say, say_next
+from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable, reason
 
 HEAD = "From {} by `yofo recipes import`; `yofo recipes explain` says what each key means."
@@ -37,13 +37,7 @@ def take_over(path: Path, out: Path | None) -> ExitCode:
     resolve(tomllib.loads(text), str(target or path), folder)
     for key, words in made.told.items():
         say(f"{key}: {words}")
-    if target is None:
-        print(text, end="")
-        return ExitCode.OK
-    write(target, text)
-    print_path(target)
-    say_next(f"plan {quoted(target)}")
-    return ExitCode.OK
+    return hand_over(text, target, "plan")
 
 
 def _read(path: Path) -> Imported:

@@ -82,19 +82,24 @@ def new(
     resolve(tomllib.loads(text), str(target or "recipe"), folder)
     draft.tell(entries)
     say(f"{sections['train']['steps']:,} steps: {length}")
-    if target is None:
-        print(text, end="")
-        return ExitCode.OK
-    write(target, text)
-    print_path(target)
-    say_next(f"show {quoted(target)}")
-    return ExitCode.OK
+    return hand_over(text, target, "show")
 
 
 def refuse_existing(path: Path, hint: str) -> None:
     """Refuse a name that is taken."""
     if os.path.lexists(path):
         raise RecipeError(f"{path} exists already", hint)
+
+
+def hand_over(text: str, target: Path | None, following: str) -> ExitCode:
+    """Write a new recipe and name the verb that comes next; without a target, print it."""
+    if target is None:
+        print(text, end="")
+        return ExitCode.OK
+    write(target, text)
+    print_path(target)
+    say_next(f"{following} {quoted(target)}")
+    return ExitCode.OK
 
 
 def write(path: Path, text: str) -> None:
