@@ -7,6 +7,7 @@ from typing import Any
 from textual.events import Click
 from textual.geometry import Offset, Size
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import DataTable, Footer, OptionList, TextArea
 
 
@@ -15,6 +16,7 @@ def mend_textual() -> None:
     """Mend Textual, once."""
     _mend_lists()
     _mend_sizes()
+    _mend_layouts()
     _mend_clicks()
     _mend_late_clicks(OptionList, "option", lambda options: options.option_count)
     _mend_late_clicks(DataTable, "column", lambda table: len(table.columns))
@@ -46,6 +48,22 @@ def _mend_sizes() -> None:
             resized(self, size)
 
     Screen._screen_resized = screen_resized  # type: ignore[method-assign]
+
+
+def _mend_layouts() -> None:
+    """Let a widget that asks twice to be laid out get the size that it has the second time.
+
+    Sizes are kept by a count that only the first of the two raises, and a screen that is laid out
+    between them keeps the old size under it: a table filled then stayed without height, unseen.
+    """
+    refresh = Widget.refresh
+
+    def refresh_and_count(self: Widget, *regions: Any, layout: bool = False, **kinds: bool) -> Any:
+        if layout and self._layout_required:
+            self._layout_updates += 1
+        return refresh(self, *regions, layout=layout, **kinds)
+
+    Widget.refresh = refresh_and_count  # type: ignore[method-assign]
 
 
 def _mend_clicks() -> None:

@@ -62,6 +62,7 @@ async def test_data_and_the_mapper_look_as_they_did(
         await until(pilot, lambda: isinstance(pilot.app.screen, DataScreen))
         await until(pilot, lambda: "all fit 4k" in shown(pilot))
         await until(pilot, lambda: "where is my PIN?" in shown(pilot))
+        await until(pilot, lambda: "what is wrong" in shown(pilot))
         await looks(pilot, "data")
 
 
