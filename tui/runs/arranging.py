@@ -5,7 +5,7 @@ from typing import Any
 from textual import on
 
 from .actions import RunActions
-from .table import Order, RunTable
+from .table import FIELDS, Order, RunTable
 
 PART = "runs"  # of the app's choices
 
@@ -40,7 +40,7 @@ class Arranging(RunActions):
 
     def action_columns(self) -> None:
         """Choose the columns."""
-        from .columns import ColumnsScreen
+        from ..shared.picking import PickingScreen
 
         table = self.query_one(RunTable)
 
@@ -50,7 +50,10 @@ class Arranging(RunActions):
                 self.draw()
                 self._keep("columns", headings)
 
-        self.app.push_screen(ColumnsScreen(table.chosen), chosen)
+        names = [one.heading for one in FIELDS]
+        words = "Where there is no room for all, those that rank runs stay."
+        screen = PickingScreen("Columns of the list", names, table.chosen, words)
+        self.app.push_screen(screen, chosen)
 
     def _keep(self, key: str, value: Any) -> None:
         self.app.choices.keep(PART, key, value)  # type: ignore[attr-defined]

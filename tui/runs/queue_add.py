@@ -35,7 +35,9 @@ class QueueAddScreen(Dialog, Recovering, ModalScreen[list[str] | None]):
         width: 76; max-width: 95%; height: auto; max-height: 95%;
         padding: 0 2; background: $surface; border: round $primary;
     }
-    QueueAddScreen SelectionList { height: auto; max-height: 10; border: none; padding: 0; }
+    QueueAddScreen SelectionList, QueueAddScreen SelectionList:focus {
+        height: auto; max-height: 10; border: none; padding: 0;
+    }
     QueueAddScreen Label { color: $foreground-muted; margin-top: 1; }
     QueueAddScreen Checkbox { margin-top: 1; }
     QueueAddScreen #said { height: auto; max-height: 4; margin-top: 1; }

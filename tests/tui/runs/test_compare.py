@@ -16,6 +16,7 @@ from tui.runs.compare.results import best_of, best_run, result_rows
 from tui.runs.compare.scoreboard import scoreboard
 from tui.runs.compare.screen import CompareScreen
 from tui.runs.compare.settings import setting_rows
+from tui.shared.picking import PickingScreen
 from tui.shared.words import safe
 from yofo_mlx.recipe.file import validate
 from yofo_mlx.runs.trash import remove
@@ -163,6 +164,15 @@ async def test_panes_keys_and_the_way_back(
             assert "training loss by tokens" in shown(pilot)
             folders[1].step(21, 0.01, total_tokens=2100)
             await until(pilot, lambda: "B 0.01" in shown(pilot))
+            await pilot.press("space")
+            await until(pilot, lambda: isinstance(app.screen, PickingScreen))
+            await pilot.press("space", "escape")  # without the first
+            await until(pilot, lambda: " B " not in shown(pilot).split("\n")[2])
+            assert "two" in shown(pilot).split("\n")[1]
+            await pilot.press("space")
+            await until(pilot, lambda: isinstance(app.screen, PickingScreen))
+            await pilot.press("j", "space", "escape")  # and with it again
+            await until(pilot, lambda: "50.0 ◀ best" in shown(pilot))
             folders[0].adapter()
             await pilot.press("p")  # with the best of them
             await until(pilot, lambda: isinstance(app.screen, PromptScreen))

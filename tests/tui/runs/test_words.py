@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from tui.runs import detail
-from tui.runs.columns import ColumnsScreen
 from tui.runs.follow import Follower
 from tui.runs.notes import notes
 from tui.runs.now import told
 from tui.runs.table import RunTable
 from tui.runs.view import RunView
+from tui.shared.picking import PickingScreen
 
 
 def view_of(folder: Any) -> RunView:
@@ -61,7 +61,7 @@ async def test_columns_are_chosen_and_there_again(
     async with pilots.open(size=(140, 40)) as pilot:
         await until(pilot, lambda: "tok/s" in shown(pilot) and "mine" in shown(pilot))
         await pilot.press("C")
-        assert isinstance(pilot.app.screen, ColumnsScreen)
+        assert isinstance(pilot.app.screen, PickingScreen)
         await pilot.press("space", "j", "space", "escape")  # without model and step
         heading = shown(pilot).split("\n")[2]
         assert "loss" in heading and "model" not in heading and "step" not in heading

@@ -1,6 +1,7 @@
 """Compare: curves over each other; results, recipes and what each task scored side by side."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import on, work
@@ -10,13 +11,16 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Footer, Static
+from textual.worker import get_current_worker
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import Run
+from yofo_mlx.runs.listing import list_runs
 
 from ...shared.chart import Chart
 from ...shared.copying import copy
 from ...shared.page import Page
+from ...shared.picking import PickingScreen
 from ...shared.places import Places
 from ...shared.recipes import here
 from ...shared.words import MUTED, lines, muted, safe
@@ -43,6 +47,7 @@ OF_PANES = {  # what a key changes
     "log": ("loss",),
     "losses": ("loss",),
     "metric": ("shots", "results"),
+    "bases": ("shots", "results"),
     "keys": ("settings",),
 }
 WIDE, TALL = 100, 32  # from which all panes are seen at once
@@ -52,25 +57,27 @@ class CompareScreen(Page):
     """Runs side by side; those that go on are followed."""
 
     HELP = (
-        "Each run has a letter and a colour. Scores are of evaluations where all runs have one of "
-        "the same tasks, else of their last validations. t changes the axis of the loss between "
-        "steps, tokens and hours, v between validation and training; w writes all of it as a "
-        "report with a picture."
+        "Each run has a letter and a colour; space takes others. Scores are of evaluations where "
+        "all runs have one of the same tasks, else of their last validations; b leaves the base "
+        "models out. t changes the axis of the loss between steps, tokens and hours, v between "
+        "validation and training; w writes all of it as a report with a picture."
     )
 
     CSS_PATH = "screen.tcss"
     AUTO_FOCUS = "#tables"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "choose", "Runs", id="compare.choose", tooltip="Which are compared"),
         Binding("t", "axis", "Axis", id="compare.axis", tooltip="Steps, tokens, hours"),
         Binding("l", "log", "Log", id="compare.log", tooltip="Logarithms of the loss"),
         Binding("v", "losses", "Train/valid", id="compare.losses"),
         Binding("m", "metric", "Metric", id="compare.metric"),
+        Binding("b", "bases", "Base", id="compare.bases", tooltip="Beside their base models"),
         Binding("equals_sign", "keys", "All keys", id="compare.keys", key_display="="),
         Binding("p", "prompt", "Prompt", id="compare.prompt", tooltip="With the best of them"),
         Binding("w", "write", "Report", id="compare.write", tooltip="Write it"),
         Binding("y", "copy", "Copy", id="compare.copy", tooltip="The report as Markdown"),
-        Binding("left_square_bracket", "pane(-1)", "Pane", id="compare.before", key_display="["),
-        Binding("right_square_bracket", "pane(1)", "Pane", id="compare.next", key_display="]"),
+        Binding("left_square_bracket", "pane(-1)", "Pane", id="compare.before", show=False),
+        Binding("right_square_bracket", "pane(1)", "Pane", id="compare.next", key_display="[ ]"),
         Binding("j", "scroll(1)", "Down", id="compare.down", show=False),
         Binding("k", "scroll(-1)", "Up", id="compare.up", show=False),
     ]
@@ -84,12 +91,17 @@ class CompareScreen(Page):
 
     def __init__(self, runs: Sequence[Run]) -> None:
         super().__init__()
-        self._readers = [ContenderReader(run) for run in runs[:MOST]]
-        self._more = len(runs) - len(self._readers)
-        self._contenders: list[Contender] = []
         self._board = Scoreboard("validation")
         self._axis, self._turn, self._pane = AXES[0], 0, 0
         self._log = self._train = self._every = False
+        self._has_bases = True
+        self._take(runs)
+
+    def _take(self, runs: Sequence[Run]) -> None:
+        self._runs = runs[:MOST]
+        self._readers = [ContenderReader(run) for run in self._runs]
+        self._more = len(runs) - len(self._runs)
+        self._contenders: list[Contender] = []
 
     def compose(self) -> ComposeResult:
         """Lay out the charts over the tables."""
@@ -120,9 +132,11 @@ class CompareScreen(Page):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="compare")
     def _read(self) -> None:
-        found: list[Contender] = []
+        worker, found = get_current_worker(), list[Contender]()
         for reader in self._readers:
             found.append(reader.read())
+            if worker.is_cancelled:  # others have been chosen
+                return
             if len(found) > len(self._contenders):  # the first time, as they are read
                 self.post_message(self.Looked([*found]))
         self.post_message(self.Looked(found))
@@ -166,6 +180,8 @@ class CompareScreen(Page):
     def _draw(self) -> None:
         found, width = self._contenders, self.size.width - 8  # frame, padding, scroll bar
         self._board = scoreboard(found, self._turn)
+        if not self._has_bases:
+            self._board = replace(self._board, bases=())
         self.query_one("#legend", Static).update(drawing.legend(found, self.size.width - 2))
         self._draw_charts()
         rows = setting_rows([one.recipe for one in found])
@@ -201,6 +217,8 @@ class CompareScreen(Page):
             return self._is_small
         if action == "metric" and len(self._board.metrics) < 2:
             return False
+        if action == "bases" and self._has_bases and not self._board.bases:
+            return False
         panes = OF_PANES.get(action, PANES)
         return not self._is_small or PANES[self._pane] in panes
 
@@ -223,6 +241,25 @@ class CompareScreen(Page):
         """Show the next metric."""
         self._turn += 1
         self._show()
+
+    def action_bases(self) -> None:
+        """Show what the base models score as well, or the runs alone."""
+        self._has_bases = not self._has_bases
+        self._show()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="choose")
+    def action_choose(self) -> None:
+        """Choose which runs are compared."""
+        known = {run.run_id: run for run in (*self._runs, *list_runs())}
+
+        def chosen(names: list[str] | None) -> None:
+            if names and names != now:
+                self._take([known[name] for name in names])
+                self._read()
+
+        now = [run.run_id for run in self._runs]
+        screen = PickingScreen("Runs compared", list(known), now, f"{MOST} at most, from the top.")
+        self.app.call_from_thread(self.app.push_screen, screen, chosen)
 
     def action_keys(self) -> None:
         """Show all keys of the recipes, or those that differ."""
