@@ -17,6 +17,7 @@ __all__ = [
     "pace",
     "page",
     "palette",
+    "picking",
     "places",
     "recipe_list",
     "recipes",
