@@ -248,7 +248,7 @@ class YofoApp(Remembering):
         from yofo_mlx.runs import notify  # late: recipes' model is slow to import
 
         if notify.is_wanted():
-            words = notify.words(run)
+            words = notify.words(notify.facts(run))
             self.call_from_thread(self._write, notify.on_window(words))
             notify.on_mac(words)
 

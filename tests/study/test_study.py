@@ -46,11 +46,14 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_a_study_of_two_arms_ends_with_a_report_and_is_not_made_twice(
-    recipe: Path, tmp_path: Path, yofo: Any
+    recipe: Path, tmp_path: Path, yofo: Any, yofo_home: Path
 ) -> None:
     words = ["study", recipe, "--arms", "base,many-all", "--out", tmp_path / "out"]
+    (yofo_home / "settings.toml").write_text(f"[notify]\ncommand = 'cat > {tmp_path / 'told'}'")
     code, out, err = yofo(*words)
     assert (code, out.strip()) == (0, str(tmp_path / "out" / "report.html")), err
+    told = json.loads((tmp_path / "told").read_text())
+    assert (told["run"], told["status"], told["step"]) == ("study-out", "finished", 2)
     results = sorted((tmp_path / "out" / "results").iterdir())
     assert [path.stem for path in results] == ["base-s0", "many-all-s0"]
     made = json.loads(results[1].read_text())

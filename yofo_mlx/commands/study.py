@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from yofo_mlx.commands.study_report import show
 from yofo_mlx.errors import ExitCode, RunError
 from yofo_mlx.queueing import studies
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.runs import lock
+from yofo_mlx.runs import lock, notify
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.study.making import Making
 from yofo_mlx.study.page import write_report
@@ -51,10 +52,11 @@ def study(
     jobs = jobs or (min(2, os.cpu_count() or 1) if on_cpu() else 1)
     if jobs > 1:
         os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    making = Making(plan, folder)
+    making, began = Making(plan, folder), time.monotonic()
     with _alone(folder):
         _make(making, jobs)
         studies.tell(folder.path, **_state(making))
+    _notify(making, time.monotonic() - began)
     return _end(making, as_json)
 
 
@@ -108,6 +110,15 @@ def _state(making: Making) -> dict[str, Any]:
         message = f"{name} failed{more}: {error.message}"
         return {"state": "failed", "share": making.share, "message": message, "hint": error.hint}
     return {"state": "finished", "share": 1.0}
+
+
+def _notify(making: Making, seconds: float) -> None:
+    """Tell as at the end of a run; its steps are what was measured."""
+    folder, state = making.folder, _state(making)
+    told = {"run": f"study-{folder.path.name}", "path": str(folder.path), "status": state["state"]}
+    told |= {"step": len(folder.results()), "message": state.get("message", "")}
+    notify.call(told)
+    notify.ring(notify.words(told), seconds)
 
 
 def _end(making: Making, as_json: bool) -> ExitCode:

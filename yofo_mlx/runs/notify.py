@@ -1,4 +1,4 @@
-"""What is told at the end of a run: a command of the user's, and a word on the terminal.
+"""What is told at the end of a run or a study: a command of the user's, and a word on the terminal.
 
 The command stands in `$YOFO_HOME/settings.toml`, never in a recipe, which may be from anywhere:
 
@@ -33,6 +33,11 @@ end run"""
 
 
 def at_end(run: Run) -> None:
+    """Run the user's command for a run."""
+    call(facts(run))
+
+
+def call(told: dict[str, Any]) -> None:
     """Run the user's command, which gets what became of a run as JSON and in its environment."""
     command = _settings().get("command")
     if command is None:
@@ -40,7 +45,6 @@ def at_end(run: Run) -> None:
     if not isinstance(command, str):
         say(f"{_file()}: notify.command is no text")
         return
-    told = facts(run)
     named = {f"YOFO_{key.upper()}": str(value) for key, value in told.items()}
     try:
         _call(command, json.dumps(told), os.environ | named)
@@ -89,10 +93,13 @@ def _call(command: str, line: str, environment: dict[str, str]) -> None:
 def on_terminal(run: Run) -> None:
     """Ring the bell, and notify as terminals and macOS do, whoever waited for a long run."""
     began, ended = figure(first_event(run.events_path), "t"), last_event(run.events_path)
-    took = (figure(ended, "t") or 0.0) - (began or 0.0)
-    if not can_draw(sys.stderr) or took < LEAST_S or not is_wanted():
+    ring(words(facts(run)), (figure(ended, "t") or 0.0) - (began or 0.0))
+
+
+def ring(told: str, seconds: float) -> None:
+    """Ring the bell and notify with these words, where so long was waited."""
+    if not can_draw(sys.stderr) or seconds < LEAST_S or not is_wanted():
         return
-    told = words(run)
     with suppress(OSError, ValueError):
         sys.stderr.write(on_window(told))
         sys.stderr.flush()
@@ -104,9 +111,9 @@ def is_wanted() -> bool:
     return _settings().get("terminal") is not False
 
 
-def words(run: Run) -> str:
+def words(told: dict[str, Any]) -> str:
     """Say on one line what became of a run."""
-    return printable(shorten(f"{run.run_id} {facts(run)['status']}", 200))
+    return printable(shorten(f"{told['run']} {told['status']}", 200))
 
 
 def on_window(words: str) -> str:
