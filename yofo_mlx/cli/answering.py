@@ -141,8 +141,8 @@ def _asked(
     from yofo_mlx.commands.answering import Asked
 
     wanted = count_or_all(shots, "--shots")
-    who = (run, model, adapter, base, demos or [], instruction)
-    return Asked(*who, wanted, seed, choose, block, blocks_share)
+    who = (run, model, adapter, base, demos or [])
+    return Asked(*who, wanted, seed, instruction, choose, block, blocks_share)
 
 
 def _files(

@@ -50,17 +50,8 @@ def serve(
     """Answer other programs over HTTP, as OpenAI's interface does."""
     from yofo_mlx.commands import serve as command
 
-    asked = command.Asked(
-        run,
-        model,
-        adapter,
-        base,
-        beside or [],
-        demos or [],
-        count_or_all(shots, "--shots"),
-        seed,
-        keep,
-        int(kv_bits) if kv_bits else None,
-    )
+    kept = (beside or [], keep, int(kv_bits) if kv_bits else None)
+    shown = (demos or [], count_or_all(shots, "--shots"), seed)
+    asked = command.Host(run, model, adapter, base, *shown, *kept)
     limits = (max_tokens, at_once, waiting)
     return command.serve(asked, command.Listening(host, port, key, origin or [], *limits))

@@ -17,9 +17,7 @@ from yofo_mlx.answering.summary import Summary
 from yofo_mlx.commands import given
 from yofo_mlx.commands.chatroom import Chatroom
 from yofo_mlx.errors import DataError, ExitCode, RecipeError, YofoError
-from yofo_mlx.evaluation import subjects
 from yofo_mlx.prompting import demonstrations
-from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.demonstrations import Parsed, Style
 from yofo_mlx.prompting.inprocess import InProcess
 from yofo_mlx.prompting.session import out_of_memory
@@ -31,17 +29,10 @@ from yofo_mlx.system.text import json_line, printable
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Who answers, behind what."""
+class Asked(given.Answerer):
+    """Who answers rows of a file, and how demonstrations are chosen for them."""
 
-    run: str | None = None  # or a model
-    model: str | None = None
-    adapter: str | None = None
-    base: bool = False
-    demos: Sequence[str] = ()
     instruction: str = ""
-    shots: Shots = None
-    seed: int | None = None
     way: Way = "balanced"
     block: int | None = None
     blocks_share: float | None = None
@@ -82,8 +73,7 @@ def answer_file(
     if job.is_done(files.out, resume=files.resume):
         say(f"{files.out} is finished already")
         return None
-    run, model = subjects.run_or_model(asked.run, asked.model)
-    who = given.model_of(run, model, asked.adapter, base=asked.base)
+    who = asked.held()
     given.check_caches(
         asked.demos, is_chosen=(asked.shots, asked.seed, asked.way) != given.UNCHOSEN
     )

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yofo_mlx.errors import DataError, RecipeError
@@ -18,6 +18,24 @@ from yofo_mlx.system.text import is_utf8, reason, shorten
 
 UNCHOSEN = (None, None, "balanced")
 """Shots, seed and way of whoever says nothing of them."""
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """Who answers, and behind what, as it was asked for."""
+
+    run: str | None = None  # or a model
+    model: str | None = None
+    adapter: str | None = None
+    base: bool = False
+    demos: Sequence[str] = ()
+    shots: Shots = None
+    seed: int | None = None
+
+    def held(self) -> Model:
+        """Return the model; what is not there is told before anything is loaded."""
+        run, model = subjects.run_or_model(self.run, self.model)
+        return model_of(run, model, self.adapter, base=self.base)
 
 
 def model_of(run: str | None, model: str | None, adapter: str | None, *, base: bool) -> Model:

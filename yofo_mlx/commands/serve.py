@@ -9,9 +9,7 @@ from pathlib import Path
 from yofo_mlx.commands import given
 from yofo_mlx.commands.chatroom import Chatroom
 from yofo_mlx.errors import ExitCode, RecipeError
-from yofo_mlx.evaluation import subjects
 from yofo_mlx.prompting import demonstrations, held, sets
-from yofo_mlx.prompting.choosing import Shots
 from yofo_mlx.prompting.demonstrations import Style
 from yofo_mlx.prompting.held import Model
 from yofo_mlx.prompting.inprocess import InProcess
@@ -29,17 +27,10 @@ _LEFT_S = 10.0  # for answers that are being written when the server is to end
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Who answers, behind what."""
+class Host(given.Answerer):
+    """Who answers clients, and what is kept of what it has read."""
 
-    run: str | None = None  # or a model
-    model: str | None = None
-    adapter: str | None = None
-    base: bool = False
     beside: Sequence[str] = ()
-    demos: Sequence[str] = ()
-    shots: Shots = None
-    seed: int | None = None
     keeps: bool = True
     kv_bits: int | None = None
 
@@ -57,28 +48,26 @@ class Listening:
     most_waiting: int
 
 
-def serve(asked: Asked, listening: Listening) -> ExitCode:
+def serve(host: Host, listening: Listening) -> ExitCode:
     """Answer clients until Ctrl-C; what can be wrong is told before a model is loaded."""
     gate = gate_of(listening.host, listening.key, frozenset(listening.origins))
-    run, model = subjects.run_or_model(asked.run, asked.model)
-    who = given.model_of(run, model, asked.adapter, base=asked.base)
-    who = replace(who, beside=tuple(map(held.beside, asked.beside)))
-    for name in asked.demos:
+    who = replace(host.held(), beside=tuple(map(held.beside, host.beside)))
+    for name in host.demos:
         sets.get(name)
     engine = Engine(at_once=listening.at_once, most_waiting=listening.most_waiting)
     where = listening.host, listening.port
     with Server(*where, engine=engine, gate=gate) as server, InProcess() as session:
-        models = _served(session, who, asked, asked.run or asked.model)
+        models = _served(session, who, host, host.run or host.model)
         server.offered = Offered(models, listening.most_tokens)
         return _answer(server, engine, gate)
 
 
-def _served(session: InProcess, who: Model, asked: Asked, alias: str | None) -> dict[str, Served]:
+def _served(session: InProcess, who: Model, host: Host, alias: str | None) -> dict[str, Served]:
     """Read all sets, and return what answers to each name, the sets first."""
     style = demonstrations.style_of(who.run)
     models: dict[str, Served] = {}
-    for name in [*dict.fromkeys(asked.demos), None]:
-        sides = _read(session, who, asked, style, name)
+    for name in [*dict.fromkeys(host.demos), None]:
+        sides = _read(session, who, host, style, name)
         for side in sides:
             one = _one(session, side, name)
             if one.name in models:
@@ -89,13 +78,11 @@ def _served(session: InProcess, who: Model, asked: Asked, alias: str | None) -> 
     return models
 
 
-def _read(
-    session: InProcess, who: Model, asked: Asked, style: Style, name: str | None
-) -> list[Side]:
+def _read(session: InProcess, who: Model, host: Host, style: Style, name: str | None) -> list[Side]:
     """Have all who answer read a set, or none, and return them with it."""
     room = Chatroom(session, who, style=style)
-    room.wanted, room.seed = asked.shots, asked.seed
-    room.keeps, room.kv_bits = asked.keeps, asked.kv_bits
+    room.wanted, room.seed = host.shots, host.seed
+    room.keeps, room.kv_bits = host.keeps, host.kv_bits
     room.open()
     if name is None:
         room.show([])
