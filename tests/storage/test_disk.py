@@ -57,12 +57,18 @@ def test_everything_that_takes_room_is_listed_once(hub: Path) -> None:
     fill(paths.base_results(), "b.json", 10)
     fill(paths.demos(), "mine.jsonl", 3)
     fill(paths.demos() / "mine.caches", "c.safetensors", 600)
+    fill(paths.adapters() / "peft-0", "adapters.safetensors", 50)
     found = items()
     assert [one.nbytes for one in found] == sorted((x.nbytes for x in found), reverse=True)
     names = {one.name: one.nbytes for one in found}
     run_bytes = names.pop(f"run:{run.run_id}") + names.pop(f"checkpoints:{run.run_id}")
     assert run_bytes == size_of(run.path)
-    caches = {"prompts:a.safetensors": 700, "demos:mine": 600, "base-results": 10}
+    caches = {
+        "prompts:a.safetensors": 700,
+        "demos:mine": 600,
+        "base-results": 10,
+        "adapter:peft-0": 50,
+    }
     assert names == caches | {"hub:own/small": 5000}
 
 

@@ -46,7 +46,7 @@ def study(
     """Make what a study lacks, and write its report."""
     recipe = as_asked(request.load(), tokens=tokens, queries=queries, shots=shots, seeds=seeds)
     plan = planned(request, recipe, arms, apart=apart)
-    folder = StudyFolder((out or paths.home() / "studies" / request.run_name).absolute())
+    folder = StudyFolder((out or paths.studies() / request.run_name).absolute())
     folder.begin(plan.identity(_fingerprint(recipe)), plan.shown)
     # A CPU computes each on one core; a GPU is busy with one.
     jobs = jobs or (min(2, os.cpu_count() or 1) if on_cpu() else 1)

@@ -21,7 +21,7 @@ def to_be_queued(request: RecipeRequest) -> StudyRequest:
     """Return a study as the queue keeps it; refuse one that could not be made."""
     recipe = as_asked(request.load())
     planned(request, recipe, (), apart=False)
-    folder = StudyFolder(paths.home() / "studies" / request.run_name)
+    folder = StudyFolder(paths.studies() / request.run_name)
     folder.identity()
     name, text = request.run_name, to_toml(request.load())
     return StudyRequest(name=name, recipe=text, folder=str(folder.path))

@@ -52,7 +52,7 @@ def converted(folder: Path) -> Path:
         )
     try:
         mark = digest(weights)[:16] + digest(settings)[:8]
-        made = paths.home() / "adapters" / f"{folder.name}-{mark}"
+        made = paths.adapters() / f"{folder.name}-{mark}"
         if not made.is_dir():
             made.parent.mkdir(parents=True, exist_ok=True)
             with new_folder(made) as fresh:

@@ -24,6 +24,7 @@ KINDS = {  # what goes with it
     "evaluations": "what was measured of no run",
     "study": "the study with its adapters",
     "model": "is made again from its GGUF file",
+    "adapter": "is made again from its PEFT form",
     "hub": "is downloaded again",
 }
 UNFINISHED = "the run, which has not finished, begins anew"
@@ -74,12 +75,13 @@ def _caches() -> Iterator[Item]:
     places = {
         "prompts": paths.prompts(),
         "evaluations": paths.evaluations(),
-        "study": paths.home() / "studies",
+        "study": paths.studies(),
         "model": paths.models(),
+        "adapter": paths.adapters(),
     }
     for kind, folder in places.items():
         for path in _entries(folder):
-            spare = kind in ("prompts", "model")
+            spare = kind in ("prompts", "model", "adapter")
             name = f"{kind}:{path.name}"
             yield Item(kind, name, path, size_of(path), _mtime(path), spare=spare)
     for path in sorted(paths.demos().glob("*.caches")):

@@ -42,6 +42,16 @@ def models() -> Path:
     return home() / "models"
 
 
+def adapters() -> Path:
+    """Return the folder of adapters that were made from PEFT's."""
+    return home() / "adapters"
+
+
+def studies() -> Path:
+    """Return the folder of studies that name no other."""
+    return home() / "studies"
+
+
 def shipped_recipes() -> Path:
     """Return the folder of the recipes that come with yofo."""
     package = Path(__file__).parents[1]
