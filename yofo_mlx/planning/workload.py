@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any
 
+from yofo_mlx.episodes.companions import companions
 from yofo_mlx.episodes.sampler import Pool, Sampler, tokenize
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation.limits import notes
@@ -203,7 +204,8 @@ def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) 
             if entry.role == "train":
                 pools.append(maker.make(entry, segmenter, progress.tick))
             protected += count_protected(segmenter, task)
-    sampler = Sampler(pools, recipe.episodes, recipe.seed)
+    beside = companions(recipe.objective, recipe.episodes.max_tokens)
+    sampler = Sampler(pools, recipe.episodes, recipe.seed, beside)
     return Workload(list(entries), pools, sampler, tokenizer, protected)
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from yofo_mlx.recipe.condition import Condition
 from yofo_mlx.recipe.family import Family
+from yofo_mlx.recipe.objective import Objective as Objective
 from yofo_mlx.recipe.section import (
     Count,
     Decay,
@@ -120,21 +121,6 @@ class Episodes(Section):
             raise ValueError(f"`fixed_shots` comes instead of {' and '.join(given)}: give one")
         if self.max_shots is not None and self.max_shots < self.min_shots:
             raise ValueError("`max_shots` is smaller than `min_shots`")
-        return self
-
-
-class Objective(Section):
-    """Which tokens carry loss, and how they are averaged."""
-
-    targets: Literal["all", "last", "tokens"] = "all"
-    """`all` answers of an episode, only the `last` one, or all `tokens` (inputs too)."""
-    normalize: Literal["answer", "token"] = "answer"
-    """Mean over answers of each answer's mean, or mean over target tokens."""
-
-    @model_validator(mode="after")
-    def _tokens_have_no_answers(self) -> Self:
-        if self.targets == "tokens" and self.normalize == "answer":
-            raise ValueError('`targets = "tokens"` needs `normalize = "token"`')
         return self
 
 
@@ -271,6 +257,12 @@ class TaskSource(Section):
     """Column of the input, or a template such as `{premise}\\nHypothesis: {hypothesis}`."""
     output: str | None = None
     """Column of the answer, or a template; a list is joined by `separator`."""
+    rejected: str | None = None
+    """Column of answers that are not to be given, or a template: of rows that carry a preferred and
+    a rejected one; `objective.rejected` learns from it."""
+    doubt: str | None = None
+    """Column of numbers, how unsure the base is of a row's answer, as `yofo rehearse --doubt`
+    writes them; `objective.smoothing` goes by it, the largest of the task being 1."""
     separator: str = ", "
     """Joins the labels of a multi-label answer."""
     labels: tuple[str, ...] | None = None
@@ -387,6 +379,14 @@ class Recipe(Section):
             raise ValueError(f'`episodes.fixed_shots` needs `objective.targets = "last"`: {words}')
         if self.episodes.fixed_shots and any(task.label_subset for task in self.tasks):
             raise ValueError("`episodes.fixed_shots` comes instead of `label_subset`: give one")
+        return self
+
+    @model_validator(mode="after")
+    def _rows_have_what_is_learned(self) -> Self:
+        for key, column in (("rejected", "rejected"), ("smoothing", "doubt")):
+            trained = [task for task in self.tasks if task.role == "train"]
+            if getattr(self.objective, key) and not any(getattr(one, column) for one in trained):
+                raise ValueError(f"`objective.{key}` needs a training task with `{column}`")
         return self
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, time
 from decimal import Decimal
 from itertools import chain
@@ -64,6 +64,10 @@ class Columns:
     """Fields that hold a conversation, in place of `input` and `output`."""
     shape: RowForm | None = None
     """The known form that both columns were taken from."""
+    rejected: str | None = None
+    """A column or template of answers that are not to be given; rows may lack it."""
+    doubt: str | None = None
+    """A column of numbers that say how unsure a model is of the answers."""
 
     @property
     def names_output(self) -> bool:
@@ -77,7 +81,7 @@ class Columns:
         except Missing as error:
             raise self._missing(row.fields) or error from None
         self._check_labels(item.answers)
-        return item
+        return self._with_more(item, row.fields) if self.rejected or self.doubt else item
 
     def question(self, row: Row) -> str:
         """Return the input a row holds, which may lack an answer; or raise RowError."""
@@ -114,6 +118,27 @@ class Columns:
         example = Example(_checked(question, self.input), answer)
         answers = tuple(values) if is_list else (answer, *values[1:])
         return Item(example, row.place, answers, is_list, system, unused)
+
+    def _with_more(self, item: Item, fields: dict[str, Any]) -> Item:
+        """Return an item that knows what is not to be answered, and what is doubted."""
+        rejected = unify_lines(self._filled_if_there(self.rejected, fields)).strip()
+        if rejected == item.example.output:
+            hint = "an answer cannot be wanted and not wanted: mend the row"
+            raise RowError(f"`{self.rejected}` is the answer itself", hint)
+        doubt = number_in(look_up(fields, self.doubt)) if self.doubt else 0.0
+        if doubt is None or not 0 <= doubt < math.inf:
+            raise RowError(f"`{self.doubt}` is no number from 0 on", "0 is of what is certain")
+        used = {f"`{name}`" for name in (self.rejected, self.doubt)}
+        example = replace(item.example, rejected=rejected, doubt=doubt)
+        unused = tuple(name for name in item.unused if name not in used)
+        return replace(item, example=example, unused=unused)
+
+    def _filled_if_there(self, template: str | None, fields: dict[str, Any]) -> str:
+        """Return the text of a column, or of a template; nothing where a column is blank."""
+        if template is None:
+            return ""
+        is_optional = not _is_template(template) and name_in(fields, template) is not None
+        return self._optional(template, fields) if is_optional else self._fill(template, fields)
 
     def _missing(self, fields: dict[str, Any]) -> Missing | None:
         """Return all columns that are not there in one error, where they are plain names."""

@@ -12,6 +12,10 @@ class Example:
 
     input: str
     output: str
+    rejected: str = field(default="", compare=False)
+    """An answer that is not to be given, where the row has one."""
+    doubt: float = field(default=0.0, compare=False)
+    """How much less sure of the answer a model is than of others, 0 to 1, where the row says so."""
 
 
 @dataclass(frozen=True)
