@@ -1,7 +1,7 @@
 """Rows with an answer that is not to be given: ASFT (arXiv 2409.10571), in a form of our own.
 
-With the mean loss l of an answer, p = exp(-l) and its log-odds o = log(p / (1 - p)), a preferred
-and a rejected answer add -log sigmoid(o) - log sigmoid(-o'), which is l - log(1 - p'): each by its own
+With the mean loss l of an answer, p = exp(-l) and log-odds o = log(p / (1 - p)), a preferred and
+a rejected answer add -log sigmoid(o) - log sigmoid(-o'), which is l - log(1 - p'): each by its own
 likelihood, no reference model, no difference of the two. The first is in the loss already.
 """
 
