@@ -127,7 +127,9 @@ def test_preferred_answers_become_likelier_and_rejected_ones_less(tmp_path: Path
     rows = [{"prompt": f"q{n}", "chosen": "yes", "rejected": "no"} for n in range(8)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     source = f'source="{path}",input="prompt",valid_share=0.0'
-    worse = recipe(f'tasks=[{{{source},output="rejected"}}]', "episodes.max_shots=1", "train.steps=99")
+    worse = recipe(
+        f'tasks=[{{{source},output="rejected"}}]', "episodes.max_shots=1", "train.steps=99"
+    )
     pairs = f'tasks=[{{{source},output="chosen",rejected="rejected"}}]'
     asked = recipe(pairs, "episodes.max_shots=1", "objective.rejected=1.0", "train.steps=99")
     made = after(worse, 8)  # it says what it should not

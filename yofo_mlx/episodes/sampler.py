@@ -191,11 +191,14 @@ class Pool:
 
 
 def tokenize(segmenter: Segmenter, example: Example) -> Demonstration:
-    """Tokenise one example."""
-    later = segmenter.question(example.input)
-    first = segmenter.question(example.input, first=True) if segmenter.first_differs else later
+    """Tokenise one example; in a channel the other way round."""
+    given, said = example.input, example.output
+    if segmenter.channel:
+        given, said = said, given
+    later = segmenter.question(given)
+    first = segmenter.question(given, first=True) if segmenter.first_differs else later
     rejected = segmenter.answer(example.rejected) if example.rejected else []
-    return Demonstration(first, later, segmenter.answer(example.output), rejected, example.doubt)
+    return Demonstration(first, later, segmenter.answer(said), rejected, example.doubt)
 
 
 def make_pool(

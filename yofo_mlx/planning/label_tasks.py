@@ -79,6 +79,16 @@ class PoolMaker:
             )
 
 
+def check_channel(recipe: Recipe, entries: Sequence[TaskEntry]) -> None:
+    """Refuse tasks whose answers are no labels where labels come first."""
+    wrong = [one.task.name for one in entries if one.task.family not in SINGLE_LABEL]
+    if recipe.template.channel and wrong:
+        raise RecipeError(
+            f"template.channel is for tasks with one label an answer, not for {_some(wrong)}",
+            "give them a `family`, if they are; else leave template.channel out",
+        )
+
+
 def check_contrasts(recipe: Recipe, trained: Sequence[TaskEntry]) -> None:
     """Refuse to compare answers with wrong labels where no task has labels."""
     if not recipe.objective.contrasts:

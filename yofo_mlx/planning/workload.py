@@ -12,7 +12,7 @@ from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation.limits import notes
 from yofo_mlx.evaluation.prompts import asked_of, prompts_of
 from yofo_mlx.evaluation.scores import TaskScores
-from yofo_mlx.planning.label_tasks import PoolMaker, shared_labels
+from yofo_mlx.planning.label_tasks import PoolMaker, check_channel, shared_labels
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.quantities import plural
@@ -195,6 +195,7 @@ def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) 
     """Tokenise the training tasks and set the sampler up."""
     trained = [entry for entry in entries if entry.role == "train"]
     total = sum(len(entry.task.train) for entry in trained)
+    check_channel(recipe, entries)
     maker = PoolMaker(recipe, trained, tokenizer)
     pools, protected = [], Protected()
     with Progress("tokenising, examples", total) as progress:

@@ -4,8 +4,6 @@ The field descriptions feed `yofo recipes explain` and `docs/recipe.md`. Names f
 it has one.
 """
 
-import re
-from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -24,6 +22,7 @@ from yofo_mlx.recipe.section import (
     Share,
 )
 from yofo_mlx.recipe.study import Study
+from yofo_mlx.recipe.template import Template as Template
 
 Compared = Literal["balanced", "similar", "tail"]
 
@@ -49,41 +48,6 @@ class Lora(Section):
         if self.num_layers == 0:
             raise ValueError("`num_layers` is 0: give how many layers to adapt, or -1 for all")
         return self
-
-
-class Template(Section):
-    """How demonstrations become text."""
-
-    style: Literal["auto", "chat", "plain"] = "auto"
-    """`chat`: the model's own template; `plain`: the lines below; `auto`: chat if it has one."""
-    instruction: str = "{instruction}\n\n"
-    """Plain style: the task's instruction, where it has one."""
-    input: str = "Input: {input}\nOutput:"
-    """Plain style: what comes before an answer."""
-    output: str = " {output}\n\n"
-    """Plain style: the answer with the characters that end it."""
-    date: str = "2026-01-01"
-    """Chat style: the day (YYYY-MM-DD) that a template which writes today's date is told."""
-
-    @model_validator(mode="after")
-    def _placeholders(self) -> Self:
-        for name in ("instruction", "input", "output"):
-            if getattr(self, name).count("{" + name + "}") != 1:
-                raise ValueError(f"`{name}` must contain the placeholder {{{name}}} once")
-        lead, end = self.output.split("{output}")
-        if not end.strip() and "\n" not in end:
-            raise ValueError("`output` must end with what ends an answer, such as \\n")
-        if (lead + "\0" + end).find(end) <= len(lead):
-            raise ValueError("`output` has what ends an answer in front of it as well")
-        return self
-
-    @field_validator("date")
-    @classmethod
-    def _is_a_day(cls, text: str) -> str:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError("give a day as YYYY-MM-DD")
-        date.fromisoformat(text)
-        return text
 
 
 # What `episodes.fixed_shots` comes instead of.
@@ -379,6 +343,18 @@ class Recipe(Section):
             raise ValueError(f'`episodes.fixed_shots` needs `objective.targets = "last"`: {words}')
         if self.episodes.fixed_shots and any(task.label_subset for task in self.tasks):
             raise ValueError("`episodes.fixed_shots` comes instead of `label_subset`: give one")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_come_first(self) -> Self:
+        named = {
+            "episodes.rename_labels": self.episodes.rename_labels,
+            "evaluation.choose": self.evaluation.choose,
+            "objective.rejected": self.objective.rejected,
+            "objective.unlikelihood or objective.choice": self.objective.contrasts,
+        }
+        if self.template.channel and (given := [name for name, on in named.items() if on]):
+            raise ValueError(f"`template.channel` goes without {' and '.join(given)}")
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from yofo_mlx.episodes.sampler import Episode, tokenize
-from yofo_mlx.episodes.segments import Segmenter
+from yofo_mlx.episodes.segments import Segmenter, check_direct
 from yofo_mlx.models.base import Base
 from yofo_mlx.planning.evaluation import Asked, plan_evaluation, refused
 from yofo_mlx.planning.planner import Planner
@@ -52,6 +52,7 @@ class Asker:
 
     def segmenter(self, instruction: str) -> Segmenter:
         """Return what makes tokens of text behind an instruction."""
+        check_direct(self._template)
         return Segmenter(self._base.tokenizer, self._template, instruction)
 
     def shown(self, task: Task, demonstrations: Sequence[Example], max_tokens: int) -> Shown:
