@@ -1,6 +1,7 @@
 """What each objective does to a model that learns by it: the embedded one, a few updates."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from mlx.utils import tree_flatten
 
 from yofo_mlx.episodes.batches import Batch
+from yofo_mlx.errors import YofoError
 from yofo_mlx.gradients import loss_and_gradients
 from yofo_mlx.gradients.objective import token_losses
 from yofo_mlx.models.base import load_base
@@ -23,7 +25,7 @@ from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.training.loop import advance, draw
-from yofo_mlx.training.setup import Setup
+from yofo_mlx.training.setup import Setup, load
 from yofo_mlx.training.trainer import Learner
 
 LABELS = 'tasks=[{source="tiny:topic-01"}]'
@@ -159,3 +161,52 @@ def test_a_doubted_target_ends_less_sure_than_one_that_is_certain(tmp_path: Path
     }
     plain = after(recipe(data, "episodes.max_shots=3"), 8)
     assert likelihoods(after(recipe(*asked), 8), batch, "own") < likelihoods(plain, batch, "own")
+
+
+def test_a_pupil_moves_towards_its_teacher_without_demonstrations(
+    tmp_path: Path, yofo: Callable[..., tuple[int, str, str]]
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'include = "tiny"\n[episodes]\nmax_tokens = 96\n[[tasks]]\nsource = "tiny:topic-01"\n'
+    )
+    code, _, err = yofo(
+        "rehearse", path, "--distill", 4, "--limit", 6, "--shots", 2, "--out", tmp_path / "own"
+    )
+    assert code == 0 and "plain tuning" not in err
+    asked = load_recipe(tmp_path / "own/recipe.toml", ["lora.rank=4", "train.batch_size=6"])
+    assert asked.episodes.max_shots == 0
+    made = learner(asked)
+    (batch,) = draw(made)
+    assert batch.kinds == ("own",) * 6 and set(batch.shots) == {0}
+    # In each place the teacher's shares make one token of the answer; entropy is what is left.
+    places = {row: batch.weights[batch.rows == row].sum() for row in set(batch.rows.tolist())}
+    assert sum(places.values()) == pytest.approx(batch.denominator, rel=1e-4)
+
+    def divergence(of: Learner) -> float:
+        of.model.eval()
+        logits = row_logits(of.model, mx.array(batch.tokens), mx.array(batch.rows))
+        losses = np.array(token_losses(logits, mx.array(batch.targets)), dtype=np.float64)
+        shares = batch.weights / np.array([places[row] for row in batch.rows.tolist()])
+        return float((batch.weights * (losses + np.log(np.maximum(shares, 1e-12)))).sum())
+
+    before = divergence(made)
+    for _ in range(6):
+        advance(made)
+    assert 0 < divergence(made) < 0.7 * before
+
+
+def test_what_a_teacher_says_is_a_number_of_tokens_that_the_model_has(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+
+    def refused(teacher: list[Any]) -> str:
+        rows.write_text(json.dumps({"input": "q", "output": "yes", "teacher": teacher}) + "\n")
+        settings = recipe(f'tasks=[{{source="{rows}",teacher="teacher",valid_share=0.0}}]')
+        with pytest.raises(YofoError) as error:
+            load(settings)
+        return error.value.message
+
+    tokens = len(learner(recipe(LABELS)).setup.workload.pools[0].demonstrations[0].answer)
+    assert "no lists of [token, share] pairs" in refused([[[1, 0.5]], [[1, 0.2], [2, 0.3]]])
+    assert "are for an answer of" in refused([[[1, 0.5]]] * (tokens + 40))
+    assert "token ids up to 999999" in refused([[[999_999, 1.0]]])

@@ -50,16 +50,15 @@ def make_batch(episodes: Sequence[Episode], objective: Objective, pad: int = 0) 
     for index, episode in enumerate(episodes):
         row = np.asarray(episode.tokens, dtype=np.int32)
         tokens[index, : len(row)] = row  # padding behind it: no token of its own looks there
-        for start, end, doubt in _targets(episode, objective):
-            places = np.arange(start, end)
-            rows.append(places - 1 + index * tokens.shape[1])  # a place predicts the next token
-            targets.append(row[start:end])
+        for one in _answers(episode, objective):
+            rows.append(one.places - 1 + index * tokens.shape[1])  # a place predicts the next token
+            targets.append(one.tokens)
             # A summary must not outweigh 500 labels: an answer's tokens share the weight of one.
-            whole = 1.0 if objective.normalize == "answer" else end - start
+            whole = 1.0 if objective.normalize == "answer" else one.size
             # An answer that is not to be given has no part in the mean.
             whole *= episode.weight if episode.kind in ("own", "zero_shot") else 0.0
-            weights.append(np.full(end - start, whole / (end - start)))
-            smoothing.append(np.full(end - start, objective.smoothing * doubt))
+            weights.append(whole / one.size * one.shares)
+            smoothing.append(np.full(len(one.tokens), objective.smoothing * one.doubt))
             rows_of_answers.append(index)
             denominator += whole
     owners = {id(one): index for index, row in enumerate(episodes) for one in row.beside}
@@ -94,11 +93,32 @@ def target_spans(episode: Episode, objective: Objective) -> list[tuple[int, int]
     return [(max(start, 1), end) for start, end in spans if end > max(start, 1)]
 
 
-def _targets(episode: Episode, objective: Objective) -> Iterator[tuple[int, int, float]]:
-    """Yield the spans that are read for their loss, with what a model doubts of each."""
+@dataclass(frozen=True)
+class _Answer:
+    """A span whose tokens carry loss."""
+
+    size: int  # tokens of the span
+    places: npt.NDArray[np.int64]  # of its targets in the episode
+    tokens: npt.NDArray[np.int32]  # the targets
+    shares: npt.NDArray[np.float64]  # of each target in its place
+    doubt: float
+
+
+def _answers(episode: Episode, objective: Objective) -> Iterator[_Answer]:
+    """Yield the spans that are read for their loss."""
     spans = target_spans(episode, objective)
     if episode.kind in ("rejected", "wrong"):
         spans = spans[-1:]
-    doubts = episode.doubts[-len(spans) :] if objective.smoothing else []
-    for place, span in enumerate(spans):
-        yield *span, doubts[place] if place < len(doubts) else 0.0
+    known = {span: answer for answer, span in enumerate(episode.answers)}
+    row = np.asarray(episode.tokens, dtype=np.int32)
+    for start, end in spans:
+        answer, places = known.get((start, end), -1), np.arange(start, end)
+        doubt = episode.doubts[answer] if 0 <= answer < len(episode.doubts) else 0.0
+        taught = episode.teachers.get(answer)
+        if taught is None:
+            yield _Answer(end - start, places, row[start:end], np.ones(end - start), doubt)
+        else:  # a place has as many targets as its teacher says
+            pairs = np.array(taught)  # (T, K, 2)
+            places, flat = places.repeat(pairs.shape[1]), pairs.reshape(-1, 2)
+            tokens = flat[:, 0].astype(np.int32)
+            yield _Answer(end - start, places, tokens, flat[:, 1], doubt)

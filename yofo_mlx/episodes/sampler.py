@@ -13,7 +13,8 @@ import numpy.typing as npt
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.schema import Episodes
-from yofo_mlx.tasks.task import Example
+from yofo_mlx.system.text import shorten
+from yofo_mlx.tasks.task import Example, Teacher
 
 Lengths = npt.NDArray[np.int32]
 Kind = Literal["own", "zero_shot", "rejected", "wrong"]
@@ -28,6 +29,7 @@ class Demonstration:
     later: list[int]
     answer: list[int]
     rejected: list[int] = field(default_factory=list)  # an answer that is not to be given
+    teacher: Teacher | None = None  # what is expected at each token of the answer
     doubt: float = 0.0  # how much less sure of the answer a model is than of others, 0 to 1
 
     @property
@@ -51,6 +53,7 @@ class Episode:
     answers: list[tuple[int, int]] = field(default_factory=list)
     renamed: Mapping[str, str] = field(default_factory=dict)
     """The arbitrary words that stand for labels, by label."""
+    teachers: dict[int, Teacher] = field(default_factory=dict, compare=False)  # by answer
     doubts: list[float] = field(default_factory=list, compare=False)  # of each answer
     kind: Kind = "own"
     weight: float = 1.0  # of each of its answers
@@ -80,6 +83,8 @@ class Episode:
         self.tokens += question + demonstration.answer
         self.answers.append((start, end))
         self.doubts.append(demonstration.doubt)
+        if demonstration.teacher:
+            self.teachers[len(self.answers) - 1] = demonstration.teacher
         return True
 
 
@@ -123,6 +128,7 @@ class Demonstrations(Stock):
         self._ends = array("q", [0])
         self._lengths = array("i")
         self._doubts = array("f")
+        self._teachers: dict[int, Teacher] = {}
 
     def append(self, demonstration: Demonstration) -> None:
         """Add one; of equal questions one is kept."""
@@ -137,6 +143,8 @@ class Demonstrations(Stock):
         sizes = (0 if alike else len(first), len(later), len(answer), len(rejected))
         self._lengths.extend(sizes)
         self._doubts.append(demonstration.doubt)
+        if demonstration.teacher:
+            self._teachers[len(self) - 1] = demonstration.teacher
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -152,6 +160,7 @@ class Demonstrations(Stock):
             question,
             tokens[first + later : end],
             tokens[end:],
+            self._teachers.get(place),
             self._doubts[place],
         )
 
@@ -198,7 +207,14 @@ def tokenize(segmenter: Segmenter, example: Example) -> Demonstration:
     later = segmenter.question(given)
     first = segmenter.question(given, first=True) if segmenter.first_differs else later
     rejected = segmenter.answer(example.rejected) if example.rejected else []
-    return Demonstration(first, later, segmenter.answer(said), rejected, example.doubt)
+    answer, teacher = segmenter.answer(said), example.teacher
+    if teacher is not None and len(teacher) != len(answer):
+        raise DataError(
+            f"a teacher's {len(teacher)} tokens are for an answer of {len(answer)}:"
+            f" {shorten(said, 60)}",
+            "it is of another model or template: run `yofo rehearse --distill` anew",
+        )
+    return Demonstration(first, later, answer, rejected, teacher, example.doubt)
 
 
 def make_pool(

@@ -224,6 +224,9 @@ class TaskSource(Section):
     rejected: str | None = None
     """Column of answers that are not to be given, or a template: of rows that carry a preferred and
     a rejected one; `objective.rejected` learns from it."""
+    teacher: str | None = None
+    """Column of distributions that are learned in place of the answers' tokens, as `yofo rehearse
+    --distill` writes them."""
     doubt: str | None = None
     """Column of numbers, how unsure the base is of a row's answer, as `yofo rehearse --doubt`
     writes them; `objective.smoothing` goes by it, the largest of the task being 1."""
@@ -355,6 +358,15 @@ class Recipe(Section):
         }
         if self.template.channel and (given := [name for name, on in named.items() if on]):
             raise ValueError(f"`template.channel` goes without {' and '.join(given)}")
+        return self
+
+    @model_validator(mode="after")
+    def _teachers_are_alone(self) -> Self:
+        asked = self.objective
+        bent = asked.reweight or asked.rejected or asked.contrasts or asked.targets == "tokens"
+        if bent and any(task.teacher for task in self.tasks):
+            keys = 'reweight, rejected, unlikelihood, choice or targets = "tokens"'
+            raise ValueError(f"`teacher` of a task goes without objective.{keys}")
         return self
 
     @model_validator(mode="after")

@@ -12,9 +12,12 @@ from yofo_mlx.planning.planner import Planner
 from yofo_mlx.prompting.batched import Written, answer_each
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import model_fingerprint
+from yofo_mlx.prompting.scoring import Asked as AskedTokens
 from yofo_mlx.prompting.scoring import read_answers
 from yofo_mlx.recipe.schema import Template
+from yofo_mlx.rehearsal import teaching
 from yofo_mlx.rehearsal.store import Store, key_of
+from yofo_mlx.rehearsal.teaching import Reading
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.tasks.task import Example, Task
 
@@ -123,6 +126,23 @@ class Asker:
                         self._store.add(keys[place], no - yes)
                         progress.tick()
         return [self._store[key] for key in keys]
+
+    def readings(
+        self, shown: Shown, asked: Sequence[AskedTokens], most: int, what: str
+    ) -> list[Reading]:
+        """Return what the base expects at each token of answers, `most` tokens a place."""
+        behind = key_of(self._mark, shown.tokens, most)
+        keys = [key_of("expected", behind, [*map(list, one)]) for one in asked]
+        if left := self._left(keys):
+            some = [asked[place] for place in left]
+            longest = max(len(question) + len(answer) for question, answer in some)
+            at_once = self._at_once(len(shown.tokens), len(left), longest)
+            found = teaching.read(self._read(shown), some, most=most, at_once=at_once)
+            with Progress(what, len(left)) as progress:
+                for place, reading in zip(left, found, strict=True):
+                    self._store.add(keys[place], reading.as_json())
+                    progress.tick()
+        return [Reading(*self._store[key]) for key in keys]
 
     def _left(self, keys: Sequence[str]) -> list[int]:
         """Return the places of what was never asked, each question once."""

@@ -18,6 +18,7 @@ from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.rehearsal.asker import Asker, Shown
 from yofo_mlx.rehearsal.judges import accepts
 from yofo_mlx.rehearsal.settings import JUDGES, SHOTS, USUAL, RehearsalSettings
+from yofo_mlx.rehearsal.teaching import Expected
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.registry import METRICS, TaskEntry
 from yofo_mlx.tasks.task import Example
@@ -35,6 +36,8 @@ class Target:
     output: str
     provenance: Provenance
     gold: str
+    teacher: Expected | None = None
+    doubt: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,10 @@ class Rehearsal:
         segmenter = self._asker.segmenter(task.instruction)
         longest = max(len(segmenter.answer(one.output)) for one in examples)
         limit = self._given or longest + longest // 2 + MARGIN
+        if self._settings.doubt:
+            return self._doubted(entry, examples)
+        if self._settings.distill:
+            return self._distilled(entry, examples, limit, self._settings.distill)
         answers, shots = self._answers(entry, examples, limit)
         trust = self._trust(entry, examples) if judge == "model" else None
         own = self._accepted(entry, answers, trust)
@@ -107,6 +114,54 @@ class Rehearsal:
             asks,
             trust,
         )
+
+    def _doubted(self, entry: TaskEntry, examples: Sequence[Example]) -> RehearsedTask:
+        """Return the expected answers with the base's doubt, without demonstrations."""
+        shown = self._asker.shown(entry.task, (), self._longest)
+        asked = [
+            (shown.question(one.input), shown.segmenter.answer(one.output)) for one in examples
+        ]
+        words = f"{entry.task.name}: doubt"
+        readings = self._asker.readings(shown, asked, 1, words)
+        targets = tuple(
+            Target(one.input, one.output, "gold", one.output, doubt=reading.entropy)
+            for one, reading in zip(examples, readings, strict=True)
+        )
+        return RehearsedTask(entry, "none", 0, targets, 0, 0, paraphrases=False)
+
+    def _distilled(
+        self, entry: TaskEntry, examples: Sequence[Example], limit: int, most: int
+    ) -> RehearsedTask:
+        """Return the pupil's own answers with the teacher's distributions at their tokens."""
+        name = entry.task.name
+        pupil = self._asker.shown(entry.task, (), self._longest)
+        texts = [one.input for one in examples]
+        written = self._asker.answers(pupil, texts, limit, f"{name}: own answers")
+        whole = [(one, a.text) for one, a in zip(examples, written, strict=True) if a.is_complete]
+        teacher, _ = self._shown(entry, (), limit)
+        segmenter = teacher.segmenter
+        asked = [
+            (
+                [
+                    *teacher.question(one.input),
+                    *segmenter.answer(one.output),
+                    *segmenter.question(one.input),
+                ],
+                segmenter.answer(text),
+            )
+            for one, text in whole
+        ]
+        room = self._longest - len(teacher.tokens)
+        fits = [len(question) + len(answer) <= room for question, answer in asked]
+        kept = [pair for pair, fit in zip(whole, fits, strict=True) if fit]
+        asked = [pair for pair, fit in zip(asked, fits, strict=True) if fit]
+        readings = self._asker.readings(teacher, asked, most, f"{name}: teacher")
+        targets = tuple(
+            Target(one.input, text, "own", one.output, teacher=reading.tokens)
+            for (one, text), reading in zip(kept, readings, strict=True)
+        )
+        cut, too_long = len(examples) - len(whole), len(whole) - len(kept)
+        return RehearsedTask(entry, "none", teacher.shots, targets, cut, too_long, False)
 
     def _judge(self, entry: TaskEntry) -> str:
         """Return who judges: as it was said, or as the recipe compares, or as the family does."""

@@ -271,8 +271,9 @@ def fingerprint(task: Task) -> str:
         for part in (f"references {len(more)}", example.input, example.output, *more):
             _feed(digest, part)
     for example in task.train:
-        if example.rejected or example.doubt:
-            for part in (example.input, example.output, example.rejected, str(example.doubt)):
+        if example.rejected or example.doubt or example.teacher:
+            beside = str((example.rejected, example.doubt, example.teacher))
+            for part in (example.input, example.output, beside):
                 _feed(digest, part)
     return digest.hexdigest()
 

@@ -323,7 +323,8 @@ def _choose(
             found = choose_columns(
                 row, source.input, source.output, source.separator, labels, names, source.family
             )
-            return replace(found, rejected=source.rejected, doubt=source.doubt)
+            more = {name: getattr(source, name) for name in ("rejected", "doubt", "teacher")}
+            return replace(found, **more)
         except RowError as error:
             first = first or error.at(row.place)
     problems += [first] if first else []
