@@ -174,7 +174,8 @@ def test_a_pupil_moves_towards_its_teacher_without_demonstrations(
         "rehearse", path, "--distill", 4, "--limit", 6, "--shots", 2, "--out", tmp_path / "own"
     )
     assert code == 0 and "plain tuning" not in err
-    asked = load_recipe(tmp_path / "own/recipe.toml", ["lora.rank=4", "train.batch_size=6"])
+    few = ("lora.rank=4", "train.batch_size=6", "train.steps=9")
+    asked = load_recipe(tmp_path / "own/recipe.toml", few)
     assert asked.episodes.max_shots == 0
     made = learner(asked)
     (batch,) = draw(made)
