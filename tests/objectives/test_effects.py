@@ -106,6 +106,20 @@ def test_zero_shot_twins_are_the_answers_alone_and_weigh_their_share() -> None:
     assert sum(one.shots for batch in alone for one in [batch] if one.shots) == 0
 
 
+def test_what_is_read_beside_an_episode_leaves_it_as_it_was_and_is_the_same_after_a_resume() -> (
+    None
+):
+    asked = (LABELS, "objective.zero_shot=0.4", "objective.choice=1.0", "objective.wrong_labels=2")
+    one, other, plain = learner(recipe(*asked)), learner(recipe(*asked)), learner(recipe(LABELS))
+    for made in (one, other, plain):
+        made.state.step = 3
+    again = [*zip(draw(one), draw(other), strict=True)]
+    assert len(again) > 1 and all(np.array_equal(a.tokens, b.tokens) for a, b in again)
+    (alone,), (first, _) = draw(plain), again[0]
+    length = alone.tokens.shape[1]
+    assert np.array_equal(first.tokens[:2, :length], alone.tokens)
+
+
 def test_unlikelihood_and_choice_make_wrong_labels_less_likely_than_plain_training_does() -> None:
     asked = (
         LABELS,

@@ -40,7 +40,7 @@ def check_taught(examples: Iterable[Example], config: dict[str, Any]) -> None:
         raise RecipeError(
             f"a `teacher` gives token ids up to {largest}, but the model's table has"
             f" {tables.vocabulary} rows (ids up to {tables.vocabulary - 1})",
-            "it is of another model: run `yofo rehearse --distill` anew",
+            "it is of another model: run `yofo rehearse RECIPE --distill 8` anew",
         )
 
 

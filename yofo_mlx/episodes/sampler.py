@@ -212,7 +212,7 @@ def tokenize(segmenter: Segmenter, example: Example) -> Demonstration:
         raise DataError(
             f"a teacher's {len(teacher)} tokens are for an answer of {len(answer)}:"
             f" {shorten(said, 60)}",
-            "it is of another model or template: run `yofo rehearse --distill` anew",
+            "it is of another model or template: run `yofo rehearse RECIPE --distill 8` anew",
         )
     return Demonstration(first, later, answer, rejected, teacher, example.doubt)
 

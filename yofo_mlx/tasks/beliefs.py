@@ -28,7 +28,7 @@ def read_teacher(fields: dict[str, Any], name: str) -> Teacher | None:
         found = ()
     sound = all(place and all(a >= 0 and 0 <= b <= 1 for a, b in place) for place in found)
     if not found or not sound or len({len(place) for place in found}) > 1:
-        hint = "take the file as `yofo rehearse --distill` wrote it"
+        hint = "take the file as `yofo rehearse RECIPE --distill 8` wrote it"
         raise RowError(f"`{name}` holds no lists of [token, share] pairs, as many a place", hint)
     return found
 
