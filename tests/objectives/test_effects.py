@@ -106,9 +106,7 @@ def test_zero_shot_twins_are_the_answers_alone_and_weigh_their_share() -> None:
     assert sum(one.shots for batch in alone for one in [batch] if one.shots) == 0
 
 
-def test_what_is_read_beside_an_episode_leaves_it_as_it_was_and_is_the_same_after_a_resume() -> (
-    None
-):
+def test_what_is_read_beside_an_episode_changes_nothing_of_it_nor_after_a_resume() -> None:
     asked = (LABELS, "objective.zero_shot=0.4", "objective.choice=1.0", "objective.wrong_labels=2")
     one, other, plain = learner(recipe(*asked)), learner(recipe(*asked)), learner(recipe(LABELS))
     for made in (one, other, plain):

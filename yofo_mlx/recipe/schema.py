@@ -228,8 +228,8 @@ class TaskSource(Section):
     """Column of distributions that are learned in place of the answers' tokens, as
     `yofo rehearse RECIPE --distill 8` writes them."""
     doubt: str | None = None
-    """Column of numbers, how unsure the base is of a row's answer, as
-    `yofo rehearse RECIPE --doubt` writes them; `objective.smoothing` goes by it, the largest of the task being 1."""
+    """Column of numbers, how unsure the base is of a row's answer (`yofo rehearse RECIPE --doubt`
+    writes them); `objective.smoothing` goes by it, the largest of the task being 1."""
     separator: str = ", "
     """Joins the labels of a multi-label answer."""
     labels: tuple[str, ...] | None = None

@@ -6,7 +6,7 @@ without it SSR (2409.04787).
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
@@ -21,6 +21,7 @@ from yofo_mlx.rehearsal.settings import JUDGES, SHOTS, USUAL, RehearsalSettings
 from yofo_mlx.rehearsal.teaching import Expected
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.registry import METRICS, TaskEntry
+from yofo_mlx.tasks.spelling import text_key, unify_lines
 from yofo_mlx.tasks.task import Example
 
 Provenance = Literal["own", "paraphrase", "gold"]
@@ -132,36 +133,38 @@ class Rehearsal:
     def _distilled(
         self, entry: TaskEntry, examples: Sequence[Example], limit: int, most: int
     ) -> RehearsedTask:
-        """Return the pupil's own answers with the teacher's distributions at their tokens."""
+        """Return the pupil's own answers with the teacher's distributions at their tokens.
+
+        Where the pupil says nothing, or comes to no end, the expected answer is taught.
+        """
         name = entry.task.name
         pupil = self._asker.shown(entry.task, (), self._longest)
         texts = [one.input for one in examples]
         written = self._asker.answers(pupil, texts, limit, f"{name}: own answers")
-        whole = [(one, a.text) for one, a in zip(examples, written, strict=True) if a.is_complete]
+        own = [unify_lines(one.text).strip() if one.is_complete else "" for one in written]
+        targets = [
+            Target(one.input, text, "own", one.output)
+            if text_key(text)
+            else Target(one.input, one.output, "gold", one.output)
+            for one, text in zip(examples, own, strict=True)
+        ]
         teacher, _ = self._shown(entry, (), limit)
-        segmenter = teacher.segmenter
-        asked = [
-            (
-                [
-                    *teacher.question(one.input),
-                    *segmenter.answer(one.output),
-                    *segmenter.question(one.input),
-                ],
-                segmenter.answer(text),
-            )
-            for one, text in whole
+        answer, asked = teacher.segmenter.answer, teacher.segmenter.question
+        questions = [
+            [*teacher.question(one.input), *answer(one.gold), *asked(one.input)] for one in targets
         ]
         room = self._longest - len(teacher.tokens)
-        fits = [len(question) + len(answer) <= room for question, answer in asked]
-        kept = [pair for pair, fit in zip(whole, fits, strict=True) if fit]
-        asked = [pair for pair, fit in zip(asked, fits, strict=True) if fit]
-        readings = self._asker.readings(teacher, asked, most, f"{name}: teacher")
-        targets = tuple(
-            Target(one.input, text, "own", one.output, teacher=reading.tokens)
-            for (one, text), reading in zip(kept, readings, strict=True)
+        pairs = zip(targets, questions, strict=True)
+        kept = [(one, q) for one, q in pairs if len(q) + len(answer(one.output)) <= room]
+        read = [(question, answer(one.output)) for one, question in kept]
+        readings = self._asker.readings(teacher, read, most, f"{name}: teacher")
+        taught = tuple(
+            replace(one, teacher=reading.tokens)
+            for (one, _), reading in zip(kept, readings, strict=True)
         )
-        cut, too_long = len(examples) - len(whole), len(whole) - len(kept)
-        return RehearsedTask(entry, "none", teacher.shots, targets, cut, too_long, False)
+        cut = sum(not one.is_complete for one in written)
+        too_long = len(targets) - len(taught)
+        return RehearsedTask(entry, "none", teacher.shots, taught, cut, too_long, False)
 
     def _judge(self, entry: TaskEntry) -> str:
         """Return who judges: as it was said, or as the recipe compares, or as the family does."""
