@@ -26,6 +26,11 @@ _SHARED = TaskSource.model_fields.keys() & {one.name for one in fields(TaskEntry
 
 def begin(folder: Path, recipe: Recipe, tasks: Sequence[str]) -> None:
     """Make the folder of a rehearsal, or go on in one of the same recipe; refuse any other."""
+    if recipe.objective.rejected or recipe.objective.smoothing:
+        raise RecipeError(
+            "a rehearsal does not keep rejected answers or doubt, which the objective goes by",
+            "rehearse without objective.rejected and objective.smoothing",
+        )
     about = {"model": recipe.model, "tasks": list(tasks)}
     try:
         there = json.loads((folder / ABOUT).read_text("utf-8"))

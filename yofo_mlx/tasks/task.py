@@ -21,6 +21,10 @@ class Example:
     doubt: float = field(default=0.0, compare=False)
     """How much less sure of the answer a model is than of others, 0 to 1, where the row says so."""
 
+    def as_pair(self) -> dict[str, str]:
+        """Return what is shown of it."""
+        return {"input": self.input, "output": self.output}
+
 
 @dataclass(frozen=True)
 class Task:
