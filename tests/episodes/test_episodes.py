@@ -168,7 +168,7 @@ def test_the_memory_of_demonstrations_is_what_their_arrays_hold() -> None:
     assert kept.nbytes == 8
     for count in range(1, 4):
         kept.append(Demonstration([], [], []))  # packed, nothing is 8 bytes
-        assert kept.nbytes == 8 + count * (8 + 8 + 3 * 4)
+        assert kept.nbytes == 8 + count * (8 + 8 + 5 * 4)
 
 
 @pytest.mark.parametrize("kind", [list, tuple, np.array])

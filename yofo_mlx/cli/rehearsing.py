@@ -33,6 +33,18 @@ def rehearse(
     paraphrase: Annotated[
         bool, typer.Option(help="Ask for the expected answer in the model's own words.")
     ] = True,
+    distill: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=64,
+            help="Write own answers with what the base would say, the expected answer in its"
+            " context: so many tokens a place (SDFT).",
+        ),
+    ] = None,
+    doubt: Annotated[
+        bool, typer.Option("--doubt", help="Write how unsure the base is of each answer (UAL).")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Let the base answer its training inputs itself.
@@ -43,7 +55,8 @@ def rehearse(
     """
     from yofo_mlx.rehearsal.settings import read_settings
 
-    settings = read_settings(judge or [], command, shots=shots, limit=limit, paraphrase=paraphrase)
+    how = {"shots": shots, "limit": limit, "distill": distill}
+    settings = read_settings(judge or [], command, **how, paraphrase=paraphrase, doubt=doubt)
     request = sound(recipes, overrides)
     from yofo_mlx.commands import rehearse as verb
 

@@ -81,6 +81,8 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
             f" and {100 * summary.padding:.1f}% more as padding",
             "",
         ]
+    if episode.beside:
+        lines[1:1] = [_beside(episode)]
     if episode.renamed:
         lines[1:1] = [_renamed(episode)]
     if recipe.init_adapter:
@@ -100,6 +102,15 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
         lines.append(f"and {len(rows) - MOST_TASKS} more tasks (all of them with --json)")
     lines += [printable(note) for entry in workload.entries for note in entry.notes]
     return "\n".join(lines)
+
+
+def _beside(episode: Episode) -> str:
+    alone = sum(one.kind == "zero_shot" for one in episode.beside)
+    told = [f"{plural(alone, 'answer')} without demonstrations"] if alone else []
+    if others := len(episode.beside) - alone:
+        told.append(f"itself {plural(others, 'time')} with another last answer")
+    more = plural(episode.size - len(episode.tokens), "more token")
+    return f"read beside it: {' and '.join(told)}, {more}"
 
 
 def _renamed(episode: Episode) -> str:

@@ -3,6 +3,7 @@
 __all__ = [
     "batches",
     "bounds",
+    "companions",
     "fixed",
     "frames",
     "labels",

@@ -4,6 +4,7 @@ MLX does not look at an index: one beyond a table reads, and in the backward pas
 that belongs to something else.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from yofo_mlx.episodes.markers import find_markers
@@ -11,6 +12,7 @@ from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.models.tables import model_tables
 from yofo_mlx.recipe.schema import Recipe, Template
+from yofo_mlx.tasks.task import Example
 
 
 def check_tables(recipe: Recipe, tokenizer: Any, config: dict[str, Any]) -> None:
@@ -27,6 +29,19 @@ def check_tables(recipe: Recipe, tokenizer: Any, config: dict[str, Any]) -> None
                 f"{name} is {tokens}, but the model knows {rows} positions only",
                 f"set {name} = {rows}",
             )
+
+
+def check_taught(examples: Iterable[Example], config: dict[str, Any]) -> None:
+    """Refuse a teacher's tokens that go beyond a model's table."""
+    tables = model_tables(config)
+    taught = (one.teacher for one in examples if one.teacher)
+    largest = max((token for one in taught for place in one for token, _ in place), default=0)
+    if tables and largest >= tables.vocabulary:
+        raise RecipeError(
+            f"a `teacher` gives token ids up to {largest}, but the model's table has"
+            f" {tables.vocabulary} rows (ids up to {tables.vocabulary - 1})",
+            "it is of another model: run `yofo rehearse RECIPE --distill 8` anew",
+        )
 
 
 def check_ids(template: Template, tokenizer: Any, config: dict[str, Any]) -> None:

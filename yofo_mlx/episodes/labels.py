@@ -157,10 +157,11 @@ class LabelPool(Pool):
         )
         fits = np.maximum(*stock.lengths) <= how.max_tokens - len(segmenter.opening)
         fitting = Selected(stock, np.flatnonzero(fits))
-        return replace(self._of(fitting), opening=segmenter.opening, renamed=words)
+        return replace(self._of(fitting), opening=segmenter.opening, renamed=words, labels=())
 
     def _of(self, stock: Stock) -> Pool:
-        return Pool(self.task, self.opening, stock, self.left_out, self.weight)
+        labels = self.labels
+        return Pool(self.task, self.opening, stock, self.left_out, self.weight, labels=labels)
 
 
 def make_label_pool(

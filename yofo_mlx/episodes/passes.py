@@ -14,7 +14,23 @@ ALIKE = 0.75  # of the longest row of a pass: shorter ones go into the next; at 
 
 
 def draw_passes(sampler: Sampler, settings: Training, step: int) -> Iterator[list[Episode]]:
-    """Yield the episodes of each pass of an update, a function of the seed and the step."""
+    """Yield the episodes of each pass of an update, a function of the seed and the step.
+
+    Episodes with another last answer come behind those that they are compared with; answers
+    without demonstrations in passes of their own, the last ones.
+    """
+    alone: list[Episode] = []
+    area = 0
+    for rows in _own_passes(sampler, settings, step):
+        beside = [one for row in rows for one in row.beside]
+        yield rows + [one for one in beside if one.kind != "zero_shot"]
+        alone += [one for one in beside if one.kind == "zero_shot"]
+        area = max(area, len(rows) * max(len(row.tokens) for row in rows))
+    if alone:
+        yield from group(alone, min(area, MOST_TOGETHER))
+
+
+def _own_passes(sampler: Sampler, settings: Training, step: int) -> Iterator[list[Episode]]:
     if settings.batch_tokens is None:
         for place in range(settings.grad_accumulation_steps):
             yield sampler.draw(step, place, settings.batch_size)

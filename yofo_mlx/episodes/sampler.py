@@ -5,7 +5,7 @@ from abc import abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import overload
+from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,12 @@ import numpy.typing as npt
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.schema import Episodes
-from yofo_mlx.tasks.task import Example
+from yofo_mlx.system.text import shorten
+from yofo_mlx.tasks.task import Example, Teacher
 
 Lengths = npt.NDArray[np.int32]
+Kind = Literal["own", "zero_shot", "rejected", "wrong"]
+"""An episode as drawn; an answer of one without demonstrations; one with another last answer."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,9 @@ class Demonstration:
     first: list[int]
     later: list[int]
     answer: list[int]
+    rejected: list[int] = field(default_factory=list)  # an answer that is not to be given
+    teacher: Teacher | None = None  # what is expected at each token of the answer
+    doubt: float = 0.0  # how much less sure of the answer a model is than of others, 0 to 1
 
     @property
     def alone(self) -> int:
@@ -47,6 +53,17 @@ class Episode:
     answers: list[tuple[int, int]] = field(default_factory=list)
     renamed: Mapping[str, str] = field(default_factory=dict)
     """The arbitrary words that stand for labels, by label."""
+    teachers: dict[int, Teacher] = field(default_factory=dict, compare=False)  # by answer
+    doubts: list[float] = field(default_factory=list, compare=False)  # of each answer
+    kind: Kind = "own"
+    weight: float = 1.0  # of each of its answers
+    beside: list["Episode"] = field(default_factory=list)
+    """What its objective reads as well (`companions.py`)."""
+
+    @property
+    def size(self) -> int:
+        """Tokens of it and of what is read beside it."""
+        return len(self.tokens) + sum(len(one.tokens) for one in self.beside)
 
     @property
     def shots(self) -> int:
@@ -65,6 +82,9 @@ class Episode:
             return False
         self.tokens += question + demonstration.answer
         self.answers.append((start, end))
+        self.doubts.append(demonstration.doubt)
+        if demonstration.teacher:
+            self.teachers[len(self.answers) - 1] = demonstration.teacher
         return True
 
 
@@ -107,16 +127,24 @@ class Demonstrations(Stock):
         self._packed = bytearray()
         self._ends = array("q", [0])
         self._lengths = array("i")
+        self._doubts = array("f")
+        self._teachers: dict[int, Teacher] = {}
 
     def append(self, demonstration: Demonstration) -> None:
         """Add one; of equal questions one is kept."""
         first, later, answer = demonstration.first, demonstration.later, demonstration.answer
         alike = first == later
-        tokens = np.array([*([] if alike else first), *later, *answer], dtype=np.uint32)
+        rejected = demonstration.rejected
+        parts = [*([] if alike else first), *later, *answer, *rejected]
+        tokens = np.array(parts, dtype=np.uint32)
         # Level 1: the harder ones are slow, and hardly smaller.
         self._packed += zlib.compress(tokens.tobytes(), 1)
         self._ends.append(len(self._packed))
-        self._lengths.extend((0 if alike else len(first), len(later), len(answer)))
+        sizes = (0 if alike else len(first), len(later), len(answer), len(rejected))
+        self._lengths.extend(sizes)
+        self._doubts.append(demonstration.doubt)
+        if demonstration.teacher:
+            self._teachers[len(self) - 1] = demonstration.teacher
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -125,20 +153,27 @@ class Demonstrations(Stock):
         """Unpack one."""
         packed = memoryview(self._packed)[self._ends[place] : self._ends[place + 1]]
         tokens = np.frombuffer(zlib.decompress(packed), dtype=np.uint32).tolist()
-        first, later, _ = self._lengths[3 * place : 3 * place + 3]
-        question = tokens[first : first + later]
-        return Demonstration(tokens[:first] or question, question, tokens[first + later :])
+        first, later, answer, _ = self._lengths[4 * place : 4 * place + 4]
+        question, end = tokens[first : first + later], first + later + answer
+        return Demonstration(
+            tokens[:first] or question,
+            question,
+            tokens[first + later : end],
+            tokens[end:],
+            self._teachers.get(place),
+            self._doubts[place],
+        )
 
     @property
     def lengths(self) -> tuple[Lengths, Lengths]:
         """Lengths of all of them as the first demonstration, and as a later one."""
-        first, later, answer = np.array(self._lengths, dtype=np.int32).reshape(-1, 3).T
+        first, later, answer = np.array(self._lengths, dtype=np.int32).reshape(-1, 4)[:, :3].T
         return np.where(first, first, later) + answer, later + answer
 
     @property
     def nbytes(self) -> int:
         """Memory that they take."""
-        return len(self._packed) + 8 * len(self._ends) + 4 * len(self._lengths)
+        return len(self._packed) + 8 * len(self._ends) + 4 * (len(self._lengths) + len(self))
 
 
 @dataclass(frozen=True)
@@ -152,6 +187,7 @@ class Pool:
     weight: float = 1.0
     fixed: int | None = None  # so many, the first ones, stand before every query (`fixed.py`)
     renamed: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[list[int], ...] = ()  # tokens of all labels, where wrong ones are wanted
 
     @property
     def nbytes(self) -> int:
@@ -164,10 +200,21 @@ class Pool:
 
 
 def tokenize(segmenter: Segmenter, example: Example) -> Demonstration:
-    """Tokenise one example."""
-    later = segmenter.question(example.input)
-    first = segmenter.question(example.input, first=True) if segmenter.first_differs else later
-    return Demonstration(first, later, segmenter.answer(example.output))
+    """Tokenise one example; in a channel the other way round."""
+    given, said = example.input, example.output
+    if segmenter.channel:
+        given, said = said, given
+    later = segmenter.question(given)
+    first = segmenter.question(given, first=True) if segmenter.first_differs else later
+    rejected = segmenter.answer(example.rejected) if example.rejected else []
+    answer, teacher = segmenter.answer(said), example.teacher
+    if teacher is not None and len(teacher) != len(answer):
+        raise DataError(
+            f"a teacher's {len(teacher)} tokens are for an answer of {len(answer)}:"
+            f" {shorten(said, 60)}",
+            "it is of another model or template: run `yofo rehearse RECIPE --distill 8` anew",
+        )
+    return Demonstration(first, later, answer, rejected, teacher, example.doubt)
 
 
 def make_pool(
@@ -226,13 +273,24 @@ def join(pool: Pool, order: Iterable[int]) -> Episode:
     return episode
 
 
+Companions = Callable[[Pool, Sequence[int], Episode, np.random.Generator], list[Episode]]
+
+
 class Sampler:
     """Draws episodes; what it draws is a pure function of (seed, step, micro_step)."""
 
-    def __init__(self, pools: Sequence[Pool], settings: Episodes, seed: int) -> None:
+    def __init__(
+        self,
+        pools: Sequence[Pool],
+        settings: Episodes,
+        seed: int,
+        companions: Companions = lambda *_: [],
+    ) -> None:
+        """`companions` says what is read beside an episode of these places of a pool."""
         self._pools = pools
         self._settings = settings
         self._seed = seed
+        self._companions = companions
         weights = np.array([pool.weight for pool in pools])
         self._chances = weights / weights.sum()
 
@@ -256,10 +314,10 @@ class Sampler:
         while True:
             pool = self._pools[rng.choice(len(self._pools), p=self._chances)]
             episode = self._episode(pool, fill, rng)
-            if episodes and len(episode.tokens) > 2 * room:
+            if episodes and episode.size > 2 * room:
                 return episodes
             episodes.append(episode)
-            room -= len(episode.tokens)
+            room -= episode.size
 
     def _fill(self, rng: np.random.Generator) -> float:
         """Draw which share of the possible shots is taken.
@@ -272,7 +330,7 @@ class Sampler:
         """Shuffle a pool and take the share `fill` of the shots that are possible."""
         if pool.fixed is not None:
             query = rng.integers(pool.fixed, len(pool.demonstrations))
-            return join(pool, [*range(pool.fixed), int(query)])
+            return self._joined(pool, [*range(pool.fixed), int(query)], rng)
         settings, pool = self._settings, pool.drawn(rng)
         # A new order each time: what was a late shot is an early one, and no order is learned.
         order = rng.permutation(len(pool.demonstrations))
@@ -281,4 +339,11 @@ class Sampler:
         low = min(settings.min_shots, high)
         # Few shots are as likely as many, so that the adapter stays good at few.
         shots = min(low + int(fill * (high - low + 1)), high)
-        return join(pool, order[: shots + 1].tolist())
+        return self._joined(pool, order[: shots + 1].tolist(), rng)
+
+    def _joined(self, pool: Pool, order: Sequence[int], rng: np.random.Generator) -> Episode:
+        episode = join(pool, order)
+        # A stream of its own: the episodes are the same whatever is read beside them.
+        (own,) = rng.spawn(1)
+        episode.beside = self._companions(pool, order, episode, own)
+        return episode

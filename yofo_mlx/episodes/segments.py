@@ -41,6 +41,7 @@ class Segmenter:
 
     def __init__(self, tokenizer: Tokenizer, template: Template, instruction: str = "") -> None:
         self._tokenizer = tokenizer
+        self.channel = template.channel
         self.style = style(tokenizer, template)
         instruction = instruction.strip()
         begin: list[int] = []
@@ -240,6 +241,15 @@ class Segmenter:
 
     def _plain_encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False)) if text else []
+
+
+def check_direct(template: Template) -> None:
+    """Refuse to ask what has learned to say inputs."""
+    if template.channel:
+        raise RecipeError(
+            "template.channel is on: such an adapter says inputs, not answers",
+            "measure it with `yofo eval`; to ask it, train without template.channel",
+        )
 
 
 def style(tokenizer: Tokenizer, template: Template) -> Literal["chat", "plain"]:

@@ -12,7 +12,7 @@ import mlx.core as mx
 import numpy as np
 
 from yofo_mlx.episodes.segments import Segmenter
-from yofo_mlx.evaluation import metrics
+from yofo_mlx.evaluation import channel, metrics
 from yofo_mlx.evaluation.labels import labels_of
 from yofo_mlx.evaluation.prompts import Prompts, Query, asked_of, prompts_of
 from yofo_mlx.evaluation.scores import Point, QueryResult, Results, TaskScores
@@ -207,6 +207,10 @@ class _Asker:
     def _scored(self, context: Context, first: bool) -> Results:
         """Return the score and the loss of each query, and its answer where that is needed."""
         queries, ends_as = self.prompts.queries, self.segmenter.ends_as
+        if self.segmenter.channel:
+            labels, at_once = labels_of(self.entry.task), self._at_once(context)
+            asked = (context, self.segmenter, queries, labels)
+            return [*channel.results(*asked, first=first, at_once=at_once)]
         results = compare(context, queries, ends_as, first=first, at_once=self.at_once)
         if self.prompts.answer_limit is None:
             return [QueryResult(score, loss) for score, loss in results]
@@ -245,10 +249,13 @@ class _Asker:
 
     def _choices(self, context: Context, first: bool) -> dict[int, str]:
         """Return the likeliest label of each query, by its place."""
-        at_once = min(self.at_once or _copies_that_fit(context), ROWS_AT_ONCE)
+        at_once = self._at_once(context)
         questions = [query.question(first=first) for query in self.prompts.queries]
         found = best_each(context, self.segmenter, questions, self.labels, at_once)
         return {place: best.label for place, best in found}
+
+    def _at_once(self, context: Context) -> int:
+        return min(self.at_once or _copies_that_fit(context), ROWS_AT_ONCE)
 
 
 def growing_prefix(

@@ -12,6 +12,7 @@ Each piece is evaluated by itself: that keeps memory bounded, and a step can be 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
@@ -25,6 +26,7 @@ from yofo_mlx.gradients.dials import Dials, groups
 from yofo_mlx.gradients.layer_cache import KeyValues, Recurrent
 from yofo_mlx.gradients.objective import token_losses
 from yofo_mlx.gradients.stack import Stack
+from yofo_mlx.objectives.sums import is_linear, slopes
 
 Progress = Callable[[int, int, str], None]  # pieces done, pieces in all, "forward" or "backward"
 Stream = list[Any]  # one (B, C, D) array for each chunk
@@ -60,10 +62,12 @@ class _Step:
             (start, min(start + dials.chunk, length)) for start in range(0, length, dials.chunk)
         ]
         # Rows leave the last layer chunk by chunk: targets and weights have to follow that order.
-        order = np.argsort(self.places[1] // dials.chunk, kind="stable")
-        self.places = self.places[:, order]
-        self.targets = mx.array(batch.targets[order])
-        self.weights = mx.array(batch.weights[order])
+        self.batch = batch
+        self.order = np.argsort(self.places[1] // dials.chunk, kind="stable")
+        self.places = self.places[:, self.order]
+        self.targets = mx.array(batch.targets[self.order])
+        self.weights = mx.array(batch.weights[self.order])
+        self.smoothing = None if batch.smoothing is None else mx.array(batch.smoothing[self.order])
         self.gradients: dict[str, mx.array] = {}
         self.progress = progress
         self.done = 0
@@ -170,19 +174,43 @@ class _Step:
     def _tail(self, hidden: mx.array) -> tuple[mx.array, mx.array]:
         """Return the loss and its gradient by hidden state, (N, D) -> (), (N, D)."""
         step = max(1, LOGITS_AT_ONCE // self.stack.logits(hidden[:1]).shape[-1])
+        parts = [slice(start, start + step) for start in range(0, hidden.shape[0], step)]
+        if not is_linear(self.batch):
+            return self._bent_tail(hidden, parts)
         total, gradients = mx.array(0.0), []
-        for start in range(0, hidden.shape[0], step):
-            part = slice(start, start + step)
+        for part in parts:
 
             def loss(rows: mx.array, part: slice = part) -> mx.array:
-                nll = token_losses(self.stack.logits(rows), self.targets[part])
-                return (nll * self.weights[part]).sum()
+                return (self._losses(rows, part) * self.weights[part]).sum()
 
             added, gradient = mx.value_and_grad(loss)(hidden[part])
             total = total + added
             mx.eval(total, gradient)
             gradients.append(gradient)
         return total, mx.concatenate(gradients, axis=0)
+
+    def _bent_tail(self, hidden: mx.array, parts: list[slice]) -> tuple[mx.array, mx.array]:
+        """Return the same of a loss that is no weighted sum: first all losses, then its slopes."""
+        found = []
+        for part in parts:
+            found.append(self._losses(hidden[part], part))
+            mx.eval(found)
+        back = np.argsort(self.order)
+        total, weights = slopes(mx.concatenate(found)[mx.array(back)], self.batch)
+        weights = weights[mx.array(self.order)]
+        gradients = []
+        for part in parts:
+            _, (gradient,) = mx.vjp(
+                partial(self._losses, part=part), [hidden[part]], [weights[part]]
+            )
+            mx.eval(gradient)
+            gradients.append(gradient)
+        return total, mx.concatenate(gradients, axis=0)
+
+    def _losses(self, rows: mx.array, part: slice) -> mx.array:
+        """Return the losses of some targets from their hidden states, (n, D) -> (n,)."""
+        smoothing = None if self.smoothing is None else self.smoothing[part]
+        return token_losses(self.stack.logits(rows), self.targets[part], smoothing)
 
     def _only_rows(self, chunk: int, y: mx.array) -> mx.array:
         """Return the hidden states that predict a target, (B, C, D) -> (N, D)."""

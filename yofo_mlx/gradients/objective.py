@@ -8,7 +8,8 @@ With answer token sets T_1..T_n of an episode (ManyICFT, arXiv 2506.11103, mask-
 `targets` picks the sets: "all" of them, the "last" one, or all "tokens" but the first as one set.
 A batch carries all that as the weight of each target, 1/|T_i| or 1 (`episodes/batches.py`), and the
 denominator. What is computed here is the sum above the line; the loop divides once for all batches
-of a step. `training/loop.py` has the same as a program, which the tests run.
+of a step. `training/loop.py` has the same as a program, which the tests run. What other objectives
+make of the losses: `objectives/`, a file each.
 """
 
 from typing import Any
@@ -17,11 +18,20 @@ import mlx.core as mx
 
 from yofo_mlx.episodes.batches import Batch
 from yofo_mlx.models.logits import row_logits
+from yofo_mlx.objectives.smoothing import smoothed
+from yofo_mlx.objectives.sums import summed
 
 
-def token_losses(logits: mx.array, targets: mx.array) -> mx.array:
-    """Return -log p of each target in nats, (N, V), (N,) -> (N,)."""
+def token_losses(
+    logits: mx.array, targets: mx.array, smoothing: mx.array | None = None
+) -> mx.array:
+    """Return -log p of each target in nats, (N, V), (N,) -> (N,).
+
+    Of the share `smoothing` (N,) of a target, the mean over all tokens (`objectives/smoothing.py`).
+    """
     losses: Any = _token_losses(logits, targets)
+    if smoothing is not None:
+        losses = smoothed(losses, logits, targets, smoothing)
     return losses  # type: ignore[no-any-return]
 
 
@@ -44,6 +54,7 @@ def _token_losses_vjp(
 
 
 def summed_loss(model: Any, batch: Batch) -> mx.array:
-    """Return the weighted sum of the batch's token losses, not yet divided."""
+    """Return the sum of the batch's token losses by its objective, not yet divided."""
     logits = row_logits(model, mx.array(batch.tokens), mx.array(batch.rows))
-    return (token_losses(logits, mx.array(batch.targets)) * mx.array(batch.weights)).sum()
+    smoothing = None if batch.smoothing is None else mx.array(batch.smoothing)
+    return summed(token_losses(logits, mx.array(batch.targets), smoothing), batch)

@@ -1,6 +1,7 @@
 """Which tasks of a recipe show some of their labels, or words in place of them."""
 
 from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from yofo_mlx.episodes.fixed import fix_shots
@@ -23,6 +24,8 @@ class PoolMaker:
 
     def __init__(self, recipe: Recipe, trained: Sequence[TaskEntry], tokenizer: Any) -> None:
         self._settings, self._seed = recipe.episodes, recipe.seed
+        self._contrasts = recipe.objective.contrasts
+        check_contrasts(recipe, trained)
         check_subsets(recipe, trained)
         self._symbols: Symbols | None = None
         if recipe.episodes.rename_labels:
@@ -31,7 +34,14 @@ class PoolMaker:
             self._check_words(trained, self._symbols)
 
     def make(self, entry: TaskEntry, segmenter: Segmenter, tick: Callable[[], None]) -> Pool:
-        """Tokenise a task."""
+        """Tokenise a task, and its labels where answers are compared with wrong ones."""
+        pool = self._pool(entry, segmenter, tick)
+        if not self._contrasts or entry.task.family not in SINGLE_LABEL:
+            return pool
+        labels = tuple(segmenter.answer(label) for label in sorted(_labels(entry)))
+        return replace(pool, labels=labels)
+
+    def _pool(self, entry: TaskEntry, segmenter: Segmenter, tick: Callable[[], None]) -> Pool:
         task, settings, subset = entry.task, self._settings, _subset(self._settings, entry)
         symbols = self._symbols if task.family in LABELLED else None
         if settings.fixed_shots or (subset is None and symbols is None):
@@ -67,6 +77,27 @@ class PoolMaker:
                 f" hold too few: {_some(wrong)}",
                 "show fewer labels with label_subset, or leave rename_labels out",
             )
+
+
+def check_channel(recipe: Recipe, entries: Sequence[TaskEntry]) -> None:
+    """Refuse tasks whose answers are no labels where labels come first."""
+    wrong = [one.task.name for one in entries if one.task.family not in SINGLE_LABEL]
+    if recipe.template.channel and wrong:
+        raise RecipeError(
+            f"template.channel is for tasks with one label an answer, not for {_some(wrong)}",
+            "give them a `family`, if they are; else leave template.channel out",
+        )
+
+
+def check_contrasts(recipe: Recipe, trained: Sequence[TaskEntry]) -> None:
+    """Refuse to compare answers with wrong labels where no task has labels."""
+    if not recipe.objective.contrasts:
+        return
+    if not any(entry.task.family in SINGLE_LABEL and len(_labels(entry)) > 1 for entry in trained):
+        raise RecipeError(
+            "objective.unlikelihood and objective.choice compare labels, and no task has two",
+            f"they are for tasks of family {' or '.join(sorted(SINGLE_LABEL))}",
+        )
 
 
 def check_subsets(recipe: Recipe, trained: Sequence[TaskEntry]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from yofo_mlx.episodes.passes import most_together
+from yofo_mlx.episodes.passes import MOST_TOGETHER, most_together
 from yofo_mlx.errors import FitError
 from yofo_mlx.gradients.attention import native_is_bounded
 from yofo_mlx.gradients.chunked import LOGITS_AT_ONCE
@@ -300,8 +300,14 @@ def _batches_of(recipe: Recipe, tokens: int) -> list[StepLoad]:
         count = max(1, together // tokens)
         shapes += [(count, tokens), (count + 1, together // (count + 1))]
         shapes.append((ceil(together / shortest), shortest))
+    if recipe.objective.zero_shot:
+        shapes.append((ceil(MOST_TOGETHER / shortest), shortest))
+    rows = recipe.objective.rows  # of an episode with other last answers
     share = 1.0 if recipe.objective.targets == "tokens" else TARGET_SHARE
-    return [StepLoad(count, length, int(count * length * share)) for count, length in shapes]
+    return [
+        StepLoad(rows * count, length, int(rows * count * length * share))
+        for count, length in shapes
+    ]
 
 
 def describe_plan(planner: Planner, way: Forecast) -> PlanEvent:

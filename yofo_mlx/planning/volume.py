@@ -94,7 +94,7 @@ def volume_of(recipe: Recipe, draws: list[Draw]) -> Volume:
         tokens=round(tokens / drawn * steps),
         max_tokens_per_step=round(max(each_step)),
         longest_episode=max(one.longest for one in draws),
-        passes_per_step=_passes(settings, len(draws) / drawn),
+        passes_per_step=_passes(recipe, more * len(draws) / drawn),
         tokens_per_step=round(tokens / drawn, 1),
         targets=round(targets / drawn * steps),
         targets_per_step=round(targets / drawn, 1),
@@ -111,14 +111,16 @@ def volume_bounds(recipe: Recipe) -> Volume:
     most = settings.batch_size * settings.grad_accumulation_steps * longest
     if settings.batch_tokens:  # half of the last episode at most is beyond
         most = max(longest, settings.batch_tokens + longest // 2)
+    most *= recipe.objective.rows + bool(recipe.objective.zero_shot)
     steps = _steps(recipe, most)
     tokens = steps * most if settings.steps else settings.tokens or 0
     return Volume("bounds", steps, tokens, most, longest)
 
 
-def _passes(settings: Training, drawn: float) -> float:
-    """Return the passes of a step: of one that is given in tokens as many as were drawn."""
-    return round(drawn, 2) if settings.batch_tokens else settings.grad_accumulation_steps
+def _passes(recipe: Recipe, drawn: float) -> float:
+    """Return the passes of a step: where they follow from the tokens as many as were drawn."""
+    by_tokens = recipe.train.batch_tokens or recipe.objective.zero_shot
+    return round(drawn, 2) if by_tokens else recipe.train.grad_accumulation_steps
 
 
 def _is_over(recipe: Recipe, steps: int, tokens: int) -> bool:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any
 
+from yofo_mlx.episodes.companions import companions
 from yofo_mlx.episodes.sampler import Pool, Sampler, tokenize
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation.limits import notes
 from yofo_mlx.evaluation.prompts import asked_of, prompts_of
 from yofo_mlx.evaluation.scores import TaskScores
-from yofo_mlx.planning.label_tasks import PoolMaker, shared_labels
+from yofo_mlx.planning.label_tasks import PoolMaker, check_channel, shared_labels
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.quantities import plural
@@ -194,6 +195,7 @@ def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) 
     """Tokenise the training tasks and set the sampler up."""
     trained = [entry for entry in entries if entry.role == "train"]
     total = sum(len(entry.task.train) for entry in trained)
+    check_channel(recipe, entries)
     maker = PoolMaker(recipe, trained, tokenizer)
     pools, protected = [], Protected()
     with Progress("tokenising, examples", total) as progress:
@@ -203,7 +205,8 @@ def make_workload(recipe: Recipe, entries: Sequence[TaskEntry], tokenizer: Any) 
             if entry.role == "train":
                 pools.append(maker.make(entry, segmenter, progress.tick))
             protected += count_protected(segmenter, task)
-    sampler = Sampler(pools, recipe.episodes, recipe.seed)
+    beside = companions(recipe.objective, recipe.episodes.max_tokens)
+    sampler = Sampler(pools, recipe.episodes, recipe.seed, beside)
     return Workload(list(entries), pools, sampler, tokenizer, protected)
 
 

@@ -146,10 +146,11 @@ def _text(tokenizer: Any, tokens: list[int], start: int, end: int) -> str:
 def summarize(workload: Workload, recipe: Recipe) -> Summary:
     """Draw the first updates' episodes and average what they hold."""
     episodes: list[Episode] = []
-    updates = padded = 0
+    updates = padded = read = 0
     while updates < SAMPLED_UPDATES and len(episodes) < SAMPLED_EPISODES:
         for rows in draw_passes(workload.sampler, recipe.train, updates):
-            episodes += rows
+            episodes += [row for row in rows if row.kind == "own"]
+            read += sum(len(row.tokens) for row in rows)
             padded += len(rows) * max(len(row.tokens) for row in rows)
         updates += 1
     tokens = np.array([len(one.tokens) for one in episodes])
@@ -159,7 +160,7 @@ def summarize(workload: Workload, recipe: Recipe) -> Summary:
     return Summary(
         updates=updates,
         episodes_per_update=len(episodes) / updates,
-        padding=float(padded / tokens.sum() - 1),
+        padding=padded / read - 1,
         tokens=float(tokens.mean()),
         targets=float(targets.mean()),
         target_share=float(targets.sum() / tokens.sum()),

@@ -5,7 +5,7 @@ Everything here blocks; `cancel` and `kill` may be called meanwhile, from any th
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ class Offer:
 
     def params(self) -> Params:
         """Return the parameters of `prefill`."""
-        pairs = [asdict(example) for example in self.examples]
+        pairs = [example.as_pair() for example in self.examples]
         choice = _given({"shots": self.shots, "seed": self.seed})
         if self.choose != "balanced":
             choice["choose"] = self.choose

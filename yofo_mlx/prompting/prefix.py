@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Any, Protocol
 
 from yofo_mlx.episodes.sampler import Episode, tokenize
-from yofo_mlx.episodes.segments import Segmenter
+from yofo_mlx.episodes.segments import Segmenter, check_direct
 from yofo_mlx.errors import DataError, FitError
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
 from yofo_mlx.prompting.readings import Expected, Watch, noted
@@ -76,6 +76,7 @@ class Prefix:
 
     def segmenter_of(self, instruction: str) -> Segmenter:
         """Return what makes tokens of demonstrations behind an instruction."""
+        check_direct(self._template)
         return Segmenter(self._tokenizer, self._template, instruction)
 
     @property

@@ -324,7 +324,7 @@ class Prompter:
             _summary(prefix, Reuse(len(prefix.tokens)), started)
             | self._shown.facts
             | {
-                "demonstrations": [asdict(example) for example in prefix.demonstrations],
+                "demonstrations": [example.as_pair() for example in prefix.demonstrations],
                 "instruction": prefix.instruction,
             }
         )

@@ -1,6 +1,6 @@
 """What the model makes of given answers, each read after the same context."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import mlx.core as mx
@@ -14,6 +14,7 @@ ROUNDING = 1e-3  # nats by which two readings of the same may differ
 
 Asked = tuple[Sequence[int], Sequence[int]]
 """The tokens of a question, and those of an answer to it."""
+Look = Callable[[mx.array], mx.array]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,37 @@ def read_answers(
         with context.aside(len(group), shared=False) as rows:
             readings += _read_group(rows, group, on_chunk)
     return readings
+
+
+def read_logits(
+    context: Context, asked: Sequence[Asked], look: Look, at_once: int = 1
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield what `look` makes of the logits before each token of an answer, (N, V) -> (N, ...)."""
+    for start in range(0, len(asked), at_once):
+        group = asked[start : start + at_once]
+        with context.aside(len(group), shared=False) as rows:
+            found = [(wanted, np.array(look(logits))) for wanted, logits in _pieces(rows, group)]
+        places = np.concatenate([np.argwhere(wanted)[:, 0] for wanted, _ in found])
+        values = np.concatenate([part for _, part in found])
+        yield from (values[places == row] for row in range(len(group)))
+
+
+def _pieces(
+    context: Context, group: Sequence[Asked]
+) -> Iterator[tuple[npt.NDArray[np.bool_], mx.array]]:
+    """Yield which places of each piece (B, C) stand before an answer's token, and their logits."""
+    width = max(len(question) + len(answer) for question, answer in group)
+    tokens = np.zeros((len(group), width), dtype=np.int32)
+    wanted = np.zeros((len(group), width), dtype=bool)
+    for row, (question, answer) in enumerate(group):
+        end = len(question) + len(answer)
+        tokens[row, :end] = [*question, *answer]
+        wanted[row, len(question) - 1 : end - 1] = True
+    for start in range(0, width, CHUNK):
+        piece = np.s_[:, start : start + CHUNK]
+        logits = context.logits(mx.array(tokens[piece]), mx.array(np.flatnonzero(wanted[piece])))
+        if wanted[piece].any():
+            yield wanted[piece], logits
 
 
 def _read_group(context: Context, group: Sequence[Asked], on_chunk: OnChunk) -> list[AnswersRead]:

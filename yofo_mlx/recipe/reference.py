@@ -15,7 +15,7 @@ from yofo_mlx.recipe.schema import Composition, Recipe
 _HEAD = """\
 # Recipe reference
 
-Generated from `yofo_mlx/recipe/schema.py`; `yofo recipes explain` prints the same text.
+Generated from `yofo_mlx/recipe/`; `yofo recipes explain` prints the same text.
 A key without a default is required or may be left out, as its text says. In a command,
 `--set section.key=value` beats the file; `tasks.0.limit=100` reaches into a list.
 

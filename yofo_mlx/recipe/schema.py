@@ -4,14 +4,13 @@ The field descriptions feed `yofo recipes explain` and `docs/recipe.md`. Names f
 it has one.
 """
 
-import re
-from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from yofo_mlx.recipe.condition import Condition
 from yofo_mlx.recipe.family import Family
+from yofo_mlx.recipe.objective import Objective as Objective
 from yofo_mlx.recipe.section import (
     Count,
     Decay,
@@ -23,6 +22,7 @@ from yofo_mlx.recipe.section import (
     Share,
 )
 from yofo_mlx.recipe.study import Study
+from yofo_mlx.recipe.template import Template as Template
 
 Compared = Literal["balanced", "similar", "tail"]
 
@@ -48,41 +48,6 @@ class Lora(Section):
         if self.num_layers == 0:
             raise ValueError("`num_layers` is 0: give how many layers to adapt, or -1 for all")
         return self
-
-
-class Template(Section):
-    """How demonstrations become text."""
-
-    style: Literal["auto", "chat", "plain"] = "auto"
-    """`chat`: the model's own template; `plain`: the lines below; `auto`: chat if it has one."""
-    instruction: str = "{instruction}\n\n"
-    """Plain style: the task's instruction, where it has one."""
-    input: str = "Input: {input}\nOutput:"
-    """Plain style: what comes before an answer."""
-    output: str = " {output}\n\n"
-    """Plain style: the answer with the characters that end it."""
-    date: str = "2026-01-01"
-    """Chat style: the day (YYYY-MM-DD) that a template which writes today's date is told."""
-
-    @model_validator(mode="after")
-    def _placeholders(self) -> Self:
-        for name in ("instruction", "input", "output"):
-            if getattr(self, name).count("{" + name + "}") != 1:
-                raise ValueError(f"`{name}` must contain the placeholder {{{name}}} once")
-        lead, end = self.output.split("{output}")
-        if not end.strip() and "\n" not in end:
-            raise ValueError("`output` must end with what ends an answer, such as \\n")
-        if (lead + "\0" + end).find(end) <= len(lead):
-            raise ValueError("`output` has what ends an answer in front of it as well")
-        return self
-
-    @field_validator("date")
-    @classmethod
-    def _is_a_day(cls, text: str) -> str:
-        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            raise ValueError("give a day as YYYY-MM-DD")
-        date.fromisoformat(text)
-        return text
 
 
 # What `episodes.fixed_shots` comes instead of.
@@ -120,21 +85,6 @@ class Episodes(Section):
             raise ValueError(f"`fixed_shots` comes instead of {' and '.join(given)}: give one")
         if self.max_shots is not None and self.max_shots < self.min_shots:
             raise ValueError("`max_shots` is smaller than `min_shots`")
-        return self
-
-
-class Objective(Section):
-    """Which tokens carry loss, and how they are averaged."""
-
-    targets: Literal["all", "last", "tokens"] = "all"
-    """`all` answers of an episode, only the `last` one, or all `tokens` (inputs too)."""
-    normalize: Literal["answer", "token"] = "answer"
-    """Mean over answers of each answer's mean, or mean over target tokens."""
-
-    @model_validator(mode="after")
-    def _tokens_have_no_answers(self) -> Self:
-        if self.targets == "tokens" and self.normalize == "answer":
-            raise ValueError('`targets = "tokens"` needs `normalize = "token"`')
         return self
 
 
@@ -271,6 +221,15 @@ class TaskSource(Section):
     """Column of the input, or a template such as `{premise}\\nHypothesis: {hypothesis}`."""
     output: str | None = None
     """Column of the answer, or a template; a list is joined by `separator`."""
+    rejected: str | None = None
+    """Column of answers that are not to be given, or a template: of rows that carry a preferred and
+    a rejected one; `objective.rejected` learns from it."""
+    teacher: str | None = None
+    """Column of distributions that are learned in place of the answers' tokens, as
+    `yofo rehearse RECIPE --distill 8` writes them."""
+    doubt: str | None = None
+    """Column of numbers, how unsure the base is of a row's answer (`yofo rehearse RECIPE --doubt`
+    writes them); `objective.smoothing` goes by it, the largest of the task being 1."""
     separator: str = ", "
     """Joins the labels of a multi-label answer."""
     labels: tuple[str, ...] | None = None
@@ -387,6 +346,35 @@ class Recipe(Section):
             raise ValueError(f'`episodes.fixed_shots` needs `objective.targets = "last"`: {words}')
         if self.episodes.fixed_shots and any(task.label_subset for task in self.tasks):
             raise ValueError("`episodes.fixed_shots` comes instead of `label_subset`: give one")
+        return self
+
+    @model_validator(mode="after")
+    def _labels_come_first(self) -> Self:
+        named = {
+            "episodes.rename_labels": self.episodes.rename_labels,
+            "evaluation.choose": self.evaluation.choose,
+            "objective.rejected": self.objective.rejected,
+            "objective.unlikelihood or objective.choice": self.objective.contrasts,
+        }
+        if self.template.channel and (given := [name for name, on in named.items() if on]):
+            raise ValueError(f"`template.channel` goes without {' and '.join(given)}")
+        return self
+
+    @model_validator(mode="after")
+    def _teachers_are_alone(self) -> Self:
+        asked = self.objective
+        bent = asked.reweight or asked.rejected or asked.contrasts or asked.targets == "tokens"
+        if bent and any(task.teacher for task in self.tasks):
+            keys = 'reweight, rejected, unlikelihood, choice or targets = "tokens"'
+            raise ValueError(f"`teacher` of a task goes without objective.{keys}")
+        return self
+
+    @model_validator(mode="after")
+    def _rows_have_what_is_learned(self) -> Self:
+        for key, column in (("rejected", "rejected"), ("smoothing", "doubt")):
+            trained = [task for task in self.tasks if task.role == "train"]
+            if getattr(self.objective, key) and not any(getattr(one, column) for one in trained):
+                raise ValueError(f"`objective.{key}` needs a training task with `{column}`")
         return self
 
     @model_validator(mode="after")

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from itertools import islice
 
 from yofo_mlx.episodes.sampler import Episode, tokenize
-from yofo_mlx.episodes.segments import Segmenter
+from yofo_mlx.episodes.segments import Segmenter, check_direct
 from yofo_mlx.models.base import Base
 from yofo_mlx.planning.evaluation import Asked, plan_evaluation, refused
 from yofo_mlx.planning.planner import Planner
 from yofo_mlx.prompting.batched import Written, answer_each
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.fingerprint import model_fingerprint
+from yofo_mlx.prompting.scoring import Asked as AskedTokens
 from yofo_mlx.prompting.scoring import read_answers
 from yofo_mlx.recipe.schema import Template
+from yofo_mlx.rehearsal import teaching
 from yofo_mlx.rehearsal.store import Store, key_of
+from yofo_mlx.rehearsal.teaching import Reading
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.tasks.task import Example, Task
 
@@ -52,6 +55,7 @@ class Asker:
 
     def segmenter(self, instruction: str) -> Segmenter:
         """Return what makes tokens of text behind an instruction."""
+        check_direct(self._template)
         return Segmenter(self._base.tokenizer, self._template, instruction)
 
     def shown(self, task: Task, demonstrations: Sequence[Example], max_tokens: int) -> Shown:
@@ -122,6 +126,23 @@ class Asker:
                         self._store.add(keys[place], no - yes)
                         progress.tick()
         return [self._store[key] for key in keys]
+
+    def readings(
+        self, shown: Shown, asked: Sequence[AskedTokens], most: int, what: str
+    ) -> list[Reading]:
+        """Return what the base expects at each token of answers, `most` tokens a place."""
+        behind = key_of(self._mark, shown.tokens, most)
+        keys = [key_of("expected", behind, [*map(list, one)]) for one in asked]
+        if left := self._left(keys):
+            some = [asked[place] for place in left]
+            longest = max(len(question) + len(answer) for question, answer in some)
+            at_once = self._at_once(len(shown.tokens), len(left), longest)
+            found = teaching.read(self._read(shown), some, most=most, at_once=at_once)
+            with Progress(what, len(left)) as progress:
+                for place, reading in zip(left, found, strict=True):
+                    self._store.add(keys[place], reading.as_json())
+                    progress.tick()
+        return [Reading(*self._store[key]) for key in keys]
 
     def _left(self, keys: Sequence[str]) -> list[int]:
         """Return the places of what was never asked, each question once."""

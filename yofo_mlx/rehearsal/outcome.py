@@ -10,7 +10,7 @@ from typing import Any
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.recipe.file import to_toml
-from yofo_mlx.recipe.schema import Recipe, TaskSource
+from yofo_mlx.recipe.schema import Episodes, Recipe, TaskSource
 from yofo_mlx.rehearsal.rehearse import RehearsedTask, Target
 from yofo_mlx.rehearsal.settings import RehearsalSettings
 from yofo_mlx.system.files import new_folder, write_text
@@ -26,6 +26,11 @@ _SHARED = TaskSource.model_fields.keys() & {one.name for one in fields(TaskEntry
 
 def begin(folder: Path, recipe: Recipe, tasks: Sequence[str]) -> None:
     """Make the folder of a rehearsal, or go on in one of the same recipe; refuse any other."""
+    if recipe.objective.rejected or recipe.objective.smoothing:
+        raise RecipeError(
+            "a rehearsal does not keep rejected answers or doubt, which the objective goes by",
+            "rehearse without objective.rejected and objective.smoothing",
+        )
     about = {"model": recipe.model, "tasks": list(tasks)}
     try:
         there = json.loads((folder / ABOUT).read_text("utf-8"))
@@ -58,14 +63,19 @@ def finish(
             place = data / names[one.entry.task.name]
             place.mkdir()
             task = one.entry.task
-            (place / "train.jsonl").write_text(_lines(one.targets, one.entry), encoding="utf-8")
+            more = _more(one.targets)
+            text = _lines(one.targets, one.entry, more)
+            (place / "train.jsonl").write_text(text, encoding="utf-8")
             for split, examples in (("valid", task.valid), ("test", task.test)):
                 if examples:
-                    text = _lines(map(_as_it_was, examples), one.entry)
+                    text = _lines(map(_as_it_was, examples), one.entry, more)
                     (place / f"{split}.jsonl").write_text(text, encoding="utf-8")
     sources = [_source(one, f"./{DATA}/{names[one.entry.task.name]}") for one in done]
     sources += [source for source in recipe.tasks if source.role == "held_out"]
     described = recipe.model_copy(update={"tasks": tuple(sources)})
+    if settings.distill:  # a pupil sees no demonstrations
+        shots = Episodes(max_tokens=recipe.episodes.max_tokens, max_shots=0)
+        described = described.model_copy(update={"episodes": shots})
     write_text(folder / RECIPE, to_toml(described))
     about = _about(recipe, done, settings)
     write_text(folder / ABOUT, json.dumps(about, indent=1) + "\n")
@@ -85,7 +95,7 @@ def _about(
         "finished": True,
         "settings": asdict(settings),
         "all": whole,
-        "plain_tuning": why_plain(whole),
+        "plain_tuning": None if settings.doubt else why_plain(whole),
         "families": {family: _counts(some) for family, some in families.items()},
         "by_task": {
             one.entry.task.name: {
@@ -124,8 +134,21 @@ def _counts(some: Iterable[RehearsedTask]) -> dict[str, int]:
     }
 
 
-def _lines(targets: Iterable[Target], entry: TaskEntry) -> str:
-    rows = (asdict(one) | {"output": output_of(one.output, entry)} for one in targets)
+def _more(targets: Sequence[Target]) -> list[str]:
+    """Return the columns beside what every row has."""
+    return [
+        name
+        for name in ("teacher", "doubt")
+        if any(getattr(target, name) is not None for target in targets)
+    ]
+
+
+def _lines(targets: Iterable[Target], entry: TaskEntry, more: Sequence[str]) -> str:
+    names = ("input", "output", "provenance", "gold", *more)
+    rows = (
+        {name: getattr(one, name) for name in names} | {"output": output_of(one.output, entry)}
+        for one in targets
+    )
     return "".join(escaped(json.dumps(row, ensure_ascii=False)) + "\n" for row in rows)
 
 
@@ -154,7 +177,7 @@ def _folder_name(number: int, one: RehearsedTask) -> str:
 
 def _source(one: RehearsedTask, place: str) -> TaskSource:
     """Return the table of a task whose rows are in a folder of ours."""
-    entry, task = one.entry, one.entry.task
+    entry, task, more = one.entry, one.entry.task, _more(one.targets)
     shared = {name: getattr(entry, name) for name in _SHARED}
     keeps = all(_is_among(target.output, entry) for target in one.targets)
     return TaskSource(
@@ -165,6 +188,8 @@ def _source(one: RehearsedTask, place: str) -> TaskSource:
         instruction=task.instruction,
         input="input",
         output="output",
+        teacher="teacher" if "teacher" in more else None,
+        doubt="doubt" if "doubt" in more else None,
         labels=task.labels if keeps else None,
         valid_share=0.0,
     )

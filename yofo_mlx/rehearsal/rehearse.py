@@ -6,7 +6,7 @@ without it SSR (2409.04787).
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
@@ -18,8 +18,10 @@ from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.rehearsal.asker import Asker, Shown
 from yofo_mlx.rehearsal.judges import accepts
 from yofo_mlx.rehearsal.settings import JUDGES, SHOTS, USUAL, RehearsalSettings
+from yofo_mlx.rehearsal.teaching import Expected
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.registry import METRICS, TaskEntry
+from yofo_mlx.tasks.spelling import text_key, unify_lines
 from yofo_mlx.tasks.task import Example
 
 Provenance = Literal["own", "paraphrase", "gold"]
@@ -35,6 +37,8 @@ class Target:
     output: str
     provenance: Provenance
     gold: str
+    teacher: Expected | None = None
+    doubt: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,10 @@ class Rehearsal:
         segmenter = self._asker.segmenter(task.instruction)
         longest = max(len(segmenter.answer(one.output)) for one in examples)
         limit = self._given or longest + longest // 2 + MARGIN
+        if self._settings.doubt:
+            return self._doubted(entry, examples)
+        if self._settings.distill:
+            return self._distilled(entry, examples, limit, self._settings.distill)
         answers, shots = self._answers(entry, examples, limit)
         trust = self._trust(entry, examples) if judge == "model" else None
         own = self._accepted(entry, answers, trust)
@@ -107,6 +115,56 @@ class Rehearsal:
             asks,
             trust,
         )
+
+    def _doubted(self, entry: TaskEntry, examples: Sequence[Example]) -> RehearsedTask:
+        """Return the expected answers with the base's doubt, without demonstrations."""
+        shown = self._asker.shown(entry.task, (), self._longest)
+        asked = [
+            (shown.question(one.input), shown.segmenter.answer(one.output)) for one in examples
+        ]
+        words = f"{entry.task.name}: doubt"
+        readings = self._asker.readings(shown, asked, 1, words)
+        targets = tuple(
+            Target(one.input, one.output, "gold", one.output, doubt=reading.entropy)
+            for one, reading in zip(examples, readings, strict=True)
+        )
+        return RehearsedTask(entry, "none", 0, targets, 0, 0, paraphrases=False)
+
+    def _distilled(
+        self, entry: TaskEntry, examples: Sequence[Example], limit: int, most: int
+    ) -> RehearsedTask:
+        """Return the pupil's own answers with the teacher's distributions at their tokens.
+
+        Where the pupil says nothing, or comes to no end, the expected answer is taught.
+        """
+        name = entry.task.name
+        pupil = self._asker.shown(entry.task, (), self._longest)
+        texts = [one.input for one in examples]
+        written = self._asker.answers(pupil, texts, limit, f"{name}: own answers")
+        own = [unify_lines(one.text).strip() if one.is_complete else "" for one in written]
+        targets = [
+            Target(one.input, text, "own", one.output)
+            if text_key(text)
+            else Target(one.input, one.output, "gold", one.output)
+            for one, text in zip(examples, own, strict=True)
+        ]
+        teacher, _ = self._shown(entry, (), limit)
+        answer, asked = teacher.segmenter.answer, teacher.segmenter.question
+        questions = [
+            [*teacher.question(one.input), *answer(one.gold), *asked(one.input)] for one in targets
+        ]
+        room = self._longest - len(teacher.tokens)
+        pairs = zip(targets, questions, strict=True)
+        kept = [(one, q) for one, q in pairs if len(q) + len(answer(one.output)) <= room]
+        read = [(question, answer(one.output)) for one, question in kept]
+        readings = self._asker.readings(teacher, read, most, f"{name}: teacher")
+        taught = tuple(
+            replace(one, teacher=reading.tokens)
+            for (one, _), reading in zip(kept, readings, strict=True)
+        )
+        cut = sum(not one.is_complete for one in written)
+        too_long = len(targets) - len(taught)
+        return RehearsedTask(entry, "none", teacher.shots, taught, cut, too_long, False)
 
     def _judge(self, entry: TaskEntry) -> str:
         """Return who judges: as it was said, or as the recipe compares, or as the family does."""

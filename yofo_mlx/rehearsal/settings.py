@@ -35,6 +35,10 @@ class RehearsalSettings:
     limit: int | None = None
     """Most rows of a task."""
     paraphrase: bool = True
+    distill: int | None = None
+    """Tokens of the teacher's distribution that are kept; None: nothing is distilled."""
+    doubt: bool = False
+    """Only how unsure the base is of the expected answers is found out."""
     command: tuple[str, ...] = ()
     """Program that judges, with its arguments."""
 
@@ -50,6 +54,8 @@ def read_settings(
     shots: int | None = None,
     limit: int | None = None,
     paraphrase: bool = True,
+    distill: int | None = None,
+    doubt: bool = False,
 ) -> RehearsalSettings:
     """Return the settings that options stand for, such as `--judge model` or `--judge qa=exact`."""
     named: dict[str, str] = {}
@@ -69,8 +75,13 @@ def read_settings(
         )
     if command is not None and "command" not in named.values():
         raise RecipeError("--command is given, and no judge is one", "add --judge command")
+    if (distill or doubt) and (named or (distill and doubt)):
+        raise RecipeError(
+            "--distill, --doubt and --judge are three different things",
+            "give one of them; each writes a folder of its own",
+        )
     words = _program(command) if command is not None else ()
-    return RehearsalSettings(named, shots, limit, paraphrase, words)
+    return RehearsalSettings(named, shots, limit, paraphrase, distill, doubt, words)
 
 
 def _program(command: str) -> tuple[str, ...]:

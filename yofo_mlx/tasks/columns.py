@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, time
 from decimal import Decimal
 from itertools import chain
@@ -11,6 +11,7 @@ from typing import Any
 
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.system.text import reason
+from yofo_mlx.tasks.beliefs import read_doubt, read_teacher
 from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns, turns_in
 from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in, number_in
 from yofo_mlx.tasks.problems import Place, RowError
@@ -64,6 +65,12 @@ class Columns:
     """Fields that hold a conversation, in place of `input` and `output`."""
     shape: RowForm | None = None
     """The known form that both columns were taken from."""
+    rejected: str | None = None
+    """A column or template of answers that are not to be given; rows may lack it."""
+    teacher: str | None = None
+    """A column of what is to be expected at each token of the answers."""
+    doubt: str | None = None
+    """A column of numbers that say how unsure a model is of the answers."""
 
     @property
     def names_output(self) -> bool:
@@ -77,7 +84,7 @@ class Columns:
         except Missing as error:
             raise self._missing(row.fields) or error from None
         self._check_labels(item.answers)
-        return item
+        return self._with_more(item, row.fields) if self._more else item
 
     def question(self, row: Row) -> str:
         """Return the input a row holds, which may lack an answer; or raise RowError."""
@@ -114,6 +121,31 @@ class Columns:
         example = Example(_checked(question, self.input), answer)
         answers = tuple(values) if is_list else (answer, *values[1:])
         return Item(example, row.place, answers, is_list, system, unused)
+
+    @property
+    def _more(self) -> tuple[str | None, ...]:
+        given = (self.rejected, self.doubt, self.teacher)
+        return given if any(given) else ()
+
+    def _with_more(self, item: Item, fields: dict[str, Any]) -> Item:
+        """Return an item that knows what is not to be answered, and what is doubted."""
+        rejected = unify_lines(self._filled_if_there(self.rejected, fields)).strip()
+        if rejected == item.example.output:
+            hint = "an answer cannot be wanted and not wanted: mend the row"
+            raise RowError(f"`{self.rejected}` is the answer itself", hint)
+        doubt = read_doubt(fields, self.doubt) if self.doubt else 0.0
+        teacher = read_teacher(fields, self.teacher) if self.teacher else None
+        used = {f"`{name}`" for name in self._more}
+        example = replace(item.example, rejected=rejected, doubt=doubt, teacher=teacher)
+        unused = tuple(name for name in item.unused if name not in used)
+        return replace(item, example=example, unused=unused)
+
+    def _filled_if_there(self, template: str | None, fields: dict[str, Any]) -> str:
+        """Return the text of a column, or of a template; nothing where a column is blank."""
+        if template is None:
+            return ""
+        is_optional = not _is_template(template) and name_in(fields, template) is not None
+        return self._optional(template, fields) if is_optional else self._fill(template, fields)
 
     def _missing(self, fields: dict[str, Any]) -> Missing | None:
         """Return all columns that are not there in one error, where they are plain names."""

@@ -4,7 +4,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -175,7 +175,7 @@ def make_task(loaded: LoadedSource, seed: int) -> tuple[Task, tuple[str, ...]]:
     shown = {text_key(example.input) for example in valid + test}
     clean = [example for example in train if text_key(example.input) not in shown]
     draw = random.Random(f"{seed}/{loaded.name}")
-    kept = _limited(clean, source.limit, draw)
+    kept = _as_shares(_limited(clean, source.limit, draw))
     if not valid and not (source.role == "held_out" and test):
         kept, valid = set_aside(kept, source.valid_share, draw)
     task = Task(
@@ -189,6 +189,12 @@ def make_task(loaded: LoadedSource, seed: int) -> tuple[Task, tuple[str, ...]]:
         references=references,
     )
     return task, tuple(_notes(loaded, repeated, len(train) - len(clean)))
+
+
+def _as_shares(examples: list[Example]) -> list[Example]:
+    """Return examples whose doubts are shares of the largest."""
+    largest = max((one.doubt for one in examples), default=0.0)
+    return [replace(one, doubt=one.doubt / largest) for one in examples] if largest else examples
 
 
 def _notes(loaded: LoadedSource, repeated: int, leaking: int) -> Iterator[str]:
@@ -264,6 +270,11 @@ def fingerprint(task: Task) -> str:
     for example, more in task.references.items():
         for part in (f"references {len(more)}", example.input, example.output, *more):
             _feed(digest, part)
+    for example in task.train:
+        if example.rejected or example.doubt or example.teacher:
+            beside = str((example.rejected, example.doubt, example.teacher))
+            for part in (example.input, example.output, beside):
+                _feed(digest, part)
     return digest.hexdigest()
 
 

@@ -197,7 +197,7 @@ def _with_system(item: Item) -> Item:
 
 def after(text: str, example: Example) -> Example:
     """Return an example with a text before its input."""
-    return Example(f"{text}\n\n{example.input}", example.output)
+    return replace(example, input=f"{text}\n\n{example.input}")
 
 
 def _unused(items: Iterable[Item]) -> list[Problem]:
@@ -320,9 +320,11 @@ def _choose(
     first: Problem | None = None
     for row in rows:
         try:
-            return choose_columns(
+            found = choose_columns(
                 row, source.input, source.output, source.separator, labels, names, source.family
             )
+            more = {name: getattr(source, name) for name in ("rejected", "doubt", "teacher")}
+            return replace(found, **more)
         except RowError as error:
             first = first or error.at(row.place)
     problems += [first] if first else []

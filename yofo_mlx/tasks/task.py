@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from yofo_mlx.recipe.family import Family
 
+Teacher = tuple[tuple[tuple[int, float], ...], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -12,6 +14,16 @@ class Example:
 
     input: str
     output: str
+    rejected: str = field(default="", compare=False)
+    """An answer that is not to be given, where the row has one."""
+    teacher: Teacher | None = field(default=None, compare=False, repr=False)
+    """What is to be expected at each token of the answer: tokens with their shares."""
+    doubt: float = field(default=0.0, compare=False)
+    """How much less sure of the answer a model is than of others, 0 to 1, where the row says so."""
+
+    def as_pair(self) -> dict[str, str]:
+        """Return what is shown of it."""
+        return {"input": self.input, "output": self.output}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from yofo_mlx.episodes.bounds import check_tables
+from yofo_mlx.episodes.bounds import check_tables, check_taught
 from yofo_mlx.models.adapters import check_adapter
 from yofo_mlx.models.base import Base, load_base
 from yofo_mlx.planning.machine import find_planner
@@ -57,4 +57,5 @@ def _with_model(recipe: Recipe, entries: list[TaskEntry], planner: Planner | Non
     )
     check_adapter(base.model, recipe.lora)
     check_tables(recipe, base.tokenizer, base.config)
+    check_taught((row for entry in entries for row in entry.task.train), base.config)
     return Setup(base, make_workload(recipe, entries, base.tokenizer), planner)
