@@ -138,14 +138,21 @@ class Asker:
         return context
 
     def _at_once(self, prompt: int, queries: int, longest: int) -> int:
-        """Return how many questions there is memory for at once; refuse what has none for one."""
-        most = min(queries, MOST_AT_ONCE)
-        if self._planner is None:
-            return most
-        plan = plan_evaluation(self._planner, Asked(prompt, most, longest, 1))
-        if refusal := refused(plan, self._planner.limit):
-            raise refusal
-        return min(most, plan.copies)
+        return side_by_side(self._planner, prompt, queries, longest)
+
+
+def side_by_side(planner: Planner | None, prompt: int, queries: int, longest: int) -> int:
+    """Return how many questions there is memory for at once; refuse what has none for one.
+
+    `prompt` and `longest` are tokens: of what stands before, and of a question with its answer.
+    """
+    most = min(queries, MOST_AT_ONCE)
+    if planner is None:
+        return most
+    plan = plan_evaluation(planner, Asked(prompt, most, longest, 1))
+    if refusal := refused(plan, planner.limit):
+        raise refusal
+    return min(most, plan.copies)
 
 
 def _posed(task: Task, example: Example) -> str:
