@@ -26,6 +26,7 @@ __all__ = [
     "rehearse",
     "removing",
     "runs",
+    "select",
     "serve",
     "show",
     "stop",
