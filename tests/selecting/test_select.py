@@ -84,7 +84,7 @@ def test_all_of_the_rows_are_the_tasks_as_they_were(yofo: Call, recipe: Path) ->
 def test_the_rows_that_help_are_kept_and_nothing_is_read_twice(
     yofo: Call, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ("select", recipe, "--set", "tasks.1.limit=3", "--probes", 3)
+    asked = ("select", recipe, "--set", "tasks.0.limit=6", "--probes", 3)
     read_it, calls = Reader.read, list[int]()
 
     def interrupted(self: Reader, *given: Any) -> Any:

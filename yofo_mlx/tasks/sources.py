@@ -90,19 +90,23 @@ def expand(source: TaskSource, base: Path) -> list[TaskSource]:
 def _by_file(source: TaskSource, base: Path) -> list[TaskSource]:
     """Return a source for each file that a `*` matches, itself without any."""
     if not locate.is_pattern(source.source):
-        return [_with_family(source)]
+        return [_as_its_kind(source)]
     paths = locate.matches(source.source, base)
     prefix = f"{source.name}/" if source.name else ""
     return [
-        _with_family(source.model_copy(update={"source": str(path), "name": prefix + name}))
+        _as_its_kind(source.model_copy(update={"source": str(path), "name": prefix + name}))
         for path, name in zip(paths, _names(paths), strict=True)
     ]
 
 
-def _with_family(source: TaskSource) -> TaskSource:
-    """Return a source, with the family that a generated task has by its kind."""
-    generated = synthetic.only(source.source) if source.family is None else None
-    return source.model_copy(update={"family": generated.family}) if generated else source
+def _as_its_kind(source: TaskSource) -> TaskSource:
+    """Return a source; of a generated task with the family and the columns of its kind."""
+    if (generated := synthetic.only(source.source)) is None:
+        return source
+    usual = {"family": generated.family, "input": generated.input, "output": "output"}
+    return source.model_copy(
+        update={key: value for key, value in usual.items() if getattr(source, key) is None}
+    )
 
 
 def _load_one(source: TaskSource, base: Path) -> LoadedSource:

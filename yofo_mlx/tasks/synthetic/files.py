@@ -6,10 +6,9 @@ from random import Random
 
 from yofo_mlx.tasks.synthetic.kinds import KINDS
 from yofo_mlx.tasks.synthetic.names import Named
-from yofo_mlx.tasks.synthetic.row import Fields
+from yofo_mlx.tasks.synthetic.row import SPLIT, Fields
 
 TRAIN, TEST = 192, 32  # rows, where the kind can tell so many apart
-_SPLIT = "split"  # a column that says which split a row is of, where a kind decides
 
 
 @lru_cache(maxsize=64)
@@ -18,8 +17,8 @@ def files(task: Named) -> dict[str, bytes]:
     rows = _rows(task)
     queries = min(TEST, len(rows) // 4)
     parts = {"train": rows[queries : queries + TRAIN], "test": rows[:queries]}
-    if rows and _SPLIT in rows[0]:
-        parts = {name: [row for row in rows if row[_SPLIT] == name] for name in parts}
+    if rows and SPLIT in rows[0]:
+        parts = {name: [row for row in rows if row[SPLIT] == name] for name in parts}
     return {name: "".join(map(_line, of_split)).encode() for name, of_split in parts.items()}
 
 
@@ -37,4 +36,4 @@ def _rows(task: Named) -> list[Fields]:
 
 
 def _line(row: Fields) -> str:
-    return json.dumps({key: value for key, value in row.items() if key != _SPLIT}) + "\n"
+    return json.dumps({key: value for key, value in row.items() if key != SPLIT}) + "\n"

@@ -5,18 +5,19 @@ asks for (labels, table, fields, rule) is drawn with it and said nowhere but in 
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from yofo_mlx.recipe.family import Family
-from yofo_mlx.tasks.suite.skills import Lexicon, topical
+from yofo_mlx.tasks.suite.skills import topical
 from yofo_mlx.tasks.suite.tasks import Role, lexicon, patterns
 from yofo_mlx.tasks.suite.vocabulary import NUMBERS
 from yofo_mlx.tasks.synthetic import columns
 from yofo_mlx.tasks.synthetic.row import DrawRow, Fields
 from yofo_mlx.tasks.synthetic.rules import draw_rule
+from yofo_mlx.tasks.synthetic.words import arbitrary
 
 _MOST_CLASSES = 8
 _JOINTS = (" ", ", ", " and ", " | ")
@@ -28,6 +29,8 @@ class Kind:
 
     make: Callable[[Random, Role], DrawRow]
     family: Family
+    input: str = "input"
+    """What of a row is its input, where a recipe does not say."""
 
 
 def classify(random: Random, role: Role) -> DrawRow:
@@ -47,16 +50,6 @@ def classify(random: Random, role: Role) -> DrawRow:
         return {"input": joint.join(given), "output": labels[label]}
 
     return draw
-
-
-def arbitrary(
-    random: Random, words: Lexicon, count: int, avoid: Sequence[Sequence[str]] = ()
-) -> list[str]:
-    """Return labels that say nothing: names, numbers, or words of topics that are not asked."""
-    taken = {word for topic in avoid for word in topic}
-    others = [word for word in words.words if word not in taken]
-    pools = [list(words.names), list(NUMBERS), others]
-    return random.sample(random.choice([pool for pool in pools if len(pool) >= count]), count)
 
 
 def translate(random: Random, role: Role) -> DrawRow:
@@ -143,7 +136,10 @@ KINDS: dict[str, Kind] = {
     "map": Kind(translate, "other"),
     "extract": Kind(extract, "extraction"),
     "rule": Kind(decide, "classification"),
-    **{name: Kind(make, family) for name, (make, family) in columns.KINDS.items()},
+    "match": Kind(columns.match, "classification"),
+    "parse": Kind(columns.parse, "other"),
+    "specialist": Kind(columns.specialist, "classification"),
+    "annotators": Kind(columns.annotators, "classification", "{annotator}: {input}"),
 }
 MIXED = ("classify", "map", "extract", "rule")
 """What `all` takes in turn."""

@@ -46,6 +46,11 @@ class Named:
         return f"{GENERATED}{self.name}"
 
     @property
+    def input(self) -> str:
+        """Return what of its rows is the input, where nobody says."""
+        return KINDS[self.kind].input
+
+    @property
     def family(self) -> Family:
         """Return the family of its kind."""
         return KINDS[self.kind].family
