@@ -60,6 +60,7 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "train": training.train,
         "resume": training.resume,
         "rehearse": rehearsing.rehearse,
+        "rationales": rehearsing.rationales,
         "select": selecting.select,
     },
     groups.ASK: {

@@ -22,6 +22,7 @@ __all__ = [
     "overview",
     "plan",
     "queueing",
+    "rationales",
     "recipes",
     "rehearse",
     "removing",
