@@ -189,7 +189,10 @@ def toml(value: Any) -> str:
 
 
 # Seconds each.
-SLOW = ("blocks", "choosing", "classify", "demos", "evaluation", "health", "long-runs")
+SLOW = (
+    "blocks", "choosing", "classify", "demos", "evaluation", "health", "long-runs", "rationales",
+    "select",
+)  # fmt: skip
 LONG = {f"docs/{page}.md": [pytest.mark.long] for page in SLOW}
 WITH_COMMANDS = [name for name, path in NAMED.items() if commands(path.read_text("utf-8"))]
 

@@ -15,7 +15,7 @@ from yofo_mlx.prompting.batched import Written
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.recipe.schema import Recipe, Template
 from yofo_mlx.rehearsal import asker as asker_module
-from yofo_mlx.rehearsal import outcome
+from yofo_mlx.rehearsal import outcome, tables
 from yofo_mlx.rehearsal.asker import Shown
 from yofo_mlx.rehearsal.rehearse import Rehearsal, RehearsedTask, Target, Trust
 from yofo_mlx.rehearsal.settings import RehearsalSettings
@@ -305,7 +305,7 @@ def test_rows_that_did_not_change_are_read_back_as_the_task_they_were(
     targets = tuple(Target(one.input, one.output, "gold", one.output) for one in train)
     done = RehearsedTask(entry, "label", 0, targets, 0, 0, False)
     outcome.finish(tmp_path, load_recipe(recipe), [done], RehearsalSettings())
-    made = load_recipe(tmp_path / outcome.RECIPE)
+    made = load_recipe(tmp_path / tables.RECIPE)
     (found,) = load_tasks(made.tasks[:1], 0, tmp_path)
     assert replace(found.task, instruction=task.instruction) == task
     assert (found.metric, found.answer_after, found.weight) == (entry.metric, "####", 0.5)

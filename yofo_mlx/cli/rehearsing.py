@@ -61,3 +61,52 @@ def rehearse(
     from yofo_mlx.commands import rehearse as verb
 
     return verb.rehearse(request, settings, out=out, as_json=as_json)
+
+
+def rationales(
+    recipes: RecipeNames,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; left out: RECIPE-rationales.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Answers drawn for each input.")] = 8,
+    temperature: Annotated[
+        float, typer.Option(min=0.01, max=5.0, help="Of the draws; higher ones differ more.")
+    ] = 0.7,
+    shots: Annotated[int, typer.Option(min=0, help="Demonstrations before each input.")] = 4,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most rows of each task.")] = None,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="JUDGE", help="label, number, exact, normalised, command; FAMILY=JUDGE."
+        ),
+    ] = None,
+    command: Annotated[
+        str | None, typer.Option(help="Program of --judge command, as in `yofo rehearse`.")
+    ] = None,
+    gold: Annotated[bool, typer.Option(help="Keep the expected answers beside the own.")] = True,
+    as_json: Json = False,
+) -> int:
+    """Let the base find ways to the right answers itself.
+
+    Several are drawn for each training input; those that end right are kept, each way once: rows
+    to train on (RFT), or demonstrations to show. One that was interrupted goes on when asked again.
+    """
+    from yofo_mlx.errors import RecipeError
+    from yofo_mlx.rehearsal.settings import read_settings
+
+    settings = read_settings(judge or [], command, shots=shots, limit=limit)
+    if "model" in settings.judges.values():
+        raise RecipeError("no model judges rationales", "--judge number, normalised or command")
+    request = sound(recipes, overrides)
+    from yofo_mlx.commands import rationales as verb
+
+    return verb.rationales(
+        request,
+        settings,
+        samples=samples,
+        temperature=temperature,
+        gold=gold,
+        out=out,
+        as_json=as_json,
+    )

@@ -21,6 +21,7 @@ from yofo_mlx.cli import (
     recipes,
     rehearsing,
     runs,
+    selecting,
     serving,
     studying,
     training,
@@ -59,6 +60,8 @@ VERBS: dict[str, dict[str, Callable[..., Any]]] = {
         "train": training.train,
         "resume": training.resume,
         "rehearse": rehearsing.rehearse,
+        "rationales": rehearsing.rationales,
+        "select": selecting.select,
     },
     groups.ASK: {
         "eval": evaluating.evaluate,

@@ -25,7 +25,7 @@ from yofo_mlx.tasks.columns import Item
 from yofo_mlx.tasks.families import LABELLED
 from yofo_mlx.tasks.problems import Problem, errors
 from yofo_mlx.tasks.reading.locate import is_pattern
-from yofo_mlx.tasks.registry import METRICS, is_embedded, make_task, metric_of
+from yofo_mlx.tasks.registry import METRICS, is_apart, is_embedded, make_task, metric_of
 from yofo_mlx.tasks.sources import LoadedSource, default_name
 from yofo_mlx.tasks.splits import SPLITS, Split
 
@@ -226,7 +226,7 @@ def _chosen(found: list[Entry], wanted: Sequence[str]) -> list[Entry]:
     suite = {
         index: "never trained on"
         for index, entry in enumerate(found)
-        if entry.table["source"] == "tiny:held_out" and len(found) > 1
+        if is_apart(entry.table["source"]) and len(found) > 1
     }
     if not held and not any("role" in entry.table for entry in found):
         held = suite or _proposed(found)

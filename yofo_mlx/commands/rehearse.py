@@ -12,7 +12,7 @@ from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models.base import load_base
 from yofo_mlx.planning.machine import find_planner
-from yofo_mlx.rehearsal import outcome
+from yofo_mlx.rehearsal import outcome, tables
 from yofo_mlx.rehearsal.asker import Asker
 from yofo_mlx.rehearsal.rehearse import APART, Rehearsal
 from yofo_mlx.rehearsal.settings import RehearsalSettings
@@ -56,8 +56,8 @@ def rehearse(
         print(json.dumps(about))
         return ExitCode.OK
     _show(about)
-    print_path(folder / outcome.RECIPE)
-    say_next(f"train {quoted(folder / outcome.RECIPE)}")
+    print_path(folder / tables.RECIPE)
+    say_next(f"train {quoted(folder / tables.RECIPE)}")
     return ExitCode.OK
 
 

@@ -12,6 +12,7 @@ from yofo_mlx.system.text import is_utf8
 EMBEDDED: Final = "tiny"
 GGUF: Final = ".gguf"  # how the names of models in one file end
 SUITE: Final = "tiny:"  # how the sources of its tasks begin
+GENERATED: Final = "synthetic:"  # how the sources of generated tasks begin
 
 _WILD = re.compile(r"[*?]")
 

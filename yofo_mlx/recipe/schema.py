@@ -209,8 +209,8 @@ class TaskSource(Section):
     name: str | None = None
     """Name of the task; left out: taken from the source."""
     source: str
-    """File, folder, files by `*` (a task each), hub id (`owner/name`), or the embedded suite's
-    `tiny:train`, `tiny:held_out`."""
+    """File, folder, files by `*` (a task each), hub id (`owner/name`), generated tasks
+    (`synthetic:all:200`), or the embedded suite's `tiny:train`, `tiny:held_out`."""
     role: Literal["train", "held_out"] = "train"
     """`train`, or `held_out`: never trained on, only evaluated."""
     family: Family | None = None

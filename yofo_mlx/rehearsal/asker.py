@@ -4,14 +4,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import mlx.core as mx
+
 from yofo_mlx.episodes.sampler import Episode, tokenize
 from yofo_mlx.episodes.segments import Segmenter, check_direct
 from yofo_mlx.models.base import Base
 from yofo_mlx.planning.evaluation import Asked, plan_evaluation, refused
 from yofo_mlx.planning.planner import Planner
 from yofo_mlx.prompting.batched import Written, answer_each
-from yofo_mlx.prompting.context import Context
+from yofo_mlx.prompting.context import Context, interruptible
 from yofo_mlx.prompting.fingerprint import model_fingerprint
+from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.scoring import Asked as AskedTokens
 from yofo_mlx.prompting.scoring import read_answers
 from yofo_mlx.recipe.schema import Template
@@ -92,6 +95,42 @@ class Asker:
                     progress.tick()
         return [Written(*self._store[key]) for key in keys]
 
+    def samples(
+        self,
+        shown: Shown,
+        inputs: Sequence[str],
+        max_tokens: int,
+        count: int,
+        temperature: float,
+        what: str,
+    ) -> list[list[Written]]:
+        """Return `count` answers to each input, drawn with a seed of their own each."""
+        behind = key_of(self._mark, shown.tokens, max_tokens, temperature)
+        questions = [shown.question(text) for text in inputs for _ in range(count)]
+        keys = [
+            key_of("sample", behind, question, place % count)
+            for place, question in enumerate(questions)
+        ]
+        if left := self._left(keys):
+            context = self._read(shown)
+            # One after the other: what is drawn does not depend on what is drawn beside it.
+            self._at_once(len(shown.tokens), 1, max(map(len, questions)) + max_tokens)
+            with Progress(f"{what}: samples", len(left)) as progress:
+                for place in left:
+                    mx.random.seed(int(keys[place][:8], 16))
+                    answer = generate(
+                        context,
+                        shown.segmenter,
+                        questions[place],
+                        max_tokens=max_tokens,
+                        temperature=temperature,
+                        on_chunk=interruptible,
+                    )
+                    self._store.add(keys[place], [answer.text, answer.finish == "end"])
+                    progress.tick()
+        found = [Written(*self._store[key]) for key in keys]
+        return [found[start : start + count] for start in range(0, len(found), count)]
+
     def paraphrases(
         self, task: Task, examples: Sequence[Example], max_tokens: int, what: str
     ) -> list[Written]:
@@ -159,14 +198,21 @@ class Asker:
         return context
 
     def _at_once(self, prompt: int, queries: int, longest: int) -> int:
-        """Return how many questions there is memory for at once; refuse what has none for one."""
-        most = min(queries, MOST_AT_ONCE)
-        if self._planner is None:
-            return most
-        plan = plan_evaluation(self._planner, Asked(prompt, most, longest, 1))
-        if refusal := refused(plan, self._planner.limit):
-            raise refusal
-        return min(most, plan.copies)
+        return side_by_side(self._planner, prompt, queries, longest)
+
+
+def side_by_side(planner: Planner | None, prompt: int, queries: int, longest: int) -> int:
+    """Return how many questions there is memory for at once; refuse what has none for one.
+
+    `prompt` and `longest` are tokens: of what stands before, and of a question with its answer.
+    """
+    most = min(queries, MOST_AT_ONCE)
+    if planner is None:
+        return most
+    plan = plan_evaluation(planner, Asked(prompt, most, longest, 1))
+    if refusal := refused(plan, planner.limit):
+        raise refusal
+    return min(most, plan.copies)
 
 
 def _posed(task: Task, example: Example) -> str:

@@ -32,10 +32,11 @@ def is_held(path: Path) -> bool:
 class Store:
     """Answers by key, a line of JSON each; one process at a time writes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: str = "rehearsal") -> None:
+        """`kind`: what writes such files, as messages call it."""
         self._path = path
         self._known: dict[str, Any] = {}
-        wrong = f"another rehearsal is writing to {path.parent}"
+        wrong = f"another {kind} is writing to {path.parent}"
         self._file = GrowingFile(path, RunError(wrong, "wait for it, or give another --out"))
 
     def __enter__(self) -> Self:

@@ -15,7 +15,7 @@ import numpy as np
 from yofo_mlx.errors import Cancelled, RunError, YofoError
 from yofo_mlx.recipe.file import to_toml
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.rehearsal import outcome
+from yofo_mlx.rehearsal import outcome, tables
 from yofo_mlx.rehearsal.store import is_held
 from yofo_mlx.runs import launch
 from yofo_mlx.runs.crew import Crew
@@ -174,7 +174,7 @@ class Making:
                 words = ["rehearse", str(file), "--out", str(place)]
                 words += ["--limit", str(most)] if most else []
                 self._rehearse(words, place)
-        own = [task for task in load_recipe(place / outcome.RECIPE).tasks if task.role == "train"]
+        own = [task for task in load_recipe(place / tables.RECIPE).tasks if task.role == "train"]
         others = [task for task in recipe.tasks if task.role == "held_out"]
         return recipe.model_copy(update={"tasks": (*own, *others)})
 
@@ -210,7 +210,7 @@ class Making:
         rng = np.random.default_rng([self.plan.recipe.seed + trial.seed, trial.arm.rows or 0])
         order = rng.permutation(len(task.train))[: trial.arm.rows or None]
         rows = (
-            {"input": one.input, "output": outcome.output_of(one.output, entry)}
+            {"input": one.input, "output": tables.output_of(one.output, entry)}
             for one in map(task.train.__getitem__, order)
         )
         path.parent.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.family import Family
-from yofo_mlx.recipe.names import SUITE
+from yofo_mlx.recipe.names import GENERATED, SUITE
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.recipe.section import OwnLabelRange
 from yofo_mlx.system.quantities import plural
@@ -23,6 +23,8 @@ from yofo_mlx.tasks.problems import Place, Problem, errors
 from yofo_mlx.tasks.sources import LoadedSource, load
 from yofo_mlx.tasks.spelling import text_key
 from yofo_mlx.tasks.splits import SPLITS
+from yofo_mlx.tasks.suite.tasks import HELD_OUT
+from yofo_mlx.tasks.synthetic import names as synthetic
 from yofo_mlx.tasks.task import Example, Task
 
 METRICS: dict[Family, str] = {
@@ -91,7 +93,7 @@ def load_tasks(
                 wrong = [Problem(Place(source.source), what, hint)]
             problems += wrong
             if task and not wrong:
-                entries.append(_entry(task, source, notes))
+                entries.append(_entry(task, loaded.source, notes))
     problems += check_names([entry.task.name for entry in entries])
     if problems:
         raise _report(problems, recipe)
@@ -101,6 +103,12 @@ def load_tasks(
 def is_embedded(source: TaskSource) -> bool:
     """Tell whether a source is of the embedded suite."""
     return source.source.startswith(SUITE)
+
+
+def is_apart(source: str) -> bool:
+    """Tell whether a source is made to be held out: it shares no words with what is trained on."""
+    generated = synthetic.is_generated(source) and source.removeprefix(GENERATED)
+    return source == f"{SUITE}held_out" or bool(generated and generated.startswith(HELD_OUT))
 
 
 def load_sets(source: TaskSource, base: Path) -> list[LoadedSource]:
@@ -178,6 +186,7 @@ def make_task(loaded: LoadedSource, seed: int) -> tuple[Task, tuple[str, ...]]:
     kept = _as_shares(_limited(clean, source.limit, draw))
     if not valid and not (source.role == "held_out" and test):
         kept, valid = set_aside(kept, source.valid_share, draw)
+    generated = synthetic.only(source.source)
     task = Task(
         name=loaded.name,
         family=loaded.family,
@@ -187,6 +196,7 @@ def make_task(loaded: LoadedSource, seed: int) -> tuple[Task, tuple[str, ...]]:
         instruction=loaded.instruction,
         labels=labels_of(source) or source.labels or _labels(loaded),
         references=references,
+        kind=generated.group if generated else "",
     )
     return task, tuple(_notes(loaded, repeated, len(train) - len(clean)))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from yofo_mlx.errors import DataError
 from yofo_mlx.recipe.family import Family
+from yofo_mlx.recipe.names import GENERATED
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.progress import counted
 from yofo_mlx.system.quantities import plural
@@ -25,6 +26,7 @@ from yofo_mlx.tasks.reading.readers import read_rows
 from yofo_mlx.tasks.reading.rows import Row, header_again
 from yofo_mlx.tasks.row_forms import is_header
 from yofo_mlx.tasks.splits import SPLITS, Split
+from yofo_mlx.tasks.synthetic import names as synthetic
 from yofo_mlx.tasks.task import Example
 from yofo_mlx.tasks.where import Selection
 
@@ -88,13 +90,23 @@ def expand(source: TaskSource, base: Path) -> list[TaskSource]:
 def _by_file(source: TaskSource, base: Path) -> list[TaskSource]:
     """Return a source for each file that a `*` matches, itself without any."""
     if not locate.is_pattern(source.source):
-        return [source]
+        return [_as_its_kind(source)]
     paths = locate.matches(source.source, base)
     prefix = f"{source.name}/" if source.name else ""
     return [
-        source.model_copy(update={"source": str(path), "name": prefix + name})
+        _as_its_kind(source.model_copy(update={"source": str(path), "name": prefix + name}))
         for path, name in zip(paths, _names(paths), strict=True)
     ]
+
+
+def _as_its_kind(source: TaskSource) -> TaskSource:
+    """Return a source; of a generated task with the family and the columns of its kind."""
+    if (generated := synthetic.only(source.source)) is None:
+        return source
+    usual = {"family": generated.family, "input": generated.input, "output": "output"}
+    return source.model_copy(
+        update={key: value for key, value in usual.items() if getattr(source, key) is None}
+    )
 
 
 def _load_one(source: TaskSource, base: Path) -> LoadedSource:
@@ -224,6 +236,8 @@ def _unused(items: Iterable[Item]) -> list[Problem]:
 
 def default_name(source: TaskSource) -> str:
     """Return a task's name where the recipe gives none."""
+    if generated := synthetic.only(source.source):
+        return generated.name
     name = _stem(source.source.rstrip("/").rsplit("/", 1)[-1])
     return f"{name}/{source.config}" if source.config else name or "task"
 
@@ -240,7 +254,7 @@ def _names(paths: list[Path]) -> list[str]:
     """Name files by their stems, or by their folders too where stems are the same."""
     if not paths:
         return []
-    stems = [_stem(path.name) for path in paths]
+    stems = [_stem(path.name.removeprefix(GENERATED)) for path in paths]
     if len(set(stems)) == len(stems):
         return stems
     shared = os.path.commonpath([path.parent for path in paths])

@@ -18,6 +18,8 @@ from yofo_mlx.tasks.reading.formats import DataFile, format_of
 from yofo_mlx.tasks.reading.layout import LeftOut, Listing
 from yofo_mlx.tasks.reading.parquet import ClassNames
 from yofo_mlx.tasks.splits import SPLITS, Split
+from yofo_mlx.tasks.synthetic import names as generated
+from yofo_mlx.tasks.synthetic.files import files
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _GLOB = re.compile(r"[*?]")
@@ -34,12 +36,16 @@ class Piece:
 
 
 def is_pattern(source: str) -> bool:
-    """Tell whether a source stands for several files."""
+    """Tell whether a source stands for several files, or several generated tasks."""
+    if generated.is_generated(source):
+        return not generated.is_one(source)
     return _GLOB.search(source) is not None
 
 
 def matches(pattern: str, base: Path) -> list[Path]:
-    """Return the files a pattern stands for, sorted."""
+    """Return the files a pattern stands for, sorted; of generated tasks, the source of each."""
+    if generated.is_generated(pattern):
+        return [Path(task.source) for task in generated.named(pattern)]
     path = _place(pattern, base)
     fixed = next(parent for parent in path.parents if not is_pattern(str(parent)))
     try:
@@ -89,6 +95,8 @@ def _loose(source: TaskSource, listing: Listing, used: Sequence[str]) -> list[Le
 
 
 def _listing(source: TaskSource, path: Path | None) -> Listing:
+    if generated.is_generated(source.source):
+        return _generated(source.source)
     named = list(source.files.values()) if source.files else None
     if path is None:
         if named:
@@ -101,6 +109,16 @@ def _listing(source: TaskSource, path: Path | None) -> Listing:
     return Listing({path.name: [path.name]}, lambda names: [DataFile(path, source.source)])
 
 
+def _generated(source: str) -> Listing:
+    made = files(generated.named(source)[0])
+    names = {f"{name}.jsonl": content for name, content in made.items()}
+
+    def fetch(wanted: Sequence[str]) -> list[DataFile]:
+        return [DataFile(Path(name), f"{source}/{name}", names[name]) for name in wanted]
+
+    return Listing({name: [f"{name}.jsonl"] for name in made}, fetch)
+
+
 def _meant(listing: Listing, path: Path | None) -> Split | None:
     """Return what the one split of a listing is; a file that is named itself is no split."""
     is_file = path is not None and path.is_file()
@@ -108,7 +126,12 @@ def _meant(listing: Listing, path: Path | None) -> Split | None:
 
 
 def find(name: str, base: Path) -> Path | None:
-    """Return the local path a source names; None if it is the id of a data set on the hub."""
+    """Return the local path a source names; None if it is the id of a data set on the hub.
+
+    A generated task has its own name, at which nothing lies.
+    """
+    if generated.is_generated(name):
+        return Path(generated.named(name)[0].source)
     if not name.strip():
         raise DataError("a task has an empty `source`", "name a file, a folder or an id on the hub")
     path, shown = _place(name, base), clip(name, 500)
