@@ -51,7 +51,7 @@ def measured(
     mx.random.seed(0)
     model = llama.Model(llama.ModelArgs.from_dict(config))
     tensors = {name: Tensor("F32", array.shape) for name, array in tree_flatten(model.parameters())}
-    shape = sizes_of(config, tensors, Lora(), as_float32=True)
+    shape = sizes_of(config, tensors, Lora(), item=4)
     model.freeze()
     linear_to_lora_layers(model, -1, {"rank": 8, "scale": 20.0, "dropout": 0.0})
     model.train()
@@ -82,7 +82,7 @@ def measured_validation(
     mx.random.seed(0)
     model = llama.Model(llama.ModelArgs.from_dict(config))
     tensors = {name: Tensor("F32", array.shape) for name, array in tree_flatten(model.parameters())}
-    shape = sizes_of(config, tensors, Lora(), as_float32=True)
+    shape = sizes_of(config, tensors, Lora(), item=4)
     model.eval()
     draw = np.random.default_rng(0)
 

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from yofo_mlx.system import blas
 
@@ -42,9 +42,10 @@ from yofo_mlx.episodes.batches import Batch, make_batch
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.gradients import loss_and_gradients
 from yofo_mlx.gradients.attention import bounded_attention, native_is_bounded
+from yofo_mlx.models.computing import cast, computing_type
 from yofo_mlx.planning.planner import Forecast, Planner, StepLoad
 from yofo_mlx.planning.sizes import model_sizes
-from yofo_mlx.recipe.schema import Lora, Memory, Objective
+from yofo_mlx.recipe.schema import Dtype, Lora, Memory, Objective
 from yofo_mlx.system.memory import memory_limit
 
 METHODS = ("yofo", "mlx-lm", "mlx-lm-bounded", "mlx-train-perf", "mlx-train-perf-bounded")
@@ -55,8 +56,7 @@ LORA = {"rank": 8, "scale": 20.0, "dropout": 0.0}
 def main() -> None:
     arguments = _arguments()
     model, config = load_model(arguments.model)
-    if mx.default_device() == mx.Device(mx.cpu):
-        model.set_dtype(mx.float32)
+    cast(model, arguments.dtype)
     model.freeze()
     mx.random.seed(0)
     linear_to_lora_layers(model, -1, LORA)
@@ -152,10 +152,9 @@ def _all_positions(model: Any, batch: Batch, nll_of: NllOf) -> tuple[mx.array, A
 def _planned(arguments: Any, batch: Batch) -> Forecast:
     """Return how yofo takes the step: its own plan, or the dials that were asked for."""
     memory = Memory(chunk=arguments.chunk, stash=arguments.stash)
-    shape = model_sizes(
-        arguments.model, Lora(), as_float32=mx.default_device() == mx.Device(mx.cpu)
-    )
-    dtype = mx.float32 if shape.item == 4 else mx.bfloat16
+    computed = computing_type(arguments.dtype)
+    shape = model_sizes(arguments.model, Lora(), item=computed.size if computed else None)
+    dtype = computed or (mx.float32 if shape.item == 4 else mx.bfloat16)
     native = native_is_bounded(shape.head_dim, shape.head_dim, dtype)
     planner = Planner(shape, memory, memory_limit().nbytes, native)
     return planner.plan(StepLoad(1, arguments.tokens, len(batch.targets)))
@@ -179,6 +178,9 @@ def _arguments() -> Any:
     parser.add_argument("--chunk", type=int, help="tokens at a time (yofo)")
     parser.add_argument("--stash", type=int, help="layers recomputed together (yofo)")
     parser.add_argument("--no-checkpointing", action="store_true", help="mlx-lm without it")
+    parser.add_argument(
+        "--dtype", choices=get_args(Dtype), default="auto", help="type computed in, as in a recipe"
+    )
     parser.add_argument("--answers-every", type=int, default=32, help="tokens between answer ends")
     parser.add_argument("--answer-tokens", type=int, default=2)
     parser.add_argument("--json", action="store_true")
