@@ -7,6 +7,7 @@ __all__ = [
     "child",
     "environment",
     "files",
+    "idle_cores",
     "launcher",
     "lines",
     "main_memory",
