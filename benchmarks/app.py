@@ -29,6 +29,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import measurements
 import pyte
 from trees import environment, tree_of, yofo
 
@@ -260,6 +261,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--keys", type=int, default=40, help="of each kind")
     parser.add_argument("--times", type=int, default=5, help="starts")
+    measurements.add_option(parser)
     arguments = parser.parse_args()
     found = machine()
     with tempfile.TemporaryDirectory() as place:
@@ -270,6 +272,7 @@ def main() -> None:
         living = make_runs(arguments.runs)
         figures = first_frames(tree, home, arguments.times) | at_rest(tree, home)
         figures |= keys(tree, home, living, arguments.keys)
+    measurements.keep(arguments.table, figures, method=f"app, {arguments.runs} runs")
     for name, figure in figures.items():
         asked = f"at most {ASKED[name]:g}" if name in ASKED else ""
         print(f"{name:<24}{figure:>10g}   {asked}")

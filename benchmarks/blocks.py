@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import measurements
+
 from yofo_mlx.system import blas
 
 blas.preload()
@@ -87,6 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", type=int, default=8)
     parser.add_argument("--json", action="store_true")
+    measurements.add_option(parser)
     options = parser.parse_args()
     source = find_source(None, "tiny", None)
     base = load(source, use_adapter=False).base
@@ -108,6 +111,7 @@ def main() -> None:
         cost(empty, many[:count]) for count in (80, 320)
     )
     found = {"ratio": found["tokens_read"], **found}
+    measurements.keep(options.table, found, method="blocks", model="tiny")
     if options.json:
         print(json.dumps(found, indent=2))
     else:

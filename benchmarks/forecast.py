@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from math import log
 from typing import Any
 
+import measurements
+
 from yofo_mlx.system import blas
 
 blas.preload()
@@ -49,7 +51,7 @@ def measured(
     mx.random.seed(0)
     model = llama.Model(llama.ModelArgs.from_dict(config))
     tensors = {name: Tensor("F32", array.shape) for name, array in tree_flatten(model.parameters())}
-    shape = sizes_of(config, tensors, Lora(), as_float32=True)
+    shape = sizes_of(config, tensors, Lora(), item=4)
     model.freeze()
     linear_to_lora_layers(model, -1, {"rank": 8, "scale": 20.0, "dropout": 0.0})
     model.train()
@@ -80,7 +82,7 @@ def measured_validation(
     mx.random.seed(0)
     model = llama.Model(llama.ModelArgs.from_dict(config))
     tensors = {name: Tensor("F32", array.shape) for name, array in tree_flatten(model.parameters())}
-    shape = sizes_of(config, tensors, Lora(), as_float32=True)
+    shape = sizes_of(config, tensors, Lora(), item=4)
     model.eval()
     draw = np.random.default_rng(0)
 
@@ -188,6 +190,7 @@ def main() -> None:
     parser.add_argument("--most-work", type=float, default=MOST_WORK)
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--fit", action="store_true", help="print factors that fit better")
+    measurements.add_option(parser)
     arguments = parser.parse_args()
     draw = random_validations if arguments.validation else random_cases
     measure = measured_validation if arguments.validation else measured
@@ -198,6 +201,9 @@ def main() -> None:
         sizes = " ".join(str(v) for v in case.pop("config").values() if isinstance(v, int))
         print(f"{expected() / peak:.2f}  {peak / 1e6:7.1f} MB  {sizes}  {case}")
     summarize(cases)
+    ratios = {"forecast / measured peak": [expected() / peak for peak, expected in cases]}
+    about = "validations" if arguments.validation else "steps"
+    measurements.keep(arguments.table, ratios, method=f"forecasts of {about}", model="random")
     if arguments.fit:
         module = evaluation if arguments.validation else planner
         names = OF_VALIDATIONS if arguments.validation else OF_STEPS

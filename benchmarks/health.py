@@ -21,6 +21,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import measurements
+
 from yofo_mlx.system import blas
 
 blas.preload()
@@ -59,6 +61,8 @@ def main() -> None:
                 write_text(options.out, json.dumps(kept, indent=1))
             if not options.json:
                 print(key, {k: v for k, v in kept[key].items() if k != "machine"}, flush=True)
+    for group, mean in _means(kept).items():
+        measurements.keep(options.table, mean, method=f"health, {group}", model=options.model)
     if options.json:
         print(json.dumps({"sets": kept, "mean": _means(kept)}))
 
@@ -199,6 +203,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("out/health.json"))
     parser.add_argument("--json", action="store_true")
+    measurements.add_option(parser)
     return parser.parse_args()
 
 

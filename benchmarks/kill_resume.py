@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import measurements
+
 from yofo_mlx.system import blas
 
 blas.preload()
@@ -204,6 +206,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    measurements.add_option(parser)
     arguments = parser.parse_args()
     places: Counter[str] = Counter()
     same = 0
@@ -214,6 +217,7 @@ def main() -> None:
             print(f"{number + 1:>3}  {found or 'same'}  (killed {'; '.join(fell)})")
             sys.stdout.flush()
     report: dict[str, Any] = {"runs": arguments.times, "identical": same, "kills": dict(places)}
+    measurements.keep(arguments.table, report, method="killed and resumed", model="tiny")
     print(json.dumps(report))
     sys.exit(same != arguments.times)
 

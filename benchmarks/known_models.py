@@ -100,7 +100,7 @@ def known_shape(name: str) -> Sizes:
     bits, config = MODELS[name]
     quantized = {"quantization": {"bits": bits, "group_size": 64}} if bits < 16 else {}
     tensors = tensors_of(config, bits)
-    return sizes_of(config | quantized, tensors, Lora(), as_float32=False)
+    return sizes_of(config | quantized, tensors, Lora(), item=None)
 
 
 def cell(shape: Sizes, tokens: int, limit_gb: int) -> str:

@@ -10,6 +10,8 @@ import json
 import time
 from collections.abc import Callable, Iterable
 
+import measurements
+
 from yofo_mlx.prompting.demonstrations import parse
 
 Pairs = list[tuple[str, str]]
@@ -49,12 +51,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=3, help="the least of them counts")
     parser.add_argument("--json", action="store_true")
+    measurements.add_option(parser)
     asked = parser.parse_args()
     pairs = [
         (f"my card number {n} has not arrived, and it is {n % 31} days now", f"label_{n % 77}")
         for n in range(20_000)
     ]
     found = {name: measured(write, pairs, asked.times) for name, write in FORMS.items()}
+    figures = {f"CPU seconds of 1 MB, {name}": seconds for name, seconds in found.items()}
+    measurements.keep(asked.table, figures, method="pasting")
     if asked.json:
         print(json.dumps({"seconds": found, "slowest": max(found.values())}))
         return

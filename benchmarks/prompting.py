@@ -21,6 +21,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import measurements
+
 from yofo_mlx.system import blas
 
 blas.preload()
@@ -249,9 +251,12 @@ def main() -> None:
     parser.add_argument("--parts", default=",".join(PARTS), help="of these, those to measure")
     parser.add_argument("--out", type=Path, default=Path("out/prompting.json"))
     parser.add_argument("--json", action="store_true")
+    measurements.add_option(parser)
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
     figures = measure(options)
+    about = {"model": options.model, "tokens": figures["prefix_tokens"]}
+    measurements.keep(options.table, figures, method="prompting", **about)
     if options.json:
         print(json.dumps(figures))
     else:

@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import measurements
+
 from yofo_mlx.runs.folder import Run
 
 BIN = Path(sys.executable).parent
@@ -27,6 +29,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--tokens", type=int, default=1024, help="of an episode")
     parser.add_argument("--port", type=int, default=45500)
+    measurements.add_option(parser)
     given = parser.parse_args()
     paces: dict[int, list[float]] = {1: [], 2: []}
     for turn in range(given.rounds):
@@ -34,6 +37,9 @@ def main() -> None:
             pace = measure(ranks, given, given.port + 10 * turn)
             paces[ranks].append(pace)
             print(f"round {turn + 1}, {ranks} ranks: {pace:.0f} tokens/s", flush=True)
+    for ranks, found in paces.items():
+        about = {"model": "tiny", "tokens": given.tokens}
+        measurements.keep(given.table, {"tokens/s": found}, method=f"{ranks} ranks", **about)
     one, two = (statistics.median(paces[ranks]) for ranks in (1, 2))
     print(f"median {one:.0f} and {two:.0f} tokens/s: {two / one:.2f} times")
 

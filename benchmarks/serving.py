@@ -25,6 +25,7 @@ from random import Random
 from statistics import median
 from typing import Any
 
+import measurements
 from openai import OpenAI
 
 from yofo_mlx.prompting import sets
@@ -175,10 +176,13 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=0)
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--json", action="store_true")
+    measurements.add_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ["YOFO_HOME"] = home
         figures = measure(options)
+    about = {"model": options.model, "tokens": options.tokens}
+    measurements.keep(options.table, figures, method="server", **about)
     if options.json:
         print(json.dumps(figures))
     else:

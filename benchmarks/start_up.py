@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import measurements
 import pexpect
 from trees import environment, tree_of, yofo
 
@@ -43,6 +44,7 @@ def main() -> None:
     )
     parser.add_argument("trees", nargs="+", metavar="TREE", help="commit or folder")
     parser.add_argument("--times", type=int, default=10)
+    measurements.add_option(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         home = Path(place) / "home"
@@ -54,6 +56,9 @@ def main() -> None:
             for _ in range(arguments.times):
                 for name, tree in trees.items():
                     least[name] = min(least[name], measure(tree, home))
+            for name, seconds in least.items():
+                figures = {f"{what}, least seconds": seconds}
+                measurements.keep(arguments.table, figures, method=f"start-up of {name}")
             print(what, *(f"{name} {seconds:.3f} s" for name, seconds in least.items()), sep="   ")
 
 

@@ -7,15 +7,23 @@ Methods, all on the same tokens, targets and LoRA, all with the same normaliser 
   mlx-lm          mlx-lm's loss over all positions and its gradient checkpointing
   mlx-lm-bounded  the same with a memory-bounded attention patched in (on this machine's CPU it is
                   yofo's): what MLX >= 0.32.4 does by itself on Metal, so the honest rival there
+  mlx-train-perf  mlx-train-perf's loss in chunks of the vocabulary in the place of mlx-lm's, with
+                  mlx-lm's gradient checkpointing; "-bounded" with the attention as above. It has to
+                  be on PYTHONPATH (`pip install --target DIR --no-deps mlx-train-perf`)
 
-`peak_bytes` is MLX's peak above the loaded model; `seconds` is loss, gradient and optimizer update.
+`peak_bytes` is MLX's peak above the loaded model; `seconds` is loss, gradient and optimizer update,
+`cpu_seconds` what all threads worked meanwhile: on a busy machine the truer of the two.
 """
 
 import argparse
 import json
+import os
+import resource
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from yofo_mlx.system import blas
 
@@ -34,19 +42,21 @@ from yofo_mlx.episodes.batches import Batch, make_batch
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.gradients import loss_and_gradients
 from yofo_mlx.gradients.attention import bounded_attention, native_is_bounded
+from yofo_mlx.models.computing import cast, computing_type
 from yofo_mlx.planning.planner import Forecast, Planner, StepLoad
 from yofo_mlx.planning.sizes import model_sizes
-from yofo_mlx.recipe.schema import Lora, Memory, Objective
+from yofo_mlx.recipe.schema import Dtype, Lora, Memory, Objective
 from yofo_mlx.system.memory import memory_limit
 
+METHODS = ("yofo", "mlx-lm", "mlx-lm-bounded", "mlx-train-perf", "mlx-train-perf-bounded")
+NllOf = Callable[[mx.array, mx.array], mx.array]  # (B, L) tokens and targets -> (B, L) losses
 LORA = {"rank": 8, "scale": 20.0, "dropout": 0.0}
 
 
 def main() -> None:
     arguments = _arguments()
     model, config = load_model(arguments.model)
-    if mx.default_device() == mx.Device(mx.cpu):
-        model.set_dtype(mx.float32)
+    cast(model, arguments.dtype)
     model.freeze()
     mx.random.seed(0)
     linear_to_lora_layers(model, -1, LORA)
@@ -59,7 +69,7 @@ def main() -> None:
     mx.clear_cache()
     loaded = mx.get_active_memory()
     mx.reset_peak_memory()
-    started = time.perf_counter()
+    load, worked, started = os.getloadavg()[0], _cpu_seconds(), time.perf_counter()
 
     loss, gradients = _step(arguments, model, batch, way)
     optimizer.update(model, gradients)
@@ -70,6 +80,8 @@ def main() -> None:
         "checkpointing": arguments.method != "yofo" and not arguments.no_checkpointing,
         "tokens": arguments.tokens,
         "seconds": round(time.perf_counter() - started, 3),
+        "cpu_seconds": round(_cpu_seconds() - worked, 3),
+        "load": round(load, 1),
         "peak_bytes": mx.get_peak_memory() - loaded,
         "loss": loss.item(),
     }
@@ -80,6 +92,11 @@ def main() -> None:
     print(json.dumps(result) if arguments.json else line)
 
 
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
 def _step(arguments: Any, model: Any, batch: Batch, way: Forecast | None) -> tuple[mx.array, Any]:
     if way:
         loss, gradients = loss_and_gradients(model, batch, way.dials)
@@ -87,13 +104,36 @@ def _step(arguments: Any, model: Any, batch: Batch, way: Forecast | None) -> tup
         return loss * scale, tree_map(lambda array: array * scale, gradients)
     if not arguments.no_checkpointing:
         grad_checkpoint(model.layers[0])
-    if arguments.method == "mlx-lm-bounded":
-        with bounded_attention():
-            return _mlx_lm(model, batch)
-    return _mlx_lm(model, batch)
+    nll_of = _chunked_nll(model) if arguments.method.startswith("mlx-train-perf") else _nll(model)
+    with bounded_attention() if arguments.method.endswith("-bounded") else nullcontext():
+        return _all_positions(model, batch, nll_of)
 
 
-def _mlx_lm(model: Any, batch: Batch) -> tuple[mx.array, Any]:
+def _nll(model: Any) -> NllOf:
+    return lambda inputs, targets: nn.losses.cross_entropy(model(inputs), targets)
+
+
+def _chunked_nll(model: Any) -> NllOf:
+    """Return mlx-train-perf's loss by position; its kernels refuse this MLX, "chunked" does not."""
+    try:
+        from mlx_train_perf import linear_cross_entropy
+        from mlx_train_perf.adapters.mlx_lm import split_model
+    except ImportError:
+        raise SystemExit("mlx-train-perf is not there: see --help") from None
+    body, head = split_model(model)
+
+    def nll(inputs: mx.array, targets: mx.array) -> mx.array:
+        options = {"impl": "chunked", "reduction": "none", "validate_targets": False}
+        hidden = body(inputs)
+        flat = linear_cross_entropy(
+            hidden.reshape(-1, hidden.shape[-1]), head, targets.reshape(-1), **options
+        )
+        return flat.reshape(targets.shape)
+
+    return nll
+
+
+def _all_positions(model: Any, batch: Batch, nll_of: NllOf) -> tuple[mx.array, Any]:
     """Do what mlx-lm's trainer does, with a mask that has every answer."""
     inputs, targets = mx.array(batch.tokens[:, :-1]), mx.array(batch.tokens[:, 1:])
     chosen = np.zeros(batch.tokens.size, dtype=bool)
@@ -101,7 +141,7 @@ def _mlx_lm(model: Any, batch: Batch) -> tuple[mx.array, Any]:
     mask = mx.array(chosen.reshape(batch.tokens.shape)[:, :-1])
 
     def loss(model: Any) -> mx.array:
-        nll = nn.losses.cross_entropy(model(inputs), targets) * mask
+        nll = nll_of(inputs, targets) * mask
         return nll.astype(mx.float32).sum() / mask.sum()
 
     value, gradients = nn.value_and_grad(model, loss)(model)
@@ -112,10 +152,9 @@ def _mlx_lm(model: Any, batch: Batch) -> tuple[mx.array, Any]:
 def _planned(arguments: Any, batch: Batch) -> Forecast:
     """Return how yofo takes the step: its own plan, or the dials that were asked for."""
     memory = Memory(chunk=arguments.chunk, stash=arguments.stash)
-    shape = model_sizes(
-        arguments.model, Lora(), as_float32=mx.default_device() == mx.Device(mx.cpu)
-    )
-    dtype = mx.float32 if shape.item == 4 else mx.bfloat16
+    computed = computing_type(arguments.dtype)
+    shape = model_sizes(arguments.model, Lora(), item=computed.size if computed else None)
+    dtype = computed or (mx.float32 if shape.item == 4 else mx.bfloat16)
     native = native_is_bounded(shape.head_dim, shape.head_dim, dtype)
     planner = Planner(shape, memory, memory_limit().nbytes, native)
     return planner.plan(StepLoad(1, arguments.tokens, len(batch.targets)))
@@ -135,10 +174,13 @@ def _arguments() -> Any:
     )
     parser.add_argument("--model", type=Path, required=True, help="model directory")
     parser.add_argument("--tokens", type=int, default=8192)
-    parser.add_argument("--method", choices=("yofo", "mlx-lm", "mlx-lm-bounded"), default="yofo")
+    parser.add_argument("--method", choices=METHODS, default="yofo")
     parser.add_argument("--chunk", type=int, help="tokens at a time (yofo)")
     parser.add_argument("--stash", type=int, help="layers recomputed together (yofo)")
     parser.add_argument("--no-checkpointing", action="store_true", help="mlx-lm without it")
+    parser.add_argument(
+        "--dtype", choices=get_args(Dtype), default="auto", help="type computed in, as in a recipe"
+    )
     parser.add_argument("--answers-every", type=int, default=32, help="tokens between answer ends")
     parser.add_argument("--answer-tokens", type=int, default=2)
     parser.add_argument("--json", action="store_true")

@@ -105,4 +105,4 @@ def test_a_model_that_leaves_the_range_of_float16_is_told() -> None:
     recipe = small_recipe("train.steps=1")
     with pytest.raises(RunError, match="step 1: loss nan") as caught:
         run_it(recipe, entries, base=base)
-    assert "conversion in bfloat16" in caught.value.hint
+    assert 'dtype = "bfloat16"' in caught.value.hint

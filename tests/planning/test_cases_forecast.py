@@ -148,7 +148,7 @@ def test_what_is_not_packed_keeps_its_shape() -> None:
 def test_the_adapter_is_counted_as_mlx_lm_makes_it(name: str, lora: Lora) -> None:
     model = tiny_model(name)
     config = SHAPE | {"model_type": name.split("+")[0]} | CONFIGS[name]
-    shape = sizes_of(config, {"w": Tensor("F32", (1,))}, lora, as_float32=True)
+    shape = sizes_of(config, {"w": Tensor("F32", (1,))}, lora, item=4)
     add_adapter(model, lora)
     assert shape.adapter_parameters == sum(a.size for a in adapter_weights(model).values())
 

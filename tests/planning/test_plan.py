@@ -79,7 +79,7 @@ def test_sizes_come_from_the_configuration_and_the_headers() -> None:
 
 def test_sizes_that_a_configuration_leaves_out_are_those_that_mlx_lm_fills_in() -> None:
     text = {"model_type": "gemma3_text", "hidden_size": 2560, "num_hidden_layers": 34}
-    shape = sizes_of({"model_type": "gemma3", "text_config": text}, {}, Lora(), as_float32=False)
+    shape = sizes_of({"model_type": "gemma3", "text_config": text}, {}, Lora(), item=None)
     assert (shape.heads, shape.kv_heads, shape.head_dim) == (8, 4, 256)
     assert (shape.vocabulary, shape.context, shape.fitted) == (262208, 32768, False)
 
@@ -101,7 +101,7 @@ def test_gb_are_a_thousand_million_bytes() -> None:
 def test_a_configuration_without_sizes_is_an_error_in_words(config: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(RecipeError, match="memory cannot be forecast"):
-        model_sizes(tmp_path, Lora(), as_float32=True)
+        model_sizes(tmp_path, Lora(), item=4)
 
 
 def test_models_that_were_not_fitted_are_given_more_room() -> None:

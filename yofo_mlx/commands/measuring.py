@@ -24,7 +24,7 @@ from yofo_mlx.evaluation.shared import SharedResults
 from yofo_mlx.evaluation.subjects import Subject
 from yofo_mlx.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE
 from yofo_mlx.models.adapters import load_adapter
-from yofo_mlx.models.base import Base, load_base
+from yofo_mlx.models.base import Base, base_of
 from yofo_mlx.planning.evaluation import most_asked, plan_evaluation, refused
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.planning.planner import LEAST_CACHE
@@ -95,9 +95,7 @@ def load_model(subject: Subject, recipe: Recipe, warnings: Sequence[Note]) -> tu
 
     What comes with no recipe is asked with prompts as long as its model knows at most.
     """
-    base = load_base(
-        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
-    )
+    base = base_of(recipe)
     longest = recipe.episodes.max_tokens
     if subject.run is None and base.context and base.context < longest:
         episodes = recipe.episodes.model_copy(update={"max_tokens": base.context})

@@ -7,7 +7,7 @@ from typing import Any
 
 from yofo_mlx.commands.outlook import table
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.models.base import load_base, model_path
+from yofo_mlx.models.base import base_of, model_path
 from yofo_mlx.planning.evaluation import refused, shortening
 from yofo_mlx.planning.outlook import Outlook, as_dict
 from yofo_mlx.planning.planner import make_planner
@@ -72,9 +72,7 @@ def _tell_next(outlook: Outlook, request: RecipeRequest) -> None:
 
 
 def _load(recipe: Recipe) -> Any:
-    return load_base(
-        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
-    )
+    return base_of(recipe)
 
 
 def _warn(message: str, hint: str = "") -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.models.base import load_base
+from yofo_mlx.models.base import base_of
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.rehearsal import outcome, tables
 from yofo_mlx.rehearsal.asker import Asker
@@ -36,9 +36,7 @@ def rehearse(
     outcome.begin(folder, recipe, [entry.task.name for entry in entries])
     if recipe.init_adapter:
         say("the base answers without `init_adapter`")
-    base = load_base(
-        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
-    )
+    base = base_of(recipe)
     check_tables(recipe, base.tokenizer, base.config)
     longest = min(recipe.longest_prompt, base.context or recipe.longest_prompt)
     base.model.eval()

@@ -85,6 +85,8 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
         lines[1:1] = [_beside(episode)]
     if episode.renamed:
         lines[1:1] = [_renamed(episode)]
+    if recipe.dtype != "auto":
+        lines[-1:] = [f"computes in {recipe.dtype}", ""]
     if recipe.init_adapter:
         lines[-1:] = [f"begins with the adapter in {printable(recipe.init_adapter)}", ""]
     rows = _task_rows(workload, recipe)

@@ -21,13 +21,13 @@ from yofo_mlx.study.making import Making
 from yofo_mlx.study.page import write_report
 from yofo_mlx.study.plan import as_asked
 from yofo_mlx.study.results import StudyFolder
-from yofo_mlx.system import paths
+from yofo_mlx.system import blas, paths
 from yofo_mlx.system.environment import on_cpu
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import quoted, say, say_next
 
-ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+ONE_THREAD = ("OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def study(
@@ -52,6 +52,7 @@ def study(
     jobs = jobs or (min(2, os.cpu_count() or 1) if on_cpu() else 1)
     if jobs > 1:
         os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+        blas.fix_threads(1)
     making, began = Making(plan, folder), time.monotonic()
     with _alone(folder):
         _make(making, jobs)

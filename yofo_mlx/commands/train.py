@@ -30,6 +30,7 @@ from yofo_mlx.training.ranks import join
 from yofo_mlx.training.setup import Setup, load_planned
 from yofo_mlx.training.stop import StopRequest, stop_requests
 from yofo_mlx.training.telling import failures, loading
+from yofo_mlx.training.threads import settle
 
 
 def start(request: RecipeRequest, *, name: str | None = None, force: bool = False) -> ExitCode:
@@ -156,6 +157,7 @@ def _end(run: Run, last: Event) -> ExitCode:
 def _record(run: Run, recipe: Recipe, loaded: Setup) -> list[Note]:
     """Write run.json; a run that goes on keeps its first record, and is told what differs."""
     info, record = run.info(), make_record(recipe, loaded.base, loaded.workload)
+    record["blas_threads"] = settle(info, loaded)
     if planner := loaded.planner:
         plan = describe_plan(planner, planner.longest_step(recipe))
         info = run.note(plan=plan.as_dict(), limit_gb=planner.limit / 1e9)

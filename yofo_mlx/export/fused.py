@@ -21,7 +21,7 @@ from yofo_mlx.export.agreement import (
     texts_of,
 )
 from yofo_mlx.models.adapters import load_adapter, mount
-from yofo_mlx.models.base import Base, load_base, model_path
+from yofo_mlx.models.base import Base, base_of, model_path
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.files import new_folder, why_not_written
 
@@ -56,9 +56,7 @@ def fused(
 
     `bits`: quantize the result so, whatever the base is.
     """
-    base = load_base(
-        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
-    )
+    base = base_of(recipe)
     texts, what = texts_of(recipe, base.tokenizer, has_data=has_data)
     before = log_probabilities(base.model, texts)
     mount(base.model, adapter)
@@ -68,7 +66,7 @@ def fused(
     with new_folder(out) as folder:
         _write(recipe, adapter, folder, bits=bits, dequantize=dequantize)
         _copy(source, folder)
-        again = load_base(str(folder), trust_remote_code=recipe.trust_remote_code)
+        again = base_of(recipe.model_copy(update={"model": str(folder), "revision": None}))
         agreement = compare(adapted, before, log_probabilities(again.model, texts))
         yield Fused(folder, again, agreement, what)
 

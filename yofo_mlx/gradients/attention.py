@@ -76,7 +76,11 @@ def attention(
     if tape and not tape.recording:
         kept = tape.results[_scope.place]
         _scope.place += 1
-    result = attend(q, k, v, scale=scale, mask=mask, sinks=sinks, earlier=earlier, kept=kept)
+    # A layer over a chunk is differentiated only with what its forward pass has kept.
+    at_once = _scope.cache is not None and kept is None
+    result = attend(
+        q, k, v, scale=scale, mask=mask, sinks=sinks, earlier=earlier, kept=kept, at_once=at_once
+    )
     if tape and tape.recording:
         tape.results.append(result)
     return result[0]

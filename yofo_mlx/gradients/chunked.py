@@ -25,13 +25,16 @@ from yofo_mlx.gradients.attention import Tape, attending, bounded_attention
 from yofo_mlx.gradients.dials import Dials, groups
 from yofo_mlx.gradients.layer_cache import KeyValues, Recurrent
 from yofo_mlx.gradients.objective import token_losses
-from yofo_mlx.gradients.stack import Stack
+from yofo_mlx.gradients.stack import LayerCall, Stack
 from yofo_mlx.objectives.sums import is_linear, slopes
 
 Progress = Callable[[int, int, str], None]  # pieces done, pieces in all, "forward" or "backward"
 Stream = list[Any]  # one (B, C, D) array for each chunk
 # Floats of one block of logits. Chosen: 16 MB, which is 131 rows of a vocabulary of 32,000.
 LOGITS_AT_ONCE = 2**22
+# Bytes of masks and the like that layers are called with, over all chunks; those of further chunks
+# are made anew for each layer. Chosen: mostly there are none, or one mask that all chunks share.
+ARGUMENTS_KEPT = 2**22
 
 
 def chunked_loss_and_gradients(
@@ -68,6 +71,8 @@ class _Step:
         self.targets = mx.array(batch.targets[self.order])
         self.weights = mx.array(batch.weights[self.order])
         self.smoothing = None if batch.smoothing is None else mx.array(batch.smoothing[self.order])
+        self.calls: dict[int, list[LayerCall]] = {}  # of a chunk's layers, where they are kept
+        self.held: dict[int, mx.array] = {}  # the arrays in them, by identity
         self.gradients: dict[str, mx.array] = {}
         self.progress = progress
         self.done = 0
@@ -99,9 +104,20 @@ class _Step:
     # ---------------------------------------------------------------- forward
 
     def _embedding(self, chunk: int) -> mx.array:
-        x, _ = self.stack.calls(self._tokens_of(chunk), self.chunks[chunk][0])
+        x, calls = self.stack.calls(self._tokens_of(chunk), self.chunks[chunk][0])
+        held = self.held | {id(array): array for call in calls for array in call.arrays}
+        if sum(array.nbytes for array in held.values()) <= ARGUMENTS_KEPT:
+            self.held, self.calls[chunk] = held, calls
         mx.eval(x)
         return x
+
+    def _calls(self, chunk: int) -> list[LayerCall]:
+        """Return how the layers are called for a chunk; all caches stand at its beginning."""
+        start = self.chunks[chunk][0]
+        if chunk not in self.calls:
+            return self.stack.calls(self._tokens_of(chunk), start)[1]
+        self.stack.stand_at(start)
+        return self.calls[chunk]
 
     def _forward(
         self,
@@ -159,8 +175,7 @@ class _Step:
 
     def _call(self, layer: int, chunk: int, x: mx.array, tape: Tape | None) -> mx.array:
         """Return a layer's output for a chunk; random numbers depend on the place alone."""
-        _, calls = self.stack.calls(self._tokens_of(chunk), self.chunks[chunk][0])
-        cache, call = self.stack.caches[layer], calls[layer]
+        cache, call = self.stack.caches[layer], self._calls(chunk)[layer]
         mx.random.seed(self.seed + layer * len(self.chunks) + chunk)
         if tape and tape.recording and isinstance(cache, Recurrent):
             tape.state = list(cache.state)
@@ -298,7 +313,7 @@ class _Step:
             module.update(tree_unflatten(trained))
         for gradient in reversed(found[: len(names)]):  # from a layer's end: activations go sooner
             mx.eval(gradient)
-        prefix = self.stack.name(layer)
+        prefix = self.stack.names[layer]
         for name, gradient in zip(names, found, strict=False):
             key = f"{prefix}.{name}"
             known = self.gradients.get(key)

@@ -32,6 +32,7 @@ class KeyValues:
         self._gradients: list[dict[Span, mx.array]] = [{}, {}]
         self._seen: tuple[Any, Any] = (None, None)
         self._new: tuple[Any, Any] = (None, None)
+        self._mask: tuple[Any, Any] = (None, None)  # the last one: what it was made for, itself
 
     def open(self, chunks: Sequence[Span]) -> None:
         """Get ready for the forward pass over these chunks."""
@@ -135,6 +136,13 @@ class KeyValues:
     ) -> Any:
         """Return the mask of a chunk of `count` tokens over what it may see."""
         earlier = self.offset - self._first_seen(self.offset)
+        asked = (count, earlier, return_array, window_size)
+        if self._mask[0] != asked:  # past a window's length all chunks have the same
+            self._mask = (asked, self._make_mask(*asked))
+        return self._mask[1]
+
+    @staticmethod
+    def _make_mask(count: int, earlier: int, return_array: bool, window_size: int | None) -> Any:
         # "causal" where it will do: it is aligned to the last key, and no array of masks is built.
         if window_size and earlier + count > window_size:
             return create_causal_mask(count, earlier, window_size=window_size)

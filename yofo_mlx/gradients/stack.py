@@ -25,6 +25,11 @@ class LayerCall:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
+    @property
+    def arrays(self) -> list[mx.array]:
+        """The arrays among them."""
+        return _arrays([*self.args, *self.kwargs.values()])
+
 
 class Recorder(StandIn):
     """Notes how a layer is called and returns its input."""
@@ -81,6 +86,8 @@ class Stack:
         self.layers = list(self._home)
         if len(self.layers) != len(model.layers):
             raise _refusal(model, "its layers are in more than one list")
+        paths = {id(module): str(path) for path, module in model.named_modules()}
+        self.names = [paths[id(layer)] for layer in self.layers]  # in the tree of parameters
         self.extras = self._check_that_it_is_a_stack()
         self._given = caches_for(model)
         _, calls = self.calls(mx.zeros((1, 2), dtype=mx.int32), 0)
@@ -91,8 +98,7 @@ class Stack:
 
     def calls(self, tokens: mx.array, offset: int) -> tuple[mx.array, list[LayerCall]]:
         """Return the first layer's input and how each layer is called for tokens (B, C)."""
-        for cache in self._given:
-            cache.offset = offset
+        self.stand_at(offset)
         recorders = [Recorder(layer, self.extras) for layer in self.layers]
         with self._replaced(recorders):
             self.model(tokens, cache=list(self._given))
@@ -101,6 +107,11 @@ class Stack:
         first = recorders[0].input
         assert first is not None
         return first, [recorder.call for recorder in recorders]
+
+    def stand_at(self, offset: int) -> None:
+        """Let the caches stand before the token at `offset`."""
+        for cache in self._given:
+            cache.offset = offset
 
     def logits(self, hidden: mx.array) -> mx.array:
         """Return float32 logits (N, V) of hidden states (N, D) after the last layer."""
@@ -113,11 +124,6 @@ class Stack:
         given = [*call.args, *call.kwargs.values()]
         found = [cache for cache in self._given if any(value is cache for value in given)]
         return found[0] if len(found) == 1 else Recurrent(0)
-
-    def name(self, index: int) -> str:
-        """Return the path of a layer in the model's parameter tree."""
-        layer = self.layers[index]
-        return next(str(name) for name, module in self.model.named_modules() if module is layer)
 
     def _check_that_it_is_a_stack(self) -> int:
         """Run two tokens, unevaluated; return how many values a layer returns beside its output."""

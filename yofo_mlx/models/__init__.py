@@ -4,6 +4,7 @@ __all__ = [
     "adapter_files",
     "adapters",
     "base",
+    "computing",
     "gguf",
     "layers",
     "logits",

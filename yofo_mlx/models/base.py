@@ -13,7 +13,7 @@ from yofo_mlx.hub.errors import Repo
 from yofo_mlx.hub.snapshot import snapshot
 from yofo_mlx.models.tokenizer import check_tokenizer
 from yofo_mlx.recipe.names import EMBEDDED, GGUF, is_file, is_folder, is_gguf, is_path
-from yofo_mlx.system.environment import on_cpu
+from yofo_mlx.recipe.schema import Dtype, Recipe
 from yofo_mlx.system.text import reason, shorten
 
 _POINTER = b"version https://git-lfs"
@@ -45,20 +45,35 @@ class Base:
         return int(length) if length else None
 
 
-def load_base(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Base:
+def base_of(recipe: Recipe) -> Base:
+    """Load the model and tokenizer that a recipe names, in the type that it asks for."""
+    return load_base(
+        recipe.model,
+        revision=recipe.revision,
+        trust_remote_code=recipe.trust_remote_code,
+        dtype=recipe.dtype,
+    )
+
+
+def load_base(
+    name: str,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    dtype: Dtype = "auto",
+) -> Base:
     """Load a model and its tokenizer from a directory, the hub, or the embedded files."""
     path = model_path(name, revision)
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-    import mlx.core as mx
     from mlx_lm.utils import load_model
 
+    from yofo_mlx.models.computing import cast
     from yofo_mlx.models.tables import model_tables
 
     model, config = _asking(
         path, lambda: load_model(path, trust_remote_code=trust_remote_code), name
     )
-    if on_cpu():  # half precision is slow there
-        model.set_dtype(mx.float32)
+    cast(model, dtype)
     tokenizer = load_tokenizer(path, config, trust_remote_code=trust_remote_code)
     tables = model_tables(config)
     return Base(name, path, model, tokenizer, config, tables.positions if tables else None)

@@ -24,11 +24,11 @@ from yofo_mlx.gradients.chunked import LOGITS_AT_ONCE
 from yofo_mlx.gradients.dials import Dials, groups
 from yofo_mlx.gradients.tiles import KEY_TILE, QUERY_TILE
 from yofo_mlx.models.base import model_path
+from yofo_mlx.models.computing import computing_type
 from yofo_mlx.planning.headers import model_tensors
 from yofo_mlx.planning.sizes import Sizes, model_sizes
 from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.runs.kinds import PlanEvent
-from yofo_mlx.system.environment import on_cpu
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.quantities import size
 
@@ -368,8 +368,10 @@ def make_planner(
     """
     model = model or model_path(recipe.model, recipe.revision, weights=False)
     tensors = model_tensors(recipe.model, model)
-    shape = model_sizes(model, recipe.lora, as_float32=on_cpu(), tensors=tensors)
+    computed = computing_type(recipe.dtype)
+    item = computed.size if computed else None
+    shape = model_sizes(model, recipe.lora, item=item, tensors=tensors)
     limit = memory_limit(limit_gb or recipe.memory.limit_gb)
-    dtype = mx.float32 if shape.item == FLOAT else mx.bfloat16
+    dtype = computed or (mx.float32 if shape.item == FLOAT else mx.bfloat16)
     native = native_is_bounded(shape.head_dim, shape.head_dim, dtype)
     return Planner(shape, recipe.memory, limit.nbytes, native, largest_chunk)

@@ -13,13 +13,13 @@ import mlx.core as mx
 from yofo_mlx.errors import YofoError
 from yofo_mlx.gradients.attention import native_is_bounded
 from yofo_mlx.hub.cached import cached_repos
+from yofo_mlx.models.computing import computing_type
 from yofo_mlx.planning.planner import Planner, make_planner
 from yofo_mlx.planning.sizes import Sizes, sizes_of
 from yofo_mlx.recipe.file import validate
 from yofo_mlx.recipe.names import EMBEDDED
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system import paths
-from yofo_mlx.system.environment import on_cpu
 from yofo_mlx.system.files import PART, size_of
 from yofo_mlx.system.memory import memory_limit
 from yofo_mlx.system.text import reason
@@ -136,9 +136,11 @@ def curated_planner(recipe: Recipe) -> Planner | None:
 
 
 def _sizes(one: _Known, recipe: Recipe) -> Sizes:
-    sizes = sizes_of(one.config, {}, recipe.lora, as_float32=on_cpu())
-    is_whole = on_cpu() and not one.name.endswith(("4bit", "DWQ"))  # floats become float32
-    nbytes = 4 * one.parameters if is_whole else one.nbytes
+    computed = computing_type(recipe.dtype)
+    item = computed.size if computed else None
+    sizes = sizes_of(one.config, {}, recipe.lora, item=item)
+    is_whole = not one.name.endswith(("4bit", "DWQ"))
+    nbytes = item * one.parameters if item and is_whole else one.nbytes
     return replace(sizes, weight_bytes=nbytes, parameters=one.parameters)
 
 

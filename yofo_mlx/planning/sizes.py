@@ -44,17 +44,18 @@ class Sizes:
 
 
 def model_sizes(
-    path: Path, lora: Lora, *, as_float32: bool, tensors: dict[str, Tensor] | None = None
+    path: Path, lora: Lora, *, item: int | None, tensors: dict[str, Tensor] | None = None
 ) -> Sizes:
-    """Return the sizes of the model in a directory; with `as_float32` as yofo loads it on a CPU.
+    """Return the sizes of the model in a directory.
 
+    `item`: bytes of a float once it is loaded, None: as it is stored.
     `tensors`: what its weights hold, where they are not in the directory.
     """
     if tensors is None:
         tensors = read_headers(path)
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        shape = sizes_of(config, tensors, lora, as_float32=as_float32)
+        shape = sizes_of(config, tensors, lora, item=item)
     except (OSError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
         if isinstance(error, RecipeError):
             raise
@@ -65,7 +66,7 @@ def model_sizes(
 
 
 def sizes_of(
-    config: dict[str, Any], tensors: dict[str, Tensor], lora: Lora, *, as_float32: bool
+    config: dict[str, Any], tensors: dict[str, Tensor], lora: Lora, *, item: int | None
 ) -> Sizes:
     """Return the sizes that a configuration and its tensors tell."""
     text = _with_defaults(config)
@@ -74,7 +75,7 @@ def sizes_of(
     layers = _number(text, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
     trained = layers if lora.num_layers == -1 else min(lora.num_layers, layers)
     floats = [tensor.dtype for tensor in tensors.values() if tensor.dtype in FLOATS]
-    item = FLOATS[max(set(floats), key=floats.count)] if floats else 2
+    stored = FLOATS[max(set(floats), key=floats.count)] if floats else 2
     sizes = unpacked(tensors, config.get("quantization"))
     return Sizes(
         architecture=str(text.get("model_type") or "unknown"),
@@ -86,8 +87,8 @@ def sizes_of(
         head_dim=_largest(text.get("head_dim")) or hidden // max(heads, 1),
         intermediate=_active_units(text, hidden),
         vocabulary=_number(text, "vocab_size"),
-        item=4 if as_float32 else item,
-        weight_bytes=sum(_loaded_bytes(tensor, as_float32) for tensor in tensors.values()),
+        item=item or stored,
+        weight_bytes=sum(_loaded_bytes(tensor, item) for tensor in tensors.values()),
         parameters=sum(math.prod(size) for size in sizes.values()),
         adapter_parameters=_size_of(adapter_shapes(config, lora))
         or _estimated(sizes, lora, layers - trained),
@@ -149,9 +150,9 @@ def _active_units(text: dict[str, Any], hidden: int) -> int:
     return _largest(width) or 4 * hidden
 
 
-def _loaded_bytes(tensor: Tensor, as_float32: bool) -> int:
-    if as_float32 and tensor.dtype in FLOATS:
-        return math.prod(tensor.shape) * 4
+def _loaded_bytes(tensor: Tensor, item: int | None) -> int:
+    if item and tensor.dtype in FLOATS:
+        return math.prod(tensor.shape) * item
     return tensor.nbytes
 
 

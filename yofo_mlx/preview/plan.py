@@ -9,7 +9,7 @@ from typing import Any
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.hub.errors import is_out_of_reach
-from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
+from yofo_mlx.models.base import base_of, load_tokenizer, model_config, model_path
 from yofo_mlx.planning.evaluation import asked_at_most, most_asked, plan_evaluation, plan_validation
 from yofo_mlx.planning.outlook import Asking, Outlook, as_dict
 from yofo_mlx.planning.planner import Planner, beyond_context, make_planner
@@ -77,9 +77,7 @@ def measure(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
     model = model_path(recipe.model, recipe.revision, weights=False)
     found = drawn(recipe, model, "RECIPE", needed=True, warn=lambda what, hint: None)
     assert found.workload is not None  # what is needed is there, or was an error
-    base = load_base(
-        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
-    )
+    base = base_of(recipe)
     measured = probe(recipe, base, found.workload, planner, found.draws)
     keep_probe(recipe, measured.tokens / measured.seconds)
     return forecast(recipe, found)

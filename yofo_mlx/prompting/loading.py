@@ -17,7 +17,7 @@ from yofo_mlx.models.adapter_files import (
 from yofo_mlx.models.adapters import Mounted, adapter_template, mount
 from yofo_mlx.models.base import Base, load_base, model_path
 from yofo_mlx.recipe.names import EMBEDDED, model_here
-from yofo_mlx.recipe.schema import Template
+from yofo_mlx.recipe.schema import Dtype, Template
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.trained import Note, trained
@@ -31,6 +31,7 @@ class Source:
     model: str
     revision: str | None = None
     trust_remote_code: bool = False
+    dtype: Dtype = "auto"
     adapter: Path | None = None
     template: Template = field(default_factory=Template)
     run: Run | None = None
@@ -40,9 +41,9 @@ class Source:
     notes: tuple[Note, ...] = field(default=(), compare=False)  # what is no longer as it was
 
     @property
-    def base(self) -> tuple[str, str | None, bool]:
+    def base(self) -> tuple[str, str | None, bool, Dtype]:
         """What two sources share that can have one base model in memory."""
-        return self.model, self.revision, self.trust_remote_code
+        return self.model, self.revision, self.trust_remote_code, self.dtype
 
     def remark(self, texts: Iterable[str]) -> str:
         """Say what the embedded model, which has few words, does not know."""
@@ -133,6 +134,7 @@ def find_source(run: str | None, model: str | None, adapter: str | None) -> Sour
         recipe.model,
         recipe.revision,
         recipe.trust_remote_code,
+        recipe.dtype,
         folder or found.adapter_path,
         recipe.template,
         found,
@@ -163,7 +165,10 @@ def _check_adapter(source: Source, folder: Path) -> None:
 def load(source: Source, use_adapter: bool) -> LoadedModel:
     """Load a base model and put its adapter on."""
     base = load_base(
-        source.model, revision=source.revision, trust_remote_code=source.trust_remote_code
+        source.model,
+        revision=source.revision,
+        trust_remote_code=source.trust_remote_code,
+        dtype=source.dtype,
     )
     check_ids(source.template, base.tokenizer, base.config)
     loaded = LoadedModel(source, base)

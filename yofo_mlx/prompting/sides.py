@@ -208,8 +208,15 @@ def _source_beside(one: Loadable, first: Source) -> Source:
     if is_same is None:
         unknown = f"{mine} was trained on {name}, which is not here"
         notes = (*notes, (unknown, f"its answers are right if that is {first.model}"))
-    model, revision, trusted = first.base
-    return replace(source, model=model, revision=revision, trust_remote_code=trusted, notes=notes)
+    model, revision, trusted, dtype = first.base
+    return replace(
+        source,
+        model=model,
+        revision=revision,
+        trust_remote_code=trusted,
+        dtype=dtype,
+        notes=notes,
+    )
 
 
 def _trained_on(source: Source) -> tuple[str, str]:

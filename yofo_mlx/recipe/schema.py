@@ -24,6 +24,7 @@ from yofo_mlx.recipe.section import (
 from yofo_mlx.recipe.study import Study
 from yofo_mlx.recipe.template import Template as Template
 
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Compared = Literal["balanced", "similar", "tail"]
 
 
@@ -312,6 +313,9 @@ class Recipe(Section):
     """Hub: branch, tag or commit of the model."""
     trust_remote_code: bool = False
     """Run code that comes with the model or tokenizer."""
+    dtype: Dtype = "auto"
+    """Type that the model computes in; the adapter, its gradients and the loss are float32 anyway.
+    `auto`: float32 on a CPU, where half precision is slow, else the type of the model's files."""
     init_adapter: str | None = None
     """Adapter to begin with, instead of a fresh one: a run (its name, `last`, or its folder), or a
     folder in mlx-lm's form. What `[lora]` does not say is taken from it."""

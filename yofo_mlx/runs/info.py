@@ -93,6 +93,7 @@ class RunInfo(_Kept):
     python: str | None = None
     system: str | None = None
     device: str | None = None
+    blas_threads: int | None = None  # of OpenBLAS, where it computes the matrix products
     git_commit: str | None = None
     command: list[str] = []  # that created it
     plan: PlanInfo | None = None

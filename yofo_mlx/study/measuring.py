@@ -28,7 +28,7 @@ from yofo_mlx.evaluation.prompts import Prompts, Query, draw_prompts
 from yofo_mlx.evaluation.scores import QueryResult, Results
 from yofo_mlx.models.adapter_files import WEIGHTS_FILE
 from yofo_mlx.models.adapters import load_adapter
-from yofo_mlx.models.base import Base, load_base
+from yofo_mlx.models.base import Base, base_of
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.study.job import Job
 from yofo_mlx.study.results import (
@@ -54,9 +54,7 @@ def run(job: Job, tell: Tell) -> None:
     tell("loading")
     sources = [one for one in recipe.tasks if one.role == "held_out"]
     entries = {one.task.name: one for one in load_tasks(sources, recipe.seed, Path(os.devnull))}
-    base = load_base(
-        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
-    )
+    base = base_of(recipe)
     path = Path(job.path)
     result = read_result(path) or Result.model_validate(job.result)
     if job.adapter:

@@ -13,6 +13,7 @@ __all__ = [
     "memory",
     "paths",
     "peak",
+    "powers",
     "progress",
     "quantities",
     "signals",

@@ -15,8 +15,15 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from yofo_mlx.system import idle_cores
+
 NAMES = ("cblas_sgemm", "cblas_dgemm", "cblas_cgemm")
+THREADS = "OPENBLAS_NUM_THREADS"
+UNASKED = "YOFO_BLAS_UNASKED"  # set beside it where yofo set it, not the user
+MOST_THREADS = 8  # chosen: the tiles of attention are no matrix products and gain nothing
 LIBRARY = Path(sys.prefix) / "lib" / "libyofo-blas.so"
+_library: ctypes.CDLL | None = None
+_began: idle_cores.Look | None = None
 
 CHECK = """
 import ctypes, sys
@@ -31,18 +38,43 @@ sys.exit(not mx.allclose(x @ x.T, naive, atol=1e-3))
 def preload() -> bool:
     """Load the faster BLAS if this environment has it; call it before MLX is imported.
 
-    `YOFO_BLAS=0` leaves it out; `OPENBLAS_NUM_THREADS` gives it more than one thread.
+    `YOFO_BLAS=0` leaves it out; `OPENBLAS_NUM_THREADS` says how many threads it has.
     """
+    global _library, _began
     if os.environ.get("YOFO_BLAS") == "0" or "mlx.core" in sys.modules or not LIBRARY.exists():
         return False
     # Its threads wait for one another by spinning: on a busy machine two are slower than one, and
     # a fixed number keeps results the same to the bit.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if THREADS not in os.environ:
+        os.environ |= {THREADS: "1", UNASKED: "1"}
     try:
-        ctypes.CDLL(str(LIBRARY), mode=ctypes.RTLD_GLOBAL)
+        _library = ctypes.CDLL(str(LIBRARY), mode=ctypes.RTLD_GLOBAL)
     except OSError:
         return False
+    _began = idle_cores.look()
     return True
+
+
+def threads() -> int | None:
+    """Return how many threads its products have; None where it was not loaded."""
+    return int(_library.scipy_openblas_get_num_threads()) if _library else None
+
+
+def use_threads(count: int) -> None:
+    """Give its products so many threads from now on, unless the environment says how many."""
+    if _library and UNASKED in os.environ:
+        _library.scipy_openblas_set_num_threads(count)
+
+
+def idle_threads() -> int:
+    """Return as many threads as cores were idle since it was loaded."""
+    return min(MOST_THREADS, idle_cores.idle_cores(_began, idle_cores.look()))
+
+
+def fix_threads(count: int) -> None:
+    """Let this process's children have so many, whatever is idle."""
+    os.environ[THREADS] = str(count)
+    os.environ.pop(UNASKED, None)
 
 
 def build() -> None:

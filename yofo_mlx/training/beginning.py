@@ -1,4 +1,4 @@
-"""Whether a run can begin with an adapter that was trained before, and what speaks against it."""
+"""What speaks against how a run begins: its type, an adapter that was trained before."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models.adapter_files import TEMPLATE_FILE, read_settings
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.folder import Run
+from yofo_mlx.system.environment import on_cpu
 
 
 def check_fits(recipe: Recipe) -> None:
@@ -26,7 +27,10 @@ def check_fits(recipe: Recipe) -> None:
 
 
 def doubts(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Yield what speaks against beginning with an adapter, as message and hint."""
+    """Yield what speaks against beginning so, as message and hint."""
+    if recipe.dtype in ("bfloat16", "float16") and on_cpu():
+        words = "leave `dtype` out: float32 is exacter, too"
+        yield f"on a CPU {recipe.dtype} takes many times as long as float32", words
     if recipe.init_adapter is None:
         return
     folder = Path(recipe.init_adapter)

@@ -228,6 +228,6 @@ def _not_finite(learner: Learner, batches: list[Batch], what: str) -> NotFinite:
     remedy = "lower optimizer.learning_rate or lora.scale"
     weights: Any = tree_flatten(learner.model.parameters())
     if any(array.dtype == mx.float16 for _, array in weights):
-        remedy += ", or take a conversion in bfloat16: numbers of float16 end at 65504"
+        remedy += ', or set dtype = "bfloat16": numbers of float16 end at 65504'
     message = f"step {learner.state.step + 1}: {what}, in an episode of {', '.join(tasks)}"
     return NotFinite(message, remedy)

@@ -48,5 +48,7 @@ def changes(before: RunInfo, now: RunInfo) -> Iterator[tuple[str, str]]:
     ]
     if before.device != now.device:
         newer.append(f"{before.device} is now {now.device}")
+    if now.blas_threads and now.blas_threads != (before.blas_threads or 1):
+        newer.append(f"threads of OpenBLAS: {before.blas_threads or 1}, now {now.blas_threads}")
     if newer:
         yield "; ".join(newer), "the rest of the run may differ in the last bits"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from yofo_mlx.episodes.bounds import check_tables, check_taught
 from yofo_mlx.models.adapters import check_adapter
-from yofo_mlx.models.base import Base, load_base
+from yofo_mlx.models.base import Base, base_of
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.planning.planner import Planner
 from yofo_mlx.planning.workload import Workload, make_workload
@@ -52,9 +52,7 @@ def _entries(recipe: Recipe, named: str = "RECIPE.toml") -> list[TaskEntry]:
 
 
 def _with_model(recipe: Recipe, entries: list[TaskEntry], planner: Planner | None) -> Setup:
-    base = load_base(
-        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
-    )
+    base = base_of(recipe)
     check_adapter(base.model, recipe.lora)
     check_tables(recipe, base.tokenizer, base.config)
     check_taught((row for entry in entries for row in entry.task.train), base.config)
