@@ -2,6 +2,7 @@
 
 __all__ = [
     "evaluation",
+    "hours",
     "label_tasks",
     "machine",
     "outlook",
