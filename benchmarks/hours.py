@@ -46,11 +46,18 @@ def main() -> None:
     took = {}
     for number, (name, changes) in enumerate(CASES.items()):
         words = [arguments.recipe, *(f"--set={change}" for change in [*usual, *changes])]
-        took[name] = (arguments.out / str(number), words, *_train(arguments.out / str(number), words))
+        took[name] = (
+            arguments.out / str(number),
+            words,
+            *_train(arguments.out / str(number), words),
+        )
     print("| known | planned | forecast, s | took, s | | CPU forecast, s | CPU took, s | |")
     print("|---|---|--:|--:|--:|--:|--:|--:|")
     others = [name for name in CASES if name != KNOWN]
-    for known, planned in [*((KNOWN, name) for name in others), *((name, KNOWN) for name in others)]:
+    for known, planned in [
+        *((KNOWN, name) for name in others),
+        *((name, KNOWN) for name in others),
+    ]:
         home, _, wall, cpu = took[known]
         _, words, measured, measured_cpu = took[planned]
         forecast = _plan(home, words)

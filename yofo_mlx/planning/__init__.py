@@ -13,4 +13,5 @@ __all__ = [
     "speeds",
     "volume",
     "workload",
+    "yardstick",
 ]

@@ -1,12 +1,13 @@
 """How long a run takes: its work, by how fast this machine did other work."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from yofo_mlx.planning.evaluation import EvaluationPlan
+from yofo_mlx.planning.evaluation import EvaluationPlan, asked_at_most, plan_validation
 from yofo_mlx.planning.planner import TARGET_SHARE, Planner
 from yofo_mlx.planning.speeds import Speed, known_speed
-from yofo_mlx.planning.volume import Draw, Volume
+from yofo_mlx.planning.volume import Draw, Volume, draw, volume_bounds, volume_of
 from yofo_mlx.planning.work import (
     Load,
     of_draws,
@@ -15,6 +16,7 @@ from yofo_mlx.planning.work import (
     validation_work,
     validations,
 )
+from yofo_mlx.planning.workload import Workload
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.quantities import duration
 
@@ -108,6 +110,27 @@ def hours_of(
         validating = once * validations(recipe.train, volume.steps)
         validating /= speed.validating or speed.factor
     return Hours(speed, volume.steps, per_step, 1 / each, validating, not draws)
+
+
+def long_hours(
+    recipe: Recipe, planner: Planner | None, workload: Callable[[], Workload | None] = lambda: None
+) -> Hours | None:
+    """Return how long a run takes that takes more than a day, as far as is known; else None.
+
+    Episodes are drawn only where the longest ones would take so long. `workload`: the run's data,
+    without which it is those.
+    """
+    if planner is None:
+        return None
+    validation = plan_validation(planner, asked_at_most(recipe))
+    most = hours_of(recipe, planner, volume_bounds(recipe), [], validation)
+    if most is None or not most.is_long:
+        return None
+    if not (found := workload()):
+        return most
+    draws = draw(recipe, found)
+    hours = hours_of(recipe, planner, volume_of(recipe, draws), draws, validation)
+    return hours if hours and hours.is_long else None
 
 
 def _bound(recipe: Recipe, volume: Volume) -> Load:

@@ -43,7 +43,9 @@ class Measurement:
     def speed(self, planner: Planner, model: str) -> Speed:
         """Return what it says of a model on this machine."""
         tokens = round(self.tokens / self.episodes)
-        return Speed(self.factor, "probe", "probe", model, tokens, token_work(planner), t=time.time())
+        return Speed(
+            self.factor, "probe", "probe", model, tokens, token_work(planner), t=time.time()
+        )
 
 
 def probe(

@@ -16,6 +16,7 @@ from statistics import median
 from yofo_mlx.errors import YofoError
 from yofo_mlx.planning.planner import Planner, make_planner
 from yofo_mlx.planning.work import Load, pass_work, passes_of, token_work, validation_work
+from yofo_mlx.recipe.file import validate
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import Event, backwards, figure, seconds_of
 from yofo_mlx.runs.folder import Run
@@ -128,7 +129,7 @@ def _of_other_models(runs: list[tuple[Run, RunInfo]]) -> Iterator[Speed]:
     newest = {str(_model(info)): (run, info) for run, info in reversed(runs)}
     for run, info in islice(reversed(newest.values()), OTHER_MODELS):
         with suppress(YofoError, ValueError, TypeError):
-            recipe = Recipe.model_validate(info.recipe)
+            recipe = validate(info.recipe or {}, run.run_id)
             if found := _of_run(run, info, make_planner(recipe)):
                 yield found
 
@@ -136,22 +137,18 @@ def _of_other_models(runs: list[tuple[Run, RunInfo]]) -> Iterator[Speed]:
 def _of_run(run: Run, info: RunInfo, planner: Planner) -> Speed | None:
     """Return how fast a run was; its steps were taken by its own recipe and limit of memory."""
     try:
-        recipe = Recipe.model_validate(info.recipe)
+        recipe = validate(info.recipe or {}, run.run_id)
         limit = int((info.limit_gb or 0) * 1e9) or planner.limit
-    except (ValueError, TypeError, OverflowError):
+    except (YofoError, ValueError, TypeError, OverflowError):
         return None
-    planner = replace(
-        planner, memory=recipe.memory, limit=limit, largest_chunk=info.largest_chunk
-    )
+    planner = replace(planner, memory=recipe.memory, limit=limit, largest_chunk=info.largest_chunk)
     steps = list(islice(backwards(run.events_path, {"step"}), STEPS))
     if len(steps) > 1 and steps[-1].get("step") == 1:
         del steps[-1]  # the first one compiles
     told = [(one, load) for one in steps if (load := _load(one, recipe))]
     if not told:
         return None
-    pairs = [
-        (seconds_of(step), passes * pass_work(planner, load)) for step, (passes, load) in told
-    ]
+    pairs = [(seconds_of(step), passes * pass_work(planner, load)) for step, (passes, load) in told]
     episodes = sum(passes * load.episodes for _, (passes, load) in told)
     tokens = sum(passes * load.tokens for _, (passes, load) in told)
     return Speed(
