@@ -93,7 +93,7 @@ def _train(home: Path, words: list[str]) -> tuple[float, float]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        while not (begun := [one for one in runs.glob("*/events.jsonl")]):
+        while not (begun := list(runs.glob("*/events.jsonl"))):
             time.sleep(0.02)
         before = _cpu(process.pid)
         _, status, usage = os.wait4(process.pid, 0)

@@ -1,6 +1,6 @@
 """`yofo doctor --report`: what this machine can do, in one file that can be sent to anybody.
 
-By construction nothing in it is personal: it holds figures, and of words those that are listed here.
+Nothing in it is personal by construction: it holds figures, and the words that are listed here.
 """
 
 import json
@@ -68,6 +68,7 @@ def _keep(path: Path, found: dict[str, Any]) -> None:
 def _parts() -> Iterator[dict[str, Any]]:
     """Yield what is measured, one after the other, so far as it is."""
     yield {"date": time.strftime("%Y-%m-%d"), "machine": _machine(), **_software()}
+    yield {"load": round(os.getloadavg()[0], 1)}  # programs that ran beside it
     limit = memory_limit()
     yield {"limit_gb": round(limit.nbytes / 1e9, 1), "limit_source": limit.source}
     progress.tell("attention: is its memory bounded?")

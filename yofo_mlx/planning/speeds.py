@@ -30,7 +30,7 @@ MOST_RUNS = 200  # the newest
 MOST_READ = 20  # of one model
 OTHER_MODELS = 3
 APART = 10.0  # times as much work a token: models further apart say nothing of each other
-ASLEEP = 4.0  # times the usual: so long a step slept, or waited for another program
+ASLEEP = 10.0  # times the usual: in so long a step the machine slept
 # Measured on such machines, by others and with mlx-lm's trainer: Qwen3-8B of 4 bits, 97.8 tokens/s
 # in episodes of 2048 tokens and 78.1 in those of 8192. `work.M1_MAX` has these very figures.
 CHIPS = {"Apple M1 Max": (1.0, 9.6e-3)}  # factor, and that model's work a token

@@ -19,8 +19,9 @@ from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.gradients import Dials, loss_and_gradients
 from yofo_mlx.gradients.attention import native_is_bounded
 from yofo_mlx.models.adapters import add_adapter
+from yofo_mlx.planning.headers import Tensor
 from yofo_mlx.planning.planner import Forecast, Planner, StepLoad, forecast
-from yofo_mlx.planning.sizes import Tensor, sizes_of
+from yofo_mlx.planning.sizes import sizes_of
 from yofo_mlx.planning.work import Load, costs, work
 from yofo_mlx.recipe.schema import Lora, Memory, Objective
 from yofo_mlx.system.environment import on_cpu
@@ -80,6 +81,7 @@ class Measured:
     chunk: int | None
     stash: int | None
     seconds: float
+    cpu_seconds: float  # of all cores: what other programs took is not in it
     tokens_per_s: float
     peak_mb: float  # above the loaded model
     forecast_mb: float
@@ -124,7 +126,7 @@ def steps(shape: Shape, seconds: float, factor: float | None) -> Iterator[Measur
                 _timed(model, length, way)  # the first one compiles and allocates
             found = _timed(model, length, way)
             factor = amount / found[0]
-            yield _told(shape, length, way, *found, factor)
+            yield _told(shape, length, way, found, factor)
 
 
 def work_of(planner: Planner, length: int, dials: Dials | None) -> float:
@@ -134,38 +136,38 @@ def work_of(planner: Planner, length: int, dials: Dials | None) -> float:
 
 
 def _told(
-    shape: Shape, length: int, way: Forecast, seconds: float, taken: int, factor: float
+    shape: Shape, length: int, way: Forecast, taken: tuple[float, float, int], factor: float
 ) -> Measured:
+    seconds, worked, nbytes = taken
     return Measured(
         model=shape.name,
         tokens=length,
         chunk=way.dials.chunk if way.dials else None,
         stash=way.dials.stash if way.dials else None,
         seconds=round(seconds, 4),
+        cpu_seconds=round(worked, 4),
         tokens_per_s=round(length / seconds, 1),
-        peak_mb=round(taken / 1e6, 1),
+        peak_mb=round(nbytes / 1e6, 1),
         forecast_mb=round(way.total / 1e6, 1),
         factor=round(factor, 3),
     )
 
 
-def _timed(model: Any, length: int, way: Forecast) -> tuple[float, int]:
-    """Return the seconds of a step, and the bytes of its peak above the model."""
+def _timed(model: Any, length: int, way: Forecast) -> tuple[float, float, int]:
+    """Return a step's seconds, those of the CPU, and the bytes of its peak above the model."""
     batch = _batch(length)
     mx.clear_cache()
     before = mx.get_active_memory()
     reset_peak()
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     mx.eval(loss_and_gradients(model, batch, way.dials))
-    return time.perf_counter() - started, peak() - before
+    return time.perf_counter() - started, time.process_time() - worked, peak() - before
 
 
 def _planner(shape: Shape) -> Planner:
     """Return the planner of a shape; nothing of its weights is computed yet."""
-    tensors = {
-        name: Tensor(DTYPES[array.dtype], tuple(array.shape))
-        for name, array in tree_flatten(_model(shape).parameters())
-    }
+    arrays: Any = tree_flatten(_model(shape).parameters())
+    tensors = {name: Tensor(DTYPES[array.dtype], tuple(array.shape)) for name, array in arrays}
     config = shape.config
     if shape.bits:
         config["quantization"] = {"bits": shape.bits, "group_size": 64}

@@ -35,6 +35,7 @@ def _version(name: str) -> str:
 
 
 def device() -> str:
+    """Return the name of what MLX computes on, such as a chip."""
     import mlx.core as mx
 
     info = mx.device_info() if hasattr(mx, "device_info") else {}
