@@ -44,12 +44,12 @@ def report(request: RecipeRequest, path: Path) -> ExitCode:
         raise RecipeError(f"{path} cannot be a report", "name a file in a folder that is there")
     found: dict[str, Any] = {"format": FORMAT, "complete": False}
     try:
-        with progress.on_stderr():
-            for part in _parts():
-                found |= part
-                _keep(path, found)
-            found["complete"] = True
+        for part in _parts():
+            found |= part
             _keep(path, found)
+        found["complete"] = True
+        _keep(path, found)
+        progress.end()
     except KeyboardInterrupt:
         progress.end()
         say("interrupted; what was measured until then is kept")
@@ -93,10 +93,11 @@ def _steps() -> Iterator[Measured | Left]:
     for shape in (SMALL, LARGE):
         share = 2 if shape is SMALL else 1
         for one in yardstick.steps(shape, (ends - time.perf_counter()) / share, factor):
-            words = "" if isinstance(one, Left) else f", {one.tokens_per_s:,.0f} tokens/s"
-            progress.tell(f"{shape.name}: a step of {one.tokens:,} tokens{words}")
+            words = f"no time or memory for {one.tokens:,} tokens"
             if isinstance(one, Measured):
                 factor = one.factor
+                words = f"{one.tokens_per_s:,.0f} tokens/s in steps of {one.tokens:,}"
+            progress.tell(f"{shape.name}: {words}")
             yield one
 
 

@@ -105,7 +105,7 @@ def _of_probes() -> Iterator[Speed]:
     for line in lines:
         with suppress(ValueError, TypeError, AttributeError):
             told = json.loads(line)
-            if any(told.pop(key) != value for key, value in here.items()):
+            if any(told.pop(key, None) != value for key, value in here.items()):
                 continue
             speed = Speed(**told)
             if 0 < speed.factor < math.inf and speed.tokens >= 1 and speed.token_work > 0:
