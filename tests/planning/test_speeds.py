@@ -1,4 +1,4 @@
-"""How fast a model was trained here: probes and runs, of like lengths, and what they say of others."""
+"""How fast a model was trained here, by probes and runs, and what they say of other recipes."""
 
 from dataclasses import replace
 from pathlib import Path

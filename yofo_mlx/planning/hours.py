@@ -9,6 +9,7 @@ from yofo_mlx.planning.planner import TARGET_SHARE, Planner
 from yofo_mlx.planning.speeds import Speed, known_speed
 from yofo_mlx.planning.volume import Draw, Volume, draw, volume_bounds, volume_of
 from yofo_mlx.planning.work import (
+    EXAMPLE,
     Load,
     of_draws,
     pass_work,
@@ -106,7 +107,9 @@ def hours_of(
     validating = 0.0
     if validation:
         tasks = recipe.evaluation.valid_tasks if tasks is None else tasks
-        once = validation_work(planner, recipe.evaluation, tasks, validation.max_tokens)
+        once = validation_work(
+            planner, recipe.evaluation, tasks, validation.max_tokens, _example(draws)
+        )
         validating = once * validations(recipe.train, volume.steps)
         validating /= speed.validating or speed.factor
     return Hours(speed, volume.steps, per_step, 1 / each, validating, not draws)
@@ -131,6 +134,12 @@ def long_hours(
     draws = draw(recipe, found)
     hours = hours_of(recipe, planner, volume_of(recipe, draws), draws, validation)
     return hours if hours and hours.is_long else None
+
+
+def _example(draws: list[Draw]) -> float:
+    """Return the tokens of a demonstration, the mean."""
+    shown = sum(shots + 1 for one in draws for shots in one.shots)
+    return sum(one.tokens for one in draws) / shown if shown else EXAMPLE
 
 
 def _bound(recipe: Recipe, volume: Volume) -> Load:

@@ -151,6 +151,7 @@ def _of_run(run: Run, info: RunInfo, planner: Planner) -> Speed | None:
     pairs = [(seconds_of(step), passes * pass_work(planner, load)) for step, (passes, load) in told]
     episodes = sum(passes * load.episodes for _, (passes, load) in told)
     tokens = sum(passes * load.tokens for _, (passes, load) in told)
+    shown = sum(shots + 1 for step, _ in told for shots in step["shots"])
     return Speed(
         factor=_factor(pairs),
         source=run.run_id,
@@ -158,7 +159,7 @@ def _of_run(run: Run, info: RunInfo, planner: Planner) -> Speed | None:
         model=recipe.model,
         tokens=round(tokens / episodes),
         token_work=token_work(planner),
-        validating=_of_validations(run, info, recipe, planner),
+        validating=_of_validations(run, info, recipe, planner, tokens / max(shown, 1)),
         t=steps[0]["t"],
     )
 
@@ -167,6 +168,8 @@ def _load(step: Event, recipe: Recipe) -> tuple[int, Load] | None:
     """Return the passes of a step and what each of them read, if it was timed."""
     tokens, shots = figure(step, "tokens"), step.get("shots")
     if not tokens or not isinstance(shots, list) or not shots or not seconds_of(step):
+        return None
+    if not all(isinstance(one, int) for one in shots):
         return None
     passes = min(passes_of(recipe.train, tokens), len(shots))
     targets = figure(step, "targets") or 0.0
@@ -180,7 +183,9 @@ def _factor(pairs: list[tuple[float, float]]) -> float:
     return sum(work for _, work in awake) / sum(seconds for seconds, _ in awake)
 
 
-def _of_validations(run: Run, info: RunInfo, recipe: Recipe, planner: Planner) -> float | None:
+def _of_validations(
+    run: Run, info: RunInfo, recipe: Recipe, planner: Planner, example: float
+) -> float | None:
     """Return the factor of a run's validations: the time between a step's end and theirs."""
     kinds = {"step", "checkpoint", "eval", "plan"}
     events = list(islice(backwards(run.events_path, kinds), 2000))
@@ -195,5 +200,6 @@ def _of_validations(run: Run, info: RunInfo, recipe: Recipe, planner: Planner) -
     tasks = min(recipe.evaluation.valid_tasks, sum(bool(one.valid or one.test) for one in asked))
     if not seconds or not tokens or not tasks:
         return None
-    work = validation_work(planner, recipe.evaluation, tasks, int(tokens))
-    return float(work / median(seconds))
+    seconds = [one for one in seconds if one < ASLEEP * median(seconds)]
+    work = validation_work(planner, recipe.evaluation, tasks, int(tokens), example)
+    return float(work * len(seconds) / sum(seconds))

@@ -36,7 +36,7 @@ M1_MAX = Costs(operation=2.08e-13, score=7.3e-10, element=0.0, piece=0.0)
 # frozen), and two again where a chunk is recomputed. Of the logits the weights' share, likewise.
 PLAIN, RECOMPUTED = 4, 6
 READING = 1 / 3  # of a step's work, where nothing is differentiated; chosen
-QUERY = 32  # tokens of one with its answer; chosen
+EXAMPLE = 32.0  # tokens of an input with its answer, where that is not known; chosen
 ALIKE = 1.1  # lengths of passes that differ by less are taken the same way
 
 
@@ -121,18 +121,21 @@ def validations(settings: Training, steps: int) -> int:
     return math.ceil(steps / settings.eval_every) if settings.eval_every else 1
 
 
-def validation_work(planner: Planner, settings: Evaluation, tasks: int, longest: int) -> float:
+def validation_work(
+    planner: Planner, settings: Evaluation, tasks: int, longest: int, example: float
+) -> float:
     """Return the work of a validation; `longest`: of a prompt with its query, in tokens.
 
-    Each task's demonstrations are read once, and its queries asked after each number of them.
+    Each task's demonstrations are read once, and its queries asked after each number of them that
+    is no longer. `example`: tokens of a demonstration, the mean.
     """
-    queries = settings.queries * len(settings.shots)
-    prompt = _reading(planner, longest, 1) + len(settings.shots) * _reading(
-        planner, QUERY * settings.queries, settings.queries
-    )
-    asked = queries * QUERY * longest / 2 * planner.shape.heads * planner.shape.layers
-    return tasks * settings.draws * (prompt + READING * costs().score * asked)
+    points = sum(shots * example <= longest for shots in settings.shots) or 1
+    reading = _reading(planner, longest, 1)
+    reading += points * _reading(planner, example * settings.queries, settings.queries)
+    scores = points * settings.queries * example * longest / 2
+    scores *= planner.shape.heads * planner.shape.layers
+    return tasks * settings.draws * (reading + READING * costs().score * scores)
 
 
-def _reading(planner: Planner, tokens: int, rows: int) -> float:
+def _reading(planner: Planner, tokens: float, rows: int) -> float:
     return READING * work(planner.shape, Load(tokens, rows, 0), None, costs())
