@@ -28,7 +28,7 @@ def test_the_forecast_needs_no_data_and_says_how_fast_it_was_before() -> None:
     keep_probe(Speed(1.0, "probe", "probe", "tiny", 256, 1.0))
     told = plan(recipe(TRAINED))
     assert told["speed"]["words"] == "from a probe, episodes of 256 tokens"
-    assert told["seconds_total"] == pytest.approx(3 * 256 / told["tokens_per_s"], rel=0.02)
+    assert told["seconds_total"] == pytest.approx(3 * 256 / told["tokens_per_s"], abs=0.06)
     far = recipe(TRAINED, episodes={"max_tokens": 64 * 256})
     assert plan(far)["tokens_per_s"] < told["tokens_per_s"] / 4  # attention
     assert plan(far)["warnings"][0][0].startswith("episodes may have 16384 tokens")

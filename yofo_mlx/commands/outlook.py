@@ -139,11 +139,12 @@ def _time_rows(outlook: Outlook) -> Iterator[Row]:
     if not (hours := outlook.hours):
         yield "time", "unknown", "--probe measures it; so does a run of this model"
         return
-    validating = f"{duration(hours.validating)} of it to validate, about"
+    validating = f"{duration(hours.validating)} of it to validate"
     note = validating if hours.validating else "without validation"
-    yield "time", duration(hours.total), ", ".join(["at most"] * hours.is_bound + [note])
-    yield "a step", f"{hours.seconds_per_step:.3g} s", f"{hours.tokens_per_s:,.4g} tokens/s"
-    yield "known", f"×{hours.speed.factor:.2f}", printable(hours.source)
+    most = [*["at most"] * hours.is_bound, *["more than a day"] * hours.is_long]
+    yield "time", duration(hours.total), ", ".join([*most, note])
+    rate = f"{hours.tokens_per_s:,.0f} tokens/s, {printable(hours.source)}"
+    yield "a step", f"{hours.seconds_per_step:.3g} s", rate
     if measured := outlook.measured:
         words = f"forecast for its {measured.batches} batches {size(measured.forecast)}"
         yield "peak in it", size(measured.peak), words
