@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from yofo_mlx.errors import RecipeError, YofoError
-from yofo_mlx.planning.speeds import keep_probe
+from yofo_mlx.planning.speeds import Speed, keep_probe
 from yofo_mlx.preview.episode import episode
 from yofo_mlx.preview.plan import measure, plan
-from yofo_mlx.runs.recipe import resolve
 
 
 def recipe(*tasks: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -25,10 +24,13 @@ def test_the_forecast_needs_no_data_and_says_how_fast_it_was_before() -> None:
     facts = plan(recipe({"source": "nowhere.csv"}))
     assert facts["fits"] and facts["counted"] == "bounds" and facts["tokens"] == 3 * 256
     assert facts["is_here"] and facts["free_gb"] > 0
-    keep_probe(resolve(recipe(TRAINED), "", Path()), 1234.0)
-    assert plan(recipe(TRAINED))["speed"]["tokens_per_s"] == 1234.0
+    assert facts["speed"] is facts["tokens_per_s"] is facts["seconds_total"] is None
+    keep_probe(Speed(1.0, "probe", "probe", "tiny", 256, 1.0))
+    told = plan(recipe(TRAINED))
+    assert told["speed"]["words"] == "from a probe, episodes of 256 tokens"
+    assert told["seconds_total"] == pytest.approx(3 * 256 / told["tokens_per_s"], abs=0.06)
     far = recipe(TRAINED, episodes={"max_tokens": 64 * 256})
-    assert plan(far)["speed"] is None
+    assert plan(far)["tokens_per_s"] < told["tokens_per_s"] / 4  # attention
     assert plan(far)["warnings"][0][0].startswith("episodes may have 16384 tokens")
 
 

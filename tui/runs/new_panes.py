@@ -7,7 +7,6 @@ from typing import Any
 
 from textual.content import Content
 
-from yofo_mlx.runs.names import undated
 from yofo_mlx.system.quantities import duration, plural, size
 
 from ..shared.blocks import bar
@@ -17,6 +16,7 @@ from .new_keys import as_text, facts_of
 from .new_tables import RUN
 
 LABEL = 9
+DAY_S = 24 * 3600  # a run that takes longer is not just another one
 NBSP = "\N{NO-BREAK SPACE}"
 
 
@@ -30,6 +30,8 @@ def short_plan(facts: dict[str, Any], draft: Draft, width: int) -> Content:
     gauge, _, how = _memory(facts, width)
     words = "" if facts["speed"] else "time "
     second = Content.assemble(how[LABEL:], f" · {words}", _time(facts))
+    if _is_long(facts):
+        second = second.stylize("$text-warning")
     shots = "" if facts["shots"] is None else f"{number(facts['shots'])} shots an episode · "
     third = f"{shots}{_tokens(facts, draft)}"
     return lines([gauge, second, Content(third), *list(_warnings(facts))[:1]])
@@ -83,7 +85,9 @@ def _way(facts: dict[str, Any]) -> str:
 
 def _run(facts: dict[str, Any], draft: Draft, width: int) -> Iterator[Content]:
     is_bound = facts["counted"] == "bounds"
-    yield _wrapped("time", _time(facts) + _measured(facts), width)
+    yield _wrapped("time", _time(facts), width, "$text-warning" if _is_long(facts) else "")
+    if speed := facts["speed"]:
+        yield _wrapped("", str(speed["words"]), width, MUTED)
     if not facts["is_here"]:
         yield _line("model", "not on this disk: it is fetched when the run starts")
     yield _line("volume", _tokens(facts, draft))
@@ -106,21 +110,23 @@ def _tokens(facts: dict[str, Any], draft: Draft) -> str:
 
 
 def _time(facts: dict[str, Any]) -> str:
-    speed = facts["speed"]
-    if not speed:
+    if not facts["speed"]:
         how = ", or press t" if facts["is_here"] else ""
         return f"not known before a run with this model{how}"
-    seconds = facts["tokens"] / speed["tokens_per_s"]
+    seconds = _seconds(facts)
     most = "at most " if facts["counted"] == "bounds" else ""
     end = time.strftime("%H:%M" if seconds < 20 * 3600 else "%a %H:%M", _at(seconds))
-    return f"{most}{duration(seconds)}, ends {end} · {number(speed['tokens_per_s'])} tokens/s"
+    long = "more than a day: " if _is_long(facts) else ""
+    rate = f"{number(facts['tokens_per_s'])} tokens/s"
+    return f"{long}{most}{duration(seconds)}, ends {end} · {rate}"
 
 
-def _measured(facts: dict[str, Any]) -> str:
-    """Say where the speed is known from."""
-    if not (speed := facts["speed"]):
-        return ""
-    return " in a probe" if speed["source"] == "probe" else f" in {undated(speed['source'])}"
+def _seconds(facts: dict[str, Any]) -> float:
+    return float(facts["seconds_total"] + facts["seconds_validating"])
+
+
+def _is_long(facts: dict[str, Any]) -> bool:
+    return bool(facts["speed"]) and _seconds(facts) > DAY_S
 
 
 def _at(seconds: float) -> time.struct_time:

@@ -63,6 +63,7 @@ Restarts = Annotated[
     int, typer.Option(min=0, metavar="N", help="Go on by itself after it died, N times at most.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Also if it may not fit.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, however long it takes.")]
 RunName = Annotated[
     str,
     typer.Argument(metavar="RUN", help="Run id, a part of it, or `last`.", callback=known_run),

@@ -1,5 +1,6 @@
 """Verbs that prepare a run, start it and go on with it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from yofo_mlx.cli.options import (
     RecipeNames,
     Restarts,
     RunName,
+    Yes,
     sound,
 )
 from yofo_mlx.system import launcher
@@ -24,6 +26,7 @@ def train(
     detach: Detach = False,
     restarts: Restarts = 0,
     force: Force = False,
+    yes: Yes = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the whole recipe instead; nothing is begun.")
     ] = False,
@@ -50,11 +53,11 @@ def train(
     request = request.of_ranks(launcher.count())
     if detach or restarts:
         return background.start(
-            request, name=name, force=force, restarts=restarts, attend=not detach
+            request, name=name, force=force, yes=yes, restarts=restarts, attend=not detach
         )
     from yofo_mlx.commands import train as command
 
-    return command.start(request, name=name, force=force)
+    return command.start(request, name=name, force=force, yes=yes)
 
 
 def resume(
@@ -115,9 +118,20 @@ def doctor(
     ] = None,
     overrides: Overrides = None,
     as_json: Json = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also measure speed and memory; a file to send."),
+    ] = None,
 ) -> int:
-    """Check this machine: attention, memory, exact gradients."""
+    """Check this machine: attention, memory, exact gradients.
+
+    --report takes some minutes; Ctrl-C leaves what was measured until then.
+    """
     request = sound(recipes, overrides)
+    if report:
+        from yofo_mlx.commands import hardware
+
+        return hardware.report(request, report)
     from yofo_mlx.commands import doctor as command
 
     return command.doctor(request, as_json=as_json)

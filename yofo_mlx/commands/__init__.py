@@ -15,6 +15,7 @@ __all__ = [
     "eval",
     "export",
     "following",
+    "hardware",
     "log",
     "lora_config",
     "mcp",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from yofo_mlx.commands import watch
 from yofo_mlx.commands.display import event_line
+from yofo_mlx.commands.long_run import agreed
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.planning.label_tasks import check_subsets
 from yofo_mlx.planning.machine import find_planner
@@ -30,15 +31,20 @@ def start(
     *,
     name: str | None = None,
     force: bool = False,
+    yes: bool = False,
     restarts: int = 0,
     attend: bool = False,
 ) -> ExitCode:
     """Check recipe and data, start the run in the background and print its folder.
 
-    With `attend` stay and show it, until it ends or Ctrl-C stops it.
+    With `attend` stay and show it, until it ends or Ctrl-C stops it. `yes`: ask nothing.
     """
     recipe = request.load()
-    check(request, recipe, force=force)
+    planner = check(request, recipe, force=force) or find_planner(recipe)
+    from yofo_mlx.planning.hours import long_hours  # MLX
+
+    if not agreed(long_hours(recipe, planner), ask=not yes):
+        return ExitCode.FAILED
     with answered(born):
         run = launch.start(recipe, name or request.run_name, force=force, restarts=restarts)
     print_path(run.path)

@@ -48,7 +48,7 @@ def doctor(request: RecipeRequest, *, as_json: bool) -> ExitCode:
         config = model_config(model_path(recipe.model, recipe.revision, weights=False))
         lora, limit_gb = recipe.lora, recipe.memory.limit_gb
     checks = [_device(), _memory(limit_gb), _type()]
-    checks += [*_attention(config), *_exactness(config, lora)]
+    checks += [*attention_checks(config), *exactness_checks(config, lora)]
     wrong = [check for check in checks if check.ok is False]
     sound = not wrong
     if as_json:
@@ -95,7 +95,7 @@ def _type() -> Check:
     return Check("type", None, words, {"as_stored": not on_cpu()})
 
 
-def _attention(config: dict[str, Any]) -> list[Check]:
+def attention_checks(config: dict[str, Any]) -> list[Check]:
     """Tell which attention is differentiated in bounded memory, by measuring it."""
     text = config.get("text_config") or config
     widths = [int(text["head_dim"])] if text.get("head_dim") else HEAD_DIMS
@@ -109,7 +109,7 @@ def _attention(config: dict[str, Any]) -> list[Check]:
     return found
 
 
-def _exactness(config: dict[str, Any], lora: Lora) -> list[Check]:
+def exactness_checks(config: dict[str, Any], lora: Lora) -> list[Check]:
     """Compare chunks with plain autograd on a small random model of the architecture."""
     kind = str(config.get("model_type"))
     found = []

@@ -8,7 +8,6 @@ from yofo_mlx.planning.outlook import (
     kept_bytes,
     limit_source,
     most_bytes,
-    seconds_per_step,
 )
 from yofo_mlx.planning.planner import describe_parts, remedy, resident_bytes
 from yofo_mlx.planning.workload import PROCESS_BYTES
@@ -137,14 +136,18 @@ _COUNTED = {
 
 
 def _time_rows(outlook: Outlook) -> Iterator[Row]:
-    measured, per_step = outlook.measured, seconds_per_step(outlook)
-    if not measured or per_step is None:
-        yield "time", "?", "--probe measures it"
+    if not (hours := outlook.hours):
+        yield "time", "unknown", "--probe measures it; so does a run of this model"
         return
-    rate = measured.tokens / measured.seconds
-    yield "time", duration(per_step * outlook.volume.steps), "without validation"
-    yield "a step", f"{per_step:.3g} s", f"{rate:,.0f} tokens/s in {measured.batches} batches"
-    yield "peak in them", size(measured.peak), f"forecast for them {size(measured.forecast)}"
+    validating = f"{duration(hours.validating)} of it to validate"
+    note = validating if hours.validating else "without validation"
+    most = [*["at most"] * hours.is_bound, *["more than a day"] * hours.is_long]
+    yield "time", duration(hours.total), ", ".join([*most, note])
+    rate = f"{hours.tokens_per_s:,.0f} tokens/s, {printable(hours.source)}"
+    yield "a step", f"{hours.seconds_per_step:.3g} s", rate
+    if measured := outlook.measured:
+        words = f"forecast for its {measured.batches} batches {size(measured.forecast)}"
+        yield "peak in it", size(measured.peak), words
 
 
 def _short(number: int) -> str:

@@ -13,8 +13,7 @@ from yofo_mlx.planning.outlook import Outlook, as_dict
 from yofo_mlx.planning.planner import make_planner
 from yofo_mlx.planning.probe import probe
 from yofo_mlx.planning.speeds import keep_probe
-from yofo_mlx.planning.volume import volume_bounds, volume_of
-from yofo_mlx.preview.plan import asking, doubts_of_sizes, drawn
+from yofo_mlx.preview.plan import doubts_of_sizes, drawn, outlook_of
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.recipe import RecipeRequest
@@ -43,13 +42,11 @@ def plan(request: RecipeRequest, *, probed: bool, as_json: bool) -> ExitCode:
     if probed and planner.fits(way):
         assert workload is not None  # what is needed is there, or was an error
         measured = probe(recipe, _load(recipe), workload, planner, draws)
-        keep_probe(recipe, measured.tokens / measured.seconds)
+        keep_probe(measured.speed(planner, recipe.model))
     elif probed:
         _warn("not probed, since it does not fit")
-    volume = volume_of(recipe, draws) if draws else volume_bounds(recipe)
-    asked = asking(recipe, planner, found)
-    data = workload.size() if workload else None
-    outlook = Outlook(recipe, planner, way, volume, measured, asked, data)
+    outlook = outlook_of(recipe, planner, found, measured)
+    asked = outlook.asking
     if asked.validation and (short := shortening(asked.validation)):
         _warn(*short)
     if asked.evaluation and (refusal := refused(asked.evaluation, planner.limit)):

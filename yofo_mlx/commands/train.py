@@ -4,8 +4,10 @@ import threading
 from typing import TextIO
 
 from yofo_mlx.commands.display import shown_on
+from yofo_mlx.commands.long_run import agreed
 from yofo_mlx.commands.watch import say_how_to_use
 from yofo_mlx.errors import ExitCode
+from yofo_mlx.planning.hours import long_hours
 from yofo_mlx.planning.machine import is_smaller, smaller_machine
 from yofo_mlx.planning.planner import describe_plan
 from yofo_mlx.recipe.schema import Recipe
@@ -33,10 +35,12 @@ from yofo_mlx.training.telling import failures, loading
 from yofo_mlx.training.threads import settle
 
 
-def start(request: RecipeRequest, *, name: str | None = None, force: bool = False) -> ExitCode:
+def start(
+    request: RecipeRequest, *, name: str | None = None, force: bool = False, yes: bool = False
+) -> ExitCode:
     """Train a recipe in this process; everything is checked before a file is written.
 
-    `force`: train also what the forecast says will not fit.
+    `force`: train also what the forecast says will not fit. `yes`: ask nothing.
     """
     recipe = request.load()
     check_fits(recipe)
@@ -47,6 +51,9 @@ def start(request: RecipeRequest, *, name: str | None = None, force: bool = Fals
                 announce(ranks, recipe, force=force)
                 loaded = load_planned(recipe, force=force, named=request.data_name)
                 loaded = check_together(ranks, recipe, loaded)
+                hours = long_hours(recipe, loaded.planner, lambda: loaded.workload)
+                if not agreed(hours, ask=not yes):
+                    return ExitCode.FAILED
         except KeyboardInterrupt:
             say("interrupted before the run began; nothing was written")
             return ExitCode.FAILED

@@ -2,6 +2,7 @@
 
 __all__ = [
     "evaluation",
+    "hours",
     "label_tasks",
     "machine",
     "outlook",
@@ -12,4 +13,5 @@ __all__ = [
     "speeds",
     "volume",
     "workload",
+    "yardstick",
 ]

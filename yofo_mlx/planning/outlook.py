@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from yofo_mlx.planning.evaluation import EvaluationPlan, describe_evaluation
+from yofo_mlx.planning.hours import UNKNOWN, Hours
 from yofo_mlx.planning.planner import (
     Forecast,
     Planner,
@@ -38,6 +39,7 @@ class Outlook:
     measured: Measurement | None
     asking: Asking
     data: DataSize | None  # None where the data cannot be had
+    hours: Hours | None = None  # None where nothing is known of this machine's speed
 
     @property
     def fits(self) -> bool:
@@ -54,7 +56,6 @@ def as_dict(outlook: Outlook) -> dict[str, Any]:
     """Return what `yofo plan --json` prints."""
     recipe, planner, way = outlook.recipe, outlook.planner, outlook.way
     shape = planner.shape
-    per_step = seconds_per_step(outlook)
     return {
         "model": recipe.model,
         "architecture": shape.architecture,
@@ -79,8 +80,7 @@ def as_dict(outlook: Outlook) -> dict[str, Any]:
         "kept_gb": as_gb(kept_bytes(outlook)),
         "resident_gb": as_gb(most_bytes(outlook)),
         **asdict(outlook.volume),
-        "seconds_per_step": per_step,
-        "seconds_total": per_step and round(per_step * outlook.volume.steps, 1),
+        **(outlook.hours.as_dict() if outlook.hours else UNKNOWN),
         "probe": _probe_dict(outlook.measured),
     }
 
@@ -108,12 +108,6 @@ def most_bytes(outlook: Outlook) -> int:
 def limit_source(recipe: Recipe) -> str:
     """Say where the limit of memory comes from."""
     return memory_limit(recipe.memory.limit_gb).source
-
-
-def seconds_per_step(outlook: Outlook) -> float | None:
-    """Return how long a step takes, where that was measured."""
-    measured, passes = outlook.measured, outlook.volume.passes_per_step
-    return round(measured.seconds_per_batch * passes, 4) if measured and passes else None
 
 
 def _probe_dict(measured: Measurement | None) -> dict[str, Any] | None:

@@ -13,7 +13,9 @@ from yofo_mlx.gradients import loss_and_gradients
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.models.base import Base
 from yofo_mlx.planning.planner import Planner, resident_bytes
+from yofo_mlx.planning.speeds import Speed
 from yofo_mlx.planning.volume import Draw
+from yofo_mlx.planning.work import of_draws, pass_work, token_work
 from yofo_mlx.planning.workload import Workload
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.peak import peak, reset_peak
@@ -28,13 +30,22 @@ class Measurement:
     batches: int
     tokens: int
     seconds: float
+    work: float  # of all of them, as `work.py` counts it
+    episodes: int
     peak: int  # bytes, model included
     forecast: int
 
     @property
-    def seconds_per_batch(self) -> float:
-        """Mean over batches that stand for all lengths."""
-        return self.seconds / self.batches
+    def factor(self) -> float:
+        """How many times as fast as the model of work."""
+        return self.work / self.seconds
+
+    def speed(self, planner: Planner, model: str) -> Speed:
+        """Return what it says of a model on this machine."""
+        tokens = round(self.tokens / self.episodes)
+        return Speed(
+            self.factor, "probe", "probe", model, tokens, token_work(planner), t=time.time()
+        )
 
 
 def probe(
@@ -52,7 +63,8 @@ def probe(
     base.model.train()
     before = mx.set_cache_limit(planner.cache_bytes(planner.longest_step(recipe)))
     try:
-        batches = [_batch(recipe, workload, one) for one in spread(draws, BATCHES)]
+        chosen = spread(draws, BATCHES)
+        batches = [_batch(recipe, workload, one) for one in chosen]
         _seconds(base, planner, batches[0])  # the first one compiles and allocates: not timed
         reset_peak()
         seconds = sum(_seconds(base, planner, batch) for batch in batches)
@@ -63,6 +75,8 @@ def probe(
         batches=len(batches),
         tokens=sum(batch.token_count for batch in batches),
         seconds=seconds,
+        work=sum(pass_work(planner, load) for load in of_draws(chosen)),
+        episodes=sum(len(one.shots) for one in chosen),
         peak=highest,
         forecast=resident_bytes(planner.shape)
         + max(planner.plan_batch(batch).total for batch in batches),

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.hub.errors import is_out_of_reach
 from yofo_mlx.models.base import base_of, load_tokenizer, model_config, model_path
 from yofo_mlx.planning.evaluation import asked_at_most, most_asked, plan_evaluation, plan_validation
+from yofo_mlx.planning.hours import hours_of
 from yofo_mlx.planning.outlook import Asking, Outlook, as_dict
 from yofo_mlx.planning.planner import Planner, beyond_context, make_planner
-from yofo_mlx.planning.probe import probe
+from yofo_mlx.planning.probe import Measurement, probe
 from yofo_mlx.planning.shelf import curated_planner, folders_here
-from yofo_mlx.planning.speeds import keep_probe, known_speed
+from yofo_mlx.planning.speeds import keep_probe
 from yofo_mlx.planning.volume import Draw, draw, volume_bounds, volume_of
 from yofo_mlx.planning.workload import Workload, make_workload
 from yofo_mlx.recipe.names import found_at
@@ -50,18 +51,34 @@ def plan(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
 
 def forecast(recipe: Recipe, found: Drawn) -> dict[str, Any]:
     """Return what `yofo plan --json` says, what speaks against it, and how long it will take."""
-    planner = _planner(recipe)
-    way = planner.longest_step(recipe)
-    volume = volume_of(recipe, found.draws) if found.draws else volume_bounds(recipe)
-    workload = found.workload
-    size = workload.size() if workload else None
-    outlook = Outlook(recipe, planner, way, volume, None, asking(recipe, planner, found), size)
+    planner, workload = _planner(recipe), found.workload
+    outlook = outlook_of(recipe, planner, found)
     warnings = [*doubts(recipe), *doubts_of_sizes(recipe, planner)]
     if workload:
         warnings += workload.warnings(recipe)
-    speed = known_speed(recipe)
-    more = {"warnings": warnings, "speed": speed and asdict(speed), "free_gb": _free_gb()}
+    more = {"warnings": warnings, "free_gb": _free_gb()}
     return {**finite(as_dict(outlook)), **more, "is_here": is_here(recipe)}
+
+
+def outlook_of(
+    recipe: Recipe, planner: Planner, found: Drawn, measured: Measurement | None = None
+) -> Outlook:
+    """Return all that is known of a run before it begins; `measured`: by a probe of it."""
+    volume = volume_of(recipe, found.draws) if found.draws else volume_bounds(recipe)
+    asked, workload = asking(recipe, planner, found), found.workload
+    entries = workload.valid_entries(recipe.evaluation.valid_tasks) if workload else None
+    hours = hours_of(
+        recipe,
+        planner,
+        volume,
+        found.draws,
+        asked.validation,
+        None if entries is None else len(entries),
+        measured.speed(planner, recipe.model) if measured else None,
+    )
+    size = workload.size() if workload else None
+    way = planner.longest_step(recipe)
+    return Outlook(recipe, planner, way, volume, measured, asked, size, hours)
 
 
 def measure(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
@@ -79,7 +96,7 @@ def measure(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
     assert found.workload is not None  # what is needed is there, or was an error
     base = base_of(recipe)
     measured = probe(recipe, base, found.workload, planner, found.draws)
-    keep_probe(recipe, measured.tokens / measured.seconds)
+    keep_probe(measured.speed(planner, recipe.model))
     return forecast(recipe, found)
 
 

@@ -15,7 +15,7 @@ def versions_and_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "device": _device(),
+        "device": device(),
         "git_commit": _commit(),
     }
 
@@ -34,7 +34,8 @@ def _version(name: str) -> str:
         return ""
 
 
-def _device() -> str:
+def device() -> str:
+    """Return the name of what MLX computes on, such as a chip."""
     import mlx.core as mx
 
     info = mx.device_info() if hasattr(mx, "device_info") else {}

@@ -35,7 +35,8 @@ PLAN = {
     "method": "chunked", "chunk": 512, "stash": 4, "counted": "drawn", "steps": 2000,
     "tokens": 38_900_000, "targets": 11_200_000, "longest_episode": 32640, "shots": 340.0,
     "free_gb": 312.0, "is_here": True,
-    "speed": {"tokens_per_s": 1840.0, "source": "20260101-000000-before"},
+    "speed": {"words": "from 20260101-000000-before, episodes of 19,450 tokens"},
+    "tokens_per_s": 1840.0, "seconds_total": 21141.0, "seconds_validating": 0.0,
     "warnings": [["a held-out task is trained on", "look at it"]],
 }  # fmt: skip
 ROW = {"role": "train", "tasks": 1, "rows": 4102, "tokens": 61000, "shots": 812, "notes": []}
