@@ -23,6 +23,7 @@ __all__ = [
     "plan",
     "queueing",
     "recipes",
+    "refine",
     "rehearse",
     "removing",
     "runs",

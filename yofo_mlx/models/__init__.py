@@ -5,6 +5,7 @@ __all__ = [
     "adapters",
     "base",
     "gguf",
+    "layer_names",
     "layers",
     "logits",
     "peft_files",
