@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from yofo_mlx.evaluation import archive
-from yofo_mlx.evaluation.ranking import newest, ranks
+from yofo_mlx.evaluation.ranking import newest, prequential, ranks
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.folder import Run
@@ -49,6 +52,23 @@ def test_accuracy_is_that_of_most_tasks_at_the_most_shots_that_all_have() -> Non
     assert found.seconds_left is None
 
 
+@given(st.lists(st.tuples(st.integers(1, 9), st.floats(0, 9)), min_size=1, max_size=6))
+def test_the_prequential_loss_is_the_mean_of_every_answer_of_an_episode(
+    steps: list[tuple[int, float]],
+) -> None:
+    shots = np.cumsum([0, *(step for step, _ in steps[1:])]).tolist()
+    losses = [loss for _, loss in steps]
+    naive = np.interp(range(shots[-1] + 1), shots, losses).mean()
+    assert prequential(list(zip(shots, losses, strict=True))) == pytest.approx(naive, abs=1e-9)
+
+
+def test_it_is_of_the_numbers_of_shots_that_all_tasks_have() -> None:
+    rows = [row("exact", 0, 0.1), row("exact", 2, 0.5), row("exact", 8, 0.9, tasks=1)]
+    found = ranks("finished", *newest(ended("one", 0.5, *rows)), {})
+    assert (found.prequential, found.prequential_shots) == (1.0, 2)
+    assert ranks("finished", None, None, {}).prequential is None
+
+
 @pytest.mark.parametrize(
     ("by", "order"),
     [("valid", "bac"), ("acc", "abc"), ("gain", "abc"), ("age", "cba"), ("left", "cba")],
@@ -65,7 +85,7 @@ def test_runs_are_sorted_by_what_ranks_them(yofo: Any, by: str, order: str) -> N
 def test_what_runs_are_not_sorted_by_is_refused(yofo: Any) -> None:
     for word in ("beauty", "", "l"):
         code, _, err = yofo("runs", "--sort", word)
-        assert code == 2 and "valid, accuracy, gain" in err
+        assert code == 2 and "valid, prequential, accuracy, gain" in err
 
 
 def test_a_note_stays_with_its_run(yofo: Any, yofo_home: Path) -> None:

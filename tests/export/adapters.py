@@ -19,7 +19,9 @@ def random_adapter(folder: Path, base: str = "tiny", **shape: Any) -> Path:
     add_adapter(model, lora)
     drawn = tree_map_with_path(
         lambda name, array: (
-            mx.random.normal(array.shape) * 0.05 if name.endswith("lora_b") else array
+            array
+            if name.endswith(("lora_a", ".m"))
+            else array + mx.random.normal(array.shape) * 0.05
         ),
         model.trainable_parameters(),
     )

@@ -165,6 +165,8 @@ def test_mistakes_are_told_in_two_lines_and_leave_nothing(
 ) -> None:
     random_adapter(here / "own")
     random_adapter(here / "dora", fine_tune_type="dora", keys=("mlp.up_proj",))
+    for kind in ("ia3", "bottleneck"):
+        random_adapter(here / kind, fine_tune_type=kind)
     (here / "there").mkdir()
     (here / "full").mkdir()
     for name in ("adapters.safetensors", "adapter_config.json"):
@@ -183,12 +185,17 @@ def test_mistakes_are_told_in_two_lines_and_leave_nothing(
         (["nobody"], 2, "there is no run 'nobody'"),
         (["--adapter", "own", "--to", "gguf"], 1, "of the kind Unigram"),
         (["--adapter", "dora", "--to", "gguf-adapter"], 1, "not DoRA"),
+        (["--adapter", "ia3", "--to", "gguf-adapter"], 1, "not (IA)3"),
+        (["--adapter", "bottleneck"], 1, "no weight of the base can hold"),
+        (["--adapter", "bottleneck", "--to", "peft"], 1, "no weight of the base can hold"),
         (["--adapter", "full", "--to", "peft"], 1, "trained as a whole"),
         (["--adapter", "own", "--out", "own/adapters.safetensors/x"], 1, "own/adapters"),
     ):
         found, out, err = yofo("export", *arguments)
         lines = [line for line in err.splitlines() if not line.startswith("KL ")]
         assert (found, out) == (code, "") and words in err and len(lines) == 2, (arguments, err)
+    code, _, err = yofo("export", "--adapter", "ia3", "--out", "scaled")
+    assert code == 0 and ": 100.0% kept" in err
     # A disk that is full: MLX only says that it could not write.
     monkeypatch.setattr(fusing, "save_model", lambda *_, **__: _raise(RuntimeError("no")))
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x")
@@ -196,8 +203,7 @@ def test_mistakes_are_told_in_two_lines_and_leave_nothing(
     code, out, err = yofo("export", "--adapter", "own")
     assert (code, out) == (1, "") and "is full" in err and len(err.splitlines()) == 2
     assert not left(here) and {one.name for one in here.iterdir()} == {
-        "own",
-        "dora",
+        *("own", "dora", "ia3", "bottleneck", "scaled"),
         "there",
         "full",
     }

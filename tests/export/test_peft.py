@@ -70,6 +70,32 @@ def test_out_and_in_again_is_the_same_adapter(tmp_path: Path, kind: str) -> None
     assert converted(tmp_path / "peft") == again  # once
 
 
+def test_ia3_is_a_row_before_a_feed_forward_unit_ends_and_a_column_elsewhere(
+    tmp_path: Path,
+) -> None:
+    adapter = random_adapter(tmp_path / "one", fine_tune_type="ia3")
+    (tmp_path / "peft").mkdir()
+    write_peft(adapter, "tiny", file_names(model_path("tiny")), tmp_path / "peft")
+    settings = json.loads((tmp_path / "peft/adapter_config.json").read_text())
+    assert settings["peft_type"] == "IA3" and len(settings["target_modules"]) == 15
+    assert all(name.endswith("mlp.down_proj") for name in settings["feedforward_modules"])
+    theirs: Any = mx.load(str(tmp_path / "peft" / FILE))
+    place = "base_model.model.model.layers.0.{}.ia3_l"
+    assert theirs[place.format("self_attn.k_proj")].shape == (128, 1)
+    assert theirs[place.format("mlp.down_proj")].shape[0] == 1
+    again = folder_of(str(tmp_path / "peft"))
+    assert read_settings(again).lora.fine_tune_type == "ia3"
+    before: Any = mx.load(str(adapter / "adapters.safetensors"))
+    after: Any = mx.load(str(again / "adapters.safetensors"))
+    assert before.keys() == after.keys()
+    assert all(mx.array_equal(before[name], after[name]) for name in before)
+    assert len({float(array[0]) for array in after.values()}) > 1
+    load_adapter(load_base("tiny").model, again)
+    column = {f"{Q.replace('q_proj', 'k_proj')}.ia3_l": np.ones((1, 128), np.float32)}
+    with pytest.raises(RunError, match="multiplies other numbers"):
+        converted(peft(tmp_path / "two", column, peft_type="IA3"))
+
+
 def test_ranks_and_scales_of_their_own_are_kept(tmp_path: Path) -> None:
     arrays = halves(Q, 4) | halves(V, 2, seed=1)
     for name, settings, first, second in (
@@ -109,7 +135,7 @@ def test_training_goes_on_from_it(yofo: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"peft_type": "IA3"}, "of the kind 'IA3', not LORA"),
+        ({"peft_type": "LOHA"}, "of the kind 'LOHA', not LORA"),
         ({"bias": "all"}, "its bias is 'all'"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
         ({"fan_in_fan_out": True}, "fan_in_fan_out"),
@@ -121,7 +147,7 @@ def test_what_computes_otherwise_is_refused(
 ) -> None:
     with pytest.raises(RunError, match=words):
         converted(peft(tmp_path / "one", halves(Q, 4), **settings))
-    with pytest.raises(RunError, match="is no half of a linear layer's adapter"):
+    with pytest.raises(RunError, match="is no part of a linear layer's adapter"):
         converted(peft(tmp_path / "two", halves("lm_head", 4)))
 
 

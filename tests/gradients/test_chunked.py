@@ -180,6 +180,22 @@ def test_an_adapter_on_a_quantized_model_gets_the_plain_gradient(kind: str) -> N
     check_against_whole(model, usual_batch(), Dials(16, 2))
 
 
+@pytest.mark.parametrize("kind", ["ia3", "bitfit", "bottleneck"])
+def test_adapters_that_mlx_lm_has_not_get_the_plain_gradient(kind: str) -> None:
+    model = adapted(tiny_model("qwen2"), fine_tune_type=kind)
+    check_against_whole(model, usual_batch(), Dials(16, 1), Dials(16, 2))
+    model = tiny_model("qwen2")
+    nn.quantize(
+        model,
+        group_size=32,
+        bits=8,
+        class_predicate=lambda _, m: isinstance(m, nn.Linear) and m.weight.shape[-1] == 32,
+    )
+    check_against_whole(
+        adapted(model, fine_tune_type=kind, num_layers=2), usual_batch(), Dials(16, 2)
+    )
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_bfloat16_model_is_trained_as_exactly_in_chunks_as_without(seed: int) -> None:
     def rounded(model: Any) -> None:

@@ -247,6 +247,14 @@ def test_a_grid_is_every_combination_and_all_of_it_is_validated_first(short: Pat
         for keys in ('["a","b"]', '["c"]')
     ]
     assert {cell.request.load().lora.rank for cell in cells} == {2, 4}
+    some = requests([str(short)], [], [], axes, 3)
+    assert len(some) == 3 and all(cell in cells for cell in some)
+    assert some == requests([str(short)], [], [], axes, 3)
+    assert requests([str(short)], [], [], axes, 9) == cells
+    wide = [f"lora.{key}=" + ",".join(map(str, range(1, 100))) for key in ("rank", "num_layers")]
+    assert len(requests([str(short)], [], [], wide, 4)) == 4
+    with pytest.raises(RecipeError, match="draws from a grid"):
+        requests([str(short)], [], [], [], 4)
 
 
 @pytest.mark.parametrize(

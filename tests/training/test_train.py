@@ -17,7 +17,7 @@ from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.evaluation.measure import evaluate_entry, measure
 from yofo_mlx.evaluation.prompts import draw_prompts
-from yofo_mlx.models.adapters import adapter_weights, load_adapter
+from yofo_mlx.models.adapters import adapter_weights, load_adapter, mount
 from yofo_mlx.models.base import Base, load_base
 from yofo_mlx.planning.planner import make_planner
 from yofo_mlx.planning.workload import make_workload
@@ -296,7 +296,11 @@ def test_an_update_that_breaks_the_adapter_is_not_saved(entries: list[TaskEntry]
 
 @pytest.mark.parametrize(
     ("override", "words"),
-    [("lora.fine_tune_type=dora", "rows of zeros"), ("lora.num_layers=99", "has 5 layers")],
+    [
+        ("lora.fine_tune_type=dora", "rows of zeros"),
+        ("lora.fine_tune_type=bitfit", "llama has no biases in its layers"),
+        ("lora.num_layers=99", "has 5 layers"),
+    ],
 )
 def test_adapters_that_the_model_cannot_carry_are_refused(
     entries: list[TaskEntry], override: str, words: str
@@ -322,6 +326,38 @@ def test_a_dora_run_trains(entries: list[TaskEntry]) -> None:
     run, events = run_it(recipe, entries)
     assert events[-1]["kind"] == "finished"
     load_adapter(load_base("tiny").model, run.adapter_path)
+
+
+def kind_of(kind: str, *overrides: str) -> Recipe:
+    fixed = ("lora.dropout=0.0", "memory.method=chunked", "memory.chunk=32")
+    return small_recipe(f"lora.fine_tune_type={kind}", *fixed, *overrides)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["ia3", "bottleneck"])
+def test_other_kinds_lower_the_loss_on_validation_rows_in_20_steps(
+    entries: list[TaskEntry], kind: str
+) -> None:
+    recipe = kind_of(
+        kind, "train.steps=20", "train.eval_every=20", "optimizer.learning_rate=0.02",
+        "evaluation.queries=8",
+    )  # fmt: skip
+    run, _ = run_it(recipe, entries)
+    base = load_base("tiny")
+    before = evaluate_entry(base, recipe, entries[0], valid=True).points
+    mount(base.model, run.adapter_path)
+    after = evaluate_entry(base, recipe, entries[0], valid=True).points
+    assert all(one.loss < two.loss for one, two in zip(after, before, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["ia3", "bottleneck"])
+def test_other_kinds_go_on_to_the_bit(entries: list[TaskEntry], kind: str) -> None:
+    recipe = kind_of(kind, "train.steps=2", "train.eval_every=9", "evaluation.valid_tasks=0")
+    whole, events = run_it(recipe, entries[:1])
+    assert all(size > 0 for size in (e["grad_norm"] for e in events if e["kind"] == "step"))
+    run, _ = run_it(recipe, entries[:1], stop_after=1)
+    run_it(recipe, entries[:1], run=run)
+    assert adapter_bytes(run) == adapter_bytes(whole)
 
 
 def test_mlx_lm_itself_generates_the_same_text_from_an_adapter(

@@ -1,5 +1,6 @@
 """Verbs of `yofo demos`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,6 +56,35 @@ def check(name: SetName, run: OfRun = None, model: OfModel = None, as_json: Json
     from yofo_mlx.commands import demos as command
 
     return command.check(name, run=run, model=model, as_json=as_json)
+
+
+def refine(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A set, or a file of rows.")],
+    run: OfRun = None,
+    model: OfModel = None,
+    out: Annotated[Path | None, typer.Option(help="The prompt cache file to write.")] = None,
+    shots: Annotated[int, typer.Option(min=2, help="Most demonstrations, labels in turn.")] = 32,
+    steps: Annotated[int, typer.Option(min=1, help="Updates of keys and values.")] = 20,
+    learning_rate: Annotated[
+        float, typer.Option(min=1e-9, max=1.0, help="Adam's, for keys and values.")
+    ] = 0.01,
+    batch: Annotated[int, typer.Option(min=1, help="Demonstrations asked at once.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of their order.")] = 0,
+) -> int:
+    """Refine what a model reads of a set by gradient, into a file that `--demos` takes."""
+    from yofo_mlx.commands import refine as command
+
+    return command.refine_set(
+        name,
+        run,
+        model,
+        out,
+        shots=shots,
+        steps=steps,
+        learning_rate=learning_rate,
+        batch=batch,
+        seed=seed,
+    )
 
 
 def drop(

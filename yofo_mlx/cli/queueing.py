@@ -33,6 +33,9 @@ def add(
         list[str] | None,
         typer.Option(metavar="KEY=A,B", help="A run for each value; of several, for each pair."),
     ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Only so many of a grid's runs, drawn.")
+    ] = None,
     study: Annotated[
         list[str] | None,
         typer.Option(metavar="RECIPE", help="Make the study of a recipe; repeatable."),
@@ -58,7 +61,8 @@ def add(
     from yofo_mlx.runs.recipe import RecipeRequest
 
     only_studies = bool(study and not recipes)  # whose changes the others then are
-    found = [] if only_studies else requests(recipes or [], upon or [], overrides or [], grid or [])
+    changes = upon or [], overrides or [], grid or []
+    found = [] if only_studies else requests(recipes or [], *changes, sample)
     if study and grid:
         raise RecipeError("--grid is of runs, and not of a study", "queue them one by one")
     studies = [RecipeRequest([one, *(upon or [])], overrides or []) for one in study or []]

@@ -20,7 +20,8 @@ def show(
     sort: Annotated[
         str | None,
         typer.Option(
-            metavar="BY", help="Best first: valid, accuracy, gain, left, memory, size, loss, age."
+            metavar="BY",
+            help="Best first: valid, prequential, accuracy, gain, left, memory, size, age.",
         ),
     ] = None,
     as_json: Json = False,

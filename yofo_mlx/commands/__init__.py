@@ -25,6 +25,7 @@ __all__ = [
     "queueing",
     "rationales",
     "recipes",
+    "refine",
     "rehearse",
     "removing",
     "runs",

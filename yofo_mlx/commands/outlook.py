@@ -36,7 +36,8 @@ def _model_rows(outlook: Outlook) -> Iterator[Row]:
     kind = f"{printable(shape.architecture)}, {plural(shape.layers, 'layer')}{context}"
     yield "model", _short(shape.parameters), f"{printable(recipe.model)}: {kind}"
     lora = recipe.lora
-    words = f"{lora.fine_tune_type} of rank {lora.rank} on {plural(shape.trained, 'layer')}"
+    rank = f" of rank {lora.rank}" if lora.has_rank else ""
+    words = f"{lora.fine_tune_type}{rank} on {plural(shape.trained, 'layer')}"
     words += f", begun with {printable(recipe.init_adapter)}" if recipe.init_adapter else ""
     yield "adapter", _short(shape.adapter_parameters), words
     cache = describe_parts(shape, outlook.way, recipe.episodes.max_tokens)["kv_cache_gb"]

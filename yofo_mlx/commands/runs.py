@@ -30,6 +30,7 @@ HEADS = {  # of the columns: what `run_row` calls them
     "loss": "loss",
     "tok/s": "tokens_per_s",
     "valid": "valid",
+    "preq": "prequential",
     "acc": "accuracy",
     "gain": "gain",
     "left": "seconds_left",
@@ -42,6 +43,7 @@ HEADS = {  # of the columns: what `run_row` calls them
 }
 SORTS = {  # by what; whether the best has the most of it
     "valid": ("valid", False),
+    "prequential": ("prequential", False),
     "accuracy": ("accuracy", True),
     "gain": ("gain", True),
     "left": ("seconds_left", False),
@@ -50,9 +52,9 @@ SORTS = {  # by what; whether the best has the most of it
     "loss": ("loss", False),
     "age": ("created", True),
 }
-NUMBERS = tuple("process step done loss tok/s valid acc gain left mem size age".split())
+NUMBERS = tuple("process step done loss tok/s valid preq acc gain left mem size age".split())
 # In a narrow terminal.
-SPARED = tuple("tok/s model loss mem step eval note process done left acc gain valid".split())
+SPARED = tuple("preq tok/s model loss mem step eval note process done left acc gain valid".split())
 DIVERGED = "its loss ends far above where it began: it has diverged"
 LONGEST_MODEL = 24
 EXPLAINED = 3  # runs, the newest

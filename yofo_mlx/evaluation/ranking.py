@@ -1,6 +1,9 @@
 """By what runs are ranked: validation, accuracy at the most shots, gain over the base, and cost."""
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from yofo_mlx.evaluation import archive
@@ -13,6 +16,8 @@ class Ranks:
     """What ranks a run; None where it is not known."""
 
     valid: float | None  # loss of the best validation, nats
+    prequential: float | None  # its mean over all numbers of shots up to the most, nats
+    prequential_shots: int | None
     accuracy: float | None  # of the best validation at its most shots, 0 to 1
     accuracy_shots: int | None
     gain: float | None  # adapter less base at the most shots of the latest evaluation, -1 to 1
@@ -40,8 +45,13 @@ def ranks(
     """Return what ranks a run: of its newest events, and of its latest full evaluation."""
     accuracy, accuracy_shots = _accuracy(best)
     gain, gain_shots = _gain(evaluation)
+    rows = [row for row in archive.objects((best or {}).get("by_shots")) if _is_whole(row)]
+    curve = {int(figure(row, "shots") or 0): figure(row, "loss") for row in rows}
+    by_shots = sorted((shots, loss) for shots, loss in curve.items() if loss is not None)
     return Ranks(
         valid=figure(best, "loss"),
+        prequential=prequential(by_shots),
+        prequential_shots=by_shots[-1][0] if by_shots else None,
         accuracy=accuracy,
         accuracy_shots=accuracy_shots,
         gain=gain,
@@ -49,6 +59,27 @@ def ranks(
         seconds_left=figure(step, "seconds_left") if status in GOING_ON else None,
         peak_gb=figure(step, "peak_gb"),
     )
+
+
+def prequential(curve: Sequence[tuple[int, float]]) -> float | None:
+    """Return the mean loss of answers 0 to n of an episode, n the most shots of a curve; nats.
+
+    Between numbers of shots that were measured it is taken to fall in a straight line: what an
+    answer costs that is foretold behind all before it (arXiv 2512.19879).
+    """
+    if not curve:
+        return None
+    shots, losses = zip(*curve, strict=True)
+    every = range(shots[0], shots[-1] + 1)
+    return fmean(_between(shots, losses, one) for one in every)
+
+
+def _between(shots: Sequence[int], losses: Sequence[float], one: int) -> float:
+    after = bisect_left(shots, one)
+    if shots[after] == one:
+        return losses[after]
+    share = (one - shots[after - 1]) / (shots[after] - shots[after - 1])
+    return losses[after - 1] + share * (losses[after] - losses[after - 1])
 
 
 def _accuracy(best: Event | None) -> tuple[float | None, int | None]:

@@ -20,6 +20,8 @@ from yofo_mlx.export.agreement import (
     log_probabilities,
     texts_of,
 )
+from yofo_mlx.export.kinds import check_form
+from yofo_mlx.models.adapter_files import is_whole_model, read_settings
 from yofo_mlx.models.adapters import load_adapter, mount
 from yofo_mlx.models.base import Base, base_of, model_path
 from yofo_mlx.recipe.schema import Recipe
@@ -56,6 +58,8 @@ def fused(
 
     `bits`: quantize the result so, whatever the base is.
     """
+    if not is_whole_model(adapter):
+        check_form(read_settings(adapter).lora, "fused")
     base = base_of(recipe)
     texts, what = texts_of(recipe, base.tokenizer, has_data=has_data)
     before = log_probabilities(base.model, texts)

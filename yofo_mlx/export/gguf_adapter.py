@@ -10,6 +10,7 @@ import numpy as np
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.export.gguf_names import Array, architecture, module_name, pairs, rotated_heads
+from yofo_mlx.export.kinds import check_form
 from yofo_mlx.models.adapter_files import WEIGHTS_FILE, read_settings
 from yofo_mlx.system.arrays import load_arrays
 
@@ -18,10 +19,7 @@ def write_gguf_adapter(adapter: Path, config: dict[str, Any], path: Path) -> Non
     """Write an adapter of mlx-lm's form as one file of float32 halves."""
     kind = architecture(config)
     lora = read_settings(adapter).lora
-    if lora.fine_tune_type != "lora":
-        raise RunError(
-            "llama.cpp knows LoRA, not DoRA", "export it fused: `--to gguf`, or `--to fused`"
-        )
+    check_form(lora, "gguf-adapter")
     writer = gguf.GGUFWriter(path, kind)
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")

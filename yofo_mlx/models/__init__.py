@@ -6,6 +6,7 @@ __all__ = [
     "base",
     "computing",
     "gguf",
+    "layer_names",
     "layers",
     "logits",
     "peft_files",

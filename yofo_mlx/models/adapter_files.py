@@ -16,6 +16,7 @@ from yofo_mlx.system.text import reason
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapters.safetensors"
 TEMPLATE_FILE = "yofo_template.json"
+TRAINED = "trained"  # which of a model's own weights: mlx-lm takes any by its `full`
 
 
 class AdapterSettings(NamedTuple):
@@ -64,6 +65,8 @@ def read_lora(folder: Path) -> Lora | None:
     """
     config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     kind = config.get("fine_tune_type", "lora")
+    if kind == "full" and config.get(TRAINED) == "bitfit":
+        kind = "bitfit"
     if kind == "full":
         return None
     own = config["lora_parameters"]

@@ -11,9 +11,11 @@ from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.tuner.utils import load_adapters as mlx_lm_load
 
 from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.models import adapter_layers
 from yofo_mlx.models.adapter_files import CONFIG_FILE as CONFIG_FILE
 from yofo_mlx.models.adapter_files import (
     TEMPLATE_FILE,
+    TRAINED,
     check_files,
     is_partial,
     read_lora,
@@ -38,6 +40,7 @@ def check_adapter(model: Any, lora: Lora) -> None:
             f"lora.num_layers is {lora.num_layers}, but the model has {len(model.layers)} layers",
             "give fewer, or -1 for all",
         )
+    check_kind(model, lora)
 
 
 def add_adapter(model: Any, lora: Lora) -> None:
@@ -58,9 +61,33 @@ def add_adapter(model: Any, lora: Lora) -> None:
 
 
 def attach(model: Any, lora: Lora) -> None:
-    """Put a fresh adapter on a model, as mlx-lm does; nothing is computed yet."""
+    """Put a fresh adapter on a frozen model, as mlx-lm does its own; nothing is computed yet."""
+    if lora.fine_tune_type in adapter_layers.KINDS:
+        adapter_layers.attach(model, lora)
+        return
     dora = lora.fine_tune_type == "dora"
     linear_to_lora_layers(model, lora.num_layers, parameters(lora), use_dora=dora)
+
+
+class NoPlace(RecipeError):
+    """A kind of adapter that a model has no layers for."""
+
+
+def check_kind(model: Any, lora: Lora) -> None:
+    """Refuse a kind of adapter that a model has no place for."""
+    if lora.fine_tune_type not in adapter_layers.KINDS or adapter_layers.places(model, lora):
+        return
+    kind, name = lora.fine_tune_type, getattr(model, "model_type", type(model).__name__)
+    if kind == "bitfit":
+        where = ", ".join(lora.keys) if lora.keys else "its layers"
+        raise NoPlace(
+            f"lora.fine_tune_type is bitfit, but {name} has no biases in {where}",
+            "Qwen 2 has some; take ia3, which trains about as few numbers, or lora",
+        )
+    raise NoPlace(
+        f"lora.fine_tune_type is {kind}, but {name} has no layers of the names it goes by",
+        "name layers inside a block in lora.keys, or take lora",
+    )
 
 
 def parameters(lora: Lora) -> dict[str, Any]:
@@ -74,9 +101,11 @@ def save_adapter(
 ) -> None:
     """Write the adapter on `model`, and the template it was trained with, into a folder."""
     save_arrays(folder / WEIGHTS_FILE, adapter_weights(model))
+    is_bitfit = lora.fine_tune_type == "bitfit"
     config = {
         "model": base,
-        "fine_tune_type": lora.fine_tune_type,
+        "fine_tune_type": "full" if is_bitfit else lora.fine_tune_type,
+        **({TRAINED: "bitfit"} if is_bitfit else {}),
         "num_layers": lora.num_layers,
         "lora_parameters": parameters(lora),
     }
@@ -99,12 +128,29 @@ def adapter_template(folder: Path) -> Template:
         ) from error
 
 
+def _load_own(model: Any, folder: Path, lora: Lora) -> None:
+    """Put an adapter of a kind that mlx-lm has not on a base; ValueError for other arrays."""
+    weights = load_arrays(folder / WEIGHTS_FILE)
+    names = adapter_layers.attach(model, lora)
+    known: Any = dict(tree_flatten(model.parameters()))
+    there = {name: known[name].shape for name in names}
+    for name, array in weights.items():
+        if array.shape != there.get(name):
+            raise ValueError(f"{name} is {_size(array.shape)} there, {_size(there.get(name))} here")
+    if missing := [name for name in names if name not in weights and not is_partial(folder)]:
+        raise ValueError(f"{WEIGHTS_FILE} lacks {missing[0]}")
+    model.load_weights(list(weights.items()), strict=False)
+
+
 def load_adapter(model: Any, folder: Path) -> None:
     """Put a saved adapter on a base model."""
     check_files(folder)
     try:
-        read_lora(folder)
-        mlx_lm_load(model, str(folder))
+        lora = read_lora(folder)
+        if lora and lora.fine_tune_type in adapter_layers.KINDS:
+            _load_own(model, folder, lora)
+        else:
+            mlx_lm_load(model, str(folder))
         _check_weights(model, load_arrays(folder / WEIGHTS_FILE), partial=is_partial(folder))
         mx.eval(model.parameters())
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:

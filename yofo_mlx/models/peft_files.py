@@ -1,4 +1,4 @@
-"""Adapters of PEFT's form, brought into mlx-lm's: LoRA and DoRA on linear layers.
+"""Adapters of PEFT's form, brought into mlx-lm's: LoRA, DoRA and (IA)3 on linear layers.
 
 PEFT computes B A x s with A (r, in) and s = alpha / r, or alpha / sqrt(r) of a rank-stabilised one;
 mlx-lm x A B scale with A (in, r), and one rank and scale for all: shorter ranks get zeros behind,
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yofo_mlx.errors import RunError
+from yofo_mlx.models.layer_names import ends_feed_forward
 from yofo_mlx.recipe.names import is_file
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import digest, disk_error, new_folder
@@ -19,12 +20,14 @@ from yofo_mlx.system.text import reason
 if TYPE_CHECKING:
     import numpy as np
 
+    Arrays = dict[str, np.ndarray[Any, Any]]
+
 WEIGHTS_FILE = "adapter_model.safetensors"
 PICKLED = "adapter_model.bin"
 CONFIG_FILE = "adapter_config.json"
 _PLACE = re.compile(
     r"(?:base_model\.model\.)?(?P<layer>.*\blayers\.\d+)\.(?P<key>.+?)"
-    r"\.(?P<half>lora_A|lora_B|lora_magnitude_vector)(?:\.default)?(?:\.weight)?"
+    r"\.(?P<half>lora_A|lora_B|lora_magnitude_vector|ia3_l)(?:\.default)?(?:\.weight)?"
 )
 # Settings that mean another computation, and what they must be.
 _REFUSED: dict[str, tuple[Any, ...]] = {
@@ -69,8 +72,11 @@ def converted(folder: Path) -> Path:
 def _refused(folder: Path, why: str) -> RunError:
     return RunError(
         f"the PEFT adapter in {folder} cannot be used: {why}",
-        "save it as safetensors, as LoRA or DoRA of linear layers only; or fuse it into its base",
+        "save it as safetensors, LoRA, DoRA or (IA)3 of linear layers; or fuse it into its base",
     )
+
+
+Places = dict[str, re.Match[str]]
 
 
 def _convert(folder: Path, out: Path) -> None:
@@ -79,18 +85,50 @@ def _convert(folder: Path, out: Path) -> None:
 
     settings = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     _check(settings)
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    keys: set[str] = set()
     given = _read(folder / WEIGHTS_FILE)
     found = {name: _PLACE.fullmatch(name) for name in given}
-    if other := [name for name, place in found.items() if place is None]:
-        raise ValueError(f"{other[0]} is no half of a linear layer's adapter")
-    ranks = {_module(m): given[n].shape[0] for n, m in found.items() if m and m["half"] == "lora_A"}
+    places = {name: place for name, place in found.items() if place}
+    if other := [name for name in given if name not in places]:
+        raise ValueError(f"{other[0]} is no part of a linear layer's adapter")
+    if settings["peft_type"] == "IA3":
+        kind, arrays, own = "ia3", _scales(given, places), {"rank": 1, "scale": 1.0}
+    else:
+        kind = "dora" if settings.get("use_dora") else "lora"
+        arrays, own = _halves(given, places, settings)
+    whole = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
+    save_file(whole, out / "adapters.safetensors")
+    own_config = {
+        "model": settings.get("base_model_name_or_path") or "",
+        "fine_tune_type": kind,
+        "num_layers": -1,
+        "partial": True,  # PEFT adapts any modules of any layers
+        "lora_parameters": own | {"keys": sorted({place["key"] for place in places.values()})},
+    }
+    (out / CONFIG_FILE).write_text(json.dumps(own_config, indent=2) + "\n", encoding="utf-8")
+
+
+def _scales(given: "Arrays", places: Places) -> "Arrays":
+    """Return what (IA)3 multiplies by; a row multiplies inputs, a column outputs."""
+    arrays = {}
+    for name, place in places.items():
+        module, array = _module(place), given[name]
+        if place["half"] != "ia3_l" or array.shape[1 - int(ends_feed_forward(module))] != 1:
+            raise ValueError(f"{name} multiplies other numbers than (IA)3 does here")
+        arrays[f"{module}.ia3"] = array.flatten()
+    return arrays
+
+
+def _halves(
+    given: "Arrays", places: Places, settings: dict[str, Any]
+) -> "tuple[Arrays, dict[str, Any]]":
+    """Return the halves of LoRA and DoRA, and their `lora_parameters`."""
+    import numpy as np
+
+    arrays: Arrays = {}
+    ranks = {_module(m): given[n].shape[0] for n, m in places.items() if m["half"] == "lora_A"}
     rank, scale = max(ranks.values()), _scale(settings, "", settings["r"])
-    for name, place in found.items():
-        assert place is not None
+    for name, place in places.items():
         module, half, array = _module(place), place["half"], given[name]
-        keys.add(place["key"])
         if half == "lora_magnitude_vector":
             arrays[f"{module}.m"] = array.flatten()
             continue
@@ -100,24 +138,11 @@ def _convert(folder: Path, out: Path) -> None:
         else:
             own = _scale(settings, module, ranks[module]) / scale
             arrays[f"{module}.lora_b"] = np.pad(array * own, [(0, 0), (0, missing)]).T
-    whole = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
-    save_file(whole, out / "adapters.safetensors")
-    own_config = {
-        "model": settings.get("base_model_name_or_path") or "",
-        "fine_tune_type": "dora" if settings.get("use_dora") else "lora",
-        "num_layers": -1,
-        "partial": True,  # PEFT adapts any modules of any layers
-        "lora_parameters": {
-            "rank": rank,
-            "scale": scale,
-            "dropout": float(settings.get("lora_dropout") or 0.0),
-            "keys": sorted(keys),
-        },
-    }
-    (out / CONFIG_FILE).write_text(json.dumps(own_config, indent=2) + "\n", encoding="utf-8")
+    dropout = float(settings.get("lora_dropout") or 0.0)
+    return arrays, {"rank": rank, "scale": scale, "dropout": dropout}
 
 
-def _read(path: Path) -> "dict[str, np.ndarray[Any, Any]]":
+def _read(path: Path) -> "Arrays":
     """Read safetensors of floats as float32, bfloat16 too, which NumPy does not have."""
     import numpy as np
 
@@ -143,8 +168,8 @@ def _module(place: re.Match[str]) -> str:
 
 
 def _check(settings: dict[str, Any]) -> None:
-    if settings.get("peft_type") != "LORA":
-        raise ValueError(f"it is of the kind {settings.get('peft_type')!r}, not LORA")
+    if settings.get("peft_type") not in ("LORA", "IA3"):
+        raise ValueError(f"it is of the kind {settings.get('peft_type')!r}, not LORA or IA3")
     for name, allowed in _REFUSED.items():
         if settings.get(name) not in allowed:
             raise ValueError(f"its {name} is {settings[name]!r}")

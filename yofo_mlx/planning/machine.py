@@ -20,6 +20,7 @@ def find_planner(recipe: Recipe, info: RunInfo | None = None) -> "Planner | None
     `info`: what run.json says of a run that goes on, which takes its steps as before; on a smaller
     machine, as that can.
     """
+    from yofo_mlx.models.adapters import NoPlace
     from yofo_mlx.models.base import model_path  # MLX: who only watches a run needs none
     from yofo_mlx.planning.planner import make_planner
 
@@ -29,7 +30,7 @@ def find_planner(recipe: Recipe, info: RunInfo | None = None) -> "Planner | None
     try:
         return make_planner(recipe, limit_gb=limit_gb, largest_chunk=info.largest_chunk)
     except RecipeError as error:
-        if recipe.memory != Memory():
+        if recipe.memory != Memory() or isinstance(error, NoPlace):
             raise
         say(f"warning: {error.message}; whole episodes at once")
         return None

@@ -188,14 +188,17 @@ def adapter_shapes(config: dict[str, Any], lora: Lora) -> dict[str, tuple[int, .
     from mlx.utils import tree_flatten
     from mlx_lm.utils import _get_classes
 
-    from yofo_mlx.models.adapters import attach
+    from yofo_mlx.models.adapters import NoPlace, attach, check_kind
 
     try:
         model_class, arguments = _get_classes(config)
         model = model_class(arguments.from_dict(config))
+        check_kind(model, lora)
         model.freeze()
         attach(model, lora)
         added: Any = tree_flatten(model.trainable_parameters())
+    except NoPlace:
+        raise
     except Exception:  # whatever a model's code makes of a configuration that lacks something
         return {}
     return {name: tuple(array.shape) for name, array in added}
@@ -206,7 +209,7 @@ def _size_of(shapes: dict[str, tuple[int, ...]]) -> int:
 
 
 def _estimated(sizes: dict[str, tuple[int, ...]], lora: Lora, first: int) -> int:
-    """Count what LoRA adds if every matrix of the blocks from `first` on is a linear layer."""
+    """Count what an adapter adds if every matrix in blocks from `first` on is a linear layer."""
     total = 0
     for name, size in sizes.items():
         found = LAYER.search(name)
@@ -214,6 +217,9 @@ def _estimated(sizes: dict[str, tuple[int, ...]], lora: Lora, first: int) -> int
             continue
         key = name[found.end() :].removesuffix(".weight")
         if len(size) < 2 or (lora.keys and key not in lora.keys):
+            continue
+        if lora.fine_tune_type in ("ia3", "bitfit"):
+            total += sum(size[-2:])  # more than either has
             continue
         *experts, outputs, inputs = size
         total += math.prod(experts) * lora.rank * (outputs + inputs)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
+from random import Random
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.runs.recipe import RecipeRequest
@@ -27,24 +28,48 @@ class Cell:
 
 
 def requests(
-    recipes: Sequence[str], upon: Sequence[str], overrides: Sequence[str], grid: Sequence[str]
+    recipes: Sequence[str],
+    upon: Sequence[str],
+    overrides: Sequence[str],
+    grid: Sequence[str],
+    sample: int | None = None,
 ) -> list[Cell]:
-    """Return a run for each recipe and combination of values, all of them validated."""
+    """Return a run for each recipe and combination of values, all of them validated.
+
+    `sample`: of each recipe only so many combinations, the same ones each time; the recipe's own
+    values are among them only by chance.
+    """
     if not recipes and (upon or overrides or grid):
         raise RecipeError("--with, --set and --grid are for recipes", "name one, such as tiny")
     axes = dict(map(_axis, grid))
     if len(axes) < len(grid):
         raise RecipeError("--grid names a key twice", "give all its values at once: KEY=A,B")
-    if (count := len(recipes) * prod(map(len, axes.values()))) > MOST:
-        raise RecipeError(f"that would be {count:,} runs", f"queue at most {MOST} at a time")
+    if sample and not axes:
+        raise RecipeError("--sample draws from a grid", "give one: --grid KEY=A,B")
+    every = prod(map(len, axes.values()))
+    if (count := len(recipes) * min(every, sample or every)) > MOST:
+        raise RecipeError(
+            f"that would be {count:,} runs",
+            f"queue at most {MOST} at a time: --sample N draws some",
+        )
+    numbers = Random(0).sample(range(every), sample) if sample and sample < every else range(every)
     cells = []
-    for recipe, values in product(recipes, product(*axes.values())):
-        chosen = dict(zip(axes, values, strict=True))
+    for recipe, number in product(recipes, sorted(numbers)):
+        chosen = _combination(axes, number)
         words = [*overrides, *(f"{key}={value}" for key, value in chosen.items())]
         cells.append(Cell(RecipeRequest([recipe, *upon], words), chosen))
     for cell in cells:
         _validate(cell)
     return cells
+
+
+def _combination(axes: dict[str, list[str]], number: int) -> dict[str, str]:
+    """Return the combination of this number; the last axis changes fastest."""
+    chosen = {}
+    for key, values in reversed(axes.items()):
+        number, place = divmod(number, len(values))
+        chosen[key] = values[place]
+    return dict(reversed(chosen.items()))
 
 
 def _validate(cell: Cell) -> None:

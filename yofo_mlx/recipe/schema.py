@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from yofo_mlx.recipe.condition import Condition
 from yofo_mlx.recipe.family import Family
+from yofo_mlx.recipe.lora import Lora as Lora
 from yofo_mlx.recipe.objective import Objective as Objective
 from yofo_mlx.recipe.section import (
     Count,
@@ -26,29 +27,6 @@ from yofo_mlx.recipe.template import Template as Template
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Compared = Literal["balanced", "similar", "tail"]
-
-
-class Lora(Section):
-    """The adapter's shape, in mlx-lm's terms."""
-
-    fine_tune_type: Literal["lora", "dora"] = "lora"
-    """`lora`, or `dora` for weight-decomposed LoRA."""
-    rank: Annotated[int, Field(gt=0, le=4096)] = 8
-    """Rank of the update."""
-    scale: Annotated[float, Field(gt=0, le=1e6)] = 20.0
-    """Factor on the update itself (not alpha / rank)."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Dropout on the adapter's input."""
-    num_layers: Annotated[int, Field(ge=-1, lt=2**40)] = -1
-    """Adapted layers, counted from the top; -1 adapts all."""
-    keys: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Adapted linear layers inside a block, such as `self_attn.q_proj`; left out: all of them."""
-
-    @model_validator(mode="after")
-    def _some_layer(self) -> Self:
-        if self.num_layers == 0:
-            raise ValueError("`num_layers` is 0: give how many layers to adapt, or -1 for all")
-        return self
 
 
 # What `episodes.fixed_shots` comes instead of.

@@ -1,0 +1,65 @@
+"""`yofo demos refine`: what a model reads of demonstrations, refined by gradient into a file."""
+
+from pathlib import Path
+
+from yofo_mlx.errors import DataError, ExitCode, RecipeError
+from yofo_mlx.prompting import cache_file, demonstrations
+from yofo_mlx.prompting.context import Context, interruptible
+from yofo_mlx.prompting.fingerprint import fingerprint
+from yofo_mlx.prompting.loading import check, find_source, load
+from yofo_mlx.prompting.prefix import Prefix
+from yofo_mlx.prompting.protocol import CACHE_SUFFIX
+from yofo_mlx.prompting.refining import check_memory, held_of, refine
+from yofo_mlx.prompting.selection import balanced
+from yofo_mlx.system.memory import memory_limit
+from yofo_mlx.system.quantities import plural, size
+from yofo_mlx.system.talk import print_path, quoted, say, say_next
+
+TOLD = 5  # steps between lines
+
+
+def refine_set(
+    name: str,
+    run: str | None,
+    model: str | None,
+    out: Path | None,
+    *,
+    shots: int,
+    steps: int,
+    learning_rate: float,
+    batch: int,
+    seed: int,
+) -> ExitCode:
+    """Read demonstrations, refine what is held of them, write it as a prompt cache file."""
+    path = (out or Path(f"{Path(name).stem}-refined")).absolute()
+    path = path if path.suffix == CACHE_SUFFIX else path.with_name(path.name + CACHE_SUFFIX)
+    if path.exists():
+        raise RecipeError(f"{path} is there already", "choose another --out, or remove it")
+    parsed = demonstrations.read(name)
+    if len(parsed.examples) < 2:
+        raise DataError(f"{name} holds no two demonstrations", "one has to be explained by others")
+    source = find_source(run, model, None)
+    check(source, use_adapter=True)
+    loaded = load(source, use_adapter=True)
+    loaded.base.model.eval()
+    limit = memory_limit(source.limit_gb).nbytes
+    context = Context(loaded.base.model, limit)
+    prefix = Prefix(context, loaded.base.tokenizer, source.template, loaded.limit)
+    prefix.choose(balanced(parsed.examples, seed)[:shots], parsed.instruction or "")
+    shown = plural(len(prefix.demonstrations), "demonstration")
+    say(f"{shown}, {plural(len(prefix.tokens), 'token')}")
+    prefix.fill(interruptible)
+    check_memory(held_of(prefix), batch, limit)
+
+    def tell(step: int, loss: float) -> None:
+        if step in (1, steps) or step % TOLD == 0:
+            say(f"step {step:4}  loss {loss:.3f} behind the others")
+
+    refine(prefix, steps=steps, learning_rate=learning_rate, batch=batch, seed=seed, on_step=tell)
+    refined = {"refined": f"{steps} steps at {learning_rate:g}"}
+    cache_file.write(path, prefix, fingerprint(loaded), refined)
+    say(f"{size(path.stat().st_size)} written")
+    print_path(path)
+    who = run or f"--model {quoted(model or '')}"
+    say_next(f"chat {who} --demos {quoted(path)}")
+    return ExitCode.OK
