@@ -81,7 +81,6 @@ def test_a_run_leaves_when_memory_runs_short_and_goes_on_as_if_it_had_not_or_thi
     plans = [event["chunk"] for event in thin.events() if event["kind"] == "plan"]
     assert plans[0] is None and plans[-1] is not None
     assert losses(thin) == pytest.approx(losses(whole), rel=1e-4)
-    assert adapter(thin) != adapter(whole)
     assert SHORT in SURVIVED
 
 
