@@ -51,6 +51,15 @@ def find_planner(
     return planner if info.plan is None else _thinner(planner, recipe)
 
 
+def not_free(recipe: Recipe, planner: "Planner") -> Note | None:
+    """Return a warning of steps that fit their limit, but not what is free now."""
+    way, now = planner.longest_step(recipe), limit_now(recipe.memory.limit_gb)
+    if not planner.fits(way) or planner.needed(way) <= now.nbytes:
+        return None
+    message = f"it needs {size(planner.needed(way))} of memory; there are {size(now.nbytes)} now"
+    return f"{message} ({now.source})", "`yofo train` would take smaller pieces here, or refuse it"
+
+
 def fitting_validation(recipe: Recipe, planner: "Planner", asked: "Asked") -> "EvaluationPlan":
     """Return how a run validates: by its planner's limit, or by what is free where that is less."""
     from yofo_mlx.planning.evaluation import plan_validation

@@ -11,6 +11,7 @@ from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.hub.errors import is_out_of_reach
 from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.planning.evaluation import asked_at_most, most_asked, plan_evaluation, plan_validation
+from yofo_mlx.planning.machine import not_free
 from yofo_mlx.planning.outlook import Asking, Outlook, as_dict
 from yofo_mlx.planning.planner import Planner, beyond_context, make_planner
 from yofo_mlx.planning.probe import probe
@@ -112,7 +113,7 @@ def doubts_of_sizes(recipe: Recipe, planner: Planner) -> Sequence[tuple[str, str
     if not planner.shape.adapter_parameters:
         message = "no tensor of the model is of a layer that would get an adapter"
         found.append((message, "check lora.keys; what the adapter needs is not counted"))
-    return [one for one in found if one]
+    return [one for one in (*found, not_free(recipe, planner)) if one]
 
 
 def drawn(recipe: Recipe, model: Path, named: str, *, needed: bool, warn: Warn) -> Drawn:
