@@ -7,8 +7,8 @@ the hog. How much the hog takes is drawn, and whether it has it before the run b
 of it at a moment of the run, and how fast. A run that left is resumed at once under the same
 pressure in a third of the cases, and in all of them once the hog has gone.
 
-What is asked: none is killed; where the hog leaves what the forecast asks for, the run finishes with
-the adapter of one that was left alone, bit for bit; the others leave with a reason, and with a
+What is asked: none is killed; where the hog leaves what the forecast asks for, the run finishes
+with the adapter of one that was left alone, bit for bit; the others leave with a reason, and with a
 checkpoint if they had begun.
 
 Results are kept in docs/benchmarks/pressure.json after every start; it goes on where it was.

@@ -28,7 +28,7 @@ class NowPanel(Widget):
 
     HELP = (
         "The memory bar ends at the limit; ┆ is what the longest step was planned to take. Green "
-        "is under the plan, amber above it, red over 95 % of the limit. Process is all that the run "
+        "is under the plan, amber above it, red over 95 % of the limit. Process is all that it "
         "takes: Python, data and what was freed, too."
     )
     DEFAULT_CSS = "NowPanel { text-wrap: nowrap; text-overflow: ellipsis; }"

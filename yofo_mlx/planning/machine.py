@@ -45,7 +45,7 @@ def find_planner(
         return planner
     now = limit_now(recipe.memory.limit_gb)
     needed = planner.needed(planner.longest_step(recipe))
-    if not is_smaller(recipe, info) and min(needed, planner.limit) <= now.nbytes:
+    if min(needed, planner.limit) <= now.nbytes:
         return planner
     planner = replace(planner, limit=min(now.nbytes, planner.limit), source=now.source)
     return planner if info.plan is None else _thinner(planner, recipe)
@@ -71,7 +71,7 @@ def fitting_validation(recipe: Recipe, planner: "Planner", asked: "Asked") -> "E
 
 
 def is_smaller(recipe: Recipe, info: RunInfo) -> bool:
-    """Tell whether there is less memory than the steps of a run need as they were planned."""
+    """Tell whether there is less memory than a run needs as it was planned, validations too."""
     return _needed(info) > limit_now(recipe.memory.limit_gb).nbytes
 
 
