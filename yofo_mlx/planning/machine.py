@@ -1,6 +1,7 @@
 """The planner of a recipe on this machine as it is now, and of a run that began under another."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yofo_mlx.errors import RecipeError
@@ -43,12 +44,28 @@ def find_planner(
         return None
     if whole:
         return planner
+    here = _now(planner, recipe)
+    return here if here == planner or info.plan is None else _thinner(here, recipe)
+
+
+def plan_here(recipe: Recipe, model: Path | None = None) -> "Planner":
+    """Return the planner of a recipe that is not trained yet, as `find_planner` does.
+
+    A `memory.limit_gb` may be another machine's: then what is free on this one does not count.
+    """
+    from yofo_mlx.planning.planner import make_planner
+
+    planner = make_planner(recipe, model)
+    return planner if recipe.memory.limit_gb else _now(planner, recipe)
+
+
+def _now(planner: "Planner", recipe: Recipe) -> "Planner":
+    """Return a planner, held to what is free now where its longest step does not fit into that."""
     now = limit_now(recipe.memory.limit_gb)
     needed = planner.needed(planner.longest_step(recipe))
     if min(needed, planner.limit) <= now.nbytes:
         return planner
-    planner = replace(planner, limit=min(now.nbytes, planner.limit), source=now.source)
-    return planner if info.plan is None else _thinner(planner, recipe)
+    return replace(planner, limit=min(now.nbytes, planner.limit), source=now.source)
 
 
 def not_free(recipe: Recipe, planner: "Planner") -> Note | None:

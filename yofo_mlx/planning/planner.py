@@ -29,7 +29,7 @@ from yofo_mlx.planning.sizes import Sizes, model_sizes
 from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.runs.kinds import PlanEvent
 from yofo_mlx.system.environment import on_cpu
-from yofo_mlx.system.memory import MemoryLimit, limit_now, memory_limit
+from yofo_mlx.system.memory import MemoryLimit, memory_limit
 from yofo_mlx.system.quantities import size
 
 CHUNKS = (1024, 512, 256, 128)  # chosen: multiples of a tile of queries
@@ -364,14 +364,12 @@ def make_planner(
     """Return the planner of a recipe on this machine, from a model's headers alone.
 
     `model`: its directory, where it is known; weights are not downloaded. `limit`: what is to be
-    gone by in place of the recipe's, or of what is free now.
+    gone by in place of the recipe's, or of what the device gives.
     """
     model = model or model_path(recipe.model, recipe.revision, weights=False)
     tensors = model_tensors(recipe.model, model)
     shape = model_sizes(model, recipe.lora, as_float32=on_cpu(), tensors=tensors)
-    if limit is None:
-        given = recipe.memory.limit_gb  # may be another machine's
-        limit = limit_now() if given is None else memory_limit(given)
+    limit = limit or memory_limit(recipe.memory.limit_gb)
     dtype = mx.float32 if shape.item == FLOAT else mx.bfloat16
     native = native_is_bounded(shape.head_dim, shape.head_dim, dtype)
     return Planner(shape, recipe.memory, limit.nbytes, native, largest_chunk, limit.source)

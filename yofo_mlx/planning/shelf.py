@@ -146,7 +146,7 @@ def _measured(name: str, where: str, path: Path, shipped: str | None) -> Shelved
     found = Shelved(name, where, path, size_of(path), recipe=shipped)
     recipe = _plainest(str(path))
     try:
-        planner = make_planner(recipe, path, memory_limit(recipe.memory.limit_gb))
+        planner = make_planner(recipe, path)
         longest = planner.longest(recipe)
     except YofoError as error:
         return replace(found, why_not=error.message)

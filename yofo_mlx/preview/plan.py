@@ -11,9 +11,9 @@ from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.hub.errors import is_out_of_reach
 from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.planning.evaluation import asked_at_most, most_asked, plan_evaluation, plan_validation
-from yofo_mlx.planning.machine import not_free
+from yofo_mlx.planning.machine import not_free, plan_here
 from yofo_mlx.planning.outlook import Asking, Outlook, as_dict
-from yofo_mlx.planning.planner import Planner, beyond_context, make_planner
+from yofo_mlx.planning.planner import Planner, beyond_context
 from yofo_mlx.planning.probe import probe
 from yofo_mlx.planning.shelf import curated_planner, folders_here
 from yofo_mlx.planning.speeds import keep_probe, known_speed
@@ -73,7 +73,7 @@ def measure(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
     recipe = resolve(data, "the recipe", Path(folder))
     if not is_here(recipe):
         raise YofoError(f"{recipe.model} is not on this disk", "a run, or `yofo pull`, fetches it")
-    planner = make_planner(recipe)
+    planner = plan_here(recipe)
     planner.check(recipe)
     model = model_path(recipe.model, recipe.revision, weights=False)
     found = drawn(recipe, model, "RECIPE", needed=True, warn=lambda what, hint: None)
@@ -94,7 +94,7 @@ def is_here(recipe: Recipe) -> bool:
 def _planner(recipe: Recipe) -> Planner:
     """Return the planner of a recipe; of a model that a shipped one has, also out of its reach."""
     try:
-        return make_planner(recipe)
+        return plan_here(recipe)
     except YofoError:
         if known := curated_planner(recipe):
             return known
