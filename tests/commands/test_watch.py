@@ -155,7 +155,7 @@ def supervised(run: Run, deaths: list[str], restarts: int, monkeypatch: Any) -> 
 
     monkeypatch.setattr(child, "command", command)
     monkeypatch.setattr(supervisor, "PAUSE_S", 0)
-    monkeypatch.setattr(supervisor, "PAUSE_DISK_S", 0)
+    monkeypatch.setattr(supervisor, "PAUSE_ROOM_S", 0)
     with lock.locked(run.path) as held:
         code = supervisor.supervise(run, os.dup(held), restarts)
     return code, len(started)

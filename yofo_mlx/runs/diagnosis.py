@@ -58,7 +58,7 @@ CAUSES: Final = (
     ),
     Cause(
         SHORT,
-        r"memory ran short",
+        r"memory ran short|\(what is free now",  # of a run that left, of one that was refused
         "others took the memory that it needed",
         "close other programs; `yofo resume` goes on, in smaller pieces if it has to",
     ),
