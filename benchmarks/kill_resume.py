@@ -55,7 +55,8 @@ grad_accumulation_steps = 2
 TASKS = ("colour", "taste", "place")
 # What a clock or the machine's other work has a say in.
 MEASURED = frozenset(
-    "t seconds seconds_left tokens_per_s targets_per_s peak_gb memory_gb run_id".split()
+    "t seconds seconds_left tokens_per_s targets_per_s peak_gb memory_gb footprint_gb"
+    " run_id".split()
 )
 MOMENTS = ("random", "step", "checkpoint", "evaluation")
 

@@ -27,8 +27,8 @@ from trees import environment, tree_of, yofo
 
 # Of the clock and what depends on it, of memory as measured, of the process, of names and versions.
 LEFT_OUT = frozenset(
-    "t date seconds seconds_left tokens_per_s targets_per_s peak_gb memory_gb process run_id"
-    " versions".split()
+    "t date seconds seconds_left tokens_per_s targets_per_s peak_gb memory_gb footprint_gb process"
+    " run_id versions".split()
 )
 # Of the checkpoint: it holds the clock, and the hashes of the files that are compared themselves.
 FILES_LEFT_OUT = frozenset({"trainer_state.json"})

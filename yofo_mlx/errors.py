@@ -14,6 +14,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     DATA = 3
     WONT_FIT = 4
+    MEMORY_SHORT = 5
     INTERRUPTED = 130
 
 
@@ -47,6 +48,12 @@ class FitError(YofoError, MemoryError):
     """A run that would not fit this machine's memory."""
 
     exit_code = ExitCode.WONT_FIT
+
+
+class MemoryShort(YofoError, MemoryError):
+    """A run that left, with what it has saved, before it took memory that is not there."""
+
+    exit_code = ExitCode.MEMORY_SHORT
 
 
 class RunError(YofoError, RuntimeError):

@@ -155,7 +155,7 @@ def supervised(run: Run, deaths: list[str], restarts: int, monkeypatch: Any) -> 
 
     monkeypatch.setattr(child, "command", command)
     monkeypatch.setattr(supervisor, "PAUSE_S", 0)
-    monkeypatch.setattr(supervisor, "PAUSE_DISK_S", 0)
+    monkeypatch.setattr(supervisor, "PAUSE_ROOM_S", 0)
     with lock.locked(run.path) as held:
         code = supervisor.supervise(run, os.dup(held), restarts)
     return code, len(started)
@@ -280,16 +280,16 @@ def test_a_run_taken_to_a_smaller_machine_is_planned_for_that(
     shutil.rmtree(run.checkpoint_path(2))
     lines = run.events_path.read_text().splitlines(keepends=True)
     run.events_path.write_text("".join(lines[:-1]))  # it has not finished
-    run.note(limit_gb=1e6)
+    plan = run.info().plan
+    assert plan is not None
+    run.note(limit_gb=1e6, plan=plan.model_dump() | {"step_gb": 1e5})
     with monkeypatch.context() as patched:
         patched.setattr("yofo_mlx.system.memory.main_memory", lambda: 1_000_000)
         code, _, err = yofo("resume", "last")
     assert code == 4 and "of memory; there are" in err
     assert yofo("resume", "last")[0] == 0
     told = [event["message"] for event in run.events() if event["kind"] == "warning"]
-    assert any(
-        "planned for 1000000.0 GB of memory, this machine has less" in words for words in told
-    )
+    assert any("the run was planned for 115000.0 GB of memory, there are" in it for it in told)
     assert run.info().limit_gb == planned
 
 

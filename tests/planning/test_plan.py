@@ -32,7 +32,7 @@ from yofo_mlx.planning.planner import (
 )
 from yofo_mlx.planning.sizes import model_sizes, sizes_of
 from yofo_mlx.recipe.schema import Lora, Memory, Recipe
-from yofo_mlx.system import main_memory
+from yofo_mlx.system import control_group, main_memory
 from yofo_mlx.system import memory as machine
 
 ONE_STEP = {"steps": 1}
@@ -283,8 +283,10 @@ def test_the_limit_is_the_recipes_or_a_share_of_what_the_control_group_allows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert machine.memory_limit(3.5).nbytes == 3_500_000_000
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(main_memory, "CGROUP_LIMITS", (str(limit), str(tmp_path / "missing")))
+    limit, membership = tmp_path / "memory.max", tmp_path / "cgroup"
+    membership.write_text("0::/\n")
+    monkeypatch.setattr(control_group, "MOUNT", tmp_path)
+    monkeypatch.setattr(control_group, "MEMBERSHIP", membership)
     everything = main_memory.main_memory()
     limit.write_text("max\n")
     assert main_memory.main_memory() == everything

@@ -40,7 +40,7 @@ def test_a_model_that_is_nowhere_near_is_planned_for_if_a_shipped_recipe_has_it(
     def away(*args: Any, **more: Any) -> None:
         raise YofoError("the hub is out of reach")
 
-    monkeypatch.setattr("yofo_mlx.preview.plan.make_planner", away)
+    monkeypatch.setattr("yofo_mlx.preview.plan.plan_here", away)
     facts = plan(recipe(TRAINED, model="mlx-community/Mistral-7B-Instruct-v0.3-4bit"))
     assert not facts["is_here"] and facts["trainable_parameters"] > 1e7 and not facts["warnings"]
     with pytest.raises(YofoError, match="out of reach"):

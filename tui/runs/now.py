@@ -28,7 +28,8 @@ class NowPanel(Widget):
 
     HELP = (
         "The memory bar ends at the limit; ┆ is what the longest step was planned to take. Green "
-        "is under the plan, amber above it, red over 95 % of the limit."
+        "is under the plan, amber above it, red over 95 % of the limit. Process is all that it "
+        "takes: Python, data and what was freed, too."
     )
     DEFAULT_CSS = "NowPanel { text-wrap: nowrap; text-overflow: ellipsis; }"
 
@@ -132,6 +133,8 @@ def _memory(view: RunView, room: int) -> list[Told]:
     if not limit:
         return [_line("memory", words)]
     planned = [f"plan {_gb(plan)}"] if plan is not None and room >= 28 else []
+    whole = figure(view.step, "footprint_gb")
+    planned += [f"process {_gb(whole)}"] if whole is not None and room >= 28 else []
     style = "$text-success"
     if plan is not None and used > plan:
         style = "$text-warning"

@@ -51,10 +51,15 @@ def start(
     return watch.attend(run) if attend else _left(run)
 
 
-def check(request: RecipeRequest, recipe: Recipe, *, force: bool) -> "Planner | None":
-    """Refuse a recipe that cannot be trained: mistakes of the data are told here, not in a log."""
+def check(
+    request: RecipeRequest, recipe: Recipe, *, force: bool, whole: bool = False
+) -> "Planner | None":
+    """Refuse a recipe that cannot be trained: mistakes of the data are told here, not in a log.
+
+    `whole`: it goes by what the machine has, since it waits for its turn.
+    """
     check_fits(recipe)
-    if planner := None if force else find_planner(recipe):
+    if planner := None if force else find_planner(recipe, whole=whole):
         planner.check(recipe)
     entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
     check_subsets(recipe, [entry for entry in entries if entry.role == "train"])

@@ -151,10 +151,12 @@ def _phase(event: Event) -> str:
 
 def numbers(event: Event) -> str:
     """Return the figures of a step."""
+    process = figure(event, "footprint_gb")
+    whole = "" if process is None else f", process {process:.2f}"
     return (
         f"loss {_float(event['loss'])}  {event['tokens_per_s']:,.0f} tok/s"
         f"  {event['targets_per_s']:,.0f} targets/s"
-        f"  peak {event['peak_gb']:.2f} GB, held {event['memory_gb']:.2f}"
+        f"  peak {event['peak_gb']:.2f} GB, held {event['memory_gb']:.2f}{whole}"
         f"  {duration(event['seconds_left'])} left"
     )
 

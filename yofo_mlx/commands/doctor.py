@@ -16,7 +16,7 @@ from yofo_mlx.recipe.schema import Lora
 from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.environment import on_cpu, versions_and_machine
-from yofo_mlx.system.memory import memory_limit
+from yofo_mlx.system.memory import limit_now
 from yofo_mlx.system.quantities import size
 from yofo_mlx.system.talk import say_next
 
@@ -81,7 +81,7 @@ def _device() -> Check:
 
 
 def _memory(limit_gb: float | None) -> Check:
-    limit = memory_limit(limit_gb)
+    limit = limit_now(limit_gb)
     words = f"a run may use {size(limit.nbytes)} ({limit.source})"
     return Check("memory", None, words, asdict(limit))
 

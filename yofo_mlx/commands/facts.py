@@ -167,6 +167,8 @@ def _training(run: Run, recipe: Recipe | None) -> Facts:
         "ended": figure(end, "t"),
         "reason": str(end.get("reason", "")) if end else "",
         "loss": figure(step, "loss"),
+        "peak_gb": figure(step, "peak_gb"),
+        "footprint_gb": figure(step, "footprint_gb"),
         "best_loss": figure(best, "loss"),
         "best_step": figure(best, "step"),
         "adapter_step": figure(best or step, "step") if run.adapter_path.is_dir() else None,

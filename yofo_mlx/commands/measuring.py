@@ -193,7 +193,7 @@ def _copies(recipe: Recipe, base: Base, entries: list[TaskEntry]) -> int | None:
     """
     if recipe.evaluation.choose in ("similar", "tail"):
         return 1  # queries are as long as prompts
-    planner = find_planner(recipe)
+    planner = find_planner(recipe, whole=True)
     asked = most_asked(recipe, entries, base.tokenizer)
     if planner is None or asked is None:
         return None

@@ -6,7 +6,6 @@ from yofo_mlx.episodes.passes import most_together
 from yofo_mlx.planning.outlook import (
     Outlook,
     kept_bytes,
-    limit_source,
     most_bytes,
 )
 from yofo_mlx.planning.planner import describe_parts, remedy, resident_bytes
@@ -67,7 +66,7 @@ def _memory_rows(outlook: Outlook) -> Iterator[Row]:
     peak = resident_bytes(planner.shape) + way.total
     yield "peak", size(peak), ""
     yield "with a margin", size(planner.needed(way)), "in case the forecast is too low"
-    yield "limit", size(planner.limit), limit_source(recipe)
+    yield "limit", size(planner.limit), planner.source
 
 
 def _asking_rows(outlook: Outlook) -> Iterator[Row]:

@@ -133,6 +133,10 @@ def _training(facts: Facts) -> Iterator[str]:
     yield f"trained for {duration(training['seconds'])}, pauses left out"
     if training["loss"] is not None:
         yield f"loss {training['loss']:.4g}"
+    if training["peak_gb"] is not None:
+        process = training["footprint_gb"]
+        whole = "" if process is None else f", the process {size(1e9 * process)}"
+        yield f"memory {size(1e9 * training['peak_gb'])} in its last step{whole}"
     if training["best_loss"] is not None:
         yield f"best validation {training['best_loss']:.4g}, at step {training['best_step']:.0f}"
     if facts["adapter"]:

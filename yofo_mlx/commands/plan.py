@@ -9,8 +9,8 @@ from yofo_mlx.commands.outlook import table
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models.base import base_of, model_path
 from yofo_mlx.planning.evaluation import refused, shortening
+from yofo_mlx.planning.machine import plan_here
 from yofo_mlx.planning.outlook import Outlook, as_dict
-from yofo_mlx.planning.planner import make_planner
 from yofo_mlx.planning.probe import probe
 from yofo_mlx.planning.speeds import keep_probe
 from yofo_mlx.preview.plan import doubts_of_sizes, drawn, outlook_of
@@ -29,7 +29,7 @@ def plan(request: RecipeRequest, *, probed: bool, as_json: bool) -> ExitCode:
     """
     recipe = request.load()
     model = model_path(recipe.model, recipe.revision, weights=False)
-    planner = make_planner(recipe, model)
+    planner = plan_here(recipe, model)
     check_fits(recipe)
     for doubt in (*doubts(recipe), *doubts_of_sizes(recipe, planner)):
         _warn(*doubt)

@@ -100,7 +100,7 @@ def _name(cell: Cell, name: str | None) -> str:
 def _forecast(cell: Cell, *, force: bool) -> dict[str, Any]:
     """Check a run that is to be queued, and return what it needs."""
     recipe = cell.request.load()
-    if not (planner := background.check(cell.request, recipe, force=force)):
+    if not (planner := background.check(cell.request, recipe, force=force, whole=True)):
         return {}
     needed = planner.needed(planner.longest_step(recipe))
     return {"needed_gb": round(needed / 1e9, 4), "limit_gb": round(planner.limit / 1e9, 4)}

@@ -42,7 +42,7 @@ def rehearse(
     base.model.eval()
     try:
         with Store(folder / outcome.ANSWERS) as store:
-            asker = Asker(base, recipe.template, store, find_planner(recipe))
+            asker = Asker(base, recipe.template, store, find_planner(recipe, whole=True))
             rehearsal = Rehearsal(asker, recipe, settings, longest)
             done = [rehearsal.task(entry) for entry in entries]
     except KeyboardInterrupt:

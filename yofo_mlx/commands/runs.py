@@ -35,6 +35,7 @@ HEADS = {  # of the columns: what `run_row` calls them
     "gain": "gain",
     "left": "seconds_left",
     "mem": "peak_gb",
+    "in all": "footprint_gb",
     "eval": "eval",
     "model": "model",
     "size": "bytes",
@@ -52,9 +53,15 @@ SORTS = {  # by what; whether the best has the most of it
     "loss": ("loss", False),
     "age": ("created", True),
 }
-NUMBERS = tuple("process step done loss tok/s valid preq acc gain left mem size age".split())
+NUMBERS = (
+    "in all",
+    *"process step done loss tok/s valid preq acc gain left mem size age".split(),
+)
 # In a narrow terminal.
-SPARED = tuple("preq tok/s model loss mem step eval note process done left acc gain valid".split())
+SPARED = (
+    "in all",
+    *"preq tok/s model loss mem step eval note process done left acc gain valid".split(),
+)
 DIVERGED = "its loss ends far above where it began: it has diverged"
 LONGEST_MODEL = 24
 EXPLAINED = 3  # runs, the newest
@@ -119,6 +126,7 @@ def run_row(run: Run) -> dict[str, Any]:
         "share": figure(step, "share") or 0.0,
         "loss": figure(step, "loss"),
         "tokens_per_s": figure(step, "tokens_per_s"),
+        "footprint_gb": figure(step, "footprint_gb"),
         "best_loss": figure(best, "loss"),
         "created": listing.born(run),
         "adapter": str(run.adapter_path) if run.adapter_path.is_dir() else None,
@@ -172,7 +180,7 @@ def _cell(row: dict[str, Any], key: str) -> str:
         return f"{100 * value:{'+' if key == 'gain' else ''}.0f}%"
     if key == "seconds_left":
         return duration(value)
-    if key == "peak_gb":
+    if key in ("peak_gb", "footprint_gb"):
         return size(1e9 * value)
     if key == "note":
         return shorten(str(value), LONGEST_MODEL)

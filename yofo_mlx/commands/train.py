@@ -92,12 +92,12 @@ def _load_again(run: Run, recipe: Recipe, stop: StopRequest, *, force: bool) -> 
     """Load what a run needs; its events tell that it is at it, and what went wrong."""
     info = run.info()
     began = bool(list_checkpoints(run)) or info.largest_chunk is not None
-    force = force or (began and not is_smaller(recipe, info))
+    fits = began and not is_smaller(recipe, info)
     try:
         with loading(run), stop.at_once(), listening(_LeaveReading(stop)):
             ranks = join()
-            announce(ranks, recipe, force=force)
-            loaded = load_planned(recipe, force=force, info=info)
+            announce(ranks, recipe, force=force or fits)
+            loaded = load_planned(recipe, force=force, info=info, fits=fits)
             return check_together(ranks, recipe, loaded)
     except BaseException:
         notify.at_end(run)
@@ -167,7 +167,8 @@ def _record(run: Run, recipe: Recipe, loaded: Setup) -> list[Note]:
     record["blas_threads"] = settle(info, loaded)
     if planner := loaded.planner:
         plan = describe_plan(planner, planner.longest_step(recipe))
-        info = run.note(plan=plan.as_dict(), limit_gb=planner.limit / 1e9)
+        more = {"largest_chunk": planner.largest_chunk} if planner.largest_chunk else {}
+        info = run.note(plan=plan.as_dict(), limit_gb=planner.limit / 1e9, **more)
     if info.data is not None:
         dated = undated(run, loaded.base.tokenizer.chat_template)
         return [*dated, *changes(info, RunInfo(**record))]

@@ -17,7 +17,6 @@ from yofo_mlx.planning.probe import Measurement
 from yofo_mlx.planning.volume import Volume
 from yofo_mlx.planning.workload import PROCESS_BYTES, DataSize
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.system.memory import memory_limit
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def as_dict(outlook: Outlook) -> dict[str, Any]:
         "fits": outlook.fits,
         "method": "chunked" if way.dials else "plain",
         **describe_plan(planner, way).as_dict(),
-        "limit_source": limit_source(recipe),
+        "limit_source": planner.source,
         "peak_gb": as_gb(resident_bytes(shape) + way.total),
         "needed_gb": as_gb(planner.needed(way)),
         **describe_parts(shape, way, recipe.episodes.max_tokens),
@@ -103,11 +102,6 @@ def most_bytes(outlook: Outlook) -> int:
     data = outlook.data.nbytes if outlook.data else 0
     most = max(step, validation.peak if validation else 0)
     return PROCESS_BYTES + data + most + kept_bytes(outlook)
-
-
-def limit_source(recipe: Recipe) -> str:
-    """Say where the limit of memory comes from."""
-    return memory_limit(recipe.memory.limit_gb).source
 
 
 def _probe_dict(measured: Measurement | None) -> dict[str, Any] | None:

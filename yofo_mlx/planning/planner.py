@@ -29,7 +29,7 @@ from yofo_mlx.planning.headers import model_tensors
 from yofo_mlx.planning.sizes import Sizes, model_sizes
 from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.runs.kinds import PlanEvent
-from yofo_mlx.system.memory import memory_limit
+from yofo_mlx.system.memory import MemoryLimit, memory_limit
 from yofo_mlx.system.quantities import size
 
 CHUNKS = (1024, 512, 256, 128)  # chosen: multiples of a tile of queries
@@ -213,6 +213,7 @@ class Planner:
     limit: int  # bytes, for model and step together
     native: bool = False
     largest_chunk: int | None = None  # a run that died out of memory goes on with it
+    source: str = ""  # of the limit, in words
 
     def plan(self, episodes: StepLoad) -> Forecast:
         """Return the forecast of the way that a step is taken; of the thinnest if none fits."""
@@ -238,7 +239,11 @@ class Planner:
 
     def needed(self, way: Forecast) -> int:
         """Return the bytes that have to be there for a step, model included."""
-        return int(resident_bytes(self.shape) + MARGIN * way.total)
+        return self.with_margin(way.total)
+
+    def with_margin(self, nbytes: int) -> int:
+        """Return the bytes that have to be there for so many above the model."""
+        return int(resident_bytes(self.shape) + MARGIN * nbytes)
 
     def cache_bytes(self, way: Forecast) -> int:
         """Return how much freed memory MLX may hold on to: a step's worth, if the limit leaves it.
@@ -276,7 +281,8 @@ class Planner:
         longest = self.longest(recipe)
         raise FitError(
             f"episodes.max_tokens = {recipe.episodes.max_tokens} would need"
-            f" {size(self.needed(way))} of memory; there are {size(self.limit)}",
+            f" {size(self.needed(way))} of memory; there are {size(self.limit)}"
+            + (f" ({self.source})" if self.source else ""),
             remedy(recipe, longest),
         )
 
@@ -358,20 +364,20 @@ def beyond_context(max_tokens: int, context: int | None) -> tuple[str, str] | No
 def make_planner(
     recipe: Recipe,
     model: Path | None = None,
-    limit_gb: float | None = None,
+    limit: MemoryLimit | None = None,
     largest_chunk: int | None = None,
 ) -> Planner:
     """Return the planner of a recipe on this machine, from a model's headers alone.
 
-    `model`: its directory, where it is known; weights are not downloaded. `limit_gb` is what an
-    earlier part of the run went by; a resumed run takes the same ways.
+    `model`: its directory, where it is known; weights are not downloaded. `limit`: what is to be
+    gone by in place of the recipe's, or of what the device gives.
     """
     model = model or model_path(recipe.model, recipe.revision, weights=False)
     tensors = model_tensors(recipe.model, model)
     computed = computing_type(recipe.dtype)
     item = computed.size if computed else None
     shape = model_sizes(model, recipe.lora, item=item, tensors=tensors)
-    limit = memory_limit(limit_gb or recipe.memory.limit_gb)
+    limit = limit or memory_limit(recipe.memory.limit_gb)
     dtype = computed or (mx.float32 if shape.item == FLOAT else mx.bfloat16)
     native = native_is_bounded(shape.head_dim, shape.head_dim, dtype)
-    return Planner(shape, recipe.memory, limit.nbytes, native, largest_chunk)
+    return Planner(shape, recipe.memory, limit.nbytes, native, largest_chunk, limit.source)

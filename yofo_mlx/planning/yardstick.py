@@ -172,8 +172,8 @@ def _planner(shape: Shape) -> Planner:
     config = shape.config
     if shape.bits:
         config["quantization"] = {"bits": shape.bits, "group_size": 64}
-    sizes = sizes_of(config, tensors, Lora(), as_float32=on_cpu())
     dtype = mx.float32 if on_cpu() else mx.bfloat16
+    sizes = sizes_of(config, tensors, Lora(), item=dtype.size)
     native = native_is_bounded(sizes.head_dim, sizes.head_dim, dtype)
     return Planner(sizes, Memory(), memory_limit().nbytes, native)
 

@@ -12,8 +12,9 @@ from yofo_mlx.hub.errors import is_out_of_reach
 from yofo_mlx.models.base import base_of, load_tokenizer, model_config, model_path
 from yofo_mlx.planning.evaluation import asked_at_most, most_asked, plan_evaluation, plan_validation
 from yofo_mlx.planning.hours import hours_of
+from yofo_mlx.planning.machine import not_free, plan_here
 from yofo_mlx.planning.outlook import Asking, Outlook, as_dict
-from yofo_mlx.planning.planner import Planner, beyond_context, make_planner
+from yofo_mlx.planning.planner import Planner, beyond_context
 from yofo_mlx.planning.probe import Measurement, probe
 from yofo_mlx.planning.shelf import curated_planner, folders_here
 from yofo_mlx.planning.speeds import keep_probe
@@ -89,7 +90,7 @@ def measure(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
     recipe = resolve(data, "the recipe", Path(folder))
     if not is_here(recipe):
         raise YofoError(f"{recipe.model} is not on this disk", "a run, or `yofo pull`, fetches it")
-    planner = make_planner(recipe)
+    planner = plan_here(recipe)
     planner.check(recipe)
     model = model_path(recipe.model, recipe.revision, weights=False)
     found = drawn(recipe, model, "RECIPE", needed=True, warn=lambda what, hint: None)
@@ -108,7 +109,7 @@ def is_here(recipe: Recipe) -> bool:
 def _planner(recipe: Recipe) -> Planner:
     """Return the planner of a recipe; of a model that a shipped one has, also out of its reach."""
     try:
-        return make_planner(recipe)
+        return plan_here(recipe)
     except YofoError:
         if known := curated_planner(recipe):
             return known
@@ -127,7 +128,7 @@ def doubts_of_sizes(recipe: Recipe, planner: Planner) -> Sequence[tuple[str, str
     if not planner.shape.adapter_parameters:
         message = "no tensor of the model is of a layer that would get an adapter"
         found.append((message, "check lora.keys; what the adapter needs is not counted"))
-    return [one for one in found if one]
+    return [one for one in (*found, not_free(recipe, planner)) if one]
 
 
 def drawn(recipe: Recipe, model: Path, named: str, *, needed: bool, warn: Warn) -> Drawn:

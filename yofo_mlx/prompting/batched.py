@@ -13,6 +13,7 @@ from yofo_mlx.errors import Cancelled
 from yofo_mlx.prompting.context import CHUNK, Context, OnChunk, ignore
 from yofo_mlx.prompting.generation import AnswerText, generate
 from yofo_mlx.prompting.questions import SideBySide, by_length, taken
+from yofo_mlx.system.wired import keep_below
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def answer_each(
         prefill_batch_size=at_once,
         prefill_step_size=CHUNK,
     )
+    keep_below()
     with closing(batch):
         count = len(questions)
         # Each sequence begins with a copy of the cache, made when its turn comes.

@@ -17,6 +17,7 @@ from yofo_mlx.system.files import is_full
 from yofo_mlx.system.text import shorten
 
 MEMORY: Final = "out of memory"
+SHORT: Final = "memory short"
 WATCHDOG: Final = "GPU watchdog"
 DISK: Final = "disk full"
 KILLED: Final = "killed"
@@ -54,6 +55,12 @@ CAUSES: Final = (
         r"Resource limit \(\d+\) exceeded",
         "MLX had more buffers than Metal allows",
         "`yofo resume` goes on with a fresh process, which has none",
+    ),
+    Cause(
+        SHORT,
+        r"memory ran short|\(what is free now",  # of a run that left, of one that was refused
+        "others took the memory that it needed",
+        "close other programs; `yofo resume` goes on, in smaller pieces if it has to",
     ),
     Cause(
         MEMORY,

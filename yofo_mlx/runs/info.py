@@ -53,6 +53,7 @@ class PlanInfo(_Kept):
     chunk: int | None = None
     model_gb: FiniteFloat
     step_gb: FiniteFloat
+    validation_gb: FiniteFloat | None = None
 
 
 class Extension(_Kept):

@@ -123,6 +123,7 @@ class StepEvent(Kind):
     total_tokens: Annotated[int, "of all steps"]
     share: Share
     seconds_left: Annotated[float, "at the pace until now"]
+    footprint_gb: Annotated[float | None, "of the whole process when it was done"] = None
 
 
 @dataclass(frozen=True, kw_only=True)

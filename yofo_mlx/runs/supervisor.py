@@ -5,14 +5,14 @@ from typing import Any, Final
 
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.runs import launch, lock
-from yofo_mlx.runs.diagnosis import CAUSES, DISK, KILLED, MEMORY, WATCHDOG, explain
+from yofo_mlx.runs.diagnosis import CAUSES, DISK, KILLED, MEMORY, SHORT, WATCHDOG, explain
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.signals import forwarding, hang_up_ignored
 from yofo_mlx.system.talk import say
 
 SURVIVED: Final = frozenset({cause.name for cause in CAUSES} | {KILLED})
 PAUSE_S: Final = 2
-PAUSE_DISK_S: Final = 60  # somebody has to make room
+PAUSE_ROOM_S: Final = 60  # somebody has to make room, on the disk or in memory
 FIRST_CHUNK: Final = 1024  # where whole episodes were too much
 LEAST_CHUNK: Final = 32
 LESS: Final = 0.8  # of the memory that a step was expected to need
@@ -36,7 +36,7 @@ def supervise(run: Run, held: int, restarts: int, *, force: bool = False) -> int
             kills = kills + 1 if death.cause == KILLED else 0
             if kills > 1:  # the system kills without a word what takes too much memory
                 _shrink(run, MEMORY)
-            _pause(run, PAUSE_DISK_S if death.cause == DISK else PAUSE_S)
+            _pause(run, PAUSE_ROOM_S if death.cause in (DISK, SHORT) else PAUSE_S)
             if run.stop_path.exists():
                 break
     return code if code >= 0 else int(ExitCode.FAILED)

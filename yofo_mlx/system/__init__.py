@@ -7,6 +7,7 @@ __all__ = [
     "child",
     "environment",
     "files",
+    "footprint",
     "launcher",
     "lines",
     "main_memory",
@@ -20,4 +21,5 @@ __all__ = [
     "talk",
     "text",
     "toml",
+    "wired",
 ]

@@ -1,19 +1,36 @@
-"""The memory of this machine, or of the part of it that this process may have."""
+"""The memory of this machine, or of the part of it that this process may have; and what is free."""
 
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+from yofo_mlx.system import control_group
+from yofo_mlx.system.darwin import free_share
+
+MEMINFO = Path("/proc/meminfo")
 
 
 def main_memory() -> int:
     """Return the bytes of memory that this process could have at most."""
-    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for path in CGROUP_LIMITS:
-        try:
-            text = Path(path).read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            size = min(size, int(text))
-    return size
+    return min([_size(), *control_group.limits()])
+
+
+def free_memory() -> int | None:
+    """Return the bytes that this process could take more of now, None where nothing tells it.
+
+    What the system keeps of files counts as free; what it would have to swap out does not.
+    """
+    if sys.platform == "darwin":
+        share = free_share()
+        return None if share is None else int(_size() * share)
+    with suppress(OSError, ValueError):
+        for line in MEMINFO.read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                available = 1024 * int(line.split()[1])
+                return min([available, *control_group.free(_size())])
+    return None
+
+
+def _size() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -7,7 +7,7 @@ from yofo_mlx.runs.kinds import EvalEvent, StepEvent
 
 OF_A_STEP: Final = (
     "loss", "lr", "grad_norm", "tokens", "targets", "tokens_per_s", "targets_per_s", "peak_gb",
-    "memory_gb", "total_tokens",
+    "memory_gb", "footprint_gb", "total_tokens",
 )  # fmt: skip
 
 

@@ -46,10 +46,11 @@ from yofo_mlx.models.adapters import adapter_weights
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import Event, EventWriter
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.runs.kinds import FinishedEvent, StoppedEvent
+from yofo_mlx.runs.kinds import FinishedEvent
 from yofo_mlx.runs.trained import Note
 from yofo_mlx.system.peak import aside, reset_peak
 from yofo_mlx.training.checkpoints import keep_best
+from yofo_mlx.training.memory_watch import watch_over
 from yofo_mlx.training.ranks import StepLeft
 from yofo_mlx.training.reports import Step, report, save
 from yofo_mlx.training.resuming import prepare
@@ -77,7 +78,9 @@ def train(
     Returns the last event: finished or stopped. A failure is written as an event and raised.
     """
     writer, learner = EventWriter(run.events_path), Learner(recipe, setup)
-    trainer = Trainer(run, learner, writer, on_event, should_stop, should_leave)
+    watch = watch_over(setup.planner, recipe)
+    stop, leave = watch.beside(should_stop), watch.beside(should_leave)
+    trainer = Trainer(run, learner, writer, on_event, stop, leave, watch)
     cache_limit = mx.set_cache_limit(0)  # MLX tells its limit only when that is changed
     mx.set_cache_limit(cache_limit)
     try:
@@ -123,7 +126,7 @@ def _loop(trainer: Trainer) -> Event:
         if state.bad_evals:
             trainer.warn("no validation gave a number: the last adapter is kept", "")
     if stopped:
-        return trainer.emit(StoppedEvent(step=state.step, reason="asked to stop"))
+        return trainer.emit(trainer.stopped())
     total = round(state.seconds, 3)
     return trainer.emit(FinishedEvent(step=state.step, best_step=state.best_step, seconds=total))
 

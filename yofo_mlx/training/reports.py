@@ -6,6 +6,7 @@ import mlx.core as mx
 
 from yofo_mlx.episodes.batches import Batch
 from yofo_mlx.runs.kinds import CheckpointEvent, StepEvent
+from yofo_mlx.system.footprint import footprint
 from yofo_mlx.system.peak import peak
 from yofo_mlx.training.checkpoints import save_checkpoint
 from yofo_mlx.training.trainer import Trainer
@@ -48,6 +49,7 @@ def report(trainer: Trainer, step: Step) -> None:
             total_tokens=state.tokens,
             share=round(share, 6),
             seconds_left=round(state.seconds * (1 - share) / share, 1),
+            footprint_gb=round(footprint() / 1e9, 4),
         )
     )
 

@@ -12,6 +12,7 @@ from yofo_mlx.planning.planner import beyond_context, describe_plan
 from yofo_mlx.runs.init_adapter import check_same
 from yofo_mlx.runs.kinds import StartedEvent, WarningEvent
 from yofo_mlx.runs.trained import Note
+from yofo_mlx.system.wired import keep_below
 from yofo_mlx.training import validation
 from yofo_mlx.training.beginning import doubts
 from yofo_mlx.training.checkpoints import resume_newest
@@ -96,5 +97,9 @@ def _plan(trainer: Trainer) -> None:
     told = [event for event in trainer.run.events() if event["kind"] == "plan"]
     if not told or plan.as_dict().items() - told[-1].items():
         trainer.emit(plan)
+    trainer.run.note(plan=plan.as_dict())
+    most = max(way.total, planned.total if planned else 0)
+    trainer.watch.expect(planner, most, forced=trainer.learner.setup.forced)
+    keep_below(planner.limit)
     # Without a bound the freed arrays of every new length of an episode would be held on to.
     mx.set_cache_limit(planner.cache_bytes(way))

@@ -1,7 +1,7 @@
 """From a recipe to what is trained: its data, its model, and the way to take its steps."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from yofo_mlx.episodes.bounds import check_tables, check_taught
@@ -24,6 +24,7 @@ class Setup:
     workload: Workload
     planner: Planner | None = None  # every step by plain autograd
     ranks: Ranks = field(default_factory=Ranks)
+    forced: bool = False  # to be tried where a forecast says that it will not fit
 
 
 def load(recipe: Recipe) -> Setup:
@@ -32,18 +33,24 @@ def load(recipe: Recipe) -> Setup:
 
 
 def load_planned(
-    recipe: Recipe, *, force: bool, info: RunInfo | None = None, named: str = "RECIPE.toml"
+    recipe: Recipe,
+    *,
+    force: bool,
+    info: RunInfo | None = None,
+    fits: bool = False,
+    named: str = "RECIPE.toml",
 ) -> Setup:
     """Load what a run needs; refuse, before the weights are loaded, what cannot fit.
 
-    `info`: what run.json says of a run that goes on, which takes its steps as before. `named`: the
-    recipe's file, for messages.
+    `info`: what run.json says of a run that goes on, which takes its steps as before; `fits`: they
+    did. `named`: the recipe's file, for messages.
     """
     entries = _entries(recipe, named)
-    planner = find_planner(recipe, info)  # None where the model's sizes cannot be read
-    if planner and not force:
+    # None where the model's sizes cannot be read.
+    planner = find_planner(recipe, info, whole=force)
+    if planner and not force and not fits:
         planner.check(recipe)
-    return _with_model(recipe, entries, planner)
+    return replace(_with_model(recipe, entries, planner), forced=force)
 
 
 def _entries(recipe: Recipe, named: str = "RECIPE.toml") -> list[TaskEntry]:

@@ -17,8 +17,9 @@ from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import Event, EventWriter, as_read
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import Extension
-from yofo_mlx.runs.kinds import Kind, ProgressEvent, WarningEvent
+from yofo_mlx.runs.kinds import Kind, ProgressEvent, StoppedEvent, WarningEvent
 from yofo_mlx.training.checkpoints import TrainerState
+from yofo_mlx.training.memory_watch import MemoryWatch
 from yofo_mlx.training.ranks import Ranks, StepLeft
 from yofo_mlx.training.schedule import share_done
 from yofo_mlx.training.setup import Setup
@@ -105,6 +106,7 @@ class Trainer(Onlooker):
     on_event: Listener
     should_stop: Callable[[], bool]
     should_leave: Callable[[], bool]  # the step at hand, too
+    watch: MemoryWatch = field(default_factory=MemoryWatch)
     saved: TrainerState | None = None  # what the newest checkpoint holds
     validation: EvaluationPlan | None = None
     extended: list[Extension] = field(default_factory=list)
@@ -135,6 +137,11 @@ class Trainer(Onlooker):
         said = (event.get("message") for event in self.run.events() if event["kind"] == "warning")
         if message not in said:
             self.emit(WarningEvent(message=message, hint=hint))
+
+    def stopped(self) -> StoppedEvent:
+        """Return the end of a run that was asked to stop; MemoryShort where memory asked for it."""
+        self.watch.complain()
+        return StoppedEvent(step=self.state.step, reason="asked to stop")
 
     def begin_pass(self, place: int, passes: int) -> Progress:
         """Return what tells of the pieces of a step now and then, and may leave it."""

@@ -12,8 +12,8 @@ from yofo_mlx.planning.evaluation import (
     EvaluationPlan,
     as_planned,
     most_asked,
-    plan_validation,
 )
+from yofo_mlx.planning.machine import fitting_validation
 from yofo_mlx.runs.kinds import EvalEvent, ProgressEvent, SampleEvent, ShotsRow, TaskRow
 from yofo_mlx.system.peak import peak, reset_peak
 from yofo_mlx.system.text import clip
@@ -31,7 +31,7 @@ def plan(learner: Learner) -> EvaluationPlan | None:
     recipe, setup = learner.recipe, learner.setup
     entries = setup.workload.valid_entries(recipe.evaluation.valid_tasks)
     asked = most_asked(recipe, entries, setup.base.tokenizer, valid=True)
-    return plan_validation(setup.planner, asked) if setup.planner and asked else None
+    return fitting_validation(recipe, setup.planner, asked) if setup.planner and asked else None
 
 
 def validation_due(trainer: Trainer) -> bool:
