@@ -7,6 +7,7 @@ from yofo_mlx.commands.display import shown_on
 from yofo_mlx.commands.watch import say_how_to_use
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.planning.machine import is_smaller, smaller_machine
+from yofo_mlx.planning.packing import settled
 from yofo_mlx.planning.planner import describe_plan
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import launch, listing, lock, notify
@@ -157,7 +158,7 @@ def _record(run: Run, recipe: Recipe, loaded: Setup) -> list[Note]:
     """Write run.json; a run that goes on keeps its first record, and is told what differs."""
     info, record = run.info(), make_record(recipe, loaded.base, loaded.workload)
     if planner := loaded.planner:
-        plan = describe_plan(planner, planner.longest_step(recipe))
+        plan = describe_plan(planner, planner.longest_step(settled(recipe, loaded.base.config)[0]))
         info = run.note(plan=plan.as_dict(), limit_gb=planner.limit / 1e9)
     if info.data is not None:
         dated = undated(run, loaded.base.tokenizer.chat_template)

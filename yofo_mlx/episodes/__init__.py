@@ -7,6 +7,7 @@ __all__ = [
     "frames",
     "labels",
     "markers",
+    "packing",
     "passes",
     "sampler",
     "segments",

@@ -12,6 +12,7 @@ from yofo_mlx.hub.errors import is_out_of_reach
 from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.planning.evaluation import asked_at_most, most_asked, plan_evaluation, plan_validation
 from yofo_mlx.planning.outlook import Asking, Outlook, as_dict
+from yofo_mlx.planning.packing import settled
 from yofo_mlx.planning.planner import Planner, beyond_context, make_planner
 from yofo_mlx.planning.probe import probe
 from yofo_mlx.planning.shelf import curated_planner, folders_here
@@ -22,6 +23,7 @@ from yofo_mlx.recipe.names import found_at
 from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.recipe import resolve
+from yofo_mlx.runs.trained import Note
 from yofo_mlx.system import paths
 from yofo_mlx.tasks.reading import locate
 from yofo_mlx.tasks.registry import TaskEntry, is_embedded, load_tasks
@@ -50,13 +52,14 @@ def plan(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
 
 def forecast(recipe: Recipe, found: Drawn) -> dict[str, Any]:
     """Return what `yofo plan --json` says, what speaks against it, and how long it will take."""
+    recipe, notes = as_trained(recipe)
     planner = _planner(recipe)
     way = planner.longest_step(recipe)
     volume = volume_of(recipe, found.draws) if found.draws else volume_bounds(recipe)
     workload = found.workload
     size = workload.size() if workload else None
     outlook = Outlook(recipe, planner, way, volume, None, asking(recipe, planner, found), size)
-    warnings = [*doubts(recipe), *doubts_of_sizes(recipe, planner)]
+    warnings = [*notes, *doubts(recipe), *doubts_of_sizes(recipe, planner)]
     if workload:
         warnings += workload.warnings(recipe)
     speed = known_speed(recipe)
@@ -72,6 +75,7 @@ def measure(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
     recipe = resolve(data, "the recipe", Path(folder))
     if not is_here(recipe):
         raise YofoError(f"{recipe.model} is not on this disk", "a run, or `yofo pull`, fetches it")
+    recipe, _ = as_trained(recipe)
     planner = make_planner(recipe)
     planner.check(recipe)
     model = model_path(recipe.model, recipe.revision, weights=False)
@@ -83,6 +87,17 @@ def measure(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
     measured = probe(recipe, base, found.workload, planner, found.draws)
     keep_probe(recipe, measured.tokens / measured.seconds)
     return forecast(recipe, found)
+
+
+def as_trained(recipe: Recipe) -> tuple[Recipe, list[Note]]:
+    """Return a recipe as its model can be trained with it, and what that changes in words."""
+    if not recipe.train.packed:
+        return recipe, []
+    try:
+        config = model_config(model_path(recipe.model, recipe.revision, weights=False))
+    except YofoError:  # out of reach: the run will tell
+        return recipe, []
+    return settled(recipe, config)
 
 
 def is_here(recipe: Recipe) -> bool:
