@@ -29,22 +29,23 @@ class Segments:
     """The episodes of a row, and what stands for MLX's positions and attention meanwhile."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
-        starts = np.cumsum(lengths) - lengths
         self.total = sum(lengths)
         self._positions = _array(np.concatenate([np.arange(length) for length in lengths]))
-        self._groups: list[mx.array] = []  # (S, m) places in the row, of S episodes
-        back = np.empty(self.total, dtype=np.int32)
-        done = 0
+        starts = np.cumsum(lengths) - lengths
+        self._shapes: list[tuple[int, int]] = []  # (S, m): so many episodes, padded to so many
+        places, is_token = [], []
         for group in alike(lengths, ATTENDING):
-            longest = max(lengths[place] for place in group)
-            # Behind a short one stands whatever comes next: only its own padding sees that.
-            places = starts[group][:, None] + np.arange(longest)
-            self._groups.append(_array(np.minimum(places, self.total - 1)))
-            for index, place in enumerate(group):
-                start, own = starts[place], np.arange(lengths[place])
-                back[start : start + lengths[place]] = done + index * longest + own
-            done += len(group) * longest
-        self._back = _array(back)
+            own = np.array([lengths[place] for place in group])[:, None]
+            steps = np.arange(own.max())
+            self._shapes.append((len(group), len(steps)))
+            # Behind a short one stands what comes next: only padding sees that.
+            places.append(np.minimum(starts[group][:, None] + steps, self.total - 1).ravel())
+            is_token.append((steps < own).ravel())
+        self._places = np.concatenate(places)  # of a row's tokens, in all groups: (P,)
+        self._is_token = np.concatenate(is_token)
+        back = np.empty(self.total, dtype=np.int32)
+        back[self._places[self._is_token]] = np.flatnonzero(self._is_token)
+        self._back = back
 
     def rope(self, x: mx.array, dims: int, *args: Any, offset: Any = 0, **options: Any) -> mx.array:
         """Do what `mx.fast.rope` does, with positions that restart, (1, H, L, D)."""
@@ -60,12 +61,41 @@ class Segments:
         """Do what `attention` does for each episode, q (1, H, L, D) -> (1, H, L, D_v)."""
         if not isinstance(mask, str) or q.shape[2] != self.total or k.shape[2] != self.total:
             raise _refusal("its attention has a mask of its own, such as a window")
+        spread, gather = self._ways()
+        ends = np.cumsum([count * length for count, length in self._shapes])[:-1].tolist()
+        parts = [mx.split(spread(array[0].swapaxes(0, 1)), ends) for array in (q, k, v)]
         results = []
-        for places in self._groups:
-            parts = [array[0][:, places].swapaxes(0, 1) for array in (q, k, v)]  # (S, H, m, D)
-            result = attention(*parts, mask=mask, **options).swapaxes(1, 2)
+        for shape, *group in zip(self._shapes, *parts, strict=True):
+            batch = [array.reshape(*shape, *array.shape[1:]).swapaxes(1, 2) for array in group]
+            result = attention(*batch, mask=mask, **options).swapaxes(1, 2)
             results.append(result.reshape(-1, *result.shape[2:]))
-        return mx.concatenate(results)[self._back].swapaxes(0, 1)[None]
+        return gather(mx.concatenate(results)).swapaxes(0, 1)[None]
+
+    def _ways(self) -> tuple[Any, Any]:
+        """Return what lays a row's tokens out in groups, (L, H, D) -> (P, H, D), and its reverse.
+
+        Each is the other's gradient, so that neither way has to add up by index, which is slow.
+        """
+        places, back = _array(self._places), _array(self._back)
+        is_token = mx.array(self._is_token)[:, None, None]
+
+        @mx.custom_function
+        def spread(array: mx.array) -> mx.array:
+            return array[places]
+
+        @spread.vjp
+        def spread_vjp(primals: Any, cotangent: mx.array, output: Any) -> mx.array:
+            return cotangent[back]  # padding has none: nothing of it is used
+
+        @mx.custom_function
+        def gather(array: mx.array) -> mx.array:
+            return array[back]
+
+        @gather.vjp
+        def gather_vjp(primals: Any, cotangent: mx.array, output: Any) -> mx.array:
+            return mx.where(is_token, cotangent[places], mx.zeros((), cotangent.dtype))
+
+        return spread, gather
 
 
 def kept_apart(batch: Batch) -> AbstractContextManager[None]:
