@@ -1,6 +1,7 @@
 """An update that is given in tokens: how many, which rows are read together, what a seed fixes."""
 
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.fakes import ByteTokenizer
 from yofo_mlx.episodes.batches import make_batch
-from yofo_mlx.episodes.passes import ALIKE, MOST_TOGETHER, draw_passes, group, most_together
+from yofo_mlx.episodes.packing import ALIKE, alike, rows_of, unpacked
+from yofo_mlx.episodes.passes import MOST_TOGETHER, draw_passes, most_together
 from yofo_mlx.episodes.sampler import Episode, Pool, Sampler, make_pool
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.recipe.schema import Episodes, Objective, Template, Training
@@ -30,7 +32,12 @@ def pools(max_tokens: int) -> list[Pool]:
     ]
 
 
-def rows_of(counts: list[int]) -> list[Episode]:
+def group(episodes: list[Episode], most: int) -> Iterator[list[Episode]]:
+    for places in alike([len(one.tokens) for one in episodes], most):
+        yield [episodes[place] for place in places]
+
+
+def episodes_of(counts: list[int]) -> list[Episode]:
     return [Episode(f"{place}", [7] * count, [(0, count)]) for place, count in enumerate(counts)]
 
 
@@ -42,7 +49,7 @@ def size(rows: list[Episode]) -> int:
 def test_every_episode_is_a_row_of_one_pass_and_a_pass_of_several_is_bounded(
     counts: list[int], most: int
 ) -> None:
-    episodes = rows_of(counts)
+    episodes = episodes_of(counts)
     passes = list(group(episodes, most))
     assert Counter(row.task for rows in passes for row in rows) == Counter(e.task for e in episodes)
     assert all(size(rows) <= most for rows in passes if len(rows) > 1)
@@ -50,14 +57,14 @@ def test_every_episode_is_a_row_of_one_pass_and_a_pass_of_several_is_bounded(
 
 @given(counts=lengths, most=st.integers(1, 2000))
 def test_at_most_a_quarter_of_a_pass_is_padding(counts: list[int], most: int) -> None:
-    for rows in group(rows_of(counts), most):
+    for rows in group(episodes_of(counts), most):
         assert sum(len(row.tokens) for row in rows) >= ALIKE * size(rows)
 
 
 def test_rows_of_one_length_fill_a_pass() -> None:
-    assert [len(rows) for rows in group(rows_of([10] * 7), 30)] == [3, 3, 1]
-    assert [len(rows) for rows in group(rows_of([10, 8, 7, 50]), 100)] == [1, 2, 1]
-    assert [len(rows) for rows in group(rows_of([75, 100, 74]), 1000)] == [2, 1]
+    assert [len(rows) for rows in group(episodes_of([10] * 7), 30)] == [3, 3, 1]
+    assert [len(rows) for rows in group(episodes_of([10, 8, 7, 50]), 100)] == [1, 2, 1]
+    assert [len(rows) for rows in group(episodes_of([75, 100, 74]), 1000)] == [2, 1]
 
 
 @given(
@@ -132,3 +139,52 @@ def test_several_rows_are_as_many_tokens_as_the_update_but_not_more_than_pay() -
     assert most_together(Training(steps=1)) == 0
     assert most_together(Training(steps=1, batch_tokens=100)) == 100
     assert most_together(Training(steps=1, batch_tokens=2**20)) == MOST_TOGETHER
+
+
+@given(counts=lengths, most=st.integers(1, 2000))
+def test_episodes_share_rows_of_a_bounded_length_about_equally_full(
+    counts: list[int], most: int
+) -> None:
+    rows = list(rows_of(counts, most))
+    assert sorted(place for row in rows for place in row) == list(range(len(counts)))
+    totals = [sum(counts[place] for place in row) for row in rows]
+    assert all(total <= most for row, total in zip(rows, totals, strict=True) if len(row) > 1)
+    if max(counts) <= most:  # no row is much emptier than it could be, but the last one
+        least = min(sum(counts) / -(-sum(counts) // most), most - max(counts) + 1)
+        assert all(total >= least for total in totals[:-1])
+
+
+def test_the_rows_of_a_packed_update_are_a_pure_function_of_seed_and_step() -> None:
+    settings = Training(steps=1, batch_tokens=1000, packed=True)
+    one, two = (Sampler(pools(200), Episodes(max_tokens=200), 3) for _ in range(2))
+    list(draw_passes(one, settings, 8))
+    rows = list(draw_passes(one, settings, 7))
+    assert rows == list(draw_passes(two, settings, 7))
+    drawn = Counter(tuple(episode.tokens) for episode in one.draw_tokens(7, 1000))
+    assert Counter(tuple(episode.tokens) for row in rows for episode in row) == drawn
+    assert len(rows) == 1  # also where the update is a little longer than asked for
+
+
+@given(counts=st.lists(st.integers(2, 40), min_size=2, max_size=12), most=st.integers(1, 100))
+def test_a_packed_row_is_taken_apart_into_padded_batches_of_the_same_targets(
+    counts: list[int], most: int
+) -> None:
+    rng = np.random.default_rng(sum(counts))
+    episodes = [
+        Episode(f"{place}", rng.integers(1, 99, count).tolist(), [(1, 2), (count - 1, count)])
+        for place, count in enumerate(counts)
+    ]
+    row = make_batch(episodes, Objective(), packed=True)
+    assert row.is_packed and row.tokens.shape == (1, sum(counts)) == (1, row.token_count)
+    assert (row.tokens[0][row.rows + 1] == row.targets).all()
+    parts = list(unpacked(row, most))
+    assert not any(part.is_packed for part in parts)
+    assert all(part.tokens.size <= most for part in parts if len(part.tokens) > 1)
+    for part in parts:
+        alone = make_batch([episodes[int(task)] for task in part.tasks], Objective())
+        order = np.argsort(part.rows)
+        assert (part.tokens == alone.tokens).all() and (part.rows[order] == alone.rows).all()
+        assert (part.targets[order] == alone.targets).all()
+        assert (part.weights[order] == alone.weights).all()
+        assert part.denominator == pytest.approx(alone.denominator)
+    assert sorted(task for part in parts for task in part.tasks) == sorted(row.tasks)

@@ -186,6 +186,27 @@ def test_a_stopped_and_resumed_run_is_the_run_that_was_not_stopped(
     assert adapter_bytes(run) == adapter_bytes(whole)
 
 
+def test_a_packed_run_that_was_stopped_ends_as_one_that_was_not(
+    entries: list[TaskEntry],
+) -> None:
+    packed = ("train.batch_tokens=300", "train.packed=true")
+    recipe = small_recipe(*packed, "train.steps=3", "evaluation.valid_tasks=0")
+    base = load_base("tiny")
+    whole, events = run_it(recipe, entries)
+    half, before = run_it(recipe, entries, stop_after=1)
+    _, after = run_it(recipe, entries, run=half)
+    steps = [event for event in events if event["kind"] == "step"]
+    assert max(len(event["shots"]) for event in steps) > 1  # rows of several episodes
+    assert [*figures(before), *figures(after)] == [*figures(events)]
+    assert adapter_bytes(half) == adapter_bytes(whole)
+    # An architecture that would not keep episodes apart: the run says so, and goes on.
+    other = {**base.config, "model_type": "gpt2", "n_embd": 64, "n_head": 4, "n_layer": 2}
+    other |= {"n_ctx": 128, "n_positions": 128, "num_key_value_heads": 4}
+    other |= {"layer_norm_epsilon": 1e-5}
+    learner = Learner(recipe, Setup(replace(base, config=other), None))  # type: ignore[arg-type]
+    assert not learner.recipe.train.packed and "gpt2" in learner.notes[0][0]
+
+
 def test_old_checkpoints_are_removed(entries: list[TaskEntry]) -> None:
     run, _ = run_it(small_recipe(), entries)
     assert [path.name for path in list_checkpoints(run)] == ["0000006", "0000004"]

@@ -8,7 +8,7 @@ from yofo_mlx.planning.outlook import (
     kept_bytes,
     most_bytes,
 )
-from yofo_mlx.planning.planner import describe_parts, remedy, resident_bytes
+from yofo_mlx.planning.planner import describe_parts, packed_row, remedy, resident_bytes
 from yofo_mlx.planning.workload import PROCESS_BYTES
 from yofo_mlx.system.quantities import duration, plural, size
 from yofo_mlx.system.text import printable
@@ -104,7 +104,9 @@ def _way_words(outlook: Outlook) -> str:
     way, planner, recipe = outlook.way, outlook.planner, outlook.recipe
     count, tokens = recipe.train.batch_size, recipe.episodes.max_tokens
     batch = f"{count} episodes of {tokens:,} tokens" if count > 1 else f"{tokens:,} tokens"
-    if together := most_together(recipe.train):
+    if recipe.train.packed:
+        batch += f", or {packed_row(recipe, tokens):,} of several in a row"
+    elif together := most_together(recipe.train):
         batch += f", or {together:,} in shorter rows"
     if not way.dials:
         return f"{batch}, whole episodes at once"

@@ -7,10 +7,11 @@ from typing import Any
 
 from yofo_mlx.commands.outlook import table
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.models.base import base_of, model_path
+from yofo_mlx.models.base import base_of, model_config, model_path
 from yofo_mlx.planning.evaluation import refused, shortening
 from yofo_mlx.planning.machine import plan_here
 from yofo_mlx.planning.outlook import Outlook, as_dict
+from yofo_mlx.planning.packing import settled
 from yofo_mlx.planning.probe import probe
 from yofo_mlx.planning.speeds import keep_probe
 from yofo_mlx.preview.plan import doubts_of_sizes, drawn, outlook_of
@@ -31,7 +32,8 @@ def plan(request: RecipeRequest, *, probed: bool, as_json: bool) -> ExitCode:
     model = model_path(recipe.model, recipe.revision, weights=False)
     planner = plan_here(recipe, model)
     check_fits(recipe)
-    for doubt in (*doubts(recipe), *doubts_of_sizes(recipe, planner)):
+    recipe, notes = settled(recipe, model_config(model))
+    for doubt in (*notes, *doubts(recipe), *doubts_of_sizes(recipe, planner)):
         _warn(*doubt)
     way = planner.longest_step(recipe)
     found = drawn(recipe, model, request.data_name, needed=probed, warn=_warn)

@@ -12,6 +12,7 @@ from yofo_mlx.episodes.passes import draw_passes
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models.base import load_tokenizer, model_config, model_path
+from yofo_mlx.planning.packing import settled
 from yofo_mlx.planning.workload import Workload, make_workload
 from yofo_mlx.preview.episode import Summary, pieces, summarize
 from yofo_mlx.recipe.schema import Objective, Recipe
@@ -37,7 +38,8 @@ def show(request: RecipeRequest, *, step: int, as_json: bool) -> ExitCode:
     check_tables(recipe, tokenizer, config)
     workload = make_workload(recipe, entries, tokenizer)
     check_fits(recipe)
-    notes = [*doubts(recipe), *workload.protected.warnings(), *workload.unmeasured(recipe)]
+    recipe, told = settled(recipe, config)
+    notes = [*told, *doubts(recipe), *workload.protected.warnings(), *workload.unmeasured(recipe)]
     for message, hint in notes:
         say(f"warning: {printable(message)}\n  {printable(hint)}")
     episode = next(draw_passes(workload.sampler, recipe.train, step))[0]
@@ -78,7 +80,7 @@ def _facts(workload: Workload, recipe: Recipe, episode: Episode, summary: Summar
         per_update = summary.episodes_per_update
         lines[-1:] = [
             f"an update: {per_update:.1f} episodes, {per_update * summary.tokens:.0f} tokens,"
-            f" and {100 * summary.padding:.1f}% more as padding",
+            f" {_layout(recipe, summary)}",
             "",
         ]
     if episode.beside:
@@ -113,6 +115,13 @@ def _beside(episode: Episode) -> str:
         told.append(f"itself {plural(others, 'time')} with another last answer")
     more = plural(episode.size - len(episode.tokens), "more token")
     return f"read beside it: {' and '.join(told)}, {more}"
+
+
+def _layout(recipe: Recipe, summary: Summary) -> str:
+    """Say how the episodes of an update are laid out."""
+    if recipe.train.packed:
+        return f"packed into {summary.rows_per_update:.1f} rows, each episode read as if alone"
+    return f"and {100 * summary.padding:.1f}% more as padding"
 
 
 def _renamed(episode: Episode) -> str:

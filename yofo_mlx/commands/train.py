@@ -9,6 +9,7 @@ from yofo_mlx.commands.watch import say_how_to_use
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.planning.hours import long_hours
 from yofo_mlx.planning.machine import is_smaller, smaller_machine
+from yofo_mlx.planning.packing import settled
 from yofo_mlx.planning.planner import describe_plan
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import launch, listing, lock, notify
@@ -166,7 +167,7 @@ def _record(run: Run, recipe: Recipe, loaded: Setup) -> list[Note]:
     info, record = run.info(), make_record(recipe, loaded.base, loaded.workload)
     record["blas_threads"] = settle(info, loaded)
     if planner := loaded.planner:
-        plan = describe_plan(planner, planner.longest_step(recipe))
+        plan = describe_plan(planner, planner.longest_step(settled(recipe, loaded.base.config)[0]))
         more = {"largest_chunk": planner.largest_chunk} if planner.largest_chunk else {}
         info = run.note(plan=plan.as_dict(), limit_gb=planner.limit / 1e9, **more)
     if info.data is not None:

@@ -8,6 +8,7 @@ __all__ = [
     "frames",
     "labels",
     "markers",
+    "packing",
     "passes",
     "sampler",
     "segments",

@@ -1,4 +1,4 @@
-"""Episodes to arrays: padded tokens, and which rows of them are targets with what weight."""
+"""Episodes to arrays: tokens, and which rows of them are targets with what weight."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,17 @@ from yofo_mlx.recipe.schema import Objective
 
 @dataclass(frozen=True)
 class Batch:
-    """B episodes, right-padded to L, with N target tokens in all.
+    """B episodes, right-padded to L, with N target tokens in all; or several packed in one row.
+
+    Of a packed row B is 1 and L the sum of `lengths`: the model is to read each by itself
+    (`gradients/segments.py`).
 
     The loss of an update is sum(weights * nll) / sum(denominator), both sums taken over all of
     its batches.
     """
 
     tokens: npt.NDArray[np.int32]  # (B, L)
-    lengths: npt.NDArray[np.int32]  # (B,)
+    lengths: npt.NDArray[np.int32]  # (B,), or of all episodes of a packed row
     rows: npt.NDArray[np.int32]  # (N,) places in B * L whose output predicts a target
     targets: npt.NDArray[np.int32]  # (N,) the predicted tokens
     weights: npt.NDArray[np.float32]  # (N,)
@@ -35,23 +38,35 @@ class Batch:
     smoothing: npt.NDArray[np.float32] | None  # (N,) share that is spread over all tokens
 
     @property
+    def is_packed(self) -> bool:
+        """Tell whether several episodes share a row."""
+        return len(self.lengths) > len(self.tokens)
+
+    @property
     def token_count(self) -> int:
         """Tokens without padding."""
         return int(self.lengths.sum())
 
 
-def make_batch(episodes: Sequence[Episode], objective: Objective, pad: int = 0) -> Batch:
-    """Lay episodes out as arrays with the targets that the objective asks for."""
+def make_batch(
+    episodes: Sequence[Episode], objective: Objective, pad: int = 0, *, packed: bool = False
+) -> Batch:
+    """Lay episodes out as arrays with the targets that the objective asks for.
+
+    Each has a row of its own, or with `packed` a place in the only one.
+    """
     lengths = np.array([len(episode.tokens) for episode in episodes], dtype=np.int32)
-    tokens = np.full((len(episodes), int(lengths.max())), pad, dtype=np.int32)
+    shape = (1, int(lengths.sum())) if packed else (len(episodes), int(lengths.max()))
+    starts = np.cumsum(lengths) - lengths if packed else np.arange(len(episodes)) * shape[1]
+    flat = np.full(shape[0] * shape[1], pad, dtype=np.int32)
     rows, targets, weights, smoothing = [], [], [], []
     rows_of_answers: list[int] = []
     denominator = 0.0
-    for index, episode in enumerate(episodes):
+    for index, (first, episode) in enumerate(zip(starts.tolist(), episodes, strict=True)):
         row = np.asarray(episode.tokens, dtype=np.int32)
-        tokens[index, : len(row)] = row  # padding behind it: no token of its own looks there
+        flat[first : first + len(row)] = row  # padding behind it: no token of its own looks there
         for one in _answers(episode, objective):
-            rows.append(one.places - 1 + index * tokens.shape[1])  # a place predicts the next token
+            rows.append(one.places - 1 + first)  # a place predicts the next token
             targets.append(one.tokens)
             # A summary must not outweigh 500 labels: an answer's tokens share the weight of one.
             whole = 1.0 if objective.normalize == "answer" else one.size
@@ -68,7 +83,7 @@ def make_batch(episodes: Sequence[Episode], objective: Objective, pad: int = 0) 
             "its answers are empty after tokenisation: look at them with `yofo show`",
         )
     return Batch(
-        tokens=tokens,
+        tokens=flat.reshape(shape),
         lengths=lengths,
         rows=np.concatenate(rows).astype(np.int32),
         targets=np.concatenate(targets).astype(np.int32),

@@ -3,14 +3,15 @@
 All who draw for an update do it here: the training, what forecasts it, what shows it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from yofo_mlx.episodes.packing import alike, rows_of
 from yofo_mlx.episodes.sampler import Episode, Sampler
 from yofo_mlx.recipe.schema import Training
 
-# Of an update that is given in tokens:
-MOST_TOGETHER = 4096  # tokens of several rows, padding counted; chosen: more gain no speed
-ALIKE = 0.75  # of the longest row of a pass: shorter ones go into the next; at most 1/4 is padding
+# Of an update that is given in tokens: of several episodes, padding counted. Chosen: more gain no
+# speed.
+MOST_TOGETHER = 4096
 
 
 def draw_passes(sampler: Sampler, settings: Training, step: int) -> Iterator[list[Episode]]:
@@ -36,24 +37,17 @@ def _own_passes(sampler: Sampler, settings: Training, step: int) -> Iterator[lis
             yield sampler.draw(step, place, settings.batch_size)
     else:
         drawn = sampler.draw_tokens(step, settings.batch_tokens)
-        yield from group(drawn, most_together(settings))
+        lengths = [len(episode.tokens) for episode in drawn]
+        together = rows_of if settings.packed else alike
+        for places in together(lengths, most_together(settings)):
+            yield [drawn[place] for place in places]
 
 
 def most_together(settings: Training) -> int:
-    """Return the most tokens that several rows of a pass make, where an update is given in them."""
-    return min(settings.batch_tokens or 0, MOST_TOGETHER)
+    """Return the most tokens that several episodes of a pass make; 0: none is given in tokens.
 
-
-def group(episodes: Sequence[Episode], most: int) -> Iterator[list[Episode]]:
-    """Yield passes of rows of like length, the longest first.
-
-    A pass of several rows has at most `most` tokens, padding counted.
+    A row of all episodes of an update may be a little more than the update was to be.
     """
-    rows: list[Episode] = []
-    for episode in sorted(episodes, key=lambda one: len(one.tokens), reverse=True):
-        longest = len(rows[0].tokens) if rows else 0
-        if (len(rows) + 1) * longest > most or len(episode.tokens) < ALIKE * longest:
-            yield rows
-            rows = []
-        rows.append(episode)
-    yield rows
+    if settings.packed:
+        return MOST_TOGETHER
+    return min(settings.batch_tokens or 0, MOST_TOGETHER)

@@ -1,19 +1,27 @@
-"""Does training in chunks give this model, on this machine, the gradients of plain autograd?"""
+"""Does training in chunks give this model, on this machine, the gradients of plain autograd?
 
+And does a packed row give them?
+"""
+
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten, tree_map
+from mlx_lm.models.cache import KVCache, RotatingKVCache, make_prompt_cache
 
-from yofo_mlx.episodes.batches import Batch, make_batch
+from yofo_mlx.episodes.batches import make_batch
 from yofo_mlx.episodes.sampler import Episode
-from yofo_mlx.errors import RunError
+from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.gradients.chunked import chunked_loss_and_gradients
 from yofo_mlx.gradients.dials import Dials
 from yofo_mlx.gradients.objective import summed_loss
+from yofo_mlx.gradients.plain import plain_loss_and_gradients
 from yofo_mlx.gradients.small_model import small_model
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.recipe.schema import Lora, Objective
@@ -22,10 +30,15 @@ from yofo_mlx.recipe.schema import Lora, Objective
 # The small one has room for more than its windows (`small_model.WINDOW`) and a tile of queries.
 TOKENS, CHUNK, STASH = 48, 13, 2
 SMALL_TOKENS, SMALL_CHUNK = 160, 48
+PACKED = (9, 70, 24, 41)  # tokens of a small model's episodes: shorter and longer than its windows
+SHORT_CONTEXT = 80  # of that model: some stretch positions by how far a sequence is beyond it
 SMALL_IDS = 32  # every vocabulary has these
 # In float32 the tests find 1e-6 on most architectures, so a missing term shows. The rounding of
 # bfloat16 alone sets the two ways 1e-2 apart (docs/long-context.md).
 FLOAT32_TOLERANCE, HALF_TOLERANCE = 1e-4, 0.05
+
+
+Result = tuple[mx.array, Any]
 
 
 @dataclass(frozen=True)
@@ -49,34 +62,56 @@ def measure_exactness(
 
     Dropout is off: the two ways would draw different masks.
     """
+    batch = make_batch([_episode(tokens)], Objective())
+    return _compared(
+        model,
+        lambda: nn.value_and_grad(model, summed_loss)(model, batch),  # with MLX's own attention
+        lambda: chunked_loss_and_gradients(model, batch, Dials(chunk, stash)),
+    )
+
+
+def measure_packing(model: Any) -> Exactness:
+    """Differentiate a packed row, and its episodes one by one; the model needs an adapter."""
+    episodes = [_episode(tokens) for tokens in PACKED]
+    row = make_batch(episodes, Objective(), packed=True)
+    batches = [make_batch([episode], Objective()) for episode in episodes]
+
+    def alone() -> Result:
+        results = [nn.value_and_grad(model, summed_loss)(model, batch) for batch in batches]
+        losses, gradients = zip(*results, strict=True)
+        return sum(losses[1:], losses[0]), tree_map(lambda *arrays: sum(arrays), *gradients)
+
+    return _compared(model, alone, lambda: plain_loss_and_gradients(model, row))
+
+
+def _compared(model: Any, plain: Callable[[], Result], other: Callable[[], Result]) -> Exactness:
+    """Compare loss and gradients of two ways, without dropout; the model stays as it was."""
     model.train()
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.eval()
-    batch = _episode(tokens)
     before = model.trainable_parameters()
     model.update(_nudged(before))  # a fresh adapter's zeros would hide half of the gradients
-    plain = nn.value_and_grad(model, summed_loss)(model, batch)  # with MLX's own attention
-    chunked = chunked_loss_and_gradients(model, batch, Dials(chunk, stash))
+    results = [plain(), other()]
     model.update(before)
-    expected, found = (dict(tree_flatten(gradients)) for _, gradients in (plain, chunked))
+    expected, found = (dict(tree_flatten(gradients)) for _, gradients in results)
     difference = _norm([found[name] - expected[name] for name in expected if name in found])
     missing = [array for name, array in expected.items() if name not in found]
     norm = _norm(expected.values())
+    loss, other_loss = (loss.item() for loss, _ in results)
     weights = dict(tree_flatten(model.parameters())).values()
     half = any(array.dtype in (mx.float16, mx.bfloat16) for array in weights)
     model.train()
     return Exactness(
-        loss=abs(chunked[0].item() - plain[0].item()) / (abs(plain[0].item()) or 1.0),
+        loss=abs(other_loss - loss) / (abs(loss) or 1.0),
         gradients=(difference + _norm(missing)) / (norm or 1.0),
         tolerance=HALF_TOLERANCE if half else FLOAT32_TOLERANCE,
     )
 
 
-def _episode(tokens: int) -> Batch:
+def _episode(tokens: int) -> Episode:
     draw = np.random.default_rng(0).integers(0, SMALL_IDS, tokens).tolist()
-    answers = [(end - 2, end) for end in range(8, tokens + 1, 8)]
-    return make_batch([Episode("self-test", draw, answers)], Objective())
+    return Episode("self-test", draw, [(end - 2, end) for end in range(8, tokens + 1, 8)])
 
 
 def check_exactness(model: Any, config: dict[str, Any], lora: Lora) -> str:
@@ -103,6 +138,40 @@ def small_comparison(config: dict[str, Any], lora: Lora, dtype: mx.Dtype = mx.fl
     model.set_dtype(dtype)
     add_adapter(model, lora.model_copy(update={"rank": 2, "num_layers": -1}))
     return measure_exactness(model, SMALL_TOKENS, SMALL_CHUNK, STASH)
+
+
+def packing_refusal(config: dict[str, Any], lora: Lora) -> str:
+    """Return why episodes cannot share a row in a model of a configuration; empty: they can.
+
+    A small random model of its architecture is tried.
+    """
+    return _packing_refusal(json.dumps(config, sort_keys=True, default=str), lora.model_dump_json())
+
+
+@cache
+def _packing_refusal(config: str, lora: str) -> str:
+    shape = Lora.model_validate_json(lora).model_copy(update={"rank": 2, "num_layers": -1})
+    try:
+        model = small_model(_with_context(json.loads(config), SHORT_CONTEXT))
+        kept = {type(layer) for layer in make_prompt_cache(model)}
+        if kept - {KVCache, RotatingKVCache}:
+            return "its layers carry a state from token to token"
+        add_adapter(model, shape)
+        found = measure_packing(model)
+    except YofoError as error:
+        return error.message
+    except Exception as error:  # whatever a model's code makes of calls it was not written for
+        return f"its code fails ({str(error)[:200]})"
+    if not found.is_exact:
+        return f"a small one's gradients differ by {found.gradients:.1e} of their norm"
+    return ""
+
+
+def _with_context(config: dict[str, Any], tokens: int) -> dict[str, Any]:
+    """Return a configuration with another trained length."""
+    inner = config.get("text_config")
+    texts = {"text_config": _with_context(inner, tokens)} if isinstance(inner, dict) else {}
+    return config | {"max_position_embeddings": tokens} | texts
 
 
 def _nudged(parameters: Any) -> Any:

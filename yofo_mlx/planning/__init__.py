@@ -6,6 +6,7 @@ __all__ = [
     "label_tasks",
     "machine",
     "outlook",
+    "packing",
     "planner",
     "probe",
     "shelf",

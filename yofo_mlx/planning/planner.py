@@ -298,11 +298,13 @@ def _batches_of(recipe: Recipe, tokens: int) -> list[StepLoad]:
     """Return the largest batches of episodes up to some length; their targets are not known yet.
 
     Where an update is given in tokens: one such episode, the longest of which several make a pass,
-    and many that are shorter than any chunk.
+    and many that are shorter than any chunk; or a row that all share, if they are packed.
     """
     shapes = [(recipe.train.batch_size, tokens)]
     shortest = min(tokens, CHUNKS[-1])
-    if together := most_together(recipe.train):
+    if recipe.train.packed:
+        shapes.append((1, packed_row(recipe, tokens)))
+    elif together := most_together(recipe.train):
         count = max(1, together // tokens)
         shapes += [(count, tokens), (count + 1, together // (count + 1))]
         shapes.append((ceil(together / shortest), shortest))
@@ -314,6 +316,12 @@ def _batches_of(recipe: Recipe, tokens: int) -> list[StepLoad]:
         StepLoad(rows * count, length, int(rows * count * length * share))
         for count, length in shapes
     ]
+
+
+def packed_row(recipe: Recipe, tokens: int) -> int:
+    """Return the most tokens of a row that several episodes of at most so many share."""
+    # Half of the last episode at most is beyond what an update was to have.
+    return min(most_together(recipe.train), (recipe.train.batch_tokens or 0) + tokens // 2)
 
 
 def describe_plan(planner: Planner, way: Forecast) -> PlanEvent:

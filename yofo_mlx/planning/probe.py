@@ -95,7 +95,8 @@ def spread(draws: list[Draw], most: int) -> list[Draw]:
 
 def _batch(recipe: Recipe, workload: Workload, one: Draw) -> Batch:
     passes = draw_passes(workload.sampler, recipe.train, one.step)
-    return make_batch(next(islice(passes, one.micro_step, None)), recipe.objective)
+    episodes = next(islice(passes, one.micro_step, None))
+    return make_batch(episodes, recipe.objective, packed=recipe.train.packed)
 
 
 def _seconds(base: Base, planner: Planner, batch: Batch) -> float:

@@ -55,7 +55,7 @@ def draw(recipe: Recipe, workload: Workload) -> list[Draw]:
         if _is_over(recipe, step, tokens) or episodes >= MOST_EPISODES or tokens >= MOST_TOKENS:
             return draws
         for micro_step, drawn in enumerate(draw_passes(workload.sampler, part, step)):
-            batch = make_batch(drawn, recipe.objective)
+            batch = make_batch(drawn, recipe.objective, packed=recipe.train.packed)
             sizes = (batch.token_count, len(batch.targets))
             draws.append(Draw(step, micro_step, *sizes, batch.shots, int(batch.lengths.max())))
             tokens += batch.token_count

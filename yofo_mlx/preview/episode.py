@@ -18,7 +18,7 @@ from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.models.base import model_config, model_path
 from yofo_mlx.planning.volume import draw
 from yofo_mlx.planning.workload import Workload, make_workload
-from yofo_mlx.preview.plan import Drawn, forecast, tokenizer_of
+from yofo_mlx.preview.plan import Drawn, as_trained, forecast, tokenizer_of
 from yofo_mlx.recipe.schema import Objective, Recipe, TaskSource
 from yofo_mlx.runs.recipe import resolve
 from yofo_mlx.system.text import clip
@@ -39,6 +39,7 @@ class Summary:
     updates: int
     episodes_per_update: float
     padding: float  # tokens of it for each token
+    rows_per_update: float  # in which its episodes stand
     tokens: float
     targets: float
     target_share: float
@@ -55,6 +56,7 @@ def episode(
     `fetch`: read also what lies on the hub. What cannot be read is told of its source.
     """
     recipe = resolve(data, "the recipe", Path(folder))
+    trained, _ = as_trained(recipe)  # the forecast tells what that changes
     found = [_read(source, recipe.seed, fetch) for source in recipe.tasks]
     entries = [entry for tasks, _ in found for entry in tasks]
     wrong = [str(one) for one in check_names([entry.task.name for entry in entries])]
@@ -64,12 +66,12 @@ def episode(
         tokenizer = tokenizer_of(recipe, model)
         check_tables(recipe, tokenizer, model_config(model))
         workload = make_workload(recipe, entries, tokenizer)
-        drawn = Drawn(workload, draw(recipe, workload))
+        drawn = Drawn(workload, draw(trained, workload))
     rows = [
         _row(place, source, tasks, drawn.workload, recipe) | told
         for place, (source, (tasks, told)) in enumerate(zip(recipe.tasks, found, strict=True))
     ]
-    shown = _shown(recipe, drawn.workload, step) if drawn.workload else {}
+    shown = _shown(trained, drawn.workload, step) if drawn.workload else {}
     return {"plan": forecast(recipe, drawn), "sources": rows, "wrong": wrong, **shown}
 
 
@@ -146,12 +148,15 @@ def _text(tokenizer: Any, tokens: list[int], start: int, end: int) -> str:
 def summarize(workload: Workload, recipe: Recipe) -> Summary:
     """Draw the first updates' episodes and average what they hold."""
     episodes: list[Episode] = []
-    updates = padded = read = 0
+    packed = recipe.train.packed
+    updates = padded = read = count = 0
     while updates < SAMPLED_UPDATES and len(episodes) < SAMPLED_EPISODES:
         for rows in draw_passes(workload.sampler, recipe.train, updates):
             episodes += [row for row in rows if row.kind == "own"]
-            read += sum(len(row.tokens) for row in rows)
-            padded += len(rows) * max(len(row.tokens) for row in rows)
+            lengths = [len(row.tokens) for row in rows]
+            read += sum(lengths)
+            padded += sum(lengths) if packed else len(rows) * max(lengths)
+            count += 1 if packed else len(rows)
         updates += 1
     tokens = np.array([len(one.tokens) for one in episodes])
     targets = np.array(
@@ -161,6 +166,7 @@ def summarize(workload: Workload, recipe: Recipe) -> Summary:
         updates=updates,
         episodes_per_update=len(episodes) / updates,
         padding=padded / read - 1,
+        rows_per_update=count / updates,
         tokens=float(tokens.mean()),
         targets=float(targets.mean()),
         target_share=float(targets.sum() / tokens.sum()),

@@ -14,6 +14,7 @@ from yofo_mlx.planning.evaluation import asked_at_most, most_asked, plan_evaluat
 from yofo_mlx.planning.hours import hours_of
 from yofo_mlx.planning.machine import not_free, plan_here
 from yofo_mlx.planning.outlook import Asking, Outlook, as_dict
+from yofo_mlx.planning.packing import settled
 from yofo_mlx.planning.planner import Planner, beyond_context
 from yofo_mlx.planning.probe import Measurement, probe
 from yofo_mlx.planning.shelf import curated_planner, folders_here
@@ -24,6 +25,7 @@ from yofo_mlx.recipe.names import found_at
 from yofo_mlx.recipe.schema import Recipe, TaskSource
 from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.recipe import resolve
+from yofo_mlx.runs.trained import Note
 from yofo_mlx.system import paths
 from yofo_mlx.tasks.reading import locate
 from yofo_mlx.tasks.registry import TaskEntry, is_embedded, load_tasks
@@ -52,9 +54,10 @@ def plan(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
 
 def forecast(recipe: Recipe, found: Drawn) -> dict[str, Any]:
     """Return what `yofo plan --json` says, what speaks against it, and how long it will take."""
+    recipe, notes = as_trained(recipe)
     planner, workload = _planner(recipe), found.workload
     outlook = outlook_of(recipe, planner, found)
-    warnings = [*doubts(recipe), *doubts_of_sizes(recipe, planner)]
+    warnings = [*notes, *doubts(recipe), *doubts_of_sizes(recipe, planner)]
     if workload:
         warnings += workload.warnings(recipe)
     more = {"warnings": warnings, "free_gb": _free_gb()}
@@ -90,6 +93,7 @@ def measure(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
     recipe = resolve(data, "the recipe", Path(folder))
     if not is_here(recipe):
         raise YofoError(f"{recipe.model} is not on this disk", "a run, or `yofo pull`, fetches it")
+    recipe, _ = as_trained(recipe)
     planner = plan_here(recipe)
     planner.check(recipe)
     model = model_path(recipe.model, recipe.revision, weights=False)
@@ -99,6 +103,17 @@ def measure(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
     measured = probe(recipe, base, found.workload, planner, found.draws)
     keep_probe(measured.speed(planner, recipe.model))
     return forecast(recipe, found)
+
+
+def as_trained(recipe: Recipe) -> tuple[Recipe, list[Note]]:
+    """Return a recipe as its model can be trained with it, and what that changes in words."""
+    if not recipe.train.packed:
+        return recipe, []
+    try:
+        config = model_config(model_path(recipe.model, recipe.revision, weights=False))
+    except YofoError:  # out of reach: the run will tell
+        return recipe, []
+    return settled(recipe, config)
 
 
 def is_here(recipe: Recipe) -> bool:

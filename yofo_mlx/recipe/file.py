@@ -30,7 +30,7 @@ INSTEAD = {
     "train.steps": ("tokens",),
     "train.tokens": ("steps",),
     "train.batch_tokens": _PER_UPDATE,
-    **{f"train.{key}": ("batch_tokens",) for key in _PER_UPDATE},
+    **{f"train.{key}": ("batch_tokens", "packed") for key in _PER_UPDATE},
     "episodes.fixed_shots": NOT_FIXED,
     **{f"episodes.{key}": ("fixed_shots",) for key in NOT_FIXED},
 }

@@ -53,6 +53,11 @@ each share gets equally many tokens. Rows of like length are read together, so t
 quarter of what is read is padding (`yofo show` tells how much); of several rows, at most 4,096
 tokens at a time. Loss and gradient are those of the same episodes one by one.
 
+With `train.packed = true` beside it the episodes stand one behind the other in rows of at most
+4,096 tokens, and there is no padding at all: positions begin anew with each, and none sees another
+([long-context.md](long-context.md) has how, what it costs, and which models can). Which episodes
+share a row follows from the seed and the update alone. It is off unless a recipe says so.
+
 With `episodes.fixed_shots = 4` and `objective.targets = "last"` the same four demonstrations of a
 task, chosen by the seed, stand before each of its other training examples throughout the run, and
 only that example's answer is trained: FTICL (arXiv 2403.09162). Other targets are refused, since

@@ -102,6 +102,8 @@ class Training(Section):
     batch_tokens: Annotated[int, Field(gt=0, le=2**20)] | None = None
     """Tokens of one optimizer update, about, padding not counted: it takes as many episodes as make
     so many, read in passes of rows of like length. Instead of the two keys above."""
+    packed: bool = False
+    """With `batch_tokens`: episodes share rows without padding, each read as if it stood alone."""
     eval_every: PositiveInt | None = None
     """Updates between validations; left out: only at the end."""
     patience: PositiveInt | None = None
@@ -123,6 +125,8 @@ class Training(Section):
         given = [f"`{name}`" for name in others if getattr(self, name) != 1]
         if self.batch_tokens is not None and given:
             raise ValueError(f"`batch_tokens` comes instead of {' and '.join(given)}: give one")
+        if self.packed and not self.batch_tokens:
+            raise ValueError("`packed` needs `batch_tokens`")
         return self
 
 

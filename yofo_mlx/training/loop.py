@@ -152,9 +152,10 @@ def advance(learner: Learner, onlooker: Onlooker | None = None) -> Step:
 
 def draw(learner: Learner) -> list[Batch]:
     """Return the batches of the next step, each a function of the seed, the step and its place."""
-    recipe, sampler = learner.recipe, learner.setup.workload.sampler
-    passes = draw_passes(sampler, recipe.train, learner.state.step)
-    return [make_batch(episodes, recipe.objective) for episodes in passes]
+    sampler, settings = learner.setup.workload.sampler, learner.recipe.train
+    passes = draw_passes(sampler, settings, learner.state.step)
+    objective, packed = learner.recipe.objective, settings.packed
+    return [make_batch(episodes, objective, packed=packed) for episodes in passes]
 
 
 def update(

@@ -68,7 +68,8 @@ def _begin(trainer: Trainer) -> None:
     )
     beyond = beyond_context(recipe.episodes.max_tokens, setup.base.context)
     beyond_it = [beyond] if beyond else []
-    for message, hint in [*doubts(recipe), *workload.warnings(recipe), *beyond_it]:
+    doubted = [*trainer.learner.notes, *doubts(recipe)]
+    for message, hint in [*doubted, *workload.warnings(recipe), *beyond_it]:
         trainer.warn(message, hint)
 
 

@@ -13,11 +13,13 @@ from yofo_mlx.errors import RunError
 from yofo_mlx.gradients import Progress
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.planning.evaluation import EvaluationPlan
+from yofo_mlx.planning.packing import settled
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import Event, EventWriter, as_read
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import Extension
 from yofo_mlx.runs.kinds import Kind, ProgressEvent, StoppedEvent, WarningEvent
+from yofo_mlx.runs.trained import Note
 from yofo_mlx.training.checkpoints import TrainerState
 from yofo_mlx.training.memory_watch import MemoryWatch
 from yofo_mlx.training.ranks import Ranks, StepLeft
@@ -56,9 +58,11 @@ class Learner:
     setup: Setup
     state: TrainerState = field(default_factory=TrainerState)
     optimizer: Any = field(init=False)
+    notes: list[Note] = field(init=False)  # on what of the recipe its model cannot do
     chunks_tried: bool = False
 
     def __post_init__(self) -> None:
+        self.recipe, self.notes = settled(self.recipe, self.setup.base.config)
         settings = self.recipe.optimizer
         self.optimizer = optim.AdamW(
             learning_rate=0.0,  # every step sets its own
