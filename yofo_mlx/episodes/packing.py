@@ -59,6 +59,7 @@ def unpacked(batch: Batch, most: int) -> Iterator[Batch]:
         taken = line[owner] >= 0
         if not taken.any():  # none of them has a target
             continue
+        answers, of_targets = np.unique(batch.answers[taken], return_inverse=True)
         rows = line[owner] * tokens.shape[1] + batch.rows - starts[owner]
         yield replace(
             batch,
@@ -70,4 +71,9 @@ def unpacked(batch: Batch, most: int) -> Iterator[Batch]:
             denominator=float(batch.weights[taken].sum()),
             tasks=tuple(batch.tasks[place] for place in group),
             shots=tuple(batch.shots[place] for place in group),
+            answers=of_targets.astype(np.int32),
+            rows_of_answers=line[batch.rows_of_answers[answers]].astype(np.int32),
+            kinds=tuple(batch.kinds[place] for place in group),
+            beside=tuple(range(len(group))),  # in a packed row nothing is compared
+            smoothing=None if batch.smoothing is None else batch.smoothing[taken],
         )

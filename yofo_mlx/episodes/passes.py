@@ -28,7 +28,9 @@ def draw_passes(sampler: Sampler, settings: Training, step: int) -> Iterator[lis
         alone += [one for one in beside if one.kind == "zero_shot"]
         area = max(area, len(rows) * max(len(row.tokens) for row in rows))
     if alone:
-        yield from group(alone, min(area, MOST_TOGETHER))
+        lengths = [len(episode.tokens) for episode in alone]
+        for places in alike(lengths, min(area, MOST_TOGETHER)):
+            yield [alone[place] for place in places]
 
 
 def _own_passes(sampler: Sampler, settings: Training, step: int) -> Iterator[list[Episode]]:

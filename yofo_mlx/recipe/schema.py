@@ -356,6 +356,16 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _nothing_is_read_beside_packed_rows(self) -> Self:
+        asked = self.objective
+        if self.train.packed and (
+            asked.zero_shot or asked.reweight or asked.rejected or asked.contrasts
+        ):
+            keys = "zero_shot, reweight, rejected, unlikelihood or choice"
+            raise ValueError(f"`train.packed` goes without objective.{keys}")
+        return self
+
+    @model_validator(mode="after")
     def _rows_have_what_is_learned(self) -> Self:
         for key, column in (("rejected", "rejected"), ("smoothing", "doubt")):
             trained = [task for task in self.tasks if task.role == "train"]
