@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import DataError, YofoError
-from yofo_mlx.recipe.names import SUITE
+from yofo_mlx.recipe.names import GENERATED, SUITE
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs.recipe import load_part
 from yofo_mlx.tasks.reading import locate
@@ -71,7 +71,8 @@ def of_source(source: TaskSource) -> Collection:
     text, path = source.source, Path(source.source)
     far = is_remote(source)
     folder = "in this folder" if path.parent in (Path(), here()) else str(path.parent)
-    where = "on the hub" if far else folder
+    made = text.startswith((SUITE, GENERATED))
+    where = "on the hub" if far else "made by yofo" if made else folder
     title = source.name or path.name or text
     return Collection(title, text, where, (source,), (far,), is_typed=True)
 

@@ -11,6 +11,7 @@ __all__ = [
     "limits",
     "measure",
     "metrics",
+    "numbers",
     "prompts",
     "ranking",
     "report",

@@ -7,7 +7,7 @@ import pytest
 from textual.widgets import Input
 
 from tests.hub_server import HubServer, hub_fixture  # noqa: F401
-from tui.data import mapping, paths
+from tui.data import mapping, paths, sets
 from tui.data.add import AddScreen
 from tui.data.examples import ExampleTable
 from tui.data.fixing import append_task, drop_bad_rows
@@ -55,6 +55,13 @@ async def test_columns_of_no_known_form_are_proposed_and_remembered(
         assert pilot.app.choices.get("data", "opened") == []
         await pilot.press("u")
         assert len(pilot.app.choices.get("data", "opened")) == 1
+
+
+@pytest.mark.parametrize("source", ["synthetic:all:4", "synthetic:map-1", "tiny:topic-00"])
+def test_tasks_that_lie_nowhere_are_made_by_yofo(source: str) -> None:
+    one = sets.of_path(source)
+    assert one.place == "made by yofo" and one.on_hub == (False,) and not one.error
+    assert sets.remembered(one)["source"] == source  # from any folder
 
 
 def test_columns_tell_what_they_hold_and_a_template_joins_two(empty_folder: Path) -> None:

@@ -131,7 +131,8 @@ def find(name: str, base: Path) -> Path | None:
     A generated task has its own name, at which nothing lies.
     """
     if generated.is_generated(name):
-        return Path(generated.named(name)[0].source)
+        generated.named(name)  # raises where there are no such tasks
+        return Path(name)
     if not name.strip():
         raise DataError("a task has an empty `source`", "name a file, a folder or an id on the hub")
     path, shown = _place(name, base), clip(name, 500)
