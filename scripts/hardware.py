@@ -15,9 +15,7 @@ REPORTS = ROOT / "docs" / "hardware"
 HEAD = """\
 # Machines measured so far
 
-    yofo doctor --report mac.json
-
-checks this machine, and takes a handful of steps with random models of known shapes, at growing
+`yofo doctor --report FILE` checks this machine, and takes a handful of steps with random models of known shapes, at growing
 lengths, as far as memory and three minutes reach. It says what it is at; Ctrl-C leaves a whole file
 of what was measured until then. Nothing is downloaded. The file is JSON, to be read before it is
 sent: chip, memory, versions, which attention is bounded, exactness in three precisions, peaks
