@@ -29,7 +29,7 @@ from yofo_mlx.planning.headers import model_tensors
 from yofo_mlx.planning.sizes import Sizes, model_sizes
 from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.runs.kinds import PlanEvent
-from yofo_mlx.system.memory import MemoryLimit, memory_limit
+from yofo_mlx.system.memory import FREE_NOW, MemoryLimit, memory_limit
 from yofo_mlx.system.quantities import size
 
 CHUNKS = (1024, 512, 256, 128)  # chosen: multiples of a tile of queries
@@ -283,7 +283,8 @@ class Planner:
             f"episodes.max_tokens = {recipe.episodes.max_tokens} would need"
             f" {size(self.needed(way))} of memory; there are {size(self.limit)}"
             + (f" ({self.source})" if self.source else ""),
-            remedy(recipe, longest),
+            ("close other programs; or: " if FREE_NOW in self.source else "")
+            + remedy(recipe, longest),
         )
 
 

@@ -13,6 +13,7 @@ CUDA_SHARE = 0.9
 # Chosen: what stays free beside a run, for what other programs take next and for what the process
 # takes beside its arrays. Past half of it a run leaves (`training/memory_watch.py`).
 RESERVE_SHARE, LEAST_RESERVE = 0.05, 2**28
+FREE_NOW = "what is free now"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def limit_now(limit_gb: float | None = None) -> MemoryLimit:
     room = free + mx.get_active_memory() + mx.get_cache_memory() - reserve()
     if room >= limit.nbytes:
         return limit
-    return MemoryLimit(max(0, room), f"what is free now, but for {in_words(reserve())}")
+    return MemoryLimit(max(0, room), f"{FREE_NOW}, but for {in_words(reserve())}")
 
 
 def reserve() -> int:

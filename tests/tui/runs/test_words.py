@@ -47,7 +47,8 @@ def test_nothing_in_the_panel_is_cut(run_folder: Any, width: int) -> None:
     folder.writer.write("plan", limit_gb=154.0, model_gb=4.0, step_gb=19.0)
     for step in range(1, 40):
         shots = [step, 412]
-        folder.step(step, 1.0, shots=shots, memory_gb=21.4, grad_norm=6.17, lr=0.00281)
+        memory = {"memory_gb": 21.4, "footprint_gb": 22.9}
+        folder.step(step, 1.0, shots=shots, **memory, grad_norm=6.17, lr=0.00281)
     folder.writer.write("stopped", step=39, reason="asked to", seconds=36_059.0)
     shown = told(view_of(folder), width, 40).plain.split("\n")
     assert max(map(len, shown)) <= width
