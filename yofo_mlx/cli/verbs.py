@@ -41,7 +41,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at data sets, check them, convert, merge.", no_args_is_help=True)
 recipes_app = typer.Typer(help="List, copy, write, check, explain recipes.", no_args_is_help=True)
 demos_app = typer.Typer(
-    help="Named sets of demonstrations: list, add, show, check, refine, drop.", no_args_is_help=True
+    help="Sets of demonstrations: list, add, show, check, refine, drop.", no_args_is_help=True
 )
 queue_app = typer.Typer(help="Train several recipes or values one after another.")
 disk_app = typer.Typer(help="What takes room on the disk, and what can go.")
