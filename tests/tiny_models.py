@@ -109,6 +109,24 @@ GEMMA4 = {
     "num_kv_shared_layers": 0,
     "use_double_wide_mlp": False,
 } | ALTERNATING
+GEMMA3N = (
+    SHAPE
+    | ALTERNATING
+    | {
+        "model_type": "gemma3n_text",
+        "num_kv_shared_layers": 0,
+        "vocab_size_per_layer_input": VOCABULARY,
+        "rope_local_base_freq": 10000.0,
+        "final_logit_softcapping": 30.0,
+        "activation_sparsity_pattern": [0.5, 0.0, 0.0, 0.0],
+        "hidden_size_per_layer_input": 8,
+        "altup_num_inputs": 2,
+        "altup_coef_clip": 120.0,
+        "altup_correct_scale": True,
+        "altup_active_idx": 0,
+        "laurel_rank": 8,
+    }
+)
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "llama": {},
@@ -134,24 +152,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
     "gemma4_text+shared": GEMMA4 | {"num_kv_shared_layers": 2},
     "gemma4": {"text_config": SHAPE | GEMMA4 | {"model_type": "gemma4_text"}},
-    "gemma3n": {
-        "text_config": SHAPE
-        | ALTERNATING
-        | {
-            "model_type": "gemma3n_text",
-            "num_kv_shared_layers": 0,
-            "vocab_size_per_layer_input": VOCABULARY,
-            "rope_local_base_freq": 10000.0,
-            "final_logit_softcapping": 30.0,
-            "activation_sparsity_pattern": [0.5, 0.0, 0.0, 0.0],
-            "hidden_size_per_layer_input": 8,
-            "altup_num_inputs": 2,
-            "altup_coef_clip": 120.0,
-            "altup_correct_scale": True,
-            "altup_active_idx": 0,
-            "laurel_rank": 8,
-        }
-    },
+    "gemma3n": {"text_config": GEMMA3N},
+    "gemma3n+shared": {"text_config": GEMMA3N | {"num_kv_shared_layers": 2}},
     "qwen": {"kv_channels": 8, "num_key_value_heads": 4},
     "qwen2": {},
     "qwen3": {},
@@ -485,7 +487,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }
 
 
-LORA_KEYS = {"gemma3n": ("self_attn.q_proj", "self_attn.v_proj")}
+ATTENTION_KEYS = ("self_attn.q_proj", "self_attn.v_proj")
+LORA_KEYS = {"gemma3n": ATTENTION_KEYS, "gemma3n+shared": ATTENTION_KEYS}
 
 
 def tiny_model(name: str, **others: Any) -> Any:

@@ -31,12 +31,14 @@ class Recorder(StandIn):
         super().__init__(layer)
         self._extras = extras
         self.input: mx.array | None = None
+        self.value: mx.array | None = None
         self.call = LayerCall((), {})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Note the arguments, hand on the input."""
         x, *rest = args or [kwargs.pop(next(iter(kwargs)))]
         self.input, self.call = x, LayerCall(tuple(rest), kwargs)
+        self.value = x[...]  # Gemma 3n writes into what its last layer returns: here, its input
         return (x, *self._extras) if self._extras else x
 
 
@@ -78,7 +80,7 @@ class Stack:
         self._run(tokens, offset, recorders)
         if any(recorder.input is not recorders[0].input for recorder in recorders):
             raise refusal(self.model, "something happens between its layers")
-        first = recorders[0].input
+        first = recorders[0].value
         assert first is not None
         return first, [recorder.call for recorder in recorders]
 

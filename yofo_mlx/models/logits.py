@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
+from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.models.layers import StandIn, layer_list
 
 
 class RowGather(StandIn):
-    """Keeps the given rows of a layer's output, (B, L, D) -> (1, N, D)."""
+    """Keeps the given rows of a layer's output, (..., B, L, D) -> (..., 1, N, D)."""
 
     def __init__(self, layer: Any, rows: mx.array) -> None:
         super().__init__(layer)
@@ -30,14 +31,13 @@ class RowGather(StandIn):
         return self._gather(output)
 
     def _gather(self, hidden: mx.array) -> mx.array:
-        if self._called or hidden.ndim != 3:
+        if self._called:
             raise RunError(
-                f"{type(self._layer).__module__}: its layers run more than once, or on more than"
-                " one vector for each token",
+                f"{type(self._layer).__module__}: its layers run more than once",
                 "this model is not supported",
             )
         self._called = True
-        return hidden.reshape(-1, hidden.shape[-1])[self._rows][None]
+        return hidden.flatten(-3, -2)[..., self._rows, :][..., None, :, :]
 
 
 @contextmanager
@@ -57,9 +57,20 @@ def row_logits(
 ) -> mx.array:
     """Return float32 logits (N, V) of rows (N,) of the flattened tokens (B, L); None: of all."""
     logits: mx.array
+    if cache is None and _shares_by_cache(model):
+        cache = make_prompt_cache(model)
     if rows is None:
         logits = model(tokens, cache=cache)
         return logits.flatten(0, 1).astype(mx.float32)
     with only_rows(model, rows):
         logits = model(tokens, cache=cache)
     return logits.squeeze(0).astype(mx.float32)
+
+
+def _shares_by_cache(model: Any) -> bool:
+    """Tell whether layers find the keys of earlier ones in a cache only (Gemma 3n).
+
+    Without one, mlx-lm has such layers make keys of their own, which the model never answers with.
+    """
+    last = model.layers[-1]
+    return bool(getattr(getattr(last, "self_attn", None), "is_kv_shared_layer", False))
