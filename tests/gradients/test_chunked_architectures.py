@@ -18,21 +18,7 @@ from yofo_mlx.gradients import Dials, loss_and_gradients
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.recipe.schema import Lora, Objective
 
-REFUSED = {
-    "afm7": "its layers are in more than one list",
-    "baichuan_m1": "its CacheList is not understood",
-    "deepseek_v32": "its CacheList is not understood",
-    "falcon_h1": "its CacheList is not understood",
-    "gemma3n": "its layers hand on more than one vector for each token",
-    "gemma4_text+shared": "its layers share keys and values",
-    "hunyuan+shared": "its layers share keys and values",
-    "iquestloopcoder": "its layers are not run once each",
-    "llama4": "its ChunkedKVCache is not understood",
-    "longcat_flash": "its CacheList is not understood",
-    "nanbeige": "its layers are not run once each",
-    "rwkv7": "its layers share keys and values",
-    "talkie": "something happens between its layers",
-}
+REFUSED = {"iquestloopcoder": "it runs the parts of its layers itself"}
 MORE_DIALS = [
     "mistral3",
     "mistral4",

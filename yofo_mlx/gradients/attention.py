@@ -14,7 +14,7 @@ from typing import Any
 import mlx.core as mx
 
 from yofo_mlx.gradients.layer_cache import KeyValues, Latents
-from yofo_mlx.gradients.own_code import replaced
+from yofo_mlx.gradients.own_code import capped_attention
 from yofo_mlx.gradients.tiles import attend
 from yofo_mlx.system.peak import growth_of
 
@@ -67,9 +67,9 @@ def attention(
     q (B, H, Lq, D), k and v (B, H_kv, Lk, D) -> (B, H, Lq, D_v); the last query sees the last key.
     Scores are between -cap and cap where there is one (`tiles.attend`).
     """
-    for cache in _scope.caches:
-        if isinstance(cache, Latents) and cache.pending:
-            return _latent_attention(cache, q, k, v, scale, mask)
+    latents = [cache for cache in _scope.caches if isinstance(cache, Latents) and cache.pending]
+    if latents:
+        return _latent_attention(latents[0], q, k, v, scale, mask)
     plain = sinks is None and cap is None and (mask is None or isinstance(mask, str))
     scored = isinstance(mask, mx.array) and mask.dtype != mx.bool_  # it may need a gradient itself
     if options or scored or (plain and native_is_bounded(q.shape[-1], v.shape[-1], q.dtype)):
@@ -129,7 +129,7 @@ def bounded_attention() -> Iterator[None]:
     """Let models use `attention`."""
     mx.fast.scaled_dot_product_attention = attention
     try:
-        with replaced(attention):
+        with capped_attention():
             yield
     finally:
         mx.fast.scaled_dot_product_attention = native

@@ -27,7 +27,9 @@ from yofo_mlx.gradients.objective import token_losses
 from yofo_mlx.gradients.stack import Stack
 
 Progress = Callable[[int, int, str], None]  # pieces done, pieces in all, "forward" or "backward"
-Stream = list[Any]  # one array for each chunk, (B, C, D), or (S, B, C, D) of S vectors a token
+# For each chunk what goes from a layer to the next: x (B, C, D), or (S, B, C, D) with S vectors a
+# token, and whatever else the layers hand on.
+Stream = list[Any]
 # Floats of one block of logits. Chosen: 16 MB, which is 131 rows of a vocabulary of 32,000.
 LOGITS_AT_ONCE = 2**22
 
@@ -86,7 +88,7 @@ class _Step:
                 self._forward(self.first + layer, stream)
         # The last group is differentiated first: what it needs is kept, not computed twice.
         inputs, tapes = self._forward_kept(self.groups[-1], stream, to_the_end=True)
-        loss, d_hidden = self._tail(mx.concatenate(stream, axis=-2))
+        loss, d_hidden = self._tail(mx.concatenate([x for [x] in stream], axis=-2))
         stream = self._scatter(d_hidden, inputs[-1])
         for place, group in reversed(list(enumerate(self.groups))):
             if place < len(self.groups) - 1:
@@ -97,10 +99,10 @@ class _Step:
 
     # ---------------------------------------------------------------- forward
 
-    def _embedding(self, chunk: int) -> mx.array:
-        x, _ = self.stack.calls(self._tokens_of(chunk), self.chunks[chunk][0])
+    def _embedding(self, chunk: int) -> list[mx.array]:
+        x = self.stack.embedding(self._tokens_of(chunk), self.chunks[chunk][0])
         mx.eval(x)
-        return x
+        return [x]
 
     def _forward(
         self,
@@ -122,7 +124,7 @@ class _Step:
             y = self._call(layer, chunk, x, tape)
             kept = [_state(caches), tape.arrays if tape else []]
             if not attention_only:
-                stream[chunk] = self._only_rows(chunk, y) if last else y
+                stream[chunk] = [self._only_rows(chunk, y[0])] if last else y
                 kept.append(stream[chunk])
             del x, y
             mx.eval(kept)  # or the graph of all chunks would be alive at once
@@ -164,20 +166,18 @@ class _Step:
         self,
         layer: int,
         chunk: int,
-        x: mx.array,
+        inputs: list[mx.array],
         tape: Tape | None,
         traced: mx.array | None = None,
-    ) -> mx.array:
-        """Return a layer's output for a chunk; random numbers depend on the place alone."""
-        start = self.chunks[chunk][0]
-        _, calls = self.stack.calls(self._tokens_of(chunk), start)
-        caches = self.stack.caches[layer]
+    ) -> list[mx.array]:
+        """Return a layer's outputs for a chunk; random numbers depend on the place alone."""
+        start, caches = self.chunks[chunk][0], self.stack.caches[layer]
         mx.random.seed(self.seed + layer * len(self.chunks) + chunk)
         if tape and tape.recording:
             tape.state = [array for cache in _recurrent(caches) for array in cache.state]
         traced = mx.array(0.0) if traced is None else traced
         with attending([*caches, *self.stack.borrowed(layer)], tape):
-            return self.stack.output(layer, x, calls[layer], start, traced)
+            return self.stack.output(layer, inputs, self._tokens_of(chunk), start, traced)
 
     # ------------------------------------------------------------------- tail
 
@@ -207,13 +207,13 @@ class _Step:
         """Return the gradient of the last layer's output from that of its rows."""
         stream: Stream = []
         start = 0
-        for chunk, x in enumerate(like):
+        for chunk, [x, *_] in enumerate(like):
             episodes, positions = self._rows_of(chunk)
             part = d_hidden[..., start : start + episodes.size, :]
             start += episodes.size
             d_y = mx.zeros(x.shape, x.dtype)
             rows = (..., episodes, positions, slice(None))
-            stream.append(d_y.at[rows].add(part) if episodes.size else d_y)
+            stream.append([d_y.at[rows].add(part) if episodes.size else d_y])
         return stream
 
     def _rows_of(self, chunk: int) -> tuple[mx.array, mx.array]:
@@ -256,12 +256,12 @@ class _Step:
         self,
         layer: int,
         chunk: int,
-        x: mx.array,
+        inputs: list[mx.array],
         tape: Tape,
-        d_y: mx.array,
+        d_y: list[mx.array],
         d_state: list[mx.array],
-    ) -> tuple[mx.array | None, list[mx.array]]:
-        """Add one piece's gradients to the sums; return those of its input and earlier state."""
+    ) -> tuple[list[mx.array], list[mx.array]]:
+        """Add one piece's gradients to the sums; return those of its inputs and earlier state."""
         module, caches = self.stack.layers[layer], _recurrent(self.stack.caches[layer])
         trained: list[Any] = list(tree_flatten(module.trainable_parameters()))
         names, weights = [name for name, _ in trained], [array for _, array in trained]
@@ -269,7 +269,7 @@ class _Step:
         # captures gets no gradient. Keys and values of earlier chunks are sent theirs by the cache.
         state = [array for array in tape.state if array is not None]
         traced = [mx.array(0.0)] if self.stack.borrowed(layer) else []
-        x_too = [x] if layer > self.first else []
+        inputs_too = inputs if layer > self.first else []
 
         def run(*arrays: mx.array) -> list[mx.array]:
             given = list(arrays)
@@ -280,11 +280,11 @@ class _Step:
                 arrays_of = [next(kept) for _ in cache.state]
                 cache.state = [None if array is None else next(earlier) for array in arrays_of]
             probe = next(earlier) if traced else None
-            y = self._call(layer, chunk, arrays[-1] if x_too else x, tape, probe)
-            return [y, *(_state(caches) if d_state else [])]
+            y = self._call(layer, chunk, list(earlier) or inputs, tape, probe)
+            return [*y, *(_state(caches) if d_state else [])]
 
         try:
-            _, found = mx.vjp(run, [*weights, *state, *traced, *x_too], [d_y, *d_state])
+            _, found = mx.vjp(run, [*weights, *state, *traced, *inputs_too], [*d_y, *d_state])
         finally:
             module.update(tree_unflatten(trained))
         for gradient in reversed(found[: len(names)]):  # from a layer's end: activations go sooner
@@ -295,7 +295,7 @@ class _Step:
             known = self.gradients.get(key)
             self.gradients[key] = gradient if known is None else known + gradient
         rest = found[len(names) :]
-        return (rest[-1] if x_too else None), rest[: len(state)]
+        return rest[len(state) + len(traced) :], rest[: len(state)]
 
     # ------------------------------------------------------------------ small
 
@@ -326,7 +326,8 @@ def _first_trained(stack: Stack) -> int:
     counts = [len(tree_flatten(layer.trainable_parameters())) for layer in stack.layers]
     if not any(counts):
         raise RunError("the model has no adapter", "nothing in its layers is trainable")
-    if sum(counts) != len(tree_flatten(stack.model.trainable_parameters())):
+    once = {id(layer): count for layer, count in zip(stack.layers, counts, strict=True)}
+    if sum(once.values()) != len(tree_flatten(stack.model.trainable_parameters())):
         raise RunError(
             f"{stack.model.model_type}: parameters outside its layers are trained",
             "chunked training adapts layers only: change lora.keys",

@@ -104,7 +104,8 @@ class KeyValues:
             self._send_own(which, chunk, own)
             return mx.zeros_like(traced)
 
-        self._seen = tuple(self._fetch(which, traced, end, send_all) for which in (0, 1))
+        fetched = [self._fetch(which, traced, end, send_all) for which in (0, 1)]
+        self._seen = (fetched[0], fetched[1])
 
     def keys_and_values(self) -> tuple[Any, Any]:
         """Return what a running layer may see; outside of one, what stands for it."""

@@ -1,120 +1,127 @@
 """An unmodified mlx-lm model taken apart: what is before its layers, the layers, what is after.
 
-Embedding, masks, positions and output projection are the model's own code. It is run with stand-ins
-for its layers: recorders, which note what each layer is called with and hand on what they get; or,
-for the end of the model, layers that return given hidden states.
+Embedding, masks, positions, output projection and whatever is between two layers are the model's
+own code. It is run with stand-ins for its layers, which note what each is called with and hand on
+what they get, or what they are given to hand on.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import mlx.core as mx
 
 from yofo_mlx.gradients.layer_cache import KeyValues, Part
-from yofo_mlx.gradients.survey import Constant, Survey, refusal, resolved
+from yofo_mlx.gradients.survey import HandedOn, Survey, leaves, refusal, resolved
 from yofo_mlx.models.layers import StandIn
 
 
 @dataclass(frozen=True)
 class LayerCall:
-    """What a layer is called with after its input."""
+    """What a layer is called with; x is a copy of what the model had in its place."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    x: mx.array
+
+
+@dataclass
+class Recording:
+    """The calls of all layers in the order in which they run; `given` are outputs, by run."""
+
+    survey: Survey
+    given: dict[int, mx.array] = field(default_factory=dict)
+    calls: list[LayerCall] = field(default_factory=list)
+
+    def note(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Note a call; return its x, or what is given, and what stands for the rest."""
+        run, place = self.survey.runs[len(self.calls)], self.survey.place
+        x = args[place] if isinstance(place, int) else kwargs[place]
+        # Gemma 3n writes into what its last layer returns: here, the first one's input.
+        self.calls.append(LayerCall(args, kwargs, x[...]))
+        output = self.given.get(run.index, x)
+        return (output, *run.extras) if run.extras else output
 
 
 class Recorder(StandIn):
-    """Notes how a layer is called and returns its input."""
+    """Stands for a layer and has its calls recorded."""
 
-    def __init__(self, layer: Any, extras: Sequence[Any]) -> None:
+    def __init__(self, layer: Any, recording: Recording) -> None:
         super().__init__(layer)
-        self._extras = extras
-        self.input: mx.array | None = None
-        self.value: mx.array | None = None
-        self.call = LayerCall((), {})
+        self._recording = recording
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Note the arguments, hand on the input."""
-        x, *rest = args or [kwargs.pop(next(iter(kwargs)))]
-        self.input, self.call = x, LayerCall(tuple(rest), kwargs)
-        self.value = x[...]  # Gemma 3n writes into what its last layer returns: here, its input
-        return (x, *self._extras) if self._extras else x
-
-
-class Ending(StandIn):
-    """Returns given hidden states in the place of the last layer's output."""
-
-    def __init__(self, layer: Any, hidden: mx.array, extras: Sequence[Any]) -> None:
-        super().__init__(layer)
-        hidden = hidden[..., None, :, :]
-        self._output = (hidden, *extras) if extras else hidden
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what was given."""
-        return self._output
+        return self._recording.note(args, kwargs)
 
 
 class Stack:
-    """The layers of a model and their caches, and the model's code around them."""
+    """The layers of a model, as often as they run, and the model's code around them."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self._survey = Survey(model)
-        self.layers = self._survey.layers
-        self._facts = self._survey.facts
-        self._constants: dict[int, dict[Constant, mx.array]] = {}  # by the start of a chunk
-
-    @property
-    def caches(self) -> list[list[Part]]:
-        """The caches of each layer."""
-        return [facts.parts for facts in self._facts]
+        self._survey = survey = Survey(model)
+        self._runs = survey.runs
+        self.layers = [survey.layers[run.layer] for run in self._runs]
+        self.caches: list[list[Part]] = [run.parts for run in self._runs]
+        self._handed_on: dict[int, dict[HandedOn, mx.array]] = {}  # integers, by chunk
+        self._outer: dict[int, list[list[Any]]] = {0: [list(part.state) for part in survey.outer]}
+        self._check()
 
     def borrowed(self, layer: int) -> list[KeyValues]:
         """Return the caches of earlier layers that a layer reads."""
-        return self._facts[layer].borrowed
+        return self._runs[layer].borrowed
 
-    def calls(self, tokens: mx.array, offset: int) -> tuple[mx.array, list[LayerCall]]:
-        """Return the first layer's input and how each layer is called for tokens (B, C)."""
-        recorders = self._recorders()
-        self._run(tokens, offset, recorders)
-        if any(recorder.input is not recorders[0].input for recorder in recorders):
-            raise refusal(self.model, "something happens between its layers")
-        first = recorders[0].value
-        assert first is not None
-        return first, [recorder.call for recorder in recorders]
+    def embedding(self, tokens: mx.array, offset: int) -> mx.array:
+        """Return the first layer's input for tokens (B, C); called for each chunk in turn."""
+        recording = Recording(self._survey)
+        self._run(tokens, offset, recording)
+        self._outer[offset + tokens.shape[1]] = [list(part.state) for part in self._survey.outer]
+        return recording.calls[0].x
 
     def output(
-        self, layer: int, x: mx.array, call: LayerCall, start: int, traced: mx.array
-    ) -> mx.array:
-        """Return what a layer makes of the chunk that begins at `start`.
+        self, layer: int, inputs: list[mx.array], tokens: mx.array, start: int, traced: mx.array
+    ) -> list[mx.array]:
+        """Return what a layer makes of the chunk that begins at `start`: x and what goes with it.
 
-        Gradients of borrowed keys and values are sent only if `traced` is differentiated by.
+        `inputs` are what the layer before it made. Gradients of borrowed keys and values are sent
+        only if `traced` is differentiated by.
         """
-        facts, constants = self._facts[layer], self._constants.setdefault(start, {})
-        arguments = (call.args, call.kwargs)
-        args, kwargs = resolved(arguments, facts.borrowed, traced, constants)
-        y = self.layers[layer](x, *args, **kwargs)
-        for place in facts.constants:
-            constants[Constant(layer, place)] = mx.stop_gradient(y[place])
-        output: mx.array = y[0] if isinstance(y, tuple) else y
-        return output
+        run, handed_on = self._runs[layer], self._handed_on.setdefault(start, {})
+        given = {layer - 1: inputs[0]} if run.between else {}
+        recording = Recording(self._survey, given)
+        self._run(tokens, start, recording)
+        call = recording.calls[layer]
+        carried = self._runs[layer - 1].carried if layer else []
+        arrays = {
+            HandedOn(layer - 1, place): array
+            for place, array in zip(carried, inputs[1:], strict=True)
+        }
+        x = call.x if run.between else inputs[0]
+        args, kwargs = list(call.args), dict(call.kwargs)
+        where: Any = args if isinstance(self._survey.place, int) else kwargs
+        where[self._survey.place] = x
+        arguments = resolved((args, kwargs), run.borrowed, traced, handed_on | arrays)
+        y = self.layers[layer](*arguments[0], **arguments[1])
+        if not isinstance(y, tuple):
+            return [y]
+        extras = leaves(y[1:])
+        for place in run.constants:
+            handed_on[HandedOn(layer, place)] = extras[place]
+        return [y[0], *(extras[place] for place in run.carried)]
 
     def logits(self, hidden: mx.array) -> mx.array:
         """Return float32 logits (N, V) of hidden states (..., N, D) after the last layer."""
-        recorders: list[Any] = self._recorders()
-        recorders[-1] = Ending(self.layers[-1], hidden, self._facts[-1].extras)
-        logits = self._run(mx.zeros((1, 1), dtype=mx.int32), 0, recorders)
+        recording = Recording(self._survey, {len(self.layers) - 1: hidden[..., None, :, :]})
+        logits = self._run(mx.zeros((1, 1), dtype=mx.int32), 0, recording)
         return logits.squeeze(0).astype(mx.float32)
 
-    def _recorders(self) -> list[Recorder]:
-        pairs = zip(self.layers, self._facts, strict=True)
-        return [Recorder(layer, facts.extras) for layer, facts in pairs]
-
-    def _run(self, tokens: mx.array, offset: int, layers: Sequence[Any]) -> mx.array:
+    def _run(self, tokens: mx.array, offset: int, recording: Recording) -> mx.array:
         for cache in self._survey.given:
             cache.offset = offset
-        with self._survey.replaced(layers):
+        # Caches that no layer takes are the embedding's: what it has seen of the tokens before.
+        for part, state in zip(self._survey.outer, self._outer[offset], strict=True):
+            part.state = list(state)
+        with self._survey.replaced([Recorder(layer, recording) for layer in self._survey.layers]):
             output: mx.array = self.model(tokens, cache=list(self._survey.given))
         return output
 
@@ -122,3 +129,24 @@ class Stack:
         """Return the path of a layer in the model's parameter tree."""
         layer = self.layers[index]
         return next(str(name) for name, module in self.model.named_modules() if module is layer)
+
+    def _check(self) -> None:
+        """Refuse a model whose code between or after its layers takes more than the last output."""
+        sizes = [run.outputs[0].shape for run in self._runs]
+        outputs = [mx.random.normal(size, key=mx.random.key(at)) for at, size in enumerate(sizes)]
+        tokens = mx.zeros((1, 2), dtype=mx.int32)
+        for run in (run for run in self._runs if run.between):
+
+            def x_of(*given: mx.array, index: int = run.index) -> list[mx.array]:
+                recording = Recording(self._survey, dict(enumerate(given)))
+                self._run(tokens, 0, recording)
+                return [recording.calls[index].x]
+
+            _, gradients = mx.vjp(x_of, outputs, [outputs[run.index]])
+            others = [found for at, found in enumerate(gradients) if at != run.index - 1]
+            if any(mx.any(found != 0).item() for found in others):
+                raise refusal(self.model, "something from elsewhere comes in between its layers")
+        try:
+            self.logits(outputs[-1][..., 0, :, :])
+        except (AttributeError, TypeError, ValueError) as error:
+            raise refusal(self.model, f"what follows its layers takes more ({error})") from error

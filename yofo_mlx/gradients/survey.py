@@ -1,8 +1,8 @@
 """What the layers of a model take and hand on, seen on two tokens that are never computed.
 
-Everything that chunks need to know of an unmodified model is found out here: which caches belong to
-which layer, which layers read the keys and values of earlier ones, what else goes from layer to
-layer. What is not understood is refused by name.
+Everything that chunks need to know of an unmodified model is found out here: in which order its
+layers run, which caches belong to which, who reads the keys and values of earlier ones, what else
+goes from layer to layer. What is not understood is refused by name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,185 +21,202 @@ from yofo_mlx.gradients.layer_cache import (
     Latents,
     Lent,
     Part,
+    Recurrent,
     Several,
     caches_for,
     parts_of,
 )
 from yofo_mlx.models.layers import StandIn, lists_of_layers
 
-Given = list[Part | Several]
-
 
 @dataclass(frozen=True)
-class Constant:
-    """Stands for an array of integers that an earlier layer hands on beside its output."""
+class HandedOn:
+    """Stands for the array at a place of what a run returns beside x."""
 
-    layer: int
+    run: int
     place: int
 
 
-@dataclass
-class LayerFacts:
-    """What is known of a layer."""
+@dataclass(eq=False)
+class Run:
+    """One run of a layer: what it was called with, what it returned, what follows from both."""
 
-    parts: list[Part] = field(default_factory=list)
+    index: int
+    layer: int
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: list[Any] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)  # its own caches
     borrowed: list[KeyValues] = field(default_factory=list)  # whose keys and values it reads
+    fetched: dict[int, Lent] = field(default_factory=dict)  # from its own caches, by id
+    attentions: list[tuple[mx.array, Any]] = field(default_factory=list)
+    between: bool = False  # whether the model does something to the run before's output
     extras: list[Any] = field(default_factory=list)  # what stands for what it returns beside x
-    constants: set[int] = field(default_factory=set)  # places of its output that later layers take
+    carried: list[int] = field(default_factory=list)  # places of those that the next run takes
+    constants: list[int] = field(default_factory=list)  # of integers that any later one takes
 
-
-class Spy(StandIn):
-    """Calls a layer and notes what went in and came out, by identity."""
-
-    def __init__(self, layer: Any, survey: "Survey") -> None:
-        super().__init__(layer)
-        self._survey = survey
-        self.calls = 0
-        self.facts = LayerFacts()
-        self.inputs: list[Any] = []
-        self.outputs: list[Any] = []
-        self.fetched: dict[int, Lent] = {}  # by the id of an array
-        self.attentions: list[tuple[mx.array, Any]] = []
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the layer."""
-        self.calls += 1
-        self.inputs = [*args, *kwargs.values()]
-        self._survey.assign(self)
-        args, kwargs = resolved((args, kwargs), self.facts.borrowed, mx.array(0.0), {})
-        with attending([*self.facts.parts, *self.facts.borrowed], None):
-            with noting(self.attentions):
-                result = self._layer(*args, **kwargs)
-            for cache in self.facts.parts:
-                if isinstance(cache, KeyValues):
-                    for which in (0, 1):
-                        self.fetched[id(cache.last_seen(which))] = Lent(cache, which)
-        self.outputs = list(result) if isinstance(result, tuple) else [result]
-        return result
+    @property
+    def given(self) -> list[Any]:
+        """All arrays and caches that it was called with."""
+        return leaves([list(self.args), list(self.kwargs.values())])
 
     @property
     def has_latents(self) -> bool:
         """Tell whether all its attentions expand what the cache has and add scores of positions."""
-        keys = [part for part in self.facts.parts if isinstance(part, KeyValues)]
+        keys = [part for part in self.parts if isinstance(part, KeyValues)]
         return len(self.attentions) == len(keys) > 0 and all(
             id(k) not in self.fetched and isinstance(mask, mx.array) and mask.dtype != mx.bool_
             for k, mask in self.attentions
         )
 
 
+class Spy(StandIn):
+    """Calls a layer and notes what went in and came out, by identity."""
+
+    def __init__(self, layer: Any, index: int, survey: "Survey") -> None:
+        super().__init__(layer)
+        self._index, self._survey = index, survey
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the layer."""
+        run = self._survey.begin(self._index, args, kwargs)
+        args, kwargs = resolved((args, kwargs), run.borrowed, mx.array(0.0), {})
+        with attending([*run.parts, *run.borrowed], None):
+            with noting(run.attentions):
+                result = self._layer(*args, **kwargs)
+            for cache in run.parts:
+                if isinstance(cache, KeyValues):
+                    for which in (0, 1):
+                        run.fetched[id(cache.last_seen(which))] = Lent(cache, which)
+        run.outputs = list(result) if isinstance(result, tuple) else [result]
+        return result
+
+
 class Survey:
-    """One look at a model: `given` are its caches, `facts` those of each layer."""
+    """One look at a model: its caches, the runs of its layers, `place` of x in their arguments."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
         self.layers = list(model.layers)
-        self.homes = [(home, list(home)) for home in lists_of_layers(model)]
-        held = {id(item) for _, items in self.homes for item in items}
-        if any(id(layer) not in held for layer in self.layers):
-            raise refusal(model, "its layers are in no list")
+        self._homes = [(home, list(home)) for home in lists_of_layers(model)]
         self.given = caches_for(model)
-        self._spies: list[Spy] = []
-        spies = self._look()
-        if any(spy.has_latents for spy in spies):
-            latent = {id(part) for spy in spies if spy.has_latents for part in spy.facts.parts}
+        self.runs: list[Run] = []
+        self._look()
+        if latent := {id(part) for run in self.runs if run.has_latents for part in run.parts}:
             self.given = [_with_latents(cache, latent) for cache in self.given]
-            spies = self._look()
-        self._check(spies)
-        self._connect(spies)
-        self.facts = [spy.facts for spy in spies]
-
-    def _look(self) -> list[Spy]:
-        """Run two tokens, unevaluated."""
-        for cache in self.given:
-            for part in parts_of(cache):
-                part.offset = 0
-                part.open([(0, 2)])
-        self._spies = [Spy(layer, self) for layer in self.layers]
-        with self.replaced(self._spies):
-            self.model(mx.zeros((1, 2), dtype=mx.int32), cache=list(self.given))
-        for cache in self.given:
-            for part in parts_of(cache):
-                part.open([])
-        return self._spies
-
-    def assign(self, spy: Spy) -> None:
-        """Find a layer's caches among what it is called with, its own and those it borrows."""
-        handed = [cache for cache in self.given if any(value is cache for value in spy.inputs)]
-        known = {id(part) for other in self._spies for part in other.facts.parts}
-        for part in (part for cache in handed for part in parts_of(cache)):
-            if id(part) not in known:
-                spy.facts.parts.append(part)
-            elif isinstance(part, KeyValues):
-                spy.facts.borrowed.append(part)
-        fetched = {key: lent for other in self._spies for key, lent in other.fetched.items()}
-        for _, value in tree_flatten(spy.inputs[1:]):
-            lent = value if isinstance(value, Lent) else fetched.get(id(value))
-            if lent and lent.cache not in spy.facts.borrowed:
-                spy.facts.borrowed.append(lent.cache)
-
-    def _check(self, spies: Sequence[Spy]) -> None:
-        model = self.model
-        if any(spy.calls != 1 for spy in spies):
-            raise refusal(model, "its layers are not run once each")
-        for before, after in pairwise(spies):
-            if after.inputs[0] is not before.outputs[0]:
-                raise refusal(model, "something happens between its layers")
-        if any(spy.outputs[0].shape[-3:-1] != (1, 2) for spy in spies):
-            raise refusal(model, "its layers do not hand on vectors of tokens")
-        used = {id(part) for spy in spies for part in spy.facts.parts}
-        if any(id(part) not in used for cache in self.given for part in parts_of(cache)):
+            self._look()
+        self.place: int | str = 0
+        self._check()
+        self._connect()
+        used = {id(part) for run in self.runs for part in run.parts}
+        rest = [part for cache in self.given for part in parts_of(cache) if id(part) not in used]
+        if any(isinstance(part, KeyValues) for part in rest):
             raise refusal(model, "its layers do not take all of its caches")
+        self.outer = [part for part in rest if isinstance(part, Recurrent)]
 
-    def _connect(self, spies: Sequence[Spy]) -> None:
+    def _look(self) -> None:
+        """Run two tokens, unevaluated."""
+        self.runs = []
+        for part in (part for cache in self.given for part in parts_of(cache)):
+            part.offset = 0
+            part.open([(0, 2)])
+        with self.replaced([Spy(layer, at, self) for at, layer in enumerate(self.layers)]):
+            self.model(mx.zeros((1, 2), dtype=mx.int32), cache=list(self.given))
+        for part in (part for cache in self.given for part in parts_of(cache)):
+            part.open([])
+
+    def begin(self, layer: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        """Note a run, with its caches among what it is called with: its own and borrowed ones."""
+        run = Run(len(self.runs), layer, args, kwargs)
+        known = {id(part) for other in self.runs for part in other.parts}
+        handed = {id(value) for value in run.given}
+        for part in (p for cache in self.given if id(cache) in handed for p in parts_of(cache)):
+            if id(part) not in known:
+                run.parts.append(part)
+            elif isinstance(part, KeyValues):
+                run.borrowed.append(part)
+        fetched = {key: lent for other in self.runs for key, lent in other.fetched.items()}
+        for value in run.given:
+            lent = value if isinstance(value, Lent) else fetched.get(id(value))
+            if lent and lent.cache not in run.borrowed:
+                run.borrowed.append(lent.cache)
+        self.runs.append(run)
+        return run
+
+    def _check(self) -> None:
+        """Find where the layers take x, and refuse what is no sequence of them."""
+        if {run.layer for run in self.runs} != set(range(len(self.layers))):
+            raise refusal(self.model, "it runs the parts of its layers itself")
+        if any(run.outputs[0].shape[-3:-1] != (1, 2) for run in self.runs):
+            raise refusal(self.model, "its layers do not hand on vectors of tokens")
+        for before, after in pairwise(self.runs):
+            places: list[tuple[Any, Any]] = [*enumerate(after.args), *after.kwargs.items()]
+            found = [place for place, value in places if value is before.outputs[0]]
+            if found:
+                self.place = found[0]
+            after.between = not found
+
+    def _connect(self) -> None:
         """Find what stands for the outputs that layers return beside x, and who takes them."""
-        places: dict[int, Constant] = {}
+        last: dict[int, HandedOn] = {}
         fetched: dict[int, Lent] = {}
-        for index, spy in enumerate(spies):
-            for value in (value for _, value in tree_flatten(spy.inputs[1:])):
-                if isinstance(value, mx.array) and (constant := places.get(id(value))):
-                    if mx.issubdtype(value.dtype, mx.floating):
-                        raise refusal(self.model, "its layers hand on more than hidden states")
-                    spies[constant.layer].facts.constants.add(constant.place)
-            for cache in spy.facts.borrowed:
+        for run in self.runs:
+            taken = {id(value): value for value in run.given if id(value) in last}
+            for key, value in taken.items():
+                source = last[key]
+                before = self.runs[source.run]
+                if not mx.issubdtype(value.dtype, mx.floating):
+                    before.constants.append(source.place)
+                elif source.run != run.index - 1:
+                    raise refusal(self.model, "its layers hand something on to more than the next")
+                else:
+                    before.carried.append(source.place)
+            for cache in run.borrowed:
                 cache.lent = True
-            fetched |= spy.fetched
-            for place, extra in enumerate(spy.outputs[1:], start=1):
-                for _, value in tree_flatten([extra]):
-                    if isinstance(value, mx.array) and id(value) not in fetched:
-                        places.setdefault(id(value), Constant(index, place))
-            spy.facts.extras = [
-                tree_map(lambda value: fetched.get(id(value), places.get(id(value))), extra)
-                for extra in spy.outputs[1:]
-            ]
+            fetched |= run.fetched
+            last |= {
+                id(value): HandedOn(run.index, at)
+                for at, value in enumerate(leaves(run.outputs[1:]))
+                if isinstance(value, mx.array) and id(value) not in fetched
+            }
+            stands_for: dict[int, Any] = last | fetched
+            run.extras = tree_map(stands_for.get, tree_map(id, run.outputs[1:]))
 
     @contextmanager
     def replaced(self, layers: Sequence[Any]) -> Iterator[None]:
         """Let others stand for the layers."""
         others = {id(layer): other for layer, other in zip(self.layers, layers, strict=True)}
-        for home, items in self.homes:
+        for home, items in self._homes:
             home[:] = [others.get(id(item), item) for item in items]
         try:
             yield
         finally:
-            for home, items in self.homes:
+            for home, items in self._homes:
                 home[:] = items
 
 
 def resolved(
-    call: Any, borrowed: Sequence[KeyValues], traced: mx.array, constants: dict[Constant, mx.array]
+    call: Any,
+    borrowed: Sequence[KeyValues],
+    traced: mx.array,
+    handed_on: dict[HandedOn, mx.array],
 ) -> Any:
     """Put arrays in the places of what stands for them in a layer's arguments."""
-    if not borrowed and not constants:
-        return call
     for cache in borrowed:
         cache.lend(traced)
 
     def value_of(value: Any) -> Any:
         if isinstance(value, Lent):
             return value.cache.last_seen(value.which)
-        return constants[value] if isinstance(value, Constant) else value
+        return handed_on[value] if isinstance(value, HandedOn) else value
 
     return tree_map(value_of, call)
+
+
+def leaves(tree: Any) -> list[Any]:
+    """Return the leaves of a tree of tuples and lists."""
+    pairs: Any = tree_flatten(tree)
+    return [value for _, value in pairs]
 
 
 def _with_latents(cache: Part | Several, latent: set[int]) -> Part | Several:

@@ -16,38 +16,40 @@ from yofo_mlx.models.layers import StandIn, layer_list
 
 
 class RowGather(StandIn):
-    """Keeps the given rows of a layer's output, (..., B, L, D) -> (..., 1, N, D)."""
+    """Keeps the given rows of a layer's last output, (..., B, L, D) -> (..., 1, N, D)."""
 
-    def __init__(self, layer: Any, rows: mx.array) -> None:
+    def __init__(self, layer: Any, rows: mx.array, runs: int) -> None:
         super().__init__(layer)
         self._rows = rows
-        self._called = False
+        self.left = runs
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the layer and gather rows of its (first) output."""
+        """Call the layer and gather rows of its (first) output, if it is the last run."""
         output = self._layer(*args, **kwargs)
+        self.left -= 1
+        if self.left > 0:
+            return output
         if isinstance(output, tuple):
             return (self._gather(output[0]), *output[1:])
         return self._gather(output)
 
     def _gather(self, hidden: mx.array) -> mx.array:
-        if self._called:
+        if self.left < 0:
             raise RunError(
-                f"{type(self._layer).__module__}: its layers run more than once",
+                f"{type(self._layer).__module__}: its layers run more often than it has caches for",
                 "this model is not supported",
             )
-        self._called = True
         return hidden.flatten(-3, -2)[..., self._rows, :][..., None, :, :]
 
 
 @contextmanager
-def only_rows(model: Any, rows: mx.array) -> Iterator[None]:
-    """Let `model` return logits of the given rows of (B * L) only."""
+def only_rows(model: Any, rows: mx.array) -> Iterator[RowGather]:
+    """Let `model` return logits of the given rows of (B * L) only, if it runs its last layer."""
     last = model.layers[-1]
     layers = layer_list(model)
-    layers[-1] = RowGather(last, rows)
+    layers[-1] = gather = RowGather(last, rows, _runs(model))
     try:
-        yield
+        yield gather
     finally:
         layers[-1] = last
 
@@ -62,9 +64,17 @@ def row_logits(
     if rows is None:
         logits = model(tokens, cache=cache)
         return logits.flatten(0, 1).astype(mx.float32)
-    with only_rows(model, rows):
+    with only_rows(model, rows) as gather:
         logits = model(tokens, cache=cache)
+    if gather.left > 0:  # a model that runs the parts of its layers itself
+        return logits.flatten(0, 1)[rows].astype(mx.float32)
     return logits.squeeze(0).astype(mx.float32)
+
+
+def _runs(model: Any) -> int:
+    """Return how often each layer runs: with a cache each time."""
+    caches = len(model.make_cache()) if hasattr(model, "make_cache") else 0
+    return max(1, caches // len(model.layers))
 
 
 def _shares_by_cache(model: Any) -> bool:
