@@ -450,11 +450,12 @@ def test_attend_gives_what_its_docstring_says_it_is_equal_to(queries: int, keys:
 
     def plain(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
         names = {"q": q, "k": k, "v": v, "scale": 0.4, "mask": mask, "H": heads, "H_kv": kv_heads}
+        names["cap"] = 0.7
         result: mx.array = defined(attend.__doc__, "k, v = ", mx=mx, **names)["output"]
         return result
 
     def ours(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
-        return attend(q, k, v, scale=0.4, mask="causal")[0]
+        return attend(q, k, v, scale=0.4, mask="causal", cap=0.7)[0]
 
     def ends(function: Attention) -> list[mx.array]:
         cotangent = mx.sin(mx.arange(2 * heads * queries * 6)).reshape(2, heads, queries, 6)

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_map
 
 from yofo_mlx.errors import RunError
@@ -27,6 +28,13 @@ from yofo_mlx.gradients.layer_cache import (
     parts_of,
 )
 from yofo_mlx.models.layers import StandIn, lists_of_layers
+
+# What a layer may be called with: anything else could be changed by one and read by the next.
+KNOWN = (mx.array, int, float, str, type(None), KeyValues, Recurrent, Several, Lent, nn.Module)
+
+
+# What mlx-lm computes otherwise in two calls than in one.
+UNSOUND = {"phi3small": "mlx-lm aligns its block mask to the end of a call, and not causally"}
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,8 @@ class Survey:
     """One look at a model: its caches, the runs of its layers, `place` of x in their arguments."""
 
     def __init__(self, model: Any) -> None:
+        if why := UNSOUND.get(model.model_type):
+            raise refusal(model, why)
         self.model = model
         self.layers = list(model.layers)
         self._homes = [(home, list(home)) for home in lists_of_layers(model)]
@@ -161,6 +171,10 @@ class Survey:
         last: dict[int, HandedOn] = {}
         fetched: dict[int, Lent] = {}
         for run in self.runs:
+            for value in [*run.given, *leaves(run.outputs[1:])]:
+                if not isinstance(value, KNOWN):
+                    kind = type(value).__name__
+                    raise refusal(self.model, f"its layers work on a common {kind}")
             taken = {id(value): value for value in run.given if id(value) in last}
             for key, value in taken.items():
                 source = last[key]

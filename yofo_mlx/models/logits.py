@@ -30,6 +30,9 @@ class RowGather(StandIn):
         if self.left > 0:
             return output
         if isinstance(output, tuple):
+            if any(type(extra).__module__.startswith("mlx_lm.") for extra in output[1:]):
+                self.left = 1  # the model's end takes it too, whole: Kimi K3
+                return output
             return (self._gather(output[0]), *output[1:])
         return self._gather(output)
 
@@ -66,7 +69,7 @@ def row_logits(
         return logits.flatten(0, 1).astype(mx.float32)
     with only_rows(model, rows) as gather:
         logits = model(tokens, cache=cache)
-    if gather.left > 0:  # a model that runs the parts of its layers itself
+    if gather.left > 0:  # nothing was gathered: a model runs the parts of its layers itself
         return logits.flatten(0, 1)[rows].astype(mx.float32)
     return logits.squeeze(0).astype(mx.float32)
 
