@@ -456,6 +456,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
         }
     },
     "gear": {"layer_types": ["conv_mixer", LOCAL, "conv_mixer", GLOBAL], "sliding_window": WINDOW},
+    "gear+capped": {
+        "layer_types": [GLOBAL, LOCAL, LOCAL, GLOBAL],
+        "sliding_window": WINDOW,
+        "attn_logit_softcapping": 2.0,
+    },
     "rwkv7": {
         "a_low_rank_dim": 8,
         "v_low_rank_dim": 8,
