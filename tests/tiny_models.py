@@ -109,6 +109,60 @@ GEMMA4 = {
     "num_kv_shared_layers": 0,
     "use_double_wide_mlp": False,
 } | ALTERNATING
+GEMMA3N = (
+    SHAPE
+    | ALTERNATING
+    | {
+        "model_type": "gemma3n_text",
+        "num_kv_shared_layers": 0,
+        "vocab_size_per_layer_input": VOCABULARY,
+        "rope_local_base_freq": 10000.0,
+        "final_logit_softcapping": 30.0,
+        "activation_sparsity_pattern": [0.5, 0.0, 0.0, 0.0],
+        "hidden_size_per_layer_input": 8,
+        "altup_num_inputs": 2,
+        "altup_coef_clip": 120.0,
+        "altup_correct_scale": True,
+        "altup_active_idx": 0,
+        "laurel_rank": 8,
+    }
+)
+KIMI_LINEAR: dict[str, Any] = (
+    EXPERTS
+    | LATENT
+    | {
+        "model_max_length": 512,
+        "num_experts_per_token": 2,
+        "linear_attn_config": {
+            "kda_layers": [1, 3],
+            "num_heads": 4,
+            "head_dim": 32,
+            "short_conv_kernel_size": 4,
+        },
+    }
+)
+LFM2: dict[str, Any] = {
+    "layer_types": ["conv", GLOBAL, "conv", GLOBAL],
+    "conv_bias": False,
+    "conv_L_cache": 3,
+    "block_dim": 32,
+    "block_multiple_of": 8,
+    "block_ffn_dim_multiplier": 1.0,
+    "block_auto_adjust_ff_dim": False,
+}
+LONGCAT: dict[str, Any] = LATENT | {
+    "attention_method": "MLA",
+    "zero_expert_type": "identity",
+    "ffn_hidden_size": 48,
+    "moe_topk": 2,
+    "expert_ffn_hidden_size": 16,
+    "n_routed_experts": 4,
+    "zero_expert_num": 1,
+    "num_layers": 2,
+    "routed_scaling_factor": 1.5,
+    "mla_scale_q_lora": True,
+    "mla_scale_kv_lora": True,
+}
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "llama": {},
@@ -134,24 +188,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
     "gemma4_text+shared": GEMMA4 | {"num_kv_shared_layers": 2},
     "gemma4": {"text_config": SHAPE | GEMMA4 | {"model_type": "gemma4_text"}},
-    "gemma3n": {
-        "text_config": SHAPE
-        | ALTERNATING
-        | {
-            "model_type": "gemma3n_text",
-            "num_kv_shared_layers": 0,
-            "vocab_size_per_layer_input": VOCABULARY,
-            "rope_local_base_freq": 10000.0,
-            "final_logit_softcapping": 30.0,
-            "activation_sparsity_pattern": [0.5, 0.0, 0.0, 0.0],
-            "hidden_size_per_layer_input": 8,
-            "altup_num_inputs": 2,
-            "altup_coef_clip": 120.0,
-            "altup_correct_scale": True,
-            "altup_active_idx": 0,
-            "laurel_rank": 8,
-        }
-    },
+    "gemma3n": {"text_config": GEMMA3N},
+    "gemma3n+shared": {"text_config": GEMMA3N | {"num_kv_shared_layers": 2}},
     "qwen": {"kv_channels": 8, "num_key_value_heads": 4},
     "qwen2": {},
     "qwen3": {},
@@ -292,15 +330,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "qwen3_5": GATED_DELTA,
     "qwen3_5_moe": GATED_DELTA | EXPERTS,
     "qwen3_next": GATED_DELTA | EXPERTS | {"partial_rotary_factor": 0.5},
-    "lfm2": {
-        "layer_types": ["conv", GLOBAL, "conv", GLOBAL],
-        "conv_bias": False,
-        "conv_L_cache": 3,
-        "block_dim": 32,
-        "block_multiple_of": 8,
-        "block_ffn_dim_multiplier": 1.0,
-        "block_auto_adjust_ff_dim": False,
-    },
+    "lfm2": LFM2,
     "lfm2_moe": EXPERTS
     | {
         "layer_types": ["conv", GLOBAL, "conv", GLOBAL],
@@ -418,20 +448,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         }
     },
     "iquestloopcoder": {"loop_num": 2, "loop_window_size": WINDOW},
-    "longcat_flash": LATENT
-    | {
-        "attention_method": "MLA",
-        "zero_expert_type": "identity",
-        "ffn_hidden_size": 48,
-        "moe_topk": 2,
-        "expert_ffn_hidden_size": 16,
-        "n_routed_experts": 4,
-        "zero_expert_num": 1,
-        "num_layers": 2,
-        "routed_scaling_factor": 1.5,
-        "mla_scale_q_lora": True,
-        "mla_scale_kv_lora": True,
-    },
+    "longcat_flash": LONGCAT,
     "spark2_5": LOCAL_FIRST
     | {
         "rope_parameters": {
@@ -439,6 +456,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
         }
     },
     "gear": {"layer_types": ["conv_mixer", LOCAL, "conv_mixer", GLOBAL], "sliding_window": WINDOW},
+    "gear+capped": {
+        "layer_types": [GLOBAL, LOCAL, LOCAL, GLOBAL],
+        "sliding_window": WINDOW,
+        "attn_logit_softcapping": 2.0,
+    },
     "rwkv7": {
         "a_low_rank_dim": 8,
         "v_low_rank_dim": 8,
@@ -469,23 +491,68 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "mamba_num_heads": 4,
         "mamba_step": 2,
     },
-    "kimi_linear": EXPERTS
+    "kimi_linear": KIMI_LINEAR,
+    "bailing_moe_linear": EXPERTS | {"layer_group_size": 2, "group_norm_size": 1},
+    "bailing_moe_v3": EXPERTS
+    | LATENT
+    | {"layer_group_size": 2, "head_dim": 32, "moe_shared_expert_intermediate_size": 16},
+    "bitnet": {},
+    "glm_moe_dsa": EXPERTS
     | LATENT
     | {
-        "model_max_length": 512,
-        "num_experts_per_token": 2,
-        "linear_attn_config": {
-            "kda_layers": [1, 3],
-            "num_heads": 4,
-            "head_dim": 32,
-            "short_conv_kernel_size": 4,
-        },
+        "index_head_dim": 8,
+        "index_n_heads": 2,
+        "index_topk": 8,
+        "topk_method": "noaux_tc",
+        "scoring_func": "sigmoid",
+        "moe_layer_freq": 1,
+        "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"},
     },
-    "bailing_moe_linear": EXPERTS | {"layer_group_size": 2, "group_norm_size": 1},
+    "kimi_k25": {"text_config": SHAPE | EXPERTS | LATENT | {"model_type": "deepseek_v3"}},
+    "kimi_k3": {"text_config": SHAPE | KIMI_LINEAR},
+    "kimi_k3+residuals": {"text_config": SHAPE | KIMI_LINEAR | {"attn_res_block_size": 2}},
+    "lfm2-vl": {"text_config": SHAPE | LFM2 | {"model_type": "lfm2"}},
+    "longcat_flash_ngram": LONGCAT
+    | {"ngram_vocab_size_ratio": 2, "emb_neighbor_num": 3, "emb_split_num": 2},
+    "minimax_m3_vl": {
+        "text_config": SHAPE
+        | EXPERTS
+        | {
+            "dense_intermediate_size": 48,
+            "rotary_dim": 4,
+            "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"],
+            "layer_types": ["full_attention"] * 4,
+        }
+    },
+    "minimax_m3_vl+sparse": {
+        "text_config": SHAPE
+        | EXPERTS
+        | {
+            "dense_intermediate_size": 48,
+            "rotary_dim": 4,
+            "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"],
+            "layer_types": ["full_attention", "minimax_m3_sparse"] * 2,
+            "index_n_heads": 2,
+            "index_head_dim": 8,
+            "index_block_size": 4,
+            "index_topk_blocks": 3,
+        }
+    },
+    "phi3small": {
+        "dense_attention_every_n_layers": 2,
+        "ff_intermediate_size": 48,
+        "gegelu_limit": 20.0,
+        "blocksparse_block_size": 32,
+        "blocksparse_num_local_blocks": 1,
+    },
+    "recurrent_gemma": {
+        "conv1d_width": 4,
+        "logits_soft_cap": 30.0,
+        "attention_window_size": WINDOW,
+        "num_key_value_heads": 1,
+        "block_types": ["recurrent", "attention", "recurrent", "attention"],
+    },
 }
-
-
-LORA_KEYS = {"gemma3n": ("self_attn.q_proj", "self_attn.v_proj")}
 
 
 def tiny_model(name: str, **others: Any) -> Any:

@@ -41,6 +41,7 @@ class Case:
     mask: Any = None  # None, "causal", or an array that broadcasts to (B, H, Lq, Lk)
     sinks: Floats | None = None
     scale: float = 0.4
+    cap: float | None = None
 
     @property
     def arrays(self) -> list[Floats]:
@@ -87,7 +88,11 @@ def by_definition(case: Case) -> list[Floats]:
     """Return output and gradients of q, k, v and sinks, in float64 and with whole matrices."""
     groups = case.q.shape[1] // case.k.shape[1]
     k, v = case.k.repeat(groups, 1), case.v.repeat(groups, 1)
-    scores = case.q @ k.swapaxes(-1, -2) * case.scale + case.bias
+    scores, slope = case.q @ k.swapaxes(-1, -2) * case.scale, np.ones(())
+    if case.cap:
+        scores = case.cap * np.tanh(scores / case.cap)
+        slope = 1 - (scores / case.cap) ** 2
+    scores = scores + case.bias
     column = np.full((*scores.shape[:-1], 1), -np.inf)
     if case.sinks is not None:
         column[:] = case.sinks[None, :, None, None]
@@ -97,7 +102,8 @@ def by_definition(case: Case) -> list[Floats]:
     shares, sink_share = shares[..., :-1], shares[..., -1]
     output = shares @ v
     inner = (case.d_output * output).sum(axis=-1)
-    d_scores = shares * (case.d_output @ v.swapaxes(-1, -2) - inner[..., None]) * case.scale
+    d_scores = shares * (case.d_output @ v.swapaxes(-1, -2) - inner[..., None])
+    d_scores = d_scores * slope * case.scale
 
     def by_key_head(array: Floats) -> Floats:
         batch, _, keys, width = array.shape
@@ -117,7 +123,8 @@ def by_mlx(function: Attention, case: Case, dtype: mx.Dtype = mx.float32) -> lis
     mask = mx.array(case.mask) if isinstance(case.mask, np.ndarray) else case.mask
 
     def run(q: mx.array, k: mx.array, v: mx.array, *sinks: mx.array) -> list[mx.array]:
-        given = {"sinks": sinks[0]} if sinks else {}
+        given: dict[str, Any] = {"sinks": sinks[0]} if sinks else {}
+        given |= {"cap": case.cap} if case.cap else {}
         return [function(q, k, v, scale=case.scale, mask=mask, **given)]
 
     arrays = [mx.array(array.astype(np.float32)).astype(dtype) for array in case.arrays]
@@ -211,6 +218,15 @@ def test_every_head_may_have_its_own_mask(function: Attention) -> None:
     mask = np.random.default_rng(1).random((2, 4, 150, 600)) < 0.3
     mask[..., 5] = True
     check(function, case((2, 4, 2, 150, 600), mask=mask))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("mask", [None, "causal", window(150, 700, 300)], ids=str)
+@pytest.mark.parametrize("cap", [0.3, 2.0, 50.0])
+def test_scores_stay_smoothly_below_a_cap(function: Attention, mask: Any, cap: float) -> None:
+    capped = case((1, 4, 2, 150, 700), mask=mask, size=3.0)
+    capped.cap = cap
+    check(function, capped)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -321,13 +337,15 @@ def cases(draw: st.DrawFn) -> Case:
         shape = draw(st.sampled_from([(batch, 1, 1, keys), (queries, keys), (1, 1, queries, keys)]))
         mask = np.random.default_rng(seed).random(shape) < 0.5
         mask[..., draw(number(0, keys - 1))] = True  # every query sees something
-    return case(
+    drawn = case(
         (batch, kv_heads * groups, kv_heads, queries, keys),
         widths=(draw(number(1, 9)), draw(number(1, 9))),
         mask=mask,
         sinks=draw(st.booleans()),
         seed=seed,
     )
+    drawn.cap = draw(st.sampled_from([None, 0.5, 30.0]))
+    return drawn
 
 
 @draws(60)
@@ -432,11 +450,12 @@ def test_attend_gives_what_its_docstring_says_it_is_equal_to(queries: int, keys:
 
     def plain(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
         names = {"q": q, "k": k, "v": v, "scale": 0.4, "mask": mask, "H": heads, "H_kv": kv_heads}
+        names["cap"] = 0.7
         result: mx.array = defined(attend.__doc__, "k, v = ", mx=mx, **names)["output"]
         return result
 
     def ours(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
-        return attend(q, k, v, scale=0.4, mask="causal")[0]
+        return attend(q, k, v, scale=0.4, mask="causal", cap=0.7)[0]
 
     def ends(function: Attention) -> list[mx.array]:
         cotangent = mx.sin(mx.arange(2 * heads * queries * 6)).reshape(2, heads, queries, 6)

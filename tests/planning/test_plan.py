@@ -30,7 +30,7 @@ from yofo_mlx.planning.planner import (
     forecast,
     resident_bytes,
 )
-from yofo_mlx.planning.sizes import model_sizes, sizes_of
+from yofo_mlx.planning.sizes import WholeRows, model_sizes, sizes_of
 from yofo_mlx.recipe.schema import Lora, Memory, Recipe
 from yofo_mlx.system import control_group, main_memory
 from yofo_mlx.system import memory as machine
@@ -130,7 +130,7 @@ def test_what_is_planned_is_the_first_way_that_fits_or_the_thinnest(
 
 
 def test_a_model_with_attention_of_its_own_is_counted_with_whole_rows_of_scores() -> None:
-    shape = replace(known_shape(MISTRAL), own_attention=True, fitted=False)
+    shape = replace(known_shape(MISTRAL), own_attention=WholeRows.ALWAYS, fitted=False)
     works = [forecast(shape, StepLoad(2, n, 64), Dials(128, 4)).work for n in (2**14, 2**15)]
     assert works[1] - works[0] == SCORES * 2 * shape.heads * 128 * 2**14 * FLOAT
 
@@ -249,7 +249,7 @@ def test_of_an_update_in_tokens_every_pass_fits_where_the_longest_step_does(
 def test_several_long_rows_are_forecast_too_where_memory_grows_with_their_square(
     length: int,
 ) -> None:
-    shape = replace(known_shape(MISTRAL), own_attention=True, fitted=False)
+    shape = replace(known_shape(MISTRAL), own_attention=WholeRows.ALWAYS, fitted=False)
     recipe = _recipe(1024, train={"steps": 1, "batch_tokens": 4096})
     count = 4096 // length
     load = StepLoad(count, length, count * length // 2)

@@ -5,7 +5,7 @@ fused kernel whose gradient needs bounded memory, they get it; everywhere else (
 sinks) exact tiles. Which it is, is measured, not guessed from a version.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,7 +13,8 @@ from typing import Any
 
 import mlx.core as mx
 
-from yofo_mlx.gradients.layer_cache import KeyValues
+from yofo_mlx.gradients.layer_cache import KeyValues, Latents
+from yofo_mlx.gradients.own_code import capped_attention
 from yofo_mlx.gradients.tiles import attend
 from yofo_mlx.system.peak import growth_of
 
@@ -42,7 +43,7 @@ class Tape:
 class _Scope:
     """What a running layer's attention needs to know."""
 
-    cache: KeyValues | None = None
+    caches: list[KeyValues] = field(default_factory=list)
     tape: Tape | None = None
     place: int = 0
 
@@ -58,18 +59,23 @@ def attention(
     scale: float,
     mask: Any = None,
     sinks: mx.array | None = None,
+    cap: float | None = None,
     **options: Any,
 ) -> mx.array:
     """Do what `mx.fast.scaled_dot_product_attention` does, in bounded memory.
 
     q (B, H, Lq, D), k and v (B, H_kv, Lk, D) -> (B, H, Lq, D_v); the last query sees the last key.
+    Scores are between -cap and cap where there is one (`tiles.attend`).
     """
-    plain = sinks is None and (mask is None or isinstance(mask, str))
+    latents = [cache for cache in _scope.caches if isinstance(cache, Latents) and cache.pending]
+    if latents:
+        return _latent_attention(latents[0], q, k, v, scale, mask)
+    plain = sinks is None and cap is None and (mask is None or isinstance(mask, str))
     scored = isinstance(mask, mx.array) and mask.dtype != mx.bool_  # it may need a gradient itself
     if options or scored or (plain and native_is_bounded(q.shape[-1], v.shape[-1], q.dtype)):
         return native(q, k, v, scale=scale, mask=mask, sinks=sinks, **options)
     # The prefix stays in the layer's buffer: joining it with the new keys would copy it each chunk.
-    earlier = _scope.cache.apart(k, v) if _scope.cache else None
+    earlier = next(filter(None, (cache.apart(k, v) for cache in _scope.caches)), None)
     if earlier:
         k, v = earlier.keys, earlier.values
     tape, kept = _scope.tape, None
@@ -77,13 +83,35 @@ def attention(
         kept = tape.results[_scope.place]
         _scope.place += 1
     # A layer over a chunk is differentiated only with what its forward pass has kept.
-    at_once = _scope.cache is not None and kept is None
+    at_once = bool(_scope.caches) and kept is None
     result = attend(
-        q, k, v, scale=scale, mask=mask, sinks=sinks, earlier=earlier, kept=kept, at_once=at_once
+        q,
+        k,
+        v,
+        scale=scale,
+        mask=mask,
+        sinks=sinks,
+        cap=cap,
+        earlier=earlier,
+        kept=kept,
+        at_once=at_once,
     )
     if tape and tape.recording:
         tape.results.append(result)
     return result[0]
+
+
+def _latent_attention(
+    cache: Latents, q: mx.array, k: mx.array, v: mx.array, scale: float, positions: mx.array
+) -> mx.array:
+    """Attend to latents; k, v and `positions` are what the model made of unit vectors.
+
+    q (B, H, C, D), k (1, H, K, D), v (1, H, K, D_v), positions (B, H, C, R) -> (B, H, C, D_v).
+    """
+    cache.pending = False
+    queries = mx.concatenate([scale * (q @ k.swapaxes(-1, -2)), positions], axis=-1)
+    keys, values = cache.keys_and_values()
+    return attention(queries, keys, values, scale=1.0, mask="causal") @ v
 
 
 @cache
@@ -112,19 +140,38 @@ def bounded_attention() -> Iterator[None]:
     """Let models use `attention`."""
     mx.fast.scaled_dot_product_attention = attention
     try:
-        yield
+        with capped_attention():
+            yield
     finally:
         mx.fast.scaled_dot_product_attention = native
 
 
 @contextmanager
-def attending(cache: Any, tape: Tape | None) -> Iterator[None]:
+def noting(notes: list[tuple[mx.array, Any]]) -> Iterator[None]:
+    """Note the keys and the mask of each attention."""
+
+    def noted(
+        q: mx.array, k: mx.array, v: mx.array, *, mask: Any = None, **options: Any
+    ) -> mx.array:
+        notes.append((k, mask))
+        return attention(q, k, v, mask=mask, **options)
+
+    before = mx.fast.scaled_dot_product_attention
+    mx.fast.scaled_dot_product_attention = noted
+    try:
+        yield
+    finally:
+        mx.fast.scaled_dot_product_attention = before
+
+
+@contextmanager
+def attending(caches: Sequence[Any], tape: Tape | None) -> Iterator[None]:
     """Tell `attention` whose keys it meets, and where to keep or find its results."""
-    _scope.cache = cache if isinstance(cache, KeyValues) else None
+    _scope.caches = [cache for cache in caches if isinstance(cache, KeyValues)]
     _scope.tape, _scope.place = tape, 0
     try:
         yield
     finally:
-        if _scope.cache:
-            _scope.cache.settle()
-        _scope.cache = _scope.tape = None
+        for cache in _scope.caches:
+            cache.settle()
+        _scope.caches, _scope.tape = [], None

@@ -11,7 +11,7 @@ one.
 Each piece is evaluated by itself: that keeps memory bounded, and a step can be left between pieces.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,18 +23,17 @@ from yofo_mlx.episodes.batches import Batch
 from yofo_mlx.errors import RunError
 from yofo_mlx.gradients.attention import Tape, attending, bounded_attention
 from yofo_mlx.gradients.dials import Dials, groups
-from yofo_mlx.gradients.layer_cache import KeyValues, Recurrent
+from yofo_mlx.gradients.layer_cache import KeyValues, Part, Recurrent
 from yofo_mlx.gradients.objective import token_losses
-from yofo_mlx.gradients.stack import LayerCall, Stack
+from yofo_mlx.gradients.stack import Stack
 from yofo_mlx.objectives.sums import is_linear, slopes
 
 Progress = Callable[[int, int, str], None]  # pieces done, pieces in all, "forward" or "backward"
-Stream = list[Any]  # one (B, C, D) array for each chunk
+# For each chunk what goes from a layer to the next: x (B, C, D), or (S, B, C, D) with S vectors a
+# token, and whatever else the layers hand on.
+Stream = list[Any]
 # Floats of one block of logits. Chosen: 16 MB, which is 131 rows of a vocabulary of 32,000.
 LOGITS_AT_ONCE = 2**22
-# Bytes of masks and the like that layers are called with, over all chunks; those of further chunks
-# are made anew for each layer. Chosen: mostly there are none, or one mask that all chunks share.
-ARGUMENTS_KEPT = 2**22
 
 
 def chunked_loss_and_gradients(
@@ -56,6 +55,9 @@ class _Step:
         # Pieces are computed up to three times: dropout has to draw the same each time.
         self.seed = int(np.array(mx.random.randint(0, 2**31 - 1)))
         self.first = _first_trained(self.stack)
+        for caches in self.stack.caches[: self.first]:
+            for cache in _keys(caches):
+                cache.is_trained = False
         self.groups = groups(len(self.stack.layers) - self.first, dials.stash)
         rows = np.asarray(batch.rows)
         self.places = np.stack(np.divmod(rows, batch.tokens.shape[1]))  # (2, N): episode, position
@@ -71,8 +73,6 @@ class _Step:
         self.targets = mx.array(batch.targets[self.order])
         self.weights = mx.array(batch.weights[self.order])
         self.smoothing = None if batch.smoothing is None else mx.array(batch.smoothing[self.order])
-        self.calls: dict[int, list[LayerCall]] = {}  # of a chunk's layers, where they are kept
-        self.held: dict[int, mx.array] = {}  # the arrays in them, by identity
         self.gradients: dict[str, mx.array] = {}
         self.progress = progress
         self.done = 0
@@ -92,7 +92,7 @@ class _Step:
                 self._forward(self.first + layer, stream)
         # The last group is differentiated first: what it needs is kept, not computed twice.
         inputs, tapes = self._forward_kept(self.groups[-1], stream, to_the_end=True)
-        loss, d_hidden = self._tail(mx.concatenate(stream, axis=0))
+        loss, d_hidden = self._tail(mx.concatenate([x for [x] in stream], axis=-2))
         stream = self._scatter(d_hidden, inputs[-1])
         for place, group in reversed(list(enumerate(self.groups))):
             if place < len(self.groups) - 1:
@@ -103,21 +103,10 @@ class _Step:
 
     # ---------------------------------------------------------------- forward
 
-    def _embedding(self, chunk: int) -> mx.array:
-        x, calls = self.stack.calls(self._tokens_of(chunk), self.chunks[chunk][0])
-        held = self.held | {id(array): array for call in calls for array in call.arrays}
-        if sum(array.nbytes for array in held.values()) <= ARGUMENTS_KEPT:
-            self.held, self.calls[chunk] = held, calls
+    def _embedding(self, chunk: int) -> list[mx.array]:
+        x = self.stack.embedding(self._tokens_of(chunk), self.chunks[chunk][0])
         mx.eval(x)
-        return x
-
-    def _calls(self, chunk: int) -> list[LayerCall]:
-        """Return how the layers are called for a chunk; all caches stand at its beginning."""
-        start = self.chunks[chunk][0]
-        if chunk not in self.calls:
-            return self.stack.calls(self._tokens_of(chunk), start)[1]
-        self.stack.stand_at(start)
-        return self.calls[chunk]
+        return [x]
 
     def _forward(
         self,
@@ -132,20 +121,23 @@ class _Step:
 
         With `attention_only` just the cache and the tapes are filled; the rest is never computed.
         """
-        cache = self._open(layer)
+        caches = self._open(layer)
         last = layer == len(self.stack.layers) - 1
         for chunk, x in enumerate(stream):
             tape = tapes[chunk] if tapes else None
             y = self._call(layer, chunk, x, tape)
-            kept = [_state(cache), tape.arrays if tape else []]
+            kept = [_state(caches), tape.arrays if tape else []]
             if not attention_only:
-                stream[chunk] = self._only_rows(chunk, y) if last else y
+                stream[chunk] = [self._only_rows(chunk, y[0])] if last else y
                 kept.append(stream[chunk])
             del x, y
             mx.eval(kept)  # or the graph of all chunks would be alive at once
             self._tick("forward")
-        if isinstance(cache, KeyValues) and not leave_open:
-            cache.close()
+        for cache in _keys(caches):
+            if cache.lent:
+                cache.turn()
+            elif not leave_open:
+                cache.close()
 
     def _forward_kept(
         self, group: range, stream: Stream, *, to_the_end: bool
@@ -168,28 +160,35 @@ class _Step:
             )
         return inputs, tapes
 
-    def _open(self, layer: int) -> KeyValues | Recurrent:
-        cache = self.stack.caches[layer]
-        cache.open(self.chunks)
-        return cache
+    def _open(self, layer: int) -> list[Part]:
+        caches = self.stack.caches[layer]
+        for cache in caches:
+            cache.open(self.chunks)
+        return caches
 
-    def _call(self, layer: int, chunk: int, x: mx.array, tape: Tape | None) -> mx.array:
-        """Return a layer's output for a chunk; random numbers depend on the place alone."""
-        cache, call = self.stack.caches[layer], self._calls(chunk)[layer]
+    def _call(
+        self,
+        layer: int,
+        chunk: int,
+        inputs: list[mx.array],
+        tape: Tape | None,
+        traced: mx.array | None = None,
+    ) -> list[mx.array]:
+        """Return a layer's outputs for a chunk; random numbers depend on the place alone."""
+        start, caches = self.chunks[chunk][0], self.stack.caches[layer]
         mx.random.seed(self.seed + layer * len(self.chunks) + chunk)
-        if tape and tape.recording and isinstance(cache, Recurrent):
-            tape.state = list(cache.state)
-        with attending(cache, tape):
-            y = self.stack.layers[layer](x, *call.args, **call.kwargs)
-        output: mx.array = y[0] if isinstance(y, tuple) else y
-        return output
+        if tape and tape.recording:
+            tape.state = [array for cache in _recurrent(caches) for array in cache.state]
+        traced = mx.array(0.0) if traced is None else traced
+        with attending([*caches, *self.stack.borrowed(layer)], tape):
+            return self.stack.output(layer, inputs, self._tokens_of(chunk), start, traced)
 
     # ------------------------------------------------------------------- tail
 
     def _tail(self, hidden: mx.array) -> tuple[mx.array, mx.array]:
-        """Return the loss and its gradient by hidden state, (N, D) -> (), (N, D)."""
-        step = max(1, LOGITS_AT_ONCE // self.stack.logits(hidden[:1]).shape[-1])
-        parts = [slice(start, start + step) for start in range(0, hidden.shape[0], step)]
+        """Return the loss and its gradient by hidden state, (..., N, D) -> (), (..., N, D)."""
+        step = max(1, LOGITS_AT_ONCE // self.stack.logits(hidden[..., :1, :]).shape[-1])
+        parts = [slice(start, start + step) for start in range(0, hidden.shape[-2], step)]
         if not is_linear(self.batch):
             return self._bent_tail(hidden, parts)
         total, gradients = mx.array(0.0), []
@@ -198,50 +197,50 @@ class _Step:
             def loss(rows: mx.array, part: slice = part) -> mx.array:
                 return (self._losses(rows, part) * self.weights[part]).sum()
 
-            added, gradient = mx.value_and_grad(loss)(hidden[part])
+            added, gradient = mx.value_and_grad(loss)(hidden[..., part, :])
             total = total + added
             mx.eval(total, gradient)
             gradients.append(gradient)
-        return total, mx.concatenate(gradients, axis=0)
+        return total, mx.concatenate(gradients, axis=-2)
 
     def _bent_tail(self, hidden: mx.array, parts: list[slice]) -> tuple[mx.array, mx.array]:
         """Return the same of a loss that is no weighted sum: first all losses, then its slopes."""
         found = []
         for part in parts:
-            found.append(self._losses(hidden[part], part))
+            found.append(self._losses(hidden[..., part, :], part))
             mx.eval(found)
         back = np.argsort(self.order)
         total, weights = slopes(mx.concatenate(found)[mx.array(back)], self.batch)
         weights = weights[mx.array(self.order)]
         gradients = []
         for part in parts:
-            _, (gradient,) = mx.vjp(
-                partial(self._losses, part=part), [hidden[part]], [weights[part]]
-            )
+            rows, slope = hidden[..., part, :], weights[part]
+            _, (gradient,) = mx.vjp(partial(self._losses, part=part), [rows], [slope])
             mx.eval(gradient)
             gradients.append(gradient)
-        return total, mx.concatenate(gradients, axis=0)
+        return total, mx.concatenate(gradients, axis=-2)
 
     def _losses(self, rows: mx.array, part: slice) -> mx.array:
-        """Return the losses of some targets from their hidden states, (n, D) -> (n,)."""
+        """Return the losses of some targets from their hidden states, (..., n, D) -> (n,)."""
         smoothing = None if self.smoothing is None else self.smoothing[part]
         return token_losses(self.stack.logits(rows), self.targets[part], smoothing)
 
     def _only_rows(self, chunk: int, y: mx.array) -> mx.array:
-        """Return the hidden states that predict a target, (B, C, D) -> (N, D)."""
+        """Return the hidden states that predict a target, (..., B, C, D) -> (..., N, D)."""
         episodes, positions = self._rows_of(chunk)
-        return y[episodes, positions] if episodes.size else y[0, :0]
+        return y[..., episodes, positions, :] if episodes.size else y[..., 0, :0, :]
 
     def _scatter(self, d_hidden: mx.array, like: Stream) -> Stream:
         """Return the gradient of the last layer's output from that of its rows."""
         stream: Stream = []
         start = 0
-        for chunk, x in enumerate(like):
+        for chunk, [x, *_] in enumerate(like):
             episodes, positions = self._rows_of(chunk)
-            part = d_hidden[start : start + episodes.size]
+            part = d_hidden[..., start : start + episodes.size, :]
             start += episodes.size
             d_y = mx.zeros(x.shape, x.dtype)
-            stream.append(d_y.at[episodes, positions].add(part) if episodes.size else d_y)
+            rows = (..., episodes, positions, slice(None))
+            stream.append([d_y.at[rows].add(part) if episodes.size else d_y])
         return stream
 
     def _rows_of(self, chunk: int) -> tuple[mx.array, mx.array]:
@@ -253,13 +252,13 @@ class _Step:
 
     def _backward(self, layer: int, inputs: Stream, tapes: list[Tape], stream: Stream) -> None:
         """Differentiate a layer; in `stream` the gradients of its inputs replace its outputs'."""
-        cache = self.stack.caches[layer]
+        caches = self.stack.caches[layer]
         for tape in tapes:
             tape.recording = False
-        if isinstance(cache, KeyValues):
-            # All keys and values first: the last chunk is differentiated first and sees them all.
-            if not cache.is_open:
-                self._refill(layer, inputs, tapes)
+        # All keys and values first: the last chunk is differentiated first and sees them all.
+        if not all(cache.is_open for cache in _keys(caches)):
+            self._refill(layer, inputs, tapes)
+        for cache in _keys(caches):
             cache.turn()
         d_state: list[mx.array] = []
         for chunk in reversed(range(len(self.chunks))):
@@ -267,48 +266,52 @@ class _Step:
             stream[chunk], d_state = self._differentiate(layer, chunk, x, tape, d_y, d_state)
             del x, tape, d_y
             # What goes to earlier chunks, too, or it would hold on to this one's graph.
-            mx.eval(stream[chunk], d_state, self.gradients, _state(cache))
+            lent = _state(self.stack.borrowed(layer))
+            mx.eval(stream[chunk], d_state, self.gradients, _state(caches), lent)
             self._tick("backward")
-        if isinstance(cache, KeyValues):
+        for cache in _keys(caches):
             cache.close()
 
     def _refill(self, layer: int, inputs: Stream, tapes: list[Tape]) -> None:
         """Compute a layer's keys and values again."""
-        cache = self._open(layer)
+        caches = self._open(layer)
         for chunk, x in enumerate(inputs):
             self._call(layer, chunk, x, tapes[chunk])
-            mx.eval(_state(cache))
+            mx.eval(_state(caches))
 
     def _differentiate(
         self,
         layer: int,
         chunk: int,
-        x: mx.array,
+        inputs: list[mx.array],
         tape: Tape,
-        d_y: mx.array,
+        d_y: list[mx.array],
         d_state: list[mx.array],
-    ) -> tuple[mx.array | None, list[mx.array]]:
-        """Add one piece's gradients to the sums; return those of its input and earlier state."""
-        module, cache = self.stack.layers[layer], self.stack.caches[layer]
+    ) -> tuple[list[mx.array], list[mx.array]]:
+        """Add one piece's gradients to the sums; return those of its inputs and earlier state."""
+        module, caches = self.stack.layers[layer], _recurrent(self.stack.caches[layer])
         trained: list[Any] = list(tree_flatten(module.trainable_parameters()))
         names, weights = [name for name, _ in trained], [array for _, array in trained]
         # Weights, the state from earlier chunks and the input are arguments: what `vjp` merely
         # captures gets no gradient. Keys and values of earlier chunks are sent theirs by the cache.
         state = [array for array in tape.state if array is not None]
-        x_too = [x] if layer > self.first else []
+        traced = [mx.array(0.0)] if self.stack.borrowed(layer) else []
+        inputs_too = inputs if layer > self.first else []
 
         def run(*arrays: mx.array) -> list[mx.array]:
             given = list(arrays)
             module.update(tree_unflatten(list(zip(names, given, strict=False))))
             given = given[len(names) :]
-            if isinstance(cache, Recurrent):
-                earlier = iter(given)
-                cache.state = [None if array is None else next(earlier) for array in tape.state]
-            y = self._call(layer, chunk, arrays[-1] if x_too else x, tape)
-            return [y, *(_state(cache) if d_state else [])]
+            kept, earlier = iter(tape.state), iter(given)
+            for cache in caches:
+                arrays_of = [next(kept) for _ in cache.state]
+                cache.state = [None if array is None else next(earlier) for array in arrays_of]
+            probe = next(earlier) if traced else None
+            y = self._call(layer, chunk, list(earlier) or inputs, tape, probe)
+            return [*y, *(_state(caches) if d_state else [])]
 
         try:
-            _, found = mx.vjp(run, [*weights, *state, *x_too], [d_y, *d_state])
+            _, found = mx.vjp(run, [*weights, *state, *traced, *inputs_too], [*d_y, *d_state])
         finally:
             module.update(tree_unflatten(trained))
         for gradient in reversed(found[: len(names)]):  # from a layer's end: activations go sooner
@@ -319,7 +322,7 @@ class _Step:
             known = self.gradients.get(key)
             self.gradients[key] = gradient if known is None else known + gradient
         rest = found[len(names) :]
-        return (rest[-1] if x_too else None), rest[: len(state)]
+        return rest[len(state) + len(traced) :], rest[: len(state)]
 
     # ------------------------------------------------------------------ small
 
@@ -332,11 +335,17 @@ class _Step:
         self.progress(self.done, self.pieces, phase)
 
 
-def _state(cache: KeyValues | Recurrent) -> list[mx.array]:
-    """Return what a chunk changes in a cache."""
-    if isinstance(cache, KeyValues):
-        return cache.arrays
-    return [array for array in cache.state if array is not None]
+def _state(caches: Sequence[Part]) -> list[mx.array]:
+    """Return what a chunk changes in a layer's caches."""
+    return [array for cache in caches for array in cache.arrays]
+
+
+def _keys(caches: Sequence[Part]) -> list[KeyValues]:
+    return [cache for cache in caches if isinstance(cache, KeyValues)]
+
+
+def _recurrent(caches: Sequence[Part]) -> list[Recurrent]:
+    return [cache for cache in caches if isinstance(cache, Recurrent)]
 
 
 def _first_trained(stack: Stack) -> int:
@@ -344,7 +353,8 @@ def _first_trained(stack: Stack) -> int:
     counts = [len(tree_flatten(layer.trainable_parameters())) for layer in stack.layers]
     if not any(counts):
         raise RunError("the model has no adapter", "nothing in its layers is trainable")
-    if sum(counts) != len(tree_flatten(stack.model.trainable_parameters())):
+    once = {id(layer): count for layer, count in zip(stack.layers, counts, strict=True)}
+    if sum(once.values()) != len(tree_flatten(stack.model.trainable_parameters())):
         raise RunError(
             f"{stack.model.model_type}: parameters outside its layers are trained",
             "chunked training adapts layers only: change lora.keys",

@@ -58,6 +58,7 @@ def attend(
     scale: float,
     mask: Mask = None,
     sinks: mx.array | None = None,
+    cap: float | None = None,
     earlier: Earlier | None = None,
     kept: tuple[mx.array, mx.array] | None = None,
     at_once: bool = False,
@@ -69,6 +70,7 @@ def attend(
 
         k, v = (mx.repeat(x, H // H_kv, axis=1) for x in (k, v))
         scores = scale * q @ k.swapaxes(-1, -2)                      # (B, H, Lq, Lk)
+        scores = cap * mx.tanh(scores / cap) if cap else scores
         scores = mx.where(mask, scores, -mx.inf)
         output = mx.softmax(scores, axis=-1) @ v
 
@@ -79,7 +81,7 @@ def attend(
     `at_once`: each tile is evaluated as soon as it is there, in half the time on a CPU; not for a
     function that is being differentiated, for then every tile would stay in memory.
     """
-    settings = TileSettings(scale, mask, earlier, at_once)
+    settings = TileSettings(scale, mask, earlier, cap, at_once)
 
     # What is differentiated has to be an argument: a captured array would get no gradient, unsaid.
     @mx.custom_function
@@ -103,7 +105,21 @@ class TileSettings:
     scale: float
     mask: Mask
     earlier: Earlier | None
+    cap: float | None = None
     at_once: bool = False
+
+    def capped(self, scores: mx.array) -> mx.array:
+        """Return base-2 scores between -cap and cap, smoothly, where there is a cap."""
+        if not self.cap:
+            return scores
+        cap = self.cap * LOG2_E
+        return cap * mx.tanh(scores / cap)
+
+    def uncapped(self, d_capped: mx.array, capped: mx.array) -> mx.array:
+        """Return the gradient by the scores from the one by what `capped` made of them."""
+        if not self.cap:
+            return d_capped
+        return d_capped * (1.0 - mx.square(capped / (self.cap * LOG2_E)))
 
     def part(self, which: int, own: mx.array, span: Span) -> mx.array:
         """Return the keys (0) or values (1) of a span in float32; `own` are the chunk's."""
@@ -130,7 +146,8 @@ def _forward(
         output = mx.zeros((*rows.shape[:3], v.shape[-1]))
         for tile in tiles:
             keys = settings.part(0, k, tile.keys)
-            scores = _masked(rows @ keys.swapaxes(-1, -2), tile, heads)
+            scores = settings.capped(rows @ keys.swapaxes(-1, -2))
+            scores = _masked(scores, tile, heads)
             # The running softmax: what was summed relative to an older maximum shrinks.
             higher = mx.maximum(top, scores.max(axis=-1, keepdims=True))
             power = _power_at_once if settings.at_once else _power
@@ -172,10 +189,12 @@ def _backward(
         d_query = mx.zeros(rows.shape)
         for tile in tiles:
             keys, values = settings.part(0, k, tile.keys), settings.part(1, v, tile.keys)
-            scores = _masked(rows @ keys.swapaxes(-1, -2), tile, heads)
-            shares = _visible(_power(scores - level), tile, heads)  # probabilities, recomputed
+            scores = settings.capped(rows @ keys.swapaxes(-1, -2))
+            shares = _power(_masked(scores, tile, heads) - level)  # probabilities, recomputed
+            shares = _visible(shares, tile, heads)
             d_value = shares.swapaxes(-1, -2) @ d_rows
             d_scores = (d_rows @ values.swapaxes(-1, -2) - inner_rows) * shares
+            d_scores = settings.uncapped(d_scores, scores)
             d_key = (d_scores.swapaxes(-1, -2) @ rows) * (1 / LOG2_E)  # rows carry scale * LOG2_E
             d_query = d_query + d_scores @ keys
             added = gradients.add(tile.keys, d_key, d_value)

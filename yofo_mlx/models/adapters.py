@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import mlx.nn as nn
 from mlx.utils import tree_flatten, tree_unflatten
+from mlx_lm.models.switch_layers import QuantizedSwitchLinear, SwitchLinear
 from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.tuner.utils import load_adapters as mlx_lm_load
 
@@ -25,6 +27,25 @@ from yofo_mlx.models.adapter_files import WEIGHTS_FILE as WEIGHTS_FILE
 from yofo_mlx.recipe.schema import Lora, Template
 from yofo_mlx.system.arrays import load_arrays, save_arrays
 from yofo_mlx.system.text import reason
+
+# Layers whose weights a model's code takes by itself (Gemma 3n, Kimi K3): an adapter on one has no
+# such weight, and would do nothing.
+NOT_CALLED = {
+    "altup.prediction_coefs",
+    "altup.correction_coefs",
+    "self_attention_res_proj",
+    "mlp_res_proj",
+}
+
+
+ADAPTABLE = (
+    nn.Linear,
+    nn.QuantizedLinear,
+    SwitchLinear,
+    QuantizedSwitchLinear,
+    nn.Embedding,
+    nn.QuantizedEmbedding,
+)
 
 
 def check_adapter(model: Any, lora: Lora) -> None:
@@ -46,11 +67,22 @@ def check_adapter(model: Any, lora: Lora) -> None:
 def add_adapter(model: Any, lora: Lora) -> None:
     """Freeze a model and put a fresh adapter on it; uses MLX's random state."""
     check_adapter(model, lora)
-    model.freeze()
+    try:
+        model.freeze()
+    except AttributeError as error:  # Griffin: its class never initialises nn.Module
+        raise RunError(
+            f"{_kind(model)} cannot be trained: mlx-lm's class for it cannot be frozen ({error})",
+            "take another model, or a newer mlx-lm",
+        ) from error
     try:
         attach(model, lora)
     except ValueError as error:
         raise RecipeError(f"lora: {error}", "name layers it can adapt in lora.keys") from error
+    if not adapter_weights(model):
+        raise RunError(
+            f"{_kind(model)} cannot be trained: mlx-lm has no adapter for any of its layers",
+            "take another model, or a newer mlx-lm",
+        )
     mx.eval(model.trainable_parameters())
     for name, array in adapter_weights(model).items():
         if name.endswith(".m") and not array.all().item():
@@ -66,7 +98,7 @@ def attach(model: Any, lora: Lora) -> None:
         adapter_layers.attach(model, lora)
         return
     dora = lora.fine_tune_type == "dora"
-    linear_to_lora_layers(model, lora.num_layers, parameters(lora), use_dora=dora)
+    linear_to_lora_layers(model, lora.num_layers, parameters(lora, model), use_dora=dora)
 
 
 class NoPlace(RecipeError):
@@ -90,10 +122,26 @@ def check_kind(model: Any, lora: Lora) -> None:
     )
 
 
-def parameters(lora: Lora) -> dict[str, Any]:
-    """Return mlx-lm's `lora_parameters`."""
+def parameters(lora: Lora, model: Any) -> dict[str, Any]:
+    """Return mlx-lm's `lora_parameters` for a model, before or after it has the adapter."""
     values = {"rank": lora.rank, "scale": lora.scale, "dropout": lora.dropout}
-    return values | ({"keys": list(lora.keys)} if lora.keys else {})
+    keys = lora.keys or _called(model)
+    return values | ({"keys": list(keys)} if keys else {})
+
+
+def _called(model: Any) -> list[str]:
+    """Return the layers to adapt where not all can be; none: mlx-lm's own choice will do."""
+    found = {
+        name
+        for layer in model.layers
+        for name, module in layer.named_modules()
+        if isinstance(module, ADAPTABLE) or hasattr(module, "to_lora") or "lora_a" in module
+    }
+    return sorted(found - NOT_CALLED) if found & NOT_CALLED else []
+
+
+def _kind(model: Any) -> str:
+    return str(getattr(model, "model_type", type(model).__module__))
 
 
 def save_adapter(
@@ -107,7 +155,7 @@ def save_adapter(
         "fine_tune_type": "full" if is_bitfit else lora.fine_tune_type,
         **({TRAINED: "bitfit"} if is_bitfit else {}),
         "num_layers": lora.num_layers,
-        "lora_parameters": parameters(lora),
+        "lora_parameters": parameters(lora, model),
     }
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     if template:

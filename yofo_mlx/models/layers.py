@@ -29,3 +29,14 @@ def layer_list(model: Any) -> list[Any]:
     raise RunError(
         f"no list of layers found in {type(model).__module__}", "this model is not supported"
     )
+
+
+def lists_of_layers(model: Any) -> list[list[Any]]:
+    """Return the lists of a model that hold its layers; most have one."""
+    layers = {id(layer) for layer in model.layers}
+    return [
+        value
+        for module in model.modules()
+        for value in module.values()
+        if isinstance(value, list) and any(id(item) in layers for item in value)
+    ]

@@ -9,45 +9,50 @@ from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
+from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.models.layers import StandIn, layer_list
 
 
 class RowGather(StandIn):
-    """Keeps the given rows of a layer's output, (B, L, D) -> (1, N, D)."""
+    """Keeps the given rows of a layer's last output, (..., B, L, D) -> (..., 1, N, D)."""
 
-    def __init__(self, layer: Any, rows: mx.array) -> None:
+    def __init__(self, layer: Any, rows: mx.array, runs: int) -> None:
         super().__init__(layer)
         self._rows = rows
-        self._called = False
+        self.left = runs
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the layer and gather rows of its (first) output."""
+        """Call the layer and gather rows of its (first) output, if it is the last run."""
         output = self._layer(*args, **kwargs)
+        self.left -= 1
+        if self.left > 0:
+            return output
         if isinstance(output, tuple):
+            if any(type(extra).__module__.startswith("mlx_lm.") for extra in output[1:]):
+                self.left = 1  # the model's end takes it too, whole: Kimi K3
+                return output
             return (self._gather(output[0]), *output[1:])
         return self._gather(output)
 
     def _gather(self, hidden: mx.array) -> mx.array:
-        if self._called or hidden.ndim != 3:
+        if self.left < 0:
             raise RunError(
-                f"{type(self._layer).__module__}: its layers run more than once, or on more than"
-                " one vector for each token",
+                f"{type(self._layer).__module__}: its layers run more often than it has caches for",
                 "this model is not supported",
             )
-        self._called = True
-        return hidden.reshape(-1, hidden.shape[-1])[self._rows][None]
+        return hidden.flatten(-3, -2)[..., self._rows, :][..., None, :, :]
 
 
 @contextmanager
-def only_rows(model: Any, rows: mx.array) -> Iterator[None]:
-    """Let `model` return logits of the given rows of (B * L) only."""
+def only_rows(model: Any, rows: mx.array) -> Iterator[RowGather]:
+    """Let `model` return logits of the given rows of (B * L) only, if it runs its last layer."""
     last = model.layers[-1]
     layers = layer_list(model)
-    layers[-1] = RowGather(last, rows)
+    layers[-1] = gather = RowGather(last, rows, _runs(model))
     try:
-        yield
+        yield gather
     finally:
         layers[-1] = last
 
@@ -57,9 +62,28 @@ def row_logits(
 ) -> mx.array:
     """Return float32 logits (N, V) of rows (N,) of the flattened tokens (B, L); None: of all."""
     logits: mx.array
+    if cache is None and _shares_by_cache(model):
+        cache = make_prompt_cache(model)
     if rows is None:
         logits = model(tokens, cache=cache)
         return logits.flatten(0, 1).astype(mx.float32)
-    with only_rows(model, rows):
+    with only_rows(model, rows) as gather:
         logits = model(tokens, cache=cache)
+    if gather.left > 0:  # nothing was gathered: a model runs the parts of its layers itself
+        return logits.flatten(0, 1)[rows].astype(mx.float32)
     return logits.squeeze(0).astype(mx.float32)
+
+
+def _runs(model: Any) -> int:
+    """Return how often each layer runs: with a cache each time."""
+    caches = len(model.make_cache()) if hasattr(model, "make_cache") else 0
+    return max(1, caches // len(model.layers))
+
+
+def _shares_by_cache(model: Any) -> bool:
+    """Tell whether layers find the keys of earlier ones in a cache only (Gemma 3n).
+
+    Without one, mlx-lm has such layers make keys of their own, which the model never answers with.
+    """
+    last = model.layers[-1]
+    return bool(getattr(getattr(last, "self_attn", None), "is_kv_shared_layer", False))

@@ -26,7 +26,7 @@ from yofo_mlx.gradients.tiles import KEY_TILE, QUERY_TILE
 from yofo_mlx.models.base import model_path
 from yofo_mlx.models.computing import computing_type
 from yofo_mlx.planning.headers import model_tensors
-from yofo_mlx.planning.sizes import Sizes, model_sizes
+from yofo_mlx.planning.sizes import Sizes, WholeRows, model_sizes
 from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.runs.kinds import PlanEvent
 from yofo_mlx.system.memory import FREE_NOW, MemoryLimit, memory_limit
@@ -74,7 +74,7 @@ class Forecast:
 
     dials: Dials | None
     kept: int  # inputs and attention outputs of layers, between forward and backward
-    keys_values: int  # of the layer at work, with their gradients
+    keys_values: int  # of the layer at work and of those that lend theirs, with their gradients
     work: int  # of one piece, while it is evaluated
     gradients: int  # of the adapter
 
@@ -93,6 +93,7 @@ def forecast(
     """
     if dials is None:
         return _plain(shape, episodes)
+    native = native and shape.own_attention != WholeRows.OUTSIDE  # which has tiles in training
     stages = [*_backward(shape, episodes, dials, native), _tail(shape, episodes, dials, native)]
     return max(stages, key=lambda stage: stage.total)
 
@@ -109,7 +110,8 @@ def _plain(shape: Sizes, episodes: StepLoad) -> Forecast:
     work += LOGITS * episodes.targets * shape.vocabulary * FLOAT
     if not shape.fitted:
         square = episodes.count * episodes.tokens**2
-        scores = SCORES * shape.trained * shape.heads if shape.own_attention else 1
+        whole = shape.own_attention >= WholeRows.PLAIN
+        scores = SCORES * shape.trained * shape.heads if whole else 1
         kept, work = kept * CARE_WHOLE, work * CARE_WHOLE + square * scores * FLOAT
     return Forecast(None, int(kept), 0, int(work), _gradients(shape))
 
@@ -135,7 +137,7 @@ def _tail(shape: Sizes, episodes: StepLoad, dials: Dials, native: bool) -> Forec
     cut = groups(shape.trained, dials.stash)
     kept = (len(cut) - 1 + len(cut[-1])) * layer_input + len(cut[-1]) * attention
     rows = min(episodes.targets, max(1, LOGITS_AT_ONCE // shape.vocabulary))
-    hidden = TAIL * episodes.targets * shape.hidden * shape.item
+    hidden = TAIL * episodes.targets * shape.vectors * shape.hidden * shape.item
     work = LOGITS * rows * shape.vocabulary * FLOAT + hidden
     return Forecast(dials, kept, _keys_values(shape, episodes), int(work), 0)
 
@@ -144,11 +146,12 @@ def _layer_bytes(shape: Sizes, episodes: StepLoad, native: bool) -> tuple[int, i
     """Return the bytes of a layer's input, and of its attention's output and logsumexp."""
     tokens = episodes.count * episodes.tokens
     output = shape.heads * (shape.head_dim * shape.item + FLOAT)
-    return tokens * shape.hidden * shape.item, 0 if native else tokens * output
+    hidden = shape.vectors * shape.hidden
+    return tokens * hidden * shape.item, 0 if native else tokens * output
 
 
 def _keys_values(shape: Sizes, episodes: StepLoad) -> int:
-    width = 2 * shape.kv_heads * shape.head_dim
+    width = 2 * shape.kv_heads * shape.head_dim * (1 + shape.lenders)
     return episodes.count * episodes.tokens * width * shape.item
 
 
@@ -157,7 +160,8 @@ def _piece(shape: Sizes, episodes: StepLoad, dials: Dials, native: bool) -> int:
     chunk = min(dials.chunk, episodes.tokens)
     tokens = episodes.count * chunk * shape.item
     heads = episodes.count * shape.heads
-    if shape.own_attention:
+    whole = shape.own_attention == WholeRows.ALWAYS
+    if whole:
         scores = SCORES * heads * chunk * episodes.tokens * FLOAT
     elif native:
         scores = NATIVE_TILES * heads * min(NATIVE_TILE, chunk) * NATIVE_TILE * shape.item
@@ -165,14 +169,14 @@ def _piece(shape: Sizes, episodes: StepLoad, dials: Dials, native: bool) -> int:
         keys = KEY_TILE if episodes.tokens > chunk else QUERY_TILE  # a chunk's own are cut finer
         scores = int(TILES * heads * min(QUERY_TILE, chunk) * min(keys, chunk) * FLOAT)
     attention = tokens * weighted(shape, ATTENTION_PIECE) + scores
-    care = 1 if shape.fitted or shape.own_attention else CARE_PIECE
+    care = 1 if shape.fitted or whole else CARE_PIECE
     return int(care * max(tokens * weighted(shape, UNITS_PIECE), attention))
 
 
 def weighted(shape: Sizes, factors: dict[str, float]) -> float:
     """Return a sum of a model's widths, each times its factor."""
     widths = {
-        "hidden": shape.hidden,
+        "hidden": shape.vectors * shape.hidden,
         "units": shape.intermediate,
         "attention": shape.heads * shape.head_dim,
         "keys": shape.kv_heads * shape.head_dim,

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ FITTED = frozenset(
 )
 DEFAULT_BITS = 4  # mlx-lm's, where a table does not say
 LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
+
+
+class WholeRows(IntEnum):
+    """Where a model's own code computes whole rows of scores, each with what is before it."""
+
+    NEVER = 0
+    OUTSIDE = 1  # of training: in validations
+    PLAIN = 2  # and in steps without chunks
+    ALWAYS = 3
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,9 @@ class Sizes:
     parameters: int
     adapter_parameters: int
     context: int | None  # trained length
-    own_attention: bool = False  # the model's own code computes whole rows of scores
+    own_attention: WholeRows = WholeRows.NEVER
+    vectors: int = 1  # hidden vectors that a token has between layers
+    lenders: int = 0  # layers whose keys and values later ones read, so that they are kept
     fitted: bool = True  # a dense model of the kind that the forecast was fitted to
 
 
@@ -76,6 +88,7 @@ def sizes_of(
     trained = layers if lora.num_layers == -1 else min(lora.num_layers, layers)
     floats = [tensor.dtype for tensor in tensors.values() if tensor.dtype in FLOATS]
     stored = FLOATS[max(set(floats), key=floats.count)] if floats else 2
+    latent = _latent_width(text)
     sizes = unpacked(tensors, config.get("quantization"))
     return Sizes(
         architecture=str(text.get("model_type") or "unknown"),
@@ -83,8 +96,8 @@ def sizes_of(
         trained=trained,
         hidden=hidden,
         heads=heads,
-        kv_heads=_largest(text.get("num_key_value_heads")) or heads,
-        head_dim=_largest(text.get("head_dim")) or hidden // max(heads, 1),
+        kv_heads=1 if latent else _largest(text.get("num_key_value_heads")) or heads,
+        head_dim=latent or _largest(text.get("head_dim")) or hidden // max(heads, 1),
         intermediate=_active_units(text, hidden),
         vocabulary=_number(text, "vocab_size"),
         item=item or stored,
@@ -93,9 +106,31 @@ def sizes_of(
         adapter_parameters=_size_of(adapter_shapes(config, lora))
         or _estimated(sizes, lora, layers - trained),
         context=_first(text, "max_position_embeddings"),
-        own_attention=text.get("model_type") == "gemma2" or "kv_lora_rank" in text,
+        own_attention=_own_attention(text),
+        vectors=_first(text, "altup_num_inputs") or 1,
+        # One of each kind: of all tokens, and of a window.
+        lenders=2 if _first(text, "num_kv_shared_layers", "num_kv_reuse_layers") else 0,
         fitted=text.get("model_type") in FITTED and not _has_windows(text),
     )
+
+
+def _own_attention(text: dict[str, Any]) -> WholeRows:
+    if text.get("index_topk"):
+        return WholeRows.ALWAYS
+    if _latent_width(text):
+        return WholeRows.PLAIN
+    return WholeRows.OUTSIDE if text.get("attn_logit_softcapping") else WholeRows.NEVER
+
+
+def _latent_width(text: dict[str, Any]) -> int:
+    """Return the width in which queries meet latents and positions (`layer_cache.Latents`), or 0.
+
+    Some models keep expanded keys and values instead, as any other attention.
+    """
+    if text.get("model_type") in ("deepseek_v2", "minicpm3", "youtu_llm", "mistral4"):
+        return 0
+    latent = _first(text, "kv_lora_rank") or 0
+    return latent and latent + (_first(text, "qk_rope_head_dim") or 0)
 
 
 def _has_windows(text: dict[str, Any]) -> bool:
