@@ -98,7 +98,8 @@ def _plan(trainer: Trainer) -> None:
     told = [event for event in trainer.run.events() if event["kind"] == "plan"]
     if not told or plan.as_dict().items() - told[-1].items():
         trainer.emit(plan)
-    trainer.run.note(plan=plan.as_dict())
+    if trainer.run.info().plan is not None:  # now it says what a validation needs, too
+        trainer.run.note(plan=plan.as_dict())
     most = max(way.total, planned.total if planned else 0)
     trainer.watch.expect(planner, most, forced=trainer.learner.setup.forced)
     keep_below(planner.limit)
