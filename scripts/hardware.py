@@ -15,12 +15,12 @@ REPORTS = ROOT / "docs" / "hardware"
 HEAD = """\
 # Machines measured so far
 
-`yofo doctor --report FILE` checks this machine, and takes a handful of steps with random models of known shapes, at growing
-lengths, as far as memory and three minutes reach. It says what it is at; Ctrl-C leaves a whole file
-of what was measured until then. Nothing is downloaded. The file is JSON, to be read before it is
-sent: chip, memory, versions, which attention is bounded, exactness in three precisions, peaks
-beside their forecasts, tokens per second. It holds no name of a user, a host or a folder, and no
-serial number.
+`yofo doctor --report FILE` checks this machine, and takes a handful of steps with random models of
+known shapes, at growing lengths, as far as memory and three minutes reach. It says what it is at;
+Ctrl-C leaves a whole file of what was measured until then. Nothing is downloaded. The file is JSON,
+to be read before it is sent: chip, memory, versions, which attention is bounded, exactness in three
+precisions, peaks beside their forecasts, tokens per second. It holds no name of a user, a host or a
+folder, and no serial number.
 
 **There is no report of a Mac yet.** If you have one, you have what this page lacks most: put the
 file into `docs/hardware/` under the name of its chip, such as `m3-pro-36gb.json`, run
