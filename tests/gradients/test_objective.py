@@ -13,7 +13,7 @@ from tests.fakes import random_llama
 from tests.naive_llama import Weights, forward, weights_of
 from yofo_mlx import gradients as door
 from yofo_mlx.episodes.batches import Batch, make_batch
-from yofo_mlx.episodes.passes import group
+from yofo_mlx.episodes.packing import alike
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.gradients import Dials, loss_and_gradients
 from yofo_mlx.gradients.objective import token_losses
@@ -149,7 +149,8 @@ def test_passes_of_rows_of_like_length_sum_up_to_what_episodes_one_by_one_do() -
         Episode("one", random.integers(0, 261, length).tolist(), [(length - 3, length - 1)])
         for length in random.integers(5, 40, 12)
     ]
-    passes = list(group(several, 100))
+    lengths = [len(one.tokens) for one in several]
+    passes = [[several[place] for place in places] for places in alike(lengths, 100)]
     assert 1 < max(map(len, passes)) < len(several)
     model = adapted_model()
 

@@ -13,7 +13,7 @@ from mlx.utils import tree_flatten, tree_map
 from tests.draws import draws
 from tests.fakes import random_llama
 from tests.naive_llama import Weights, forward, weights_of
-from tests.tiny_models import CONFIGS, LORA_KEYS, SHAPE, tiny_model
+from tests.tiny_models import CONFIGS, SHAPE, tiny_model
 from yofo_mlx.episodes.batches import Batch, make_batch
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import RunError
@@ -36,7 +36,6 @@ WINDOW, STATE, OTHER = "a mask of its own", "a state from token to token", "grad
 REFUSED = {
     "gemma3_text": WINDOW,
     "gpt_oss": WINDOW,
-    "gemma2": OTHER,  # its capped scores are computed by its own code
     "gpt2": OTHER,  # positions from a table
     "lfm2": STATE,
     "mamba2": STATE,
@@ -202,7 +201,7 @@ def config(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_model_that_would_not_keep_episodes_apart_is_refused_with_the_reason(name: str) -> None:
-    why = packing_refusal(config(name), Lora(keys=LORA_KEYS.get(name)))
+    why = packing_refusal(config(name), Lora())
     assert REFUSED[name] in why
 
 
@@ -235,9 +234,9 @@ def test_a_row_that_a_model_cannot_read_ends_in_words() -> None:
 def test_every_architecture_is_exact_or_refused(name: str) -> None:
     model = tiny_model(name)
     try:
-        add_adapter(model, Lora(rank=2, keys=LORA_KEYS.get(name)))
+        add_adapter(model, Lora(rank=2))
         found = measure_packing(model)
     except Exception as error:
         found = error
-    refused = packing_refusal(config(name), Lora(keys=LORA_KEYS.get(name)))
+    refused = packing_refusal(config(name), Lora())
     assert refused or (not isinstance(found, Exception) and found.gradients < TOLERANCE), found

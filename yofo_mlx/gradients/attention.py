@@ -46,6 +46,7 @@ class _Scope:
     caches: list[KeyValues] = field(default_factory=list)
     tape: Tape | None = None
     place: int = 0
+    is_noting: bool = False  # nothing is to be computed
 
 
 _scope = _Scope()
@@ -83,7 +84,7 @@ def attention(
         kept = tape.results[_scope.place]
         _scope.place += 1
     # A layer over a chunk is differentiated only with what its forward pass has kept.
-    at_once = bool(_scope.caches) and kept is None
+    at_once = bool(_scope.caches) and kept is None and not _scope.is_noting
     result = attend(
         q,
         k,
@@ -157,10 +158,11 @@ def noting(notes: list[tuple[mx.array, Any]]) -> Iterator[None]:
         return attention(q, k, v, mask=mask, **options)
 
     before = mx.fast.scaled_dot_product_attention
-    mx.fast.scaled_dot_product_attention = noted
+    mx.fast.scaled_dot_product_attention, _scope.is_noting = noted, True
     try:
         yield
     finally:
+        _scope.is_noting = False
         mx.fast.scaled_dot_product_attention = before
 
 

@@ -91,7 +91,8 @@ class Stack:
         self._run(tokens, offset, recording)
         self._outer[offset + tokens.shape[1]] = [list(part.state) for part in self._survey.outer]
         self._keep(offset, recording.calls)
-        return recording.calls[0].x
+        x: mx.array = recording.calls[0].x
+        return x
 
     def _keep(self, offset: int, calls: list[LayerCall]) -> None:
         """Keep how the layers are called for a chunk, if that is a function of its tokens alone."""
