@@ -69,8 +69,8 @@ class Segments:
             batch = [array.reshape(*shape, *array.shape[1:]).swapaxes(1, 2) for array in group]
             result = attention(*batch, mask=mask, **options).swapaxes(1, 2)
             results.append(result.reshape(-1, *result.shape[2:]))
-        row: mx.array = gather(mx.concatenate(results)).swapaxes(0, 1)[None]
-        return row
+        together: mx.array = gather(mx.concatenate(results))
+        return together.swapaxes(0, 1)[None]
 
     def _ways(self) -> tuple[Any, Any]:
         """Return what lays a row's tokens out in groups, (L, H, D) -> (P, H, D), and its reverse.
