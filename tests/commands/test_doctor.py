@@ -92,17 +92,18 @@ def test_an_architecture_that_is_not_supported_is_not_the_machines_fault(
     yofo: Any, tmp_path: Path
 ) -> None:
     config = {
-        "model_type": "gemma4_text",
-        "num_kv_shared_layers": 2,
-        "layer_types": ["sliding_attention", "full_attention"] * 2,
-        "sliding_window": 64,
-        "hidden_size_per_layer_input": 16,
-        "vocab_size_per_layer_input": 128,
+        "model_type": "iquestloopcoder",
+        "loop_num": 2,
+        "loop_window_size": 64,
+        "attention_bias": False,
+        "mlp_bias": False,
+        "max_position_embeddings": 512,
+        "tie_word_embeddings": True,
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
     code, out, err = yofo("doctor", "tiny", "--set", f'model="{tmp_path}"')
     assert code == 1
-    assert "gemma4_text" in out and "cannot be trained in chunks" in err
+    assert "iquestloopcoder" in out and "cannot be trained in chunks" in err
 
 
 def test_changes_without_a_recipe_are_refused(yofo: Any) -> None:
