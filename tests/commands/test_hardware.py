@@ -17,7 +17,7 @@ from yofo_mlx.planning.yardstick import Left, Measured, Shape, steps
 
 TINY = Shape("tiny", None, 2, 32, 2, 2, 48, 64)
 FACTS = {
-    "HOME": "/Users/jane-q-doe",
+    "HOME": "/nowhere/jane-q-doe",
     "USER": "jane-q-doe",
     "LOGNAME": "jane-q-doe",
     "HOSTNAME": "janes-book.local",
