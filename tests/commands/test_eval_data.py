@@ -358,7 +358,7 @@ def test_an_adapter_from_elsewhere_is_prompted(yofo: Any, run: Run, tmp_path: Pa
 @pytest.mark.parametrize(
     ("files", "words", "hint"),
     [
-        (("adapter_config.json", "adapter_model.safetensors"), "the PEFT adapter in", "as LoRA"),
+        (("adapter_config.json", "adapter_model.safetensors"), "the PEFT adapter in", "LoRA"),
         (("adapter_config.json", "adapter_model.bin"), "a pickle can run anything", "safetensors"),
         ((), "there is no adapter in", "adapters.safetensors"),
     ],

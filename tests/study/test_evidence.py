@@ -10,7 +10,7 @@ from tests.places import ROOT
 from yofo_mlx.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.runs.recipe import load_recipe
-from yofo_mlx.study.results import Result, StudyFolder, read_result
+from yofo_mlx.study.results import Result, StudyFolder, in_full, read_result
 from yofo_mlx.system.files import digest
 
 EVIDENCE = ROOT / "docs" / "evidence"
@@ -38,7 +38,7 @@ def test_the_adapter_is_that_of_the_result_that_its_record_names() -> None:
 
 
 def test_the_study_and_the_adapter_are_of_the_recipe_that_stands_there() -> None:
-    said, made = recipe().model_dump(mode="json"), STUDY.identity()["of"]
+    said, made = recipe().model_dump(mode="json"), in_full(STUDY.identity()["of"])
     for table in ("lora", "template", "objective"):
         assert made[table] == said[table]
     lora = json.loads((ADAPTER / CONFIG_FILE).read_text("utf-8"))["lora_parameters"]

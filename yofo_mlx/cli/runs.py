@@ -61,7 +61,7 @@ def restore(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Bring runs back from the trash; without RUN list what is in it."""
+    """Bring runs back from the trash; without RUN list them."""
     from yofo_mlx.commands import removing
 
     return removing.restore(run or [], name=name, as_json=as_json)

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.evaluation.comparison import differences
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.section import Section
 from yofo_mlx.runs.events import finite
 from yofo_mlx.system.files import disk_error, write_text
 from yofo_mlx.system.text import shorten
@@ -136,9 +138,9 @@ class StudyFolder:
         """
         before = self.identity()
         identity = json.loads(json.dumps(identity))
-        if before and before["of"] != identity:
+        if before and (of := in_full(before["of"])) != (now := in_full(identity)):
             raise RunError(
-                f"{self.path} holds a study of another recipe: {_changed(before['of'], identity)}",
+                f"{self.path} holds a study of another recipe: {_changed(of, now)}",
                 "choose another folder with --out DIR, or go on with the recipe it is of",
             )
         there = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
@@ -191,6 +193,27 @@ def _lines(value: Any, deep: bool) -> str:
         for key, one in value.items()
     ]
     return "{\n" + ",\n".join(rows) + "\n}"
+
+
+def in_full(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return what adapters depend on with the keys that a recipe has by now, as by default."""
+    defaults = _defaults(Recipe)
+    return defaults | {
+        name: defaults[name] | value if isinstance(defaults.get(name), dict) else value
+        for name, value in identity.items()
+    }
+
+
+def _defaults(section: type[Section]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            found[name] = _defaults(kind)
+        elif not field.is_required():
+            found[name] = field.default
+    written: dict[str, Any] = json.loads(json.dumps(found))
+    return written
 
 
 def _changed(before: dict[str, Any], now: dict[str, Any]) -> str:
