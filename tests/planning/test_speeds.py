@@ -60,6 +60,14 @@ def test_a_run_says_how_fast_one_of_another_length_will_be(planner: Planner) -> 
     assert nearest and nearest.source == longer.run_id
 
 
+def test_what_computes_in_another_type_says_nothing(planner: Planner) -> None:
+    half = recipe().model_copy(update={"dtype": "bfloat16"})
+    run = trained(half, planner, 2.0, 400)
+    assert known_speed(recipe(), planner, 400) is None
+    found = known_speed(half, planner, 400)
+    assert found and found.source == run.run_id
+
+
 def test_what_was_trained_elsewhere_or_is_damaged_says_nothing(planner: Planner) -> None:
     trained(recipe(), planner, 2.0, 400).note(device="Another Chip")
     broken = create_run(recipe(), "broken")

@@ -96,7 +96,7 @@ def evaluate(
             fresh=wishes.fresh,
         )
     _show(made, queries, {one.task.name: one.task.references for one in chosen.entries}, wishes)
-    if not wishes.as_json:
+    if not wishes.as_json and not recipe.template.channel:  # such an adapter cannot be asked
         say_next(_onward(subject, chosen, sources or recipe.tasks, given))
     return ExitCode.OK
 

@@ -136,7 +136,7 @@ def _write_fused(request: ExportRequest, form: Form, what: Export, out: Path) ->
             (made.folder / "Modelfile").write_text(text, encoding="utf-8")
         what.write_card(made.folder, form, f"{made.agreement} ({made.texts}).")
     if form == "fused":
-        say_next(f"chat --model {quoted(out)}")
+        _say_next(what, f"chat --model {quoted(out)}")
     elif form == "ollama":
         say(f"ollama create {quoted(out.name)} -f {quoted(out / 'Modelfile')}")
     else:
@@ -151,7 +151,12 @@ def _write_peft(what: Export, out: Path) -> None:
     with new_folder(out) as folder:
         write_peft(what.adapter, recipe.model, names, folder)
         what.write_card(folder, "peft")
-    say_next(f"chat --adapter {quoted(out)} --model {quoted(recipe.model)}")
+    _say_next(what, f"chat --adapter {quoted(out)} --model {quoted(recipe.model)}")
+
+
+def _say_next(what: Export, words: str) -> None:
+    if not what.recipe.template.channel:  # such an adapter says inputs, not answers
+        say_next(words)
 
 
 def _write_gguf_adapter(what: Export, out: Path) -> None:

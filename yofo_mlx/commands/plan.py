@@ -44,7 +44,7 @@ def plan(request: RecipeRequest, *, probed: bool, as_json: bool) -> ExitCode:
     if probed and planner.fits(way):
         assert workload is not None  # what is needed is there, or was an error
         measured = probe(recipe, _load(recipe), workload, planner, draws)
-        keep_probe(measured.speed(planner, recipe.model))
+        keep_probe(measured.speed(planner, recipe))
     elif probed:
         _warn("not probed, since it does not fit")
     outlook = outlook_of(recipe, planner, found, measured)

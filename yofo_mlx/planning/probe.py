@@ -40,11 +40,17 @@ class Measurement:
         """How many times as fast as the model of work."""
         return self.work / self.seconds
 
-    def speed(self, planner: Planner, model: str) -> Speed:
-        """Return what it says of a model on this machine."""
-        tokens = round(self.tokens / self.episodes)
+    def speed(self, planner: Planner, recipe: Recipe) -> Speed:
+        """Return what it says of a recipe's model on this machine."""
         return Speed(
-            self.factor, "probe", "probe", model, tokens, token_work(planner), t=time.time()
+            factor=self.factor,
+            source="probe",
+            kind="probe",
+            model=recipe.model,
+            dtype=recipe.dtype,
+            tokens=round(self.tokens / self.episodes),
+            token_work=token_work(planner),
+            t=time.time(),
         )
 
 

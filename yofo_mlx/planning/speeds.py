@@ -45,6 +45,7 @@ class Speed:
     source: str  # a run's id, "probe", or a chip's name
     kind: str  # "probe", "run", "other model", "chip"
     model: str = ""
+    dtype: str = "auto"
     tokens: int = 0  # of an episode, the mean
     token_work: float = 0.0  # of the model, in seconds of `work.py`
     validating: float | None = None  # the same factor of validations, where there were any
@@ -65,8 +66,9 @@ def known_speed(recipe: Recipe, planner: Planner, length: float) -> Speed | None
         return round(abs(math.log2(max(speed.tokens, 1) / length))), -speed.t
 
     probes, runs = list(_of_probes()), list(islice(_runs_here(), MOST_RUNS))
-    own = [one for one in probes if one.model == recipe.model]
-    alike = [(run, info) for run, info in runs if _model(info) == recipe.model]
+    asked = recipe.model, recipe.dtype
+    own = [one for one in probes if (one.model, one.dtype) == asked]
+    alike = [(run, info) for run, info in runs if _model(info) == asked]
     own += [one for run, info in alike[:MOST_READ] if (one := _of_run(run, info, planner))]
     if own:
         return min(own, key=apart)
@@ -77,7 +79,11 @@ def known_speed(recipe: Recipe, planner: Planner, length: float) -> Speed | None
         for name, (factor, work) in CHIPS.items()
         if name == device()
     ]
-    near = [one for one in others if 1 / APART <= one.token_work / here <= APART]
+    near = [
+        one
+        for one in others
+        if one.dtype == recipe.dtype and 1 / APART <= one.token_work / here <= APART
+    ]
     best = min(near, key=lambda one: abs(math.log(one.token_work / here)), default=None)
     return best and replace(best, kind="chip" if best.kind == "chip" else "other model")
 
@@ -120,8 +126,10 @@ def _runs_here() -> Iterator[tuple[Run, RunInfo]]:
             yield run, info
 
 
-def _model(info: RunInfo) -> object:
-    return (info.recipe or {}).get("model")
+def _model(info: RunInfo) -> tuple[object, object]:
+    """Return what was trained, and the type that it computed in, which rules its speed."""
+    recipe = info.recipe or {}
+    return recipe.get("model"), recipe.get("dtype", "auto")
 
 
 def _of_other_models(runs: list[tuple[Run, RunInfo]]) -> Iterator[Speed]:
@@ -157,6 +165,7 @@ def _of_run(run: Run, info: RunInfo, planner: Planner) -> Speed | None:
         source=run.run_id,
         kind="run",
         model=recipe.model,
+        dtype=recipe.dtype,
         tokens=round(tokens / episodes),
         token_work=token_work(planner),
         validating=_of_validations(run, info, recipe, planner, tokens / max(shown, 1)),

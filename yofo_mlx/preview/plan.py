@@ -78,7 +78,7 @@ def outlook_of(
         found.draws,
         asked.validation,
         None if entries is None else len(entries),
-        measured.speed(planner, recipe.model) if measured else None,
+        measured.speed(planner, recipe) if measured else None,
     )
     size = workload.size() if workload else None
     way = planner.longest_step(recipe)
@@ -101,7 +101,7 @@ def measure(data: dict[str, Any], folder: str = ".") -> dict[str, Any]:
     assert found.workload is not None  # what is needed is there, or was an error
     base = base_of(recipe)
     measured = probe(recipe, base, found.workload, planner, found.draws)
-    keep_probe(measured.speed(planner, recipe.model))
+    keep_probe(measured.speed(planner, recipe))
     return forecast(recipe, found)
 
 
