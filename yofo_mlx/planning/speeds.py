@@ -45,11 +45,11 @@ class Speed:
     source: str  # a run's id, "probe", or a chip's name
     kind: str  # "probe", "run", "other model", "chip"
     model: str = ""
-    dtype: str = "auto"
     tokens: int = 0  # of an episode, the mean
     token_work: float = 0.0  # of the model, in seconds of `work.py`
     validating: float | None = None  # the same factor of validations, where there were any
     t: float = 0.0  # Unix time
+    dtype: str = "auto"  # that the model computed in
 
     def as_dict(self) -> dict[str, object]:
         """Return what is told of it."""
