@@ -29,7 +29,7 @@ async def test_a_large_paste_keeps_its_rows_and_shows_its_labels(
 ) -> None:
     async with pilots.open("prompt", size=(80, 24)) as pilot:
         found = await paste(pilot, until, end.join(ROWS))
-        await until(pilot, lambda: "600 demonstrations" in shown(pilot))
+        await until(pilot, lambda: "600 shots" in shown(pilot))
         await until(pilot, lambda: "label_599" in shown(pilot), 5)
         assert found.examples == [Example(*row.split("\t")) for row in ROWS]
 

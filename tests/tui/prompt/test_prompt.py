@@ -39,7 +39,7 @@ async def test_pasting_three_lines_gives_three_demonstrations(
 ) -> None:
     async with pilots.open("prompt", size=(80, 24)) as pilot:
         await paste(pilot, THREE)
-        await until(pilot, lambda: "3 demonstrations" in shown(pilot))
+        await until(pilot, lambda: "Demonstrations 3" in shown(pilot))
 
 
 async def test_lines_that_are_no_demonstration_are_named(
@@ -161,7 +161,7 @@ async def test_a_line_of_a_million_characters_can_be_pasted(
 ) -> None:
     async with pilots.open("prompt") as pilot:
         await paste(pilot, "x y " * 250_000 + "\tlong\nshort\tb\n")
-        await until(pilot, lambda: "2 demonstrations" in shown(pilot))
+        await until(pilot, lambda: "2 shots" in shown(pilot))
         assert len(pilot.app.screen.query_one(Demonstrations).examples[0].input) > 999_000
 
 

@@ -53,7 +53,7 @@ async def test_demonstrations_without_an_instruction_are_saved_as_plain_rows(
 ) -> None:
     async with pilots.open("prompt") as pilot:
         await paste(pilot, THREE)
-        await until(pilot, lambda: "3 demonstrations" in shown(pilot))
+        await until(pilot, lambda: "3 shots" in shown(pilot))
         await pilot.press("ctrl+s")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, PromptScreen))

@@ -145,7 +145,7 @@ async def test_rows_pasted_into_the_question_are_offered_as_demonstrations(
             await pilot.press(key)
             await until(pilot, lambda: not isinstance(pilot.app.screen, ConfirmScreen))
             assert pilot.app.screen.query_one(QueryField).text.strip() == there
-        await until(pilot, lambda: "3 demonstrations" in shown(pilot))
+        await until(pilot, lambda: "3 shots" in shown(pilot))
 
 
 async def test_an_answer_is_copied_and_a_question_taken_back_to_be_changed(
