@@ -205,6 +205,10 @@ def test_a_model_that_would_not_keep_episodes_apart_is_refused_with_the_reason(n
     assert REFUSED[name] in why
 
 
+def test_capped_scores_are_kept_apart_too() -> None:
+    assert packing_refusal(config("gemma2"), Lora()) == ""
+
+
 def test_positions_that_are_stretched_by_the_length_of_the_row_are_refused() -> None:
     stretched = {"rope_scaling": {"type": "dynamic", "factor": 2.0}}
     assert OTHER in packing_refusal(config("llama") | stretched, Lora())
