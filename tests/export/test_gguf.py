@@ -51,7 +51,7 @@ def test_a_model_is_the_same_to_the_bit_when_it_is_read_back(
     tmp_path: Path, architecture: str, kind: Kind, changes: dict[str, Any]
 ) -> None:
     base = directory(tmp_path / "one", architecture, kind, **changes)
-    check_model(base.config)
+    check_model(base.config, base.tokenizer)
     write_gguf(base.path, base.tokenizer, "mine", tmp_path / "again.gguf")
     import_gguf(tmp_path / "again.gguf", tmp_path / "two")
     again = load_base(str(tmp_path / "two"))
@@ -75,13 +75,13 @@ def test_llama_3_s_positions_are_factors_in_the_file(tmp_path: Path) -> None:
     assert examine(tmp_path / "again.gguf").config["rope_scaling"] == LLAMA3
     for other in (LLAMA3 | {"low_freq_factor": 2.0}, {"rope_type": "dynamic", "factor": 2.0}):
         with pytest.raises(RunError, match="its positions are stretched by"):
-            check_model(base.config | {"rope_scaling": other})
+            check_model(base.config | {"rope_scaling": other}, base.tokenizer)
     for kind in ("gemma3", "mamba", None):
         with pytest.raises(RunError, match="for the architecture"):
-            check_model(base.config | {"model_type": kind})
+            check_model(base.config | {"model_type": kind}, base.tokenizer)
     sliding = {"layer_types": ["sliding_attention"] * 2, "sliding_window": 8}
     with pytest.raises(RunError, match="a window only"):
-        check_model(base.config | sliding)
+        check_model(base.config | sliding, base.tokenizer)
 
 
 class Words:

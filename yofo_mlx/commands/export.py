@@ -3,11 +3,12 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.evaluation import subjects
 from yofo_mlx.evaluation.subjects import Subject
-from yofo_mlx.models.base import model_config, model_path
+from yofo_mlx.models.base import load_tokenizer, model_config, model_path
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.recipe.ways import Form
 from yofo_mlx.system.files import disk_error, new_folder
@@ -44,7 +45,15 @@ class Export:
 
     def config(self) -> dict[str, object]:
         """Return the base model's configuration, without its weights where they are not here."""
-        return model_config(model_path(self.recipe.model, self.recipe.revision, weights=False))
+        return model_config(self._small_files())
+
+    def tokenizer(self) -> Any:
+        """Return the base model's tokenizer, without its weights too."""
+        trusts = self.recipe.trust_remote_code
+        return load_tokenizer(self._small_files(), self.config(), trust_remote_code=trusts)
+
+    def _small_files(self) -> Path:
+        return model_path(self.recipe.model, self.recipe.revision, weights=False)
 
     def write_card(self, folder: Path, form: Form, facts: str = "") -> None:
         """Write the card into an export's folder."""
@@ -115,7 +124,7 @@ def _write_fused(request: ExportRequest, form: Form, what: Export, out: Path) ->
 
     for_gguf = form != "fused"
     if for_gguf:
-        check_model(what.config())
+        check_model(what.config(), what.tokenizer())
     with fused(
         what.recipe,
         what.adapter,

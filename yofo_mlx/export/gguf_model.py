@@ -33,13 +33,14 @@ USUAL = {"max_position_embeddings": 2048}  # where a configuration does not say:
 FORMER = {"type": "rope_type", "original_max_position_embeddings": "original_context_length"}
 
 
-def check_model(config: dict[str, Any]) -> None:
+def check_model(config: dict[str, Any], tokenizer: Any) -> None:
     """Refuse a model that no GGUF file of yofo's can hold, before anything is fused."""
     architecture(config)
     arguments = _arguments(config)
     if any(kind != "full_attention" for kind in getattr(arguments, "layer_types", None) or ()):
         raise _refused("some of its layers see a window only")
     _scaling(arguments, _width(arguments))
+    vocabulary_of(tokenizer, config, arguments.vocab_size)
 
 
 def write_gguf(folder: Path, tokenizer: Any, name: str, path: Path) -> None:
