@@ -13,8 +13,9 @@ import pytest
 from mlx.utils import tree_flatten, tree_map
 from mlx_lm.models.cache import make_prompt_cache
 
+from tests.architectures.parts import VOCABULARY
 from tests.places import ROOT
-from tests.tiny_models import CONFIGS, VOCABULARY, tiny_model
+from tests.tiny_models import CONFIGS, tiny_model
 from yofo_mlx.episodes.batches import Batch, make_batch
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import RunError
