@@ -29,8 +29,9 @@ imports: .venv/ready
 	$(BIN)/lint-imports --no-logo
 
 # Three workers: those of the app wait half of their time, whatever the number of cores.
+# Compiled code is kept, whatever the environment says: the tests start a hundred processes.
 pytest: .venv/ready
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # Not part of `test`, nor of what continuous integration runs: hours, not minutes.
 # The long tests are, among others, the first hour from a clone and the app under random keys.

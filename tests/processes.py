@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from yofo_mlx import cli
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system import child
@@ -52,10 +53,12 @@ def start(*arguments: str | Path, **options: Any) -> "subprocess.Popen[Any]":
 
 
 def trained_in(home: Path, recipe: Path) -> Run:
-    """Train a recipe to its end in a home of its own."""
-    environment = child.environment() | {"YOFO_HOME": str(home)}
-    command = child.command("yofo_mlx.cli", "train", str(recipe))
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    """Train a recipe to its end in a home of its own; in this process, which has loaded MLX."""
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(SystemExit) as ended:
+        patched.setenv("YOFO_HOME", str(home))
+        patched.setattr("sys.argv", ["yofo", "train", str(recipe)])
+        cli.main()
+    assert not ended.value.code
     return Run(next((home / "runs").iterdir()))
 
 

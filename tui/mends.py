@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from textual.cache import LRUCache
+from textual.css.stylesheet import Stylesheet
 from textual.events import Click
 from textual.geometry import Offset, Size
 from textual.screen import Screen
@@ -22,6 +24,7 @@ def mend_textual() -> None:
     _mend_late_clicks(DataTable, "column", lambda table: len(table.columns))
     _mend_undoing()
     _mend_footer()
+    _mend_parsing()
 
 
 def _mend_lists() -> None:
@@ -124,3 +127,20 @@ def _mend_footer() -> None:
             await recompose(self)
 
     Footer.recompose = recompose_if_other  # type: ignore[method-assign]
+
+
+def _mend_parsing() -> None:
+    """Parse each style sheet once for the same colours, not at every change of place.
+
+    Textual keeps what it has parsed in an object that it makes anew whenever it parses all.
+    """
+    parse = Stylesheet._parse_rules
+    parsed: LRUCache[tuple[Any, ...], list[Any]] = LRUCache(maxsize=512)
+
+    def parse_once(self: Stylesheet, *source: Any, **about: Any) -> list[Any]:
+        key = (source, *about.items(), *self._variables.items())
+        if key not in parsed:
+            parsed[key] = parse(self, *source, **about)
+        return parsed[key]
+
+    Stylesheet._parse_rules = parse_once  # type: ignore[method-assign]

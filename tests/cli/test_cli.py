@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import man_page
 import pytest
 import typer
 
@@ -54,6 +55,15 @@ def test_help_lists_every_verb_in_the_group_of_what_it_is_for(yofo: Any) -> None
     ]
     listed = [verb for name in groups.ORDER for verb in verbs[name]]
     assert sorted(listed) == sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_the_man_page_has_every_verb_that_help_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    man_page.main()
+    page = capsys.readouterr().out
+    verbs: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert page.startswith(".TH YOFO 1") and "\\-\\-set" in page
+    for name, verb in verbs.items():
+        assert verb.hidden or f".SS {man_page.escaped(f'yofo {name}')}\n" in page
 
 
 @pytest.mark.parametrize("group", [[], ["data"], ["recipes"]], ids=" ".join)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.test_chat import Typed
+from tests.commands.chatting import Typed
 from tests.hostile.test_fuzz_folders import InProcess
 from tests.prompting.test_sides import LORAS, write_adapter
 from yofo_mlx.commands import chat as command

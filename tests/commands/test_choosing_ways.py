@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.test_chat import Typed
+from tests.commands.chatting import Typed
 from tests.prompting.test_sides import LORAS, write_adapter
 from yofo_mlx.answering import output
 from yofo_mlx.commands.chatroom import Chatroom

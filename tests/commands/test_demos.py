@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.test_chat import FakeClient
+from tests.commands.chatting import FakeClient
 from yofo_mlx.commands.chatroom import Chatroom
 from yofo_mlx.prompting.held import Model
 from yofo_mlx.system import paths

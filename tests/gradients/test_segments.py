@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlx.utils import tree_flatten, tree_map
 
+from tests.architectures.parts import SHAPE
 from tests.draws import draws
 from tests.fakes import random_llama
 from tests.naive_llama import Weights, forward, weights_of
-from tests.tiny_models import CONFIGS, SHAPE, tiny_model
+from tests.tiny_models import CONFIGS, tiny_model
 from yofo_mlx.episodes.batches import Batch, make_batch
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import RunError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.test_chat import FakeClient, Typed
+from tests.commands.chatting import FakeClient, Typed
 from tests.fuzzing import HOSTILE_TEXT, check_harmless
 from tui.shared.words import one_line, safe
 from yofo_mlx import cli

@@ -6,8 +6,9 @@ from typing import Any
 import mlx.core as mx
 import pytest
 
+from tests.architectures.parts import SHAPE
 from tests.chat_shapes import SHAPES, build, write_model
-from tests.tiny_models import CONFIGS, SHAPE
+from tests.tiny_models import CONFIGS
 from yofo_mlx.episodes.bounds import check_ids, check_tables
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.models.base import load_base

@@ -14,7 +14,8 @@ import pytest
 from mlx.utils import tree_flatten
 from mlx_lm.models import llama
 
-from tests.tiny_models import CONFIGS, SHAPE, tiny_model
+from tests.architectures.parts import SHAPE
+from tests.tiny_models import CONFIGS, tiny_model
 from yofo_mlx.models.adapters import adapter_weights, add_adapter
 from yofo_mlx.models.base import load_base, load_tokenizer, model_config, model_path
 from yofo_mlx.planning.evaluation import most_asked

@@ -16,9 +16,9 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import _get_classes
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from tests.architectures.parts import GEMMA3, SHAPE
 from tests.hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from tests.places import ROOT
-from tests.tiny_models import GEMMA3, SHAPE
 from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.runs.recipe import load_recipe
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import ByteTokenizer
+from tests.making import Call, refused, write_recipe
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.prompting.batched import Written
 from yofo_mlx.recipe.family import Family
@@ -23,16 +24,7 @@ from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.registry import METRICS, TaskEntry, load_tasks
 from yofo_mlx.tasks.task import Example, Task
 
-RECIPE = """
-model = "tiny"
-[template]
-style = "plain"
-input = "{input} ->"
-output = " {output}\\n"
-[episodes]
-max_tokens = 256
-[train]
-steps = 1
+TABLES = """
 [optimizer]
 learning_rate = 3e-3
 [[tasks]]
@@ -44,15 +36,12 @@ source = "tiny:cipher-00"
 source = "tiny:new-topic-01"
 role = "held_out"
 """
-Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "mine.toml"
-    path.write_text(RECIPE)
-    return path
+    return write_recipe(tmp_path, TABLES)
 
 
 def rows(folder: Path, split: str = "train") -> list[list[dict[str, str]]]:
@@ -150,10 +139,8 @@ def test_what_cannot_be_is_refused_in_two_lines(
 ) -> None:
     other = load_recipe(recipe, ["tasks.0.source=tiny:topic-01"])
     outcome.begin(Path("other"), other, ["topic-01", "cipher-00"])
-    before = sorted(Path.cwd().rglob("*"))
-    code, out, err = yofo("rehearse", recipe, *options)
-    assert code == 2 and not out and words in err and len(err.strip().splitlines()) == 2
-    assert sorted(Path.cwd().rglob("*")) == before
+    code, err = refused(yofo, "rehearse", recipe, *options)
+    assert code == 2 and words in err
 
 
 # ---------------------------------------------------------------------- who says what

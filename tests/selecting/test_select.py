@@ -1,7 +1,6 @@
 """`yofo select`: what is kept, its scores, resuming, and that all of the rows are all of them."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.export.adapters import random_adapter
+from tests.making import Call, refused, write_recipe
 from yofo_mlx.gradients.objective import token_losses
 from yofo_mlx.models.base import load_base
 from yofo_mlx.recipe.schema import Template
@@ -20,16 +20,7 @@ from yofo_mlx.selecting.reader import Reader
 from yofo_mlx.tasks.registry import load_tasks
 from yofo_mlx.tasks.task import Example, Task
 
-RECIPE = """
-model = "tiny"
-[template]
-style = "plain"
-input = "{input} ->"
-output = " {output}\\n"
-[episodes]
-max_tokens = 256
-[train]
-steps = 1
+TABLES = """
 [[tasks]]
 source = "synthetic:classify-0"
 limit = 12
@@ -46,7 +37,6 @@ instruction = "Name them."
 source = "tiny:new-topic-01"
 role = "held_out"
 """
-Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -61,9 +51,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, lines in rows.items():
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (tmp_path / f"{name}.jsonl").write_text(text)
-    path = tmp_path / "mine.toml"
-    path.write_text(RECIPE)
-    return path
+    return write_recipe(tmp_path, TABLES)
 
 
 def read(path: Path) -> list[Any]:
@@ -125,7 +113,7 @@ def test_the_score_of_a_row_is_the_share_of_its_loss_that_an_adapter_takes_away(
     reader = Reader(
         base, Template(style="plain", input="{input} ->", output=" {output}\n"), None, 64
     )
-    [entry] = load_tasks(load_recipe(_recipe(tmp_path)).tasks, 0, tmp_path)
+    [entry] = read(write_recipe(tmp_path, '[[tasks]]\nsource = "synthetic:map-0"\n'))
     entry = replace(entry, task=Task("t", "other", rows))
     with Store(tmp_path / "scores.jsonl") as store:
         ranked = Davir(reader, store, adapter).rank(entry)
@@ -143,13 +131,6 @@ def test_the_score_of_a_row_is_the_share_of_its_loss_that_an_adapter_takes_away(
     assert ranked.scores[:2] == pytest.approx(expected, abs=1e-3)
     assert ranked.scores[2] is None and ranked.order[-1] == 2
     assert list(ranked.order[:2]) == sorted((0, 1), key=lambda n: -expected[n])
-
-
-def _recipe(folder: Path) -> Path:
-    path = folder / "one.toml"
-    text = 'model = "tiny"\n[train]\nsteps = 1\n[[tasks]]\nsource = "synthetic:map-0"\n'
-    path.write_text(text)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -170,7 +151,4 @@ def test_what_cannot_be_is_refused_in_two_lines(
 
     whole = load_recipe(recipe)
     selection.begin(Path("other"), whole, entries, SelectSettings("delift"), None)
-    before = sorted(Path.cwd().rglob("*"))
-    code, out, err = yofo("select", recipe, *options)
-    assert code != 0 and not out and words in err and len(err.strip().splitlines()) == 2
-    assert sorted(Path.cwd().rglob("*")) == before
+    assert words in refused(yofo, "select", recipe, *options)[1]

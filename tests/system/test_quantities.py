@@ -2,6 +2,7 @@
 
 import ast
 import math
+import re
 
 from tests.places import ROOT
 from yofo_mlx.system.quantities import age, duration, plural
@@ -28,8 +29,8 @@ def test_nobody_else_adds_the_ending_of_a_plural() -> None:
     by_hand = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in files
-        if path != own
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if path != own and re.search("""["']s["']""", text := path.read_text("utf-8"))
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.IfExp | ast.BinOp) and _adds_an_s(node)
     ]
     assert by_hand == []

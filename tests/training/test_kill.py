@@ -22,17 +22,8 @@ def whole(home: Path) -> Run:
     return run
 
 
-LONG = pytest.mark.long
-
-
-@pytest.mark.parametrize(
-    "moments",
-    [
-        ["checkpoint"],
-        pytest.param(["step"], marks=LONG),
-        pytest.param(["evaluation", "random"], marks=LONG),
-    ],
-)
+@pytest.mark.long  # half-written checkpoints and resuming to the bit: test_resume.py, test_train.py
+@pytest.mark.parametrize("moments", [["checkpoint"], ["step"], ["evaluation", "random"]])
 def test_a_run_that_was_killed_and_resumed_is_the_run_that_was_not(
     home: Path, whole: Run, moments: list[str]
 ) -> None:
