@@ -1,8 +1,6 @@
 """`yofo rehearse`: training targets in the base's own words, as a data set and a recipe."""
 
 import json
-import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from yofo_mlx.rehearsal.settings import RehearsalSettings
 from yofo_mlx.rehearsal.store import Store
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import print_path, quoted, say, say_next
+from yofo_mlx.system.talk import keeping, print_path, quoted, say, say_next
 from yofo_mlx.tasks.registry import load_tasks
 
 MOST_TASKS = 20  # that are shown one by one
@@ -40,15 +38,13 @@ def rehearse(
     check_tables(recipe, base.tokenizer, base.config)
     longest = min(recipe.longest_prompt, base.context or recipe.longest_prompt)
     base.model.eval()
-    try:
-        with Store(folder / outcome.ANSWERS) as store:
-            asker = Asker(base, recipe.template, store, find_planner(recipe, whole=True))
-            rehearsal = Rehearsal(asker, recipe, settings, longest)
-            done = [rehearsal.task(entry) for entry in entries]
-    except KeyboardInterrupt:
-        say(f"\nwhat was answered is kept in {folder}")
-        say_next(shlex.join(sys.argv[1:]))
-        raise
+    with (
+        keeping(f"what was answered is kept in {folder}"),
+        Store(folder / outcome.ANSWERS) as store,
+    ):
+        asker = Asker(base, recipe.template, store, find_planner(recipe, whole=True))
+        rehearsal = Rehearsal(asker, recipe, settings, longest)
+        done = [rehearsal.task(entry) for entry in entries]
     about = outcome.finish(folder, recipe, done, settings)
     if as_json:
         print(json.dumps(about))
