@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.commands import data, given
-from yofo_mlx.commands.chatroom import Chatroom
+from yofo_mlx.commands.chatroom import Chatroom, tell_read
 from yofo_mlx.commands.health_lines import health_lines
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode, RecipeError
@@ -112,7 +112,7 @@ def add(
         print(json_line({"name": one.name, "path": str(one.path), **asdict(added)}))
         return ExitCode.OK
     if parsed:
-        _tell(parsed)
+        tell_read(parsed)
     doublets = f"; {added.doublets:,} are there already" if added.doublets else ""
     say(f"{plural(added.added, 'row')} added to {one.name}, which has {added.rows:,}{doublets}")
     if added.contradictions:
@@ -151,16 +151,6 @@ def _as_of(
     if parsed.instruction == one.instruction:
         return parsed.examples, None
     return [after(parsed.instruction, example) for example in parsed.examples], None
-
-
-def _tell(parsed: Parsed) -> None:
-    for problem in parsed.problems[:_SHOWN_PROBLEMS]:
-        say(f"  {problem}")
-    if (more := len(parsed.problems) - _SHOWN_PROBLEMS) > 0:
-        say(f"  ... and {more:,} more")
-    say(f"{plural(len(parsed.examples), 'demonstration')} read as {parsed.format}")
-    for note in parsed.notes:
-        say(f"  {note}")
 
 
 def show(
