@@ -19,8 +19,6 @@ from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.families import holds_labels
 
-PICTURES = (".svg", ".png", ".pdf")
-
 
 @dataclass(frozen=True)
 class ClassifyWishes:
@@ -36,10 +34,7 @@ class ClassifyWishes:
 def classify(asked: Asked, files: Files, wishes: ClassifyWishes) -> ExitCode:
     """Label each row of a file."""
     picture = wishes.picture
-    if picture and picture.is_dir():
-        raise RecipeError(f"{picture} is a folder", "give --picture another name")
-    if picture and (picture.suffix.lower() not in PICTURES or not picture.parent.is_dir()):
-        raise RecipeError(f"{picture}: pictures are .svg, .png or .pdf", "give it such a name")
+    given.check_picture(picture)
     labels = given.labels_of(wishes.labels)
     if not labels and not asked.demos:
         wrong = "there is nothing to choose among: no demonstrations and no labels"

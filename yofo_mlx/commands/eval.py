@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from yofo_mlx.commands import data_request, kept
+from yofo_mlx.commands.given import PICTURES, check_picture
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.evaluation import rows as query_rows
 from yofo_mlx.evaluation.archive import EvaluationFile
@@ -27,7 +28,6 @@ from yofo_mlx.system.text import json_line, printable
 from yofo_mlx.tasks.registry import is_embedded
 from yofo_mlx.tasks.task import Example
 
-PICTURES = (".png", ".svg", ".pdf")
 # Keys of [[tasks]] that `--set` takes for data; what they are and what for is settled.
 DATA_KEYS = frozenset(TaskSource.model_fields) - {"source", "role"}
 
@@ -236,8 +236,7 @@ def _check_places(subject: Subject, picture: Path | None, rows: Path | None) -> 
         raise RecipeError(f"{rows}: rows are .csv or .jsonl", "give it such a name")
     if rows and os.path.lexists(rows) and not (rows.is_file() and query_rows.is_of_rows(rows)):
         raise RecipeError(f"{rows} exists, and holds something else", "give another name")
-    if picture and (picture.suffix.lower() not in PICTURES or picture.is_dir()):
-        raise RecipeError(f"{picture}: pictures are .png, .svg or .pdf", "give it such a name")
+    check_picture(picture)
     place = subject.evaluations_path
     folder = next(path for path in (place, *place.parents) if os.path.lexists(path))
     for there in [*(path.parent for path in (picture, rows) if path), folder]:
