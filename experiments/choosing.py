@@ -6,7 +6,9 @@
 
 Answers are written freely, as in `yofo chat`, and have to be the label exactly. A line for each
 is added to a file (docs/evidence/choosing.jsonl unless told), without any text of the data; what is
-there is not asked again. `--table` prints what is there.
+there is not asked again. Of blocks it is told as well what the right answer costs behind those that
+a query sees and behind the anchor alone, and whether it is the likeliest there. Seconds are the
+CPU's. `--table` prints what is there.
 """
 
 import argparse
@@ -33,6 +35,7 @@ from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.loading import find_source, load
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.retrieval import Similarity, SimilarTail
+from yofo_mlx.prompting.scoring import read_answers
 from yofo_mlx.prompting.selection import Room, balanced
 from yofo_mlx.tasks.task import Example
 
@@ -94,6 +97,8 @@ def main() -> None:
             for number in left:
                 facts = {"subject": subject, "data": name, "way": way, "query": number}
                 found = ask(prepared, data.asked[number])
+                if prepared.blocks:
+                    found |= compare(prepared.blocks, data.asked[number])
                 with options.out.open("a") as stream:
                     print(json.dumps(facts | found), file=stream)
                 print(facts | found, file=sys.stderr)
@@ -115,7 +120,7 @@ def read(folder: Path, name: str, queries: int) -> Data:
 
 def ask(prepared: Prepared, query: Example) -> dict[str, Any]:
     """Answer a query, and return what there is to tell of it."""
-    started = time.perf_counter()
+    started = time.process_time()
     prefix = prepared.behind(query.input)
     tail = prefix.tail(query.input, LONGEST_ANSWER)
     question = prefix.question(query.input, LONGEST_ANSWER, tail)
@@ -128,8 +133,19 @@ def ask(prepared: Prepared, query: Example) -> dict[str, Any]:
         "bulk_tokens": len(prefix.tokens),
         "question_tokens": len(question),
         "threshold": prepared.threshold,
-        "seconds": round(time.perf_counter() - started, 2),
+        "seconds": round(time.process_time() - started, 2),
     }
+
+
+def compare(blocks: Blocks, query: Example) -> dict[str, Any]:
+    """Return nats of the right answer behind the blocks of a query, and behind the anchor alone."""
+    found: dict[str, Any] = {}
+    for name, prefix in (("", blocks.behind(query.input)), ("anchor_", blocks.prefix((0,)))):
+        answer = prefix.segmenter.answer(query.output)
+        (reading,) = read_answers(prefix.context, [(prefix.question(query.input), answer)])
+        found[f"{name}nats"] = round(float(reading.losses.sum()), 3)
+        found[f"{name}right"] = reading.likeliest == answer
+    return found
 
 
 def _bulk(prefix: Prefix, data: Data, shots: int) -> Sequence[Example]:
