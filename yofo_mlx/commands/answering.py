@@ -80,11 +80,9 @@ def answer_file(
     table = _table(files, style, columns)
     parsed = _demonstrations(asked.demos, replace(style, input=files.input, output=files.output))
     with InProcess() as session:
-        instruction = given.argument(asked.instruction).strip()
-        room = Chatroom(session, who, instruction, style=style)
+        room = Chatroom(session, who, given.argument(asked.instruction).strip(), style=style)
         room.wanted, room.seed, room.way = asked.shots, asked.seed, asked.way
         room.block, room.blocks_share = asked.block, asked.blocks_share
-        room.is_instructed = bool(instruction)
         room.open()
         room.take_named(asked.demos, parsed)
         if not asked.demos:

@@ -50,8 +50,6 @@ class Chatroom:
     """Share of the blocks that a query sees."""
     max_tokens: int | None = None
     """Most tokens of an answer."""
-    is_instructed: bool = False
-    """The instruction is the user's own, and stands for those that files have."""
     keeps: bool = True
     """What is read of a named set is kept on disk."""
     kv_bits: int | None = None
@@ -61,6 +59,7 @@ class Chatroom:
 
     def __post_init__(self, client: SessionClient) -> None:
         self.held = Held(client)
+        self.is_instructed = bool(self.instruction)  # by the user, in place of what files say
         self._set: DemoSet | None = None  # which all the examples are, and nothing else
         self.names: list[str] = []  # of those that answer, the first one first
 
