@@ -22,7 +22,7 @@ from yofo_mlx.system import paths
 from yofo_mlx.system.files import disk_error, size_of
 from yofo_mlx.system.quantities import plural, size
 from yofo_mlx.system.talk import quoted, say, say_next
-from yofo_mlx.system.text import json_line, printable, shorten
+from yofo_mlx.system.text import json_line, printable, shorten, some_of
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.problems import Place, Problem, errors
 from yofo_mlx.tasks.sources import LoadedSource, after
@@ -189,9 +189,9 @@ def show(
 def _tell_of(loaded: LoadedSource) -> None:
     rows = sum(1 for _ in loaded.all_items())
     counts = loaded.label_counts().most_common()
-    labels = [f"{shorten(label, 30)} {times:,}" for label, times in counts[:_SHOWN_LABELS]]
-    more = f", and {len(counts) - _SHOWN_LABELS:,} more" if counts[_SHOWN_LABELS:] else ""
-    told = f"; {plural(len(counts), 'label')}: {', '.join(labels)}{more}" if counts else ""
+    labels = [f"{shorten(label, 30)} {times:,}" for label, times in counts]
+    names = some_of(labels, _SHOWN_LABELS)
+    told = f"; {plural(len(counts), 'label')}: {names}" if counts else ""
     say(f"{plural(rows, 'row')}{told}")
     for problem in loaded.problems[:_SHOWN_PROBLEMS]:
         say(f"  {problem.in_full()}")
