@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from yofo_mlx.system import blas
@@ -87,9 +88,11 @@ def main() -> None:
     subject = "adapter" if options.adapter else "base"
     done = {(one["subject"], one["data"], one["way"], one["query"]) for one in known}
     for name in options.sets:
-        data = read(options.data, name, options.queries)
+        data = read(options.data, name)
+        # Drawn: in their order the first ones have the labels of the first demonstrations.
+        numbers = Random(SEED).sample(range(len(data.asked)), options.queries)
         for way in options.ways:
-            left = [n for n in range(options.queries) if (subject, name, way, n) not in done]
+            left = [number for number in numbers if (subject, name, way, number) not in done]
             if not left:
                 continue
             prefix = Prefix(Context(base.model), base.tokenizer, source.template, base.context)
@@ -104,7 +107,7 @@ def main() -> None:
                 print(facts | found, file=sys.stderr)
 
 
-def read(folder: Path, name: str, queries: int) -> Data:
+def read(folder: Path, name: str) -> Data:
     if name == "banking77":
         rows, test = (
             demonstrations.read(str(folder / name / f"{split}.csv")).examples
@@ -115,7 +118,7 @@ def read(folder: Path, name: str, queries: int) -> Data:
         rows, test = (
             [Example(text, label) for text, label in content[split]] for split in ("train", "test")
         )
-    return Data(name, rows, balanced(test, SEED)[:queries])
+    return Data(name, rows, balanced(test, SEED))
 
 
 def ask(prepared: Prepared, query: Example) -> dict[str, Any]:
