@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.commands.reading_base import reading_base, training_tasks
 from yofo_mlx.commands.terminal_table import show_table
-from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.models.base import base_of
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.rehearsal import outcome, tables
 from yofo_mlx.rehearsal.asker import Asker
@@ -18,7 +17,6 @@ from yofo_mlx.rehearsal.store import Store
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import keeping, print_path, quoted, say, say_next
-from yofo_mlx.tasks.registry import load_tasks
 
 MOST_TASKS = 20  # that are shown one by one
 
@@ -29,15 +27,9 @@ def rehearse(
     """Answer, judge and write; what was answered before is not asked again."""
     folder = out or Path(f"{request.run_name}-rehearsed")
     recipe = request.load()
-    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
-    entries = [entry for entry in entries if entry.role == "train"]
+    entries = training_tasks(request, recipe)
     outcome.begin(folder, recipe, [entry.task.name for entry in entries])
-    if recipe.init_adapter:
-        say("the base answers without `init_adapter`")
-    base = base_of(recipe)
-    check_tables(recipe, base.tokenizer, base.config)
-    longest = min(recipe.longest_prompt, base.context or recipe.longest_prompt)
-    base.model.eval()
+    base, longest = reading_base(recipe)
     with (
         keeping(f"what was answered is kept in {folder}"),
         Store(folder / outcome.ANSWERS) as store,

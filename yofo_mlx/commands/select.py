@@ -4,10 +4,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from yofo_mlx.commands.reading_base import reading_base, training_tasks
 from yofo_mlx.commands.terminal_table import show_table
-from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.models.base import base_of
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.rehearsal import tables
@@ -19,7 +18,6 @@ from yofo_mlx.selecting.select import Selected
 from yofo_mlx.selecting.settings import SelectSettings
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import keeping, print_path, quoted, say, say_next
-from yofo_mlx.tasks.registry import load_tasks
 
 MOST_TASKS = 20  # that are shown one by one
 
@@ -30,8 +28,7 @@ def select(
     """Score, rank and write; what was scored before is not read again."""
     folder = out or Path(f"{request.run_name}-{settings.by}")
     recipe = request.load()
-    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
-    entries = [entry for entry in entries if entry.role == "train"]
+    entries = training_tasks(request, recipe)
     run = None
     if settings.run is not None:
         run, other = selection.tuned_run(recipe, entries, settings.run)
@@ -60,12 +57,7 @@ def select(
 
 
 def _reader(recipe: Recipe) -> Reader:
-    if recipe.init_adapter:
-        say("the base reads without `init_adapter`")
-    base = base_of(recipe)
-    check_tables(recipe, base.tokenizer, base.config)
-    base.model.eval()
-    longest = min(recipe.longest_prompt, base.context or recipe.longest_prompt)
+    base, longest = reading_base(recipe)
     return Reader(base, recipe.template, find_planner(recipe), longest)
 
 
