@@ -10,6 +10,7 @@ from yofo_mlx.answering.shots import judged_shots
 from yofo_mlx.commands import given
 from yofo_mlx.commands.answering import Asked, Files, answer_file, show
 from yofo_mlx.commands.chatroom import Chatroom
+from yofo_mlx.commands.eval import check_picture
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.evaluation import calibration
 from yofo_mlx.prompting.demonstrations import Style
@@ -34,7 +35,7 @@ class ClassifyWishes:
 def classify(asked: Asked, files: Files, wishes: ClassifyWishes) -> ExitCode:
     """Label each row of a file."""
     picture = wishes.picture
-    given.check_picture(picture)
+    check_picture(picture)
     labels = given.labels_of(wishes.labels)
     if not labels and not asked.demos:
         wrong = "there is nothing to choose among: no demonstrations and no labels"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import get_args
 
 from yofo_mlx.commands import data_request, kept
-from yofo_mlx.commands.given import PICTURES, check_picture
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.evaluation import rows as query_rows
 from yofo_mlx.evaluation.archive import EvaluationFile
@@ -28,6 +27,7 @@ from yofo_mlx.system.text import json_line, printable
 from yofo_mlx.tasks.registry import is_embedded
 from yofo_mlx.tasks.task import Example
 
+PICTURES = (".png", ".svg", ".pdf")
 # Keys of [[tasks]] that `--set` takes for data; what they are and what for is settled.
 DATA_KEYS = frozenset(TaskSource.model_fields) - {"source", "role"}
 
@@ -243,3 +243,13 @@ def _check_places(subject: Subject, picture: Path | None, rows: Path | None) -> 
         leads_away = there == place and there.is_symlink()
         if leads_away or not there.is_dir() or not os.access(there, os.W_OK):
             raise RecipeError(f"{there} is not a folder to write to", "choose another place")
+
+
+def check_picture(path: Path | None) -> None:
+    """Refuse a name that is none of a picture."""
+    if path and path.is_dir():
+        raise RecipeError(f"{path} is a folder", "give --picture another name")
+    if path and path.suffix.lower() not in PICTURES:
+        raise RecipeError(f"{path}: pictures are .png, .svg or .pdf", "give it such a name")
+    if path and not path.absolute().parent.is_dir():
+        raise RecipeError(f"{path.parent} is no folder", "make it, or give another --picture")

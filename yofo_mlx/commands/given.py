@@ -16,7 +16,6 @@ from yofo_mlx.prompting.protocol import CACHE_SUFFIX
 from yofo_mlx.recipe.ways import Way
 from yofo_mlx.system.text import is_utf8, reason, shorten
 
-PICTURES = (".png", ".svg", ".pdf")
 UNCHOSEN = (None, None, "balanced")
 """Shots, seed and way of whoever says nothing of them."""
 
@@ -73,16 +72,6 @@ def _lines(path: Path) -> list[str]:
         raise DataError(
             wrong, "`@FILE` names a file with a label on each line, in UTF-8"
         ) from error
-
-
-def check_picture(path: Path | None) -> None:
-    """Refuse a name that is none of a picture."""
-    if path and path.is_dir():
-        raise RecipeError(f"{path} is a folder", "give --picture another name")
-    if path and path.suffix.lower() not in PICTURES:
-        raise RecipeError(f"{path}: pictures are .png, .svg or .pdf", "give it such a name")
-    if path and not path.absolute().parent.is_dir():
-        raise RecipeError(f"{path.parent} is no folder", "make it, or give another --picture")
 
 
 def parsed(names: Sequence[str], style: Style) -> Parsed | None:

@@ -7,7 +7,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.evaluation import archive
 from yofo_mlx.evaluation.archive import ROLES, Content, Keeper, Kept, Means
@@ -36,6 +35,8 @@ def show(subject: Subject, *, as_json: bool) -> ExitCode:
         else:
             say(f"no evaluations yet: `yofo eval {subject.arguments} --data NEW.csv` makes one")
         return ExitCode.OK
+    from yofo_mlx.commands.terminal_table import show_table  # rich
+
     show_table(COLUMNS, [line for one in kept for line in _lines(one)])
     if pair := _comparable(kept):
         two = " ".join(str(one.number) for one in pair)
