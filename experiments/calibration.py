@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=48)
     parser.add_argument("--queries", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", help="a part of the names of the tasks that are asked")
     parser.add_argument("--json", type=Path, default=Path("out/calibration.json"))
     options = parser.parse_args()
     source = find_source(None, options.model, options.adapter)
@@ -57,6 +58,8 @@ def main() -> None:
     for name, (train, test) in tasks(options.data, options.labels).items():
         how = (options.labels, options.shots, options.queries, options.seed, options.adapter)
         key = f"{name}, {how}"
+        if options.only and options.only not in name:
+            continue
         if key not in known:
             known[key] = ask(prefix, train, test, options.shots, options.queries, options.seed)
             options.json.parent.mkdir(exist_ok=True)

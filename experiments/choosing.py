@@ -6,7 +6,9 @@
 
 Answers are written freely, as in `yofo chat`, and have to be the label exactly. A line for each
 is added to a file (docs/evidence/choosing.jsonl unless told), without any text of the data; what is
-there is not asked again. `--table` prints what is there.
+there is not asked again. Of blocks it is told as well what the right answer costs behind those that
+a query sees and behind the anchor alone, and whether it is the likeliest there. Seconds are the
+CPU's. `--table` prints what is there.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from yofo_mlx.system import blas
@@ -33,6 +36,7 @@ from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.loading import find_source, load
 from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.retrieval import Similarity, SimilarTail
+from yofo_mlx.prompting.scoring import read_answers
 from yofo_mlx.prompting.selection import Room, balanced
 from yofo_mlx.tasks.task import Example
 
@@ -84,9 +88,11 @@ def main() -> None:
     subject = "adapter" if options.adapter else "base"
     done = {(one["subject"], one["data"], one["way"], one["query"]) for one in known}
     for name in options.sets:
-        data = read(options.data, name, options.queries)
+        data = read(options.data, name)
+        # Drawn: in their order the first ones have the labels of the first demonstrations.
+        numbers = Random(SEED).sample(range(len(data.asked)), options.queries)
         for way in options.ways:
-            left = [n for n in range(options.queries) if (subject, name, way, n) not in done]
+            left = [number for number in numbers if (subject, name, way, number) not in done]
             if not left:
                 continue
             prefix = Prefix(Context(base.model), base.tokenizer, source.template, base.context)
@@ -94,12 +100,14 @@ def main() -> None:
             for number in left:
                 facts = {"subject": subject, "data": name, "way": way, "query": number}
                 found = ask(prepared, data.asked[number])
+                if prepared.blocks:
+                    found |= compare(prepared.blocks, data.asked[number])
                 with options.out.open("a") as stream:
                     print(json.dumps(facts | found), file=stream)
                 print(facts | found, file=sys.stderr)
 
 
-def read(folder: Path, name: str, queries: int) -> Data:
+def read(folder: Path, name: str) -> Data:
     if name == "banking77":
         rows, test = (
             demonstrations.read(str(folder / name / f"{split}.csv")).examples
@@ -110,12 +118,12 @@ def read(folder: Path, name: str, queries: int) -> Data:
         rows, test = (
             [Example(text, label) for text, label in content[split]] for split in ("train", "test")
         )
-    return Data(name, rows, balanced(test, SEED)[:queries])
+    return Data(name, rows, balanced(test, SEED))
 
 
 def ask(prepared: Prepared, query: Example) -> dict[str, Any]:
     """Answer a query, and return what there is to tell of it."""
-    started = time.perf_counter()
+    started = time.process_time()
     prefix = prepared.behind(query.input)
     tail = prefix.tail(query.input, LONGEST_ANSWER)
     question = prefix.question(query.input, LONGEST_ANSWER, tail)
@@ -128,8 +136,19 @@ def ask(prepared: Prepared, query: Example) -> dict[str, Any]:
         "bulk_tokens": len(prefix.tokens),
         "question_tokens": len(question),
         "threshold": prepared.threshold,
-        "seconds": round(time.perf_counter() - started, 2),
+        "seconds": round(time.process_time() - started, 2),
     }
+
+
+def compare(blocks: Blocks, query: Example) -> dict[str, Any]:
+    """Return nats of the right answer behind the blocks of a query, and behind the anchor alone."""
+    found: dict[str, Any] = {}
+    for name, prefix in (("", blocks.behind(query.input)), ("anchor_", blocks.prefix((0,)))):
+        answer = prefix.segmenter.answer(query.output)
+        (reading,) = read_answers(prefix.context, [(prefix.question(query.input), answer)])
+        found[f"{name}nats"] = round(float(reading.losses.sum()), 3)
+        found[f"{name}right"] = reading.likeliest == answer
+    return found
 
 
 def _bulk(prefix: Prefix, data: Data, shots: int) -> Sequence[Example]:

@@ -99,6 +99,8 @@ def test_free_answers_come_row_by_row(yofo: Any, folder: Path) -> None:
         (("--out", "o.csv", "--data", "data.csv", "--picture", "x.gif"), "pictures are"),
         (("--out", "o.csv", "--data", "data.csv", "--labels", "@no.txt"), "No such file"),
         (("--out", "o.csv", "--data", "data.csv", "--labels", "a"), "nothing to choose among"),
+        (("--out", "o.csv", "--data", "data.csv", "--labels", " | "), "no label is among"),
+        (("--out", "o.csv", "--data", "data.csv", "--picture", "no/x.svg"), "no is no folder"),
     ],
 )
 def test_a_mistake_is_told_in_two_lines_and_leaves_nothing(

@@ -33,6 +33,7 @@ from tui.runs.follow import Follower
 from tui.shared import words
 from yofo_mlx.commands import data as data_command
 from yofo_mlx.commands import runs as runs_command
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.commands.display import shown_on
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.recipe.file import find_recipe, to_toml
@@ -227,10 +228,11 @@ def read(world: Path, name: str, content: bytes, **keys: Any) -> None:
     (world / name).write_bytes(content)
     source = TaskSource(source=str(world / name), **keys)
     columns = {key: keys.get(key) for key in ("input", "output", "records")}
+    asked = DataRequest([source.source], **columns)
 
     def shown(as_json: bool) -> None:
-        data_command.check([source.source], **columns, as_json=as_json)
-        data_command.preview(source.source, **columns, as_json=as_json)
+        data_command.check(asked, as_json=as_json)
+        data_command.preview(asked, as_json=as_json)
 
     with watched(world, world.parent / "outside"):
         refused(lambda: load_tasks([source], 0, world))

@@ -257,7 +257,10 @@ def test_a_malformed_card_is_passed_over(hub: HubServer) -> None:
 
 def test_the_environment_of_a_process_is_honoured(hub: HubServer, tmp_path: Path) -> None:
     hub.add("dataset", "owner/env", {"train.jsonl": jsonl(3)})
-    code = "import sys; from yofo_mlx.commands.data import check; sys.exit(check(['owner/env']))"
+    code = (
+        "import sys; from yofo_mlx.commands.data import DataRequest, check;"
+        "sys.exit(check(DataRequest(['owner/env'])))"
+    )
     environment = {**os.environ, **hub.environment(tmp_path / "home")}
 
     def run() -> subprocess.CompletedProcess[str]:

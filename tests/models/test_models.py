@@ -1,6 +1,7 @@
 """Loading models: embedded, directory, hub; and tokenizers that were converted wrongly."""
 
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,16 @@ def test_a_conversion_that_splits_otherwise_is_an_error_that_says_so(processor: 
 def test_a_tokenizer_model_of_another_kind_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.model").write_text("IQ== 0\nIg== 1\n")
     check_tokenizer(object(), tmp_path)
+
+
+def test_a_long_text_is_nothing_to_warn_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = logging.getLogger("transformers.tokenization_utils_base")
+    monkeypatch.setattr(talk, "handlers", [caplog.handler])
+    tokenizer = load_tokenizer(TINY, model_config(TINY))
+    assert len(tokenizer.encode("lion " * 5000)) > tokenizer.model_max_length
+    assert not caplog.records
 
 
 def test_segments_of_a_sentencepiece_tokenizer_join_to_the_tokens_of_the_whole(

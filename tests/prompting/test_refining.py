@@ -120,5 +120,7 @@ def test_refined_they_explain_one_another_better_and_a_file_keeps_them(tmp_path:
 def test_what_cannot_be_refined_is_refused() -> None:
     with pytest.raises(RunError, match="cannot be refined"):
         held_of(filled(sliding_gemma()))
+    prefix = filled(random_llama())
+    prefix.context.memory_limit = 1000
     with pytest.raises(FitError, match="rows at once"):
-        check_memory(held_of(filled(random_llama())), 8, 1000)
+        check_memory(prefix, 8)

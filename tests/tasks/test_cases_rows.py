@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from yofo_mlx.commands import data
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.recipe.schema import TaskSource
@@ -197,7 +198,7 @@ def test_an_answer_of_weight_zero_is_not_learned(tmp_path: Path) -> None:
     loaded = read(path)
     assert pairs(loaded) == [("q8", "good"), ("q9", "good")]
     assert [problem.line for problem in loaded.problems] == [1, 2, 3]
-    assert data.check([str(path)]) == ExitCode.OK
+    assert data.check(DataRequest([str(path)])) == ExitCode.OK
     assert "a: 3 rows left out: every answer has `weight` zero" in entry(path).notes
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from yofo_mlx.commands import data
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.preview.facts import from_facts
 from yofo_mlx.preview.reading import SHOWN_LABELS, read
 from yofo_mlx.recipe.schema import TaskSource
@@ -21,7 +22,7 @@ def test_the_app_shows_what_the_command_prints(
     monkeypatch.chdir(tmp_path)
     rows = "".join(f"text {number},{'ab'[number % 3 == 0]}\n" for number in range(12))
     Path("rows.csv").write_text(f"input,output\n{rows}")
-    data.preview(source, as_json=True)
+    data.preview(DataRequest([source]), as_json=True)
     printed = json.loads(capsys.readouterr().out)
     facts = read({"source": source, "role": "held_out"})
     shown = [from_facts(one) for one in facts["sets"]]

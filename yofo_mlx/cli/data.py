@@ -25,17 +25,10 @@ def check(
 ) -> int:
     """Report every problem of data sets, or of those of a recipe."""
     from yofo_mlx.commands import data as command
+    from yofo_mlx.commands.data_request import DataRequest
 
-    return command.check(
-        paths,
-        input=input,
-        output=output,
-        records=records,
-        overrides=keys or [],
-        strict=strict,
-        every=every,
-        as_json=as_json,
-    )
+    request = DataRequest(paths, input, output, records, keys or [])
+    return command.check(request, strict=strict, every=every, as_json=as_json)
 
 
 def preview(
@@ -48,11 +41,10 @@ def preview(
 ) -> int:
     """Show what yofo reads: columns, counts, labels, examples."""
     from yofo_mlx.commands import data as command
+    from yofo_mlx.commands.data_request import DataRequest
 
-    keys = keys or []
-    return command.preview(
-        *paths, input=input, output=output, records=records, overrides=keys, as_json=as_json
-    )
+    request = DataRequest(paths, input, output, records, keys or [])
+    return command.preview(request, as_json=as_json)
 
 
 def convert(

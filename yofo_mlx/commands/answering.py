@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,7 +22,7 @@ from yofo_mlx.prompting.session import out_of_memory
 from yofo_mlx.recipe.ways import Way
 from yofo_mlx.runs.events import finite
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import say, say_next
+from yofo_mlx.system.talk import say, say_again
 from yofo_mlx.system.text import json_line, printable
 
 
@@ -82,11 +80,9 @@ def answer_file(
     table = _table(files, style, columns)
     parsed = _demonstrations(asked.demos, replace(style, input=files.input, output=files.output))
     with InProcess() as session:
-        instruction = given.argument(asked.instruction).strip()
-        room = Chatroom(session, who, instruction, style=style)
+        room = Chatroom(session, who, given.argument(asked.instruction).strip(), style=style)
         room.wanted, room.seed, room.way = asked.shots, asked.seed, asked.way
         room.block, room.blocks_share = asked.block, asked.blocks_share
-        room.is_instructed = bool(instruction)
         room.open()
         room.take_named(asked.demos, parsed)
         if not asked.demos:
@@ -101,7 +97,7 @@ def answer_file(
             what = job.Job(table, files.out, asker, depends, files.column_prefix, at_once)
             return Answered(job.run(what), asker)
         except KeyboardInterrupt:
-            say_next(shlex.join([*sys.argv[1:], *([] if files.resume else ["--resume"])]))
+            say_again(*([] if files.resume else ["--resume"]))
             raise
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, YofoError) or (refusal := out_of_memory(error)) is None:

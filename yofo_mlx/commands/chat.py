@@ -74,7 +74,6 @@ def chat(
     with SessionClient(echo=_echo if sys.stderr.isatty() else None) as client:
         room = Chatroom(client, wanted, instruction.strip(), style=style)
         room.wanted, room.seed, room.max_tokens = shots, seed, max_tokens
-        room.is_instructed = bool(room.instruction)
         room.way, room.block, room.blocks_share = way, block, blocks_share
         room.keeps, room.kv_bits = keeps, kv_bits
         room.open()

@@ -50,8 +50,6 @@ class Chatroom:
     """Share of the blocks that a query sees."""
     max_tokens: int | None = None
     """Most tokens of an answer."""
-    is_instructed: bool = False
-    """The instruction is the user's own, and stands for those that files have."""
     keeps: bool = True
     """What is read of a named set is kept on disk."""
     kv_bits: int | None = None
@@ -61,6 +59,7 @@ class Chatroom:
 
     def __post_init__(self, client: SessionClient) -> None:
         self.held = Held(client)
+        self.is_instructed = bool(self.instruction)  # by the user, in place of what files say
         self._set: DemoSet | None = None  # which all the examples are, and nothing else
         self.names: list[str] = []  # of those that answer, the first one first
 
@@ -118,16 +117,9 @@ class Chatroom:
 
     def take(self, parsed: Parsed) -> None:
         """Add parsed demonstrations and say what was not understood."""
-        for problem in parsed.problems[:_SHOWN_PROBLEMS]:
-            say(f"  {problem}")
-        if len(parsed.problems) > _SHOWN_PROBLEMS:
-            say(f"  ... and {len(parsed.problems) - _SHOWN_PROBLEMS} more")
+        tell_read(parsed)
         if not parsed.examples:
-            say("no demonstrations found")
             return
-        say(f"{plural(len(parsed.examples), 'demonstration')} read as {parsed.format}")
-        for note in parsed.notes:
-            say(f"  {note}")
         examples: Sequence[Example] = parsed.examples
         if parsed.instruction and not (self.instruction or self.examples):
             self.instruction = parsed.instruction
@@ -244,30 +236,38 @@ class Chatroom:
         raise Cancelled(f"reading is stopped, after {read:,} of {chosen['shots']:,}", hint)
 
     def _report(self, result: Result) -> None:
-        say(
-            f"{plural(result['shots'], 'demonstration')} in the context, {result['tokens']} tokens"
-            f" ({result['reused_tokens']} reused), {result['seconds']:.1f} s"
-        )
-        if result["note"]:
-            say(result["note"])
-        if "beside" not in result:
-            return
-        for other in result["beside"]:
+        each = [result, *result.get("beside", ())]
+        for one in each:
+            whose, where = ("", " in the context") if one is result else (f"{one['subject']}: ", "")
             say(
-                f"{other['subject']}: {plural(other['shots'], 'demonstration')}, {other['tokens']}"
-                f" tokens ({other['reused_tokens']} reused), {other['seconds']:.1f} s"
+                f"{whose}{plural(one['shots'], 'demonstration')}{where}, {one['tokens']} tokens"
+                f" ({one['reused_tokens']} reused), {one['seconds']:.1f} s"
             )
-            if other["note"]:
-                say(other["note"])
-        each = [result, *result["beside"]]
-        sizes = (f"{one['subject']} {size(one['kv_gb'] * 1e9)}" for one in each)
-        say(f"keys and values: {', '.join(sizes)}")
+            if one["note"]:
+                say(one["note"])
+        if len(each) > 1:
+            sizes = (f"{one['subject']} {size(one['kv_gb'] * 1e9)}" for one in each)
+            say(f"keys and values: {', '.join(sizes)}")
 
     def _call(
         self, method: str, params: Params | None = None, on_note: OnNote | None = None
     ) -> Result:
         with interrupt_cancels(self.held):
             return self.held.call(method, params, on_note)
+
+
+def tell_read(parsed: Parsed) -> None:
+    """Say what was read as demonstrations, how, and what was not understood."""
+    for problem in parsed.problems[:_SHOWN_PROBLEMS]:
+        say(f"  {problem}")
+    if (more := len(parsed.problems) - _SHOWN_PROBLEMS) > 0:
+        say(f"  ... and {more:,} more")
+    if not parsed.examples:
+        say("no demonstrations found")
+        return
+    say(f"{plural(len(parsed.examples), 'demonstration')} read as {parsed.format}")
+    for note in parsed.notes:
+        say(f"  {note}")
 
 
 def _tell(began: str, method: str, params: Params) -> None:

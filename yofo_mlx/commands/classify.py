@@ -10,6 +10,7 @@ from yofo_mlx.answering.shots import judged_shots
 from yofo_mlx.commands import given
 from yofo_mlx.commands.answering import Asked, Files, answer_file, show
 from yofo_mlx.commands.chatroom import Chatroom
+from yofo_mlx.commands.eval import check_picture
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.evaluation import calibration
 from yofo_mlx.prompting.demonstrations import Style
@@ -18,8 +19,6 @@ from yofo_mlx.system.files import disk_error
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.families import holds_labels
-
-PICTURES = (".svg", ".png", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -36,10 +35,7 @@ class ClassifyWishes:
 def classify(asked: Asked, files: Files, wishes: ClassifyWishes) -> ExitCode:
     """Label each row of a file."""
     picture = wishes.picture
-    if picture and picture.is_dir():
-        raise RecipeError(f"{picture} is a folder", "give --picture another name")
-    if picture and (picture.suffix.lower() not in PICTURES or not picture.parent.is_dir()):
-        raise RecipeError(f"{picture}: pictures are .svg, .png or .pdf", "give it such a name")
+    check_picture(picture)
     labels = given.labels_of(wishes.labels)
     if not labels and not asked.demos:
         wrong = "there is nothing to choose among: no demonstrations and no labels"

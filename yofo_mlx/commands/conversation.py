@@ -1,7 +1,8 @@
 """`yofo chat` at the keyboard: lines are queries, `/words` change what is in the context."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -172,12 +173,8 @@ class Conversation:
         if way is None:
             say(f"one of {', '.join(WAYS)}; now it is {self.room.way}")
             return
-        before, self.room.way = self.room.way, way
-        try:
-            self.room.show(self.room.examples)
-        except YofoError:
-            self.room.way = before
-            raise
+        with self._changing():
+            self.room.way = way
 
     def _list(self) -> None:
         if self.room.instruction:
@@ -210,13 +207,8 @@ class Conversation:
         if not self.room.model.has_adapter:
             say("there is no adapter, only the base model")
             return
-        before = self.room.model
-        self.room.model = replace(before, use_adapter=not before.use_adapter)
-        try:
-            self.room.show(self.room.examples)
-        except YofoError:
-            self.room.model = before
-            raise
+        with self._changing():
+            self.room.model = replace(self.room.model, use_adapter=not self.room.model.use_adapter)
 
     def _beside(self, name: str) -> None:
         before = self.room.model
@@ -224,11 +216,19 @@ class Conversation:
             say("name who is to answer as well: /beside base, /beside RUN, /beside FOLDER")
             return
         others = (*before.beside, beside(name)) if name else ()
-        self.room.model = replace(before, beside=others)
+        with self._changing():
+            self.room.model = replace(before, beside=others)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Show the demonstrations as the block wants them; a mistake leaves all as it was."""
+        room = self.room
+        before = room.way, room.model
         try:
-            self.room.show(self.room.examples)
+            yield
+            room.show(room.examples)
         except YofoError:
-            self.room.model = before
+            room.way, room.model = before
             raise
 
     def _save(self, name: str) -> None:

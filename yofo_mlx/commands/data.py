@@ -3,18 +3,19 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from yofo_mlx.commands import data_request
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.commands.settings import USUAL
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.recipe.compose import compose
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say, say_next
-from yofo_mlx.system.text import printable, shorten
+from yofo_mlx.system.text import printable, shorten, some_of
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.problems import Problem, errors
 from yofo_mlx.tasks.registry import is_embedded
@@ -22,19 +23,12 @@ from yofo_mlx.tasks.sources import LoadedSource
 from yofo_mlx.tasks.summary import DataSummary, sum_up
 
 _MOST_LABELS = 12
+_EXAMPLES = 3
 _MOST_OF_A_KIND = 20
 
 
 def check(
-    paths: Sequence[str],
-    *,
-    input: str | None = None,
-    output: str | None = None,
-    records: str | None = None,
-    overrides: Sequence[str] = (),
-    strict: bool = False,
-    every: bool = False,
-    as_json: bool = False,
+    request: DataRequest, *, strict: bool = False, every: bool = False, as_json: bool = False
 ) -> ExitCode:
     """Print the problems of files, folders, hub ids or a recipe's sources.
 
@@ -45,7 +39,6 @@ def check(
     own: list[LoadedSource] = []
     found: list[Problem] = []
     recipe = None
-    request = data_request.DataRequest(paths, input, output, records, overrides)
     for group in data_request.read(request):
         # The embedded suite has few answers on purpose.
         known = [loaded for loaded in group.sets if not is_embedded(loaded.source)]
@@ -76,19 +69,10 @@ def check(
     return ExitCode.DATA if errors(found) or (strict and found) else ExitCode.OK
 
 
-def preview(
-    *paths: str,
-    input: str | None = None,
-    output: str | None = None,
-    records: str | None = None,
-    overrides: Sequence[str] = (),
-    examples: int = 3,
-    as_json: bool = False,
-) -> ExitCode:
+def preview(request: DataRequest, *, as_json: bool = False) -> ExitCode:
     """Print what would be made of data sets: columns, splits, family, labels, examples."""
-    request = data_request.DataRequest(paths, input, output, records, overrides)
     groups = list(data_request.read(request))
-    shown = [sum_up(loaded, examples) for group in groups for loaded in group.sets]
+    shown = [sum_up(loaded, _EXAMPLES) for group in groups for loaded in group.sets]
     if as_json:
         print(json.dumps([asdict(summary) for summary in shown], indent=2))
     else:
@@ -108,11 +92,11 @@ def preview(
     return ExitCode.DATA if failed else ExitCode.OK
 
 
-def _shown(recipe: Path, request: data_request.DataRequest) -> str:
+def _shown(recipe: Path, request: DataRequest) -> str:
     """Return what shows a recipe; one that is only a part of some is shown on top of the usual."""
     is_whole = compose([recipe]).data.keys() >= {"model", "train"}
     names = [str(recipe)] if is_whole else [USUAL, str(recipe)]
-    return f"show {data_request.DataRequest(names, overrides=request.overrides)}"
+    return f"show {DataRequest(names, overrides=request.overrides)}"
 
 
 def first_of_kinds(found: list[Problem]) -> Iterator[Problem]:
@@ -161,7 +145,6 @@ def record(problem: Problem) -> dict[str, Any]:
 
 def _page(summary: DataSummary) -> str:
     labels = [f"{shorten(name, 30)} {times}" for name, times in summary.labels.items()]
-    more = f", and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
     chosen = "  (chosen from the fields of the first row)" if summary.chosen else ""
     guessed = "  (guessed from the answers)" if summary.guessed else ""
     lines = [
@@ -178,7 +161,7 @@ def _page(summary: DataSummary) -> str:
         lines.append(f"  instruction  {shorten(summary.instruction, 200)}")
     lines += [f"  unused  {shorten(words, 200)}" for words in summary.unused]
     if labels:
-        lines.append(f"  labels  {len(labels)}: {', '.join(labels[:_MOST_LABELS])}{more}")
+        lines.append(f"  labels  {len(labels)}: {some_of(labels, _MOST_LABELS)}")
     if summary.first_error:
         lines.append(f"  error   {summary.first_error}")
     for number, example in enumerate(summary.examples, start=1):

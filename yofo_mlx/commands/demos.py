@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.commands import data, given
-from yofo_mlx.commands.chatroom import Chatroom
+from yofo_mlx.commands.chatroom import Chatroom, tell_read
 from yofo_mlx.commands.health_lines import health_lines
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode, RecipeError
@@ -22,7 +22,7 @@ from yofo_mlx.system import paths
 from yofo_mlx.system.files import disk_error, size_of
 from yofo_mlx.system.quantities import plural, size
 from yofo_mlx.system.talk import quoted, say, say_next
-from yofo_mlx.system.text import json_line, printable, shorten
+from yofo_mlx.system.text import json_line, printable, shorten, some_of
 from yofo_mlx.tasks import checks
 from yofo_mlx.tasks.problems import Place, Problem, errors
 from yofo_mlx.tasks.sources import LoadedSource, after
@@ -112,7 +112,7 @@ def add(
         print(json_line({"name": one.name, "path": str(one.path), **asdict(added)}))
         return ExitCode.OK
     if parsed:
-        _tell(parsed)
+        tell_read(parsed)
     doublets = f"; {added.doublets:,} are there already" if added.doublets else ""
     say(f"{plural(added.added, 'row')} added to {one.name}, which has {added.rows:,}{doublets}")
     if added.contradictions:
@@ -153,16 +153,6 @@ def _as_of(
     return [after(parsed.instruction, example) for example in parsed.examples], None
 
 
-def _tell(parsed: Parsed) -> None:
-    for problem in parsed.problems[:_SHOWN_PROBLEMS]:
-        say(f"  {problem}")
-    if (more := len(parsed.problems) - _SHOWN_PROBLEMS) > 0:
-        say(f"  ... and {more:,} more")
-    say(f"{plural(len(parsed.examples), 'demonstration')} read as {parsed.format}")
-    for note in parsed.notes:
-        say(f"  {note}")
-
-
 def show(
     name: str, *, run: str | None = None, model: str | None = None, as_json: bool = False
 ) -> ExitCode:
@@ -199,9 +189,9 @@ def show(
 def _tell_of(loaded: LoadedSource) -> None:
     rows = sum(1 for _ in loaded.all_items())
     counts = loaded.label_counts().most_common()
-    labels = [f"{shorten(label, 30)} {times:,}" for label, times in counts[:_SHOWN_LABELS]]
-    more = f", and {len(counts) - _SHOWN_LABELS:,} more" if counts[_SHOWN_LABELS:] else ""
-    told = f"; {plural(len(counts), 'label')}: {', '.join(labels)}{more}" if counts else ""
+    labels = [f"{shorten(label, 30)} {times:,}" for label, times in counts]
+    names = some_of(labels, _SHOWN_LABELS)
+    told = f"; {plural(len(counts), 'label')}: {names}" if counts else ""
     say(f"{plural(rows, 'row')}{told}")
     for problem in loaded.problems[:_SHOWN_PROBLEMS]:
         say(f"  {problem.in_full()}")

@@ -236,11 +236,20 @@ def _check_places(subject: Subject, picture: Path | None, rows: Path | None) -> 
         raise RecipeError(f"{rows}: rows are .csv or .jsonl", "give it such a name")
     if rows and os.path.lexists(rows) and not (rows.is_file() and query_rows.is_of_rows(rows)):
         raise RecipeError(f"{rows} exists, and holds something else", "give another name")
-    if picture and (picture.suffix.lower() not in PICTURES or picture.is_dir()):
-        raise RecipeError(f"{picture}: pictures are .png, .svg or .pdf", "give it such a name")
+    check_picture(picture)
     place = subject.evaluations_path
     folder = next(path for path in (place, *place.parents) if os.path.lexists(path))
     for there in [*(path.parent for path in (picture, rows) if path), folder]:
         leads_away = there == place and there.is_symlink()
         if leads_away or not there.is_dir() or not os.access(there, os.W_OK):
             raise RecipeError(f"{there} is not a folder to write to", "choose another place")
+
+
+def check_picture(path: Path | None) -> None:
+    """Refuse a name that is none of a picture."""
+    if path and path.is_dir():
+        raise RecipeError(f"{path} is a folder", "give --picture another name")
+    if path and path.suffix.lower() not in PICTURES:
+        raise RecipeError(f"{path}: pictures are .png, .svg or .pdf", "give it such a name")
+    if path and not path.absolute().parent.is_dir():
+        raise RecipeError(f"{path.parent} is no folder", "make it, or give another --picture")

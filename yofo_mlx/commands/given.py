@@ -56,7 +56,11 @@ def labels_of(given: Sequence[str]) -> list[str]:
     texts: list[str] = []
     for some in map(argument, given):
         texts += _lines(Path(some[1:])) if some.startswith("@") else some.split("|")
-    return list(dict.fromkeys(filter(None, (label.strip() for label in texts))))
+    labels = list(dict.fromkeys(filter(None, (label.strip() for label in texts))))
+    if given and not labels:
+        hint = "join them by bars, as in 'a|b', or name @FILE with one on each line"
+        raise RecipeError("no label is among the labels that are given", hint)
+    return labels
 
 
 def _lines(path: Path) -> list[str]:

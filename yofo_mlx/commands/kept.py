@@ -15,7 +15,7 @@ from yofo_mlx.evaluation.report import curve_lines
 from yofo_mlx.evaluation.subjects import Subject
 from yofo_mlx.runs import listing
 from yofo_mlx.system.talk import say, say_next
-from yofo_mlx.system.text import json_line, printable, shorten
+from yofo_mlx.system.text import json_line, printable, shorten, some_of
 
 COLUMNS = tuple("number date measured queries shots metric base adapter step state".split())
 WIDTH = 60  # characters of what was measured
@@ -35,11 +35,9 @@ def show(subject: Subject, *, as_json: bool) -> ExitCode:
         else:
             say(f"no evaluations yet: `yofo eval {subject.arguments} --data NEW.csv` makes one")
         return ExitCode.OK
-    lines = [COLUMNS, *(line for one in kept for line in _lines(one))]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
-    for line in lines:
-        cells = zip(line, widths, strict=True)
-        print("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip())
+    from yofo_mlx.commands.terminal_table import show_table  # rich
+
+    show_table(COLUMNS, [line for one in kept for line in _lines(one)])
     if pair := _comparable(kept):
         two = " ".join(str(one.number) for one in pair)
         say_next(f"eval {subject.arguments} --compare {two}")
@@ -75,8 +73,7 @@ def measured(one: Kept) -> str:
     if one.full:
         return f"{ROLES['held_out']} ({len(one.tasks)})"
     names = {"held_out": "", "trained": "trained: ", "data": "data: "}[one.role]
-    more = f" and {len(one.tasks) - 1} more" if len(one.tasks) > 1 else ""
-    return f"{names}{shorten(one.tasks[0] if one.tasks else '-', WIDTH)}{more}"
+    return names + (some_of([shorten(task, WIDTH) for task in one.tasks], 1) or "-")
 
 
 def _figures(score: Means | None) -> tuple[str, ...]:
@@ -143,10 +140,7 @@ def _find(subject: Subject, name: str) -> tuple[str, Content]:
 def _page(one: str, two: str, first: Content, second: Content, found: Comparison) -> Iterator[str]:
     for number, name, content in ((1, one, first), (2, two, second)):
         tasks = content["asked"]["tasks"]
-        names = ", ".join(list(tasks)[:3]) + (
-            f" and {len(tasks) - 3} more" if len(tasks) > 3 else ""
-        )
-        yield f"{number}: {name}, {str(content.get('date'))[:16]}, {names}"
+        yield f"{number}: {name}, {str(content.get('date'))[:16]}, {some_of([*tasks], NAMED)}"
     if found.differences:
         yield "\nthey differ in"
         width = max(len(x.setting) for x in found.differences)

@@ -1,8 +1,6 @@
 """What `yofo eval` does once it is clear what is asked: load, measure, keep, show."""
 
-import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,8 +32,8 @@ from yofo_mlx.runs.trained import Note
 from yofo_mlx.system.environment import versions_and_machine
 from yofo_mlx.system.files import digest
 from yofo_mlx.system.progress import Progress
-from yofo_mlx.system.talk import say, say_next
-from yofo_mlx.system.text import printable, reason
+from yofo_mlx.system.talk import say, say_again
+from yofo_mlx.system.text import printable, reason, some_of
 from yofo_mlx.tasks.registry import TaskEntry
 from yofo_mlx.tasks.task import Example
 
@@ -151,9 +149,9 @@ class Measuring:
         found = {name: one for name in names if (one := shared.find(self._asked, name))}
         if found:
             origins = list(dict.fromkeys(one.origin for one in found.values()))
-            more = f" and {len(origins) - 1} more" if len(origins) > 1 else ""
             tasks = "" if len(found) == len(names) else f"{len(found)} of {len(names)} tasks "
-            say(f"base: {tasks}taken from {printable(origins[0])}{more}; --fresh measures it again")
+            whose = printable(some_of(origins, 1))
+            say(f"base: {tasks}taken from {whose}; --fresh measures it again")
         return found
 
     @property
@@ -182,7 +180,7 @@ def _measure(
     except KeyboardInterrupt:
         kept.save()
         say("\nwhat was measured is kept" if kept.is_begun else "\nnothing was measured yet")
-        say_next(shlex.join(sys.argv[1:]))
+        say_again()
         raise
 
 

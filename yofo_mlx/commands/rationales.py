@@ -1,16 +1,13 @@
 """`yofo rationales`: the base's own ways to the right answers, as a data set and a recipe."""
 
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.commands.reading_base import reading_base, training_tasks
 from yofo_mlx.commands.terminal_table import show_table
-from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode, RecipeError
-from yofo_mlx.models.base import load_base
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.rehearsal import tables
@@ -21,8 +18,7 @@ from yofo_mlx.rehearsal.store import Store
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.files import write_text
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import print_path, quoted, say, say_next
-from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.system.talk import keeping, print_path, quoted, say, say_next
 
 ABOUT, SAMPLES, KIND = "rationales.json", "samples.jsonl", "set of rationales"
 
@@ -40,25 +36,14 @@ def rationales(
     """Sample, judge and write; what was drawn before is not drawn again."""
     folder = out or Path(f"{request.run_name}-rationales")
     recipe = request.load()
-    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
-    entries = [entry for entry in entries if entry.role == "train"]
+    entries = training_tasks(request, recipe)
     about = {"model": recipe.model, "tasks": [entry.task.name for entry in entries]}
     tables.begin(folder, recipe, ABOUT, KIND, about)
-    base = load_base(
-        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
-    )
-    check_tables(recipe, base.tokenizer, base.config)
-    longest = min(recipe.longest_prompt, base.context or recipe.longest_prompt)
-    base.model.eval()
-    try:
-        with Store(folder / SAMPLES, KIND) as store:
-            asker = Asker(base, recipe.template, store, find_planner(recipe))
-            asking = Rationales(asker, recipe, settings, longest)
-            done = [asking.ways(entry, samples, temperature) for entry in entries]
-    except KeyboardInterrupt:
-        say(f"\nwhat was drawn is kept in {folder}")
-        say_next(shlex.join(sys.argv[1:]))
-        raise
+    base, longest = reading_base(recipe)
+    with keeping(f"what was drawn is kept in {folder}"), Store(folder / SAMPLES, KIND) as store:
+        asker = Asker(base, recipe.template, store, find_planner(recipe))
+        asking = Rationales(asker, recipe, settings, longest)
+        done = [asking.ways(entry, samples, temperature) for entry in entries]
     about |= _finish(folder, recipe, done, gold=gold)
     if as_json:
         print(json.dumps(about))

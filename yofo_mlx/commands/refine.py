@@ -4,14 +4,13 @@ from pathlib import Path
 
 from yofo_mlx.errors import DataError, ExitCode, RecipeError
 from yofo_mlx.prompting import cache_file, demonstrations
-from yofo_mlx.prompting.context import Context, interruptible
+from yofo_mlx.prompting.context import interruptible
 from yofo_mlx.prompting.fingerprint import fingerprint
 from yofo_mlx.prompting.loading import check, find_source, load
-from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.protocol import CACHE_SUFFIX
-from yofo_mlx.prompting.refining import check_memory, held_of, refine
+from yofo_mlx.prompting.refining import check_memory, refine
 from yofo_mlx.prompting.selection import balanced
-from yofo_mlx.system.memory import memory_limit
+from yofo_mlx.prompting.sides import new_prefix
 from yofo_mlx.system.quantities import plural, size
 from yofo_mlx.system.talk import print_path, quoted, say, say_next
 
@@ -42,14 +41,12 @@ def refine_set(
     check(source, use_adapter=True)
     loaded = load(source, use_adapter=True)
     loaded.base.model.eval()
-    limit = memory_limit(source.limit_gb).nbytes
-    context = Context(loaded.base.model, limit)
-    prefix = Prefix(context, loaded.base.tokenizer, source.template, loaded.limit)
+    prefix = new_prefix(loaded)
     prefix.choose(balanced(parsed.examples, seed)[:shots], parsed.instruction or "")
     shown = plural(len(prefix.demonstrations), "demonstration")
     say(f"{shown}, {plural(len(prefix.tokens), 'token')}")
     prefix.fill(interruptible)
-    check_memory(held_of(prefix), batch, limit)
+    check_memory(prefix, batch)
 
     def tell(step: int, loss: float) -> None:
         if step in (1, steps) or step % TOLD == 0:

@@ -1,16 +1,13 @@
 """`yofo rehearse`: training targets in the base's own words, as a data set and a recipe."""
 
 import json
-import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.commands.reading_base import reading_base, training_tasks
 from yofo_mlx.commands.terminal_table import show_table
-from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.models.base import base_of
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.rehearsal import outcome, tables
 from yofo_mlx.rehearsal.asker import Asker
@@ -19,8 +16,7 @@ from yofo_mlx.rehearsal.settings import RehearsalSettings
 from yofo_mlx.rehearsal.store import Store
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import print_path, quoted, say, say_next
-from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.system.talk import keeping, print_path, quoted, say, say_next
 
 MOST_TASKS = 20  # that are shown one by one
 
@@ -31,24 +27,16 @@ def rehearse(
     """Answer, judge and write; what was answered before is not asked again."""
     folder = out or Path(f"{request.run_name}-rehearsed")
     recipe = request.load()
-    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
-    entries = [entry for entry in entries if entry.role == "train"]
+    entries = training_tasks(request, recipe)
     outcome.begin(folder, recipe, [entry.task.name for entry in entries])
-    if recipe.init_adapter:
-        say("the base answers without `init_adapter`")
-    base = base_of(recipe)
-    check_tables(recipe, base.tokenizer, base.config)
-    longest = min(recipe.longest_prompt, base.context or recipe.longest_prompt)
-    base.model.eval()
-    try:
-        with Store(folder / outcome.ANSWERS) as store:
-            asker = Asker(base, recipe.template, store, find_planner(recipe, whole=True))
-            rehearsal = Rehearsal(asker, recipe, settings, longest)
-            done = [rehearsal.task(entry) for entry in entries]
-    except KeyboardInterrupt:
-        say(f"\nwhat was answered is kept in {folder}")
-        say_next(shlex.join(sys.argv[1:]))
-        raise
+    base, longest = reading_base(recipe)
+    with (
+        keeping(f"what was answered is kept in {folder}"),
+        Store(folder / outcome.ANSWERS) as store,
+    ):
+        asker = Asker(base, recipe.template, store, find_planner(recipe, whole=True))
+        rehearsal = Rehearsal(asker, recipe, settings, longest)
+        done = [rehearsal.task(entry) for entry in entries]
     about = outcome.finish(folder, recipe, done, settings)
     if as_json:
         print(json.dumps(about))

@@ -1,15 +1,12 @@
 """`yofo select`: the training rows that are worth most, as a data set and a recipe."""
 
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from yofo_mlx.commands.reading_base import reading_base, training_tasks
 from yofo_mlx.commands.terminal_table import show_table
-from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.models.base import load_base
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.rehearsal import tables
@@ -20,8 +17,7 @@ from yofo_mlx.selecting.reader import Reader
 from yofo_mlx.selecting.select import Selected
 from yofo_mlx.selecting.settings import SelectSettings
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import print_path, quoted, say, say_next
-from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.system.talk import keeping, print_path, quoted, say, say_next
 
 MOST_TASKS = 20  # that are shown one by one
 
@@ -32,8 +28,7 @@ def select(
     """Score, rank and write; what was scored before is not read again."""
     folder = out or Path(f"{request.run_name}-{settings.by}")
     recipe = request.load()
-    entries = load_tasks(recipe.tasks, recipe.seed, Path.cwd(), request.data_name)
-    entries = [entry for entry in entries if entry.role == "train"]
+    entries = training_tasks(request, recipe)
     run = None
     if settings.run is not None:
         run, other = selection.tuned_run(recipe, entries, settings.run)
@@ -42,17 +37,15 @@ def select(
             say(f"warning: run {run.run_id} {words} {', '.join(other[:MOST_TASKS])}")
     selection.begin(folder, recipe, entries, settings, run)
     reader = None if settings.by == "random" else _reader(recipe)
-    try:
-        with Store(folder / selection.SCORES, selection.KIND) as store:
-            ranker = selection.ranker(settings, recipe, reader, store, run)
-            done = [
-                Selected(entry, ranker.rank(entry), settings.count(len(entry.task.train)))
-                for entry in entries
-            ]
-    except KeyboardInterrupt:
-        say(f"\nwhat was scored is kept in {folder}")
-        say_next(shlex.join(sys.argv[1:]))
-        raise
+    with (
+        keeping(f"what was scored is kept in {folder}"),
+        Store(folder / selection.SCORES, selection.KIND) as store,
+    ):
+        ranker = selection.ranker(settings, recipe, reader, store, run)
+        done = [
+            Selected(entry, ranker.rank(entry), settings.count(len(entry.task.train)))
+            for entry in entries
+        ]
     about = selection.finish(folder, recipe, done)
     if as_json:
         print(json.dumps(about))
@@ -64,14 +57,7 @@ def select(
 
 
 def _reader(recipe: Recipe) -> Reader:
-    if recipe.init_adapter:
-        say("the base reads without `init_adapter`")
-    base = load_base(
-        recipe.model, revision=recipe.revision, trust_remote_code=recipe.trust_remote_code
-    )
-    check_tables(recipe, base.tokenizer, base.config)
-    base.model.eval()
-    longest = min(recipe.longest_prompt, base.context or recipe.longest_prompt)
+    base, longest = reading_base(recipe)
     return Reader(base, recipe.template, find_planner(recipe), longest)
 
 

@@ -25,7 +25,7 @@ from yofo_mlx.system import blas, paths
 from yofo_mlx.system.environment import on_cpu
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.signals import answered
-from yofo_mlx.system.talk import quoted, say, say_next
+from yofo_mlx.system.talk import say, say_again
 
 ONE_THREAD = ("OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -135,9 +135,9 @@ def _end(making: Making, as_json: bool) -> ExitCode:
         show(write_report(folder, notes), as_json=as_json)
     if making.crew.is_stopping:
         say("stopped: what was measured is kept, and trainings go on from their checkpoints")
-        say_next(quoted(*sys.argv[1:]))
+        say_again()
         return ExitCode.INTERRUPTED
     if failed:
-        say_next(quoted(*sys.argv[1:]))
+        say_again()
         return ExitCode.FAILED
     return ExitCode.OK

@@ -79,6 +79,9 @@ def load_base(
     return Base(name, path, model, tokenizer, config, tables.positions if tables else None)
 
 
+_TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
+
+
 def load_tokenizer(path: Path, config: dict[str, Any], *, trust_remote_code: bool = False) -> Any:
     """Load the tokenizer of a model directory and compare it with its `tokenizer.model`."""
     from mlx_lm.utils import load_tokenizer as mlx_lm_load
@@ -93,6 +96,8 @@ def load_tokenizer(path: Path, config: dict[str, Any], *, trust_remote_code: boo
         path, lambda: mlx_lm_load(path, options, eos_token_ids=config.get("eos_token_id"))
     )
     check_tokenizer(tokenizer, path)
+    # Whether a text fits is yofo's to say: transformers warns of any long one, shown or refused.
+    tokenizer.deprecation_warnings[_TOO_LONG] = True
     return tokenizer
 
 

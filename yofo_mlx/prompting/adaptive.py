@@ -13,7 +13,7 @@ import numpy as np
 
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
 from yofo_mlx.prompting.prefix import Prefix
-from yofo_mlx.prompting.questions import SideBySide, by_length, log_softmax, taken
+from yofo_mlx.prompting.questions import log_softmax, write_each
 from yofo_mlx.prompting.retrieval import SimilarTail
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.quantities import plural
@@ -67,27 +67,20 @@ def sketch_each(
         for place, question in enumerate(questions):
             yield place, sketch(context, question, is_complete, on_chunk)
         return
-    ready, waiting = SideBySide(context, on_chunk), by_length(questions)
     begun: dict[int, Sketch] = {}
-    last: dict[int, int] = {}
-    while waiting or last:
-        some = taken(waiting, questions, len(questions), ready)
-        found: dict[int, int] = {}
-        for places, logits in ready.ends(some, last):
-            logprobs = log_softmax(logits)
-            sums = np.array((mx.exp(logprobs) * logprobs).sum(axis=-1)).tolist()
-            tokens = np.array(logits.argmax(axis=-1)).tolist()
-            for place, more, token in zip(places, sums, tokens, strict=True):
-                before = begun.pop(place, Sketch([], 0.0))
-                begun[place] = Sketch([*before.tokens, token], before.entropy - more)
-                found[place] = token
-        last = {}
-        for place, token in found.items():
-            if len(begun[place].tokens) == LOOKED_AT or is_complete(begun[place].tokens):
-                ready.forget(place)
-                yield place, begun.pop(place)
-            else:
-                last[place] = token
+
+    def take(places: Sequence[int], logits: mx.array) -> Iterator[int | None]:
+        logprobs = log_softmax(logits)
+        sums = np.array((mx.exp(logprobs) * logprobs).sum(axis=-1)).tolist()
+        tokens = np.array(logits.argmax(axis=-1)).tolist()
+        for place, more, token in zip(places, sums, tokens, strict=True):
+            before = begun.get(place, Sketch([], 0.0))
+            one = begun[place] = Sketch([*before.tokens, token], before.entropy - more)
+            is_over = len(one.tokens) == LOOKED_AT or is_complete(one.tokens)
+            yield None if is_over else token
+
+    for place in write_each(context, questions, len(questions), take, on_chunk):
+        yield place, begun.pop(place)
 
 
 def best_threshold(readings: Sequence[Readings]) -> float:

@@ -12,7 +12,7 @@ from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import Cancelled
 from yofo_mlx.prompting.context import CHUNK, Context, OnChunk, ignore
 from yofo_mlx.prompting.generation import AnswerText, generate
-from yofo_mlx.prompting.questions import SideBySide, by_length, taken
+from yofo_mlx.prompting.questions import write_each
 from yofo_mlx.system.wired import keep_below
 
 
@@ -94,28 +94,15 @@ def _side_by_side(
     at_once: int,
     on_chunk: OnChunk,
 ) -> Iterator[tuple[int, Written]]:
-    """Write a token of several answers at a time; as some of them end, others come in."""
-    ready = SideBySide(context, on_chunk)
-    waiting = by_length(questions)
+    """Write several answers together; as some of them end, others come in."""
     texts: dict[int, AnswerText] = {}
-    last: dict[int, int] = {}  # the token that each is to go on with
-    while waiting or texts:
-        some: dict[int, Sequence[int]] = {}
-        if waiting and len(texts) <= at_once // 2:
-            some = taken(waiting, questions, at_once - len(texts), ready)
-            texts |= {place: AnswerText(segmenter) for place in some}
-        found = [
-            pair
-            for places, logits in ready.ends(some, last)
-            for pair in zip(places, np.array(logits.argmax(axis=-1)).tolist(), strict=True)
-        ]
-        last = {}
-        for place, token in found:
-            text = texts[place]
+
+    def take(places: Sequence[int], logits: mx.array) -> Iterator[int | None]:
+        for place, token in zip(places, np.array(logits.argmax(axis=-1)).tolist(), strict=True):
+            text = texts.setdefault(place, AnswerText(segmenter))
             text.add(token)
-            if text.is_complete or text.count == max_tokens:
-                ready.forget(place)
-                del texts[place]
-                yield place, Written(text.finish()[0], text.is_complete)
-            else:
-                last[place] = token
+            yield None if text.is_complete or text.count == max_tokens else token
+
+    for place in write_each(context, questions, at_once, take, on_chunk):
+        text = texts.pop(place)
+        yield place, Written(text.finish()[0], text.is_complete)

@@ -14,11 +14,10 @@ from itertools import accumulate
 import mlx.core as mx
 from mlx_lm.models.cache import KVCache
 
-from yofo_mlx.episodes.sampler import tokenize
 from yofo_mlx.errors import DataError, FitError
 from yofo_mlx.models.rotary import attentions, raw_keys
 from yofo_mlx.prompting.context import Context, OnChunk, ignore
-from yofo_mlx.prompting.prefix import Prefix
+from yofo_mlx.prompting.prefix import Prefix, tokens_of
 from yofo_mlx.prompting.retrieval import Similarity
 from yofo_mlx.prompting.selection import balanced, least_room
 from yofo_mlx.system.quantities import plural, size
@@ -214,13 +213,9 @@ class Blocks:
         """Yield the examples of each new block with their tokens."""
         for start in range(0, len(examples), self.size):
             some = tuple(examples[start : start + self.size])
-            tokens = list(self._segmenter.opening) if is_first else []
-            for example in some:
-                demonstration = tokenize(self._segmenter, example)
-                tokens += demonstration.first if is_first else demonstration.later
-                tokens += demonstration.answer
-                is_first = False
-            yield some, tokens
+            opening = self._segmenter.opening if is_first else ()
+            yield some, [*opening, *tokens_of(self._segmenter, some, is_first=is_first)]
+            is_first = False
 
     def _encode(self, examples: tuple[Example, ...], tokens: list[int], on_chunk: OnChunk) -> Block:
         """Read a block behind those that it sees."""

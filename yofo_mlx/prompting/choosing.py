@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from yofo_mlx.prompting.selection import Choice, as_given
 from yofo_mlx.recipe.ways import Way
-from yofo_mlx.system.text import shorten
+from yofo_mlx.system.text import shorten, some_of
 from yofo_mlx.tasks.task import Example
 
 Shots = int | Literal["all"] | None
@@ -142,13 +142,12 @@ def _told(choice: Choice, shots: Shots, bound: Bound, seed: int) -> Iterator[str
     elif shown > 1 and not choice.stayed:
         yield f"all {shown:,} in an order drawn with seed {seed}{turns}"
     if gone := choice.displaced:
-        pairs = [shorten(f"{one.input} -> {one.output}", 60) for one in gone[:_SHOWN_DISPLACED]]
-        more = f" and {len(gone) - len(pairs):,} more" if gone[_SHOWN_DISPLACED:] else ""
-        yield f"no longer shown, since there is no room for them: {', '.join(pairs)}{more}"
+        pairs = [shorten(f"{one.input} -> {one.output}", 60) for one in gone]
+        names = some_of(pairs, _SHOWN_DISPLACED)
+        yield f"no longer shown, since there is no room for them: {names}"
     if shown and (missing := choice.labels_missing):
-        names = ", ".join(shorten(label, 40) for label in missing[:_SHOWN_LABELS])
-        more = f" and {len(missing) - _SHOWN_LABELS:,} more" if missing[_SHOWN_LABELS:] else ""
-        yield f"without a demonstration are {len(missing):,} of the labels: {names}{more}"
+        names = some_of([shorten(label, 40) for label in missing], _SHOWN_LABELS)
+        yield f"without a demonstration are {len(missing):,} of the labels: {names}"
     if choice.doublets:
         yield f"doublets left out: {choice.doublets:,}"
     if choice.contradictions:

@@ -63,9 +63,9 @@ class Context:
         self.readings: Readings = {}
         self.layers: list[Any] = make_prompt_cache(self.model)
 
-    def adopt(self, layers: list[Any], tokens: list[int], readings: Readings | None = None) -> None:
-        """Take over a cache that holds these tokens, and what was noted of them."""
-        self.layers, self.tokens, self.readings = layers, list(tokens), readings or {}
+    def adopt(self, layers: list[Any], tokens: list[int]) -> None:
+        """Take over a cache that holds these tokens, of which nothing is noted."""
+        self.layers, self.tokens, self.readings = layers, list(tokens), {}
 
     def read(
         self,

@@ -365,10 +365,8 @@ def _pasted_rows(text: str, form: str, suffix: str, style: Style) -> Parsed:
     if suffix == _ONE_ROW:
         text, suffix = f"[{text}]", ".json"
     file = DataFile(Path(f"pasted{suffix}"), "", text.encode("utf-8", "surrogatepass"))
-    source = TaskSource(
-        source="pasted", input=style.input, output=style.output, records=style.records
-    )
-    parsed = _parsed(Found({"train": [Piece(file, style.records)]}), source, style)
+    found = Found({"train": [Piece(file, style.records)]})
+    parsed = _parsed(found, _asked("pasted", style), style)
     problems = tuple(problem for problem in parsed.problems if problem.line)
     if not parsed.examples and not problems:
         problems = (Rejected(1, f"{form}, but nothing in it"),)

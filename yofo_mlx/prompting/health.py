@@ -12,10 +12,10 @@ from yofo_mlx.prompting.prefix import Prefix
 from yofo_mlx.prompting.readings import Expected
 from yofo_mlx.prompting.soundness import Pair, Soundness, is_sorted, label_counts, look
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.text import shorten
+from yofo_mlx.system.text import shorten, some_of
 from yofo_mlx.tasks.task import Example
 
-_SHOWN = 10  # rows, labels and pairs that are named
+_SHOWN, _SHOWN_PAIRS = 10, 3  # rows and labels, and pairs, that are named
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,8 @@ class Health:
         yield from (one for one in self.alarms() if one != self.learning.told)
         yield from self._contradicted()
         if rare := self.soundness.rare:
-            names = ", ".join(
-                f"{shorten(label, 40)} ({n})" for label, n in list(rare.items())[:_SHOWN]
-            )
-            yield f"rare are {len(rare):,} of the labels: {names}{_more(rare)}"
+            names = some_of([f"{shorten(label, 40)} ({n})" for label, n in rare.items()], _SHOWN)
+            yield f"rare are {len(rare):,} of the labels: {names}"
         yield from self._pairs("the same twice", self.soundness.doublets)
         yield from self._pairs("one input, two answers", self.soundness.contradictions)
         yield from self._pairs("nearly the same input", self.soundness.near_duplicates)
@@ -114,19 +112,12 @@ class Health:
 
     def _pairs(self, what: str, pairs: Sequence[Pair]) -> Iterator[str]:
         if pairs:
-            named = "; ".join(
-                f"{self._shown(one)} and {self._shown(two)}" for one, two in pairs[:3]
-            )
-            more = f" and {len(pairs) - 3:,} more" if len(pairs) > 3 else ""
-            yield f"{what}: {named}{more}"
+            named = [f"{self._shown(one)} and {self._shown(two)}" for one, two in pairs]
+            yield f"{what}: {some_of(named, _SHOWN_PAIRS, '; ')}"
 
     def _shown(self, at: int) -> str:
         row = self.rows[at]
         return f"{row.place} ({shorten(row.input, 50)} -> {shorten(row.answer, 30)})"
-
-
-def _more(names: Sequence[str] | dict[str, int]) -> str:
-    return f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
 
 
 def health_of(prefix: Prefix) -> Health:

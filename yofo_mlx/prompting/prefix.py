@@ -148,11 +148,7 @@ class Prefix:
         if not text.strip():
             raise DataError("the query is empty", "write the input that wants an answer")
         tail = self.tail(text, answer_tokens) if tail is None else tail
-        question: list[int] = []
-        for place, example in enumerate(tail):
-            shot = tokenize(self.segmenter, example)
-            is_first = not (self.demonstrations or place)
-            question += [*(shot.first if is_first else shot.later), *shot.answer]
+        question = tokens_of(self.segmenter, tail, is_first=not self.demonstrations)
         question += self.segmenter.question(text, first=not (self.demonstrations or tail))
         free = self.free(question)
         if free is not None and free < answer_tokens:
@@ -192,6 +188,16 @@ class Prefix:
             return True
         self.context.reset()
         return False
+
+
+def tokens_of(segmenter: Segmenter, examples: Sequence[Example], *, is_first: bool) -> list[int]:
+    """Return the tokens of demonstrations; the first of all begins in another way."""
+    tokens: list[int] = []
+    for example in examples:
+        shot = tokenize(segmenter, example)
+        tokens += [*(shot.first if is_first else shot.later), *shot.answer]
+        is_first = False
+    return tokens
 
 
 def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:

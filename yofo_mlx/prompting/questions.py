@@ -1,7 +1,7 @@
 """Questions read side by side behind one context, and branches of answers read behind them."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -151,6 +151,34 @@ def taken(
             break
         some[waiting.popleft()] = question
     return some
+
+
+def write_each(
+    context: Context,
+    questions: Sequence[Sequence[int]],
+    at_once: int,
+    take: Callable[[Sequence[int], mx.array], Iterable[int | None]],
+    on_chunk: OnChunk = ignore,
+) -> Iterator[int]:
+    """Write a token of several answers at a time, and yield the place of each that ends.
+
+    As some end, others come in. `take` returns what goes on from logits (B, V), None at an end.
+    """
+    ready, waiting = SideBySide(context, on_chunk), by_length(questions)
+    last: dict[int, int] = {}  # the token that each is to go on with
+    while waiting or last:
+        some: dict[int, Sequence[int]] = {}
+        if waiting and len(last) <= at_once // 2:
+            some = taken(waiting, questions, at_once - len(last), ready)
+        found = [
+            pair
+            for places, logits in ready.ends(some, last)
+            for pair in zip(places, take(places, logits), strict=True)
+        ]
+        last = {place: token for place, token in found if token is not None}
+        for place in (place for place, token in found if token is None):
+            ready.forget(place)
+            yield place
 
 
 def log_softmax(logits: mx.array) -> mx.array:

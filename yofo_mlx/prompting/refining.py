@@ -24,6 +24,7 @@ from yofo_mlx.system.quantities import size
 
 Held = Sequence[Sequence[mx.array]]  # keys and values (1, H, T, D) of each layer
 Span = tuple[int, int]
+DROPOUT = 0.1  # the share of what is held that a row does not see
 
 
 class _Layer:
@@ -99,13 +100,13 @@ def left_out_loss(
     return losses.sum() / len(asked)
 
 
-def check_memory(held: Held, batch: int, limit: int) -> None:
+def check_memory(prefix: Prefix, batch: int) -> None:
     """Refuse what would not fit: float32 copies, gradients, moments, and a batch of rows."""
-    numbers = sum(one.size for pair in held for one in pair)
-    needed = 4 * numbers * (4 + 2 * batch)
-    if needed > limit - mx.get_active_memory():
+    numbers = sum(one.size for pair in held_of(prefix) for one in pair)
+    needed, limit = 4 * numbers * (4 + 2 * batch), prefix.context.memory_limit
+    if limit is not None and needed > limit - mx.get_active_memory():
         raise FitError(
-            f"refining {held[0][0].shape[2]:,} tokens, {batch} rows at once, takes {size(needed)}",
+            f"refining {len(prefix.tokens):,} tokens, {batch} rows at once, takes {size(needed)}",
             "use fewer --shots or a smaller --batch",
         )
 
@@ -115,7 +116,6 @@ def refine(
     *,
     steps: int,
     learning_rate: float,
-    dropout: float = 0.1,
     batch: int = 8,
     seed: int = 0,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
@@ -132,7 +132,7 @@ def refine(
         while len(order) < batch:
             order += draw.permutation(len(prefix.demonstrations)).tolist()
         chosen, order = order[:batch], order[batch:]
-        hidden = draw.random((batch, len(prefix.tokens))) < dropout
+        hidden = draw.random((batch, len(prefix.tokens))) < DROPOUT
         value, state = _stepped(optimizer, state, (model, prefix, chosen, hidden))
         on_step(step, value)
     layers = [

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
 from yofo_mlx.gradients.objective import token_losses
-from yofo_mlx.prompting.context import CHUNK, Context, OnChunk, ignore
+from yofo_mlx.prompting.context import CHUNK, Context
 
 ROUNDING = 1e-3  # nats by which two readings of the same may differ
 
 Asked = tuple[Sequence[int], Sequence[int]]
 """The tokens of a question, and those of an answer to it."""
-Look = Callable[[mx.array], mx.array]
+Look = Callable[[mx.array, mx.array], tuple[mx.array, ...]]
+"""What is wanted of logits (N, V) before tokens (N,)."""
+Ints = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -34,51 +37,49 @@ class LabelScore:
 
 
 def read_answers(
-    context: Context, asked: Sequence[Asked], *, at_once: int = 1, on_chunk: OnChunk = ignore
+    context: Context, asked: Sequence[Asked], *, at_once: int = 1
 ) -> list[AnswersRead]:
     """Read answers to questions, `at_once` of them side by side; the context stays as it was."""
-    readings: list[AnswersRead] = []
-    for start in range(0, len(asked), at_once):
-        group = asked[start : start + at_once]
-        # Copies: that is what the forecast of an evaluation counts (planning/evaluation.py).
-        with context.aside(len(group), shared=False) as rows:
-            readings += _read_group(rows, group, on_chunk)
-    return readings
+
+    def look(logits: mx.array, tokens: mx.array) -> tuple[mx.array, ...]:
+        return token_losses(logits, tokens), logits.argmax(axis=-1)
+
+    read = _read(context, asked, look, at_once)
+    return [AnswersRead(losses, likeliest.tolist()) for losses, likeliest in read]
 
 
 def read_logits(
-    context: Context, asked: Sequence[Asked], look: Look, at_once: int = 1
+    context: Context,
+    asked: Sequence[Asked],
+    look: Callable[[mx.array], mx.array],
+    at_once: int = 1,
 ) -> Iterator[npt.NDArray[np.float32]]:
     """Yield what `look` makes of the logits before each token of an answer, (N, V) -> (N, ...)."""
+    yield from (one for (one,) in _read(context, asked, lambda *of: (look(of[0]),), at_once))
+
+
+def _read(
+    context: Context, asked: Sequence[Asked], look: Look, at_once: int
+) -> Iterator[tuple[Any, ...]]:
+    """Yield for each answer the arrays (N, ...) that `look` makes of what stands before it."""
     for start in range(0, len(asked), at_once):
         group = asked[start : start + at_once]
-        with context.aside(len(group), shared=False) as rows:
-            found = [(wanted, np.array(look(logits))) for wanted, logits in _pieces(rows, group)]
-        places = np.concatenate([np.argwhere(wanted)[:, 0] for wanted, _ in found])
-        values = np.concatenate([part for _, part in found])
-        yield from (values[places == row] for row in range(len(group)))
+        # Copies: that is what the forecast of an evaluation counts (planning/evaluation.py).
+        with context.aside(len(group), shared=False) as lent:
+            found = [
+                (rows, [np.array(part) for part in look(logits, mx.array(tokens))])
+                for rows, tokens, logits in _pieces(lent, group)
+            ]
+        rows = np.concatenate([places for places, _ in found])
+        values = [np.concatenate(parts) for parts in zip(*(of for _, of in found), strict=True)]
+        yield from (tuple(one[rows == row] for one in values) for row in range(len(group)))
 
 
-def _pieces(
-    context: Context, group: Sequence[Asked]
-) -> Iterator[tuple[npt.NDArray[np.bool_], mx.array]]:
-    """Yield which places of each piece (B, C) stand before an answer's token, and their logits."""
-    width = max(len(question) + len(answer) for question, answer in group)
-    tokens = np.zeros((len(group), width), dtype=np.int32)
-    wanted = np.zeros((len(group), width), dtype=bool)
-    for row, (question, answer) in enumerate(group):
-        end = len(question) + len(answer)
-        tokens[row, :end] = [*question, *answer]
-        wanted[row, len(question) - 1 : end - 1] = True
-    for start in range(0, width, CHUNK):
-        piece = np.s_[:, start : start + CHUNK]
-        logits = context.logits(mx.array(tokens[piece]), mx.array(np.flatnonzero(wanted[piece])))
-        if wanted[piece].any():
-            yield wanted[piece], logits
+def _pieces(context: Context, group: Sequence[Asked]) -> Iterator[tuple[Ints, Ints, mx.array]]:
+    """Read a question with its answer in each row (B, L), padded on the right, in pieces.
 
-
-def _read_group(context: Context, group: Sequence[Asked], on_chunk: OnChunk) -> list[AnswersRead]:
-    """Read a question with its answer in each row (B, L), padded on the right, in pieces."""
+    Yield for the answers' tokens in each their rows (N,), themselves (N,), and logits (N, V) there.
+    """
     width = max(len(question) + len(answer) for question, answer in group)
     tokens = np.zeros((len(group), width), dtype=np.int32)
     targets = np.full((len(group), width), -1, dtype=np.int32)
@@ -86,15 +87,9 @@ def _read_group(context: Context, group: Sequence[Asked], on_chunk: OnChunk) -> 
         start, end = len(question), len(question) + len(answer)
         tokens[row, :end] = [*question, *answer]
         targets[row, start - 1 : end - 1] = answer
-    losses, likeliest = np.zeros_like(targets, dtype=np.float32), np.zeros_like(targets)
     for start in range(0, width, CHUNK):
         piece = np.s_[:, start : start + CHUNK]
         wanted = targets[piece] >= 0
-        rows = mx.array(np.flatnonzero(wanted))
-        logits = context.logits(mx.array(tokens[piece]), rows, on_chunk)
+        logits = context.logits(mx.array(tokens[piece]), mx.array(np.flatnonzero(wanted)))
         if wanted.any():
-            losses[piece][wanted] = token_losses(logits, mx.array(targets[piece][wanted]))
-            likeliest[piece][wanted] = logits.argmax(axis=-1)
-        on_chunk(len(context.tokens))
-    found = zip(losses, likeliest, targets >= 0, strict=True)
-    return [AnswersRead(loss[answer], best[answer].tolist()) for loss, best, answer in found]
+            yield np.nonzero(wanted)[0], targets[piece][wanted], logits

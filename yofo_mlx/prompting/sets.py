@@ -14,7 +14,7 @@ import shutil
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,10 +117,9 @@ def checked(name: str) -> DemoSet:
 
 def find(name: str) -> DemoSet | None:
     """Return the set of this name if there is one."""
-    name = unicodedata.normalize("NFC", name)
-    if not _NAME.fullmatch(name) or not is_utf8(name) or len(os.fsencode(name)) > _LONGEST:
-        return None
-    return DemoSet(name) if DemoSet(name).path.is_file() else None
+    with suppress(RecipeError):
+        return one if (one := checked(name)).path.is_file() else None
+    return None
 
 
 def get(name: str) -> DemoSet:
@@ -165,7 +164,6 @@ def put(one: DemoSet, examples: Iterable[Example], instruction: str) -> Path | N
         kept = None
         if one.path.is_file():
             kept = _new_place(one)
-            kept.parent.mkdir(exist_ok=True)
             shutil.copyfile(one.path, kept)
         one._instruct(instruction)
         write_text(one.path, "".join(as_lines(examples)))
@@ -198,7 +196,6 @@ def drop(one: DemoSet) -> tuple[int, Path]:
         examples = [item.example for item in loaded.all_items()]
         if loaded.problems:  # lines that are no rows could not be written as some
             kept = _new_place(one)
-            kept.parent.mkdir(exist_ok=True)
             os.replace(one.path, kept)
             if one.instruction:
                 write_text(kept.with_suffix(INSTRUCTION), one.instruction + "\n")
@@ -212,13 +209,15 @@ def drop(one: DemoSet) -> tuple[int, Path]:
 
 def _keep(one: DemoSet, examples: Iterable[Example], instruction: str) -> Path:
     place = _new_place(one)
-    place.parent.mkdir(exist_ok=True)
     write_text(place, "".join(as_lines(examples, instruction)))
     return place
 
 
 def _new_place(one: DemoSet) -> Path:
-    return paths.demos() / DROPPED / f"{one.name}-{time.time_ns()}{ROWS}"
+    """Return where what is no more in a set may lie."""
+    folder = paths.demos() / DROPPED
+    folder.mkdir(exist_ok=True)
+    return folder / f"{one.name}-{time.time_ns()}{ROWS}"
 
 
 def as_lines(examples: Iterable[Example], instruction: str = "") -> Iterator[str]:

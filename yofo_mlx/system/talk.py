@@ -4,7 +4,8 @@ import os
 import shlex
 import shutil
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -21,6 +22,22 @@ def say(words: str) -> None:
 def say_next(command: str) -> None:
     """Say which command of yofo goes on from here; it works when it is pasted."""
     say(f"next: {_program()} {command}")
+
+
+def say_again(*more: str) -> None:
+    """Say that the same command, with these words more, goes on from here."""
+    say_next(quoted(*sys.argv[1:], *more))
+
+
+@contextmanager
+def keeping(words: str) -> Iterator[None]:
+    """Say, where Ctrl-C ends a work, what is kept of it, and that the same command goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"\n{words}")
+        say_again()
+        raise
 
 
 def quoted(*words: str | Path) -> str:

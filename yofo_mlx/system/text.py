@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 # C0 and C1 controls, bidirectional overrides, invisible separators and stray surrogates: what a
@@ -41,6 +42,12 @@ def shorten(text: str, width: int = 80) -> str:
 def clip(text: str, width: int) -> str:
     """Return at most `width` characters of `text`, as they are."""
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def some_of(words: Sequence[str], most: int, between: str = ", ") -> str:
+    """Return the first of some words, and how many more there are."""
+    more = f" and {len(words) - most:,} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
 
 
 def reason(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.draws import draws
 from yofo_mlx.commands import data
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.errors import DataError, ExitCode
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.checks import check
@@ -127,6 +128,6 @@ def test_links_in_a_folder_are_followed(tmp_path: Path) -> None:
 def test_nothing_is_written(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"nope\n" + valid_bytes("a.jsonl"))
     before = sorted(tmp_path.rglob("*"))
-    assert data.check([str(tmp_path)]) == ExitCode.DATA
-    assert data.preview(str(tmp_path)) == ExitCode.DATA
+    assert data.check(DataRequest([str(tmp_path)])) == ExitCode.DATA
+    assert data.preview(DataRequest([str(tmp_path)])) == ExitCode.DATA
     assert sorted(tmp_path.rglob("*")) == before

@@ -15,6 +15,7 @@ import pytest
 
 from yofo_mlx.commands import data
 from yofo_mlx.commands.chatroom import check_query
+from yofo_mlx.commands.data_request import DataRequest
 from yofo_mlx.errors import DataError, ExitCode
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.tasks.registry import load_tasks
@@ -85,7 +86,7 @@ def test_rows_with_lone_quotes_between_tabs_stay_apart(tmp_path: Path, capsys: O
     loaded = read(path)
     assert answers(loaded) == ["narration", "speech"] * 4 + ["narration"]
     assert loaded.items["train"][1].example.input == '"We leave at dawn, said the captain.'
-    assert data.check([str(path)]) == ExitCode.OK
+    assert data.check(DataRequest([str(path)])) == ExitCode.OK
     shown = capsys.readouterr()
     assert "speech.tsv:3: warning: quotes are read as text" in shown.out
     assert "9 examples" in shown.err and "no problems" not in shown.err
@@ -98,7 +99,7 @@ def test_a_copy_of_a_hub_data_set_is_read_as_on_the_hub(tmp_path: Path, capsys: 
     parquet(folder / "data" / "test-00000-of-00001.parquet", rows(4, 8))
     (folder / "README.md").write_text(ODD_OR_EVEN)
     (folder / "dataset_infos.json").write_text('{"default": {"description": ""}}')
-    assert data.preview(str(folder)) == ExitCode.OK
+    assert data.preview(DataRequest([str(folder)])) == ExitCode.OK
     shown = capsys.readouterr().out
     assert "train 8, test 4" in shown
     assert answers(read(folder)) == ["even", "odd"] * 4
@@ -114,7 +115,7 @@ def test_configurations_of_a_copy_are_not_mixed(tmp_path: Path, capsys: Output) 
     folder = tmp_path / "ds"
     parquet(folder / "raw" / "train-00000-of-00001.parquet", rows(3))
     parquet(folder / "simplified" / "train-00000-of-00001.parquet", rows(5))
-    assert data.check([str(folder)]) == ExitCode.DATA
+    assert data.check(DataRequest([str(folder)])) == ExitCode.DATA
     assert "several configurations: raw, simplified" in capsys.readouterr().out
     assert len(answers(read(folder, config="simplified"))) == 5
     [problem] = read(folder, config="cooked").problems
@@ -133,7 +134,7 @@ def test_what_save_to_disk_writes_is_read(tmp_path: Path, capsys: Output) -> Non
         files = {"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_split": split}
         (place / "state.json").write_text(json.dumps(files))
     (folder / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
-    assert data.check([str(folder)]) == ExitCode.OK
+    assert data.check(DataRequest([str(folder)])) == ExitCode.OK
     assert "12 examples" in capsys.readouterr().err
     loaded = read(folder)
     assert answers(loaded) == ["even", "odd"] * 4 and len(answers(loaded, "test")) == 4
