@@ -1,12 +1,11 @@
 """`yofo rationales`: the base's own ways to the right answers, as a data set and a recipe."""
 
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.commands import made_rows
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode, RecipeError
@@ -21,7 +20,7 @@ from yofo_mlx.rehearsal.store import Store
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.files import write_text
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import print_path, quoted, say, say_next
+from yofo_mlx.system.talk import say
 from yofo_mlx.tasks.registry import load_tasks
 
 ABOUT, SAMPLES, KIND = "rationales.json", "samples.jsonl", "set of rationales"
@@ -50,23 +49,12 @@ def rationales(
     check_tables(recipe, base.tokenizer, base.config)
     longest = min(recipe.longest_prompt, base.context or recipe.longest_prompt)
     base.model.eval()
-    try:
-        with Store(folder / SAMPLES, KIND) as store:
-            asker = Asker(base, recipe.template, store, find_planner(recipe))
-            asking = Rationales(asker, recipe, settings, longest)
-            done = [asking.ways(entry, samples, temperature) for entry in entries]
-    except KeyboardInterrupt:
-        say(f"\nwhat was drawn is kept in {folder}")
-        say_next(shlex.join(sys.argv[1:]))
-        raise
+    with made_rows.kept(folder, "drawn"), Store(folder / SAMPLES, KIND) as store:
+        asker = Asker(base, recipe.template, store, find_planner(recipe))
+        asking = Rationales(asker, recipe, settings, longest)
+        done = [asking.ways(entry, samples, temperature) for entry in entries]
     about |= _finish(folder, recipe, done, gold=gold)
-    if as_json:
-        print(json.dumps(about))
-        return ExitCode.OK
-    _show(done)
-    print_path(folder / tables.RECIPE)
-    say_next(f"train {quoted(folder / tables.RECIPE)}")
-    return ExitCode.OK
+    return made_rows.end(folder, about, lambda: _show(done), as_json=as_json)
 
 
 def _finish(

@@ -1,25 +1,23 @@
 """`yofo rehearse`: training targets in the base's own words, as a data set and a recipe."""
 
-import json
-import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.commands import made_rows
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models.base import base_of
 from yofo_mlx.planning.machine import find_planner
-from yofo_mlx.rehearsal import outcome, tables
+from yofo_mlx.rehearsal import outcome
 from yofo_mlx.rehearsal.asker import Asker
 from yofo_mlx.rehearsal.rehearse import APART, Rehearsal
 from yofo_mlx.rehearsal.settings import RehearsalSettings
 from yofo_mlx.rehearsal.store import Store
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import print_path, quoted, say, say_next
+from yofo_mlx.system.talk import say
 from yofo_mlx.tasks.registry import load_tasks
 
 MOST_TASKS = 20  # that are shown one by one
@@ -40,23 +38,12 @@ def rehearse(
     check_tables(recipe, base.tokenizer, base.config)
     longest = min(recipe.longest_prompt, base.context or recipe.longest_prompt)
     base.model.eval()
-    try:
-        with Store(folder / outcome.ANSWERS) as store:
-            asker = Asker(base, recipe.template, store, find_planner(recipe, whole=True))
-            rehearsal = Rehearsal(asker, recipe, settings, longest)
-            done = [rehearsal.task(entry) for entry in entries]
-    except KeyboardInterrupt:
-        say(f"\nwhat was answered is kept in {folder}")
-        say_next(shlex.join(sys.argv[1:]))
-        raise
+    with made_rows.kept(folder, "answered"), Store(folder / outcome.ANSWERS) as store:
+        asker = Asker(base, recipe.template, store, find_planner(recipe, whole=True))
+        rehearsal = Rehearsal(asker, recipe, settings, longest)
+        done = [rehearsal.task(entry) for entry in entries]
     about = outcome.finish(folder, recipe, done, settings)
-    if as_json:
-        print(json.dumps(about))
-        return ExitCode.OK
-    _show(about)
-    print_path(folder / tables.RECIPE)
-    say_next(f"train {quoted(folder / tables.RECIPE)}")
-    return ExitCode.OK
+    return made_rows.end(folder, about, lambda: _show(about), as_json=as_json)
 
 
 def _show(about: dict[str, Any]) -> None:

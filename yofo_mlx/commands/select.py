@@ -1,18 +1,15 @@
 """`yofo select`: the training rows that are worth most, as a data set and a recipe."""
 
-import json
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from yofo_mlx.commands import made_rows
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.models.base import load_base
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.rehearsal import tables
 from yofo_mlx.rehearsal.store import Store
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.selecting import select as selection
@@ -20,7 +17,7 @@ from yofo_mlx.selecting.reader import Reader
 from yofo_mlx.selecting.select import Selected
 from yofo_mlx.selecting.settings import SelectSettings
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import print_path, quoted, say, say_next
+from yofo_mlx.system.talk import say
 from yofo_mlx.tasks.registry import load_tasks
 
 MOST_TASKS = 20  # that are shown one by one
@@ -42,25 +39,17 @@ def select(
             say(f"warning: run {run.run_id} {words} {', '.join(other[:MOST_TASKS])}")
     selection.begin(folder, recipe, entries, settings, run)
     reader = None if settings.by == "random" else _reader(recipe)
-    try:
-        with Store(folder / selection.SCORES, selection.KIND) as store:
-            ranker = selection.ranker(settings, recipe, reader, store, run)
-            done = [
-                Selected(entry, ranker.rank(entry), settings.count(len(entry.task.train)))
-                for entry in entries
-            ]
-    except KeyboardInterrupt:
-        say(f"\nwhat was scored is kept in {folder}")
-        say_next(shlex.join(sys.argv[1:]))
-        raise
+    with (
+        made_rows.kept(folder, "scored"),
+        Store(folder / selection.SCORES, selection.KIND) as store,
+    ):
+        ranker = selection.ranker(settings, recipe, reader, store, run)
+        done = [
+            Selected(entry, ranker.rank(entry), settings.count(len(entry.task.train)))
+            for entry in entries
+        ]
     about = selection.finish(folder, recipe, done)
-    if as_json:
-        print(json.dumps(about))
-        return ExitCode.OK
-    _show(done)
-    print_path(folder / tables.RECIPE)
-    say_next(f"train {quoted(folder / tables.RECIPE)}")
-    return ExitCode.OK
+    return made_rows.end(folder, about, lambda: _show(done), as_json=as_json)
 
 
 def _reader(recipe: Recipe) -> Reader:
