@@ -62,7 +62,9 @@ class Study(Section):
                 for key, value in given.items()
                 for inner, one in (value if isinstance(value, dict) else {"": value}).items()
             }
-        return given
+        if not isinstance(given, dict):
+            return given
+        return {key: tuple(one) if isinstance(one, list) else one for key, one in given.items()}
 
     @model_validator(mode="after")
     def _axes_can_be_tried(self) -> Self:
