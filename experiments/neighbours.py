@@ -64,7 +64,7 @@ def recipe_of(seed: int, tokens: int, changes: tuple[str, ...]) -> Recipe:
         "evaluation": {"shots": [4, 16], "queries": 16},
         "tasks": [
             {"source": "synthetic:classify:8", "limit": 96},
-            {"source": "synthetic:new-classify:4", "role": "held_out"},
+            {"source": "synthetic:classify:100-103", "role": "held_out"},
         ],
     }
     return resolve(data, "neighbours", None, changes)
