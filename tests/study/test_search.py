@@ -144,3 +144,44 @@ def test_a_run_of_a_version_with_fewer_keys_goes_on(tmp_path: Path) -> None:
     path.write_text(json.dumps(known))
     crew, _ = made(tmp_path, plan("many-all", seeds=1))
     assert crew.measured == ["many-all-s0"]
+
+
+RECIPE = """
+model = "tiny"
+template.style = "plain"
+episodes.max_tokens = 128
+train.tokens = 3000
+train.batch_tokens = 128
+evaluation = { shots = [0, 2], queries = 4 }
+
+[study]
+arms = ["many-all"]
+seeds = 1
+search.optimizer.learning_rate = [1e-9, 5e-3]
+
+[[tasks]]
+source = "tiny:topic-00"
+
+[[tasks]]
+source = "tiny:topic-01"
+role = "held_out"
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("judge", ["prequential", "topic-01"])
+def test_of_a_rate_that_changes_nothing_and_one_that_learns_the_second_is_found(
+    tmp_path: Path, yofo: Any, judge: str
+) -> None:
+    (tmp_path / "small.toml").write_text(RECIPE)
+    words = ["study", tmp_path / "small.toml", "--out", tmp_path / "out"]
+    if judge == "topic-01":
+        more = "[{source='tiny:topic-00'},{source='tiny:topic-01',role='held_out'},"
+        more += "{source='tiny:topic-02',role='held_out'}]"
+        words += ["--set", f"tasks={more}", "--set", "study.choose_on=['topic-01']"]
+    code, _, err = yofo(*words)
+    assert code == 0, err
+    told = json.loads((tmp_path / "out" / "report.json").read_text())
+    chosen = [one["values"][RATE] for one in told["tried"] if one["chosen"]]
+    assert len(told["tried"]) == 2 and chosen == [5e-3]
+    assert {*told["curves"]["many-all"][0]} and told["by_loss"] == (judge == "prequential")
