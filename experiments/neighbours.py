@@ -1,6 +1,6 @@
 """Methods beside many-shot tuning, on the embedded model: what each is worth on tasks held out.
 
-    python experiments/neighbours.py --seeds 3
+    python experiments/neighbours.py
 
 A line for each way to train, seed and number of shots: exact answers and their loss, mean over the
 held-out tasks. All ways process the same tokens; a seed draws episodes, rows and demonstrations.
@@ -109,7 +109,7 @@ def measured(recipe: Recipe, base: Any, entries: list[TaskEntry]) -> Iterator[di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--tokens", type=int, default=20_000)
     options = parser.parse_args()
     for seed in range(options.seeds):
