@@ -47,7 +47,7 @@ def plan(*arms: str, asked: dict[str, Any] | None = None, **study: Any) -> Study
 
 
 def scored(queries: int, score: float = 1.0) -> dict[str, tuple[float, float]]:
-    return {f"q{n}": (score, 0.5) for n in range(queries)}
+    return {f"q{n}": (score, 1.5 - score) for n in range(queries)}
 
 
 class PretendingCrew(Crew):
@@ -76,7 +76,7 @@ class PretendingCrew(Crew):
         for name in job["tasks"]:
             cells = result.cells.setdefault(name, {})
             for shots in evaluation["shots"]:
-                score = self._scores.get(path.stem, 1.0)
+                score = self.score(job)
                 cells[shots] = scored(evaluation["queries"], score)
             known = result.tasks.get(name)
             result.tasks[name] = MeasuredTask(
@@ -93,6 +93,9 @@ class PretendingCrew(Crew):
                 result.outside[name] = {f"q{n}": 0.0 for n in range(9)}
         how["on_line"](["measured", 1, 1])
         write_result(path, result)
+
+    def score(self, job: dict[str, Any]) -> float:
+        return self._scores.get(Path(job["path"]).stem, 1.0)
 
     @property
     def measured(self) -> list[str]:

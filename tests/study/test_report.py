@@ -12,11 +12,12 @@ import pytest
 
 from tests.study.made import PretendingCrew, plan
 from yofo_mlx.errors import RunError
+from yofo_mlx.recipe.study import RATE
 from yofo_mlx.study.making import Making
 from yofo_mlx.study.page import as_page, write_report
-from yofo_mlx.study.plan import best_rate
 from yofo_mlx.study.report import markdown
 from yofo_mlx.study.results import Forgetting, MeasuredTask, Result, StudyFolder, TrainingCost
+from yofo_mlx.study.search import best
 from yofo_mlx.study.summary import paired, summarize, tables_of
 
 STUDY = {"name": "made", "mean": ["one", "two"], "apart": [], "choose_on": []}
@@ -105,9 +106,9 @@ def test_several_rates_are_told_and_the_chosen_one_alone_is_in_the_tables() -> N
         for rate, marks in ((0.001, "0001"), (0.01, "0111"))
     }
     found = summarize(tried, {**STUDY, "choose_on": ["judge"]}, 50)
-    assert [(one["rate"], one["chosen"]) for one in found["tried"]] == [
-        (0.001, False),
-        (0.01, True),
+    assert [(one["values"], one["chosen"]) for one in found["tried"]] == [
+        ({RATE: 0.001}, False),
+        ({RATE: 0.01}, True),
     ]
     assert found["curves"]["many-all"][0]["mean"] == 0.75
     assert "judge" not in found["tasks"]
@@ -129,11 +130,11 @@ def test_a_rate_is_judged_by_what_all_rates_were_asked_and_one_that_diverged_is_
     nan = result("many-all", 0, {"judge": "0000"}, learning_rate=0.1)
     nan.cells["judge"][4] = dict.fromkeys(nan.cells["judge"][4], (0.0, float("nan")))
     wrong = result("many-all", 0, {"judge": "0000"}, learning_rate=0.01)
-    assert best_rate([nan, wrong], ["judge"]) == 0.01
+    assert best([nan, wrong], ["judge"], by_loss=False) == ((RATE, 0.01),)
     early = result("many-all", 0, {"judge": "1100"}, learning_rate=0.001)
     early.cells["judge"][64] = {"q0": (0.0, 9.0)}  # more shots, and interrupted
     late = result("many-all", 0, {"judge": "1000"}, learning_rate=0.01)
-    assert best_rate([early, late], ["judge"]) == 0.001
+    assert best([early, late], ["judge"], by_loss=False) == ((RATE, 0.001),)
 
 
 def test_a_rate_that_is_no_longer_asked_for_is_in_no_table() -> None:

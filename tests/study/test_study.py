@@ -76,7 +76,12 @@ MISTAKES = [
     (["--arms", ","], "want something named", "leave the option out"),
     (["--shots", "0,x"], "'x' is no number", "--shots 0,4,16"),
     (["--set", "study.apart=['nobody']"], "no held-out task is called nobody", "new-topic-00"),
-    (["--set", "study.learning_rates=[1e-3, 1e-2]"], "choose_on", "recipes explain"),
+    (["--set", "study.search={model=['a','b']}"], "`model` is not of lora", "recipes explain"),
+    (["--set", "study.search={lora.rank=[2,2]}"], "a value twice", "recipes explain"),
+    (["--set", "study.sample=2"], "there is none", "recipes explain"),
+    (["--set", "study.search={lora.rang=[2,4]}"], "`lora.rang`", "recipes explain"),
+    (["--set", "study.search={objective.targets=['all','last']}"], "no arm is tried", "leave it"),
+    (["--set", "study.rows=[2.0]"], "study.rows", "recipes explain"),
     (["--set", "study.forgetting='nothing.txt'"], "nothing.txt", "study.forgetting"),
     (["--set", "tasks.1.role='train'"], "the recipe has none", "held_out"),
 ]

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.draws import draws
 from yofo_mlx.errors import DataError, ExitCode
 from yofo_mlx.recipe.family import FAMILIES
 from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.tasks.division import divide
-from yofo_mlx.tasks.registry import TaskEntry, fingerprint, load_tasks
+from yofo_mlx.tasks.registry import TaskEntry, fingerprint, load_tasks, share_of
 from yofo_mlx.tasks.task import Example, Task
 
 examples = st.lists(st.builds(Example, st.text(), st.text()), max_size=4).map(tuple)
@@ -73,6 +74,43 @@ def test_rows_with_one_input_are_set_aside_together(tmp_path: Path) -> None:
     inside = {example.input for example in task.train}
     assert inside.isdisjoint(example.input for example in task.valid)
     assert len(task.train) == len(task.valid) == 20
+
+
+@given(st.integers(0, 9), st.lists(st.floats(0.01, 1), min_size=2, max_size=2).map(sorted))
+@draws(20)
+def test_a_share_of_the_rows_is_part_of_a_larger_one_and_a_function_of_the_seed(
+    seed: int, shares: list[float]
+) -> None:
+    rows = [Example(f"in {n % 30}", f"out {n}") for n in range(40)]  # ten inputs have two rows
+    few, many = (share_of(rows, share, f"{seed}/a") for share in shares)
+    assert few and [one for one in rows if one in few] == few
+    assert {*few} <= {*many} and share_of(rows, shares[0], f"{seed}/a") == few
+    asked = [len({one.input for one in some}) for some in (few, many)]
+    assert asked == [max(1, round(share * 30)) for share in shares]
+    assert {one for one in rows if one.input in {o.input for o in few}} == {*few}
+    assert share_of(rows, 1.0, "any") == rows
+
+
+def test_a_share_of_the_rows_leaves_what_is_set_aside_and_the_labels_as_they_are(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "a.jsonl", numbered(80))
+    whole, eighth, other = (
+        entry(tmp_path, seed, source="a.jsonl", family="classification", rows=share)
+        for seed, share in ((0, 1.0), (0, 0.125), (1, 0.125))
+    )
+    assert (len(whole.task.train), len(eighth.task.train)) == (72, 9)
+    assert (eighth.task.valid, eighth.task.labels) == (whole.task.valid, whole.task.labels)
+    assert {*eighth.task.train} < {*whole.task.train}
+    assert eighth.task.train != other.task.train and eighth.fingerprint != whole.fingerprint
+
+
+@pytest.mark.parametrize("keys", [{"rows": 0.25}, {"limit": 8}])
+def test_fewer_rows_of_an_embedded_task_are_fewer(tmp_path: Path, keys: dict[str, Any]) -> None:
+    whole, fewer = (entry(tmp_path, source="tiny:topic-01", **some).task for some in ({}, keys))
+    wanted = keys.get("limit") or round(0.25 * len(whole.train))
+    assert len(fewer.train) == wanted and {*fewer.train} < {*whole.train}
+    assert fewer.test == whole.test
 
 
 def test_a_held_out_task_with_a_test_split_keeps_its_train_split(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ BlocksShare = Annotated[
 ]
 Demos = Annotated[
     list[str] | None,
-    typer.Option(help="Demonstrations: set, file, folder, hub id, `-`; repeatable."),
+    typer.Option(help="Demonstrations: set, file, folder, hub id, `-`, `inputs:FILE`; repeatable."),
 ]
 Keep = Annotated[
     bool, typer.Option("--keep/--no-keep", help="What is read of a named set stays on disk.")

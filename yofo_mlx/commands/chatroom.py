@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from yofo_mlx.commands import given, unlabelled
 from yofo_mlx.commands.reading_time import ReadingTime
 from yofo_mlx.errors import Cancelled, DataError
 from yofo_mlx.prompting import demonstrations, stages
@@ -61,6 +62,7 @@ class Chatroom:
         self.held = Held(client)
         self.is_instructed = bool(self.instruction)  # by the user, in place of what files say
         self._set: DemoSet | None = None  # which all the examples are, and nothing else
+        self.inputs: list[str] = []  # without answers, before the demonstrations
         self.names: list[str] = []  # of those that answer, the first one first
 
     @property
@@ -118,8 +120,14 @@ class Chatroom:
     def take(self, parsed: Parsed) -> None:
         """Add parsed demonstrations and say what was not understood."""
         tell_read(parsed)
-        if not parsed.examples:
-            return
+        if parsed.inputs:
+            self.inputs = [*dict.fromkeys([*self.inputs, *parsed.inputs])]
+        if parsed.examples:
+            self._take_examples(parsed)
+        elif parsed.inputs:
+            self.show(self.examples)
+
+    def _take_examples(self, parsed: Parsed) -> None:
         examples: Sequence[Example] = parsed.examples
         if parsed.instruction and not (self.instruction or self.examples):
             self.instruction = parsed.instruction
@@ -136,7 +144,9 @@ class Chatroom:
         if name.endswith(CACHE_SUFFIX):
             self.take_cache(Path(name))
         else:
-            self.take(demonstrations.read(name, self.style))
+            is_bare = name.startswith(unlabelled.MARK)
+            read = given.parsed([name], self.style) if is_bare else None
+            self.take(read or demonstrations.read(name, self.style))
 
     def take_cache(self, path: Path) -> None:
         """Put the demonstrations of a prompt cache file into the context, K and V included."""
@@ -144,6 +154,7 @@ class Chatroom:
         with interrupt_cancels(self.held):
             offer = self.held.load_cache(_written(path), self._offer)
         self.examples, self.instruction = list(offer.examples), offer.instruction
+        self.inputs = []
         self._set = None
         if self.way != "balanced":
             say(f"what is saved is taken as it stands; new ones are no longer chosen by {self.way}")
@@ -205,7 +216,8 @@ class Chatroom:
     @property
     def _offer(self) -> Offer:
         kept = str(self._set.caches) if self._set and self.examples and self.keeps else None
-        chosen = tuple(self.examples), self.instruction, self.wanted, self.seed, self.way
+        said = unlabelled.before(self.instruction, self.inputs)
+        chosen = tuple(self.examples), said, self.wanted, self.seed, self.way
         return Offer(*chosen, kept, self.kv_bits, self.block, self.blocks_share)
 
     def _get_ready(self, *, anew: bool = False) -> None:
@@ -221,7 +233,7 @@ class Chatroom:
             raise
         finally:
             watcher.finish()
-        if is_read and (anew or self.examples or self.instruction):
+        if is_read and (anew or self.examples or self.instruction or self.inputs):
             self._report(self.held.facts)
 
     def _settle(self, chosen: Result) -> None:
@@ -262,8 +274,11 @@ def tell_read(parsed: Parsed) -> None:
         say(f"  {problem}")
     if (more := len(parsed.problems) - _SHOWN_PROBLEMS) > 0:
         say(f"  ... and {more:,} more")
-    if not parsed.examples:
+    if parsed.inputs:
+        say(f"{plural(len(parsed.inputs), 'input')} without answers before them")
+    elif not parsed.examples:
         say("no demonstrations found")
+    if not parsed.examples:
         return
     say(f"{plural(len(parsed.examples), 'demonstration')} read as {parsed.format}")
     for note in parsed.notes:

@@ -154,6 +154,7 @@ class Conversation:
     def _drop(self, number: str) -> None:
         shown = len(self.room.shown)
         if number == "all":
+            self.room.inputs = []
             self.room.show([])
         elif number in map(str, range(1, shown + 1)):
             self.room.drop(int(number))
@@ -179,6 +180,8 @@ class Conversation:
     def _list(self) -> None:
         if self.room.instruction:
             say(f"     {shorten(self.room.instruction, 90)}")
+        if self.room.inputs:
+            say(f"     {plural(len(self.room.inputs), 'input')} without answers")
         for number, example in enumerate(self.room.shown, start=1):
             say(f"{number:4} {shorten(example.input, 60)} -> {shorten(example.output, 30)}")
         if not self.room.shown:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands import data, given
+from yofo_mlx.commands import data, given, unlabelled
 from yofo_mlx.commands.chatroom import Chatroom, tell_read
 from yofo_mlx.commands.health_lines import health_lines
 from yofo_mlx.commands.terminal_table import show_table
@@ -134,6 +134,9 @@ def _part(name: str, style: Style) -> Parsed:
     if name.endswith(CACHE_SUFFIX):
         examples, instruction = cache_header.demonstrations_in(Path(name).expanduser())
         return Parsed(tuple(examples), (), "a saved prompt cache", instruction)
+    if name.startswith(unlabelled.MARK):
+        wrong = f"a set is of rows with answers, and {shorten(name, 200)} has none"
+        raise RecipeError(wrong, f"give both where you ask: `--demos SET --demos {name}`")
     return given.parsed([name], style) or Parsed((), (), "nothing")
 
 

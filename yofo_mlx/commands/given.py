@@ -4,8 +4,10 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
+from yofo_mlx.commands import unlabelled
 from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.evaluation import subjects
 from yofo_mlx.prompting import demonstrations
@@ -76,8 +78,13 @@ def _lines(path: Path) -> list[str]:
 
 def parsed(names: Sequence[str], style: Style) -> Parsed | None:
     """Read the demonstrations of all that is named, but of no prompt cache."""
-    parts = [_part(name, style) for name in names if not name.endswith(CACHE_SUFFIX)]
-    return demonstrations.joined(parts) if parts else None
+    names = [name for name in names if not name.endswith(CACHE_SUFFIX)]
+    inputs = [unlabelled.read(name, style) for name in names if name.startswith(unlabelled.MARK)]
+    parts = [_part(name, style) for name in names if not name.startswith(unlabelled.MARK)]
+    if not inputs:
+        return demonstrations.joined(parts) if parts else None
+    found = demonstrations.joined(parts) if parts else Parsed((), (), "nothing")
+    return replace(found, inputs=tuple(dict.fromkeys(chain(*inputs))))
 
 
 def _part(name: str, style: Style) -> Parsed:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands.reading_base import reading_base, training_tasks
+from yofo_mlx.commands import made_rows
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.planning.machine import find_planner
@@ -18,7 +18,7 @@ from yofo_mlx.rehearsal.store import Store
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.files import write_text
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import keeping, print_path, quoted, say, say_next
+from yofo_mlx.system.talk import keeping, say
 
 ABOUT, SAMPLES, KIND = "rationales.json", "samples.jsonl", "set of rationales"
 
@@ -36,22 +36,16 @@ def rationales(
     """Sample, judge and write; what was drawn before is not drawn again."""
     folder = out or Path(f"{request.run_name}-rationales")
     recipe = request.load()
-    entries = training_tasks(request, recipe)
+    entries = made_rows.training_tasks(request, recipe)
     about = {"model": recipe.model, "tasks": [entry.task.name for entry in entries]}
     tables.begin(folder, recipe, ABOUT, KIND, about)
-    base, longest = reading_base(recipe)
+    base, longest = made_rows.reading_base(recipe)
     with keeping(f"what was drawn is kept in {folder}"), Store(folder / SAMPLES, KIND) as store:
         asker = Asker(base, recipe.template, store, find_planner(recipe))
         asking = Rationales(asker, recipe, settings, longest)
         done = [asking.ways(entry, samples, temperature) for entry in entries]
     about |= _finish(folder, recipe, done, gold=gold)
-    if as_json:
-        print(json.dumps(about))
-        return ExitCode.OK
-    _show(done)
-    print_path(folder / tables.RECIPE)
-    say_next(f"train {quoted(folder / tables.RECIPE)}")
-    return ExitCode.OK
+    return made_rows.end(folder, about, lambda: _show(done), as_json=as_json)
 
 
 def _finish(

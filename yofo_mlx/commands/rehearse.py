@@ -1,22 +1,21 @@
 """`yofo rehearse`: training targets in the base's own words, as a data set and a recipe."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.commands.reading_base import reading_base, training_tasks
+from yofo_mlx.commands import made_rows
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.planning.machine import find_planner
-from yofo_mlx.rehearsal import outcome, tables
+from yofo_mlx.rehearsal import outcome
 from yofo_mlx.rehearsal.asker import Asker
 from yofo_mlx.rehearsal.rehearse import APART, Rehearsal
 from yofo_mlx.rehearsal.settings import RehearsalSettings
 from yofo_mlx.rehearsal.store import Store
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import keeping, print_path, quoted, say, say_next
+from yofo_mlx.system.talk import keeping, say
 
 MOST_TASKS = 20  # that are shown one by one
 
@@ -27,9 +26,9 @@ def rehearse(
     """Answer, judge and write; what was answered before is not asked again."""
     folder = out or Path(f"{request.run_name}-rehearsed")
     recipe = request.load()
-    entries = training_tasks(request, recipe)
+    entries = made_rows.training_tasks(request, recipe)
     outcome.begin(folder, recipe, [entry.task.name for entry in entries])
-    base, longest = reading_base(recipe)
+    base, longest = made_rows.reading_base(recipe)
     with (
         keeping(f"what was answered is kept in {folder}"),
         Store(folder / outcome.ANSWERS) as store,
@@ -38,13 +37,7 @@ def rehearse(
         rehearsal = Rehearsal(asker, recipe, settings, longest)
         done = [rehearsal.task(entry) for entry in entries]
     about = outcome.finish(folder, recipe, done, settings)
-    if as_json:
-        print(json.dumps(about))
-        return ExitCode.OK
-    _show(about)
-    print_path(folder / tables.RECIPE)
-    say_next(f"train {quoted(folder / tables.RECIPE)}")
-    return ExitCode.OK
+    return made_rows.end(folder, about, lambda: _show(about), as_json=as_json)
 
 
 def _show(about: dict[str, Any]) -> None:

@@ -1,15 +1,13 @@
 """`yofo select`: the training rows that are worth most, as a data set and a recipe."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from yofo_mlx.commands.reading_base import reading_base, training_tasks
+from yofo_mlx.commands import made_rows
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.planning.machine import find_planner
 from yofo_mlx.recipe.schema import Recipe
-from yofo_mlx.rehearsal import tables
 from yofo_mlx.rehearsal.store import Store
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.selecting import select as selection
@@ -17,7 +15,7 @@ from yofo_mlx.selecting.reader import Reader
 from yofo_mlx.selecting.select import Selected
 from yofo_mlx.selecting.settings import SelectSettings
 from yofo_mlx.system.quantities import plural
-from yofo_mlx.system.talk import keeping, print_path, quoted, say, say_next
+from yofo_mlx.system.talk import keeping, say
 
 MOST_TASKS = 20  # that are shown one by one
 
@@ -28,7 +26,7 @@ def select(
     """Score, rank and write; what was scored before is not read again."""
     folder = out or Path(f"{request.run_name}-{settings.by}")
     recipe = request.load()
-    entries = training_tasks(request, recipe)
+    entries = made_rows.training_tasks(request, recipe)
     run = None
     if settings.run is not None:
         run, other = selection.tuned_run(recipe, entries, settings.run)
@@ -47,17 +45,11 @@ def select(
             for entry in entries
         ]
     about = selection.finish(folder, recipe, done)
-    if as_json:
-        print(json.dumps(about))
-        return ExitCode.OK
-    _show(done)
-    print_path(folder / tables.RECIPE)
-    say_next(f"train {quoted(folder / tables.RECIPE)}")
-    return ExitCode.OK
+    return made_rows.end(folder, about, lambda: _show(done), as_json=as_json)
 
 
 def _reader(recipe: Recipe) -> Reader:
-    base, longest = reading_base(recipe)
+    base, longest = made_rows.reading_base(recipe)
     return Reader(base, recipe.template, find_planner(recipe), longest)
 
 

@@ -1,6 +1,5 @@
 """From a recipe to what a run works on: tasks, their tokenised pools, the sampler."""
 
-import random
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from sys import getsizeof
@@ -17,7 +16,7 @@ from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.progress import Progress
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.families import LABELLED
-from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.tasks.registry import TaskEntry, with_queries
 from yofo_mlx.tasks.spelling import text_key
 from yofo_mlx.tasks.task import Task
 
@@ -165,8 +164,7 @@ class Workload:
 
     def valid_entries(self, count: int) -> list[TaskEntry]:
         """Draw training tasks with queries of their own, the same ones every time."""
-        usable = [e for e in self.entries if e.role == "train" and (e.task.valid or e.task.test)]
-        return usable if len(usable) <= count else random.Random(0).sample(usable, count)
+        return with_queries([one for one in self.entries if one.role == "train"], count)
 
 
 def _known(

@@ -63,6 +63,8 @@ class Parsed:
     """How they were read, where that is not plain."""
     of_set: str = ""
     """The named set that they are."""
+    inputs: tuple[str, ...] = ()
+    """Inputs without answers, which stand before all of them."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def read(name: str, style: Style | None = None, base: Path | None = None) -> Par
         return joined([read(str(path), style, base) for path in paths])
     path = locate.find(name, base)
     if path is not None and path.is_file() and format_of(path.name) is None:
-        return parse(_text(path), style)
+        return parse(text_of(path), style)
     try:
         parsed = _read_source(name, path, style, base)
     except DataError:
@@ -135,7 +137,7 @@ def read(name: str, style: Style | None = None, base: Path | None = None) -> Par
     plain = path is not None and path.is_file() and format_of(path.name) in _TEXT
     if parsed.examples or style.is_given or style.records or path is None or not plain:
         return parsed
-    by_looks = parse(_text(path), style)  # such as a table without a header
+    by_looks = parse(text_of(path), style)  # such as a table without a header
     return by_looks if by_looks.examples else parsed
 
 
@@ -307,7 +309,7 @@ def joined(parts: Sequence[Parsed]) -> Parsed:
     )
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """Return the text of a file, unpacked."""
     try:
         data = DataFile(path, str(path)).read()

@@ -1,16 +1,19 @@
 """Several recipes and values as the requests of single runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
 from random import Random
+from typing import TypeVar
 
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.text import shorten
 
 MOST = 200
+
+One = TypeVar("One")
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,8 @@ def requests(
             f"that would be {count:,} runs",
             f"queue at most {MOST} at a time: --sample N draws some",
         )
-    numbers = Random(0).sample(range(every), sample) if sample and sample < every else range(every)
     cells = []
-    for recipe, number in product(recipes, sorted(numbers)):
-        chosen = _combination(axes, number)
+    for recipe, chosen in product(recipes, combinations(axes, sample)):
         words = [*overrides, *(f"{key}={value}" for key, value in chosen.items())]
         cells.append(Cell(RecipeRequest([recipe, *upon], words), chosen))
     for cell in cells:
@@ -63,10 +64,19 @@ def requests(
     return cells
 
 
-def _combination(axes: dict[str, list[str]], number: int) -> dict[str, str]:
+def combinations(
+    axes: Mapping[str, Sequence[One]], sample: int | None = None
+) -> list[dict[str, One]]:
+    """Return a value of each axis in every combination; `sample`: so many, the same each time."""
+    every = prod(map(len, axes.values()))
+    numbers = Random(0).sample(range(every), sample) if sample and sample < every else range(every)
+    return [_combination(axes, number) for number in sorted(numbers)]
+
+
+def _combination(axes: Mapping[str, Sequence[One]], number: int) -> dict[str, One]:
     """Return the combination of this number; the last axis changes fastest."""
     chosen = {}
-    for key, values in reversed(axes.items()):
+    for key, values in reversed([*axes.items()]):
         number, place = divmod(number, len(values))
         chosen[key] = values[place]
     return dict(reversed(chosen.items()))

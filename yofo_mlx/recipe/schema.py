@@ -235,6 +235,10 @@ class TaskSource(Section):
     """Hub: branch, tag or commit."""
     limit: PositiveInt | None = None
     """Most examples of the training split, drawn with the recipe's seed."""
+    rows: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the training inputs that is used, drawn with the recipe's seed; a smaller share is
+    part of a larger one, and `valid` is the same for all. How much more rows would help, shares
+    such as 0.125, 0.25, 0.5 and 1 tell."""
     valid_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the training split set aside as `valid` where the source has none; a held-out task
     with a `test` split keeps all."""

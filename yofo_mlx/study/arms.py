@@ -37,6 +37,12 @@ class Arm:
         """Tell whether each held-out task has an adapter of its own."""
         return self.rows is not None
 
+    def says(self, key: str) -> bool:
+        """Tell whether it gives a key of the recipe itself, or takes it back."""
+        section, _, name = key.partition(".")
+        own = {one.partition("=")[0] for one in self.overrides}
+        return key in own or (section == "episodes" and name in {*OF_ARMS, *self.without})
+
 
 _ALL, _LAST = "objective.targets=all", "objective.targets=last"
 

@@ -15,6 +15,7 @@ import numpy as np
 from yofo_mlx.errors import Cancelled, RunError, YofoError
 from yofo_mlx.recipe.file import to_toml
 from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.study import RATE
 from yofo_mlx.rehearsal import outcome, tables
 from yofo_mlx.rehearsal.store import is_held
 from yofo_mlx.runs import launch
@@ -217,11 +218,18 @@ class Making:
         write_text(path, "".join(escaped(json.dumps(row)) + "\n" for row in rows))
 
     def _blank(self, trial: Trial, run: Run | None) -> Result:
+        searched: dict[str, Any] = dict(trial.values)
+        said = [f"{key}={value}" for key, value in trial.values if key != RATE]
         result = Result(
-            arm=trial.arm.name, seed=trial.seed, learning_rate=trial.rate, task=trial.task
+            arm=trial.arm.name,
+            seed=trial.seed,
+            learning_rate=searched.pop(RATE, None),
+            searched=searched,
+            rows=trial.rows,
+            task=trial.task,
         )
         if run:
-            result.training = _cost(run, overrides_of(trial.arm, self.plan.recipe))
+            result.training = _cost(run, [*overrides_of(trial.arm, self.plan.recipe), *said])
         if trial.arm.rehearsed:
             seconds = _json(self.folder.runs / TOOK).get("seconds")
             result.note = _origin(_json(self.folder.runs / "rehearsed" / outcome.ABOUT), seconds)
@@ -268,8 +276,15 @@ def _show(status: Status, event: Event) -> None:
 
 
 def _trained_alike(run: Run, recipe: Recipe) -> bool:
-    """Tell whether a run trains what a recipe says; how it is measured is another matter."""
-    return _trained(run.info().recipe or {}) == _trained(recipe.model_dump(mode="json"))
+    """Tell whether a run trains what a recipe says; how it is measured is another matter.
+
+    What was written when recipes had fewer keys says by its silence what is the default now.
+    """
+    try:
+        known = Recipe.model_validate_json(json.dumps(run.info().recipe))
+    except ValueError:
+        return False
+    return _trained(known.model_dump(mode="json")) == _trained(recipe.model_dump(mode="json"))
 
 
 def _trained(data: dict[str, Any]) -> dict[str, Any]:

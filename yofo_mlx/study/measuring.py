@@ -52,8 +52,7 @@ def run(job: Job, tell: Tell) -> None:
     """Measure what a result lacks."""
     recipe = Recipe.model_validate_json(json.dumps(job.recipe))
     tell("loading")
-    sources = [one for one in recipe.tasks if one.role == "held_out"]
-    entries = {one.task.name: one for one in load_tasks(sources, recipe.seed, Path(os.devnull))}
+    entries = _entries(recipe, {*job.tasks, *job.all_tasks, *job.tasks_with_labels})
     base = base_of(recipe)
     path = Path(job.path)
     result = read_result(path) or Result.model_validate(job.result)
@@ -88,6 +87,17 @@ def run(job: Job, tell: Tell) -> None:
                 check = partial(tell, "choosing among labels")
                 choose(base, recipe, entries[name], result, check)
                 keep()
+
+
+def _entries(recipe: Recipe, names: set[str]) -> dict[str, TaskEntry]:
+    """Return tasks by name; trained ones are read only where one of them is asked for."""
+    found: dict[str, TaskEntry] = {}
+    for role in ("held_out", "train"):
+        if names - {*found}:
+            sources = [one for one in recipe.tasks if one.role == role]
+            read = load_tasks(sources, recipe.seed, Path(os.devnull))
+            found |= {one.task.name: one for one in read}
+    return found
 
 
 def asked(base: Base, recipe: Recipe, entry: TaskEntry, seed: int) -> tuple[Segmenter, Prompts]:

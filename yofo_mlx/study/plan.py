@@ -1,11 +1,10 @@
 """What a study makes: which adapters in which order, of which recipe, measured on what."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import inf, isfinite
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from yofo_mlx.errors import RecipeError
@@ -15,27 +14,31 @@ from yofo_mlx.recipe.study import Study
 from yofo_mlx.runs.names import slug
 from yofo_mlx.runs.recipe import resolve
 from yofo_mlx.study.arms import ARMS, REFERENCE, Arm, overrides_of, prepared
-from yofo_mlx.study.results import Result
-from yofo_mlx.tasks.registry import TaskEntry
+from yofo_mlx.study.results import Result, Values
+from yofo_mlx.study.search import best, of_arm, points, words
+from yofo_mlx.tasks.registry import TaskEntry, with_queries
 
+MOST_JUDGES = 8  # of the training tasks
 # What changes no adapter, and no answer that is kept.
 _FREE = {"description", "study", "evaluation", "memory", "seed"}
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One adapter: an arm with a seed, of a dedicated one its task, of several rates one."""
+    """One adapter: an arm with a seed, of a dedicated one its task, of a search its values."""
 
     arm: Arm
     seed: int = 0  # beside the recipe's own
-    rate: float | None = None
+    values: Values = ()
     task: str | None = None
+    rows: float | None = None  # share of the training rows; None: all
 
     @property
     def name(self) -> str:
         """Return what its run and its result are called."""
         parts = [self.arm.name, slug(self.task) if self.task else "", f"s{self.seed}"]
-        parts += [f"lr{self.rate:g}"] if self.rate else []
+        parts += words(self.values)
+        parts += [f"rows{self.rows:g}"] if self.rows else []
         return "-".join(filter(None, parts))
 
 
@@ -75,6 +78,14 @@ class StudyPlan:
         others = {*self.settings.choose_on, *self.settings.apart}
         return tuple(name for name in self.held_out if name not in others)
 
+    @cached_property
+    def judges(self) -> dict[str, TaskEntry]:
+        """Return the tasks that choose among values: `choose_on`, else some that are trained."""
+        if names := self.settings.choose_on:
+            return {name: self.held_out[name] for name in names}
+        trained = [one for one in self.entries if one.role == "train"]
+        return {one.task.name: one for one in with_queries(trained, MOST_JUDGES)}
+
     def check(self) -> None:
         """Refuse names of no held-out task, and a recipe without any."""
         named = (*self.settings.choose_on, *self.settings.apart)
@@ -88,14 +99,36 @@ class StudyPlan:
                 "a study measures held-out tasks, and the recipe has none to take a mean of",
                 'give one of its [[tasks]] `role = "held_out"`',
             )
+        self._check_search()
+
+    def _check_search(self) -> None:
+        """Refuse values that no arm can be trained with, and those that nothing chooses among."""
+        main = [arm for arm in self.arms if arm.is_main]
+        if main and (idle := [k for k in self.settings.axes if all(arm.says(k) for arm in main)]):
+            raise RecipeError(
+                f"[study]: no arm is tried with other values of {', '.join(idle)}",
+                "arms differ in that themselves (docs/study.md): leave it out of `search`",
+            )
+        for arm in main:
+            tried = points(self.settings, arm)
+            if len(tried) > 1 and not self.judges:
+                raise RecipeError(
+                    "[study]: nothing chooses among the values that are tried",
+                    "name held-out tasks in `choose_on`, or let training tasks set rows aside"
+                    " (`valid_share`)",
+                )
+            for values in tried:
+                self.recipe_of(Trial(arm, values=values), Path())
 
     def recipe_of(self, trial: Trial, folder: Path) -> Recipe:
         """Return the recipe of a trial's run; `folder` is where data of its own lie."""
-        changes = overrides_of(trial.arm, self.recipe)
+        changes = [f"{key}={json.dumps(value)}" for key, value in trial.values]
+        changes += overrides_of(trial.arm, self.recipe)
         data = prepared(trial.arm, self.recipe.model_dump(mode="json"))
         data["seed"] = self.recipe.seed + trial.seed
-        if trial.rate:
-            data["optimizer"]["learning_rate"] = trial.rate
+        if trial.rows:
+            for task in data["tasks"]:
+                task["rows"] *= trial.rows if task["role"] == "train" else 1.0
         if trial.task:
             data["train"]["tokens"] = self.settings.dedicated_tokens
             held_out = [one for one in data["tasks"] if one["role"] == "held_out"]
@@ -128,6 +161,10 @@ class StudyPlan:
             "apart": self.settings.apart,
             "choose_on": self.settings.choose_on,
             "learning_rates": self.settings.learning_rates,
+            "search": self.settings.search or {},
+            "sample": self.settings.sample,
+            "rows": self.settings.rows,
+            "judges": [*self.judges],
         }
 
     def identity(self, model: str) -> dict[str, Any]:
@@ -157,48 +194,48 @@ class StudyPlan:
                 # The base is asked behind the demonstrations of every seed, as the main arms are.
                 if arm.is_main or seed == 0 or not arm.trains:
                     found += self._of_arm(arm, seed, results)
+            found += self._of_shares(seed, results)
         return found
 
     def _of_arm(self, arm: Arm, seed: int, results: Mapping[str, Result]) -> list[Work]:
-        shown = (*self.mean_tasks, *(self.settings.apart if self.apart else ()))
-        rates = self.settings.learning_rates
         if not arm.trains:
-            return [Work(Trial(arm, seed), shown, extras=seed == 0)]
-        if not arm.is_main or len(rates) < 2:
-            if self._waits_for_a_rate(arm, results):
-                return []
-            rate = self._given_rate(results)
-            if arm.is_dedicated:
-                return [Work(Trial(arm, seed, rate, task), (task,)) for task in self.mean_tasks]
-            return [Work(Trial(arm, seed, rate), shown, extras=True)]
-        best = self.best_rate(arm, results)
-        if seed:
-            return [Work(Trial(arm, seed, best), shown, extras=True)] if best else []
-        tried = [Work(Trial(arm, 0, rate), self.settings.choose_on) for rate in rates]
-        return tried + ([Work(Trial(arm, 0, best), shown, extras=True)] if best else [])
+            return [Work(Trial(arm, seed), self._shown, extras=seed == 0)]
+        tried = points(self.settings, arm) if arm.is_main and seed == 0 else []
+        work = [Work(Trial(arm, 0, one), tuple(self.judges)) for one in tried if len(tried) > 1]
+        values = self.values_of(arm, results)
+        if values is None:
+            return work
+        if arm.is_dedicated:
+            return [Work(Trial(arm, seed, values, task), (task,)) for task in self.mean_tasks]
+        return [*work, Work(Trial(arm, seed, values), self._shown, extras=True)]
 
-    def _given_rate(self, results: Mapping[str, Result]) -> float | None:
-        """Return the rate of an arm that tries none: the only one, or that of the reference.
+    def _of_shares(self, seed: int, results: Mapping[str, Result]) -> list[Work]:
+        """Return the reference trained on a share of the rows, once its values are known."""
+        arm = ARMS[REFERENCE]
+        values = self.values_of(arm, results) if arm in self.arms else None
+        shares = [] if values is None else [one for one in self.settings.rows if one < 1]
+        return [Work(Trial(arm, seed, values or (), rows=one), self._shown) for one in shares]
 
-        None is the recipe's own.
+    @property
+    def _shown(self) -> tuple[str, ...]:
+        return (*self.mean_tasks, *(self.settings.apart if self.apart else ()))
+
+    def values_of(self, arm: Arm, results: Mapping[str, Result]) -> Values | None:
+        """Return the values that an arm is measured with, None while they are not known.
+
+        Those of an arm that tries none are the reference's, or the recipe's own without it.
         """
-        rates = self.settings.learning_rates
-        if len(rates) < 2:
-            return rates[0] if rates else None
-        return self.best_rate(ARMS[REFERENCE], results)
-
-    def _waits_for_a_rate(self, arm: Arm, results: Mapping[str, Result]) -> bool:
-        tries = len(self.settings.learning_rates) > 1 and ARMS[REFERENCE] in self.arms
-        return tries and not arm.is_main and self._given_rate(results) is None
-
-    def best_rate(self, arm: Arm, results: Mapping[str, Result]) -> float | None:
-        """Return the rate of the best on the tasks for choosing, once all were measured there."""
-        tried = [results.get(Trial(arm, 0, one).name) for one in self.settings.learning_rates]
-        asked = Work(Trial(arm), self.settings.choose_on)
-        if not all(self.is_done(asked, result) for result in tried):
+        tried = points(self.settings, arm)
+        if len(tried) == 1:
+            return tried[0]
+        if not arm.is_main:
+            known = self.values_of(ARMS[REFERENCE], results) if ARMS[REFERENCE] in self.arms else ()
+            return None if known is None else of_arm(known, arm)
+        found = [results.get(Trial(arm, 0, one).name) for one in tried]
+        if not all(self.is_done(Work(Trial(arm), tuple(self.judges)), one) for one in found):
             return None
-        rates = self.settings.learning_rates
-        return best_rate(filter(None, tried), self.settings.choose_on) or rates[0]
+        by_loss = not self.settings.choose_on
+        return best(filter(None, found), [*self.judges], by_loss=by_loss) or tried[0]
 
     def is_done(self, work: Work, result: Result | None) -> bool:
         """Tell whether a result holds all that is asked."""
@@ -213,7 +250,7 @@ class StudyPlan:
             for name in work.tasks
             if not result.has(
                 name,
-                self.held_out[name].fingerprint,
+                self._asked[name].fingerprint,
                 self.queries(name),
                 asked.shots,
                 self.recipe.longest_prompt,
@@ -232,7 +269,11 @@ class StudyPlan:
 
     def queries(self, task: str) -> int:
         """Return how many queries are asked of a task."""
-        return self.held_out[task].queries or self.recipe.evaluation.queries
+        return self._asked[task].queries or self.recipe.evaluation.queries
+
+    @cached_property
+    def _asked(self) -> dict[str, TaskEntry]:
+        return self.judges | self.held_out
 
     @property
     def labelled(self) -> list[str]:
@@ -269,31 +310,3 @@ def as_asked(
             "study": settings.model_copy(update={"seeds": seeds} if seeds else {}),
         }
     )
-
-
-def best_rate(results: Iterable[Result], choose_on: Sequence[str]) -> float | None:
-    """Return the learning rate with the best mean score on some tasks; of equal ones, less loss."""
-    found = {one.learning_rate: pairs_of(one, choose_on) for one in results if one.learning_rate}
-    found = {rate: pairs for rate, pairs in found.items() if pairs}
-    if not found:
-        return None
-    asked = set.intersection(*({*pairs} for pairs in found.values()))
-
-    def judged(rate: float) -> tuple[float, float]:
-        pairs = [found[rate][one] for one in asked] or [(0.0, 0.0)]
-        score, loss = (fmean(column) for column in zip(*pairs, strict=True))
-        return score, -loss if isfinite(loss) else -inf
-
-    return max(found, key=judged)
-
-
-def pairs_of(
-    result: Result, names: Sequence[str]
-) -> dict[tuple[str, int, str], tuple[float, float]]:
-    """Return score and loss of all answers of some tasks, by task, number of shots and query."""
-    return {
-        (name, shots, query): pair
-        for name in names
-        for shots, scores in result.cells.get(name, {}).items()
-        for query, pair in scores.items()
-    }

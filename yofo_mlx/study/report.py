@@ -8,6 +8,7 @@ from yofo_mlx.evaluation.metrics import TITLES
 from yofo_mlx.evaluation.scores import margin
 from yofo_mlx.study.arms import ARMS, DEDICATED_SHOTS, REFERENCE
 from yofo_mlx.study.pictures import DRAWN
+from yofo_mlx.study.sections import rows, tried
 from yofo_mlx.study.tables import difference, percent, points, shots_table, table
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.text import printable
@@ -37,10 +38,11 @@ def markdown(summary: Summary, pictures: Mapping[str, str]) -> str:
         *_objectives(summary, pictures),
         *_gap(summary, pictures),
         *_forgetting(summary, pictures),
+        *rows(summary),
         *_cost(summary, pictures),
         *_by_family(summary),
         *_beside(summary),
-        *_rates(summary),
+        *tried(summary),
         *_notes(summary),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -330,26 +332,6 @@ def _beside(summary: Summary) -> Iterator[str]:
             for (task, figure), row in last.items()
         ]
         yield table(["task", "figure", "shots", *(f"`{arm}`" for arm in arms)], lines)
-
-
-def _rates(summary: Summary) -> Iterator[str]:
-    if summary["tried"]:
-        yield "## Learning rates that were tried"
-        yield (
-            "With the first seed, on held-out tasks that are in no other table. Arms that are not"
-            f" here have the rate of `{REFERENCE}`."
-        )
-        rows = [
-            [
-                f"`{one['arm']}`",
-                f"{one['rate']:g}",
-                f"{100 * one['score']:.1f}",
-                f"{one['loss']:.3f}",
-                "chosen" if one["chosen"] else "",
-            ]
-            for one in summary["tried"]
-        ]
-        yield table(["arm", "rate", "score", "loss", ""], rows)
 
 
 def _notes(summary: Summary) -> Iterator[str]:

@@ -15,6 +15,7 @@ from yofo_mlx.errors import RunError
 from yofo_mlx.evaluation.comparison import differences
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.recipe.section import Section
+from yofo_mlx.recipe.study import RATE, Value
 from yofo_mlx.runs.events import finite
 from yofo_mlx.system.files import disk_error, write_text
 from yofo_mlx.system.text import shorten
@@ -27,6 +28,8 @@ OWN: Final = frozenset(
 
 Scores = dict[str, tuple[float, float]]
 """Score and loss (nats) of each query, by its key."""
+Values = tuple[tuple[str, Value], ...]
+"""Keys of the recipe, sorted, with what a search sets them to."""
 
 
 class _Kept(BaseModel):
@@ -69,7 +72,9 @@ class Result(_Kept):
     format: int = FORMAT
     arm: str
     seed: int
-    learning_rate: float | None = None  # where it is one of several
+    learning_rate: float | None = None  # where the study says which
+    searched: dict[str, Value] = {}  # other keys that it does so of
+    rows: float | None = None  # share of the training rows, where not all were there
     task: str | None = None  # of a dedicated adapter
     training: TrainingCost | None = None
     adapter: str = ""  # SHA-256 of its weights
@@ -82,6 +87,12 @@ class Result(_Kept):
     choice: dict[str, dict[str, float]] = {}  # 1.0: the likeliest of the given labels is right
     outside: dict[str, dict[str, float]] = {}  # 1.0: the free answer is none of the labels
     forgetting: Forgetting | None = None
+
+    @property
+    def values(self) -> Values:
+        """Return what a search had set."""
+        rate = {RATE: self.learning_rate} if self.learning_rate is not None else {}
+        return tuple(sorted((rate | self.searched).items()))
 
     def has(
         self, name: str, fingerprint: str, queries: int, shots: tuple[int, ...], room: int

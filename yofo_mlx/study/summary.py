@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from yofo_mlx.study.arms import ARMS, REFERENCE, Arm
-from yofo_mlx.study.plan import best_rate, pairs_of
-from yofo_mlx.study.results import Result, Scores
+from yofo_mlx.study.results import Result, Scores, Values
+from yofo_mlx.study.search import best, judged, of_arm, pairs_of, points, settings_of
 from yofo_mlx.study.statistics import Bootstrap, Table
 from yofo_mlx.system.quantities import plural
 
@@ -51,7 +51,9 @@ def summarize(
         "by_task": {name: curves([name]) for name in (*mean, *apart)},
         "beside": beside(arms, [*mean, *apart]),
         "differences": differences(arms, mean, bootstrap),
+        "rows": _rows(results, study, mean, bootstrap),
         "tried": _tried(results, study),
+        "by_loss": not study["choose_on"],
         "remarks": [*_remarks(arms, tasks, study)],
     }
 
@@ -77,43 +79,53 @@ def _remarks(
             f"no task reached {', '.join(map(str, never))} shots: it has fewer rows, or its prompts"
             " no room (evaluation.max_tokens)"
         )
-    rates, judges = study.get("learning_rates", []), study["choose_on"]
+    judges, settings = _judges(study), settings_of(study)
     trained = [one for name, runs in arms.items() if ARMS[name].is_main for one in runs]
-    if len(rates) > 1 and trained and not any(pairs_of(one, judges) for one in trained):
+    searched = [one for one in trained if len(points(settings, ARMS[one.arm])) > 1]
+    if searched and not any(pairs_of(one, judges) for one in searched):
+        said = ", ".join(f"{key} = {value}" for key, value in searched[0].values)
         yield (
-            f"nothing could be asked of {', '.join(judges)}: the learning rate {rates[0]:g} is the"
-            " first of those to try, not the best"
+            f"nothing could be asked of {', '.join(judges)}: {said} is the first of those to try,"
+            " not the best"
         )
 
 
 def by_arm(results: Mapping[str, Result], study: Mapping[str, Any]) -> dict[str, Runs]:
-    """Return the results of each arm, of several learning rates those of the chosen one."""
+    """Return the results of each arm on all rows, of a search those of the chosen values."""
     found: dict[str, Runs] = {}
     for name in ARMS:
-        of_arm = [one for one in results.values() if one.arm == name and _is_asked(one, study)]
-        tried = [one for one in of_arm if one.seed == 0]
-        if len({one.learning_rate for one in tried}) > 1:
-            best = _best(name, tried, found, study)
-            of_arm = [one for one in of_arm if one.learning_rate == best]
-        if of_arm:
-            found[name] = sorted(of_arm, key=lambda one: (one.seed, one.task or ""))
+        every = [one for one in results.values() if one.arm == name and _is_asked(one, study)]
+        runs = [one for one in every if one.rows is None]
+        tried = [one for one in runs if one.seed == 0]
+        if len({one.values for one in tried}) > 1:
+            values = _best(name, tried, found, study)
+            runs = [one for one in runs if one.values == values]
+        if runs:
+            found[name] = sorted(runs, key=lambda one: (one.seed, one.task or ""))
     return found
 
 
 def _best(
     name: str, tried: Runs, found: Mapping[str, Runs], study: Mapping[str, Any]
-) -> float | None:
-    """Return the rate that counts of an arm: the best, or that of the arm it is compared with."""
+) -> Values | None:
+    """Return the values that count of an arm: the best, or those of the arm it is compared with."""
     if not ARMS[name].is_main and REFERENCE in found:
-        return found[REFERENCE][0].learning_rate
-    return best_rate(tried, study["choose_on"]) or study["learning_rates"][0]
+        return of_arm(found[REFERENCE][0].values, ARMS[name])
+    chosen = best(tried, _judges(study), by_loss=not study["choose_on"])
+    return chosen or points(settings_of(study), ARMS[name])[0]
+
+
+def _judges(study: Mapping[str, Any]) -> Sequence[str]:
+    names: Sequence[str] = study.get("judges", study["choose_on"])
+    return names
 
 
 def _is_asked(result: Result, study: Mapping[str, Any]) -> bool:
-    """Tell whether a result is of a learning rate that the study tries now."""
-    if not ARMS[result.arm].is_main or "learning_rates" not in study:
+    """Tell whether a result is of values that the study tries now."""
+    arm = ARMS[result.arm]
+    if not arm.is_main or "learning_rates" not in study:
         return True
-    return result.learning_rate in (study["learning_rates"] or [None])
+    return result.values in points(settings_of(study), arm)
 
 
 def _tasks(arms: Mapping[str, Runs]) -> dict[str, Row]:
@@ -258,14 +270,29 @@ def _labels(runs: Runs, names: Sequence[str], what: str, bootstrap: Bootstrap) -
     return found
 
 
+def _rows(
+    results: Mapping[str, Result], study: Mapping[str, Any], mean: Sequence[str], boot: Bootstrap
+) -> list[Row]:
+    """Return the reference's curve for each share of the training rows, all of them at last."""
+    whole = by_arm(results, study).get(REFERENCE, [])
+    parts: dict[float, Runs] = {}
+    for one in results.values():
+        if one.rows in study.get("rows", ()) and whole and one.values == whole[0].values:
+            parts.setdefault(one.rows or 1.0, []).append(one)
+    found = [
+        {"share": share, "curve": curve(runs, mean, boot)} for share, runs in sorted(parts.items())
+    ]
+    return [*found, {"share": 1.0, "curve": curve(whole, mean, boot)}] if found else []
+
+
 def _tried(results: Mapping[str, Result], study: Mapping[str, Any]) -> list[Row]:
-    """Return what each learning rate scored on the tasks for choosing."""
+    """Return what each combination of values scored on the tasks for choosing."""
     chosen = by_arm(results, study)
     rows = []
     for result in results.values():
-        pairs = pairs_of(result, study["choose_on"])
-        if pairs and result.learning_rate and result.seed == 0 and result.arm in chosen:
-            score, loss = (fmean(column) for column in zip(*pairs.values(), strict=True))
-            row = {"arm": result.arm, "rate": result.learning_rate, "score": score, "loss": loss}
+        pairs = pairs_of(result, _judges(study))
+        is_tried = result.values and result.seed == 0 and result.rows is None
+        if pairs and is_tried and result.arm in chosen and _is_asked(result, study):
+            row = {"arm": result.arm, "values": dict(result.values), **judged(pairs)}
             rows.append(row | {"chosen": result in chosen[result.arm]})
     return rows

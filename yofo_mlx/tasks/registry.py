@@ -80,7 +80,7 @@ def load_tasks(
     problems: list[Problem] = []
     for source in sources:
         if is_embedded(source):
-            entries += _tiny(source)
+            entries += _tiny(source, seed)
             continue
         for loaded in load(source, base):
             wrong = errors(loaded.problems)
@@ -98,6 +98,12 @@ def load_tasks(
     if problems:
         raise _report(problems, recipe)
     return entries
+
+
+def with_queries(entries: Sequence[TaskEntry], count: int) -> list[TaskEntry]:
+    """Draw tasks with queries of their own, the same ones every time."""
+    usable = [one for one in entries if one.task.valid or one.task.test]
+    return usable if len(usable) <= count else random.Random(0).sample(usable, count)
 
 
 def is_embedded(source: TaskSource) -> bool:
@@ -133,7 +139,7 @@ def load_sets(source: TaskSource, base: Path) -> list[LoadedSource]:
     ]
 
 
-def _tiny(source: TaskSource) -> list[TaskEntry]:
+def _tiny(source: TaskSource, seed: int) -> list[TaskEntry]:
     from yofo_mlx.tasks.suite import tasks as suite
 
     if source.where:
@@ -146,7 +152,14 @@ def _tiny(source: TaskSource) -> list[TaskEntry]:
             "the embedded suite has tiny:train, tiny:held_out, and tasks such as tiny:new-topic-01"
         )
         raise DataError(f"unknown source {shorten(source.source)}", hint)
-    return [_entry(task, source) for task in tasks]
+    return [_entry(replace(task, train=_used(task, source, seed)), source) for task in tasks]
+
+
+def _used(task: Task, source: TaskSource, seed: int) -> tuple[Example, ...]:
+    """Return the training rows of an embedded task that a recipe uses."""
+    draw = random.Random(f"{seed}/{task.name}")
+    rows = _limited([*task.train], source.limit, draw)
+    return tuple(share_of(rows, source.rows, f"{seed}/{task.name}"))
 
 
 def _entry(task: Task, source: TaskSource, notes: tuple[str, ...] = ()) -> TaskEntry:
@@ -186,6 +199,7 @@ def make_task(loaded: LoadedSource, seed: int) -> tuple[Task, tuple[str, ...]]:
     kept = _as_shares(_limited(clean, source.limit, draw))
     if not valid and not (source.role == "held_out" and test):
         kept, valid = set_aside(kept, source.valid_share, draw)
+    kept = share_of(kept, source.rows, f"{seed}/{loaded.name}")
     generated = synthetic.only(source.source)
     task = Task(
         name=loaded.name,
@@ -229,6 +243,19 @@ def _limited(examples: list[Example], limit: int | None, draw: random.Random) ->
     if limit is None or limit >= len(examples):
         return examples
     return [examples[index] for index in sorted(draw.sample(range(len(examples)), limit))]
+
+
+def share_of(examples: list[Example], share: float, key: str) -> list[Example]:
+    """Return the examples of a share of the inputs, in their order, the same ones for a key.
+
+    A smaller share is part of a larger one.
+    """
+    if share == 1:
+        return examples
+    inputs = list(dict.fromkeys(text_key(example.input) for example in examples))
+    random.Random(f"{key}/rows").shuffle(inputs)
+    used = {*inputs[: max(1, round(share * len(inputs)))]}
+    return [example for example in examples if text_key(example.input) in used]
 
 
 def once(items: Iterable[Item]) -> list[Item]:
