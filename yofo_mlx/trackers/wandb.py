@@ -40,7 +40,11 @@ class WeightsAndBiases:
         self._run.log(figures | {"step": step, "time": seconds})
 
     def end(self, *, well: bool) -> str:
-        """Finish the run there."""
+        """Finish the run there; its file is whole once the process that writes it has ended."""
+        import wandb
+
         folder = str(Path(self._run.dir).parent)
-        self._run.finish(exit_code=0 if well else 1)
+        code = 0 if well else 1
+        self._run.finish(exit_code=code)
+        wandb.teardown(exit_code=code)
         return folder
