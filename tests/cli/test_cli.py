@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import typer
 
+from yofo_mlx import cli
 from yofo_mlx.cli import groups
 from yofo_mlx.cli.verbs import app
 from yofo_mlx.runs import listing
@@ -70,6 +71,23 @@ def test_a_mistyped_command_is_two_lines_and_2(yofo: Any, arguments: list[str]) 
     code, _, err = yofo(*arguments)
     assert code == 2
     assert len(err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_verbs_and_options(
+    shell: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its script does it: the words stand in variables, and `yofo` alone is called."""
+    for words, completed in (("yofo tra", "train"), ("yofo train --det", "--detach")):
+        said = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        said |= {"_TYPER_COMPLETE_ARGS": words, "_YOFO_COMPLETE": f"complete_{shell}"}
+        said |= {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        for name, value in said.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["yofo"])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        assert left.value.code == 0 and completed in capsys.readouterr().out
 
 
 def test_without_a_terminal_the_app_says_so(yofo: Any) -> None:
