@@ -8,11 +8,12 @@ from typing import Any
 
 import typer
 
-from yofo_mlx import __version__, cli
+from yofo_mlx import __version__
+from yofo_mlx.cli.verbs import app
 
 
 def main() -> None:
-    root = typer.main.get_command(cli.app)
+    root = typer.main.get_command(app)
     print(f'.TH YOFO 1 "" "yofo {__version__}"')
     print(".SH NAME\nyofo \\- fine-tune a language model with many-shot episodes")
     print(".SH SYNOPSIS\n.B yofo\n[VERB] [OPTIONS]\n.SH DESCRIPTION")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import man_page
 import pytest
 import typer
 
@@ -88,6 +89,14 @@ def test_a_shell_completes_verbs_and_options(
         with pytest.raises(SystemExit) as left:
             cli.main()
         assert left.value.code == 0 and completed in capsys.readouterr().out
+
+
+def test_the_man_page_tells_every_verb_with_its_options(capsys: Any) -> None:
+    man_page.main()
+    page = capsys.readouterr().out
+    for verb in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
+        assert f"\n.SS yofo {verb}\n" in page
+    assert "\n.B \\-\\-detach" in page and "\x1b" not in page
 
 
 def test_without_a_terminal_the_app_says_so(yofo: Any) -> None:
