@@ -14,6 +14,7 @@ class WeightsAndBiases:
     """Writes into the folder `wandb` of a folder, or of the run, and sends it if asked to."""
 
     out: Path | None
+    package = "wandb"
     _run: Any = field(init=False)
 
     def begin(self, run: Run) -> None:
