@@ -99,6 +99,16 @@ def test_the_man_page_tells_every_verb_with_its_options(capsys: Any) -> None:
     assert "\n.B \\-\\-detach" in page and "\x1b" not in page
 
 
+def test_a_folder_that_is_gone_is_told(
+    yofo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
+    code, _, err = yofo("export", "--adapter", "mine", "--model", "tiny")
+    assert code == 1 and "the folder you are in is gone" in err and len(err.splitlines()) == 2
+
+
 def test_without_a_terminal_the_app_says_so(yofo: Any) -> None:
     code, _, err = yofo()
     assert code == 1 and "needs a terminal" in err
