@@ -36,7 +36,7 @@ pytest: .venv/ready
 # Not part of `test`, nor of what continuous integration runs: hours, not minutes.
 # The long tests are, among others, the first hour from a clone and the app under random keys.
 long: smollm2 export-check random mutants ## what takes too long for `test`: these, and long tests
-	$(BIN)/python -m pip install -q --no-build-isolation -e '.[long]' || $(BIN)/python -m pip install -q -e '.[long]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[long]'
 	$(BIN)/python -m pytest -m long
 
 # PEFT, PyTorch and llama.cpp, apart from .venv: transformers would import PyTorch wherever it is.
@@ -65,10 +65,10 @@ lock: ## write constraints.txt anew: the newest versions that pyproject.toml all
 	@sh scripts/setup.sh bare
 	$(BIN)/python -m pip install -q uv
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --upgrade --no-header --no-annotate \
-	    --extra dev --extra fast-cpu -o constraints.txt pyproject.toml
+	    --extra dev --extra fast-cpu --extra long --extra site -o constraints.txt pyproject.toml
 
 site: .venv/ready ## the documentation as a web site in out/site; a broken link is an error
-	$(BIN)/python -m pip install -q 'mkdocs-material>=9.6,<10'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[site]'
 	$(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml
 
 man: .venv/ready ## the man page, out/yofo.1, made from what `yofo --help` says

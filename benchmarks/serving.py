@@ -7,7 +7,7 @@ The set is drawn words, read once by the session and taken back from the disk by
 query goes to both in turn, now one first and now the other; `ratio` is that of the medians, the
 client's own time included. Where the system tells them, seconds are the CPU's, of the process that
 answers and of the one that asks: what else runs there does not count. With --clients: so many at
-once, each answer compared with the session's.
+once, each answer compared with the session's; `requests_per_cpu_s` counts the server's process.
 """
 
 import argparse
@@ -51,12 +51,16 @@ class Side:
 
     def seconds(self) -> float:
         """Return the CPU seconds that answering and asking have taken, or those of the clock."""
+        spent = self.answering_s()
+        return time.perf_counter() if spent is None else spent + time.process_time()
+
+    def answering_s(self) -> float | None:
+        """Return the CPU seconds that answering has taken, where the system tells them."""
         try:
             numbers = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
-            return time.perf_counter()
-        spent = (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
-        return spent + time.process_time()
+            return None
+        return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
     def timed(self, queries: list[str]) -> tuple[float, list[str]]:
         """Return the seconds that answers take, and the answers."""
@@ -115,18 +119,20 @@ def compare(session: Side, server: Side, queries: list[str]) -> dict[str, Any]:
     }
 
 
-def crowd(session: Ask, server: Ask, queries: list[str], clients: int) -> dict[str, Any]:
+def crowd(session: Ask, server: Side, queries: list[str], clients: int) -> dict[str, Any]:
     """Let many clients ask at once; none may be lost, and none get what another one asked."""
     expected = {query: session(query) for query in dict.fromkeys(queries)}
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), server.answering_s()
     with ThreadPoolExecutor(clients) as pool:
-        found = list(pool.map(server, queries))
+        found = list(pool.map(server.ask, queries))
     seconds = time.perf_counter() - started
+    cpu_s = None if spent is None else (server.answering_s() or spent) - spent
     right = sum(text == expected[query] for query, text in zip(queries, found, strict=True))
     return {
         "clients": clients,
         "answers_as_alone": f"{right} of {len(queries)}",
         "requests_per_s": len(queries) / seconds,
+        "requests_per_cpu_s": cpu_s and len(queries) / cpu_s,
     }
 
 
@@ -159,10 +165,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
             figures = {"prefix_tokens": held.facts["tokens"], "shots": len(examples)}
             assert client.pid
-            figures |= compare(Side(session, client.pid), Side(server, pid), queries)
+            answers = Side(server, pid)
+            figures |= compare(Side(session, client.pid), answers, queries)
             if options.clients:
                 asked = [queries[n % len(queries)] for n in range(options.requests)]
-                figures |= crowd(session, server, asked, options.clients)
+                figures |= crowd(session, answers, asked, options.clients)
     return figures | {"load": os.getloadavg()[0]} | versions_and_machine()
 
 

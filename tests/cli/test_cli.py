@@ -13,6 +13,7 @@ import man_page
 import pytest
 import typer
 
+from yofo_mlx import cli
 from yofo_mlx.cli import groups
 from yofo_mlx.cli.verbs import app
 from yofo_mlx.runs import listing
@@ -80,6 +81,41 @@ def test_a_mistyped_command_is_two_lines_and_2(yofo: Any, arguments: list[str]) 
     code, _, err = yofo(*arguments)
     assert code == 2
     assert len(err.splitlines()) == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_verbs_and_options(
+    shell: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its script does it: the words stand in variables, and `yofo` alone is called."""
+    for words, completed in (("yofo tra", "train"), ("yofo train --det", "--detach")):
+        said = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        said |= {"_TYPER_COMPLETE_ARGS": words, "_YOFO_COMPLETE": f"complete_{shell}"}
+        said |= {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        for name, value in said.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["yofo"])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        assert left.value.code == 0 and completed in capsys.readouterr().out
+
+
+def test_the_man_page_tells_every_verb_with_its_options(capsys: Any) -> None:
+    man_page.main()
+    page = capsys.readouterr().out
+    for verb in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
+        assert f"\n.SS yofo {verb}\n" in page
+    assert "\n.B \\-\\-detach" in page and "\x1b" not in page
+
+
+def test_a_folder_that_is_gone_is_told(
+    yofo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
+    code, _, err = yofo("export", "--adapter", "mine", "--model", "tiny")
+    assert code == 1 and "the folder you are in is gone" in err and len(err.splitlines()) == 2
 
 
 def test_without_a_terminal_the_app_says_so(yofo: Any) -> None:

@@ -97,6 +97,7 @@ def test_a_set_is_pinned_and_served_until_ctrl_c(served: Any) -> None:
     assert found["cached"] > 0
     assert set(found["labels"]["data"][0]["probabilities"]) == {"one", "two"}
     assert "kept on disk" in err
+    assert err.count("tiny, no adapter") == err.count("loading the model") == 1
 
 
 @pytest.mark.long

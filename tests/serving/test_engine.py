@@ -7,6 +7,7 @@ import pytest
 from tests.fakes import random_llama
 from tests.serving.running import models_of
 from yofo_mlx.prompting.generation import generate
+from yofo_mlx.serving import writing as writing_module
 from yofo_mlx.serving.engine import Engine
 from yofo_mlx.serving.jobs import Choosing, Finished, Piece, Writing
 from yofo_mlx.serving.models import Conversation
@@ -74,6 +75,51 @@ def test_an_answer_goes_on_where_it_was_when_others_come(models: dict[str, Any])
     assert [text(events) for events in found] == [alone(models[SET], q) for q in ("b", "c")]
     events = [first.events.get() for _ in range(first.events.qsize())]
     assert text(events) == alone(models[SET], "a", 12)
+
+
+def begun(engine: Engine, *jobs: Any, steps: int) -> None:
+    """Let an engine take some steps of jobs, one of its rounds each."""
+    for job in jobs:
+        engine.submit(job)
+    for _ in range(steps):
+        engine._gather()
+        engine._start()
+        for work in list(engine._running):
+            engine._advance(work)
+
+
+def test_those_who_come_later_join_the_rows_that_are_there(models: dict[str, Any]) -> None:
+    engine = Engine(at_once=5, most_waiting=16)
+    asked = [("a", 12), ("bb", 3), ("ccc", 9), ("d" * 20, 4), ("e", 2), ("f", 3), ("g", 5)]
+    jobs = [writing(models[SET], *one) for one in asked]
+    begun(engine, *jobs[:2], steps=2)
+    for job in jobs[2:]:
+        begun(engine, job, steps=1)
+        assert len(engine._running) == 1
+    assert jobs[1].is_over and jobs[5].place  # a place that is free is taken at once
+    jobs[0].leave()
+    answered(engine)
+    for job, one in zip(jobs[1:], asked[1:], strict=True):
+        told = [job.events.get() for _ in range(job.events.qsize())]
+        assert text(told) == alone(models[SET], *one)
+
+
+def test_whoever_begins_otherwise_or_is_too_long_stands_apart(
+    models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing_module, "OWN", 100)
+    engine, plain = Engine(at_once=16, most_waiting=16), models["run"]
+    asked = ["good one", "good two", "good three", "bad", "good " + "x" * 90]
+    jobs = [writing(plain, query, 6) for query in asked]
+    begun(engine, *jobs[:2], steps=1)
+    for job, works in zip(jobs[2:], (1, 2, 3), strict=True):
+        begun(engine, job, steps=1)
+        assert len(engine._running) == works
+    begun(engine, writing(models[SET], "a", 2), steps=1)
+    answered(engine)
+    for job, query in zip(jobs, asked, strict=True):
+        told = [job.events.get() for _ in range(job.events.qsize())]
+        assert text(told) == alone(plain, query, 6)
 
 
 @pytest.mark.parametrize("beside", [0, 2])

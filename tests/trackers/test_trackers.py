@@ -6,6 +6,7 @@ import json
 import struct
 import sys
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.runs import launch
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.trackers.csv_file import CsvFile
+from yofo_mlx.trackers.feeding import feed
 from yofo_mlx.trackers.figures import figures, settings
 
 LOSSES = [3.0, 2.5, 2.25]
@@ -64,6 +67,43 @@ def test_a_missing_package_is_named_with_what_to_install(
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     code, _, err = yofo("log", "last", "--to", "tensorboard")
     assert code == 1 and "pip install 'yofo[tensorboard]'" in err
+
+
+def test_where_nothing_can_be_written_is_told_in_two_lines(
+    run: Run, yofo: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path, tmp_path / "file/below.csv"):
+        code, _, err = yofo("log", "last", "--to", "csv", "--out", out)
+        assert code == 1 and len(err.splitlines()) == 2 and "resume" not in err
+    new = tmp_path / "new/folder/a.csv"
+    assert yofo("log", "last", "--to", "csv", "--out", new)[0] == 0 and new.is_file()
+
+
+def test_what_a_tracker_s_package_refuses_is_told_and_our_own_defects_are_not_hidden(
+    run: Run, yofo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        csv.reader(["a"], "no such dialect")  # in place of a package that we do not have
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    theirs = {"__name__": "csv.inner", "csv": csv}
+    refused = FunctionType(refuse.__code__, theirs)
+    monkeypatch.setattr(CsvFile, "begin", refused)
+    code, _, err = yofo("log", "last", "--to", "csv")
+    assert code == 1 and err.startswith("error: csv: ") and len(err.splitlines()) == 2
+    monkeypatch.setattr(CsvFile, "begin", fail)
+    with pytest.raises(ZeroDivisionError):
+        feed(run, run.events(), CsvFile(None))
+
+
+@pytest.mark.long
+def test_mlflow_s_own_refusal_is_told(run: Run, yofo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://x")
+    code, _, err = yofo("log", "last", "--to", "mlflow")
+    assert code == 1 and err.startswith("error: mlflow: ") and len(err.splitlines()) == 2
 
 
 @pytest.mark.long

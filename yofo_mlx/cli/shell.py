@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import ExitCode, YofoError
@@ -77,11 +78,20 @@ def _complain_of_disk(error: OSError) -> ExitCode:
     from yofo_mlx.system import paths
     from yofo_mlx.system.files import FULL, disk_error, is_full
 
+    if not _is_somewhere():
+        return _complain(YofoError("the folder you are in is gone", "go to another one with `cd`"))
     if error.errno in FULL and error.filename is None and not is_full(paths.runs()):
         _forget_output()
         wrong = f"standard output cannot be written: {error.strerror}"
         return _complain(YofoError(wrong, "send it elsewhere, or make room there"))
     return _complain(disk_error(error, paths.runs()))
+
+
+def _is_somewhere() -> bool:
+    try:
+        return Path.cwd().is_absolute()
+    except OSError:
+        return False
 
 
 def _usage(error: Exception) -> ExitCode:

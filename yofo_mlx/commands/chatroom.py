@@ -89,6 +89,11 @@ class Chatroom:
         for note in loaded.get("notes", ()):
             say(f"warning: {note}")
 
+    def forget(self) -> None:
+        """Begin again without demonstrations; the model stays."""
+        self.examples, self.instruction, self._set = [], "", None
+        self.held.forget()
+
     def show(self, examples: Sequence[Example]) -> None:
         """Choose from these demonstrations and put them into the context."""
         self.examples = list(examples)

@@ -14,9 +14,10 @@ from yofo_mlx.trackers.feeding import feed
 def log(name: str, to: str, out: str | None, *, live: bool) -> ExitCode:
     """Write what a run told so far, with `live` also what it tells until it ends."""
     run = listing.find(name)
-    tracker = choose(to, Path(out) if out else None)
+    place = Path(out) if out else None
+    tracker = choose(to, place)
     if not run.events_path.exists():
         raise RecipeError(f"run {run.run_id} has no events yet", "it has some once it trains")
-    count, place = feed(run, follow(run) if live else run.events(), tracker)
-    say(f"{plural(count, 'event')} of {run.run_id}" + (f" in {place}" if place else ""))
+    count, where = feed(run, follow(run) if live else run.events(), tracker, place)
+    say(f"{plural(count, 'event')} of {run.run_id}" + (f" in {where}" if where else ""))
     return ExitCode.OK

@@ -24,7 +24,7 @@ def serve() -> ExitCode:
         from mcp.server import MCPServer
     except ImportError as error:
         raise YofoError(f"the MCP server needs more: {error}", "pip install 'yofo[mcp]'") from error
-    server = MCPServer("yofo", instructions=WORDS)
+    server = MCPServer("yofo", instructions=WORDS, log_level="ERROR")
     for tool in (list_runs, read_run, start, evaluate, classify):
         server.add_tool(_in_words(tool))
     server.run("stdio")
@@ -78,15 +78,29 @@ def classify(run: str, texts: list[str], demos: list[str], labels: list[str] | N
 
     `demos` are names of kept sets (`yofo demos`), files, or tasks of the run.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        data, out = Path(folder) / "texts.jsonl", Path(folder) / "labels.jsonl"
-        rows = [json.dumps({"input": text}) + "\n" for text in texts]
-        data.write_text("".join(rows), encoding="utf-8")
+    if not texts:
+        raise RecipeError("there are no texts", "give one or more")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data, out = folder / "texts.jsonl", folder / "answers.jsonl"
+        _write_lines(data, [json.dumps({"input": text}) for text in texts])
         words = ["classify", f"--data={data}", f"--out={out}"]
         words += [f"--demos={one}" for one in demos]
-        words += [f"--labels={one}" for one in labels or []]
+        words += _literally(labels, folder / "labels.txt") if labels else []
         _yofo(*words, "--", run)
         return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+
+
+def _literally(labels: list[str], file: Path) -> list[str]:
+    """Return labels as an option that neither parts them at bars nor takes one for a file."""
+    if broken := [label for label in labels if len(label.splitlines()) > 1]:
+        raise RecipeError(f"the label {broken[0]!r} has a line break", "give each label by itself")
+    _write_lines(file, labels)
+    return [f"--labels=@{file}"]
+
+
+def _write_lines(file: Path, lines: list[str]) -> None:
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _settings(given: list[str] | None) -> list[str]:
@@ -108,8 +122,7 @@ def _yofo(*words: str) -> str:
         check=False,
     )
     if done.returncode != ExitCode.OK:
-        message, _, hint = (
-            done.stderr[max(done.stderr.find("error: "), 0) :].strip().partition("\n")
-        )
+        told = done.stderr.rpartition("error: ")[2].strip()
+        message, _, hint = told.partition("\n")
         raise YofoError(message or f"exit code {done.returncode}", hint.strip())
     return done.stdout

@@ -10,7 +10,6 @@ from yofo_mlx.commands import given
 from yofo_mlx.commands.chatroom import Chatroom
 from yofo_mlx.errors import ExitCode, RecipeError
 from yofo_mlx.prompting import demonstrations, held, sets
-from yofo_mlx.prompting.demonstrations import Style
 from yofo_mlx.prompting.held import Model
 from yofo_mlx.prompting.inprocess import InProcess
 from yofo_mlx.prompting.protocol import BASE
@@ -64,10 +63,13 @@ def serve(host: Host, listening: Listening) -> ExitCode:
 
 def _served(session: InProcess, who: Model, host: Host, alias: str | None) -> dict[str, Served]:
     """Read all sets, and return what answers to each name, the sets first."""
-    style = demonstrations.style_of(who.run)
+    room = Chatroom(session, who, style=demonstrations.style_of(who.run))
+    room.wanted, room.seed = host.shots, host.seed
+    room.keeps, room.kv_bits = host.keeps, host.kv_bits
     models: dict[str, Served] = {}
     for name in [*dict.fromkeys(host.demos), None]:
-        sides = _read(session, who, host, style, name)
+        _read(room, name)
+        sides = session.prompter.hand_over()
         for side in sides:
             one = _one(session, side, name)
             if one.name in models:
@@ -78,17 +80,13 @@ def _served(session: InProcess, who: Model, host: Host, alias: str | None) -> di
     return models
 
 
-def _read(session: InProcess, who: Model, host: Host, style: Style, name: str | None) -> list[Side]:
-    """Have all who answer read a set, or none, and return them with it."""
-    room = Chatroom(session, who, style=style)
-    room.wanted, room.seed = host.shots, host.seed
-    room.keeps, room.kv_bits = host.keeps, host.kv_bits
-    room.open()
+def _read(room: Chatroom, name: str | None) -> None:
+    """Have all who answer read a set, or none, and nothing else."""
+    room.forget()
     if name is None:
         room.show([])
     else:
-        room.take_named([name], given.parsed([name], style))
-    return session.prompter.hand_over()
+        room.take_named([name], given.parsed([name], room.style))
 
 
 def _one(session: InProcess, side: Side, name: str | None) -> Served:

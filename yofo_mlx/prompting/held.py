@@ -145,6 +145,10 @@ class Held:
         self._keep(offer, self.call("prefill", params, on_note))
         return True
 
+    def forget(self) -> None:
+        """Let what is read next depend on nothing that was shown before; the model stays."""
+        self.shown, self.facts, self._offer, self._last = (), {}, None, ((), ())
+
     def load_cache(self, path: str, offer: Offer) -> Offer:
         """Read a prompt cache file, K and V included; return the offer with what is in it."""
         before, self._offer = self._offer, None

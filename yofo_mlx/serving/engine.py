@@ -1,7 +1,7 @@
 """The thread of the model: who is answered next, alone or side by side, and who has to wait.
 
 A request that is alone is answered as a session does. When more come, it goes on beside them: each
-answer is a row behind what all share, and rows that began at other times take their steps in turn.
+answer is a row behind what all share, and one that comes later joins the rows that are there.
 """
 
 import queue
@@ -17,7 +17,7 @@ from yofo_mlx.serving import writing
 from yofo_mlx.serving.jobs import Choosing, Job, Writing
 from yofo_mlx.serving.models import Served
 from yofo_mlx.serving.refusals import busy, closing, defect, no_room, refusal_of
-from yofo_mlx.serving.writing import Steps
+from yofo_mlx.serving.writing import Steps, Together
 
 _IDLE_S = 0.5  # a signal that another thread takes wakes nobody: Ctrl-C is heard when this is over
 _CHEAP = 1024  # tokens that may be read once more, so that others need not wait
@@ -31,6 +31,14 @@ class _Work:
     jobs: list[Job]
     steps: Steps
     is_alone: bool = False
+    together: Together | None = None
+
+    def take(self, jobs: Sequence[Writing]) -> bool:
+        """Let others be answered with these, where that can be."""
+        if self.together is None or not self.together.take(jobs):
+            return False
+        self.jobs += jobs
+        return True
 
     @property
     def gives_way(self) -> bool:
@@ -150,16 +158,13 @@ class Engine:
     def _run_together(self, first: Writing, room: int) -> None:
         """Begin with those that can stand beside the first one, those of like lengths together."""
         beside = [
-            job
-            for job in self._waiting
-            if isinstance(job, Writing)
-            and (job.served, job.companions) == (first.served, first.companions)
+            job for job in self._waiting if isinstance(job, Writing) and job.is_beside(first)
         ][:room]
         for job in beside:
             self._waiting.remove(job)
         for jobs in _groups(beside):
-            work = _Work(first.served, list(jobs), writing.write_together(jobs))
-            self._running.append(work)
+            if not any(work.take(jobs) for work in self._running):
+                self._running.append(_together(jobs))
 
     def _advance(self, work: _Work) -> None:
         """Let some jobs take a step; those that are answered, or left, are forgotten."""
@@ -203,6 +208,11 @@ def _groups(jobs: Sequence[Writing]) -> list[list[Writing]]:
 
 def _alone(job: Writing) -> _Work:
     return _Work(job.served, [job], writing.write_alone(job), is_alone=True)
+
+
+def _together(jobs: Sequence[Writing]) -> _Work:
+    together = Together(jobs)
+    return _Work(jobs[0].served, [*jobs], together.steps, together=together)
 
 
 def _choosing(job: Job) -> _Work:

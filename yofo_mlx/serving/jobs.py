@@ -126,6 +126,11 @@ class Writing(Job):
         self.companions = self.served.companions(self.question)
         self.usage = Usage(question.pinned + len(question.tokens), question.pinned)
 
+    def is_beside(self, other: "Writing") -> bool:
+        """Tell whether both may be answered side by side."""
+        mine, others = ((one.served, one.companions) for one in (self, other))
+        return self.companions is not None and mine == others
+
     @property
     def ahead(self) -> list[int]:
         """What is to be read before the next token is written."""

@@ -5,6 +5,7 @@ A step of each of these is one token of all its answers; between steps others ma
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from itertools import count
 from typing import Any
 
 import mlx.core as mx
@@ -12,8 +13,9 @@ import numpy as np
 from mlx_lm.generate import generate_step
 
 from yofo_mlx.errors import Cancelled
-from yofo_mlx.prompting.questions import SideBySide, log_softmax
+from yofo_mlx.prompting.questions import OWN, SideBySide, log_softmax
 from yofo_mlx.serving.jobs import Choosing, Finished, Labelled, Usage, Writing
+from yofo_mlx.serving.models import Served
 
 _CLEARED = 256  # tokens of an answer after which memory that is not used is given back
 
@@ -55,31 +57,56 @@ class _Places:
         return self._sampling.choose(logprobs, self._place - 1)
 
 
-def write_together(jobs: Sequence[Writing]) -> Steps:
-    """Write answers side by side, each in a row behind what all of them share."""
-    served, going = jobs[0].served, dict(enumerate(jobs))
+class Together:
+    """Answers written side by side, each in a row behind what all of them share; more may join."""
 
-    def check(_: int) -> None:
-        if all(job.is_left for job in jobs):
+    def __init__(self, jobs: Sequence[Writing]) -> None:
+        self._new = [*jobs]
+        self._rows: dict[int, Writing] = {}  # those that are begun and not over
+        self._shared: list[int] | None = None  # what all begin with, once it is there
+        self.steps = self._write(jobs[0].served)
+
+    def take(self, jobs: Sequence[Writing]) -> bool:
+        """Let others join that begin with what is shared here, where there is room to read them."""
+        there = [*self._rows.values(), *self._new]
+        if self._shared is None or not there or not jobs[0].is_beside(there[0]):
+            return False
+        shared, texts = len(self._shared), [job.ahead for job in (*there, *jobs)]
+        if any(len(text) <= shared or text[:shared] != self._shared for text in texts):
+            return False
+        if len(texts) * (max(map(len, texts)) - shared) > OWN:
+            return False
+        self._new += jobs
+        return True
+
+    def _write(self, served: Served) -> Steps:
+        texts = [job.ahead for job in self._new]
+        shared, cached = served.align(texts, self._check)
+        self._shared = texts[0][:shared]
+        ready, numbers = SideBySide(served.context, self._check), count()
+        written: dict[int, int] = {}  # each row's last token
+        while written or self._new:
+            new, self._new = {next(numbers): job for job in self._new}, []
+            for job in new.values():
+                job.found(cached)
+            self._rows |= new
+            asked, cached = {row: job.ahead[shared:] for row, job in new.items()}, shared
+            tokens: dict[int, int] = {}
+            for rows, logits in ready.ends(asked, written):
+                chosen = _next_tokens([self._rows[row] for row in rows], logits)
+                tokens |= zip(rows, chosen, strict=True)
+            for row in [row for row, job in self._rows.items() if job.is_over or job.is_left]:
+                ready.forget(row)
+                del self._rows[row], tokens[row]
+            written, places = tokens, [job.place for job in self._rows.values()]
+            if not places or places[0] % _CLEARED == 0:
+                mx.clear_cache()  # what rows of other widths and numbers took
+            if places:
+                yield
+
+    def _check(self, _: int) -> None:
+        if all(job.is_left for job in (*self._rows.values(), *self._new)):
             raise Cancelled("the clients left")
-
-    aligned = served.align([job.ahead for job in jobs], check)
-    for job in jobs:
-        job.found(aligned.cached)
-    ready = SideBySide(served.context, check)
-    found = ready.ends({row: job.ahead[aligned.tokens :] for row, job in going.items()})
-    while going:
-        tokens: dict[int, int] = {}
-        for rows, logits in found:
-            tokens |= zip(rows, _next_tokens([going[row] for row in rows], logits), strict=True)
-        for row in [row for row, job in going.items() if job.is_over or job.is_left]:
-            ready.forget(row)
-            del going[row], tokens[row]
-        if not going or next(iter(going.values())).place % _CLEARED == 0:
-            mx.clear_cache()  # what rows of other widths and numbers took
-        if going:
-            yield
-            found = ready.ends({}, tokens)
 
 
 def _next_tokens(jobs: Sequence[Writing], logits: mx.array) -> list[int]:

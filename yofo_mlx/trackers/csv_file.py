@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from yofo_mlx.runs.folder import Run
-from yofo_mlx.system.files import disk_error
 
 COLUMNS = ("run", "step", "time", "name", "value")
 
@@ -17,17 +16,16 @@ class CsvFile:
     """Writes a file, or standard output where none is named."""
 
     out: Path | None
+    package = "csv"
     _stream: TextIO = field(init=False)
     _writer: Any = field(init=False)
     _run_id: str = ""
 
     def begin(self, run: Run) -> None:
         """Write the names of the columns."""
-        try:
-            file = self.out.open("w", encoding="utf-8", newline="") if self.out else sys.stdout
-        except OSError as error:
-            raise disk_error(error, self.out or Path.cwd()) from error
-        self._stream = file
+        if self.out:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = self.out.open("w", encoding="utf-8", newline="") if self.out else sys.stdout
         self._writer, self._run_id = csv.writer(self._stream, lineterminator="\n"), run.run_id
         self._writer.writerow(COLUMNS)
 

@@ -19,6 +19,7 @@ class MLflow:
     """Writes to `--out`, a folder; without it to the store that is set, or `./mlruns`."""
 
     out: Path | None
+    package = "mlflow"
     _client: Any = field(init=False)
     _id: str = field(init=False)
     _uri: str = field(init=False)

@@ -14,6 +14,7 @@ class TensorBoard:
     """Writes below a folder, or into the run's own folder `tensorboard`."""
 
     out: Path | None
+    package = "tensorboardX"
     _writer: Any = field(init=False)
     _folder: Path = field(init=False)
 

@@ -11,6 +11,8 @@ from yofo_mlx.runs.folder import Run
 class Tracker(Protocol):
     """Takes the figures of one run."""
 
+    package: str  # that it writes with
+
     def begin(self, run: Run) -> None:
         """Open what is written, with what the run was trained with."""
 

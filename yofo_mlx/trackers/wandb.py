@@ -14,6 +14,7 @@ class WeightsAndBiases:
     """Writes into the folder `wandb` of a folder, or of the run, and sends it if asked to."""
 
     out: Path | None
+    package = "wandb"
     _run: Any = field(init=False)
 
     def begin(self, run: Run) -> None:
@@ -40,7 +41,11 @@ class WeightsAndBiases:
         self._run.log(figures | {"step": step, "time": seconds})
 
     def end(self, *, well: bool) -> str:
-        """Finish the run there."""
+        """Finish the run there; its file is whole once the process that writes it has ended."""
+        import wandb
+
         folder = str(Path(self._run.dir).parent)
-        self._run.finish(exit_code=0 if well else 1)
+        code = 0 if well else 1
+        self._run.finish(exit_code=code)
+        wandb.teardown(exit_code=code)
         return folder
