@@ -52,6 +52,7 @@ class Sizes:
     own_attention: WholeRows = WholeRows.NEVER
     vectors: int = 1  # hidden vectors that a token has between layers
     lenders: int = 0  # layers whose keys and values later ones read, so that they are kept
+    moments: int = 2  # numbers that the optimizer keeps of each of the adapter's
     fitted: bool = True  # a dense model of the kind that the forecast was fitted to
 
 
