@@ -508,6 +508,16 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "moe_layer_freq": 1,
         "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"},
     },
+    "deepseek_v41": EXPERTS
+    | {
+        "head_dim": 32,
+        "q_lora_rank": 16,
+        "qk_rope_head_dim": 8,
+        "o_groups": 2,
+        "o_lora_rank": 8,
+        "sliding_window": WINDOW,
+        "hc_mult": 2,
+    },
     "kimi_k25": {"text_config": SHAPE | EXPERTS | LATENT | {"model_type": "deepseek_v3"}},
     "kimi_k3": {"text_config": SHAPE | KIMI_LINEAR},
     "kimi_k3+residuals": {"text_config": SHAPE | KIMI_LINEAR | {"attn_res_block_size": 2}},

@@ -38,7 +38,9 @@ NOT_CALLED = {
 }
 
 # Models whose own code cannot be differentiated.
-NO_GRADIENT = {"deepseek_v41": "mlx-lm rounds its keys to 8 bits by a function without a gradient"}
+NO_GRADIENT = {
+    "deepseek_v41": "mlx-lm's choice of its experts and its keys of 8 bits have no gradient"
+}
 
 ADAPTABLE = (
     nn.Linear,
