@@ -37,13 +37,16 @@ def read_answers(
     context: Context, asked: Sequence[Asked], *, at_once: int = 1, on_chunk: OnChunk = ignore
 ) -> list[AnswersRead]:
     """Read answers to questions, `at_once` of them side by side; the context stays as it was."""
-    readings: list[AnswersRead] = []
+    readings: dict[int, AnswersRead] = {}
+    # Those of like lengths together: padding is read as well.
+    order = sorted(range(len(asked)), key=lambda place: sum(map(len, asked[place])))
     for start in range(0, len(asked), at_once):
-        group = asked[start : start + at_once]
+        places = order[start : start + at_once]
+        group = [asked[place] for place in places]
         # Copies: that is what the forecast of an evaluation counts (planning/evaluation.py).
         with context.aside(len(group), shared=False) as rows:
-            readings += _read_group(rows, group, on_chunk)
-    return readings
+            readings |= zip(places, _read_group(rows, group, on_chunk), strict=True)
+    return [readings[place] for place in range(len(asked))]
 
 
 def read_logits(
