@@ -82,7 +82,9 @@ def test_no_generated_answer_goes_past_its_limit_or_the_longest_prompt(
     entry, seen = replace(ENTRY, metric="rouge"), []
     answer_each = evaluate.answer_each
 
-    def watched(context: Context, segmenter: Any, asked: Any, *, max_tokens: int, **how: Any) -> Any:
+    def watched(
+        context: Context, segmenter: Any, asked: Any, *, max_tokens: int, **how: Any
+    ) -> Any:
         seen.extend((len(context.tokens) + len(question), max_tokens) for question in asked)
         return answer_each(context, segmenter, asked, max_tokens=max_tokens, **how)
 

@@ -61,7 +61,7 @@ def evaluate_entry(
     """Measure a recipe's task with the model as it is; `valid` asks the validation queries.
 
     `check` is called before each number of shots, and may raise. `at_once` queries are asked at
-    most, several of them each after a copy of the prompt; left out, as many as there is memory for.
+    most, several of them side by side after the prompt; left out, as many as there is memory for.
     What is in `done` is not asked again; it grows. `on_sample` gets the first query as it is
     answered after the most shots.
     """

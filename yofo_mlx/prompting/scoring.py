@@ -43,8 +43,7 @@ def read_answers(
     for start in range(0, len(asked), at_once):
         places = order[start : start + at_once]
         group = [asked[place] for place in places]
-        # Copies: that is what the forecast of an evaluation counts (planning/evaluation.py).
-        with context.aside(len(group), shared=False) as rows:
+        with context.aside(len(group)) as rows:
             readings |= zip(places, _read_group(rows, group, on_chunk), strict=True)
     return [readings[place] for place in range(len(asked))]
 
