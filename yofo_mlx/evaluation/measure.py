@@ -251,9 +251,8 @@ class _Asker:
             by_limit.setdefault(limit, {})[place] = question
         texts: dict[int, str] = {}
         for limit, asked in by_limit.items():
-            settings = {"max_tokens": limit, "at_once": self._at_once(context)}
-            found = answer_each(context, self.segmenter, [*asked.values()], **settings)
-            places = [*asked]
+            given, places = (context, self.segmenter, [*asked.values()]), [*asked]
+            found = answer_each(*given, max_tokens=limit, at_once=self._at_once(context))
             texts |= {places[at]: one.text for at, one in found}
         return [texts[place] for place in range(len(queries))]
 

@@ -76,7 +76,7 @@ def _kimi_k3_mix(_: Any, streams: mx.array, weights: mx.array, eps: float, *__: 
     if not len(kept):
         return streams[-1]
     squares = mx.square(kept.astype(mx.float32)).mean(axis=-1)
-    combine: Any = sys.modules["mlx_lm.models.kimi_k3"]._attn_res_combine  # type: ignore[attr-defined]
+    combine: Any = sys.modules["mlx_lm.models.kimi_k3"]._attn_res_combine
     mixed: mx.array = combine(kept, mx.rsqrt(squares + eps), streams[-1], weights, eps)
     return mixed
 
