@@ -10,6 +10,7 @@ __all__ = [
     "context",
     "demonstrations",
     "fingerprint",
+    "generation",
     "held",
     "inprocess",
     "label_tree",
