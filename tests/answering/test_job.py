@@ -183,6 +183,12 @@ def test_parquet_keeps_the_types_of_its_columns(tmp_path: Path) -> None:
             "took": pyarrow.array([1, 10**12 + 5], pyarrow.duration("ns")),
             "long": pyarrow.array([1000, None], pyarrow.duration("ns")),
             "then": pyarrow.array([1, None], pyarrow.timestamp("ns")),
+            "within": pyarrow.array(
+                [{"took": 1, "each": [5, None]}, None],
+                pyarrow.struct(
+                    {"took": pyarrow.duration("ns"), "each": pyarrow.list_(pyarrow.duration("ns"))}
+                ),
+            ),
         }
     )
     pyarrow.parquet.write_table(table, tmp_path / "data.parquet")

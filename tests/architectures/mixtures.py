@@ -140,6 +140,16 @@ MIXTURES: dict[str, dict[str, Any]] = {
         "share_expert_dim": 16,
         "moe_layers_enum": "1,2,3",
     },
+    "deepseek_v41": EXPERTS
+    | {
+        "head_dim": 32,
+        "q_lora_rank": 16,
+        "qk_rope_head_dim": 8,
+        "o_groups": 2,
+        "o_lora_rank": 8,
+        "sliding_window": WINDOW,
+        "hc_mult": 2,
+    },
     "glm_moe_dsa": EXPERTS
     | LATENT
     | {

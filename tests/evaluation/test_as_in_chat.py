@@ -130,3 +130,16 @@ def test_chat_and_evaluation_give_the_same_answers_and_label_scores(
                     assert right == is_answer
                     ended += is_answer
     assert ended > len(counts)  # both ways of being right were met
+
+
+def test_labels_that_many_questions_are_asked_with_are_tokenized_once(
+    session: Prompter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.prefill(Prefill(demonstrations=[Pair(input="x", output="y")]), Alone())
+    answer, made = Segmenter.answer, []
+    monkeypatch.setattr(
+        Segmenter, "answer", lambda self, text: made.append(text) or answer(self, text)
+    )
+    for text in INPUTS:
+        session.score(Score(input=text, labels=LABELS), Alone())
+    assert made == LABELS

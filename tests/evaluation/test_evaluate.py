@@ -80,13 +80,15 @@ def test_no_generated_answer_goes_past_its_limit_or_the_longest_prompt(
     monkeypatch: pytest.MonkeyPatch, max_tokens: int
 ) -> None:
     entry, seen = replace(ENTRY, metric="rouge"), []
-    generate = evaluate.generate
+    answer_each = evaluate.answer_each
 
-    def watched(context: Context, segmenter: Any, question: Any, *, max_tokens: int) -> Any:
-        seen.append((len(context.tokens) + len(question), max_tokens))
-        return generate(context, segmenter, question, max_tokens=max_tokens)
+    def watched(
+        context: Context, segmenter: Any, asked: Any, *, max_tokens: int, **how: Any
+    ) -> Any:
+        seen.extend((len(context.tokens) + len(question), max_tokens) for question in asked)
+        return answer_each(context, segmenter, asked, max_tokens=max_tokens, **how)
 
-    monkeypatch.setattr(evaluate, "generate", watched)
+    monkeypatch.setattr(evaluate, "answer_each", watched)
     prompts = prompts_of(entry, max_tokens, max_answer_tokens=30)
     points = list(measure(random_llama(), SEGMENTER, entry, prompts))
     assert [point.shots for point in points] == [0, 2] and len(seen) == 6
@@ -135,11 +137,14 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_a_query_that_is_generated_for_copies_its_context_once(groups: list[int]) -> None:
-    entry = replace(ENTRY, metric="rouge")
-    prompts = prompts_of(entry, 200, shots=(2,), max_answer_tokens=2)
-    assert len(list(measure(random_llama(), SEGMENTER, entry, prompts))) == 1
-    assert groups == [3, 1, 1, 1]  # one for the losses of all, then one for each answer
+def test_answers_are_generated_side_by_side_as_they_are_one_by_one() -> None:
+    entry, found = replace(ENTRY, metric="rouge"), []
+    prompts = prompts_of(entry, 40, shots=(0, 2), max_answer_tokens=30)  # limits differ
+    for at_once in (1, 16):
+        done: dict[str, Results] = {}
+        list(measure(random_llama(), SEGMENTER, entry, prompts, at_once=at_once, done=done))
+        found.append({place: [one.answer for one in some] for place, some in done.items()})
+    assert found[0] == found[1] and all(len(texts) == 3 for texts in found[0].values())
 
 
 def test_draws_are_averaged_over_the_same_queries() -> None:

@@ -27,15 +27,15 @@ from yofo_mlx.recipe.schema import Lora, Objective
 
 REFUSED = {
     "iquestloopcoder": "it runs the parts of its layers itself",
-    "kimi_k3+residuals": "its layers work on a common ResidualBlocks",
     "phi3small": "mlx-lm aligns its block mask to the end of a call, and not causally",
 }
 WITHOUT_ADAPTER = {
     "bitnet": "mlx-lm has no adapter for any of its layers",
     "recurrent_gemma": "mlx-lm's class for it cannot be frozen",
+    "deepseek_v41": "mlx-lm's choice of its experts and its keys of 8 bits have no gradient",
 }
-# Needs Metal; a package that is not there; a certain quantized file; and a cache of its own kind.
-NOT_TRIED = {"muse_spark", "olmo", "prism_hadamard_qwen35", "deepseek_v41"}
+# Needs Metal; a package that is not there; a certain quantized file.
+NOT_TRIED = {"muse_spark", "olmo", "prism_hadamard_qwen35"}
 MORE_DIALS = [
     "mistral3",
     "mistral4",
@@ -56,6 +56,7 @@ RARE = [  # each is of a family that the others show
     "glm_moe_dsa",
     "kimi_k25",
     "kimi_k3",
+    "kimi_k3+residuals",
     "kimi_vl",
     "lfm2-vl",
     "longcat_flash",
@@ -209,6 +210,12 @@ def test_what_mlx_lm_gives_no_adapter_is_refused_by_name(name: str) -> None:
     with pytest.raises(RunError) as caught:
         adapted(name)
     assert str(caught.value).startswith(f"{name} cannot be trained: {WITHOUT_ADAPTER[name]}")
+
+
+def test_what_is_refused_for_want_of_a_gradient_has_none() -> None:
+    model = tiny_model("deepseek_v41")
+    with pytest.raises(ValueError, match="VJP"):
+        nn.value_and_grad(model, lambda model: model(mx.array([[1, 2, 3]])).sum())(model)
 
 
 @pytest.mark.parametrize("name", [name for name in EXACT if name not in RARE])

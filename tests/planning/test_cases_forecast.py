@@ -290,12 +290,15 @@ def test_fewer_queries_are_asked_at_once_under_a_lower_limit_with_the_same_resul
     yofo: Any,
 ) -> None:
     results = []
-    for limit in ("memory.limit_gb=1", "memory.limit_gb=0.013"):
+    rows = [{"input": f"a b c d {n} " * 6, "output": str(n % 7)} for n in range(100)]
+    Path("one.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    own = planned(yofo)["validation"]["peak_gb"]
+    for limit in ("memory.limit_gb=1", f"memory.limit_gb={0.9 * own}"):
         assert yofo("train", "small.toml", "--set", limit)[0] == 0
         [plan], [measured] = events("plan"), events("eval")
         results.append((plan["validation_at_once"], measured["loss"]))
     (many, loss), (few, other) = results
-    assert many == 6 > few >= 1
+    assert many > few >= 1
     assert other == pytest.approx(loss, rel=1e-5)
 
 
@@ -357,8 +360,9 @@ def test_what_is_planned_to_be_asked_is_what_is_asked(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("what", ["validation", "evaluation"])
 def test_the_parts_of_a_measurement_add_up(yofo: Any, what: str) -> None:
     found = planned(yofo)[what]
-    parts = [found[f"{part}_gb"] for part in ("model", "cache", "copies", "work")]
-    assert found["at_once"] > 1 and all(0 < part < 1 for part in parts)
+    parts = [found[f"{part}_gb"] for part in ("model", "cache", "work", "copies")]
+    assert found["at_once"] > 1 and all(0 < part < 1 for part in parts[:3])
+    assert 0 <= parts[3] < 1  # none where reading the prompt takes more
     assert sum(parts) == pytest.approx(found["peak_gb"], abs=1e-5)
 
 

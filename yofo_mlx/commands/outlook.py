@@ -81,8 +81,8 @@ def _asking_rows(outlook: Outlook) -> Iterator[Row]:
         yield "model", size(plan.resident), ""
         yield "keys, values", size(plan.cache), "of all layers"
         if plan.copied:
-            note = "one for each of the queries" if plan.copies > 1 else "for the query"
-            yield "copies of them", size(plan.copied), note
+            note = "of each query, or copies for them" if plan.copies > 1 else "for the query"
+            yield "more of them", size(plan.copied), note
         moment = "while queries are asked" if plan.copied else "while demonstrations are read"
         yield "activations", size(plan.work), moment
         yield "peak", size(plan.peak), ""

@@ -17,8 +17,8 @@ from yofo_mlx.evaluation.labels import labels_of
 from yofo_mlx.evaluation.prompts import Prompts, Query, asked_of, prompts_of
 from yofo_mlx.evaluation.scores import Point, QueryResult, Results, TaskScores
 from yofo_mlx.models.base import Base
+from yofo_mlx.prompting.batched import answer_each
 from yofo_mlx.prompting.context import Context
-from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.label_tree import best_each
 from yofo_mlx.prompting.scoring import read_answers
 from yofo_mlx.recipe.schema import Recipe
@@ -61,7 +61,7 @@ def evaluate_entry(
     """Measure a recipe's task with the model as it is; `valid` asks the validation queries.
 
     `check` is called before each number of shots, and may raise. `at_once` queries are asked at
-    most, several of them each after a copy of the prompt; left out, as many as there is memory for.
+    most, several of them side by side after the prompt; left out, as many as there is memory for.
     What is in `done` is not asked again; it grows. `on_sample` gets the first query as it is
     answered after the most shots.
     """
@@ -214,7 +214,7 @@ class _Asker:
         results = compare(context, queries, ends_as, first=first, at_once=self.at_once)
         if self.prompts.answer_limit is None:
             return [QueryResult(score, loss) for score, loss in results]
-        answers = [self._generated(context, query, first) for query in queries]
+        answers = self._generated(context, queries, first)
         return [
             QueryResult(self._score(query, answer), loss, answer=answer)
             for query, answer, (_, loss) in zip(queries, answers, results, strict=True)
@@ -223,11 +223,12 @@ class _Asker:
     def _written(self, context: Context, known: Results, first: bool) -> Iterator[str]:
         """Yield the texts of answers; one that was compared and is right is the expected one."""
         compared = self.prompts.answer_limit is None
-        for query, one in zip(self.prompts.queries, known, strict=True):
-            if compared and one.score == 1.0:
-                yield self.segmenter.text(query.tokens.answer)
-            else:
-                yield self._generated(context, query, first)
+        pairs = [*zip(self.prompts.queries, known, strict=True)]
+        right = [compared and one.score == 1.0 for _, one in pairs]
+        asked = [query for (query, _), is_known in zip(pairs, right, strict=True) if not is_known]
+        written = iter(self._generated(context, asked, first))
+        for (query, _), is_known in zip(pairs, right, strict=True):
+            yield self.segmenter.text(query.tokens.answer) if is_known else next(written)
 
     def sample(self, context: Context, known: QueryResult, shots: int) -> Sample:
         """Return the first query with its answer, which is known where it is the right one."""
@@ -235,17 +236,25 @@ class _Asker:
         if answer is None and known.score == 1.0:
             answer = self.segmenter.text(query.tokens.answer)
         if answer is None:
-            answer = self._generated(context, query, shots == 0, SAMPLE_TOKENS)
+            [answer] = self._generated(context, [query], shots == 0, SAMPLE_TOKENS)
         return Sample(shots, query, answer, known.score)
 
     def _generated(
-        self, context: Context, query: Query, first: bool, most: int | None = None
-    ) -> str:
-        """Write an answer out; none goes past the longest prompt."""
-        question = query.question(first=first)
-        room = self.prompts.max_tokens - len(context.tokens) - len(question)
-        limit = min(self.prompts.text_limit, room, most or room)
-        return generate(context, self.segmenter, question, max_tokens=limit).text
+        self, context: Context, queries: Sequence[Query], first: bool, most: int | None = None
+    ) -> list[str]:
+        """Write answers out, several at a time; none goes past the longest prompt."""
+        by_limit: dict[int, dict[int, list[int]]] = {}
+        for place, query in enumerate(queries):
+            question = query.question(first=first)
+            room = self.prompts.max_tokens - len(context.tokens) - len(question)
+            limit = min(self.prompts.text_limit, room, most or room)
+            by_limit.setdefault(limit, {})[place] = question
+        texts: dict[int, str] = {}
+        for limit, asked in by_limit.items():
+            given, places = (context, self.segmenter, [*asked.values()]), [*asked]
+            found = answer_each(*given, max_tokens=limit, at_once=self._at_once(context))
+            texts |= {places[at]: one.text for at, one in found}
+        return [texts[place] for place in range(len(queries))]
 
     def _choices(self, context: Context, first: bool) -> dict[int, str]:
         """Return the likeliest label of each query, by its place."""

@@ -238,7 +238,7 @@ class _Step:
             episodes, positions = self._rows_of(chunk)
             part = d_hidden[..., start : start + episodes.size, :]
             start += episodes.size
-            d_y = mx.zeros(x.shape, x.dtype)
+            d_y = mx.zeros((*d_hidden.shape[:-2], *x.shape[-3:]), x.dtype)
             rows = (..., episodes, positions, slice(None))
             stream.append([d_y.at[rows].add(part) if episodes.size else d_y])
         return stream

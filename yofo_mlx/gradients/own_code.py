@@ -1,8 +1,9 @@
-"""Attentions that models compute in their own code, given to the tiles for as long as it takes.
+"""What models compute in their own code, in a form that tiles and chunks know, while it takes.
 
 Gemma 2 and Gear cap their scores smoothly between two matrix products, which MLX's attention does
 not know. Here is the same with the capped attention of `attention.py` in the place of their lines:
-with whatever stands for MLX's attention at the call.
+with whatever stands for MLX's attention at the call. Kimi K3's layers write into one common object
+what each block of them begins with; here that goes from layer to layer with x.
 """
 
 import sys
@@ -45,16 +46,54 @@ def _gear(
     return _attend(q, k, v, scale=scale, mask=mask, cap=softcap)
 
 
+def _kimi_k3_layer(
+    self: Any, x: mx.array, mask: Any = None, cache: Any = None, blocks: float | None = None
+) -> tuple[mx.array, float | None]:
+    """Do what Kimi K3's layer does; with residuals, what its blocks keep comes with x, (S, ...)."""
+    if blocks is None:
+        h = x + self.self_attn(self.input_layernorm(x), mask, cache)
+        return h + self.mlp(self.post_attention_layernorm(h)), blocks
+
+    def mixed(streams: mx.array, norm: Any, projection: Any) -> mx.array:
+        weights = norm.weight.astype(mx.float32) * projection.weight.reshape(-1)
+        return _kimi_k3_mix(blocks, streams, weights, self.eps)
+
+    streams = x if x.ndim == 4 else x[None]  # (B, L, D) of the first layer
+    h = mixed(streams, self.self_attention_res_norm, self.self_attention_res_proj)
+    y = self.self_attn(self.input_layernorm(h), mask, cache)
+    if self.is_block_start:
+        streams = mx.concatenate([streams, y[None]])
+    else:
+        streams = mx.concatenate([streams[:-1], streams[-1:] + y])
+    h = mixed(streams, self.mlp_res_norm, self.mlp_res_proj)
+    y = self.mlp(self.post_attention_layernorm(h))
+    return mx.concatenate([streams[:-1], streams[-1:] + y]), blocks
+
+
+def _kimi_k3_mix(_: Any, streams: mx.array, weights: mx.array, eps: float, *__: Any) -> mx.array:
+    """Mix what blocks have kept with the sum so far, the last of them, (S, B, L, D)."""
+    kept = streams[:-1]
+    if not len(kept):
+        return streams[-1]
+    squares = mx.square(kept.astype(mx.float32)).mean(axis=-1)
+    combine: Any = sys.modules["mlx_lm.models.kimi_k3"]._attn_res_combine
+    mixed: mx.array = combine(kept, mx.rsqrt(squares + eps), streams[-1], weights, eps)
+    return mixed
+
+
 # Module, path of the function in it, what takes its place.
-REPLACED: tuple[tuple[str, str, Callable[..., mx.array]], ...] = (
+REPLACED: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("mlx_lm.models.gemma2", "Attention.__call__", _gemma2),
     ("mlx_lm.models.gear", "_softcap_attention", _gear),
+    ("mlx_lm.models.kimi_k3", "ResidualBlocks", float),  # what is left of them: an epsilon
+    ("mlx_lm.models.kimi_k3", "KimiK3DecoderLayer.__call__", _kimi_k3_layer),
+    ("mlx_lm.models.kimi_k3", "_attn_res_mix", _kimi_k3_mix),
 )
 
 
 @contextmanager
-def capped_attention() -> Iterator[None]:
-    """Let the models that are loaded ask for a capped attention."""
+def known_code() -> Iterator[None]:
+    """Let the models that are loaded compute in these forms."""
     undo = []
     for module, path, other in REPLACED:
         *parents, name = path.split(".")

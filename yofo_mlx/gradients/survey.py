@@ -194,6 +194,8 @@ class Survey:
                 if isinstance(value, mx.array) and id(value) not in fetched
             }
             stands_for: dict[int, Any] = last | fetched
+            extras = leaves(run.outputs[1:])
+            stands_for |= {id(value): value for value in extras if isinstance(value, int | float)}
             run.extras = tree_map(stands_for.get, tree_map(id, run.outputs[1:]))
 
     @contextmanager

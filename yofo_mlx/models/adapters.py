@@ -37,6 +37,10 @@ NOT_CALLED = {
     "mlp_res_proj",
 }
 
+# Models whose own code cannot be differentiated.
+NO_GRADIENT = {
+    "deepseek_v41": "mlx-lm's choice of its experts and its keys of 8 bits have no gradient"
+}
 
 ADAPTABLE = (
     nn.Linear,
@@ -67,6 +71,8 @@ def check_adapter(model: Any, lora: Lora) -> None:
 def add_adapter(model: Any, lora: Lora) -> None:
     """Freeze a model and put a fresh adapter on it; uses MLX's random state."""
     check_adapter(model, lora)
+    if why := NO_GRADIENT.get(_kind(model)):
+        raise RunError(f"{_kind(model)} cannot be trained: {why}", "take another model")
     try:
         model.freeze()
     except AttributeError as error:  # Griffin: its class never initialises nn.Module

@@ -1,7 +1,7 @@
 """How much memory a validation or an evaluation needs, and how many queries it asks at once.
 
-Its demonstrations are held as keys and values of all layers. Of several queries that are asked at
-once each starts from a copy of them: as many as the memory allows.
+Its demonstrations are held as keys and values of all layers. Several queries that are asked at
+once share them, or start from copies where a model's cache is no plain one: as many as fit.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from yofo_mlx.planning.planner import (
     weighted,
 )
 from yofo_mlx.planning.sizes import Sizes
+from yofo_mlx.prompting import shared_prefix
 from yofo_mlx.prompting.context import CHUNK
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.kinds import PlanEvent
@@ -137,7 +138,7 @@ def _plan(planner: Planner, asked: Asked, resident: int) -> EvaluationPlan:
         low, high = (middle, high) if fits else (low, middle - 1)
     taken = replace(asked, prompt=low)
     cache = keys_values(planner.shape, _rounded(low))
-    each = _copy(planner.shape, taken) + _query_pass(planner, taken)
+    each = _own(planner.shape, taken) + _query_pass(planner, taken, 2)
     copies = max(1, min(asked.queries, (room - cache) // each))
     cache, copied, work, _ = _needs(planner, taken, copies)
     return EvaluationPlan(taken, asked.prompt, copies, resident, cache, copied, work)
@@ -151,9 +152,9 @@ def _needs(planner: Planner, asked: Asked, copies: int) -> tuple[int, int, int, 
     """
     shape = planner.shape
     cache = keys_values(shape, _rounded(asked.prompt))
-    one = _copy(shape, asked)
-    copied = max(0, one - cache) if copies == 1 and shape.fitted else copies * one
-    work = copies * _query_pass(planner, asked)
+    back = copies == 1 and shape.fitted
+    copied = max(0, _copy(shape, asked) - cache) if back else copies * _own(shape, asked)
+    work = copies * _query_pass(planner, asked, copies)
     piece = min(CHUNK, asked.prompt)
     reading = _forward(planner, piece, piece * asked.prompt, 1)
     if reading > copied + work:
@@ -168,9 +169,20 @@ def _copy(shape: Sizes, asked: Asked) -> int:
     return keys_values(shape, asked.prompt + _rounded(asked.query) if grows else held)
 
 
-def _query_pass(planner: Planner, asked: Asked) -> int:
-    scores = asked.query * (asked.prompt + asked.query)
-    return _forward(planner, asked.query, scores, asked.answer)
+def _own(shape: Sizes, asked: Asked) -> int:
+    """Return the bytes of what one of several queries has for itself: a copy, if none is shared."""
+    return keys_values(shape, asked.query) if shape.fitted else _copy(shape, asked)
+
+
+def _query_pass(planner: Planner, asked: Asked, copies: int) -> int:
+    """Return what one of so many queries needs; scores of a shared prompt are those of all."""
+    shape = planner.shape
+    far, near = asked.query * asked.prompt, asked.query * asked.query
+    if copies == 1 or not shape.fitted:
+        return _forward(planner, asked.query, far + near, asked.answer)
+    scores = min(far, shared_prefix.SCORES // (copies * shape.heads)) + near
+    work = _forward(planner, asked.query, 0, asked.answer)
+    return work + int(SCORES * scores * shape.heads * FLOAT)
 
 
 def keys_values(shape: Sizes, tokens: int) -> int:

@@ -10,7 +10,7 @@ peaks of random dense models; for others it is careful.
 shows forecasts beside peaks; `--fit` prints the factors that fit those peaks best.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isqrt
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,8 @@ def forecast(
 
 
 def resident_bytes(shape: Sizes) -> int:
-    """Return what is there before a step: weights, adapter, AdamW's two moments."""
-    return shape.weight_bytes + 3 * FLOAT * shape.adapter_parameters
+    """Return what is there before a step: weights, adapter, what the optimizer keeps of it."""
+    return shape.weight_bytes + (1 + shape.moments) * FLOAT * shape.adapter_parameters
 
 
 def _plain(shape: Sizes, episodes: StepLoad) -> Forecast:
@@ -350,7 +350,7 @@ def describe_parts(shape: Sizes, way: Forecast, tokens: int) -> dict[str, float]
     return {
         "weights_gb": as_gb(shape.weight_bytes),
         "adapter_gb": as_gb(FLOAT * shape.adapter_parameters),
-        "optimizer_gb": as_gb(2 * FLOAT * shape.adapter_parameters),
+        "optimizer_gb": as_gb(shape.moments * FLOAT * shape.adapter_parameters),
         "gradients_gb": as_gb(way.gradients),
         "keys_values_gb": as_gb(way.keys_values),
         "activations_kept_gb": as_gb(way.kept),
@@ -390,6 +390,8 @@ def make_planner(
     computed = computing_type(recipe.dtype)
     item = computed.size if computed else None
     shape = model_sizes(model, recipe.lora, item=item, tensors=tensors)
+    if recipe.optimizer.importance:
+        shape = replace(shape, moments=3)  # the sums of gradients are those of half the adapter
     limit = limit or memory_limit(recipe.memory.limit_gb)
     dtype = computed or (mx.float32 if shape.item == FLOAT else mx.bfloat16)
     native = native_is_bounded(shape.head_dim, shape.head_dim, dtype)

@@ -52,6 +52,7 @@ class Sizes:
     own_attention: WholeRows = WholeRows.NEVER
     vectors: int = 1  # hidden vectors that a token has between layers
     lenders: int = 0  # layers whose keys and values later ones read, so that they are kept
+    moments: int = 2  # numbers that the optimizer keeps of each of the adapter's
     fitted: bool = True  # a dense model of the kind that the forecast was fitted to
 
 
@@ -107,11 +108,17 @@ def sizes_of(
         or _estimated(sizes, lora, layers - trained),
         context=_first(text, "max_position_embeddings"),
         own_attention=_own_attention(text),
-        vectors=_first(text, "altup_num_inputs") or 1,
+        vectors=_first(text, "altup_num_inputs") or 1 + _blocks_kept(text, layers),
         # One of each kind: of all tokens, and of a window.
         lenders=2 if _first(text, "num_kv_shared_layers", "num_kv_reuse_layers") else 0,
         fitted=text.get("model_type") in FITTED and not _has_windows(text),
     )
+
+
+def _blocks_kept(text: dict[str, Any], layers: int) -> int:
+    """Return of how many blocks of layers a token keeps a vector: Kimi K3."""
+    size = _first(text, "attn_res_block_size")
+    return -(-layers // size) if size else 0
 
 
 def _own_attention(text: dict[str, Any]) -> WholeRows:

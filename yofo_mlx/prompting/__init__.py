@@ -25,6 +25,7 @@ __all__ = [
     "selection",
     "session",
     "sets",
+    "shared_prefix",
     "sides",
     "soundness",
     "stages",

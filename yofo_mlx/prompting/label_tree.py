@@ -7,6 +7,7 @@ other: an answer's end is a token, too.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import groupby, takewhile
 
@@ -55,6 +56,7 @@ class LabelTree:
 
     labels: tuple[str, ...]
     root: Node
+    longest: int  # most tokens of one
 
     @classmethod
     def of(cls, segmenter: Segmenter, labels: Sequence[str]) -> "LabelTree":
@@ -65,7 +67,14 @@ class LabelTree:
     def grown(cls, labels: Sequence[str], answers: Sequence[Sequence[int]]) -> "LabelTree":
         """Make the tree of labels whose tokens are known."""
         known = dict(zip(labels, map(tuple, answers), strict=True))
-        return cls(tuple(known), _grow(sorted(zip(known.values(), range(len(known)), strict=True))))
+        root = _grow(sorted(zip(known.values(), range(len(known)), strict=True)))
+        return cls(tuple(known), root, max(map(len, known.values())))
+
+
+@lru_cache(maxsize=4)
+def tree_of(segmenter: Segmenter, labels: tuple[str, ...]) -> LabelTree:
+    """Return the tree of labels that many questions are asked with; made once a segmenter."""
+    return LabelTree.of(segmenter, labels)
 
 
 def _tree_of(segmenter: Segmenter, labels: Sequence[str] | LabelTree) -> LabelTree:

@@ -15,7 +15,7 @@ from yofo_mlx.prompting.fingerprint import changed_model, fingerprint
 from yofo_mlx.prompting.generation import generate
 from yofo_mlx.prompting.health import health_of
 from yofo_mlx.prompting.kept import DiskCache
-from yofo_mlx.prompting.label_tree import score
+from yofo_mlx.prompting.label_tree import score, tree_of
 from yofo_mlx.prompting.loading import LoadedModel
 from yofo_mlx.prompting.prefix import Prefix, Reuse
 from yofo_mlx.prompting.shown import ShownDemonstrations
@@ -231,9 +231,8 @@ class Prompter:
         found = []
         for side, question, tail, _ in self._asked(wanted.input, wanted.labels, work):
             prefix = side.prefix
-            scores = score(
-                prefix.context, prefix.segmenter, question, wanted.labels, lambda _: work.check()
-            )
+            tree = tree_of(prefix.segmenter, tuple(wanted.labels))
+            scores = score(prefix.context, prefix.segmenter, question, tree, lambda _: work.check())
             told = {"tail": self._shown.places(tail)}
             found.append({"scores": [asdict(item) for item in scores]} | told)
         return self._together(found)
@@ -353,7 +352,7 @@ class Prompter:
 
 def _longest(prefix: Prefix, labels: Sequence[str]) -> int:
     """Return how many tokens an answer needs, which may be any of these or anything."""
-    return max((len(prefix.segmenter.answer(label)) for label in labels), default=1)
+    return tree_of(prefix.segmenter, tuple(labels)).longest if labels else 1
 
 
 def _least(numbers: Iterable[int | None]) -> int | None:

@@ -44,8 +44,14 @@ def read_answers(
     def look(logits: mx.array, tokens: mx.array) -> tuple[mx.array, ...]:
         return token_losses(logits, tokens), logits.argmax(axis=-1)
 
-    read = _read(context, asked, look, at_once)
-    return [AnswersRead(losses, likeliest.tolist()) for losses, likeliest in read]
+    # Those of like lengths together: padding is read as well.
+    order = sorted(range(len(asked)), key=lambda place: sum(map(len, asked[place])))
+    read = _read(context, [asked[place] for place in order], look, at_once)
+    found = {
+        place: AnswersRead(losses, likeliest.tolist())
+        for place, (losses, likeliest) in zip(order, read, strict=True)
+    }
+    return [found[place] for place in range(len(asked))]
 
 
 def read_logits(
@@ -64,8 +70,7 @@ def _read(
     """Yield for each answer the arrays (N, ...) that `look` makes of what stands before it."""
     for start in range(0, len(asked), at_once):
         group = asked[start : start + at_once]
-        # Copies: that is what the forecast of an evaluation counts (planning/evaluation.py).
-        with context.aside(len(group), shared=False) as lent:
+        with context.aside(len(group)) as lent:
             found = [
                 (rows, [np.array(part) for part in look(logits, mx.array(tokens))])
                 for rows, tokens, logits in _pieces(lent, group)

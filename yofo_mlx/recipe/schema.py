@@ -86,6 +86,9 @@ class Optimizer(Section):
     """Decoupled weight decay."""
     grad_clip: Factor = 1.0
     """Largest global norm of the gradient."""
+    importance: bool = False
+    """Outputs of a layer leave the base only where the run's gradients weigh more than the base's
+    weights (SPIDER, arXiv 2411.10928); of `lora` that begins afresh."""
 
 
 class Training(Section):
@@ -336,6 +339,17 @@ class Recipe(Section):
             raise ValueError(f'`episodes.fixed_shots` needs `objective.targets = "last"`: {words}')
         if self.episodes.fixed_shots and any(task.label_subset for task in self.tasks):
             raise ValueError("`episodes.fixed_shots` comes instead of `label_subset`: give one")
+        return self
+
+    @model_validator(mode="after")
+    def _importance_is_of_fresh_lora(self) -> Self:
+        if self.optimizer.importance and self.lora.fine_tune_type != "lora":
+            raise ValueError(
+                f"`optimizer.importance` is of lora, not of {self.lora.fine_tune_type}"
+            )
+        if self.optimizer.importance and self.init_adapter:
+            words = "it would draw that adapter back to the base"
+            raise ValueError(f"`optimizer.importance` goes without `init_adapter`: {words}")
         return self
 
     @model_validator(mode="after")

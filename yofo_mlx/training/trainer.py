@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import mlx.core as mx
-import mlx.optimizers as optim
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.gradients import Progress
@@ -21,6 +20,7 @@ from yofo_mlx.runs.info import Extension
 from yofo_mlx.runs.kinds import Kind, ProgressEvent, StoppedEvent, WarningEvent
 from yofo_mlx.runs.trained import Note
 from yofo_mlx.training.checkpoints import TrainerState
+from yofo_mlx.training.importance import optimizer_of
 from yofo_mlx.training.memory_watch import MemoryWatch
 from yofo_mlx.training.ranks import Ranks, StepLeft
 from yofo_mlx.training.schedule import share_done
@@ -63,14 +63,7 @@ class Learner:
 
     def __post_init__(self) -> None:
         self.recipe, self.notes = settled(self.recipe, self.setup.base.config)
-        settings = self.recipe.optimizer
-        self.optimizer = optim.AdamW(
-            learning_rate=0.0,  # every step sets its own
-            betas=list(settings.betas),
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-            bias_correction=True,
-        )
+        self.optimizer = optimizer_of(self.recipe.optimizer, self.model)
 
     @property
     def model(self) -> Any:

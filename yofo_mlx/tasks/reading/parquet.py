@@ -64,18 +64,54 @@ def _in_python(batch: Any) -> Any:
 
     Those are what Arrow makes the same times of again.
     """
+    for index, field in enumerate(batch.schema):
+        column = batch.column(index)
+        if _is_finer(column):
+            batch = batch.set_column(index, field.name, column.cast(_counted(field.type)))
+    return batch
+
+
+def _is_finer(array: Any) -> bool:
+    """Tell whether there are times in it that are finer than a microsecond, however deep."""
     import pyarrow
     from pyarrow import types
 
-    for index, field in enumerate(batch.schema):
-        kind = field.type
-        if not (types.is_duration(kind) or types.is_timestamp(kind) or types.is_time64(kind)):
-            continue
-        if kind.unit == "ns":
-            counts = batch.column(index).cast(pyarrow.int64())
-            if any(count is not None and count % 1000 for count in counts.to_pylist()):
-                batch = batch.set_column(index, field.name, counts)
-    return batch
+    if types.is_struct(array.type):
+        return any(map(_is_finer, array.flatten()))
+    if _is_list(array.type):
+        return _is_finer(array.flatten())
+    if not _counts_nanoseconds(array.type):
+        return False
+    counts = array.cast(pyarrow.int64()).to_pylist()
+    return any(count is not None and count % 1000 for count in counts)
+
+
+def _counted(kind: Any) -> Any:
+    """Return a type with counts of nanoseconds in the places of times in them."""
+    import pyarrow
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        return pyarrow.struct([field.with_type(_counted(field.type)) for field in kind])
+    if types.is_large_list(kind):
+        return pyarrow.large_list(_counted(kind.value_type))
+    if _is_list(kind):
+        length = kind.list_size if types.is_fixed_size_list(kind) else -1
+        return pyarrow.list_(_counted(kind.value_type), length)
+    return pyarrow.int64() if _counts_nanoseconds(kind) else kind
+
+
+def _is_list(kind: Any) -> bool:
+    from pyarrow import types
+
+    return any((types.is_list(kind), types.is_large_list(kind), types.is_fixed_size_list(kind)))
+
+
+def _counts_nanoseconds(kind: Any) -> bool:
+    from pyarrow import types
+
+    is_time = types.is_duration(kind) or types.is_timestamp(kind) or types.is_time64(kind)
+    return bool(is_time and kind.unit == "ns")
 
 
 def _reader(source: Any) -> Any:
