@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from textual.events import Click
+from textual.events import Click, ScreenResume
 from textual.geometry import Offset, Size
 from textual.screen import Screen
 from textual.widget import Widget
@@ -17,6 +17,8 @@ def mend_textual() -> None:
     _mend_lists()
     _mend_sizes()
     _mend_layouts()
+    _mend_coming_back()
+    _mend_backgrounds()
     _mend_clicks()
     _mend_late_clicks(OptionList, "option", lambda options: options.option_count)
     _mend_late_clicks(DataTable, "column", lambda table: len(table.columns))
@@ -64,6 +66,36 @@ def _mend_layouts() -> None:
         return refresh(self, *regions, layout=layout, **kinds)
 
     Widget.refresh = refresh_and_count  # type: ignore[method-assign]
+
+
+def _mend_coming_back() -> None:
+    """Let a screen one comes back to keep its styles: what changes them tells it meanwhile, too.
+
+    Textual works all of them out anew, which is most of what it does from one place to another.
+    """
+    resumed = Screen._on_screen_resume
+
+    def on_screen_resume(self: Screen[Any], event: ScreenResume) -> None:
+        event.refresh_styles &= not self.stack_updates
+        resumed(self, event)
+
+    Screen._on_screen_resume = on_screen_resume  # type: ignore[method-assign]
+
+
+def _mend_backgrounds() -> None:
+    """Draw a screen that shines through a dialog when it changes, not again for having been drawn.
+
+    Textual marks it as to be drawn by drawing it: with each of its messages, all goes once more.
+    """
+    refresh = Screen._compositor_refresh
+
+    def compositor_refresh(self: Screen[Any]) -> None:
+        is_due = self._repaint_required
+        refresh(self)
+        if self is not self.app.screen:
+            self._repaint_required = is_due
+
+    Screen._compositor_refresh = compositor_refresh  # type: ignore[method-assign]
 
 
 def _mend_clicks() -> None:
