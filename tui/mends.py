@@ -8,7 +8,7 @@ from textual.events import Click, ScreenResume
 from textual.geometry import Offset, Size
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import DataTable, Footer, OptionList, TextArea
+from textual.widgets import DataTable, Footer, OptionList
 
 
 @cache
@@ -22,8 +22,13 @@ def mend_textual() -> None:
     _mend_clicks()
     _mend_late_clicks(OptionList, "option", lambda options: options.option_count)
     _mend_late_clicks(DataTable, "column", lambda table: len(table.columns))
-    _mend_undoing()
     _mend_footer()
+
+
+@cache
+def mend_text_areas() -> None:
+    """Mend what only Prompt uses, once: the app's first frame waits for none of it."""
+    _mend_undoing()
 
 
 def _mend_lists() -> None:
@@ -126,9 +131,11 @@ def _mend_undoing() -> None:
 
     Where the cursor belongs, and that it is in sight, is seen to right after.
     """
+    from textual.widgets import TextArea
+
     scroll = TextArea.scroll_cursor_visible
 
-    def scroll_cursor_visible(self: TextArea, center: bool = False, animate: bool = False) -> Any:
+    def scroll_cursor_visible(self: Any, center: bool = False, animate: bool = False) -> Any:
         is_behind = self.cursor_location[0] >= self.document.line_count
         return Offset() if is_behind else scroll(self, center, animate)
 

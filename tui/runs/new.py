@@ -95,7 +95,8 @@ class NewRunScreen(Dialog, Recovering):
         self._starter, self._why = starter, why
         self._text = ""  # what will be written
         self._facts: dict[str, Any] = {}  # of the draft, as last looked at
-        self._step, self._fetches, self._measures, self._due = 0, False, False, None
+        self._step, self._fetches, self._measures = 0, False, False
+        self._due: Timer | None = None
         self._previewer = Previewer(lambda kind, said: self.post_message(self.Told(kind, said)))
         self._offered: list[bool | None] = []  # of the keys in the footer
         self._is_stale = self._is_starting = self._is_wanted = False
@@ -338,7 +339,6 @@ class NewRunScreen(Dialog, Recovering):
             self._left_broken = deepcopy(self.draft)
             self._form.say_error(error)
         else:
-            self._left_broken = None
             self._take(edited)
 
     def action_copy(self) -> None:
