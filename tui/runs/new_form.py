@@ -254,8 +254,7 @@ class RunForm(Vertical):
         """Add data sets as they are written in a recipe, but those that are there."""
         if self.draft is not None:
             for table in tables:
-                if table not in self.draft.sources:
-                    self.draft.add(table)
+                self.draft.add(table)
             self._changed(of_data=True)
 
     def action_drop(self) -> None:
