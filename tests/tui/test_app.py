@@ -246,3 +246,12 @@ async def test_a_data_set_taken_to_prompt_is_there_once(pilots: Any, until: Any)
         await until(pilot, lambda: rows.examples)
         await pilot.pause(0.2)
         assert [row.output for row in rows.examples] == ["Anna", "Tom"]
+
+
+async def test_a_complaint_stays_longer_than_news(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        pilot.app.screen.notify("cannot be queued", severity="error")
+        pilot.app.screen.notify("queued")
+        pilot.app.screen.notify("and soon gone", severity="error", timeout=1)
+        await pilot.pause()
+        assert [one.timeout for one in pilot.app._notifications] == [20, 5, 1]
