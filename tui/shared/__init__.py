@@ -12,6 +12,7 @@ __all__ = [
     "dropped",
     "editor",
     "help",
+    "jumping",
     "keys",
     "messages",
     "pace",
@@ -25,6 +26,7 @@ __all__ = [
     "remembering",
     "state_line",
     "table",
+    "telling",
     "verb",
     "words",
 ]
