@@ -12,7 +12,6 @@ __all__ = [
     "dropped",
     "editor",
     "help",
-    "jumping",
     "keys",
     "messages",
     "pace",
@@ -26,7 +25,6 @@ __all__ = [
     "remembering",
     "state_line",
     "table",
-    "telling",
     "verb",
     "words",
 ]
