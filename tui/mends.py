@@ -6,11 +6,11 @@ from typing import Any
 
 from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
-from textual.events import Click
+from textual.events import Click, ScreenResume
 from textual.geometry import Offset, Size
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import DataTable, Footer, OptionList, TextArea
+from textual.widgets import DataTable, Footer, OptionList
 
 
 @cache
@@ -19,12 +19,19 @@ def mend_textual() -> None:
     _mend_lists()
     _mend_sizes()
     _mend_layouts()
+    _mend_coming_back()
+    _mend_backgrounds()
     _mend_clicks()
     _mend_late_clicks(OptionList, "option", lambda options: options.option_count)
     _mend_late_clicks(DataTable, "column", lambda table: len(table.columns))
-    _mend_undoing()
     _mend_footer()
     _mend_parsing()
+
+
+@cache
+def mend_text_areas() -> None:
+    """Mend what only Prompt uses, once: the app's first frame waits for none of it."""
+    _mend_undoing()
 
 
 def _mend_lists() -> None:
@@ -69,6 +76,36 @@ def _mend_layouts() -> None:
     Widget.refresh = refresh_and_count  # type: ignore[method-assign]
 
 
+def _mend_coming_back() -> None:
+    """Let a screen one comes back to keep its styles: what changes them tells it meanwhile, too.
+
+    Textual works all of them out anew, which is most of what it does from one place to another.
+    """
+    resumed = Screen._on_screen_resume
+
+    def on_screen_resume(self: Screen[Any], event: ScreenResume) -> None:
+        event.refresh_styles &= not self.stack_updates
+        resumed(self, event)
+
+    Screen._on_screen_resume = on_screen_resume  # type: ignore[method-assign]
+
+
+def _mend_backgrounds() -> None:
+    """Draw a screen that shines through a dialog when it changes, not again for having been drawn.
+
+    Textual marks it as to be drawn by drawing it: with each of its messages, all goes once more.
+    """
+    refresh = Screen._compositor_refresh
+
+    def compositor_refresh(self: Screen[Any]) -> None:
+        is_due = self._repaint_required
+        refresh(self)
+        if self is not self.app.screen:
+            self._repaint_required = is_due
+
+    Screen._compositor_refresh = compositor_refresh  # type: ignore[method-assign]
+
+
 def _mend_clicks() -> None:
     """Let a click on what is just being taken away be one on nothing, not on its lost parent."""
     found = Screen.get_widget_and_offset_at
@@ -97,9 +134,11 @@ def _mend_undoing() -> None:
 
     Where the cursor belongs, and that it is in sight, is seen to right after.
     """
+    from textual.widgets import TextArea
+
     scroll = TextArea.scroll_cursor_visible
 
-    def scroll_cursor_visible(self: TextArea, center: bool = False, animate: bool = False) -> Any:
+    def scroll_cursor_visible(self: Any, center: bool = False, animate: bool = False) -> Any:
         is_behind = self.cursor_location[0] >= self.document.line_count
         return Offset() if is_behind else scroll(self, center, animate)
 

@@ -24,6 +24,7 @@ from tui.data.screen import DataScreen
 from tui.prompt.demonstrations import Demonstrations
 from tui.prompt.screen import PromptScreen
 from tui.runs.screen import RunsScreen
+from tui.shared.jumping import JumpScreen
 from tui.shared.messages import PromptWith
 
 pytestmark = pytest.mark.asyncio
@@ -246,3 +247,34 @@ async def test_a_data_set_taken_to_prompt_is_there_once(pilots: Any, until: Any)
         await until(pilot, lambda: rows.examples)
         await pilot.pause(0.2)
         assert [row.output for row in rows.examples] == ["Anna", "Tom"]
+
+
+async def test_a_complaint_stays_longer_than_news(pilots: Any) -> None:
+    async with pilots.open() as pilot:
+        pilot.app.screen.notify("cannot be queued", severity="error")
+        pilot.app.screen.notify("queued")
+        pilot.app.screen.notify("and soon gone", severity="error", timeout=1)
+        await pilot.pause()
+        assert [one.timeout for one in pilot.app._notifications] == [20, 5, 1]
+
+
+async def test_a_letter_leads_to_any_place_on_the_screen(pilots: Any, shown: Any) -> None:
+    async with pilots.open("prompt", size=(120, 36)) as pilot:
+        screen = pilot.app.screen
+        places = screen.focus_chain
+        await pilot.press("ctrl+o")
+        assert isinstance(pilot.app.screen, JumpScreen)
+        line = shown(pilot).splitlines()[places[1].region.y]
+        assert line[places[1].region.x :].startswith(" b ")
+        await pilot.press("b")
+        assert pilot.app.screen is screen and screen.focused is places[1]
+        await pilot.press("ctrl+o", "escape")
+        assert pilot.app.screen is screen and screen.focused is places[1]
+
+
+async def test_a_colon_opens_the_palette_but_in_a_field_is_text(pilots: Any) -> None:
+    async with pilots.open("prompt") as pilot:
+        await pilot.press("colon")
+        assert isinstance(pilot.app.screen, CommandPalette)
+        await pilot.press("escape", "enter", "colon")
+        assert pilot.app.screen.query_one("#query").text == ":"

@@ -1,10 +1,14 @@
 """What is mended of Textual holds."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from textual._compositor import Compositor
 from textual.app import App, ComposeResult
 from textual.css import stylesheet
+from textual.css.stylesheet import Stylesheet
+from textual.message import Message
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
 from tui.mends import mend_textual
@@ -55,3 +59,90 @@ async def test_style_sheets_are_parsed_once_for_the_same_colours(
         await pilot.pause()
         assert parsed.count(app.CSS) == 2
         assert app.query_one(Static).size.width == 12
+
+
+class Coloured(Screen[None]):
+    """A place whose words have a colour of the theme."""
+
+    CSS = "Static { color: $primary; }"
+
+    def compose(self) -> ComposeResult:
+        """Lay the words out."""
+        yield Static("words")
+
+
+class TwoPlaces(App[None]):
+    """Two places of one kind."""
+
+    MODES: ClassVar = {"one": Coloured, "two": Coloured}
+    DEFAULT_MODE = "one"
+
+
+class Nothing(Message):
+    """A message that changes nothing."""
+
+
+class Over(ModalScreen[None]):
+    """A dialog through which what is below is seen."""
+
+    CSS = "Over { background: $background 60%; }"
+
+
+def calls_of(kind: type, name: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows with each call of a method from now on."""
+    calls: list[str] = []
+    method = getattr(kind, name)
+
+    def counted(self: object, *values: object, **options: object) -> object:
+        calls.append(name)
+        return method(self, *values, **options)
+
+    monkeypatch.setattr(kind, name, counted)
+    return calls
+
+
+@pytest.mark.asyncio
+async def test_a_place_one_comes_back_to_is_styled_anew_only_for_another_theme(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mend_textual()
+    app = TwoPlaces()
+    async with app.run_test() as pilot:
+        for name in ("two", "one", "two", "one"):  # once more, as a new place has no styles yet
+            await app.switch_mode(name)
+            await pilot.pause()
+        words = app.screen.query_one(Static)
+        before = words.styles.color
+        styled = calls_of(Stylesheet, "apply", monkeypatch)
+        for name in ("two", "one"):
+            await app.switch_mode(name)
+            await pilot.pause()
+        assert not styled
+        await app.switch_mode("two")
+        app.theme = "nord"
+        await pilot.pause()
+        await app.switch_mode("one")
+        await pilot.pause()
+        assert styled and words.styles.color not in (before, None)
+
+
+@pytest.mark.asyncio
+async def test_what_shines_through_a_dialog_is_not_drawn_where_nothing_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mend_textual()
+    app = Words()
+    async with app.run_test() as pilot:
+        below, words = app.screen, app.screen.query_one(Static)
+        await app.push_screen(Over())
+        below.post_message(Nothing())  # what opening it has left to draw
+        await pilot.pause(0.3)
+        drawn = calls_of(Compositor, "render_update", monkeypatch)
+        for _ in range(5):
+            below.post_message(Nothing())
+            await pilot.pause(0.05)
+        assert not drawn
+        words.update("other words")
+        await pilot.pause(0.1)
+        assert drawn
+        assert any("other words" in strip.text for strip in app.screen._compositor.render_strips())

@@ -135,8 +135,8 @@ class DataListing(Looking):
     @property
     def chosen(self) -> Collection | None:
         """Return the collection under the cursor."""
-        lists = self.query(OptionList)
-        index = lists.first().highlighted if lists else None  # not yet laid out: there is none
+        listed = self.query_one_optional(OptionList)
+        index = None if listed is None else listed.highlighted  # not yet laid out: there is none
         known = index is not None and index < len(self.listed)
         return self.listed[index] if known and index is not None else None
 
@@ -260,8 +260,8 @@ class DataListing(Looking):
     @property
     def row(self) -> SetRow | None:
         """Return the row under the cursor; none while the table shows another collection."""
-        tables, chosen = self.query(DataTableOfSets), self.chosen
-        row = tables.first().selected if tables else None  # keys are asked for before there is one
+        table, chosen = self.query_one_optional(DataTableOfSets), self.chosen
+        row = table.selected if table else None  # keys are asked for before there is one
         return row if row is not None and chosen and chosen.key == row.collection else None
 
     def measured(self, row: SetRow) -> tuple[Measure | None, str]:

@@ -292,7 +292,9 @@ class DataScreen(DataListing):
         elif chosen.is_typed and chosen.key == row.source.source:
             self._put(of_source(row.source.model_copy(update={"bad_rows": "drop"})))
         else:
-            asked = lines([f"Write {FIX} into {near(chosen.key)}?", safe(row.source.source, 80)])
+            asked = lines(
+                [f"Write {FIX} into {near(chosen.key)}?", safe(near(row.source.source), 80)]
+            )
             fix = partial(self._fix_if, chosen.key, row.index)
             self.app.push_screen(ConfirmScreen(asked, "Write"), fix)
 

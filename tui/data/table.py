@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from yofo_mlx.preview.facts import DataSet
 from yofo_mlx.recipe.schema import TaskSource
 
+from ..shared.recipes import near
 from ..shared.table import Cell, Column, ListTable, head
 from .measures import NAMES, Measure
 from .paths import file_size
@@ -89,7 +90,7 @@ def _columns(width: int) -> list[Column]:
 def _cells(row: SetRow, width: int) -> list[Cell]:
     wide, data = width >= WIDE, row.data
     name = width - 122 if wide else 13 if width < 118 else 24
-    cells = [_mark(data), Cell(head(row.name, name))]
+    cells = [_mark(data), Cell(head(near(row.name), name))]
     if width >= MIDDLING:
         cells.append(Cell(head(data.family if data else row.source.family or "", 14)))
     if wide:

@@ -185,6 +185,7 @@ class PromptScreen(Sitting):
         async def go_on(yes: bool | None) -> None:
             if yes:
                 await self.ask(found)
+                self._show_pane("answers")
 
         question = Content(f"Ask {plural(len(found), 'question')} of {safe(path.name).plain}?")
         self.app.push_screen(ConfirmScreen(question, "Ask"), go_on)

@@ -96,10 +96,11 @@ class NewRunScreen(Dialog, Recovering):
         self._text = ""  # what will be written
         self._facts: dict[str, Any] = {}  # of the draft, as last looked at
         self._step, self._fetches, self._measures = 0, False, False
+        self._due: Timer | None = None
         self._previewer = Previewer(lambda kind, said: self.post_message(self.Told(kind, said)))
         self._offered: list[bool | None] = []  # of the keys in the footer
-        self._due: Timer | None = None
         self._is_stale = self._is_starting = self._is_wanted = False
+        self._left_broken: Draft | None = None  # of which the text in the editor was not read
 
     def compose(self) -> ComposeResult:
         """Lay the form out beside what it comes to."""
@@ -333,9 +334,12 @@ class NewRunScreen(Dialog, Recovering):
         if self.draft is None:
             return
         try:
-            self._take(edit(self.app, self.draft))
+            edited = edit(self.app, self.draft, again=self.draft == self._left_broken)
         except YofoError as error:
+            self._left_broken = deepcopy(self.draft)
             self._form.say_error(error)
+        else:
+            self._take(edited)
 
     def action_copy(self) -> None:
         """Copy the recipe's text."""

@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from yofo_mlx.errors import YofoError
 
+from ..shared.recipes import near
 from ..shared.words import lines, muted, safe
 from .new_draft import Draft
 from .new_panes import (
@@ -85,8 +86,8 @@ class RunOutlook(Vertical):
             pane.scroll_home(animate=False)
             return
         pane.border_title, pane.border_subtitle = "episode", ""
-        if facts["wrong"]:
-            text.update(lines([safe(one, 300).stylize("$text-error") for one in facts["wrong"]]))
+        if wrong := [*facts["wrong"], *_why_not_read(facts["sources"])]:
+            text.update(lines([safe(one, 300).stylize("$text-error") for one in wrong]))
         elif any(one["state"] == "on the hub" for one in facts["sources"]):
             text.update(Content.assemble(FAR, ("l", "bold $text-accent"), " reads them."))
         else:
@@ -104,6 +105,11 @@ class RunOutlook(Vertical):
             about.show(gist(key))
         else:
             about.show(about_key(draft, key, wrong))
+
+
+def _why_not_read(sources: list[dict[str, Any]]) -> list[str]:
+    """Say of each data set that cannot be read why, and what to do."""
+    return [near("\n".join(filter(None, one["why"]))) for one in sources if "why" in one]
 
 
 class RecipeText(VerticalScroll):

@@ -97,8 +97,10 @@ class Draft:
         self.changes.pop(key, None)
 
     def add(self, source: dict[str, Any]) -> None:
-        """Add a data set."""
-        self._own_tasks().append(source)
+        """Add a data set, unless it is there."""
+        table = _beside(self.recipe, source)
+        if table not in self.sources:
+            self._own_tasks().append(table)
 
     def drop(self, number: int) -> None:
         """Take a data set out."""
@@ -202,8 +204,16 @@ def begin(recipe: Path | None, overrides: dict[str, Any], sources: list[dict[str
         raise RecipeError("there are no recipes here", hint)
     draft = Draft(found, compose([found]), name_of(found), dict(overrides))
     if sources:
-        draft.tasks = [dict(one) for one in sources]
+        draft.tasks = [_beside(found, one) for one in sources]
     return draft
+
+
+def _beside(recipe: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """Return a data set named as a person would in this recipe: by its place from there."""
+    folder, path = recipe.parent.absolute(), Path(str(table.get("source", "")))
+    if not path.is_relative_to(folder):
+        return dict(table)
+    return table | {"source": str(path.relative_to(folder))}
 
 
 def name_of(recipe: Path) -> str:

@@ -49,10 +49,14 @@ def file_of(draft: Draft) -> Path:
     return path
 
 
-def edit(app: App[Any], draft: Draft) -> Draft:
-    """Let the user edit a draft's recipe in their editor; return the draft that says the same."""
+def edit(app: App[Any], draft: Draft, *, again: bool = False) -> Draft:
+    """Let the user edit a draft's recipe in their editor; return the draft that says the same.
+
+    `again`: go on with the text as it was left, which could not be read.
+    """
     path = _place(draft)
-    write_text(path, text_of(draft, path.parent))
+    if not (again and path.is_file()):
+        write_text(path, text_of(draft, path.parent))
     if why_not := editor.edit(app, path):
         raise YofoError(why_not, f"the text is in {path}")
     return taken_over(draft, path)

@@ -63,6 +63,7 @@ class RunForm(Vertical):
         self.words: list[str] = []  # that keys are looked for by
         self._sources: list[dict[str, Any]] = []  # what was read of the data sets
         self._dropped: list[list[dict[str, Any]] | None] = []
+        self._said = Content()  # about this draft, until it is another
         self._offered: list[bool] = []  # of the keys in the footer
 
     def compose(self) -> ComposeResult:
@@ -93,7 +94,7 @@ class RunForm(Vertical):
     def check(self) -> None:
         """See what is wrong with the draft, and show it."""
         if self.draft is not None:
-            self.mistakes = self.draft.mistakes()
+            self.mistakes, self._said = self.draft.mistakes(), Content()
             self.show()
 
     def show_sources(self, facts: list[dict[str, Any]]) -> None:
@@ -123,18 +124,21 @@ class RunForm(Vertical):
         ]
         if (more := len(self.mistakes) - SHOWN_MISTAKES) > 0:
             said.append(muted(f"and {more} more mistakes"))
-        self.query_one("#problem", Words).show(
-            lines(said if has_keys or said else [muted("No key has these words.")])
-        )
+        if not has_keys and not said:
+            said = [muted("No key has these words.")]
+        self.query_one("#problem", Words).show(lines([*said, *filter(None, [self._said])]))
 
     def say(self, words: str) -> None:
         """Say below the keys what is being done."""
-        self.query_one("#problem", Words).show(muted(words))
+        self._tell(muted(words))
 
     def say_error(self, error: YofoError) -> None:
         """Say below the keys what went wrong."""
-        said = [safe(error.message).stylize("$text-error"), safe(error.hint)]
-        self.query_one("#problem", Words).show(lines(said))
+        self._tell(lines([safe(error.message).stylize("$text-error"), safe(error.hint)]))
+
+    def _tell(self, words: Content) -> None:
+        self._said = words
+        self.query_one("#problem", Words).show(words)
 
     def find(self, text: str) -> None:
         """Show the keys that have these words; without any the ones that say something."""
@@ -250,8 +254,7 @@ class RunForm(Vertical):
         """Add data sets as they are written in a recipe, but those that are there."""
         if self.draft is not None:
             for table in tables:
-                if table not in self.draft.sources:
-                    self.draft.add(table)
+                self.draft.add(table)
             self._changed(of_data=True)
 
     def action_drop(self) -> None:

@@ -10,6 +10,7 @@ from textual.content import Content
 from yofo_mlx.system.quantities import duration, plural, size
 
 from ..shared.blocks import bar
+from ..shared.table import head
 from ..shared.words import MUTED, lines, muted, number, safe
 from .new_draft import Draft
 from .new_keys import as_text, facts_of
@@ -26,15 +27,15 @@ def plan_content(facts: dict[str, Any], draft: Draft, width: int) -> Content:
 
 
 def short_plan(facts: dict[str, Any], draft: Draft, width: int) -> Content:
-    """Return the forecast of a run in three lines."""
+    """Return the forecast of a run, a line for each thing that is asked first."""
     gauge, _, how = _memory(facts, width)
-    words = "" if facts["speed"] else "time "
-    second = Content.assemble(how[LABEL:], f" · {words}", _time(facts))
-    if _is_long(facts):
-        second = second.stylize("$text-warning")
-    shots = "" if facts["shots"] is None else f"{number(facts['shots'])} shots an episode · "
-    third = f"{shots}{_tokens(facts, draft)}"
-    return lines([gauge, second, Content(third), *list(_warnings(facts))[:1]])
+    shots = "" if facts["shots"] is None else f" · {number(facts['shots'])} shots an episode"
+    speed = facts["speed"]
+    words = Content("" if speed else "time ") + Content(_time(facts))
+    said = [gauge, how[LABEL:] + Content(shots)]
+    said.append(words.stylize("$text-warning") if _is_long(facts) else words)
+    said += [muted(head(str(speed["words"]), width))] if speed else []
+    return lines([*said, Content(_tokens(facts, draft)), *list(_warnings(facts))[:1]])
 
 
 def _line(label: str, *parts: Content | str | tuple[str, str]) -> Content:

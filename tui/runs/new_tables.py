@@ -116,7 +116,7 @@ it back), a adds one. What lies on the hub is read when you press l, not before.
                     Cell(head(state, max(note, 12)), MUTED)]  # fmt: skip
         if told["state"] == "wrong":
             return [Cell(f"✗ {name}", "$text-error"), Cell(role), *[Cell("–", MUTED)] * 3,
-                    Cell(head(told["why"][0], max(note, 12)), "$text-error")]  # fmt: skip
+                    Cell(head(near(told["why"][0]), max(note, 12)), "$text-error")]  # fmt: skip
         said = plural(len(told["notes"]), "remark") if told["notes"] else ""
         if told["tasks"] > 1:
             said = " · ".join(filter(None, [plural(told["tasks"], "task"), said]))

@@ -85,6 +85,8 @@ def _memory(view: RunView) -> str:
 
 
 def _steps(view: RunView) -> str:
+    if view.step is None and not view.planned:
+        return "–"  # not read yet, or it never got so far
     done = f"{view.steps_done}"
     if view.planned.isdecimal():
         return f"{done}/{view.planned}"

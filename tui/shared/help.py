@@ -75,7 +75,7 @@ class HelpScreen(Dialog, ModalScreen[None]):
     CSS = """
     HelpScreen { align: center middle; background: $background 60%; }
     HelpScreen > VerticalScroll {
-        width: 64; max-width: 95%; height: auto; max-height: 90%;
+        width: 76; max-width: 95%; height: auto; max-height: 90%;
         padding: 1 2; background: $surface; border: round $primary;
     }
     """

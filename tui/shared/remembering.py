@@ -13,10 +13,12 @@ from textual.theme import Theme
 from yofo_mlx.system.text import reason
 
 from .choices import Choices
+from .jumping import Jumping
+from .telling import Telling
 from .words import one_line, safe
 
 
-class Remembering(App[None]):
+class Remembering(Jumping, Telling):
     """Keeps choices in `app.toml`; they are obeyed from the first frame on."""
 
     def __init__(self) -> None:

@@ -123,11 +123,14 @@ async def test_every_line_and_every_row_of_a_file_is_asked_and_escape_gives_the_
         await until(pilot, lambda: len(exchanges(pilot)) == 2 and pilot.app.screen.is_idle)
         assert [one.question for one in exchanges(pilot)] == ["one", "two"]
         sessions.made[0].hold = Event()
+        await pilot.press("escape", "e", "f4")  # a narrow window shows the demonstrations then
+        assert not pilot.app.screen.has_class("-answers")
         await paste(pilot, str(path))
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
         assert "Ask 2 questions of queries.txt?" in shown(pilot)
         await pilot.press("y")
         await until(pilot, lambda: "1 more to ask" in shown(pilot))
+        assert pilot.app.screen.has_class("-answers")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen.is_idle)
         assert field.text == "five\nsix"

@@ -13,8 +13,11 @@ from tui.runs import new_draft
 from tui.runs.new import NewRunScreen
 from tui.runs.new_form import RunForm
 from tui.runs.new_tables import KeyTable, SourceTable
+from tui.shared.messages import TrainOn
 from yofo_mlx.errors import RecipeError
+from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs.folder import Run
+from yofo_mlx.system import paths
 
 pytestmark = pytest.mark.asyncio
 
@@ -193,6 +196,64 @@ async def test_a_draft_is_there_again_is_saved_and_is_left(
         await pilot.press("ctrl+n")
         await until(pilot, lambda: form_of(pilot).draft is not None)
         assert isinstance(pilot.app.screen, NewRunScreen)
+
+
+async def test_what_went_wrong_stays_told_and_a_text_that_was_not_read_is_kept(
+    pilots: Any, until: Any, shown: Any, mine: Path
+) -> None:
+    async with pilots.open(size=(140, 45)) as pilot:
+        await pilot.press("n")
+        await until(pilot, lambda: "lost_card" in shown(pilot))
+        await pilot.press("ctrl+e")  # here there is no terminal that an editor could have
+        await until(pilot, lambda: "cannot be lent to an editor" in shown(pilot))
+        await pilot.press("f5")  # the data are read anew, which shows the form again
+        await pilot.resize_terminal(139, 45)
+        await until(pilot, lambda: "cannot be lent to an editor" in shown(pilot))
+        (text,) = (paths.home() / "drafts").glob("*.toml")
+        text.write_text("[oops")
+        await pilot.press("ctrl+e")
+        assert text.read_text() == "[oops"
+        form_of(pilot).put("lora.rank", 4)
+        await pilot.pause()
+        assert "cannot be lent" not in shown(pilot)
+        await pilot.press("ctrl+e")
+        assert "rank = 4" in text.read_text()
+
+
+async def test_why_a_data_set_cannot_be_read_is_told_whole(
+    pilots: Any, until: Any, shown: Any, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = [f"{mine.parent}/cards.csv:4: the input is empty", "fill it, or leave bad rows out"]
+    wrong = ROW | {"place": 0, "name": "cards", "state": "wrong", "why": why}
+    answer = EPISODE | {"sources": [wrong], "episode": None}
+    monkeypatch.setattr(FakePreview, "answers", {"plan": PLAN, "episode": answer})
+    async with pilots.open(size=(140, 45)) as pilot:
+        await pilot.press("n")
+        await until(pilot, lambda: "cards.csv:4: the input is empty" in shown(pilot))
+        assert "fill it, or leave bad rows out" in shown(pilot)
+        assert str(mine.parent) not in shown(pilot).partition("what will be written")[0]
+
+
+async def test_data_and_recipes_come_into_the_form_that_is_open(
+    pilots: Any, until: Any, shown: Any, mine: Path
+) -> None:
+    other = mine.parent / "other.toml"
+    other.write_text(MINE.replace("steps = 5", "steps = 7"))
+    async with pilots.open(size=(140, 45)) as pilot:
+        await pilot.press("n")
+        await until(pilot, lambda: "lost_card" in shown(pilot))
+        form_of(pilot).put("lora.rank", 4)
+        page = pilot.app.screen
+        await pilot.press("f2")
+        pilot.app.post_message(TrainOn([TaskSource(source="tiny:topic-05")], mine))
+        await until(pilot, lambda: pilot.app.screen is page and "tiny:topic-05" in shown(pilot))
+        draft = form_of(pilot).draft
+        assert draft and draft.changes == {"lora.rank": 4} and len(draft.sources) == 3
+        await pilot.press("ctrl+p", *"other")
+        await until(pilot, lambda: "New run: cards" in shown(pilot))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: form_of(pilot).draft.recipe == other)  # type: ignore[union-attr]
+        assert form_of(pilot).draft.changes == {"lora.rank": 4}  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(("width", "height"), [(140, 45), (80, 24)])

@@ -180,3 +180,14 @@ def test_keys_are_found_by_name_help_and_number_of_the_data_set(draft: Draft) ->
     assert "memory.limit_gb" in draft.shown_keys(["memory", "GB"])
     assert draft.shown_keys(["tasks.1.role"]) == ["tasks.1.role"]
     assert facts_of("tasks.1.role").choices == ("train", "held_out")
+
+
+def test_data_beside_the_recipe_are_named_by_their_place_from_there(draft: Draft) -> None:
+    folder = draft.recipe.parent
+    (folder / "more").mkdir()
+    given = [{"source": f"{folder}/a.csv"}, {"source": f"{folder}/more/b.csv"}]
+    begun = new_draft.begin(draft.recipe, {}, given)
+    assert [one["source"] for one in begun.sources] == ["a.csv", "more/b.csv"]
+    for source in (f"{folder}/a.csv", "/elsewhere/c.csv", "tiny:topic-01"):
+        begun.add({"source": source})
+    assert [one["source"] for one in begun.sources[2:]] == ["/elsewhere/c.csv", "tiny:topic-01"]

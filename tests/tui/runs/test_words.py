@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from textual.widgets import Static
 
 from tui.runs import detail
 from tui.runs.follow import Follower
@@ -67,7 +68,8 @@ async def test_columns_are_chosen_and_there_again(
         heading = shown(pilot).split("\n")[2]
         assert "loss" in heading and "model" not in heading and "step" not in heading
         await pilot.press("f1")
-        assert "C chooses the columns" in " ".join(shown(pilot).replace("│", " ").split())
+        said = str(pilot.app.screen.query_one(Static).render())
+        assert "C chooses the columns" in " ".join(said.split())
     async with pilots.open(size=(140, 40)) as pilot:
         table = pilot.app.screen.query_one(RunTable)
         assert "model" not in table.chosen and "loss" in table.chosen
