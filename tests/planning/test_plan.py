@@ -20,17 +20,9 @@ from yofo_mlx.episodes.passes import most_together
 from yofo_mlx.errors import FitError, RecipeError
 from yofo_mlx.gradients import Dials
 from yofo_mlx.gradients.dials import groups
-from yofo_mlx.planning.planner import (
-    FLOAT,
-    SCORES,
-    Planner,
-    StepLoad,
-    as_gb,
-    candidates,
-    forecast,
-    resident_bytes,
-)
+from yofo_mlx.planning.planner import Planner, as_gb, candidates
 from yofo_mlx.planning.sizes import WholeRows, model_sizes, sizes_of
+from yofo_mlx.planning.step_memory import FLOAT, SCORES, StepLoad, forecast, resident_bytes
 from yofo_mlx.recipe.schema import Lora, Memory, Recipe
 from yofo_mlx.system import control_group, main_memory
 from yofo_mlx.system import memory as machine

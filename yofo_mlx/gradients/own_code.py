@@ -1,8 +1,12 @@
-"""Attentions that models compute in their own code, given to the tiles for as long as it takes.
+"""Code of mlx-lm's that is replaced while a model is differentiated: the same, in less memory.
 
 Gemma 2 and Gear cap their scores smoothly between two matrix products, which MLX's attention does
-not know. Here is the same with the capped attention of `attention.py` in the place of their lines:
-with whatever stands for MLX's attention at the call.
+not know: they get the capped attention of `attention.py`, with whatever stands for MLX's attention
+at the call.
+
+LoRA's weights are in float32. In half precision autograd keeps, of the input of every adapted
+layer, a float32 copy from the way forward to the way back: as much as all else that it keeps. Here
+it is made again on the way back.
 """
 
 import sys
@@ -45,16 +49,40 @@ def _gear(
     return _attend(q, k, v, scale=scale, mask=mask, cap=softcap)
 
 
+@mx.custom_function
+def _narrowed(x: mx.array, weights: mx.array) -> mx.array:
+    return x @ weights
+
+
+@_narrowed.vjp
+def _narrowed_vjp(
+    primals: tuple[mx.array, mx.array], cotangent: mx.array, output: mx.array
+) -> tuple[mx.array, mx.array]:
+    """Return the cotangents of x (..., D) and weights (D, r)."""
+    x, weights = primals
+    rows = x.reshape(-1, x.shape[-1]).astype(cotangent.dtype)
+    d_weights = rows.T @ cotangent.reshape(-1, cotangent.shape[-1])
+    return (cotangent @ weights.T).astype(x.dtype), d_weights.astype(weights.dtype)
+
+
+def _lora(self: Any, x: mx.array) -> mx.array:
+    """Do what mlx-lm's LoRALinear does."""
+    y: mx.array = self.linear(x)
+    narrow: Any = _narrowed(self.dropout(x), self.lora_a)
+    return y + (self.scale * (narrow @ self.lora_b)).astype(x.dtype)
+
+
 # Module, path of the function in it, what takes its place.
 REPLACED: tuple[tuple[str, str, Callable[..., mx.array]], ...] = (
     ("mlx_lm.models.gemma2", "Attention.__call__", _gemma2),
     ("mlx_lm.models.gear", "_softcap_attention", _gear),
+    ("mlx_lm.tuner.lora", "LoRALinear.__call__", _lora),
 )
 
 
 @contextmanager
-def capped_attention() -> Iterator[None]:
-    """Let the models that are loaded ask for a capped attention."""
+def own_code_replaced() -> Iterator[None]:
+    """Let the models that are loaded run what is here in the place of their own code."""
     undo = []
     for module, path, other in REPLACED:
         *parents, name = path.split(".")

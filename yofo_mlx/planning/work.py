@@ -13,8 +13,9 @@ from functools import lru_cache
 
 from yofo_mlx.episodes.passes import most_together
 from yofo_mlx.gradients.dials import Dials, groups
-from yofo_mlx.planning.planner import Planner, StepLoad
+from yofo_mlx.planning.planner import Planner
 from yofo_mlx.planning.sizes import Sizes
+from yofo_mlx.planning.step_memory import StepLoad
 from yofo_mlx.planning.volume import Draw
 from yofo_mlx.recipe.schema import Evaluation, Training
 from yofo_mlx.system.environment import on_cpu
