@@ -46,7 +46,7 @@ from yofo_mlx.tasks.task import Example
 
 MOST_WORK = 25e9  # tokens x layers x widths: seconds for each model
 OF_STEPS = "WHOLE LAST_UNITS UNITS_PIECE ATTENTION_PIECE TILES TAIL".split()
-OF_HALVES = "WIDE_WHOLE WIDE_LAST WIDE_UNITS_PIECE WIDE_ATTENTION_PIECE".split()
+OF_HALVES = "WIDE_WHOLE WIDE_LAST WIDE_UNITS_PIECE WIDE_ATTENTION_PIECE LOGITS_HALF".split()
 OF_VALIDATIONS = "FORWARD SCORES LOGITS".split()
 
 
@@ -69,8 +69,8 @@ def measured(
     model = llama.Model(llama.ModelArgs.from_dict(config))
     model.set_dtype(getattr(mx, dtype))
     if bits:
-        nn.quantize(model, group_size=64, bits=bits)
-        config = config | {"quantization": {"bits": bits, "group_size": 64}}
+        nn.quantize(model, group_size=32, bits=bits)
+        config = config | {"quantization": {"bits": bits, "group_size": 32}}
     shape = sizes_of(config, tensors_of(model), Lora(), item=getattr(mx, dtype).size)
     add_adapter(model, Lora())
     model.train()

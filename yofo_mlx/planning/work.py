@@ -2,8 +2,9 @@
 
 Another machine does all of it so many times as fast: that one number is what an earlier run tells
 (`speeds.py`). The factors were fitted to the CPU seconds of steps of 32 to 4096 tokens of two
-models, 1 M and 135 M parameters, 16 rows of 128 to 1 of 4096, plain and in chunks of 128 to 1024:
-28 of 30 within 25 %. Those of a GPU are from two lengths that were measured on an M1 Max.
+models, 1 M and 135 M parameters, 16 rows of 128 to 1 of 4096, plain and in chunks of 128 to 1024;
+`benchmarks/hours.py` shows whole runs beside them. Those of a GPU are from two lengths that were
+measured on an M1 Max.
 """
 
 import math
