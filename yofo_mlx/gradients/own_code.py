@@ -67,9 +67,9 @@ def _narrowed_vjp(
 
 def _lora(self: Any, x: mx.array) -> mx.array:
     """Do what mlx-lm's LoRALinear does."""
-    y: mx.array = self.linear(x)
     narrow: Any = _narrowed(self.dropout(x), self.lora_a)
-    return y + (self.scale * (narrow @ self.lora_b)).astype(x.dtype)
+    y: mx.array = self.linear(x) + (self.scale * (narrow @ self.lora_b)).astype(x.dtype)
+    return y
 
 
 # Module, path of the function in it, what takes its place.
