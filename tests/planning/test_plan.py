@@ -50,7 +50,7 @@ def test_what_half_precision_keeps_in_float32_is_forecast_too(kind: str, way: st
     how = {"tokens": 384, "count": 1, "every": 32, **halves.TYPES[kind], **halves.WAYS[way]}
     config = halves.COMMON | halves.MODELS["tiny"] | shape
     peak, expected = measured_and_forecast(config, **how)
-    assert 0.95 <= expected / peak <= 1.25
+    assert 0.9 <= expected / peak <= 1.25
 
 
 @pytest.mark.parametrize(
