@@ -3,10 +3,12 @@
     python benchmarks/forecast.py --models 40 --seed 3 --most-work 4e9
     python benchmarks/forecast.py --models 24 --seed 3 --most-work 1e9 --validation
     python benchmarks/forecast.py --models 80 --most-work 4e9 --fit
+    python benchmarks/forecast.py --models 40 --most-work 1e9 --dtype bfloat16 --fit
 
 A step, or a validation: a prompt is read, then queries are asked at once. `--fit` prints the
-factors of `planning/planner.py`, or of `planning/evaluation.py`, that fit these peaks best; look at
-them on another `--seed` before they take the place of those.
+factors of `planning/step_memory.py`, or of `planning/evaluation.py`, that fit these peaks best, in
+half precision those that are of it alone; look at them on another `--seed` before they take the
+place of those. `benchmarks/halves.py` has models of known shapes in all types.
 """
 
 import argparse
@@ -22,42 +24,67 @@ from yofo_mlx.system import blas
 blas.preload()
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
 from mlx_lm.models import llama
-from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from yofo_mlx.episodes.batches import make_batch
 from yofo_mlx.episodes.sampler import Demonstration, Episode
 from yofo_mlx.evaluation.measure import compare, growing_prefix
 from yofo_mlx.evaluation.prompts import Prompts, Query
 from yofo_mlx.gradients import Dials, loss_and_gradients
-from yofo_mlx.planning import evaluation, planner
+from yofo_mlx.models.adapters import add_adapter
+from yofo_mlx.planning import evaluation, step_memory
 from yofo_mlx.planning.evaluation import Asked, plan_validation
-from yofo_mlx.planning.planner import Planner, StepLoad, forecast
+from yofo_mlx.planning.planner import Planner
 from yofo_mlx.planning.sizes import Tensor, sizes_of
+from yofo_mlx.planning.step_memory import StepLoad, forecast
+from yofo_mlx.planning.yardstick import DTYPES
 from yofo_mlx.recipe.schema import Lora, Memory, Objective
 from yofo_mlx.tasks.task import Example
 
 MOST_WORK = 25e9  # tokens x layers x widths: seconds for each model
 OF_STEPS = "WHOLE LAST_UNITS UNITS_PIECE ATTENTION_PIECE TILES TAIL".split()
+OF_HALVES = "WIDE_WHOLE WIDE_LAST WIDE_UNITS_PIECE WIDE_ATTENTION_PIECE LOGITS_HALF".split()
 OF_VALIDATIONS = "FORWARD SCORES LOGITS".split()
 
 
 def measured(
-    config: dict[str, Any], *, tokens: int, count: int, every: int, dials: Dials | None
+    config: dict[str, Any],
+    *,
+    tokens: int,
+    count: int,
+    every: int,
+    dials: Dials | None,
+    dtype: str = "float32",
+    bits: int | None = None,
+    packed: int = 0,
 ) -> tuple[int, Callable[[], int]]:
-    """Take one step with a random model; return its peak in bytes and what forecasts it."""
+    """Take one step with a random model; return its peak in bytes and what forecasts it.
+
+    `packed`: a row of episodes of so many tokens.
+    """
     mx.random.seed(0)
     model = llama.Model(llama.ModelArgs.from_dict(config))
-    tensors = {name: Tensor("F32", array.shape) for name, array in tree_flatten(model.parameters())}
-    shape = sizes_of(config, tensors, Lora(), item=4)
-    model.freeze()
-    linear_to_lora_layers(model, -1, {"rank": 8, "scale": 20.0, "dropout": 0.0})
+    model.set_dtype(getattr(mx, dtype))
+    if bits:
+        nn.quantize(model, group_size=32, bits=bits)
+        config = config | {"quantization": {"bits": bits, "group_size": 32}}
+    shape = sizes_of(config, tensors_of(model), Lora(), item=getattr(mx, dtype).size)
+    add_adapter(model, Lora())
     model.train()
-    draw = np.random.default_rng(0).integers(0, config["vocab_size"], tokens).tolist()
-    answers = [(end - 2, end) for end in range(every, tokens + 1, every)]
-    batch = make_batch([Episode("random", draw, answers)] * count, Objective())
+    draw = np.random.default_rng(0)
+    lengths = [packed] * (tokens // packed) if packed else [tokens]
+    episodes = [
+        Episode(
+            "random",
+            draw.integers(0, config["vocab_size"], length).tolist(),
+            [(end - 2, end) for end in range(every, length + 1, every)],
+        )
+        for length in lengths
+    ]
+    batch = make_batch(episodes * count, Objective(), packed=bool(packed))
     mx.eval(model.parameters())
     mx.clear_cache()
     before = mx.get_active_memory()
@@ -65,8 +92,14 @@ def measured(
     loss, gradients = loss_and_gradients(model, batch, dials)
     mx.eval(loss, gradients)
     peak = mx.get_peak_memory() - before
-    episodes = StepLoad(count, tokens, len(batch.targets))
-    return peak, lambda: forecast(shape, episodes, dials).total
+    load = StepLoad(*batch.tokens.shape, len(batch.targets))
+    return peak, lambda: forecast(shape, load, dials).total
+
+
+def tensors_of(model: Any) -> dict[str, Tensor]:
+    """Return what headers would tell of a model's weights."""
+    arrays: Any = tree_flatten(model.parameters())
+    return {name: Tensor(DTYPES[array.dtype], array.shape) for name, array in arrays}
 
 
 def measured_and_forecast(config: dict[str, Any], **step: Any) -> tuple[int, int]:
@@ -81,8 +114,7 @@ def measured_validation(
     """Read a prompt, ask queries after it, all at once; return the peak and what forecasts it."""
     mx.random.seed(0)
     model = llama.Model(llama.ModelArgs.from_dict(config))
-    tensors = {name: Tensor("F32", array.shape) for name, array in tree_flatten(model.parameters())}
-    shape = sizes_of(config, tensors, Lora(), item=4)
+    shape = sizes_of(config, tensors_of(model), Lora(), item=4)
     model.eval()
     draw = np.random.default_rng(0)
 
@@ -188,6 +220,7 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most-work", type=float, default=MOST_WORK)
+    parser.add_argument("--dtype", default="float32", help="of the steps: bfloat16, float16")
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--fit", action="store_true", help="print factors that fit better")
     measurements.add_option(parser)
@@ -196,17 +229,19 @@ def main() -> None:
     measure = measured_validation if arguments.validation else measured
     cases = []
     for case in draw(arguments.models, arguments.seed, arguments.most_work):
+        case |= {} if arguments.validation else {"dtype": arguments.dtype}
         peak, expected = measure(**case)
         cases.append((peak, expected))
         sizes = " ".join(str(v) for v in case.pop("config").values() if isinstance(v, int))
         print(f"{expected() / peak:.2f}  {peak / 1e6:7.1f} MB  {sizes}  {case}")
     summarize(cases)
     ratios = {"forecast / measured peak": [expected() / peak for peak, expected in cases]}
-    about = "validations" if arguments.validation else "steps"
+    about = "validations" if arguments.validation else f"steps in {arguments.dtype}"
     measurements.keep(arguments.table, ratios, method=f"forecasts of {about}", model="random")
     if arguments.fit:
-        module = evaluation if arguments.validation else planner
-        names = OF_VALIDATIONS if arguments.validation else OF_STEPS
+        module = evaluation if arguments.validation else step_memory
+        names = OF_STEPS if arguments.dtype == "float32" else OF_HALVES
+        names = OF_VALIDATIONS if arguments.validation else names
         fit(module, names, cases)
         print(*(f"{name} = {getattr(module, name)}" for name in names), sep="\n")
         summarize(cases)

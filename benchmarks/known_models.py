@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from yofo_mlx.planning.evaluation import Asked, plan_validation
-from yofo_mlx.planning.planner import Planner, StepLoad, resident_bytes
+from yofo_mlx.planning.planner import Planner
 from yofo_mlx.planning.sizes import Sizes, Tensor, sizes_of
+from yofo_mlx.planning.step_memory import StepLoad, resident_bytes
 from yofo_mlx.recipe.schema import Lora, Memory
 
 LENGTHS = (16384, 32768, 65536, 131072)

@@ -43,8 +43,9 @@ from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.gradients import loss_and_gradients
 from yofo_mlx.gradients.attention import bounded_attention, native_is_bounded
 from yofo_mlx.models.computing import cast, computing_type
-from yofo_mlx.planning.planner import Forecast, Planner, StepLoad
+from yofo_mlx.planning.planner import Planner
 from yofo_mlx.planning.sizes import model_sizes
+from yofo_mlx.planning.step_memory import Forecast, StepLoad
 from yofo_mlx.recipe.schema import Dtype, Lora, Memory, Objective
 from yofo_mlx.system.memory import memory_limit
 

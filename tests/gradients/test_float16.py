@@ -7,6 +7,7 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 from mlx.utils import tree_flatten
+from mlx_lm.tuner.lora import LoRALinear
 
 from tests.fakes import letters_task, random_llama
 from tests.training.test_train import run_it, small_recipe
@@ -17,6 +18,7 @@ from yofo_mlx.gradients.chunked import chunked_loss_and_gradients
 from yofo_mlx.gradients.dials import Dials
 from yofo_mlx.gradients.exactness import measure_exactness, small_comparison
 from yofo_mlx.gradients.objective import summed_loss, token_losses
+from yofo_mlx.gradients.own_code import own_code_replaced
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.models.base import load_base
 from yofo_mlx.recipe.schema import Lora, Objective
@@ -61,6 +63,30 @@ def test_a_4_bit_model_is_trained_in_the_type_of_its_scales(dtype: mx.Dtype) -> 
     assert measure_exactness(model).is_exact
     _, found = gradients(model)
     assert {array.dtype for array in found.values()} == {mx.float32}
+
+
+@pytest.mark.parametrize("dtype", [mx.float32, *HALVES])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_lora_keeps_less_for_the_way_back_and_returns_the_same_bits(
+    dtype: mx.Dtype, dropout: float
+) -> None:
+    linear = nn.Linear(96, 64)
+    linear.set_dtype(dtype)
+    layer = LoRALinear.from_base(linear, r=4, dropout=dropout)
+    layer.lora_b = mx.random.normal(layer.lora_b.shape)
+    x = mx.random.normal((2, 50, 96)).astype(dtype)
+
+    def run(x: mx.array, a: mx.array, b: mx.array) -> mx.array:
+        mx.random.seed(0)
+        layer.lora_a, layer.lora_b = a, b
+        return mx.sin(layer(x)).sum()
+
+    arguments = (x, layer.lora_a, layer.lora_b)
+    expected = mx.value_and_grad(run, argnums=(0, 1, 2))(*arguments)
+    with own_code_replaced():
+        found = mx.value_and_grad(run, argnums=(0, 1, 2))(*arguments)
+    for (_, one), (_, other) in zip(tree_flatten(expected), tree_flatten(found), strict=True):
+        assert one.dtype == other.dtype and mx.array_equal(one, other)
 
 
 def test_float16_has_the_loss_and_the_gradients_of_float32() -> None:

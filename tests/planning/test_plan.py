@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import halves
 import pytest
 from forecast import (
     measured_and_forecast,
@@ -20,17 +21,9 @@ from yofo_mlx.episodes.passes import most_together
 from yofo_mlx.errors import FitError, RecipeError
 from yofo_mlx.gradients import Dials
 from yofo_mlx.gradients.dials import groups
-from yofo_mlx.planning.planner import (
-    FLOAT,
-    SCORES,
-    Planner,
-    StepLoad,
-    as_gb,
-    candidates,
-    forecast,
-    resident_bytes,
-)
+from yofo_mlx.planning.planner import Planner, as_gb, candidates
 from yofo_mlx.planning.sizes import WholeRows, model_sizes, sizes_of
+from yofo_mlx.planning.step_memory import FLOAT, SCORES, StepLoad, forecast, resident_bytes
 from yofo_mlx.recipe.schema import Lora, Memory, Recipe
 from yofo_mlx.system import control_group, main_memory
 from yofo_mlx.system import memory as machine
@@ -48,6 +41,16 @@ def test_the_forecast_is_within_15_percent_of_the_measured_peak(case: dict[str, 
     while len(found) < 3 and found[-1][1] != pytest.approx(found[-1][0], rel=0.15):
         found.append(measured_and_forecast(**case))
     assert found[-1][1] == pytest.approx(max(peak for peak, _ in found), rel=0.15)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16", "bfloat16, 4 bits"])
+@pytest.mark.parametrize("way", ["whole", "chunks"])
+def test_what_half_precision_keeps_in_float32_is_forecast_too(kind: str, way: str) -> None:
+    shape = {"vocab_size": 500, "num_hidden_layers": 3}
+    how = {"tokens": 384, "count": 1, "every": 32, **halves.TYPES[kind], **halves.WAYS[way]}
+    config = halves.COMMON | halves.MODELS["tiny"] | shape
+    peak, expected = measured_and_forecast(config, **how)
+    assert 0.9 <= expected / peak <= 1.25
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A run leaves before memory ends, and goes on to the adapter it would have had."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,16 @@ def test_a_run_leaves_when_memory_runs_short_and_goes_on_as_if_it_had_not_or_thi
     assert plans[0] is None and plans[-1] is not None
     assert losses(thin) == pytest.approx(losses(whole), rel=1e-4)
     assert SHORT in SURVIVED
+
+
+def test_what_the_whole_process_takes_is_in_the_events_and_in_what_lists_runs(
+    yofo: Any, recipe: Path
+) -> None:
+    assert yofo("train", recipe, "--name", "whole", "--set", "train.steps=1")[0] == 0
+    [step] = [event for event in listing.find("whole").events() if event["kind"] == "step"]
+    assert step["footprint_gb"] > step["peak_gb"]  # Python and its libraries, too
+    [row] = json.loads(yofo("runs", "--json")[1])
+    assert row["footprint_gb"] == step["footprint_gb"]
 
 
 def test_a_run_keeps_its_ways_where_they_fit_what_is_free_though_its_limit_does_not(

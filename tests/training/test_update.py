@@ -15,13 +15,14 @@ from yofo_mlx.episodes.batches import Batch
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import RunError
 from yofo_mlx.gradients import Dials
-from yofo_mlx.models.adapters import add_adapter
+from yofo_mlx.models.adapters import adapter_weights, add_adapter
 from yofo_mlx.recipe.file import find_recipe
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import launch
 from yofo_mlx.runs.events import EventWriter
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.training import loop
+from yofo_mlx.training.checkpoints import resume_newest, save_checkpoint
 from yofo_mlx.training.ranks import StepLeft
 from yofo_mlx.training.setup import Setup
 from yofo_mlx.training.trainer import Learner, Trainer
@@ -83,6 +84,24 @@ def differentiated(
     monkeypatch.setattr(loop, "loss_and_gradients", stand_in)
     learner = trainer.learner
     return loop.update(learner, loop.draw(learner), 1e-3, trainer)
+
+
+@pytest.mark.parametrize("chunked", [(0, 0, 0, 1, 1, 1), (1, 1, 1, 0, 0, 0), (0, 1, 0, 1, 0, 1)])
+def test_a_run_that_goes_on_takes_some_passes_in_chunks_and_others_whole(
+    trainer: Trainer, chunked: tuple[int, ...]
+) -> None:
+    learner = trainer.learner
+    learner.optimizer.init(learner.model.trainable_parameters())
+    save_checkpoint(trainer.run, learner.model, learner.optimizer, learner.state, learner.recipe)
+    resume_newest(trainer.run, learner.model, learner.optimizer)
+    learner.chunks_tried = True
+    ways = iter([Dials(2, 1) if one else None for one in chunked])
+    plan(trainer, lambda batch: next(ways))
+    before = {name: mx.array(array) for name, array in adapter_weights(learner.model).items()}
+    for _ in range(2):
+        loop.update(learner, loop.draw(learner), 1e-3, trainer)
+    after = adapter_weights(learner.model)
+    assert not any(mx.array_equal(before[name], after[name]) for name in before)
 
 
 def test_loss_and_gradient_are_summed_over_the_passes_and_divided_once(

@@ -1,6 +1,7 @@
-"""A run that takes longer than a day is told before it begins, and asked about at a terminal."""
+"""What takes longer than a day is told before it begins, a run asked about at a terminal."""
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from yofo_mlx.system.talk import can_draw, say
@@ -16,7 +17,7 @@ def agreed(hours: "Hours | None", *, ask: bool) -> bool:
     """
     if hours is None:
         return True
-    say(f"this run takes longer than a day: {hours.words} ({hours.source})")
+    tell(hours, "this run takes")
     if not ask or not (sys.stdin.isatty() and can_draw(sys.stderr)):
         return True
     sys.stderr.write("begin it? [y/N] ")
@@ -25,3 +26,17 @@ def agreed(hours: "Hours | None", *, ask: bool) -> bool:
         return True
     say("nothing was begun; `yofo plan` shows what it needs, --yes begins it unasked")
     return False
+
+
+def tell(hours: "Hours", what: str) -> None:
+    """Say how long something takes that takes longer than a day."""
+    say(f"{what} longer than a day: {hours.words} ({hours.source})")
+
+
+def tell_of_several(found: Sequence["Hours | None"]) -> None:
+    """Say how many of several runs take so long; `found`: of each as for `agreed`."""
+    if not (long := [hours for hours in found if hours]):
+        return
+    longest = max(long, key=lambda hours: hours.total)
+    several = f"{len(long)} of {len(found)} runs take, each,"
+    tell(longest, "this run takes" if len(found) == 1 else several)

@@ -8,7 +8,8 @@ from yofo_mlx.planning.outlook import (
     kept_bytes,
     most_bytes,
 )
-from yofo_mlx.planning.planner import describe_parts, packed_row, remedy, resident_bytes
+from yofo_mlx.planning.planner import describe_parts, packed_row, remedy
+from yofo_mlx.planning.step_memory import resident_bytes
 from yofo_mlx.planning.workload import PROCESS_BYTES
 from yofo_mlx.system.quantities import duration, plural, size
 from yofo_mlx.system.text import printable

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yofo_mlx.commands import background
+from yofo_mlx.commands.long_run import tell_of_several
 from yofo_mlx.commands.terminal_table import show_table
 from yofo_mlx.errors import ExitCode, RecipeError, RunError
 from yofo_mlx.queueing import book, changes, worker
@@ -20,6 +21,9 @@ from yofo_mlx.system.quantities import duration, plural
 from yofo_mlx.system.signals import answered
 from yofo_mlx.system.talk import print_path, quoted, say, say_next
 from yofo_mlx.system.text import json_line
+
+if TYPE_CHECKING:
+    from yofo_mlx.planning.planner import Planner
 
 HEADS = ("run", "state", "done", "left", "values", "why")
 
@@ -40,7 +44,9 @@ def add(
     ready = list(dict.fromkeys(map(listing.find, names)))
     for run in ready:
         _check_may_queue(queue, run)
-    planned = [(cell, _forecast(cell, force=force)) for cell in cells]
+    planners = [(cell, _planner(cell, force=force)) for cell in cells]
+    _tell_hours(planners)
+    planned = [(cell, _needs(cell, planner)) for cell, planner in planners]
     options: dict[str, Any] = {"force": force, "restarts": restarts}
     added: list[Entry] = [Entry(**_known(run), **options) for run in ready]
     with answered(background.born):
@@ -97,12 +103,24 @@ def _name(cell: Cell, name: str | None) -> str:
     return cell.name if name is None else " ".join([name, *cell.name.split()[1:]])
 
 
-def _forecast(cell: Cell, *, force: bool) -> dict[str, Any]:
-    """Check a run that is to be queued, and return what it needs."""
-    recipe = cell.request.load()
-    if not (planner := background.check(cell.request, recipe, force=force, whole=True)):
+def _planner(cell: Cell, *, force: bool) -> "Planner | None":
+    """Check a run that is to be queued; return its planner, None where it is not to be asked."""
+    return background.check(cell.request, cell.request.load(), force=force, whole=True)
+
+
+def _tell_hours(planners: "Sequence[tuple[Cell, Planner | None]]") -> None:
+    """Say which of the runs that are to be queued take longer than a day."""
+    if planners:
+        from yofo_mlx.planning.hours import long_hours  # MLX
+
+        tell_of_several([long_hours(cell.request.load(), planner) for cell, planner in planners])
+
+
+def _needs(cell: Cell, planner: "Planner | None") -> dict[str, Any]:
+    """Return what a run needs by its forecast."""
+    if planner is None:
         return {}
-    needed = planner.needed(planner.longest_step(recipe))
+    needed = planner.needed(planner.longest_step(cell.request.load()))
     return {"needed_gb": round(needed / 1e9, 4), "limit_gb": round(planner.limit / 1e9, 4)}
 
 

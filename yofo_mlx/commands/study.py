@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.commands.study_display import study_display
-from yofo_mlx.commands.study_plan import planned
+from yofo_mlx.commands.study_plan import planned, tell_hours
 from yofo_mlx.commands.study_report import show
 from yofo_mlx.errors import ExitCode, RunError
 from yofo_mlx.queueing import studies
@@ -48,6 +48,7 @@ def study(
     plan = planned(request, recipe, arms, apart=apart)
     folder = StudyFolder((out or paths.studies() / request.run_name).absolute())
     folder.begin(plan.identity(_fingerprint(recipe)), plan.shown)
+    tell_hours(plan, folder.results())
     # A CPU computes each on one core; a GPU is busy with one.
     jobs = jobs or (min(2, os.cpu_count() or 1) if on_cpu() else 1)
     if jobs > 1:

@@ -14,7 +14,7 @@ from typing import Any
 import mlx.core as mx
 
 from yofo_mlx.gradients.layer_cache import KeyValues, Latents
-from yofo_mlx.gradients.own_code import known_code
+from yofo_mlx.gradients.own_code import own_code_replaced
 from yofo_mlx.gradients.tiles import attend
 from yofo_mlx.system.peak import growth_of
 
@@ -141,7 +141,7 @@ def bounded_attention() -> Iterator[None]:
     """Let models use `attention`."""
     mx.fast.scaled_dot_product_attention = attention
     try:
-        with known_code():
+        with own_code_replaced():
             yield
     finally:
         mx.fast.scaled_dot_product_attention = native

@@ -1,9 +1,13 @@
-"""What models compute in their own code, in a form that tiles and chunks know, while it takes.
+"""Code of mlx-lm's that is replaced while a model is differentiated: the same, in less memory.
 
 Gemma 2 and Gear cap their scores smoothly between two matrix products, which MLX's attention does
-not know. Here is the same with the capped attention of `attention.py` in the place of their lines:
-with whatever stands for MLX's attention at the call. Kimi K3's layers write into one common object
-what each block of them begins with; here that goes from layer to layer with x.
+not know: they get the capped attention of `attention.py`, with whatever stands for MLX's attention
+at the call. Kimi K3's layers write into one common object what each block of them begins with; here
+that goes from layer to layer with x.
+
+LoRA's weights are in float32. In half precision autograd keeps, of the input of every adapted
+layer, a float32 copy from the way forward to the way back: as much as all else that it keeps. Here
+it is made again on the way back.
 """
 
 import sys
@@ -81,6 +85,29 @@ def _kimi_k3_mix(_: Any, streams: mx.array, weights: mx.array, eps: float, *__: 
     return mixed
 
 
+@mx.custom_function
+def _narrowed(x: mx.array, weights: mx.array) -> mx.array:
+    return x @ weights
+
+
+@_narrowed.vjp
+def _narrowed_vjp(
+    primals: tuple[mx.array, mx.array], cotangent: mx.array, output: mx.array
+) -> tuple[mx.array, mx.array]:
+    """Return the cotangents of x (..., D) and weights (D, r)."""
+    x, weights = primals
+    rows = x.reshape(-1, x.shape[-1]).astype(cotangent.dtype)
+    d_weights = rows.T @ cotangent.reshape(-1, cotangent.shape[-1])
+    return (cotangent @ weights.T).astype(x.dtype), d_weights.astype(weights.dtype)
+
+
+def _lora(self: Any, x: mx.array) -> mx.array:
+    """Do what mlx-lm's LoRALinear does."""
+    narrow: Any = _narrowed(self.dropout(x), self.lora_a)
+    y: mx.array = self.linear(x) + (self.scale * (narrow @ self.lora_b)).astype(x.dtype)
+    return y
+
+
 # Module, path of the function in it, what takes its place.
 REPLACED: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("mlx_lm.models.gemma2", "Attention.__call__", _gemma2),
@@ -88,12 +115,13 @@ REPLACED: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("mlx_lm.models.kimi_k3", "ResidualBlocks", float),  # what is left of them: an epsilon
     ("mlx_lm.models.kimi_k3", "KimiK3DecoderLayer.__call__", _kimi_k3_layer),
     ("mlx_lm.models.kimi_k3", "_attn_res_mix", _kimi_k3_mix),
+    ("mlx_lm.tuner.lora", "LoRALinear.__call__", _lora),
 )
 
 
 @contextmanager
-def known_code() -> Iterator[None]:
-    """Let the models that are loaded compute in these forms."""
+def own_code_replaced() -> Iterator[None]:
+    """Let the models that are loaded run what is here in the place of their own code."""
     undo = []
     for module, path, other in REPLACED:
         *parents, name = path.split(".")

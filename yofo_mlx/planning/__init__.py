@@ -12,6 +12,7 @@ __all__ = [
     "shelf",
     "sizes",
     "speeds",
+    "step_memory",
     "volume",
     "workload",
     "yardstick",

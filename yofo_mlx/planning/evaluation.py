@@ -11,17 +11,9 @@ from typing import Any
 from yofo_mlx.errors import FitError
 from yofo_mlx.evaluation.labels import labels_of
 from yofo_mlx.evaluation.prompts import Prompts, Query, prompts_of
-from yofo_mlx.planning.planner import (
-    CARE_PIECE,
-    FLOAT,
-    MARGIN,
-    SMALLER,
-    Planner,
-    as_gb,
-    resident_bytes,
-    weighted,
-)
+from yofo_mlx.planning.planner import MARGIN, SMALLER, Planner, as_gb
 from yofo_mlx.planning.sizes import Sizes
+from yofo_mlx.planning.step_memory import CARE_PIECE, FLOAT, resident_bytes, weighted
 from yofo_mlx.prompting import shared_prefix
 from yofo_mlx.prompting.context import CHUNK
 from yofo_mlx.recipe.schema import Recipe

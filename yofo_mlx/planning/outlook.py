@@ -5,15 +5,9 @@ from typing import Any
 
 from yofo_mlx.planning.evaluation import EvaluationPlan, describe_evaluation
 from yofo_mlx.planning.hours import UNKNOWN, Hours
-from yofo_mlx.planning.planner import (
-    Forecast,
-    Planner,
-    as_gb,
-    describe_parts,
-    describe_plan,
-    resident_bytes,
-)
+from yofo_mlx.planning.planner import Planner, as_gb, describe_parts, describe_plan
 from yofo_mlx.planning.probe import Measurement
+from yofo_mlx.planning.step_memory import Forecast, resident_bytes
 from yofo_mlx.planning.volume import Volume
 from yofo_mlx.planning.workload import PROCESS_BYTES, DataSize
 from yofo_mlx.recipe.schema import Recipe

@@ -1,14 +1,4 @@
-"""How much memory a step needs, and the fastest way to take it that fits.
-
-Everything is computed from a model's sizes (`sizes.py`); nothing is loaded. What is kept between
-the forward and the backward pass follows from the algorithm (`gradients/chunked.py`). What one
-piece needs while it is evaluated is a linear function of the sizes, with factors fitted to measured
-peaks of random dense models; for others it is careful.
-
-    python benchmarks/forecast.py --models 40 --seed 3 --most-work 4e9
-
-shows forecasts beside peaks; `--fit` prints the factors that fit those peaks best.
-"""
+"""The fastest way to take a step that fits into memory, and what is refused since none does."""
 
 from dataclasses import dataclass, replace
 from math import ceil, isqrt
@@ -20,172 +10,24 @@ import mlx.core as mx
 from yofo_mlx.episodes.passes import MOST_TOGETHER, most_together
 from yofo_mlx.errors import FitError
 from yofo_mlx.gradients.attention import native_is_bounded
-from yofo_mlx.gradients.chunked import LOGITS_AT_ONCE
-from yofo_mlx.gradients.dials import Dials, groups
-from yofo_mlx.gradients.tiles import KEY_TILE, QUERY_TILE
+from yofo_mlx.gradients.dials import Dials
 from yofo_mlx.models.base import model_path
 from yofo_mlx.models.computing import computing_type
 from yofo_mlx.planning.headers import model_tensors
-from yofo_mlx.planning.sizes import Sizes, WholeRows, model_sizes
+from yofo_mlx.planning.sizes import Sizes, model_sizes
+from yofo_mlx.planning.step_memory import FLOAT, Forecast, StepLoad, forecast, resident_bytes
 from yofo_mlx.recipe.schema import Memory, Recipe
 from yofo_mlx.runs.kinds import PlanEvent
 from yofo_mlx.system.memory import FREE_NOW, MemoryLimit, memory_limit
 from yofo_mlx.system.quantities import size
 
 CHUNKS = (1024, 512, 256, 128)  # chosen: multiples of a tile of queries
-FLOAT = 4
 TARGET_SHARE = 0.5  # of an episode's tokens, where it is not known yet; chosen: more is rare
 LEAST_CACHE = 2**28  # chosen: so much freed memory is worth no system call
 # A forecast may be this much too low: the lowest of 40 was 0.86 of what was measured
 # (docs/benchmarks.md), and `tests/planning/test_plan.py` holds 15 % on six others.
 MARGIN = 1.15
 SMALLER = "take a smaller model, or one of 4 bits"
-
-# Fitted to cases with chunks: arrays alive while one layer is differentiated for one chunk, as
-# multiples of (B, C, width): while its feed-forward part is, and while its attention is.
-UNITS_PIECE = {"hidden": 7.34, "units": 8.16, "attention": 2.59}
-ATTENTION_PIECE = {"attention": 5.4}
-TILES = 8.95  # tiles of scores beside the latter
-NATIVE_TILES, NATIVE_TILE = 5, 1024  # of MLX's own attention on Metal, from its source
-SCORES = 6  # arrays (H, C, L) where a model computes its attention by itself; chosen, to be safe
-# Fitted to cases without chunks: arrays alive when a whole model is differentiated at once, as
-# multiples of (B, L, width) a layer.
-WHOLE = {"hidden": 5.99, "units": 4.45, "attention": 3.42, "keys": 3.05}
-LAST_UNITS = 8.36  # more of them in the layer that is being differentiated
-# Experts, windows, recurrent layers: up to so many times more was measured, by no script that is
-# left; `yofo plan --probe` shows forecast and peak of any model.
-CARE_WHOLE, CARE_PIECE = 6, 3
-LOGITS = 2.0  # arrays (targets, V) alive in the loss: logits and their gradient
-TAIL = 6.5  # arrays (targets, hidden) beside them; fitted to cases with chunks
-
-
-@dataclass(frozen=True)
-class StepLoad:
-    """The batch of a step."""
-
-    count: int
-    tokens: int
-    targets: int
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Bytes that a step needs at its worst moment, above the loaded model."""
-
-    dials: Dials | None
-    kept: int  # inputs and attention outputs of layers, between forward and backward
-    keys_values: int  # of the layer at work and of those that lend theirs, with their gradients
-    work: int  # of one piece, while it is evaluated
-    gradients: int  # of the adapter
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.kept + self.keys_values + self.work + self.gradients
-
-
-def forecast(
-    shape: Sizes, episodes: StepLoad, dials: Dials | None, *, native: bool = False
-) -> Forecast:
-    """Return what a step needs; without dials, with plain autograd.
-
-    `native`: the attention is the device's own, whose outputs are not kept.
-    """
-    if dials is None:
-        return _plain(shape, episodes)
-    native = native and shape.own_attention != WholeRows.OUTSIDE  # which has tiles in training
-    stages = [*_backward(shape, episodes, dials, native), _tail(shape, episodes, dials, native)]
-    return max(stages, key=lambda stage: stage.total)
-
-
-def resident_bytes(shape: Sizes) -> int:
-    """Return what is there before a step: weights, adapter, what the optimizer keeps of it."""
-    return shape.weight_bytes + (1 + shape.moments) * FLOAT * shape.adapter_parameters
-
-
-def _plain(shape: Sizes, episodes: StepLoad) -> Forecast:
-    tokens = episodes.count * episodes.tokens * shape.item
-    kept = tokens * shape.trained * weighted(shape, WHOLE)
-    work = tokens * LAST_UNITS * shape.intermediate
-    work += LOGITS * episodes.targets * shape.vocabulary * FLOAT
-    if not shape.fitted:
-        square = episodes.count * episodes.tokens**2
-        whole = shape.own_attention >= WholeRows.PLAIN
-        scores = SCORES * shape.trained * shape.heads if whole else 1
-        kept, work = kept * CARE_WHOLE, work * CARE_WHOLE + square * scores * FLOAT
-    return Forecast(None, int(kept), 0, int(work), _gradients(shape))
-
-
-def _backward(shape: Sizes, episodes: StepLoad, dials: Dials, native: bool) -> list[Forecast]:
-    """Return the moment at which each group of layers begins to be differentiated."""
-    layer_input, attention = _layer_bytes(shape, episodes, native)
-    keys_values = _keys_values(shape, episodes)
-    work = _piece(shape, episodes, dials, native)
-    result = []
-    cut = groups(shape.trained, dials.stash)
-    for place, group in enumerate(cut):
-        gradient = place < len(cut) - 1  # the last layer's is there for target rows only
-        kept = (place + len(group) + gradient) * layer_input + len(group) * attention
-        waiting = keys_values * FLOAT // shape.item
-        result.append(Forecast(dials, kept, keys_values + waiting, work, _gradients(shape)))
-    return result
-
-
-def _tail(shape: Sizes, episodes: StepLoad, dials: Dials, native: bool) -> Forecast:
-    """Return the moment of the loss, when everything is kept but nothing differentiated yet."""
-    layer_input, attention = _layer_bytes(shape, episodes, native)
-    cut = groups(shape.trained, dials.stash)
-    kept = (len(cut) - 1 + len(cut[-1])) * layer_input + len(cut[-1]) * attention
-    rows = min(episodes.targets, max(1, LOGITS_AT_ONCE // shape.vocabulary))
-    hidden = TAIL * episodes.targets * shape.vectors * shape.hidden * shape.item
-    work = LOGITS * rows * shape.vocabulary * FLOAT + hidden
-    return Forecast(dials, kept, _keys_values(shape, episodes), int(work), 0)
-
-
-def _layer_bytes(shape: Sizes, episodes: StepLoad, native: bool) -> tuple[int, int]:
-    """Return the bytes of a layer's input, and of its attention's output and logsumexp."""
-    tokens = episodes.count * episodes.tokens
-    output = shape.heads * (shape.head_dim * shape.item + FLOAT)
-    hidden = shape.vectors * shape.hidden
-    return tokens * hidden * shape.item, 0 if native else tokens * output
-
-
-def _keys_values(shape: Sizes, episodes: StepLoad) -> int:
-    width = 2 * shape.kv_heads * shape.head_dim * (1 + shape.lenders)
-    return episodes.count * episodes.tokens * width * shape.item
-
-
-def _piece(shape: Sizes, episodes: StepLoad, dials: Dials, native: bool) -> int:
-    """Return what is alive while a layer is differentiated for a chunk, at the worst moment."""
-    chunk = min(dials.chunk, episodes.tokens)
-    tokens = episodes.count * chunk * shape.item
-    heads = episodes.count * shape.heads
-    whole = shape.own_attention == WholeRows.ALWAYS
-    if whole:
-        scores = SCORES * heads * chunk * episodes.tokens * FLOAT
-    elif native:
-        scores = NATIVE_TILES * heads * min(NATIVE_TILE, chunk) * NATIVE_TILE * shape.item
-    else:
-        keys = KEY_TILE if episodes.tokens > chunk else QUERY_TILE  # a chunk's own are cut finer
-        scores = int(TILES * heads * min(QUERY_TILE, chunk) * min(keys, chunk) * FLOAT)
-    attention = tokens * weighted(shape, ATTENTION_PIECE) + scores
-    care = 1 if shape.fitted or whole else CARE_PIECE
-    return int(care * max(tokens * weighted(shape, UNITS_PIECE), attention))
-
-
-def weighted(shape: Sizes, factors: dict[str, float]) -> float:
-    """Return a sum of a model's widths, each times its factor."""
-    widths = {
-        "hidden": shape.vectors * shape.hidden,
-        "units": shape.intermediate,
-        "attention": shape.heads * shape.head_dim,
-        "keys": shape.kv_heads * shape.head_dim,
-    }
-    return sum(factor * widths[name] for name, factor in factors.items())
-
-
-def _gradients(shape: Sizes) -> int:
-    return FLOAT * shape.adapter_parameters
 
 
 def candidates(

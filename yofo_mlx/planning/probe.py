@@ -12,8 +12,9 @@ from yofo_mlx.episodes.passes import draw_passes
 from yofo_mlx.gradients import loss_and_gradients
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.models.base import Base
-from yofo_mlx.planning.planner import Planner, resident_bytes
+from yofo_mlx.planning.planner import Planner
 from yofo_mlx.planning.speeds import Speed
+from yofo_mlx.planning.step_memory import resident_bytes
 from yofo_mlx.planning.volume import Draw
 from yofo_mlx.planning.work import of_draws, pass_work, token_work
 from yofo_mlx.planning.workload import Workload

@@ -2,8 +2,9 @@
 
 Another machine does all of it so many times as fast: that one number is what an earlier run tells
 (`speeds.py`). The factors were fitted to the CPU seconds of steps of 32 to 4096 tokens of two
-models, 1 M and 135 M parameters, 16 rows of 128 to 1 of 4096, plain and in chunks of 128 to 1024:
-28 of 30 within 25 %. Those of a GPU are from two lengths that were measured on an M1 Max.
+models, 1 M and 135 M parameters, 16 rows of 128 to 1 of 4096, plain and in chunks of 128 to 1024;
+`benchmarks/hours.py` shows whole runs beside them. Those of a GPU are from two lengths that were
+measured on an M1 Max.
 """
 
 import math
@@ -13,8 +14,9 @@ from functools import lru_cache
 
 from yofo_mlx.episodes.passes import most_together
 from yofo_mlx.gradients.dials import Dials, groups
-from yofo_mlx.planning.planner import Planner, StepLoad
+from yofo_mlx.planning.planner import Planner
 from yofo_mlx.planning.sizes import Sizes
+from yofo_mlx.planning.step_memory import StepLoad
 from yofo_mlx.planning.volume import Draw
 from yofo_mlx.recipe.schema import Evaluation, Training
 from yofo_mlx.system.environment import on_cpu

@@ -20,8 +20,9 @@ from yofo_mlx.gradients import Dials, loss_and_gradients
 from yofo_mlx.gradients.attention import native_is_bounded
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.planning.headers import Tensor
-from yofo_mlx.planning.planner import Forecast, Planner, StepLoad, forecast
+from yofo_mlx.planning.planner import Planner
 from yofo_mlx.planning.sizes import sizes_of
+from yofo_mlx.planning.step_memory import Forecast, StepLoad, forecast
 from yofo_mlx.planning.work import Load, costs, work
 from yofo_mlx.recipe.schema import Lora, Memory, Objective
 from yofo_mlx.system.environment import on_cpu

@@ -12,7 +12,8 @@ from typing import Final
 import mlx.core as mx
 
 from yofo_mlx.errors import MemoryShort
-from yofo_mlx.planning.planner import Planner, resident_bytes
+from yofo_mlx.planning.planner import Planner
+from yofo_mlx.planning.step_memory import resident_bytes
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.system.footprint import footprint
 from yofo_mlx.system.memory import LEAST_RESERVE, free_for_arrays, limit_now, reserve
