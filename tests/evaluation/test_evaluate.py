@@ -178,6 +178,17 @@ def test_no_more_queries_are_asked_at_once_than_there_is_memory_for(
     assert groups == {1: [1, 1, 1], 2: [2, 1], 5: [3]}[at_once]
 
 
+def test_a_plan_of_shared_prompts_is_not_trusted_for_a_model_that_has_to_copy_them(
+    groups: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("yofo_mlx.prompting.context.shares", lambda *_: False)
+    full = SimpleNamespace(nbytes=mx.get_active_memory())
+    monkeypatch.setattr(evaluate, "memory_limit", lambda: full)
+    prompts = prompts_of(ENTRY, 200, shots=(2,))
+    assert list(measure(random_llama(), SEGMENTER, ENTRY, prompts, at_once=3))
+    assert groups == [1, 1, 1]
+
+
 # The embedded model knows these tasks in the notation that it was pre-trained on.
 OWN_NOTATION = Template(style="plain", input=" {input} ~", output=" {output};")
 

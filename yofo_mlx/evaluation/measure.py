@@ -211,7 +211,8 @@ class _Asker:
             labels, at_once = labels_of(self.entry.task), self._at_once(context)
             asked = (context, self.segmenter, queries, labels)
             return [*channel.results(*asked, first=first, at_once=at_once)]
-        results = compare(context, queries, ends_as, first=first, at_once=self.at_once)
+        at_once = self._at_once(context)
+        results = compare(context, queries, ends_as, first=first, at_once=at_once)
         if self.prompts.answer_limit is None:
             return [QueryResult(score, loss) for score, loss in results]
         answers = self._generated(context, queries, first)
@@ -264,7 +265,11 @@ class _Asker:
         return {place: best.label for place, best in found}
 
     def _at_once(self, context: Context) -> int:
-        return min(self.at_once or _copies_that_fit(context), ROWS_AT_ONCE)
+        """Return how many to ask side by side: as planned, if what is to be shared can be."""
+        at_once = self.at_once or ROWS_AT_ONCE
+        if self.at_once is None or context.is_plain:
+            at_once = min(at_once, _copies_that_fit(context))
+        return min(at_once, ROWS_AT_ONCE)
 
 
 def growing_prefix(

@@ -199,8 +199,12 @@ class Context:
 
     def can_pool(self, on_chunk: OnChunk = ignore) -> bool:
         """Tell whether rows behind this may have what they read in a pool."""
-        plain = all(type(layer) is KVCache for layer in self.layers)
-        return plain and bool(self.tokens) and self._can_share(on_chunk)
+        return self.is_plain and bool(self.tokens) and self._can_share(on_chunk)
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether all that is held are keys and values of all tokens."""
+        return all(type(layer) is KVCache for layer in self.layers)
 
     def behind(self, layers: list[Any]) -> "Context":
         """Return rows that have these layers and read on from here; this context stays as it is."""
