@@ -25,7 +25,7 @@ from yofo_mlx.runs.folder import ENDED, GOING_ON, Run
 from yofo_mlx.system.quantities import plural
 
 from .crash import ended_by
-from .mends import mend_text_areas, mend_textual
+from .mends import mend_textual
 from .runs.screen import OpenInPrompt, RunsScreen
 from .runs.standing import standing
 from .runs.view import RunView
@@ -60,7 +60,6 @@ def _data_screen() -> Screen[Any]:
 def _prompt_screen() -> Screen[Any]:
     from .prompt.screen import PromptScreen
 
-    mend_text_areas()
     return PromptScreen()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
 from textual.events import Click, ScreenResume
-from textual.geometry import Offset, Size
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import DataTable, Footer, OptionList
@@ -26,12 +26,6 @@ def mend_textual() -> None:
     _mend_late_clicks(DataTable, "column", lambda table: len(table.columns))
     _mend_footer()
     _mend_parsing()
-
-
-@cache
-def mend_text_areas() -> None:
-    """Mend what only Prompt uses, once: the app's first frame waits for none of it."""
-    _mend_undoing()
 
 
 def _mend_lists() -> None:
@@ -127,22 +121,6 @@ def _mend_late_clicks(kind: Any, entry: str, count: Callable[[Any], int]) -> Non
             await clicked(self, event)
 
     kind._on_click = on_click
-
-
-def _mend_undoing() -> None:
-    """Let the scrollbar go with the text that is taken back, while the cursor is still behind it.
-
-    Where the cursor belongs, and that it is in sight, is seen to right after.
-    """
-    from textual.widgets import TextArea
-
-    scroll = TextArea.scroll_cursor_visible
-
-    def scroll_cursor_visible(self: Any, center: bool = False, animate: bool = False) -> Any:
-        is_behind = self.cursor_location[0] >= self.document.line_count
-        return Offset() if is_behind else scroll(self, center, animate)
-
-    TextArea.scroll_cursor_visible = scroll_cursor_visible  # type: ignore[method-assign]
 
 
 def _mend_footer() -> None:

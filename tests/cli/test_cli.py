@@ -178,7 +178,7 @@ def test_the_main_job_from_train_to_eval(yofo: Any, tmp_path: Path) -> None:
     code, _, err = yofo("eval", "last", "--picture", tmp_path / "picture.doc")
     assert code == 2 and ".png, .svg or .pdf" in err
     code, _, err = yofo("eval", "last", "--picture", tmp_path / "nowhere" / "picture.png")
-    assert code == 2 and "not a folder to write to" in err
+    assert code == 2 and "nowhere is no folder" in err
 
     code, _, err = yofo("eval", "last", "--set", "evaluation.shots=[500]")
     assert code == 2 and "evaluation.shots begins with 500" in err

@@ -344,14 +344,14 @@ def test_what_is_planned_to_be_asked_is_what_is_asked(monkeypatch: pytest.Monkey
     asked = most_asked(recipe, entries[2:], base.tokenizer)
     assert asked is not None
     seen: list[tuple[int, int, int]] = []
-    whole = scoring._read_group
+    whole = scoring._pieces
 
-    def watch(context: Any, group: Any, *how: Any) -> Any:
+    def watch(context: Any, group: Any) -> Any:
         widths = [len(question) + len(answer) for question, answer in group]
         seen.append((context.layers[0].offset, len(group), max(widths)))
-        return whole(context, group, *how)
+        return whole(context, group)
 
-    monkeypatch.setattr(scoring, "_read_group", watch)
+    monkeypatch.setattr(scoring, "_pieces", watch)
     evaluate_entry(base, recipe, entries[2], at_once=3)
     prompts, groups, widths = zip(*seen, strict=True)
     assert (max(prompts), max(groups), max(widths)) == (asked.prompt, 3, asked.query)

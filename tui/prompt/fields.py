@@ -9,6 +9,7 @@ from rich.cells import cell_len, chop_cells
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Offset
 from textual.message import Message
 from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult
@@ -68,6 +69,14 @@ class TextField(TextArea):
     def selected_text(self) -> str:
         """Return what is selected, as it was typed or pasted."""
         return given_back(super().selected_text)
+
+    def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
+        """Scroll to the cursor, unless it is still behind a text that was just taken back.
+
+        Textual asks too early then, and fails; where the cursor belongs is seen to right after.
+        """
+        is_behind = self.cursor_location[0] >= self.document.line_count
+        return Offset() if is_behind else super().scroll_cursor_visible(center, animate)
 
     def load_text(self, text: str) -> None:
         """Replace the whole text."""
