@@ -12,9 +12,10 @@ help: ## list these targets
 demo: .venv/ready ## train the small built-in model, evaluate it, draw accuracy by shots
 	@sh scripts/demo.sh
 
-# --keep-going: a remark of the linter must not hide the outcome of the tests.
+# --keep-going: a remark of the linter must not hide the outcome of the tests. Two at a time: the
+# types, which need one core for a minute, are checked beside the tests.
 test: .venv/ready ## lint, types, import contracts and all tests
-	@$(MAKE) --no-print-directory --keep-going check pytest
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 check pytest
 
 check: lint types imports ## lint, types and import contracts only
 

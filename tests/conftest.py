@@ -21,7 +21,10 @@ from yofo_mlx.system import blas, progress
 
 blas.preload()
 
-LONGEST = ("test_keys.py", "test_chunked_architectures.py", "test_docs.py", "test_train.py")
+LONGEST = (
+    "test_keys.py", "test_docs.py", "test_train.py", "test_chunked_architectures.py",
+    "test_prompt_keys.py", "test_chunked.py", "test_app.py", "test_data.py", "test_prompt.py",
+)  # fmt: skip
 
 # `make test` tries the same few inputs everywhere; `make random` many fresh ones, and keeps what it
 # finds; a mutant is killed by any failing input. A first call may load for seconds: none is timed.

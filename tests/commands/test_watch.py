@@ -25,6 +25,7 @@ from yofo_mlx.system import child, paths
 PLAN = {"chunk": None, "stash": None, "model_gb": 1.0, "step_gb": 2.0, "limit_gb": 8.0}
 
 
+@pytest.mark.long
 def test_watching_a_detached_run_shows_it_to_its_end_and_leaving_does_not_hurt_it(
     short: Path,  # noqa: F811
 ) -> None:

@@ -242,7 +242,7 @@ def read(world: Path, name: str, content: bytes, **keys: Any) -> None:
             assert as_json or max(map(len, out.split("\n"))) < LONGEST
 
 
-@inputs("rows", 0.35)
+@inputs("rows", 0.2)
 @given(
     st.sampled_from(sorted(FILES)).flatmap(lambda n: st.tuples(st.just(n), damaged(FILES[n]))),
 )
@@ -259,7 +259,7 @@ KEYED |= {"bad_rows": st.just("drop"), "records": hostile_text}
 keys = st.fixed_dictionaries({}, optional=KEYED)
 
 
-@inputs("rows", 0.3)
+@inputs("rows", 0.15)
 @given(st.lists(rows, max_size=4), keys | st.just({}))
 def test_any_row_with_any_columns_is_an_example_or_a_problem(
     world: Path, rows: list[Any], keys: dict[str, Any]

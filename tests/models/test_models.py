@@ -107,7 +107,7 @@ def test_a_model_comes_from_the_hub_by_its_id(
     assert load_base("owner/tiny").path == found.path  # from the cache, the hub is gone
 
 
-@pytest.mark.parametrize("verb", ["show", "doctor"])
+@pytest.mark.parametrize("verb", [pytest.param("show", marks=pytest.mark.long), "doctor"])
 def test_to_look_at_a_hub_models_text_its_weights_are_not_fetched(
     hub: HubServer, yofo: Any, verb: str
 ) -> None:

@@ -1,6 +1,7 @@
 """The forecast of a step's memory, and what is planned and refused by it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,20 +37,32 @@ MISTRAL = "Mistral-7B v0.3, 4 bit"
     "case", random_cases(6, seed=11, most_work=2e9), ids=lambda case: str(case["dials"])
 )
 def test_the_forecast_is_within_15_percent_of_the_measured_peak(case: dict[str, Any]) -> None:
-    # On a busy machine arrays are freed earlier than they are made, and a peak is missed.
+    peak, expected = highest_of_three(lambda one: one[1] == pytest.approx(one[0], rel=0.15), **case)
+    assert expected == pytest.approx(peak, rel=0.15)
+
+
+def highest_of_three(fits: Callable[[tuple[int, int]], bool], **case: Any) -> tuple[int, int]:
+    """Return the highest peak and the forecast, measured again where they do not fit.
+
+    On a busy machine arrays are freed earlier than they are made, and a peak is missed.
+    """
     found = [measured_and_forecast(**case)]
-    while len(found) < 3 and found[-1][1] != pytest.approx(found[-1][0], rel=0.15):
+    while len(found) < 3 and not fits(found[-1]):
         found.append(measured_and_forecast(**case))
-    assert found[-1][1] == pytest.approx(max(peak for peak, _ in found), rel=0.15)
+    return max(found)
 
 
-@pytest.mark.parametrize("kind", ["bfloat16", "float16", "bfloat16, 4 bits"])
+@pytest.mark.parametrize(
+    "kind", ["bfloat16", "float16", pytest.param("bfloat16, 4 bits", marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("way", ["whole", "chunks"])
 def test_what_half_precision_keeps_in_float32_is_forecast_too(kind: str, way: str) -> None:
     shape = {"vocab_size": 500, "num_hidden_layers": 3}
     how = {"tokens": 384, "count": 1, "every": 32, **halves.TYPES[kind], **halves.WAYS[way]}
     config = halves.COMMON | halves.MODELS["tiny"] | shape
-    peak, expected = measured_and_forecast(config, **how)
+    peak, expected = highest_of_three(
+        lambda one: 0.9 <= one[1] / one[0] <= 1.25, config=config, **how
+    )
     assert 0.9 <= expected / peak <= 1.25
 
 

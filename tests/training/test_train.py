@@ -165,8 +165,7 @@ PATIENT = ("train.steps=50", "train.eval_every=1", "train.patience=2", "optimize
 @pytest.mark.parametrize(
     ("stop_after", "settings"),
     [
-        (3, ()),
-        *(pytest.param(step, (), marks=pytest.mark.long) for step in (1, 4, 6)),
+        *(pytest.param(step, (), marks=pytest.mark.long) for step in (1, 3, 4, 6)),
         pytest.param(2, PATIENT, marks=pytest.mark.long),
         (3, BY_TOKENS),
         pytest.param(3, ("train.batch_tokens=200", *BY_LABELS), marks=pytest.mark.long),
@@ -555,7 +554,7 @@ def test_gradients_that_differ_between_the_ways_stop_the_run_before_its_first_st
         run_it(small_recipe(*CHUNKED), entries)
 
 
-@pytest.mark.parametrize("memory", ["plain", "chunked"])
+@pytest.mark.parametrize("memory", ["plain", pytest.param("chunked", marks=pytest.mark.long)])
 def test_what_learns_without_a_run_folder_learns_the_same(
     entries: list[TaskEntry], memory: str
 ) -> None:

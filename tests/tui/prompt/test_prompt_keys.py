@@ -119,8 +119,7 @@ async def test_a_paste_into_a_field_arrives_once(pilots: Any) -> None:
         assert written(pilot) == ["once"]
 
 
-@pytest.mark.parametrize("rows", [2, 8, 40])
-@pytest.mark.parametrize("height", [14, 24, 36])
+@pytest.mark.parametrize(("rows", "height"), [(40, 14), (8, 24), (2, 36)])
 async def test_what_was_pasted_can_be_taken_back(pilots: Any, rows: int, height: int) -> None:
     async with pilots.open("prompt", size=(80, height)) as pilot:
         text = "".join(f"{'a long row ' * 12}{number}\n" for number in range(rows))
