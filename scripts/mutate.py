@@ -83,7 +83,7 @@ PARTS = {  # files that hold a part of what a module does
         "evaluation/scores",
         "prompting/scoring",
     ],
-    "planning/planner": ["planning/planner", "planning/evaluation"],
+    "planning/planner": ["planning/planner", "planning/step_memory", "planning/evaluation"],
     "prompting/label_tree": [
         "prompting/label_tree",
         "prompting/questions",
