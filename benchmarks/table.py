@@ -109,15 +109,15 @@ METRICS = {  # of a row's columns
 
 
 def markdown(found: Sequence[Measurement]) -> str:
-    """Return the medians as a table."""
-    cells: dict[tuple[int | None, str], dict[str, Measurement]] = {}
+    """Return the medians as a table; what was measured on another machine has its own lines."""
+    cells: dict[tuple[int | None, str, str], dict[str, Measurement]] = {}
     for one in found:
-        cells.setdefault((one.tokens, one.method), {})[one.metric] = one
+        cells.setdefault((one.tokens, one.method, one.device), {})[one.metric] = one
     lines = [
         "| tokens | method | MB | forecast | seconds | loss | rounds |",
         "|--:|---|--:|--:|--:|--:|--:|",
     ]
-    for (tokens, method), at in cells.items():
+    for (tokens, method, _), at in cells.items():
         peak, forecast = at["peak MB"].p50, at.get("forecast MB")
         expected = f"{forecast.p50 / peak:.2f}" if forecast else ""
         lines.append(

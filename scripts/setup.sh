@@ -18,7 +18,7 @@ if ! .venv/bin/python -c "import pip; $fits" 2>/dev/null; then
         echo "Install one, or say where it is: make PYTHON=/path/to/python3.12 ..." >&2
         exit 2
     fi
-    echo "Setting up .venv with $("$found" --version); this takes a minute or two, once."
+    echo "Setting up .venv with $("$found" --version); this takes up to two minutes, once."
     # Some systems ship venv without its own copy of pip.
     "$found" -m venv --clear .venv >/dev/null 2>&1 || {
         "$found" -m venv --clear --without-pip .venv &&
@@ -32,7 +32,15 @@ fi
 
 [ "${1:-}" = bare ] && exit
 
-install() { .venv/bin/python -m pip install -qq -c constraints.txt -e "$1"; }
+# uv installs in a tenth of pip's time, but does not read pip's settings: with a mirror, pip does it.
+python=.venv/bin/python
+if ! "$python" -m pip config get global.index-url >/dev/null 2>&1 && [ -z "${PIP_INDEX_URL:-}" ]; then
+    "$python" -m pip install -qq -c constraints.txt uv 2>/dev/null || true
+fi
+install() {
+    .venv/bin/uv pip install -q --python "$python" -c constraints.txt -e "$1" 2>/dev/null ||
+        "$python" -m pip install -qq -c constraints.txt -e "$1"
+}
 install '.[dev]'
 
 # Ten times faster matrix products on Linux; everything works without.

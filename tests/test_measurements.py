@@ -69,6 +69,14 @@ def test_steps_of_a_method_become_rows_and_failed_ones_none() -> None:
     assert table.markdown(found).endswith("| 8 | yofo | 2 | 1.50 | 2.0 | 1.000000 | 2 |")
 
 
+def test_what_another_machine_measured_has_a_line_of_its_own() -> None:
+    step = {"label": "yofo", "tokens": 8, "peak_bytes": 2e6, "loss": 1.0, "seconds": 1.0}
+    here = table.measured([step], "B", MACHINE)
+    there = table.measured([step | {"seconds": 3.0}], "B", MACHINE | {"device": "another"})
+    lines = table.markdown([*here, *there]).splitlines()
+    assert [line.split("|")[5].strip() for line in lines[2:]] == ["1.0", "3.0"]
+
+
 def test_the_tables_of_the_docs_are_those_of_the_file() -> None:
     rows = read(DOCS / "benchmarks" / "measured.csv")
     page = (DOCS / "benchmarks.md").read_text("utf-8")
