@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.timer import Timer
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from yofo_mlx.errors import Cancelled, YofoError
@@ -22,6 +22,7 @@ from yofo_mlx.recipe.names import EMBEDDED
 from yofo_mlx.recipe.schema import TaskSource
 
 from ..shared.dialog import Dialog
+from ..shared.key_line import KeyLine
 from ..shared.places import Places
 from ..shared.recipe_list import RecipesScreen
 from ..shared.recipes import find_recipes
@@ -102,7 +103,7 @@ class AddScreen(Dialog, Recovering):
                 yield Static(id="sum")
                 with VerticalScroll(id="reads", can_focus=False):
                     yield Static()
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Look at the path that was given."""

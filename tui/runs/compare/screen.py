@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from yofo_mlx.errors import YofoError
@@ -19,6 +19,7 @@ from yofo_mlx.runs.listing import list_runs
 
 from ...shared.chart import Chart
 from ...shared.copying import copy
+from ...shared.key_line import KeyLine
 from ...shared.page import Page
 from ...shared.picking import PickingScreen
 from ...shared.places import Places
@@ -115,7 +116,7 @@ class CompareScreen(Page):
             for pane in PANES[2:]:
                 yield Static(id=pane, classes="table")
             yield Static(id="notes")
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Read the runs, and again while one of them goes on."""
@@ -126,7 +127,7 @@ class CompareScreen(Page):
         self.set_interval(POLL_SECONDS, self._look)
 
     def _look(self) -> None:
-        idle = all(worker.is_finished for worker in self.workers if worker.group == "compare")
+        idle = not self.is_at_work("compare")
         if idle and is_going_on(self._contenders):
             self._read()
 
