@@ -79,6 +79,8 @@ class AddScreen(Dialog, Recovering):
         self._mapping = Mapping(facts_of(source) if source else {"source": ""})
         self._seen: Seen | None = None
         self._paths: list[Candidate] = []
+        self._paths_of: str | None = None  # the text that they go on from
+        self._is_to_complete = False  # once they are found
         self._due: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -121,6 +123,7 @@ class AddScreen(Dialog, Recovering):
         if event.input.id == "path":
             if event.value.strip() == self._mapping.table["source"]:
                 return
+            self._is_to_complete = False
             self._mapping = Mapping({"source": event.value.strip()})
             self._seen = None
             for name in FIELDS:  # what was said of another place
@@ -180,8 +183,8 @@ class AddScreen(Dialog, Recovering):
             self._changed()
 
     def _show_paths(self, found: list[Candidate]) -> None:
-        self._paths = found
         text = self.query_one("#path", Input).value
+        self._paths, self._paths_of = found, text
         options = self.query_one("#paths", OptionList)
         options.clear_options()
         exact = len(found) == 1 and found[0].text == text and not found[0].is_folder
@@ -192,6 +195,8 @@ class AddScreen(Dialog, Recovering):
             gap = " " * (widest - name.cell_length + 2)
             line = Content.assemble(name, gap, muted(one.about))
             options.add_option(Option(line, id=one.text))
+        if self._is_to_complete:
+            self.action_complete()
 
     @on(OptionList.OptionSelected, "#paths")
     def _picked(self, event: OptionList.OptionSelected) -> None:
@@ -212,6 +217,9 @@ class AddScreen(Dialog, Recovering):
     def action_complete(self) -> None:
         """Go on as far as all paths are alike; where there is nothing to add, to the next field."""
         box = self.query_one("#path", Input)
+        self._is_to_complete = self.focused is box and self._paths_of != box.value
+        if self._is_to_complete:
+            return
         longer = shared_start(self._paths) if self.focused is box else ""
         goes_on = longer.casefold().startswith(box.value.casefold()) or len(self._paths) == 1
         if longer != box.value and len(longer) >= len(box.value) and goes_on:
