@@ -80,7 +80,7 @@ class AddScreen(Dialog, Recovering):
         self._seen: Seen | None = None
         self._paths: list[Candidate] = []
         self._paths_of: str | None = None  # the text that they go on from
-        self._is_to_complete = False  # once they are found
+        self._to_complete: str | None = None  # a text, once its paths are found
         self._due: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -123,7 +123,6 @@ class AddScreen(Dialog, Recovering):
         if event.input.id == "path":
             if event.value.strip() == self._mapping.table["source"]:
                 return
-            self._is_to_complete = False
             self._mapping = Mapping({"source": event.value.strip()})
             self._seen = None
             for name in FIELDS:  # what was said of another place
@@ -195,7 +194,7 @@ class AddScreen(Dialog, Recovering):
             gap = " " * (widest - name.cell_length + 2)
             line = Content.assemble(name, gap, muted(one.about))
             options.add_option(Option(line, id=one.text))
-        if self._is_to_complete:
+        if self._to_complete == text:
             self.action_complete()
 
     @on(OptionList.OptionSelected, "#paths")
@@ -217,8 +216,9 @@ class AddScreen(Dialog, Recovering):
     def action_complete(self) -> None:
         """Go on as far as all paths are alike; where there is nothing to add, to the next field."""
         box = self.query_one("#path", Input)
-        self._is_to_complete = self.focused is box and self._paths_of != box.value
-        if self._is_to_complete:
+        waits = self.focused is box and self._paths_of != box.value
+        self._to_complete = box.value if waits else None
+        if waits:
             return
         longer = shared_start(self._paths) if self.focused is box else ""
         goes_on = longer.casefold().startswith(box.value.casefold()) or len(self._paths) == 1
