@@ -79,8 +79,12 @@ class CompareScreen(Page):
         Binding("y", "copy", "Copy", id="compare.copy", tooltip="The report as Markdown"),
         Binding("left_square_bracket", "pane(-1)", "Pane", id="compare.before", show=False),
         Binding("right_square_bracket", "pane(1)", "Pane", id="compare.next", key_display="[ ]"),
-        Binding("j", "scroll(1)", "Down", id="compare.down", show=False),
-        Binding("k", "scroll(-1)", "Up", id="compare.up", show=False),
+        Binding("j", "tables('scroll_down')", "Down", id="compare.down", show=False),
+        Binding("k", "tables('scroll_up')", "Up", id="compare.up", show=False),
+        Binding("g", "tables('scroll_home')", "First", id="compare.first", show=False),
+        Binding("G", "tables('scroll_end')", "Last", id="compare.last", show=False),
+        Binding("ctrl+d", "tables('page_down')", "Page down", id="compare.page_down", show=False),
+        Binding("ctrl+u", "tables('page_up')", "Page up", id="compare.page_up", show=False),
     ]
 
     class Looked(Message):
@@ -272,9 +276,9 @@ class CompareScreen(Page):
         self._pane = (self._pane + by) % len(PANES)
         self._show()
 
-    def action_scroll(self, by: int) -> None:
-        """Scroll the tables."""
-        self.query_one("#tables").scroll_relative(y=by, animate=False)
+    async def action_tables(self, action: str) -> None:
+        """Scroll the tables, whether or not they have the focus."""
+        await self.query_one("#tables").run_action(action)
 
     def action_prompt(self) -> None:
         """Open the best of the runs in Prompt."""
