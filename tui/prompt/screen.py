@@ -10,13 +10,14 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.css.query import QueryType
 from textual.widget import Widget
-from textual.widgets import Footer, Static, TextArea
+from textual.widgets import Static, TextArea
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.quantities import plural
 
 from ..shared.confirm import ConfirmScreen
+from ..shared.key_line import KeyLine
 from ..shared.places import Places
 from ..shared.words import MUTED, safe
 from .demonstrations import Demonstrations
@@ -79,7 +80,7 @@ class PromptScreen(Sitting):
             yield Demonstrations()
             yield Transcript(NOTHING_ASKED)
         yield QuestionField("a new input, without its answer", id="query")
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Name the fields."""
