@@ -109,10 +109,15 @@ class Bench:
 
     @cached_property
     def context(self) -> Context:
-        """The demonstrations, read."""
+        """The demonstrations, read; and it is known whether rows may share them."""
         context = Context(self.model)
         context.read(self.prefix)
+        context.can_pool()
         return context
+
+    def read(self) -> None:
+        """Read the demonstrations on both sides, before any clock runs."""
+        _ = self.context, self.cache
 
     @cached_property
     def cache(self) -> list[Any]:
@@ -224,6 +229,7 @@ def measure(options: argparse.Namespace) -> tuple[Figures, Figures]:
     bench = Bench(options)
     for part in options.parts.split(","):
         if part not in done:
+            bench.read()
             done[part] = getattr(bench, part)() | {"load": os.getloadavg()[0]}
             write_text(options.out, json.dumps(kept, indent=1))
     figures = {name: value for part in PARTS for name, value in done.get(part, {}).items()}
