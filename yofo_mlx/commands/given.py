@@ -126,6 +126,9 @@ def check_way(
     if way != "blocks" and (block or blocks_share):
         option = "--block" if block else "--blocks-share"
         raise RecipeError(f"{option} is about `--choose blocks`", "add that, or leave it out")
+    if way == "blocks" and shots == 0:
+        wrong = "`--choose blocks` divides demonstrations, and `--shots 0` shows none"
+        raise RecipeError(wrong, "leave one of them out")
     if way == "all" and isinstance(shots, int):
         wrong = f"`--choose all` and `--shots {shots}` contradict each other"
         raise RecipeError(wrong, "leave one of them out")
