@@ -9,7 +9,7 @@ sizes, with factors fitted to measured peaks of random dense models; for others 
 shows forecasts beside peaks; `--fit` prints the factors that fit those peaks best.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from yofo_mlx.gradients.chunked import LOGITS_AT_ONCE
 from yofo_mlx.gradients.dials import Dials, groups
@@ -51,6 +51,16 @@ class StepLoad:
     count: int
     tokens: int
     targets: int
+    longest: int | None = None  # tokens of the longest episode of a packed row
+
+    def parts(self, chunk: int) -> list["StepLoad"]:
+        """Return what is taken in chunks at once, at most: of a packed row few episodes."""
+        if self.longest is None:
+            return [self]
+        # As many as make a chunk, or a long one alone: those as long as a tile have most scores.
+        lengths = {self.longest, min(self.longest, QUERY_TILE)}
+        shapes = [(max(1, min(chunk, self.tokens) // length), length) for length in lengths]
+        return [StepLoad(count, n, min(self.targets, count * n)) for count, n in shapes]
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,13 @@ def forecast(
     if dials is None:
         return _plain(shape, episodes)
     native = native and shape.own_attention != WholeRows.OUTSIDE  # which has tiles in training
-    stages = [*_backward(shape, episodes, dials, native), _tail(shape, episodes, dials, native)]
+    stages = []
+    for part in episodes.parts(dials.chunk):
+        stages += [*_backward(shape, part, dials, native), _tail(shape, part, dials, native)]
+    if episodes.longest is None:
+        return max(stages, key=lambda stage: stage.total)
+    summed = _gradients(shape)  # of the parts before
+    stages = [replace(stage, gradients=stage.gradients + summed) for stage in stages]
     return max(stages, key=lambda stage: stage.total)
 
 
