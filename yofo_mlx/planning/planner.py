@@ -174,7 +174,8 @@ def _batches_of(recipe: Recipe, tokens: int) -> list[StepLoad]:
 def load_of(batch: Batch) -> StepLoad:
     """Return the load of a batch that was drawn."""
     longest = int(batch.lengths.max()) if batch.is_packed else None
-    return StepLoad(*batch.tokens.shape, len(batch.targets), longest)
+    count, tokens = batch.tokens.shape
+    return StepLoad(count, tokens, len(batch.targets), longest)
 
 
 def packed_row(recipe: Recipe, tokens: int) -> int:
