@@ -172,6 +172,7 @@ def main() -> None:
     parser.add_argument("--tuning", type=int, default=12_000, help="tokens of each stage")
     options = parser.parse_args()
     for seed in range(options.seeds):
+        mx.random.seed(seed)
         many = recipe_of(seed, options.tokens, "synthetic:classify:8", 5e-3)
         weights = made_base(many)
         for way in ("base", "plain", "ProMoT"):
