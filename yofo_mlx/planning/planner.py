@@ -149,7 +149,7 @@ def _batches_of(recipe: Recipe, tokens: int) -> list[StepLoad]:
     """
     shapes = [(recipe.train.batch_size, tokens)]
     shortest = min(tokens, CHUNKS[-1])
-    packed = packed_row(recipe, tokens) if recipe.train.packed else 0
+    packed = packed_row(recipe, tokens) if recipe.train.packed else None
     if packed:
         shapes.append((1, packed))
     elif together := most_together(recipe.train):
@@ -165,7 +165,7 @@ def _batches_of(recipe: Recipe, tokens: int) -> list[StepLoad]:
             rows * count,
             length,
             int(rows * count * length * share),
-            longest=min(tokens, packed) if length == packed else None,
+            longest=min(tokens, packed) if packed and length == packed else None,
         )
         for count, length in shapes
     ]

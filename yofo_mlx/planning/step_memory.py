@@ -23,6 +23,7 @@ FLOAT = 4
 UNITS_PIECE = {"hidden": 7.34, "units": 8.16, "attention": 2.59}
 ATTENTION_PIECE = {"attention": 5.4}
 TILES = 8.95  # tiles of scores beside the latter
+LONE_TILE = 6.5  # and where an episode is a single one; measured 5.4 to 6.5
 NATIVE_TILES, NATIVE_TILE = 5, 1024  # of MLX's own attention on Metal, from its source
 SCORES = 6  # arrays (H, C, L) where a model computes its attention by itself; chosen, to be safe
 # Fitted to cases without chunks: arrays alive when a whole model is differentiated at once, as
@@ -172,7 +173,8 @@ def _piece(shape: Sizes, episodes: StepLoad, dials: Dials, native: bool) -> int:
         scores = NATIVE_TILES * heads * min(NATIVE_TILE, chunk) * NATIVE_TILE * shape.item
     else:
         keys = KEY_TILE if episodes.tokens > chunk else QUERY_TILE  # a chunk's own are cut finer
-        scores = int(TILES * heads * min(QUERY_TILE, chunk) * min(keys, chunk) * FLOAT)
+        tiles = TILES if episodes.tokens > QUERY_TILE else LONE_TILE
+        scores = int(tiles * heads * min(QUERY_TILE, chunk) * min(keys, chunk) * FLOAT)
     attention = tokens * _bytes(shape, ATTENTION_PIECE, WIDE_ATTENTION_PIECE) + scores
     units = tokens * _bytes(shape, UNITS_PIECE, WIDE_UNITS_PIECE)
     care = 1 if shape.fitted or whole else CARE_PIECE
