@@ -63,7 +63,7 @@ def highest_of_three(
 @pytest.mark.parametrize(
     "kind", ["bfloat16", "float16", pytest.param("bfloat16, 4 bits", marks=pytest.mark.long)]
 )
-@pytest.mark.parametrize("way", ["whole", "chunks"])
+@pytest.mark.parametrize("way", ["whole", "chunks", "packed, chunks"])
 def test_what_half_precision_keeps_in_float32_is_forecast_too(kind: str, way: str) -> None:
     shape = {"vocab_size": 500, "num_hidden_layers": 3}
     how = {"tokens": 384, "count": 1, "every": 32, **halves.TYPES[kind], **halves.WAYS[way]}
