@@ -9,9 +9,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from yofo_mlx.errors import RecipeError, RunError, YofoError
-from yofo_mlx.models.adapter_files import CONFIG_FILE, check_files, folder_of
+from yofo_mlx.models.adapter_files import (
+    CONFIG_FILE,
+    check_files,
+    folder_of,
+)
 from yofo_mlx.recipe.names import EMBEDDED, model_here
-from yofo_mlx.recipe.schema import Recipe, Template
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.template import kept_template
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import figure
 from yofo_mlx.runs.folder import Run
@@ -54,11 +59,9 @@ class Subject:
         """Return the recipe it is measured by, overrides on top, and what the user should know."""
         if self.run:
             return trained(self.run, overrides)
-        template = Template()
-        if self.adapter:
-            from yofo_mlx.models.adapters import adapter_template  # it needs MLX
+        from yofo_mlx.models.base import model_path  # it needs MLX
 
-            template = adapter_template(self.adapter)
+        template = kept_template(self.adapter or model_path(model_here(self.model or "")))
         data = {
             "model": self.model,
             "template": template.model_dump(mode="json"),
