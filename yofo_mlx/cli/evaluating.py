@@ -78,7 +78,7 @@ def evaluate(
         return command.show(subject, compare, idle=idle, as_json=as_json)
     return command.evaluate(
         subject,
-        [*(overrides or []), *command.model_of(subject, model)],
+        overrides or [],
         data=data or [],
         keys=keys,
         only=task or [],

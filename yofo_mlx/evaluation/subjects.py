@@ -36,7 +36,7 @@ class Subject:
     arguments: str  # that name it on the command line
     adapter: Path | None = None
     run: Run | None = None
-    model: str | None = None  # where there is no run
+    model: str | None = None  # in place of the run's, or where there is no run
 
     def step(self) -> int | None:
         """Return the step that the adapter is of, None if that is not known."""
@@ -58,7 +58,8 @@ class Subject:
     def recipe(self, overrides: Sequence[str] = ()) -> tuple[Recipe, list[Note]]:
         """Return the recipe it is measured by, overrides on top, and what the user should know."""
         if self.run:
-            return trained(self.run, overrides)
+            place = [f"model={json.dumps(self.model)}"] if self.model else []
+            return trained(self.run, [*place, *overrides])
         from yofo_mlx.models.base import model_path  # it needs MLX
 
         template = kept_template(self.adapter or model_path(model_here(self.model or "")))
@@ -76,7 +77,7 @@ def find(run: str | None, model: str | None, adapter: str | None) -> Subject:
     if run and adapter:
         raise RecipeError("a run comes with its own adapter", "give a run or --adapter, not both")
     if run or not (adapter or model):
-        return of_run(listing.find(run or "last"))
+        return of_run(listing.find(run or "last"), model)
     return elsewhere(model, adapter)
 
 
@@ -93,10 +94,12 @@ def run_or_model(name: str | None, model: str | None = None) -> tuple[str | None
     return name, None
 
 
-def of_run(run: Run) -> Subject:
-    """Return a run as what is measured."""
-    path = run.evaluations_path
-    return Subject(run.run_id, path, word(run), adapter=run.adapter_path, run=run)
+def of_run(run: Run, model: str | None = None) -> Subject:
+    """Return a run as what is measured; `model`: where its base is now."""
+    words = word(run) + (f" --model {shlex.quote(model)}" if model else "")
+    return Subject(
+        run.run_id, run.evaluations_path, words, adapter=run.adapter_path, run=run, model=model
+    )
 
 
 def elsewhere(model: str | None, adapter: str | None) -> Subject:
