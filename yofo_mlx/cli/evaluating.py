@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Input, Json, Output, Records
+from yofo_mlx.cli.options import Input, Json, Output, Records, Subject
 
 Choice = Annotated[bool, typer.Option("--choice", help="Rank the labels of label tasks, too.")]
 Rows = Annotated[
@@ -28,9 +28,7 @@ Compare = Annotated[
 
 
 def evaluate(
-    run: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="Run id, a part of it, or `last`.")
-    ] = None,
+    run: Subject = None,
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="PATH", help="Measure on a file, folder, hub id; repeatable."),

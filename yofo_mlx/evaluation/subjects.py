@@ -73,7 +73,11 @@ class Subject:
 
 
 def find(run: str | None, model: str | None, adapter: str | None) -> Subject:
-    """Return what is meant: a run, without a name the last one; or an adapter, or a model."""
+    """Return what is meant: a run, without a name the last one; or an adapter, or a model.
+
+    In place of a run's name, that of a base model will do.
+    """
+    run, model = run_or_model(run, model)
     if run and adapter:
         raise RecipeError("a run comes with its own adapter", "give a run or --adapter, not both")
     if run or not (adapter or model):
