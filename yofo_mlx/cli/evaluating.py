@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Input, Json, Output, Records, Subject
+from yofo_mlx.cli.options import Input, Json, Output, Records
 
 Choice = Annotated[bool, typer.Option("--choice", help="Rank the labels of label tasks, too.")]
 Rows = Annotated[
@@ -28,7 +28,9 @@ Compare = Annotated[
 
 
 def evaluate(
-    run: Subject = None,
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN|MODEL]", help="Run id, `last`, or a base model.")
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="PATH", help="Measure on a file, folder, hub id; repeatable."),

@@ -77,7 +77,8 @@ def find(run: str | None, model: str | None, adapter: str | None) -> Subject:
 
     In place of a run's name, that of a base model will do.
     """
-    run, model = run_or_model(run, model)
+    if not adapter or (run and _may_be_model(run)):
+        run, model = run_or_model(run, model)
     if run and adapter:
         raise RecipeError("a run comes with its own adapter", "give a run or --adapter, not both")
     if run or not (adapter or model):
@@ -92,10 +93,14 @@ def run_or_model(name: str | None, model: str | None = None) -> tuple[str | None
     try:
         listing.find(name)
     except YofoError:
-        if name != EMBEDDED and "/" not in name and not Path(name).exists():
+        if not _may_be_model(name):
             raise
         return None, name
     return name, None
+
+
+def _may_be_model(name: str) -> bool:
+    return name == EMBEDDED or "/" in name or Path(name).exists()
 
 
 def of_run(run: Run, model: str | None = None) -> Subject:
