@@ -36,8 +36,7 @@ class Answerer:
 
     def held(self) -> Model:
         """Return the model; what is not there is told before anything is loaded."""
-        run, model = subjects.run_or_model(self.run, self.model)
-        return model_of(run, model, self.adapter, base=self.base)
+        return model_of(self.run, self.model, self.adapter, base=self.base)
 
 
 def model_of(run: str | None, model: str | None, adapter: str | None, *, base: bool) -> Model:
