@@ -37,9 +37,9 @@ from yofo_mlx.gradients import Dials, loss_and_gradients
 from yofo_mlx.models.adapters import add_adapter
 from yofo_mlx.planning import evaluation, step_memory
 from yofo_mlx.planning.evaluation import Asked, plan_validation
-from yofo_mlx.planning.planner import Planner
+from yofo_mlx.planning.planner import Planner, load_of
 from yofo_mlx.planning.sizes import Tensor, sizes_of
-from yofo_mlx.planning.step_memory import StepLoad, forecast
+from yofo_mlx.planning.step_memory import forecast
 from yofo_mlx.planning.yardstick import DTYPES
 from yofo_mlx.recipe.schema import Lora, Memory, Objective
 from yofo_mlx.tasks.task import Example
@@ -92,8 +92,7 @@ def measured(
     loss, gradients = loss_and_gradients(model, batch, dials)
     mx.eval(loss, gradients)
     peak = mx.get_peak_memory() - before
-    load = StepLoad(*batch.tokens.shape, len(batch.targets))
-    return peak, lambda: forecast(shape, load, dials).total
+    return peak, lambda: forecast(shape, load_of(batch), dials).total
 
 
 def tensors_of(model: Any) -> dict[str, Tensor]:

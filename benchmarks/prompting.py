@@ -109,10 +109,15 @@ class Bench:
 
     @cached_property
     def context(self) -> Context:
-        """The demonstrations, read."""
+        """The demonstrations, read; and it is known whether rows may share them."""
         context = Context(self.model)
         context.read(self.prefix)
+        context.can_pool()
         return context
+
+    def read(self) -> None:
+        """Read the demonstrations on both sides, before any clock runs."""
+        _ = self.context, self.cache
 
     @cached_property
     def cache(self) -> list[Any]:
@@ -214,8 +219,8 @@ class Bench:
                 lent.logits(rows, mx.array([0]))
 
 
-def measure(options: argparse.Namespace) -> Figures:
-    """Return all figures, those that are kept from before among them."""
+def measure(options: argparse.Namespace) -> tuple[Figures, Figures]:
+    """Return all figures, those that are kept from before among them, and what they are of."""
     kept: Figures = json.loads(options.out.read_text()) if options.out.exists() else {}
     names = ("model", "adapter", "data", "shots", "tokens", "queries", "labels", "at_once")
     told = {name: getattr(options, name) for name in (*names, "max_tokens", "compared")}
@@ -224,11 +229,12 @@ def measure(options: argparse.Namespace) -> Figures:
     bench = Bench(options)
     for part in options.parts.split(","):
         if part not in done:
+            bench.read()
             done[part] = getattr(bench, part)() | {"load": os.getloadavg()[0]}
             write_text(options.out, json.dumps(kept, indent=1))
     figures = {name: value for part in PARTS for name, value in done.get(part, {}).items()}
     sizes = {"prefix_tokens": len(bench.prefix), "labels": len(bench.labels)}
-    return figures | told | sizes
+    return figures, told | sizes
 
 
 PARTS = ("cached", "forwards", "choosing", "writing")
@@ -254,13 +260,15 @@ def main() -> None:
     measurements.add_option(parser)
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    figures = measure(options)
-    about = {"model": options.model, "tokens": figures["prefix_tokens"]}
-    measurements.keep(options.table, figures, method="prompting", **about)
+    figures, told = measure(options)
+    data, adapter = Path(options.data or "drawn").name, " with adapter" if options.adapter else ""
+    about = {"model": options.model + adapter, "tokens": told["prefix_tokens"]}
+    method = f"prompting, {data}, {told['labels']} labels, {options.queries} queries"
+    measurements.keep(options.table, figures, method=method, **about)
     if options.json:
-        print(json.dumps(figures))
+        print(json.dumps(figures | told))
     else:
-        for name, value in figures.items():
+        for name, value in (figures | told).items():
             print(f"{name:32} {value}")
 
 

@@ -38,5 +38,11 @@ def yofo(tree: Path, *arguments: str) -> list[str]:
 
 
 def environment(tree: Path, home: Path) -> dict[str, str]:
-    """Return what a tree's `yofo` needs: its modules before others, and a home of its own."""
-    return os.environ | {"PYTHONPATH": str(tree), "YOFO_HOME": str(home)}
+    """Return what a tree's `yofo` needs: its modules before others, and a home of its own.
+
+    Beside that lies compiled code, as an installation has it, whatever may be written elsewhere.
+    """
+    given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    compiled = str(home.with_name("compiled"))
+    own = {"PYTHONPATH": str(tree), "YOFO_HOME": str(home), "PYTHONPYCACHEPREFIX": compiled}
+    return given | own

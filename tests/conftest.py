@@ -21,9 +21,15 @@ from yofo_mlx.system import blas, progress
 
 blas.preload()
 
-LONGEST = (
-    "test_keys.py", "test_docs.py", "test_train.py", "test_chunked_architectures.py",
-    "test_prompt_keys.py", "test_chunked.py", "test_app.py", "test_data.py", "test_prompt.py",
+LONGEST = (  # 20 seconds and more on two cores
+    "test_chunked_architectures.py", "test_docs.py", "test_chunked.py", "test_train.py",
+    "test_prompt_keys.py", "test_app.py", "test_eval_data.py", "test_plan.py",
+    "test_cases_forecast.py", "test_data.py", "test_side_by_side.py", "test_prompt.py",
+    "test_extension.py", "test_fuzz_text.py", "test_watch.py", "test_recovery.py",
+    "test_ranking.py", "test_kept.py", "test_disk.py", "test_runs.py", "test_fuzz_folders.py",
+    "test_eval.py", "test_demonstrations.py", "test_imports.py", "test_shared_data.py",
+    "test_saving.py", "test_session_process.py", "test_paste.py", "test_new.py",
+    "test_evaluate.py", "test_cases_markers.py", "test_recipes_new.py", "test_choosing_ways.py",
 )  # fmt: skip
 
 # `make test` tries the same few inputs everywhere; `make random` many fresh ones, and keeps what it

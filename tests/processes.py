@@ -1,5 +1,6 @@
 """Real trainers in processes of their own, on data that is read in a moment."""
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -50,6 +51,15 @@ def start(*arguments: str | Path, **options: Any) -> "subprocess.Popen[Any]":
     """Run the command line in a process of its own."""
     command = child.command("yofo_mlx.cli", *map(str, arguments))
     return subprocess.Popen(command, env=child.environment(), **options)
+
+
+def worked(process: int) -> float:
+    """Return the CPU seconds of a process; where the system does not tell, the time of day."""
+    told = Path(f"/proc/{process}/stat")
+    if not told.exists():
+        return time.monotonic()
+    fields = told.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def trained_in(home: Path, recipe: Path) -> Run:

@@ -58,7 +58,7 @@ import asyncio, sys
 from tui.app import YofoApp
 async def first_frame():
     async with YofoApp().run_test() as pilot:
-        assert pilot.app.screen.query("Footer")
+        assert pilot.app.screen.query("KeyLine")
         assert not {"yofo_mlx.recipe.schema", "yofo_mlx.tasks.registry"} & set(sys.modules)
 asyncio.run(first_frame())
 """

@@ -67,7 +67,7 @@ class YofoApp(Remembering):
     """Three places; closing the app never ends a run."""
 
     TITLE = "yofo"
-    CSS = "Footer { background: $panel; } ToastRack { dock: top; align: right top; margin-top: 1; }"
+    CSS = "ToastRack { dock: top; align: right top; margin-top: 1; }"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
         "data": _data_screen,
         "runs": RunsScreen,

@@ -1,16 +1,20 @@
 """What Textual 8.2.8 gets wrong wherever its widgets are used."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from rich.console import Console
+from rich.control import Control
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
 from textual.events import Click, ScreenResume
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import DataTable, Footer, OptionList
+from textual.widgets import DataTable, OptionList
 
 
 @cache
@@ -24,8 +28,8 @@ def mend_textual() -> None:
     _mend_clicks()
     _mend_late_clicks(OptionList, "option", lambda options: options.option_count)
     _mend_late_clicks(DataTable, "column", lambda table: len(table.columns))
-    _mend_footer()
     _mend_parsing()
+    _mend_writing()
 
 
 def _mend_lists() -> None:
@@ -123,29 +127,6 @@ def _mend_late_clicks(kind: Any, entry: str, count: Callable[[Any], int]) -> Non
     kind._on_click = on_click
 
 
-def _mend_footer() -> None:
-    """Build the line of keys anew only when other keys are to be shown.
-
-    Textual does so whenever somebody asked to look, such as at every move between fields: twenty
-    widgets, each with its styles.
-    """
-    recompose = Footer.recompose
-
-    async def recompose_if_other(self: Any) -> None:
-        if not self.is_attached:  # its screen has been left
-            return
-        now = [
-            (self.app.get_key_display(binding), binding.description, binding.action, *state)
-            for _, binding, *state in self.screen.active_bindings.values()
-            if binding.show
-        ]
-        if now != getattr(self, "_keys_shown", None):
-            self._keys_shown = now
-            await recompose(self)
-
-    Footer.recompose = recompose_if_other  # type: ignore[method-assign]
-
-
 def _mend_parsing() -> None:
     """Parse each style sheet once for the same colours, not at every change of place.
 
@@ -161,3 +142,36 @@ def _mend_parsing() -> None:
         return parsed[key]
 
     Stylesheet._parse_rules = parse_once  # type: ignore[method-assign]
+
+
+def _mend_writing() -> None:
+    """Write to the terminal only what it does not show yet.
+
+    Textual writes all of a widget of which anything may have changed: each second 20 kB to a
+    terminal that may lie behind a slow line. A whole screen, as after a resize, is written whole.
+    """
+    write_all = LayoutUpdate.render_segments
+    there: defaultdict[int, dict[tuple[int, int], str]] = defaultdict(dict)  # by row: from, to
+
+    def write_layout(self: LayoutUpdate, console: Console) -> str:
+        there.clear()
+        return write_all(self, console)
+
+    def write_changes(self: ChopsUpdate, console: Console) -> str:
+        written = []
+        for y, left, right in self.spans:
+            for stop, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
+                if strip is None or x >= right or stop <= left:
+                    continue
+                end = min(stop, right)
+                text = (strip if end == stop else strip.crop(0, end - x)).render(console)
+                row = there[y]
+                if row.get((x, end)) != text:
+                    for other in [one for one in row if one[0] < end and x < one[1]]:
+                        del row[other]
+                    row[x, end] = text
+                    written.append(Control.move_to(x, y).segment.text + text)
+        return "".join(written)
+
+    LayoutUpdate.render_segments = write_layout  # type: ignore[method-assign]
+    ChopsUpdate.render_segments = write_changes  # type: ignore[method-assign]

@@ -95,7 +95,8 @@ def test_of_more_labels_than_are_compared_the_best_is_found(
         scores = score(prefix.context, prefix.segmenter, prefix.question(query.text), LABELS)
         assert entry["label"] == one["label"]
         assert entry["probability"] == pytest.approx(np.exp(scores[0].logprob), rel=1e-3)
-        assert [chooser.cells(entry)[name] for name in ("runners_up", "margin")] == [None, None]
+        cells = chooser.cells(entry | {"probability": 1.23456789e-9})
+        assert [*cells.values()] == [one["label"], 1.23457e-9, None, None]  # small, but not 0
     assert "empty" in found[2]["error"]
 
 

@@ -15,13 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.draws import draws
+from tests.fakes import ByteTokenizer
 from yofo_mlx.answering import job
 from yofo_mlx.answering.asking import TEXT_COLUMNS, Entry, Question
 from yofo_mlx.answering.job import Job
 from yofo_mlx.answering.journal import journal_of
 from yofo_mlx.answering.queries import Wanted, look
+from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import DataError, FitError, RecipeError, RunError
 from yofo_mlx.prompting.prefix import Prefix
+from yofo_mlx.recipe.schema import Template
 from yofo_mlx.system import files
 from yofo_mlx.system.lines import GrowingFile
 
@@ -32,6 +35,8 @@ class Killed(BaseException):
 
 class LongPrefix:
     """Makes questions of texts; long ones do not fit."""
+
+    segmenter = Segmenter(ByteTokenizer(), Template(style="plain", output="{output}\n"))
 
     def question(self, text: str, answer_tokens: int = 1) -> list[int]:
         if len(text) > 20:
@@ -156,6 +161,15 @@ def test_a_carriage_return_in_a_cell_ends_no_row(tmp_path: Path) -> None:
     what = made(tmp_path, Echo())
     job.run(what)
     assert [row["text"] for row in read(what.out)] == ["one", "two", "re\rturn"]
+
+
+def test_an_answer_of_two_lines_is_right_that_a_model_can_only_write_on_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "data.csv").write_text('text,label\ntwo lines,"two\nlines"\nother,"two\nlines"\n')
+    table = look(str(tmp_path / "data.csv"), Wanted())
+    summary = job.run(Job(table, tmp_path / "out.csv", Echo(), {}, "yofo_"))
+    assert summary.content()["exact"] == 0.5
 
 
 def test_a_date_stands_in_a_table_as_it_reads(tmp_path: Path) -> None:

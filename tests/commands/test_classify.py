@@ -3,12 +3,18 @@
 import csv
 import errno
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.processes import start, worked
+from yofo_mlx.answering.journal import Journal
 from yofo_mlx.evaluation import calibration
+from yofo_mlx.system.quantities import plural
 
 Row = dict[str, Any]
 
@@ -23,6 +29,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lines = ["id,text,label", "1,cat 7,a", "2,,b", "3,dog 8,b", "4,bird 9,c", ""]
     (tmp_path / "data.csv").write_text("\n".join(lines))
     return tmp_path
+
+
+ASKED = ("tiny", "--demos", "demos.csv", "--data", "data.csv", "--out", "out.csv")
 
 
 def rows(path: Path) -> list[Row]:
@@ -146,3 +155,60 @@ def test_demonstrations_of_other_columns_than_the_data_are_read_by_their_own(
     code, _, err = yofo("classify", "tiny", "--demos", "demos.csv", *files)
     assert code == 0, err
     assert rows(folder / "o.csv")[0]["yofo_label"] in ("a", "b")
+
+
+@pytest.mark.parametrize("verb", ["classify", pytest.param("ask", marks=pytest.mark.long)])
+def test_ctrl_c_keeps_the_rows_that_are_answered_and_resume_goes_on(
+    yofo: Any, folder: Path, verb: str
+) -> None:
+    """Also within three tenths of a second of work, of a process of its own."""
+    lines = [f"{n},what is {n} of {n} cats,a" for n in range(300)]
+    (folder / "data.csv").write_text("\n".join(["id,text,label", *lines, ""]))
+    process = start(verb, *ASKED, stderr=subprocess.PIPE, text=True)
+    kept = folder / "out.csv.unfinished"
+    while process.poll() is None and (not kept.exists() or kept.read_bytes().count(b"\n") < 2):
+        time.sleep(0.01)
+    begun = worked(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    told = next(line for line in process.stderr if "are answered, and kept" in line)
+    assert worked(process.pid) - begun < 0.3
+    assert "--resume" in process.stderr.read()
+    assert process.wait(60) == 130
+    done = int(told.split()[0])
+    assert 1 <= done < 300 and kept.read_bytes().count(b"\n") == done + 1
+    (folder / "data.csv").write_text("\n".join(["id,text,label", *lines[: done + 1], ""]))
+    code, _, err = yofo(verb, *ASKED, "--resume")
+    assert code == 0 and f"{plural(done, 'row')} are answered already" in err
+    assert [row["id"] for row in rows(folder / "out.csv")] == [str(n) for n in range(done + 1)]
+
+
+def test_a_run_that_answers_nothing_leaves_nothing_in_the_way(folder: Path) -> None:
+    with Journal(folder / "out.csv") as journal:
+        journal.begin({"model": "one"})
+    assert not journal.path.exists()
+
+
+WRONG = {
+    "a way that is none": (["--choose", "nonsense"], "'nonsense' is not one of 'balanced'"),
+    "a word for a number": (["--seed", "x"], "must be a whole number, not 'x'"),
+    "a huge number": (["--seed", "9" * 5000], "has too many digits"),
+    "less than the least": (["--block", "0"], "must be greater than or equal to 1, not '0'"),
+    "more than the most": (["--blocks-share", "2"], "must be less than or equal to 1, not '2'"),
+    "no blocks of no shots": (["--choose", "blocks", "--shots", "0"], "shows none"),
+    "a template of nothing": (["--input", "{text"], "'{text' names no column"),
+    "a path into a table": (["--records", "rows"], "a path inside a JSON file"),
+    "no name": (["--demos", ""], "has an empty name"),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), WRONG.values(), ids=WRONG)
+def test_a_wrong_value_is_two_lines_in_plain_words(
+    yofo: Any, folder: Path, options: list[str], words: str
+) -> None:
+    code, out, err = yofo("classify", *ASKED, *options)
+    [error, hint] = err.splitlines()[-2:]
+    assert code in (2, 3) and not out
+    assert error.startswith("error: ") and words in error and hint.startswith("  ")
+    assert "Value error" not in err and "Input should" not in err and "parse" not in err
+    assert {path.name for path in folder.iterdir()} == {"data.csv", "demos.csv"}

@@ -28,6 +28,7 @@ def teams(yofo: Any, tmp_path: Path) -> str:
         (["tiny", "--host", "0.0.0.0"], "whoever reaches this machine"),
         (["tiny", "--key", "short"], "16 or more"),
         (["tiny", "--demos", "nothing"], "no demonstration set"),
+        (["tiny", "--demos", __file__], "make one of that file: yofo demos add test-serve /"),
         (["nobody"], "nobody"),
         (["tiny", "--port", "70000"], "65535"),
         (["tiny", "--origin", "*"], "no origin"),
@@ -41,6 +42,22 @@ def test_what_cannot_be_is_told_before_anything_is_loaded(
     code, out, err = yofo("serve", *arguments)
     assert (code, out) == (2, "")
     assert words in err
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (("chat", "tiny", "--health"), "--health looks at demonstrations"),
+        (("eval", "tiny"), "yofo eval --model tiny --data NEW.csv"),
+        (("chat", "nobody"), "there is no run 'nobody'"),
+        (("eval", "nobody"), "there is no run 'nobody'"),
+    ],
+)
+def test_chat_and_eval_take_a_base_model_by_its_name_as_serve_does(
+    yofo: Any, call: tuple[str, ...], words: str
+) -> None:
+    code, _, err = yofo(*call)
+    assert code == 2 and words in err
 
 
 def test_a_port_that_is_taken_is_told(yofo: Any, monkeypatch: pytest.MonkeyPatch) -> None:

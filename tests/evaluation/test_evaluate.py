@@ -114,6 +114,30 @@ def test_an_answer_is_right_that_is_one_of_several() -> None:
         assert points[1].score == pytest.approx(2 / 3) and points[1].loss > 0
 
 
+class Normalising(ByteTokenizer):
+    """A tokenizer that, as some do, leaves out what nobody sees."""
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        return super().encode(text.replace("\u200b", ""), add_special_tokens=add_special_tokens)
+
+
+def test_an_answer_is_right_that_reads_as_the_expected_one_does_when_it_is_written() -> None:
+    template = Template(style="plain", input="{input}=", output="{output}\n")
+    model, segmenter = random_llama(), Segmenter(Normalising(), template)
+    done: dict[str, Results] = {}
+    prompts = prompts_of(ENTRY, 200)
+    list(measure(model, segmenter, ENTRY, prompts, done=done, texts="all"))
+    spelled = [f"{(text := str(one.answer))[:1]}\u200b{text[1:]}" for one in done["0/2"]]
+    references = {
+        query.example: (text,) for query, text in zip(prompts.queries, spelled, strict=True)
+    }
+    entry = replace(ENTRY, task=replace(ENTRY.task, references=references))
+    again: dict[str, Results] = {}
+    limited = prompts_of(entry, 200, max_answer_tokens=prompts.text_limit)
+    *_, last = measure(model, segmenter, entry, limited, done=again)
+    assert last.score == 1.0 and [one.answer for one in again["0/2"]] == spelled
+
+
 def test_the_loss_is_the_same_whether_answers_are_generated_or_compared() -> None:
     model, losses = random_llama(), []
     for metric in ("exact", "rouge"):

@@ -14,16 +14,19 @@ import pytest
 
 from tests.export.adapters import random_adapter
 from tests.gguf_files import File
+from yofo_mlx.evaluation.subjects import elsewhere
 from yofo_mlx.export import fused as fusing
 from yofo_mlx.export.agreement import compare
 from yofo_mlx.models.adapters import mount
 from yofo_mlx.models.base import load_base
 from yofo_mlx.models.gguf.directory import import_gguf
+from yofo_mlx.prompting.loading import find_source
 from yofo_mlx.system.files import PART
 
 ROWS = "".join(f'{{"input": "question {i}", "output": "{i % 3}"}}\n' for i in range(60))
 RECIPE = """
 model = "tiny"
+template = { input = "{input} ->", output = " {output}\\n" }
 episodes = { max_tokens = 96 }
 evaluation = { valid_tasks = 1, queries = 1, shots = [0] }
 optimizer = { warmup = 0.0, learning_rate = 1e-2 }
@@ -78,6 +81,13 @@ def test_a_run_is_fused_with_its_card_and_mlx_lm_has_its_logits(yofo: Any, here:
     tokens = mx.array([base.tokenizer.encode("question 7")])
     expected = base.model(tokens)
     model, tokenizer = mlx_lm.load(str(here / "fused"))
+    assert yofo("export", "last", "--to", "peft", "--out", "peft")[0] == 0
+    for model_and_adapter in (("fused", None), ("tiny", "peft")):
+        for recipe in (
+            find_source(None, *model_and_adapter),
+            elsewhere(*model_and_adapter).recipe()[0],
+        ):
+            assert recipe.template.input == "{input} ->"
     model.set_dtype(mx.float32)
     assert mx.allclose(model(tokens), expected, rtol=1e-3, atol=2e-2)
     assert tokenizer.encode("question 7") == tokens[0].tolist()

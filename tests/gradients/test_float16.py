@@ -9,6 +9,7 @@ import pytest
 from mlx.utils import tree_flatten
 from mlx_lm.tuner.lora import LoRALinear
 
+from tests.architectures.parts import GEMMA4
 from tests.fakes import letters_task, random_llama
 from tests.training.test_train import run_it, small_recipe
 from yofo_mlx.episodes.batches import make_batch
@@ -16,7 +17,12 @@ from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.errors import RunError
 from yofo_mlx.gradients.chunked import chunked_loss_and_gradients
 from yofo_mlx.gradients.dials import Dials
-from yofo_mlx.gradients.exactness import measure_exactness, small_comparison
+from yofo_mlx.gradients.exactness import (
+    FLOAT32_TOLERANCE,
+    HALF_TOLERANCE,
+    measure_exactness,
+    small_comparison,
+)
 from yofo_mlx.gradients.objective import summed_loss, token_losses
 from yofo_mlx.gradients.own_code import own_code_replaced
 from yofo_mlx.models.adapters import add_adapter
@@ -36,6 +42,13 @@ def test_chunks_of_float16_are_closer_to_plain_autograd_than_those_of_bfloat16(k
     bfloat16, float16 = (small_comparison({"model_type": kind}, LORA, d) for d in HALVES)
     assert bfloat16.is_exact and float16.is_exact
     assert float16.gradients < bfloat16.gradients / 2
+
+
+def test_where_rounding_alone_sets_half_precision_far_apart_that_is_the_measure() -> None:
+    config = GEMMA4 | {"model_type": "gemma4_text"}  # its small model divides by small norms
+    found = small_comparison(config, LORA, mx.bfloat16)
+    assert found.is_exact and HALF_TOLERANCE < found.gradients < found.tolerance
+    assert small_comparison(config, LORA).tolerance == FLOAT32_TOLERANCE
 
 
 def quantized(dtype: mx.Dtype) -> Any:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,31 +38,39 @@ MISTRAL = "Mistral-7B v0.3, 4 bit"
     "case", random_cases(6, seed=11, most_work=2e9), ids=lambda case: str(case["dials"])
 )
 def test_the_forecast_is_within_15_percent_of_the_measured_peak(case: dict[str, Any]) -> None:
-    peak, expected = highest_of_three(lambda one: one[1] == pytest.approx(one[0], rel=0.15), **case)
+    peak, expected = highest_of_three(partial(measured_and_forecast, **case), within_15_percent)
     assert expected == pytest.approx(peak, rel=0.15)
 
 
-def highest_of_three(fits: Callable[[tuple[int, int]], bool], **case: Any) -> tuple[int, int]:
+def within_15_percent(one: tuple[int, int]) -> bool:
+    peak, expected = one
+    return expected == pytest.approx(peak, rel=0.15)
+
+
+def highest_of_three(
+    measure: Callable[[], tuple[int, int]], fits: Callable[[tuple[int, int]], bool]
+) -> tuple[int, int]:
     """Return the highest peak and the forecast, measured again where they do not fit.
 
     On a busy machine arrays are freed earlier than they are made, and a peak is missed.
     """
-    found = [measured_and_forecast(**case)]
+    found = [measure()]
     while len(found) < 3 and not fits(found[-1]):
-        found.append(measured_and_forecast(**case))
+        found.append(measure())
     return max(found)
 
 
 @pytest.mark.parametrize(
     "kind", ["bfloat16", "float16", pytest.param("bfloat16, 4 bits", marks=pytest.mark.long)]
 )
-@pytest.mark.parametrize("way", ["whole", "chunks"])
+@pytest.mark.parametrize("way", ["whole", "chunks", "packed, chunks"])
 def test_what_half_precision_keeps_in_float32_is_forecast_too(kind: str, way: str) -> None:
     shape = {"vocab_size": 500, "num_hidden_layers": 3}
     how = {"tokens": 384, "count": 1, "every": 32, **halves.TYPES[kind], **halves.WAYS[way]}
     config = halves.COMMON | halves.MODELS["tiny"] | shape
     peak, expected = highest_of_three(
-        lambda one: 0.9 <= one[1] / one[0] <= 1.25, config=config, **how
+        partial(measured_and_forecast, config=config, **how),
+        lambda one: 0.9 <= one[1] / one[0] <= 1.25,
     )
     assert 0.9 <= expected / peak <= 1.25
 
@@ -72,7 +81,8 @@ def test_what_half_precision_keeps_in_float32_is_forecast_too(kind: str, way: st
     ids=lambda case: f"{case['prompt']}-{case['queries']}x{case['query']}",
 )
 def test_the_forecast_of_a_validation_is_within_15_percent_too(case: dict[str, Any]) -> None:
-    peak, expected = measured_and_forecast_validation(**case)
+    measure = partial(measured_and_forecast_validation, **case)
+    peak, expected = highest_of_three(measure, within_15_percent)
     assert expected == pytest.approx(peak, rel=0.15)
 
 

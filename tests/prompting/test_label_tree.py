@@ -127,7 +127,6 @@ def test_long_labels_are_read_in_pieces_that_are_kept_where_there_is_room(
 ) -> None:
     monkeypatch.setattr(questions_module, "KEPT", kept)
     monkeypatch.setattr("yofo_mlx.prompting.label_tree.PASS", 1)
-    monkeypatch.setattr("yofo_mlx.prompting.label_tree._LEAST_WIDTH", 2)
     context = context_of(random_llama())
     asked = [SEGMENTER.question(text) for text in TEXTS[:3]]
     labels = ["x" * 20 + end for end in ("", "y", "yz" * 9, "zzz")] + ["b", "ba" * 7]

@@ -17,6 +17,7 @@ import pytest
 
 from tests.hostile.test_fuzz_folders import InProcess
 from tests.places import ROOT
+from tests.processes import worked
 from yofo_mlx.errors import Cancelled, DataError, FitError, RecipeError, RunError
 from yofo_mlx.models.base import model_path
 from yofo_mlx.prompting import session
@@ -166,6 +167,31 @@ def test_cancel_during_prefill_answers_within_a_chunk_and_the_session_goes_on(
     again = client.call("prefill", {"demonstrations": [*long[:1], *SHOTS[:1]]})
     assert again["reused_tokens"] > 0
     assert client.call("generate", {"input": "cow", "max_tokens": 2})["finish"] in ("end", "length")
+
+
+@pytest.mark.parametrize("method", ["prefill", "generate", "score"])
+def test_a_cancel_is_answered_within_three_tenths_of_a_second_of_work(
+    client: SessionClient, method: str
+) -> None:
+    long = " ".join(f"horse {n}" for n in range(2000))
+    asked: dict[str, Params] = {
+        "prefill": {"demonstrations": [{"input": long, "output": "Anna"}], "shots": "all"},
+        "generate": {"input": long, "max_tokens": 2},
+        "score": {"input": long, "labels": ["Anna", "Tom"]},
+    }
+    client.call("prefill", {"demonstrations": []})
+    begun: list[float] = []
+
+    def cancel() -> None:
+        begun.append(worked(client.pid or 0))
+        client.cancel()
+
+    threading.Timer(0.2, cancel).start()
+    try:
+        assert client.call(method, asked[method])["finish"] == "cancelled"
+    except Cancelled:
+        assert method != "generate"
+    assert worked(client.pid or 0) - begun[0] < 0.3
 
 
 def test_cancel_during_an_answer_keeps_what_was_written(client: SessionClient) -> None:

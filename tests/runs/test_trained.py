@@ -14,6 +14,7 @@ from yofo_mlx.commands.measuring import load_model
 from yofo_mlx.errors import RecipeError, RunError, YofoError
 from yofo_mlx.evaluation import subjects
 from yofo_mlx.models.base import model_path
+from yofo_mlx.prompting.demonstrations import style_of
 from yofo_mlx.prompting.fingerprint import changed_model, model_fingerprint
 from yofo_mlx.prompting.loading import find_source
 from yofo_mlx.prompting.parameters import Load
@@ -24,9 +25,10 @@ from yofo_mlx.runs import launch, listing
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import ModelInfo, RunInfo
 from yofo_mlx.runs.recipe import load_recipe, resolve
-from yofo_mlx.runs.trained import trained, undated
+from yofo_mlx.runs.trained import trained, trained_tasks, undated
 from yofo_mlx.system import paths
 from yofo_mlx.tasks.reading import locate
+from yofo_mlx.training.extension import lengthen
 from yofo_mlx.training.setup import load
 
 TINY = model_path("tiny")
@@ -188,6 +190,13 @@ def test_a_model_directory_that_was_moved_is_told(folder: Path) -> None:
     assert find_source("last", "models/moved", None).model == place
     assert trained(run, ["model=models/moved"]).recipe.model == place
     assert list(tui_models.choices()) == [f"run:{run.run_id}", "model:tiny"]
+    subject = subjects.find("last", "models/moved", None)
+    assert subject.recipe()[0].model == place and subject.arguments.endswith("models/moved")
+    assert style_of("last").tasks == trained_tasks(run)  # whose rows need no model
+    before = run.info_path.read_bytes()
+    with pytest.raises(RunError, match="which is not there"):
+        lengthen(run, ["train.steps=100"])
+    assert run.info_path.read_bytes() == before
 
 
 def test_a_relative_path_of_an_earlier_version_is_never_taken_for_an_id(folder: Path) -> None:

@@ -248,7 +248,7 @@ def test_a_client_that_takes_its_time_is_left(
 def test_one_connection_too_many_is_turned_away(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server.server, "_connections", threading.Semaphore(0))
+    monkeypatch.setattr(server.server._connections, "acquire", lambda blocking: False)
     assert talk(server).startswith(b"HTTP/1.1 503 ")
 
 

@@ -1,7 +1,9 @@
 """The committed study, its recipe and the adapter that was kept of it belong together."""
 
 import json
+import re
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -43,6 +45,42 @@ def test_the_study_and_the_adapter_are_of_the_recipe_that_stands_there() -> None
         assert made[table] == said[table]
     lora = json.loads((ADAPTER / CONFIG_FILE).read_text("utf-8"))["lora_parameters"]
     assert lora["keys"] == said["lora"]["keys"] and lora["rank"] == said["lora"]["rank"]
+
+
+ROWS = {
+    "base": "base-s0",
+    "zero-shot tuning": "zero-shot-s0-lr0.001",
+    "few-shot (2), last answer": "few-last-s0-lr0.001",
+    "few-shot (2), all answers": "few-all-s0-lr0.001",
+    "FTICL: a fixed prefix of demonstrations": "fticl-s0-lr0.001",
+    "many-shot, last answer": "many-last-s0-lr0.001",
+    "many-shot, all answers": "many-all-s0-lr0.001",
+    "many-shot, all answers, labels renamed in half of the episodes": "many-all-renamed-s0-lr0.003",
+    "many-shot, all answers, the value projections alone": "many-all-values-s0-lr0.001",
+    "S3FT: zero-shot, own answers where they are right": "s3ft-s0-lr0.001",
+    "many-shot, all answers, on the same rows as S3FT": "many-all-s3ft-s0-lr0.001",
+    "an adapter of each task's own, from 64 of its rows": "dedicated-64-*-s0-lr0.001",
+    "an adapter of each task's own, from all of its rows": "dedicated-all-*-s0-lr0.001",
+}
+SHOTS, MEAN = (0, 4, 16, 32, 64), ("unseen-banking", "unseen-travel", "unseen-talk", "bank-20")
+
+
+def measured(files: str) -> list[float]:
+    """Return percent right by shots, the mean over the four held-out tasks."""
+    results = [read_result(path) for path in STUDY.path.glob(f"results/{files}.json")]
+    cells = {task: by for result in results if result for task, by in result.cells.items()}
+    rights = [[[score for score, _ in cells[task][at].values()] for task in MEAN] for at in SHOTS]
+    return [100 * mean(mean(scores) for scores in tasks) for tasks in rights]
+
+
+@pytest.mark.parametrize(("page", "digits"), [("docs/evidence.md", 1), ("README.md", 0)])
+def test_what_the_pages_say_is_what_was_measured(page: str, digits: int) -> None:
+    rows = re.findall(r"^\| ([a-zA-Z].*?) \| (.*) \|$", (ROOT / page).read_text("utf-8"), re.M)
+    said = {name: row.replace("*", "").split(" | ") for name, row in rows if name in ROWS}
+    if digits == 1:
+        assert said.keys() == ROWS.keys()
+    for name, row in said.items():
+        assert row == [f"{value:.{digits}f}" for value in measured(ROWS[name])], name
 
 
 def test_nothing_that_was_kept_names_a_folder_of_a_machine() -> None:

@@ -78,6 +78,7 @@ MISTAKES = [
     (["--set", "study.apart=['nobody']"], "no held-out task is called nobody", "new-topic-00"),
     (["--set", "study.search={model=['a','b']}"], "`model` is not of lora", "recipes explain"),
     (["--set", "study.search={lora.rank=[2,2]}"], "a value twice", "recipes explain"),
+    (["--set", "study.rows=[0.5,0.5]"], "`rows` has a value twice", "recipes explain"),
     (["--set", "study.sample=2"], "there is none", "recipes explain"),
     (["--set", "study.search={lora.rang=[2,4]}"], "`lora.rang`", "recipes explain"),
     (["--set", "study.search={objective.targets=['all','last']}"], "no arm is tried", "leave it"),

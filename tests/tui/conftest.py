@@ -151,14 +151,16 @@ class FakeSession:
                 note("answering", {"id": 1, **whose})
             for piece in self.answer:
                 note("token", {"id": 1, "text": piece, **whose})
+        finish = "end"
         while self.hold is not None and not self.hold.wait(0.01):
             if self.cancelled.is_set():
-                raise Cancelled("generate was cancelled")
+                finish = "cancelled"
+                break
         if self.dies:
             self.is_alive = False
             raise RunError("the session process ended: killed by SIGKILL", "ask again")
         told = {"tokens": 2, "seconds": 0.5, "tokens_per_s": 4.0, "prompt_tokens": 24}
-        told |= {"text": "".join(self.answer), "finish": "stop"}
+        told |= {"text": "".join(self.answer), "finish": finish}
         return self._together([told, told])
 
     def _scores(self, labels: list[str], side: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The screen of the first start: steps on keys, this machine, the models it can train."""
 
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -70,6 +71,27 @@ async def test_each_step_of_the_first_start_is_on_a_key(
         await pilot.press("2")
         await pilot.press("p")
         await until(pilot, lambda: isinstance(pilot.app.screen, PromptScreen))
+
+
+async def test_a_demo_that_is_long_in_coming_is_told_and_begun_once(
+    pilots: Any, until: Any, shown: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.start.screen.fitting_models", models)
+    async with pilots.open(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Mistral-7B" in shown(pilot))
+        begun, may_end = [], Event()
+
+        def start(recipe: Path, changes: list[str], name: str) -> Any:
+            begun.append(recipe)
+            may_end.wait(10)
+            raise RunError("the disk is full", "free some")
+
+        pilot.app.screen.starter = start
+        await pilot.press("d", "d")
+        await until(pilot, lambda: "Starting the demo …" in shown(pilot))
+        may_end.set()
+        await until(pilot, lambda: "The demo is a run like any other" in shown(pilot))
+        assert len(begun) == 1
 
 
 async def test_the_first_run_takes_the_place_of_the_first_start(

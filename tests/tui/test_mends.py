@@ -2,8 +2,9 @@
 
 from typing import Any, ClassVar
 
+import pyte
 import pytest
-from textual._compositor import Compositor
+from textual._compositor import ChopsUpdate, Compositor, LayoutUpdate
 from textual.app import App, ComposeResult
 from textual.css import stylesheet
 from textual.css.stylesheet import Stylesheet
@@ -146,3 +147,34 @@ async def test_what_shines_through_a_dialog_is_not_drawn_where_nothing_changes(
         await pilot.pause(0.1)
         assert drawn
         assert any("other words" in strip.text for strip in app.screen._compositor.render_strips())
+
+
+@pytest.mark.asyncio
+async def test_a_terminal_shows_the_screen_though_it_is_told_only_what_is_new(
+    pilots: Any, run_folder: Any, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each thing the app would write is fed to a terminal, whole screens and changes in turn."""
+    terminal = pyte.Screen(80, 24)
+    stream, told = pyte.Stream(terminal), list[tuple[bool, int]]()
+
+    def display(app: App[Any], screen: Screen[Any], shown: Any) -> None:
+        if isinstance(shown, ChopsUpdate | LayoutUpdate):
+            written = shown.render_segments(app.console)
+            told.append((isinstance(shown, ChopsUpdate), len(written)))
+            stream.feed(written)
+
+    monkeypatch.setattr(App, "_display", display)
+    run_folder("one").steps(3)
+    folder = run_folder("two").steps(30)
+    with folder.trained():
+        async with pilots.open(size=(80, 24)) as pilot:
+            await until(pilot, lambda: pilot.app.screen.selected is not None)
+            for step, key in enumerate(["j", "k", "?", "escape", "enter", "]", "escape", "=", "j"]):
+                folder.step(31 + step, 0.1 * step)
+                await pilot.press(key)
+                await pilot.pause(0.15)
+                written = [strip.text for strip in pilot.app.screen._compositor.render_strips()]
+                assert [row.rstrip() for row in terminal.display] == [
+                    row[:80].rstrip() for row in written
+                ]
+    assert (True, 0) in told  # drawn again, though nothing had changed

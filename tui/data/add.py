@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.timer import Timer
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from yofo_mlx.errors import Cancelled, YofoError
@@ -22,6 +22,7 @@ from yofo_mlx.recipe.names import EMBEDDED
 from yofo_mlx.recipe.schema import TaskSource
 
 from ..shared.dialog import Dialog
+from ..shared.key_line import KeyLine
 from ..shared.places import Places
 from ..shared.recipe_list import RecipesScreen
 from ..shared.recipes import find_recipes
@@ -78,6 +79,8 @@ class AddScreen(Dialog, Recovering):
         self._mapping = Mapping(facts_of(source) if source else {"source": ""})
         self._seen: Seen | None = None
         self._paths: list[Candidate] = []
+        self._paths_of: str | None = None  # the text that they go on from
+        self._to_complete: str | None = None  # a text, once its paths are found
         self._due: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -102,7 +105,7 @@ class AddScreen(Dialog, Recovering):
                 yield Static(id="sum")
                 with VerticalScroll(id="reads", can_focus=False):
                     yield Static()
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Look at the path that was given."""
@@ -179,8 +182,8 @@ class AddScreen(Dialog, Recovering):
             self._changed()
 
     def _show_paths(self, found: list[Candidate]) -> None:
-        self._paths = found
         text = self.query_one("#path", Input).value
+        self._paths, self._paths_of = found, text
         options = self.query_one("#paths", OptionList)
         options.clear_options()
         exact = len(found) == 1 and found[0].text == text and not found[0].is_folder
@@ -191,6 +194,8 @@ class AddScreen(Dialog, Recovering):
             gap = " " * (widest - name.cell_length + 2)
             line = Content.assemble(name, gap, muted(one.about))
             options.add_option(Option(line, id=one.text))
+        if self._to_complete == text:
+            self.action_complete()
 
     @on(OptionList.OptionSelected, "#paths")
     def _picked(self, event: OptionList.OptionSelected) -> None:
@@ -211,6 +216,10 @@ class AddScreen(Dialog, Recovering):
     def action_complete(self) -> None:
         """Go on as far as all paths are alike; where there is nothing to add, to the next field."""
         box = self.query_one("#path", Input)
+        waits = self.focused is box and self._paths_of != box.value
+        self._to_complete = box.value if waits else None
+        if waits:
+            return
         longer = shared_start(self._paths) if self.focused is box else ""
         goes_on = longer.casefold().startswith(box.value.casefold()) or len(self._paths) == 1
         if longer != box.value and len(longer) >= len(box.value) and goes_on:

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
-from textual.widgets import DataTable, Footer, Input, OptionList
+from textual.widgets import DataTable, Input, OptionList
 
 from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.preview.client import PreviewClient
@@ -18,6 +18,7 @@ from yofo_mlx.recipe.schema import TaskSource
 
 from ..shared.confirm import ConfirmScreen
 from ..shared.editor import edit
+from ..shared.key_line import KeyLine
 from ..shared.messages import PromptWith, TrainOn
 from ..shared.places import Places
 from ..shared.recipes import here, near
@@ -78,7 +79,7 @@ class DataScreen(DataListing):
             yield DataTableOfSets()
         yield Input(placeholder="words to find", id="find", compact=True)
         yield DataDetail()
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Hide the line for words; tell now and then how the reading goes on."""

@@ -70,6 +70,8 @@ class Asking:
             names = [one.subject for one in speakers(job.wanted.model)]
             params = {"input": job.question, "max_tokens": MAX_TOKENS}
             answers = _by_name(names, self.held.call("generate", params, _note(hear)))
+            if any(one.get("finish") == "cancelled" for one in answers.values()):
+                raise Cancelled("cancelled")  # half an answer, which is on the screen by now
             if job.labels and not job.is_given_up:
                 params = {"input": job.question, "labels": list(job.labels)}
                 scores = _by_name(names, self.held.call("score", params, _note(hear)))

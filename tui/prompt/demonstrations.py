@@ -3,13 +3,13 @@
 from threading import Event
 from typing import Any, ClassVar, Final
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Static, TextArea
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.prompting.demonstrations import Parsed
@@ -142,12 +142,6 @@ class Demonstrations(KeptRows):
         """Add what is in a text, or in the file that it names, at the end."""
         if text.strip():
             self._take(Coming("append", (text,)))
-
-    def on_paste(self, event: events.Paste) -> None:
-        """Take what is pasted anywhere but in a field."""
-        if not isinstance(self.screen.focused, TextArea | Input):
-            event.stop()
-            self.paste(event.text)
 
     def read_as(self, run: str | None) -> None:
         """Read what is pasted, and what was and is as it came, as the run was trained."""

@@ -17,6 +17,7 @@ from textual.widgets.text_area import Edit, EditResult
 from yofo_mlx.system.text import printable
 
 from ..shared.dropped import file_in
+from .models import Adapter, adapter_in
 from .pasted import looks_like_rows
 
 LONGEST_WRAPPED: Final = 20_000  # characters of a line
@@ -165,7 +166,8 @@ class QuestionField(QueryField):
         Binding("ctrl+n", "ask(True)", "Ask each line", show=False, id="query.each"),
     ]
     HELP = """A question, without its answer. `enter` asks it, `ctrl+n` asks each line of it by
-itself. A file of questions dropped here asks them all; pasted rows can become demonstrations."""
+itself. A file of questions dropped here asks them all; pasted rows can become demonstrations; the
+folder of an adapter, dropped anywhere, lets that adapter answer."""
 
     class Dropped(Message):
         """A file was dropped here."""
@@ -173,6 +175,13 @@ itself. A file of questions dropped here asks them all; pasted rows can become d
         def __init__(self, path: Path) -> None:
             super().__init__()
             self.path = path
+
+    class Adapted(Message):
+        """The folder of an adapter was dropped here."""
+
+        def __init__(self, adapter: Adapter) -> None:
+            super().__init__()
+            self.adapter = adapter
 
     class Rows(Message):
         """What is pasted here looks like demonstrations."""
@@ -183,7 +192,10 @@ itself. A file of questions dropped here asks them all; pasted rows can become d
 
     def on_paste(self, event: events.Paste) -> None:
         """Look whether what is pasted is no question."""
-        if path := file_in(event.text):
+        if adapter := adapter_in(event.text):
+            event.prevent_default().stop()
+            self.post_message(self.Adapted(adapter))
+        elif path := file_in(event.text):
             event.prevent_default().stop()
             self.post_message(self.Dropped(path))
         elif looks_like_rows(event.text):

@@ -15,7 +15,7 @@ from yofo_mlx.recipe.ways import WAYS, Way
 from yofo_mlx.system.text import shorten
 
 from ..shared.words import MUTED
-from .models import ALONE, bases_of, choices, choices_beside, model_of
+from .models import ALONE, Adapter, bases_of, choices, choices_beside, model_of
 
 WAYS_IN_WORDS: Final[dict[Way, str]] = {
     "balanced": "balanced",
@@ -62,7 +62,7 @@ class ModelBar(Horizontal):
         super().__init__()
         self._use_adapter = True
         self._offered: dict[str, str] = {}
-        self._named: dict[str, str] = {}  # base models that were asked for by name
+        self._named: dict[str, str] = {}  # base models and adapters that were asked for by name
         self._bases: dict[str, str] = {}  # of those runs whose recipes were read
 
     def compose(self) -> ComposeResult:
@@ -86,7 +86,8 @@ class ModelBar(Horizontal):
     @property
     def model(self) -> Model | None:
         """Return who is to answer, with who is beside it."""
-        return model_of(self._value("model"), self._use_adapter, self._value("beside"))
+        chosen, beside = self._value("model"), self._value("beside")
+        return model_of(chosen, self._use_adapter, beside, self._bases)
 
     @property
     def way(self) -> Way:
@@ -148,8 +149,23 @@ class ModelBar(Horizontal):
 
     def choose_model(self, name: str) -> None:
         """Let a base model answer, whether a run is known of it or not."""
-        self._named = {f"model:{name}": f"{shorten(name, 50)} (base)"}
+        self._named[f"model:{name}"] = f"{shorten(name, 50)} (base)"
         self.choose(f"model:{name}")
+
+    def choose_adapter(self, adapter: Adapter) -> bool:
+        """Let an adapter answer on the model that it names, or else on the one that is chosen.
+
+        Tell if there is one.
+        """
+        value, chosen = f"adapter:{adapter.folder}", str(self._value("model"))
+        is_base = chosen.startswith("model:")
+        other = chosen.removeprefix("model:") if is_base else self._bases.get(chosen)
+        base = adapter.base or other
+        if base:
+            self._bases[value] = base
+            self._named[value] = f"{shorten(adapter.folder.name, 40)} (adapter)"
+            self.choose(value)
+        return bool(base)
 
     def toggle_adapter(self) -> None:
         """Change between an adapter and its base model, alone."""

@@ -1,8 +1,9 @@
-"""Who can answer: runs with an adapter, and base models; and who of them beside another."""
+"""Who can answer: runs with an adapter, adapters of folders, base models; who beside another."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from yofo_mlx.errors import YofoError
@@ -15,6 +16,8 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.trained import trained
 from yofo_mlx.system import paths
 from yofo_mlx.system.text import shorten
+
+from ..shared.dropped import path_in
 
 ALONE: Final = "alone"  # the value that stands for nobody beside
 NOTHING_KNOWN: Final[Mapping[str, str]] = {}
@@ -49,13 +52,37 @@ def choices_beside(
     if not isinstance(value, str):
         return {ALONE: "alone"}
     base = bases.get(value) if _is_run(value) else value.removeprefix("model:")
-    found = {ALONE: "alone"} | ({BASE: "base model"} if _is_run(value) else {})
+    is_base = value.startswith("model:")
+    found = {ALONE: "alone"} | ({} if is_base else {BASE: "base model"})
+    base = value.removeprefix("model:") if is_base else bases.get(value)
     same = (one for one in offered if one != value and base and bases.get(one) == base)
     return found | {one: offered[one] for one in same}
 
 
 def _is_run(value: str) -> bool:
     return value.startswith("run:")
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter's folder, and the model that it says it is of; empty where it does not."""
+
+    folder: Path
+    base: str
+
+
+def adapter_in(text: str) -> Adapter | None:
+    """Return the adapter whose folder, or file of weights, a dropped text is the whole path of."""
+    path = path_in(text)
+    if path is None or not path.is_absolute():
+        return None
+    try:
+        folder = adapter_files.folder_of(str(path.parent if path.is_file() else path))
+        adapter_files.check_files(folder)
+        is_one = path.is_dir() or path.name == adapter_files.WEIGHTS_FILE
+        return Adapter(folder, adapter_files.read_settings(folder).base) if is_one else None
+    except (YofoError, OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def _usable() -> list[Run]:
@@ -70,16 +97,31 @@ def value_of(run: Run) -> str:
     return f"run:{run.run_id}"
 
 
-def model_of(value: object, use_adapter: bool, beside: object = ALONE) -> Model | None:
+def model_of(
+    value: object,
+    use_adapter: bool,
+    beside: object = ALONE,
+    bases: Mapping[str, str] = NOTHING_KNOWN,
+) -> Model | None:
     """Return who a chosen value stands for, with who answers beside it."""
-    kind, found, name = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if not found:
+    if not isinstance(value, str) or ":" not in value:
         return None
-    model = _of_run(name, use_adapter) if kind == "run" else Model(model=name)
-    if not isinstance(beside, str) or beside == ALONE or not (use_adapter or kind != "run"):
+    model = _alone(value, use_adapter, bases)
+    if not isinstance(beside, str) or beside == ALONE or model.has_adapter > use_adapter:
         return model
-    other = held.beside(BASE) if beside == BASE else _of_run(beside.partition(":")[2], True)
+    other = held.beside(BASE) if beside == BASE else replace(_alone(beside, True, {}), model=None)
     return replace(model, beside=(other,))
+
+
+def _alone(value: str, use_adapter: bool, bases: Mapping[str, str]) -> Model:
+    kind, _, name = value.partition(":")
+    if kind == "run":
+        stamp = adapter_files.stamp(Run(paths.runs() / name).adapter_path)
+        return Model(run=name, use_adapter=use_adapter, stamp=stamp)
+    if kind == "adapter":
+        stamp = adapter_files.stamp(Path(name))
+        return Model(model=bases.get(value), adapter=name, use_adapter=use_adapter, stamp=stamp)
+    return Model(model=name)
 
 
 def speakers(model: Model) -> list[Speaker]:
@@ -96,11 +138,6 @@ def _speakers(everyone: list[Model], several: bool) -> Iterator[Speaker]:
             yield Speaker(name, shorten(name, 40) if several else "adapter", True)
         else:
             yield Speaker(BASE, "base model", False)
-
-
-def _of_run(name: str, use_adapter: bool) -> Model:
-    stamp = adapter_files.stamp(Run(paths.runs() / name).adapter_path)
-    return Model(run=name, use_adapter=use_adapter, stamp=stamp)
 
 
 def _base(run: Run) -> str | None:

@@ -10,20 +10,21 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.css.query import QueryType
 from textual.widget import Widget
-from textual.widgets import Footer, Static, TextArea
+from textual.widgets import Input, Static, TextArea
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.quantities import plural
 
 from ..shared.confirm import ConfirmScreen
+from ..shared.key_line import KeyLine
 from ..shared.places import Places
 from ..shared.words import MUTED, safe
 from .demonstrations import Demonstrations
 from .fields import QuestionField
 from .gauge import ContextGauge
 from .head import ModelBar
-from .models import value_of
+from .models import Adapter, adapter_in, value_of
 from .pasted import facts_of, shots_of
 from .questions import lines_of, read
 from .save import SaveScreen
@@ -79,7 +80,7 @@ class PromptScreen(Sitting):
             yield Demonstrations()
             yield Transcript(NOTHING_ASKED)
         yield QuestionField("a new input, without its answer", id="query")
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Name the fields."""
@@ -109,7 +110,11 @@ class PromptScreen(Sitting):
 
     def on_paste(self, event: events.Paste) -> None:
         """Take what is pasted outside a field for demonstrations."""
-        if not isinstance(self.focused, TextArea):
+        if isinstance(self.focused, TextArea | Input):
+            return
+        if adapter := adapter_in(event.text):
+            self._adapt(adapter)
+        else:
             self._show_pane("demonstrations")
             self.query_one(Demonstrations).paste(event.text)
 
@@ -167,6 +172,17 @@ class PromptScreen(Sitting):
             field.text = ""
         await self.ask([one for one in asked if one.strip()])
         self._show_pane("answers")
+
+    @on(QuestionField.Adapted)
+    def _adapted(self, message: QuestionField.Adapted) -> None:
+        self._adapt(message.adapter)
+
+    def _adapt(self, adapter: Adapter) -> None:
+        if not self.query_one(ModelBar).choose_adapter(adapter):
+            name = adapter.folder.name
+            self.warn(
+                f"{name} does not say of which model it is: choose that model first (2, then M)"
+            )
 
     @on(QuestionField.Dropped)
     def _dropped(self, message: QuestionField.Dropped) -> None:

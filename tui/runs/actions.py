@@ -92,12 +92,21 @@ class RunActions(Recovering):
         """Ask for a recipe and start it."""
         self._ask_for_a_run()
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="demo")
+    def tell_start(self, words: str) -> None:
+        """Say what has begun, until there are no words."""
+        raise NotImplementedError
+
     def start_demo(self) -> None:
         """Train the embedded model: nothing is downloaded, and a minute is enough."""
-        self.app.call_from_thread(self.notify, "Starting the demo …", markup=False)
+        if not self.is_at_work("demo"):  # a second one would begin as well
+            self.tell_start("Starting the demo …")
+            self._start_demo()
+
+    @work(thread=True, exit_on_error=False, group="demo")
+    def _start_demo(self) -> None:
         recipe = paths.shipped_recipes() / "tiny.toml"
         run = self._try("no run was started", lambda: self.starter(recipe, [], ""))
+        self.app.call_from_thread(self.tell_start, "")
         if run is not None:
             self.app.call_from_thread(self._started, run)
 

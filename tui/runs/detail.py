@@ -123,6 +123,12 @@ class RunDetail(Vertical):
         names = list(NAMES)
         await self.open(names[(names.index(self.tab) + by) % len(names)])
 
+    def focus_tab(self) -> None:
+        """Let keys be for what the open tab shows; a picture takes none."""
+        tab = self.current
+        inside = [] if tab is None else [tab, *tab.walk_children(Widget)]
+        self.screen.set_focus(next((one for one in inside if one.focusable), None))
+
     @on(TabLine.Chosen)
     async def _chosen(self, message: TabLine.Chosen) -> None:
         message.stop()

@@ -10,12 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import DataTable, Footer, Input, Static
+from textual.widgets import DataTable, Input, Static
 
 from yofo_mlx.errors import Cancelled, YofoError
 from yofo_mlx.system.text import reason
 
 from ..shared.confirm import ConfirmScreen
+from ..shared.key_line import KeyLine
 from ..shared.page import Page
 from ..shared.places import Places
 from ..shared.table import Cell, Column, ListTable
@@ -82,7 +83,7 @@ class ListPage(Page):
         yield Input(placeholder="show only what holds these words", id="filter", compact=True)
         with VerticalScroll(id="below", can_focus=False):
             yield Static(id="about")
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Read the list, and now and then again."""
@@ -109,7 +110,7 @@ class ListPage(Page):
         raise NotImplementedError
 
     def _look_if_idle(self) -> None:
-        if all(worker.is_finished for worker in self.workers if worker.group == "read"):
+        if not self.is_at_work("read"):
             self.look()
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="read")

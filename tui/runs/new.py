@@ -11,7 +11,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import Footer
 
 from yofo_mlx.errors import YofoError
 from yofo_mlx.recipe.schema import TaskSource
@@ -19,6 +18,7 @@ from yofo_mlx.runs.folder import Run
 
 from ..shared.copying import copy
 from ..shared.dialog import Dialog
+from ..shared.key_line import KeyLine
 from ..shared.places import Places
 from ..shared.recipe_list import RecipesScreen
 from ..shared.recipes import find_recipes, here
@@ -110,7 +110,7 @@ class NewRunScreen(Dialog, Recovering):
             yield RunOutlook()
         yield RecipeText()
         yield AskLine(self._answered)
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Read the recipe."""
@@ -216,7 +216,7 @@ class NewRunScreen(Dialog, Recovering):
         self._write(deepcopy(draft))
         if self._form.mistakes:
             outlook.age("waits until the mistakes are mended")
-        elif any(not one.is_finished for one in self.workers if one.group == "preview"):
+        elif self.is_at_work("preview"):
             self._is_stale = True
             self._previewer.interrupt()
         else:

@@ -10,11 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import DataTable, Footer, Input, Static
+from textual.widgets import DataTable, Input, Static
 
 from yofo_mlx.runs.folder import ENDED, GOING_ON, Run, Status
 
 from ..shared.choices import Choices
+from ..shared.key_line import KeyLine
 from ..shared.places import Places
 from ..shared.words import muted, safe
 from ..start.screen import FirstStart
@@ -110,7 +111,7 @@ class RunsScreen(Arranging):
             compact=True,
         )
         yield RunDetail()
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Look at the run folders now and then."""
@@ -135,8 +136,7 @@ class RunsScreen(Arranging):
         if (today := time.localtime()[:3]) != self._day:  # moments are told by it
             self._day = today
             self._show()
-        looks = [worker for worker in self.workers if worker.group == "poll"]
-        if all(worker.is_finished for worker in looks):
+        if not self.is_at_work("poll"):
             self._poll()
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="poll")
@@ -216,6 +216,11 @@ class RunsScreen(Arranging):
             first.display = False
             self.set_focus(self.query_one(RunTable))
 
+    def tell_start(self, words: str) -> None:
+        """Say on the first start what has begun."""
+        for first in self.query(FirstStart):
+            first.tell_start(words)
+
     def go_to(self, run_id: str) -> None:
         """Select a run, whatever is filtered."""
         self._wanted = run_id
@@ -258,13 +263,15 @@ class RunsScreen(Arranging):
     def _moved(self) -> None:
         self.call_after_refresh(self._show_detail)  # the cursor comes first
 
-    @on(DataTable.RowSelected, "RunTable")
+    @on(DataTable.RowSelected)
     def action_full(self) -> None:
         """Give the selected run the whole place, or the list its part of it again."""
         if self.selected is not None:
             self.toggle_class("-full")
             self._show()
-            if not self.has_class("-full"):
+            if self.has_class("-full"):
+                self.query_one(RunDetail).focus_tab()
+            else:
                 self.set_focus(self.query_one(RunTable))
             self.refresh_bindings()
 
@@ -349,7 +356,10 @@ class RunsScreen(Arranging):
 
     async def action_tab(self, by: int) -> None:
         """Open the next tab of the selected run."""
-        await self.query_one(RunDetail).turn(by)
+        detail = self.query_one(RunDetail)
+        await detail.turn(by)
+        if self.has_class("-full"):
+            detail.focus_tab()
 
     def action_smooth(self, by: int) -> None:
         """Smooth the loss more, or less."""

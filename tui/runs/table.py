@@ -194,6 +194,7 @@ class RunTable(ListTable):
         self._views: tuple[RunView, ...] = ()
         self._shown: tuple[object, ...] = ()
         self._known: dict[str, RunLine] = {}
+        self._widest: tuple[object, list[int]] = (None, [])  # columns come and go with none's news
 
     @property
     def selected(self) -> str | None:
@@ -224,6 +225,10 @@ class RunTable(ListTable):
                 strict=True,
             )
         ]
+        of = (width, tuple(self.chosen), self._known.keys())
+        if of == self._widest[0]:
+            every = list(map(max, every, self._widest[1]))
+        self._widest = of, every
         chosen = [at for at, field in enumerate(FIELDS) if field.heading in self.chosen]
         places = _fitting(chosen, every, width - taken - 2 - min(longest, LEAST_RUN))
         taken += sum(every[place] for place in places)

@@ -12,6 +12,7 @@ __all__ = [
     "dropped",
     "editor",
     "help",
+    "key_line",
     "keys",
     "messages",
     "pace",

@@ -143,11 +143,15 @@ class Chart(Widget):
                 found[free] = (line.end, line.style)
         return found
 
+    def _x_ticks(self, window: "Window", most: int) -> list[tuple[float, str]]:
+        """Return round places and what is written there; none whose words are another's."""
+        found = [(x, self._axes.x_format(x)) for x in round_ticks(window.left, window.right, most)]
+        if len({words for _, words in found}) < len(found):
+            found = [(x, words) for x, words in found if x.is_integer()]
+        return found
+
     def _x_axis(self, columns: int, window: "Window") -> list[Content]:
-        ticks = self._axes.ticks or tuple(
-            (x, self._axes.x_format(x))
-            for x in round_ticks(window.left, window.right, max(2, columns // 9))
-        )
+        ticks = self._axes.ticks or self._x_ticks(window, max(2, columns // 9))
         rule, labels, free_from = list("─" * columns), [" "] * columns, 0
         for x, label in ticks:
             at = window.place(x, columns)

@@ -29,5 +29,9 @@ class Recovering(Screen[Any]):
         super().__init__()
         self._told: set[tuple[str, str]] = set()
 
+    def is_at_work(self, group: str) -> bool:
+        """Tell whether a thread of this group goes on."""
+        return any(not one.is_finished for one in self.workers if one.group == group)
+
     def recover(self, group: str, words: str) -> None:
         """Be ready again for what the failed thread was to do."""

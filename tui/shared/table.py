@@ -115,7 +115,9 @@ class ListTable(DataTable[Cell]):
             measured.append(widths)
         headings = [max(1, cell_len(column.heading)) for column in columns]  # 0 cannot be drawn
         self._measured = measured
-        self._wide = [max(under) for under in zip(headings, *measured, strict=True)]
+        is_same = (columns, keys) == (self._columns, self._keys)
+        least = self._wide if is_same else headings  # or columns would jump as figures change
+        self._wide = [max(under) for under in zip(least, *measured, strict=True)]
         return changed
 
     def _put(self, places: list[int]) -> None:

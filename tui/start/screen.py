@@ -90,6 +90,11 @@ class FirstStart(VerticalScroll, can_focus=False):
         if (focused is None or not focused.display) and self.query(OptionList):
             self.query_one(OptionList).focus()
 
+    def tell_start(self, words: str) -> None:
+        """Say what has begun, until there are no words."""
+        told = safe(words).stylize("$text-success") if words else Content(GOES_ON)
+        self.query_one("#goes-on", Static).update(told)
+
     def action_choose(self, what: str) -> None:
         """Begin."""
         self.post_message(self.Chosen(what))

@@ -226,8 +226,8 @@ class Writer:
 def _rounded(value: Any) -> Any:
     """Return shares with the figures that mean something."""
     if isinstance(value, list):
-        return [[label, round(share, 6)] for label, share in value]
-    return round(value, 6) if isinstance(value, float) else value
+        return [[label, _rounded(share)] for label, share in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _listed(labels: Sequence[str]) -> str:

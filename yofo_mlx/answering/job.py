@@ -57,7 +57,7 @@ def run(job: Job) -> Summary:
         _agree(job, journal)
         _remove_leftovers(job.out)
         _answer(job, journal)
-        summary = Summary()
+        summary = Summary(job.asker.prefix.segmenter.said)
         names = column_names(job.asker.columns, job.column_prefix)
         kinds = {**job.asker.columns, "error": str}
         more = {names[name]: kind for name, kind in kinds.items()}

@@ -41,6 +41,8 @@ class Journal:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if not self.count:  # nothing to go on with would only be in the way
+            self.remove()
         self._file.__exit__(*error)
 
     def __iter__(self) -> Iterator[Entry]:

@@ -7,14 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from yofo_mlx.errors import DataError
+from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.tasks.columns import Columns, choose_columns
 from yofo_mlx.tasks.fields import Missing
 from yofo_mlx.tasks.problems import Problem, RowError
 from yofo_mlx.tasks.reading import locate
-from yofo_mlx.tasks.reading.formats import DataFile
+from yofo_mlx.tasks.reading.formats import DataFile, format_of
 from yofo_mlx.tasks.reading.parquet import ClassNames, class_names
 from yofo_mlx.tasks.reading.readers import read_rows
 from yofo_mlx.tasks.reading.rows import Row
@@ -95,6 +95,9 @@ def look(name: str, wanted: Wanted) -> QueryFile:
     Rows are not kept, so that a file may have any length.
     """
     file = _file(name)
+    if wanted.records and format_of(file.path.name) != ".json":
+        told = f"--records is a path inside a JSON file, and {name} is none"
+        raise RecipeError(told, "leave it out")
     remarks: list[Problem] = []
     head = list(islice(_rows(file, wanted.records, remarks), _HEAD))
     good = [row for row in head if isinstance(row, Row)]

@@ -1,7 +1,7 @@
 """What came of a file of queries: how many failed, and how right they are where that is known."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,8 @@ _TEXT_METRICS = ("exact", "f1", "rouge")
 class Summary:
     """Counts over the rows of a file; none of them is kept."""
 
+    said: Callable[[str], str] = str
+    """What an answer reads as when a model writes it."""
     rows: int = 0
     failed: int = 0
     errors: Counter[str] = field(default_factory=Counter)
@@ -58,8 +60,9 @@ class Summary:
         self.incomplete += not entry["complete"]
         if query.expected is not None:
             self.labelled += 1
+            expected = self.said(query.expected)
             for name in _TEXT_METRICS:
-                self.text_scores[name] += metrics.METRICS[name](entry["answer"], query.expected)
+                self.text_scores[name] += metrics.METRICS[name](entry["answer"], expected)
 
     @property
     def accuracy(self) -> float:

@@ -19,18 +19,12 @@ from yofo_mlx.cli.asked import (
     Shots,
     count_or_all,
 )
-from yofo_mlx.cli.options import Json, Records, known_subject
+from yofo_mlx.cli.options import Json, Records, Subject
 from yofo_mlx.recipe.ways import Way
 
 if TYPE_CHECKING:
     from yofo_mlx.commands.answering import Asked, Files
 
-Subject = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[RUN|MODEL]", help="Run id, `last`, or a base model.", callback=known_subject
-    ),
-]
 Data = Annotated[str, typer.Option(metavar="FILE", help="Rows to answer: CSV, JSONL, Parquet.")]
 Out = Annotated[
     Path, typer.Option(metavar="FILE", help="The same rows with answers: .csv, .jsonl, .parquet.")

@@ -29,7 +29,7 @@ Compare = Annotated[
 
 def evaluate(
     run: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="Run id, a part of it, or `last`.")
+        str | None, typer.Argument(metavar="[RUN|MODEL]", help="Run id, `last`, or a base model.")
     ] = None,
     data: Annotated[
         list[str] | None,
@@ -78,7 +78,7 @@ def evaluate(
         return command.show(subject, compare, idle=idle, as_json=as_json)
     return command.evaluate(
         subject,
-        [*(overrides or []), *command.model_of(subject, model)],
+        overrides or [],
         data=data or [],
         keys=keys,
         only=task or [],

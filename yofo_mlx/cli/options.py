@@ -27,6 +27,14 @@ def known_subject(name: str | None) -> str | None:
     return name
 
 
+Subject = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN|MODEL]", help="Run id, `last`, or a base model.", callback=known_subject
+    ),
+]
+
+
 def sound(names: Sequence[str] | None, overrides: Sequence[str] | None) -> "RecipeRequest":
     """Return what is asked for; mistakes are refused before what a verb needs is imported."""
     from yofo_mlx.runs.recipe import RecipeRequest

@@ -22,13 +22,11 @@ from yofo_mlx.cli.asked import (
     Shots,
     count_or_all,
 )
-from yofo_mlx.cli.options import Input, Json, Output, Records, known_run
+from yofo_mlx.cli.options import Input, Json, Output, Records, Subject
 
 
 def chat(
-    run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Run id or `last`.", callback=known_run)
-    ] = None,
+    run: Subject = None,
     model: Model = None,
     adapter: Adapter = None,
     demos: Demos = None,

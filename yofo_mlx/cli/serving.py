@@ -5,16 +5,11 @@ from typing import Annotated
 import typer
 
 from yofo_mlx.cli.asked import Adapter, Base, Beside, Keep, KvBits, Model, Seed, Shots, count_or_all
-from yofo_mlx.cli.options import known_subject
+from yofo_mlx.cli.options import Subject
 
 
 def serve(
-    run: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[RUN|MODEL]", help="Run id, `last`, or a base model.", callback=known_subject
-        ),
-    ] = None,
+    run: Subject = None,
     demos: Annotated[
         list[str] | None,
         typer.Option(metavar="SET", help="Set to pin, asked as `run:set`; repeatable."),

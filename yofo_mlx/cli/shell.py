@@ -99,13 +99,26 @@ def _usage(error: Exception) -> ExitCode:
     message = getattr(error, "format_message", None)
     if message is None:
         raise error
-    say(f"error: {printable(_unknown_option(error) or message())}")
+    _speak_plainly(error)
+    say(f"error: {clip(printable(_unknown_option(error) or message()), MOST_WORDS)}")
     context = getattr(error, "ctx", None)
     if context is None or context.parent is None:
         say("  `yofo --help` lists the verbs, `yofo VERB --help` their options")
     else:
         say(f"  `{context.command_path} --help` shows how to call it")
     return ExitCode.USAGE
+
+
+def _speak_plainly(error: Exception) -> None:
+    """Say of a value that its option does not take what a recipe's checker says of a key's."""
+    details = getattr(error.__cause__, "errors", None)
+    if details is None:
+        return
+    from yofo_mlx.recipe.file import plain
+
+    [first, *_] = details()
+    words, given = plain(first["msg"]), repr(first["input"])
+    error.message = words if given in words else f"{words}, not {clip(given, 60)}"  # type: ignore[attr-defined]
 
 
 def _unknown_option(error: Exception) -> str | None:

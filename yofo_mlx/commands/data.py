@@ -159,7 +159,7 @@ def _page(summary: DataSummary) -> str:
         lines.append(f"  where   {where.kept:,} of {where.seen:,} rows")
     if summary.instruction:
         lines.append(f"  instruction  {shorten(summary.instruction, 200)}")
-    lines += [f"  unused  {shorten(words, 200)}" for words in summary.unused]
+    lines += [f"  note    {shorten(words, 200)}" for words in summary.unused]
     if labels:
         lines.append(f"  labels  {len(labels)}: {some_of(labels, _MOST_LABELS)}")
     if summary.first_error:

@@ -1,6 +1,5 @@
 """`yofo eval`: scores by number of shots, base against adapter; made, listed, compared."""
 
-import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -195,11 +194,6 @@ def show(
     if compare:
         return kept.side_by_side(subject, compare, as_json=as_json)
     return kept.show(subject, as_json=as_json)
-
-
-def model_of(subject: Subject, model: str | None) -> list[str]:
-    """Return the override of a recipe that `--model` is, where it is of a run."""
-    return [f"model={json.dumps(model)}"] if subject.run and model else []
 
 
 def _sources(

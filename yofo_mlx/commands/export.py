@@ -10,6 +10,7 @@ from yofo_mlx.evaluation import subjects
 from yofo_mlx.evaluation.subjects import Subject
 from yofo_mlx.models.base import load_tokenizer, model_config, model_path
 from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.template import write_template
 from yofo_mlx.recipe.ways import Form
 from yofo_mlx.system.files import disk_error, new_folder
 from yofo_mlx.system.talk import print_path, quoted, say, say_next
@@ -143,6 +144,8 @@ def _write_fused(request: ExportRequest, form: Form, what: Export, out: Path) ->
         if form == "ollama":
             text = modelfile(what.recipe, made.base.tokenizer, made.base.context)
             (made.folder / "Modelfile").write_text(text, encoding="utf-8")
+        if form == "fused":
+            write_template(made.folder, what.recipe.template)
         what.write_card(made.folder, form, f"{made.agreement} ({made.texts}).")
     if form == "fused":
         _say_next(what, f"chat --model {quoted(out)}")
@@ -159,6 +162,7 @@ def _write_peft(what: Export, out: Path) -> None:
     names = file_names(model_path(recipe.model, recipe.revision))
     with new_folder(out) as folder:
         write_peft(what.adapter, recipe.model, names, folder)
+        write_template(folder, what.recipe.template)
         what.write_card(folder, "peft")
     _say_next(what, f"chat --adapter {quoted(out)} --model {quoted(recipe.model)}")
 

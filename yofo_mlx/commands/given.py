@@ -36,8 +36,7 @@ class Answerer:
 
     def held(self) -> Model:
         """Return the model; what is not there is told before anything is loaded."""
-        run, model = subjects.run_or_model(self.run, self.model)
-        return model_of(run, model, self.adapter, base=self.base)
+        return model_of(self.run, self.model, self.adapter, base=self.base)
 
 
 def model_of(run: str | None, model: str | None, adapter: str | None, *, base: bool) -> Model:
@@ -126,6 +125,9 @@ def check_way(
     if way != "blocks" and (block or blocks_share):
         option = "--block" if block else "--blocks-share"
         raise RecipeError(f"{option} is about `--choose blocks`", "add that, or leave it out")
+    if way == "blocks" and shots == 0:
+        wrong = "`--choose blocks` divides demonstrations, and `--shots 0` shows none"
+        raise RecipeError(wrong, "leave one of them out")
     if way == "all" and isinstance(shots, int):
         wrong = f"`--choose all` and `--shots {shots}` contradict each other"
         raise RecipeError(wrong, "leave one of them out")

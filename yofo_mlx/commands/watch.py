@@ -12,7 +12,7 @@ from contextlib import suppress
 from yofo_mlx.commands.display import complain, shown_on
 from yofo_mlx.errors import ExitCode
 from yofo_mlx.runs import listing, lock, notify
-from yofo_mlx.runs.diagnosis import explain
+from yofo_mlx.runs.diagnosis import SHORT, explain
 from yofo_mlx.runs.events import Event, EventReader
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.kinds import ResumedEvent
@@ -106,14 +106,15 @@ def follow(run: Run) -> Iterator[Event]:
 
 def _end(run: Run) -> ExitCode:
     """Say how a run stands that nobody trains."""
-    status = run.status()
+    status, death = run.status(), explain(run)
     if status == "created":
         say(f"{run.run_id} was never started")
         say_next(f"resume {listing.word(run)}")
-    elif death := explain(run):
+    elif death:
         complain(run.run_id, status, death)
     elif status == "stopped":
         say_next(f"resume {listing.word(run)}")
     elif status == "finished":
         say_how_to_use(run)
-    return CODES.get(status, ExitCode.FAILED)
+    left = death is not None and death.cause == SHORT
+    return CODES.get(status, ExitCode.MEMORY_SHORT if left else ExitCode.FAILED)

@@ -134,6 +134,13 @@ class Segmenter:
         text = self._tokenizer.decode(tokens[:stop])
         return (text.partition(self.end_text)[0] if self.end_text else text).strip()
 
+    def said(self, answer: str) -> str:
+        """Return what an answer reads as when a model writes it.
+
+        That is another text where it holds what ends an answer, or what the tokenizer normalises.
+        """
+        return self.text(self.answer(answer))
+
     @property
     def fixed_ids(self) -> set[int]:
         """Return the tokens that every episode holds, whatever its data."""

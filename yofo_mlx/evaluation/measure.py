@@ -6,6 +6,7 @@ it, and at each number of shots all queries start from there.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import mlx.core as mx
@@ -177,6 +178,15 @@ class _Asker:
             for query, one in zip(queries, known, strict=True)
         ]
 
+    @cached_property
+    def _meant(self) -> dict[str, str]:
+        """Return the task's answers that read otherwise when a model writes them, by how."""
+        task = self.entry.task
+        right = (one for query in self.prompts.queries for one in task.right_answers(query.example))
+        answers = dict.fromkeys([*labels_of(task), *right])
+        said = {self.segmenter.said(answer): answer for answer in answers}
+        return {text: one for text, one in said.items() if text not in answers}
+
     def _score(self, query: Query, answer: str) -> float:
         return metrics.score(
             answer,
@@ -229,13 +239,13 @@ class _Asker:
         asked = [query for (query, _), is_known in zip(pairs, right, strict=True) if not is_known]
         written = iter(self._generated(context, asked, first))
         for (query, _), is_known in zip(pairs, right, strict=True):
-            yield self.segmenter.text(query.tokens.answer) if is_known else next(written)
+            yield query.example.output if is_known else next(written)
 
     def sample(self, context: Context, known: QueryResult, shots: int) -> Sample:
         """Return the first query with its answer, which is known where it is the right one."""
         query, answer = self.prompts.queries[0], known.answer
         if answer is None and known.score == 1.0:
-            answer = self.segmenter.text(query.tokens.answer)
+            answer = query.example.output
         if answer is None:
             [answer] = self._generated(context, [query], shots == 0, SAMPLE_TOKENS)
         return Sample(shots, query, answer, known.score)
@@ -255,7 +265,8 @@ class _Asker:
             given, places = (context, self.segmenter, [*asked.values()]), [*asked]
             found = answer_each(*given, max_tokens=limit, at_once=self._at_once(context))
             texts |= {places[at]: one.text for at, one in found}
-        return [texts[place] for place in range(len(queries))]
+        in_order = (texts[place] for place in range(len(queries)))
+        return [self._meant.get(text, text) for text in in_order]
 
     def _choices(self, context: Context, first: bool) -> dict[int, str]:
         """Return the likeliest label of each query, by its place."""

@@ -9,9 +9,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from yofo_mlx.errors import RecipeError, RunError, YofoError
-from yofo_mlx.models.adapter_files import CONFIG_FILE, check_files, folder_of
+from yofo_mlx.models.adapter_files import (
+    CONFIG_FILE,
+    check_files,
+    folder_of,
+)
 from yofo_mlx.recipe.names import EMBEDDED, model_here
-from yofo_mlx.recipe.schema import Recipe, Template
+from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.template import kept_template
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.events import figure
 from yofo_mlx.runs.folder import Run
@@ -31,7 +36,7 @@ class Subject:
     arguments: str  # that name it on the command line
     adapter: Path | None = None
     run: Run | None = None
-    model: str | None = None  # where there is no run
+    model: str | None = None  # in place of the run's, or where there is no run
 
     def step(self) -> int | None:
         """Return the step that the adapter is of, None if that is not known."""
@@ -53,12 +58,11 @@ class Subject:
     def recipe(self, overrides: Sequence[str] = ()) -> tuple[Recipe, list[Note]]:
         """Return the recipe it is measured by, overrides on top, and what the user should know."""
         if self.run:
-            return trained(self.run, overrides)
-        template = Template()
-        if self.adapter:
-            from yofo_mlx.models.adapters import adapter_template  # it needs MLX
+            place = [f"model={json.dumps(self.model)}"] if self.model else []
+            return trained(self.run, [*place, *overrides])
+        from yofo_mlx.models.base import model_path  # it needs MLX
 
-            template = adapter_template(self.adapter)
+        template = kept_template(self.adapter or model_path(model_here(self.model or "")))
         data = {
             "model": self.model,
             "template": template.model_dump(mode="json"),
@@ -69,11 +73,16 @@ class Subject:
 
 
 def find(run: str | None, model: str | None, adapter: str | None) -> Subject:
-    """Return what is meant: a run, without a name the last one; or an adapter, or a model."""
+    """Return what is meant: a run, without a name the last one; or an adapter, or a model.
+
+    In place of a run's name, that of a base model will do.
+    """
+    if not adapter or (run and _may_be_model(run)):
+        run, model = run_or_model(run, model)
     if run and adapter:
         raise RecipeError("a run comes with its own adapter", "give a run or --adapter, not both")
     if run or not (adapter or model):
-        return of_run(listing.find(run or "last"))
+        return of_run(listing.find(run or "last"), model)
     return elsewhere(model, adapter)
 
 
@@ -84,16 +93,22 @@ def run_or_model(name: str | None, model: str | None = None) -> tuple[str | None
     try:
         listing.find(name)
     except YofoError:
-        if name != EMBEDDED and "/" not in name and not Path(name).exists():
+        if not _may_be_model(name):
             raise
         return None, name
     return name, None
 
 
-def of_run(run: Run) -> Subject:
-    """Return a run as what is measured."""
-    path = run.evaluations_path
-    return Subject(run.run_id, path, word(run), adapter=run.adapter_path, run=run)
+def _may_be_model(name: str) -> bool:
+    return name == EMBEDDED or "/" in name or Path(name).exists()
+
+
+def of_run(run: Run, model: str | None = None) -> Subject:
+    """Return a run as what is measured; `model`: where its base is now."""
+    words = word(run) + (f" --model {shlex.quote(model)}" if model else "")
+    return Subject(
+        run.run_id, run.evaluations_path, words, adapter=run.adapter_path, run=run, model=model
+    )
 
 
 def elsewhere(model: str | None, adapter: str | None) -> Subject:

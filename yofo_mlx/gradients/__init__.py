@@ -59,6 +59,7 @@ def _in_parts(
         total = total + more
         gradients = added if gradients is None else tree_map(mx.add, gradients, added)
         mx.eval(total, gradients)
+        del added  # or it would stay while the next part is taken
     assert gradients is not None  # a batch has a target
     return total, gradients
 

@@ -15,7 +15,6 @@ from yofo_mlx.system.text import reason
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapters.safetensors"
-TEMPLATE_FILE = "yofo_template.json"
 TRAINED = "trained"  # which of a model's own weights: mlx-lm takes any by its `full`
 
 

@@ -16,7 +16,6 @@ from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models import adapter_layers
 from yofo_mlx.models.adapter_files import CONFIG_FILE as CONFIG_FILE
 from yofo_mlx.models.adapter_files import (
-    TEMPLATE_FILE,
     TRAINED,
     check_files,
     is_partial,
@@ -25,6 +24,7 @@ from yofo_mlx.models.adapter_files import (
 )
 from yofo_mlx.models.adapter_files import WEIGHTS_FILE as WEIGHTS_FILE
 from yofo_mlx.recipe.schema import Lora, Template
+from yofo_mlx.recipe.template import write_template
 from yofo_mlx.system.arrays import load_arrays, save_arrays
 from yofo_mlx.system.text import reason
 
@@ -165,21 +165,7 @@ def save_adapter(
     }
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     if template:
-        text = template.model_dump_json(indent=2)
-        (folder / TEMPLATE_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def adapter_template(folder: Path) -> Template:
-    """Return the template that an adapter was trained with; the default where none is kept."""
-    path = folder / TEMPLATE_FILE
-    if not path.is_file():
-        return Template()
-    try:
-        return Template.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path} is not a template: {reason(error)}", "remove it to go by the default"
-        ) from error
+        write_template(folder, template)
 
 
 def _load_own(model: Any, folder: Path, lora: Lora) -> None:

@@ -7,12 +7,14 @@ other scales go into B. Modules that PEFT left out have no weights: a fresh adap
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.models.layer_names import ends_feed_forward
 from yofo_mlx.recipe.names import is_file
+from yofo_mlx.recipe.template import TEMPLATE_FILE
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import digest, disk_error, new_folder
 from yofo_mlx.system.text import reason
@@ -54,12 +56,17 @@ def converted(folder: Path) -> Path:
             folder, f"its weights are pickled ({PICKLED}), and a pickle can run anything"
         )
     try:
+        template = folder / TEMPLATE_FILE
         mark = digest(weights)[:16] + digest(settings)[:8]
+        if template.is_file():
+            mark += digest(template)[:8]
         made = paths.adapters() / f"{folder.name}-{mark}"
         if not made.is_dir():
             made.parent.mkdir(parents=True, exist_ok=True)
             with new_folder(made) as fresh:
                 _convert(folder, fresh)
+                if template.is_file():
+                    shutil.copyfile(template, fresh / TEMPLATE_FILE)
         return made
     except FileNotFoundError as error:
         raise _refused(folder, f"it has no {CONFIG_FILE}") from error

@@ -7,6 +7,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from yofo_mlx.episodes.batches import Batch
 from yofo_mlx.episodes.passes import MOST_TOGETHER, most_together
 from yofo_mlx.errors import FitError
 from yofo_mlx.gradients.attention import native_is_bounded
@@ -72,8 +73,7 @@ class Planner:
 
     def plan_batch(self, batch: Any) -> Forecast:
         """Return the forecast of the way that a batch is taken."""
-        count, tokens = batch.tokens.shape
-        return self.plan(StepLoad(count, tokens, len(batch.targets)))
+        return self.plan(load_of(batch))
 
     def dials(self, batch: Any) -> Dials | None:
         """Return the dials for a batch; None for plain autograd."""
@@ -149,8 +149,9 @@ def _batches_of(recipe: Recipe, tokens: int) -> list[StepLoad]:
     """
     shapes = [(recipe.train.batch_size, tokens)]
     shortest = min(tokens, CHUNKS[-1])
-    if recipe.train.packed:
-        shapes.append((1, packed_row(recipe, tokens)))
+    packed = packed_row(recipe, tokens) if recipe.train.packed else None
+    if packed:
+        shapes.append((1, packed))
     elif together := most_together(recipe.train):
         count = max(1, together // tokens)
         shapes += [(count, tokens), (count + 1, together // (count + 1))]
@@ -160,9 +161,21 @@ def _batches_of(recipe: Recipe, tokens: int) -> list[StepLoad]:
     rows = recipe.objective.rows  # of an episode with other last answers
     share = 1.0 if recipe.objective.targets == "tokens" else TARGET_SHARE
     return [
-        StepLoad(rows * count, length, int(rows * count * length * share))
+        StepLoad(
+            rows * count,
+            length,
+            int(rows * count * length * share),
+            longest=min(tokens, packed) if packed and length == packed else None,
+        )
         for count, length in shapes
     ]
+
+
+def load_of(batch: Batch) -> StepLoad:
+    """Return the load of a batch that was drawn."""
+    longest = int(batch.lengths.max()) if batch.is_packed else None
+    count, tokens = batch.tokens.shape
+    return StepLoad(count, tokens, len(batch.targets), longest)
 
 
 def packed_row(recipe: Recipe, tokens: int) -> int:

@@ -9,7 +9,7 @@ sizes, with factors fitted to measured peaks of random dense models; for others 
 shows forecasts beside peaks; `--fit` prints the factors that fit those peaks best.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from yofo_mlx.gradients.chunked import LOGITS_AT_ONCE
 from yofo_mlx.gradients.dials import Dials, groups
@@ -23,6 +23,7 @@ FLOAT = 4
 UNITS_PIECE = {"hidden": 7.34, "units": 8.16, "attention": 2.59}
 ATTENTION_PIECE = {"attention": 5.4}
 TILES = 8.95  # tiles of scores beside the latter
+LONE_TILE = 6.5  # and where an episode is a single one; measured 5.4 to 6.5
 NATIVE_TILES, NATIVE_TILE = 5, 1024  # of MLX's own attention on Metal, from its source
 SCORES = 6  # arrays (H, C, L) where a model computes its attention by itself; chosen, to be safe
 # Fitted to cases without chunks: arrays alive when a whole model is differentiated at once, as
@@ -51,6 +52,16 @@ class StepLoad:
     count: int
     tokens: int
     targets: int
+    longest: int | None = None  # tokens of the longest episode of a packed row
+
+    def parts(self, chunk: int) -> list["StepLoad"]:
+        """Return what is taken in chunks at once, at most: of a packed row few episodes."""
+        if self.longest is None:
+            return [self]
+        # As many as make a chunk, or a long one alone: those as long as a tile have most scores.
+        lengths = {self.longest, min(self.longest, QUERY_TILE)}
+        shapes = [(max(1, min(chunk, self.tokens) // length), length) for length in lengths]
+        return [StepLoad(count, n, min(self.targets, count * n)) for count, n in shapes]
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,13 @@ def forecast(
     if dials is None:
         return _plain(shape, episodes)
     native = native and shape.own_attention != WholeRows.OUTSIDE  # which has tiles in training
-    stages = [*_backward(shape, episodes, dials, native), _tail(shape, episodes, dials, native)]
+    stages = []
+    for part in episodes.parts(dials.chunk):
+        stages += [*_backward(shape, part, dials, native), _tail(shape, part, dials, native)]
+    if episodes.longest is None:
+        return max(stages, key=lambda stage: stage.total)
+    summed = _gradients(shape)  # of the parts before
+    stages = [replace(stage, gradients=stage.gradients + summed) for stage in stages]
     return max(stages, key=lambda stage: stage.total)
 
 
@@ -156,7 +173,8 @@ def _piece(shape: Sizes, episodes: StepLoad, dials: Dials, native: bool) -> int:
         scores = NATIVE_TILES * heads * min(NATIVE_TILE, chunk) * NATIVE_TILE * shape.item
     else:
         keys = KEY_TILE if episodes.tokens > chunk else QUERY_TILE  # a chunk's own are cut finer
-        scores = int(TILES * heads * min(QUERY_TILE, chunk) * min(keys, chunk) * FLOAT)
+        tiles = TILES if episodes.tokens > QUERY_TILE else LONE_TILE
+        scores = int(tiles * heads * min(QUERY_TILE, chunk) * min(keys, chunk) * FLOAT)
     attention = tokens * _bytes(shape, ATTENTION_PIECE, WIDE_ATTENTION_PIECE) + scores
     units = tokens * _bytes(shape, UNITS_PIECE, WIDE_UNITS_PIECE)
     care = 1 if shape.fitted or whole else CARE_PIECE

@@ -14,7 +14,7 @@ from yofo_mlx.prompting.sets import DemoSet
 from yofo_mlx.recipe.names import SUITE
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs import listing
-from yofo_mlx.runs.trained import trained
+from yofo_mlx.runs.trained import trained_tasks
 from yofo_mlx.system import toml
 from yofo_mlx.system.text import reason, shorten
 from yofo_mlx.tasks import sources
@@ -86,8 +86,8 @@ def style_of(run: str | None) -> Style:
     """Return how the tasks that a run was trained on become demonstrations."""
     if run is None:
         return Style()
-    recipe = trained(listing.find(run)).recipe
-    return Style(tuple(task for task in recipe.tasks if not task.source.startswith(SUITE)))
+    tasks = trained_tasks(listing.find(run))
+    return Style(tuple(task for task in tasks if not task.source.startswith(SUITE)))
 
 
 def parse(text: str, style: Style | None = None) -> Parsed:

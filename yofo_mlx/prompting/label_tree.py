@@ -33,7 +33,7 @@ from yofo_mlx.prompting.scoring import ROUNDING, LabelScore
 
 _AT_ONCE = 16  # branches of one question read side by side
 AHEAD = 4  # branches of a question read at once where there is room: fewer and larger passes
-_LEAST_WIDTH = 4  # tokens of a node read at once, and more where few are read side by side
+_LEAST_WIDTH = 2  # tokens of a node read at once, more where few are: shorter ones are padded
 PASS = 64  # tokens of a pass: fewer take hardly less time, more may be read in vain
 
 Answer = tuple[Tokens, int]  # and the place of its label

@@ -14,10 +14,11 @@ from yofo_mlx.models.adapter_files import (
     is_whole_model,
     stamp,
 )
-from yofo_mlx.models.adapters import Mounted, adapter_template, mount
+from yofo_mlx.models.adapters import Mounted, mount
 from yofo_mlx.models.base import Base, load_base, model_path
 from yofo_mlx.recipe.names import EMBEDDED, model_here
 from yofo_mlx.recipe.schema import Dtype, Template
+from yofo_mlx.recipe.template import kept_template
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.trained import Note, trained
@@ -126,8 +127,9 @@ def find_source(run: str | None, model: str | None, adapter: str | None) -> Sour
     if run is None:
         if model is None:
             raise RecipeError("neither a run nor a model is named", "give one of them")
-        template = adapter_template(folder) if folder else Template()
-        return Source(model_here(model), adapter=folder, template=template)
+        name = model_here(model)
+        template = kept_template(folder or model_path(name))
+        return Source(name, adapter=folder, template=template)
     found = listing.find(run)
     recipe, notes = trained(found, [f"model={json.dumps(model)}"] if model else [])
     return Source(

@@ -10,6 +10,7 @@ What is dropped goes to `.dropped`, as a file that can be added again.
 import difflib
 import os
 import re
+import shlex
 import shutil
 import time
 import unicodedata
@@ -21,6 +22,7 @@ from pathlib import Path
 from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.runs import listing
+from yofo_mlx.runs.names import slug
 from yofo_mlx.system import paths
 from yofo_mlx.system.files import disk_error, write_text
 from yofo_mlx.system.quantities import plural
@@ -130,6 +132,9 @@ def get(name: str) -> DemoSet:
     close = difflib.get_close_matches(name, there, 1)
     known = f"did you mean {close[0]}?" if close else "`yofo demos list` names those there are"
     hint = known if there else "`yofo demos add NAME FILE` makes one"
+    if Path(name).is_file():
+        add = shlex.join(["yofo", "demos", "add", slug(Path(name).stem), name])
+        hint = f"make one of that file: {add}"
     raise RecipeError(f"there is no demonstration set {shorten(name, 60)!r}", hint)
 
 

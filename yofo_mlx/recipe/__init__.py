@@ -11,5 +11,6 @@ __all__ = [
     "schema",
     "section",
     "study",
+    "template",
     "ways",
 ]

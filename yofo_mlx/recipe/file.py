@@ -38,6 +38,9 @@ _MOST_MISTAKES = 12
 # The checker's words, in those of somebody who writes TOML.
 _PLAIN = {
     "Input should be": "must be",
+    ", unable to parse string as an integer": "",
+    ", unable to parse string as a number": "",
+    "Unable to parse input string as an integer, exceeded maximum size": "has too many digits",
     "a valid integer": "a whole number",
     "a valid number": "a number",
     "a valid string": "text",
@@ -255,12 +258,17 @@ def _words(detail: ErrorDetails) -> str:
         return f"unknown{_guess(detail['loc'])}"
     if detail["type"] == "missing":
         return "is missing"
-    words = detail["msg"].removeprefix("Value error, ")
-    for said, plain in _PLAIN.items():
-        words = words.replace(said, plain)
     given = detail.get("input")
     shown = f" (it is {given!r})" if isinstance(given, str | int | float) else ""
-    return words + (shown[:60] if detail["loc"] else "")
+    return plain(detail["msg"]) + (shown[:60] if detail["loc"] else "")
+
+
+def plain(message: str) -> str:
+    """Return what the checker says in plain words."""
+    words = message.removeprefix("Value error, ")
+    for said, meant in _PLAIN.items():
+        words = words.replace(said, meant)
+    return words
 
 
 def _guess(location: Key) -> str:

@@ -75,6 +75,8 @@ class Study(Section):
                 raise ValueError(f"`search`: `{key}` has a value twice")
             if key == RATE and self.learning_rates:
                 raise ValueError(f"`{RATE}` is in `search`, and `learning_rates` are given: one")
+        if len({*self.rows}) < len(self.rows):
+            raise ValueError("`rows` has a value twice")
         if self.sample and not self.axes:
             raise ValueError("`sample` draws from `search` or `learning_rates`, and there is none")
         every = prod(map(len, self.axes.values()))

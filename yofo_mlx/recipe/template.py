@@ -2,11 +2,16 @@
 
 import re
 from datetime import date
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
+from yofo_mlx.errors import RunError
 from yofo_mlx.recipe.section import Section
+from yofo_mlx.system.text import reason
+
+TEMPLATE_FILE = "yofo_template.json"  # beside weights that were trained with it
 
 
 class Template(Section):
@@ -45,3 +50,22 @@ class Template(Section):
             raise ValueError("give a day as YYYY-MM-DD")
         date.fromisoformat(text)
         return text
+
+
+def write_template(folder: Path, template: Template) -> None:
+    """Write what an adapter, or a model that holds one, was trained with, into its folder."""
+    text = template.model_dump_json(indent=2)
+    (folder / TEMPLATE_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def kept_template(folder: Path) -> Template:
+    """Return the template that an adapter or a model was trained with; the default without one."""
+    path = folder / TEMPLATE_FILE
+    if not path.is_file():
+        return Template()
+    try:
+        return Template.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path} is not a template: {reason(error)}", "remove it to go by the default"
+        ) from error

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from yofo_mlx.errors import RunError, YofoError
 from yofo_mlx.recipe.file import read_toml, validate
 from yofo_mlx.recipe.names import EMBEDDED, is_file, is_folder, is_gguf, is_on_hub
-from yofo_mlx.recipe.schema import Recipe, Template
+from yofo_mlx.recipe.schema import Recipe, TaskSource, Template
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import ModelInfo, RunInfo
 from yofo_mlx.runs.listing import word
@@ -40,6 +40,11 @@ def trained(run: Run, overrides: Sequence[str] = ()) -> Trained:
     return Trained(recipe, _edited(run, info))
 
 
+def trained_tasks(run: Run) -> tuple[TaskSource, ...]:
+    """Return the tasks a run was trained on, wherever its model may be now."""
+    return trained(run, [f"model={EMBEDDED}"]).recipe.tasks
+
+
 def _pinned(run: Run, name: str, loaded: ModelInfo | None) -> dict[str, str | None]:
     """Return the keys that name the very model that was loaded: a commit, or a directory."""
     if name == EMBEDDED:
@@ -54,7 +59,7 @@ def _pinned(run: Run, name: str, loaded: ModelInfo | None) -> dict[str, str | No
         return {"model": str(path)}
     raise RunError(
         f"run {run.run_id} was trained on the model in {path}, which is not there",
-        "put it back there, or name its place: `chat --model PLACE`, `eval --set model=PLACE`",
+        "put it back there; chat, eval and their like take another place: `--model PLACE`",
     )
 
 

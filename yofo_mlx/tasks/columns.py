@@ -199,6 +199,9 @@ class Columns:
     def _fill(self, template: str, fields: dict[str, Any]) -> str:
         if not _is_template(template):
             return self._text(template, fields, numbers=False)
+        if not _names(template):
+            hint = "a column stands in braces, as in `{text}`; `{{` is a brace of the text's own"
+            raise RowError(f"the template {template!r} names no column", hint)
 
         def replace(found: re.Match[str]) -> str:
             name = found[1]

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from yofo_mlx.errors import RecipeError, RunError
-from yofo_mlx.models.adapter_files import TEMPLATE_FILE, read_settings
+from yofo_mlx.models.adapter_files import read_settings
 from yofo_mlx.recipe.schema import Recipe
+from yofo_mlx.recipe.template import TEMPLATE_FILE, kept_template
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.system.environment import on_cpu
 
@@ -38,12 +39,9 @@ def doubts(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if base and base != recipe.model and not _is_base(folder, recipe):
         message = f"the adapter in {folder} was trained on {base}, this run's model is"
         yield f"{message} {recipe.model}", "on another model it may know nothing"
-    if (folder / TEMPLATE_FILE).is_file():
-        from yofo_mlx.models.adapters import adapter_template
-
-        if adapter_template(folder) != recipe.template:
-            message = f"the adapter in {folder} was trained with another template"
-            yield message, f"its own is in {folder / TEMPLATE_FILE}: put it into [template]"
+    if (folder / TEMPLATE_FILE).is_file() and kept_template(folder) != recipe.template:
+        message = f"the adapter in {folder} was trained with another template"
+        yield message, f"its own is in {folder / TEMPLATE_FILE}: put it into [template]"
 
 
 def _is_base(folder: Path, recipe: Recipe) -> bool:

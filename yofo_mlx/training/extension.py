@@ -15,7 +15,7 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import Extension
 from yofo_mlx.runs.kinds import ExtendedEvent
 from yofo_mlx.runs.recipe import resolve
-from yofo_mlx.runs.trained import is_edited
+from yofo_mlx.runs.trained import is_edited, trained
 from yofo_mlx.system.files import write_text
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import print_path, say, say_next
@@ -34,6 +34,7 @@ def lengthen(run: Run, overrides: Sequence[str]) -> Extension:
     Any other key is refused, and a length that is done already.
     """
     with_length = _resolved(run, overrides)
+    trained(run)  # where its model is gone nothing is written
     keys = [override.partition("=")[0].strip() for override in overrides]
     if foreign := [one for one, key in zip(overrides, keys, strict=True) if not _is_length(key)]:
         raise _refusal(run, foreign)

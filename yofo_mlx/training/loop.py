@@ -202,8 +202,9 @@ def _summed(
             more, added = loss_and_gradients(model, batch, dials[place], progress)
             total = total + more
             gradients = added if gradients is None else tree_map(mx.add, gradients, added)
-            # One pass's activations at a time.
+            # One pass's activations at a time, and no gradients beside their sum.
             mx.eval(total, gradients)
+            del added
     except StepLeft:
         model.update(before)
         ranks.leave(before)

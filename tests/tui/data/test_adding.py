@@ -57,6 +57,19 @@ async def test_columns_of_no_known_form_are_proposed_and_remembered(
         assert len(pilot.app.choices.get("data", "opened")) == 1
 
 
+@pytest.mark.asyncio
+async def test_a_path_is_completed_though_tab_was_faster_than_the_disk(
+    pilots: Any, until: Any, empty_folder: Path
+) -> None:
+    for name in ("own.csv", "notes.csv"):
+        (empty_folder / name).write_text(ROWS)
+    async with pilots.open("data") as pilot:
+        await pilot.press("a", "o", "w", "tab")
+        screen = pilot.app.screen
+        await until(pilot, lambda: screen.query_one("#path", Input).value == "own.csv")
+        assert screen.focused is screen.query_one("#path")
+
+
 @pytest.mark.parametrize("source", ["synthetic:all:4", "synthetic:map-1", "tiny:topic-00"])
 def test_tasks_that_lie_nowhere_are_made_by_yofo(source: str) -> None:
     one = sets.of_path(source)

@@ -1,10 +1,12 @@
 """Base beside adapter, labels compared, demonstrations read ahead, many questions at once."""
 
+import json
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+from textual import events
 from textual.widgets import Select
 
 from tests.tui.conftest import RECIPE
@@ -195,3 +197,33 @@ async def test_another_run_on_the_same_base_can_answer_beside(
         await until(pilot, lambda: pilot.app.screen.is_idle)
         assert list(exchanges(pilot)[0].panels) == [first.run.run_id, other.run.run_id]
         assert sessions.made[0].calls[0][1]["beside"][0]["run"] == other.run.run_id
+
+
+async def test_an_adapter_that_is_dropped_answers_on_the_model_that_is_chosen(
+    pilots: Any, sessions: Any, tmp_path: Path, until: Any, shown: Any
+) -> None:
+    settings = {"fine_tune_type": "lora", "num_layers": -1}
+    shape = {"rank": 4, "scale": 2.0, "dropout": 0.0, "keys": ["self_attn.q_proj"]}
+    folder = tmp_path / "my adapter"
+    folder.mkdir()
+    config = settings | {"lora_parameters": shape}
+    (folder / "adapter_config.json").write_text(json.dumps(config), "utf-8")
+    (folder / "adapters.safetensors").touch()
+    async with pilots.open("prompt", size=(140, 45)) as pilot:
+        screen = pilot.app.screen
+        screen.query_one(QueryField).focus()
+        pilot.app.post_message(events.Paste(str(folder).replace(" ", "\\ ")))
+        await until(pilot, lambda: "my adapter (adapter)" in shown(pilot))
+        assert "● adapter" in shown(pilot) and not screen.query_one(QueryField).text
+        screen.set_focus(None)
+        await paste(pilot, SIX)
+        await pilot.press("b")
+        await ask(pilot, "the machine ate it")
+        await until(pilot, lambda: screen.is_idle)
+        *_, load = [params for method, params in sessions.made[0].calls if method == "load"]
+        assert load == {
+            "model": "tiny",
+            "adapter": str(folder),
+            "use_adapter": True,
+            "beside": [{"use_adapter": False}],
+        }

@@ -191,3 +191,21 @@ async def test_panes_keys_and_the_way_back(
             await app.push_screen(CompareScreen([folders[0].run]))  # it has gone
             await until(pilot, lambda: "one" in shown(pilot))
             await pilot.press("escape")
+
+
+@pytest.mark.asyncio
+async def test_tables_move_as_in_vi_though_nothing_has_the_focus(pilots: Any, until: Any) -> None:
+    folders = [trained("one", scores={0: 0.2, 4: 0.5}), trained("two", scores={0: 0.3, 4: 0.4})]
+    async with pilots.open(size=(80, 12)) as pilot:
+        await pilot.app.push_screen(CompareScreen([folder.run for folder in folders]))
+        await pilot.press(*["right_square_bracket"] * 2)  # the results
+        tables = pilot.app.screen.query_one("#tables")
+        await until(pilot, lambda: tables.max_scroll_y > 1)
+        await pilot.press("G")
+        await until(pilot, lambda: tables.scroll_y == tables.max_scroll_y)
+        await pilot.press("k")
+        await until(pilot, lambda: tables.scroll_y < tables.max_scroll_y)
+        await pilot.press("g")
+        await until(pilot, lambda: tables.scroll_y == 0)
+        await pilot.press("ctrl+d")
+        await until(pilot, lambda: tables.scroll_y > 1)

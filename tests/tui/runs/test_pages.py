@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from textual.widgets import Checkbox
 
-from tests.tui.conftest import RunFolder
+from tests.tui.conftest import RECIPE, RunFolder
 from tui.runs import models as models_page
 from tui.runs import queue as queue_page
 from tui.runs.disk import DiskScreen
@@ -185,3 +185,23 @@ async def test_models_are_prompted_or_trained(
         await until(pilot, lambda: "It is not on this disk" in shown(pilot))
         await pilot.press("escape")
         assert pilot.app.screen is not page
+
+
+async def test_in_a_run_that_has_the_whole_place_keys_move_what_its_tab_shows(
+    pilots: Any, run_folder: Any, until: Any
+) -> None:
+    folder = run_folder("long").steps(3)
+    folder.run.recipe_path.write_text(RECIPE + "# a remark\n" * 100, encoding="utf-8")
+    async with pilots.open(size=(80, 24)) as pilot:
+        screen = pilot.app.screen
+        await until(pilot, lambda: screen.selected is not None)
+        await pilot.press("enter", *["right_square_bracket"] * 6)
+        tab = screen.query_one("#recipe-tab")
+        await until(pilot, lambda: tab.max_scroll_y > 50)
+        await pilot.press("j")
+        await until(pilot, lambda: tab.scroll_y == 1)
+        await pilot.press("G")
+        await until(pilot, lambda: tab.scroll_y == tab.max_scroll_y)
+        await pilot.press("right_square_bracket", "enter")  # a table of files: enter leads back
+        await until(pilot, lambda: not screen.has_class("-full"))
+        assert pilot.app.focused is screen.query_one(RunTable)

@@ -73,3 +73,17 @@ async def test_columns_are_chosen_and_there_again(
     async with pilots.open(size=(140, 40)) as pilot:
         table = pilot.app.screen.query_one(RunTable)
         assert "model" not in table.chosen and "loss" in table.chosen
+
+
+async def test_columns_do_not_jump_while_figures_grow_shorter(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    folder = run_folder("mine").steps(3)
+    with folder.trained():
+        async with pilots.open(size=(80, 24)) as pilot:
+            folder.step(4, 1.0, seconds_left=3725.0, tokens_per_s=12345.0)
+            await until(pilot, lambda: "1 h 2 min" in shown(pilot))
+            heading = shown(pilot).split("\n")[1]
+            folder.step(5, 1.0, seconds_left=5.0, tokens_per_s=1.0)
+            await until(pilot, lambda: " 5 s " in shown(pilot))
+            assert shown(pilot).split("\n")[1] == heading

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from yofo_mlx.errors import YofoError
@@ -19,6 +19,7 @@ from yofo_mlx.runs.listing import list_runs
 
 from ...shared.chart import Chart
 from ...shared.copying import copy
+from ...shared.key_line import KeyLine
 from ...shared.page import Page
 from ...shared.picking import PickingScreen
 from ...shared.places import Places
@@ -78,8 +79,12 @@ class CompareScreen(Page):
         Binding("y", "copy", "Copy", id="compare.copy", tooltip="The report as Markdown"),
         Binding("left_square_bracket", "pane(-1)", "Pane", id="compare.before", show=False),
         Binding("right_square_bracket", "pane(1)", "Pane", id="compare.next", key_display="[ ]"),
-        Binding("j", "scroll(1)", "Down", id="compare.down", show=False),
-        Binding("k", "scroll(-1)", "Up", id="compare.up", show=False),
+        Binding("j", "tables('scroll_down')", "Down", id="compare.down", show=False),
+        Binding("k", "tables('scroll_up')", "Up", id="compare.up", show=False),
+        Binding("g", "tables('scroll_home')", "First", id="compare.first", show=False),
+        Binding("G", "tables('scroll_end')", "Last", id="compare.last", show=False),
+        Binding("ctrl+d", "tables('page_down')", "Page down", id="compare.page_down", show=False),
+        Binding("ctrl+u", "tables('page_up')", "Page up", id="compare.page_up", show=False),
     ]
 
     class Looked(Message):
@@ -115,7 +120,7 @@ class CompareScreen(Page):
             for pane in PANES[2:]:
                 yield Static(id=pane, classes="table")
             yield Static(id="notes")
-        yield Footer()
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Read the runs, and again while one of them goes on."""
@@ -126,7 +131,7 @@ class CompareScreen(Page):
         self.set_interval(POLL_SECONDS, self._look)
 
     def _look(self) -> None:
-        idle = all(worker.is_finished for worker in self.workers if worker.group == "compare")
+        idle = not self.is_at_work("compare")
         if idle and is_going_on(self._contenders):
             self._read()
 
@@ -271,9 +276,9 @@ class CompareScreen(Page):
         self._pane = (self._pane + by) % len(PANES)
         self._show()
 
-    def action_scroll(self, by: int) -> None:
-        """Scroll the tables."""
-        self.query_one("#tables").scroll_relative(y=by, animate=False)
+    async def action_tables(self, action: str) -> None:
+        """Scroll the tables, whether or not they have the focus."""
+        await self.query_one("#tables").run_action(action)
 
     def action_prompt(self) -> None:
         """Open the best of the runs in Prompt."""

@@ -134,7 +134,8 @@ def find(name: str, base: Path) -> Path | None:
         generated.named(name)  # raises where there are no such tasks
         return Path(name)
     if not name.strip():
-        raise DataError("a task has an empty `source`", "name a file, a folder or an id on the hub")
+        hint = "name a file, a folder or an id on the hub"
+        raise DataError("what is to be read has an empty name", hint)
     path, shown = _place(name, base), clip(name, 500)
     try:
         if path.is_file() or path.is_dir():
