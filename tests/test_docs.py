@@ -191,7 +191,7 @@ def toml(value: Any) -> str:
 # Seconds each.
 SLOW = (
     "blocks", "choosing", "classify", "demos", "evaluation", "health", "lasting", "long-context",
-    "long-runs", "rationales", "rehearsal", "select",
+    "long-runs", "prompting", "rationales", "rehearsal", "select",
 )  # fmt: skip
 LONG = {f"docs/{page}.md": [pytest.mark.long] for page in SLOW}
 WITH_COMMANDS = [name for name, path in NAMED.items() if commands(path.read_text("utf-8"))]

@@ -246,9 +246,9 @@ def naive(
     [
         ("new-topic-00", "exact"),
         ("new-cipher-00", "exact"),
-        ("new-themes-00", "f1"),
+        pytest.param("new-themes-00", "f1", marks=pytest.mark.long),
         ("new-sums-00", "number"),
-        ("new-facts-00", "rouge"),
+        pytest.param("new-facts-00", "rouge", marks=pytest.mark.long),
     ],
 )
 def test_scores_and_losses_are_those_of_each_query_asked_alone(

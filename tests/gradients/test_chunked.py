@@ -223,7 +223,9 @@ def test_trainable_parameters_outside_the_layers_are_refused() -> None:
 # ---------------------------------------------------------------------------- chunks and targets
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 10, 25, 47, 49, 50, 1000])
+@pytest.mark.parametrize(
+    "chunk", [pytest.param(1, marks=pytest.mark.long), 7, 10, 25, 47, 49, 50, 1000]
+)
 def test_chunks_may_or_may_not_divide_the_episode(chunk: int) -> None:
     check_against_whole(usual_llama(), usual_batch(), Dials(chunk, 2))
 
@@ -449,7 +451,14 @@ def test_dropped_inputs_differ_between_chunks_and_layers() -> None:
     assert min(counts) >= 2  # each is met again on the way back
 
 
-@pytest.mark.parametrize("dials", [Dials(16, 1), Dials(16, 2), Dials(11, 3)], ids=str)
+@pytest.mark.parametrize(
+    "dials",
+    [
+        Dials(16, 2),
+        *(pytest.param(one, marks=pytest.mark.long) for one in (Dials(16, 1), Dials(11, 3))),
+    ],
+    ids=str,
+)
 def test_with_dropout_the_gradient_is_the_slope_of_the_loss_of_the_same_seed(dials: Dials) -> None:
     model = llama(dropout=0.3)
     _, gradients = dropped(model, dials, seed=7)

@@ -189,7 +189,13 @@ def test_a_cancelled_or_failed_query_leaves_the_prefix_unchanged(model: Any) -> 
         )
         assert answer.finish == "cancelled"
         with pytest.raises(Cancelled):
-            score(prefix.context, prefix.segmenter, question, ["a", "b"], stop_after(calls))
+            score(
+                prefix.context,
+                prefix.segmenter,
+                question,
+                ["a", "b"],
+                stop_after(min(calls, 1)),  # short labels are soon compared
+            )
     with pytest.raises(ZeroDivisionError):
         generate(
             prefix.context,

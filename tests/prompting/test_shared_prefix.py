@@ -1,5 +1,6 @@
 """Rows that share a prefix are read as rows that have copies of it, in many architectures."""
 
+import gc
 from typing import Any
 
 import mlx.core as mx
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 from tests.tiny_models import tiny_model
+from yofo_mlx.models import logits
+from yofo_mlx.prompting import shared_prefix
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.shared_prefix import SharedPrefix, lend, shares
 
@@ -47,3 +50,20 @@ def test_a_shared_prefix_is_not_copied() -> None:
 
 def test_a_model_that_does_something_else_with_keys_is_known_to_share_nothing() -> None:
     assert shares(tiny_model("llama")) and not shares(tiny_model("gemma2"))
+
+
+def test_a_model_is_tried_once_and_forgotten_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Any] = []
+
+    def row_logits(model: Any, *rest: Any) -> mx.array:
+        tried.append(id(model))
+        return logits.row_logits(model, *rest)
+
+    monkeypatch.setattr(shared_prefix, "row_logits", row_logits)
+    model = tiny_model("llama")
+    assert shares(model)
+    passes = len(tried)
+    assert shares(model) and len(tried) == passes > 0
+    del model
+    gc.collect()
+    assert not {*tried} & {*shared_prefix._tried}

@@ -54,7 +54,6 @@ class Context:
     def __init__(self, model: Any, memory_limit: int | None = None) -> None:
         """`memory_limit`: bytes beyond which reading is refused, None where it is known to fit."""
         self.model, self.memory_limit = model, memory_limit
-        self._shares: bool | None = None  # not known yet
         self.reset()
 
     def reset(self) -> None:
@@ -213,12 +212,8 @@ class Context:
         return rows
 
     def _can_share(self, on_chunk: OnChunk = ignore) -> bool:
-        """Try it once, which takes some passes of the model."""
-        if self._shares is None:
-            asks = on_chunk is not ignore
-            check = (lambda: on_chunk(len(self.tokens))) if asks else None
-            self._shares = shares(self.model, check)
-        return self._shares
+        check = (lambda: on_chunk(len(self.tokens))) if on_chunk is not ignore else None
+        return shares(self.model, check)
 
     def cut(self, length: int) -> bool:
         """Keep the first tokens only; False, and all is kept, where a layer has no way back."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from weakref import finalize
 
 import mlx.core as mx
 from mlx_lm.models.cache import KVCache, make_prompt_cache
@@ -20,6 +21,8 @@ from yofo_mlx.system.powers import power_of_two
 
 SCORES = 2**25  # scores of the prefix in memory at once, 4 bytes each
 MASKED = -1e30  # not -inf: what sees nothing would be NaN
+
+_tried: dict[int, bool] = {}  # of the models there are, by id
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,18 @@ def lend(layers: Sequence[Any], copies: int, *, shared: bool) -> list[Any]:
 
 
 def shares(model: Any, check: Callable[[], None] | None = None) -> bool:
-    """Try whether a model answers behind a shared prefix what it answers behind copies.
+    """Tell whether a model answers behind a shared prefix what it answers behind copies.
 
-    `check`, called between layers, may raise Cancelled.
+    It is tried once for each model, which takes some passes. `check`, called between layers, may
+    raise Cancelled.
     """
+    if (known := _tried.get(id(model))) is None:
+        known = _tried[id(model)] = _answers_alike(model, check)
+        finalize(model, _tried.pop, id(model), None)
+    return known
 
+
+def _answers_alike(model: Any, check: Callable[[], None] | None) -> bool:
     def read(tokens: mx.array, layers: list[Any]) -> mx.array:
         last = mx.arange(1, len(tokens) + 1) * tokens.shape[1] - 1
         with between_layers(layers, check) if check else nullcontext():
