@@ -105,6 +105,10 @@ def test_an_adapter_that_does_not_fit_leaves_the_base_as_it_was(
     with pytest.raises(RunError, match="does not fit the model"):
         mount(model, tmp_path / "wrong")
     assert mx.array_equal(model(TOKENS), base).item()
+    (tmp_path / "wrong" / "adapters.safetensors").write_bytes(b"cut off")
+    with pytest.raises(RunError, match="cannot be read"):
+        mount(model, tmp_path / "wrong")
+    assert mx.array_equal(model(TOKENS), base).item()
 
 
 class Heard:

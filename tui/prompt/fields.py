@@ -17,7 +17,7 @@ from textual.widgets.text_area import Edit, EditResult
 from yofo_mlx.system.text import printable
 
 from ..shared.dropped import file_in
-from .models import Adapter, adapter_in
+from .models import Adapter, brought
 from .pasted import looks_like_rows
 
 LONGEST_WRAPPED: Final = 20_000  # characters of a line
@@ -167,7 +167,7 @@ class QuestionField(QueryField):
     ]
     HELP = """A question, without its answer. `enter` asks it, `ctrl+n` asks each line of it by
 itself. A file of questions dropped here asks them all; pasted rows can become demonstrations; the
-folder of an adapter, dropped anywhere, lets that adapter answer."""
+folder of an adapter or of a model, dropped anywhere, is who answers."""
 
     class Dropped(Message):
         """A file was dropped here."""
@@ -176,12 +176,12 @@ folder of an adapter, dropped anywhere, lets that adapter answer."""
             super().__init__()
             self.path = path
 
-    class Adapted(Message):
-        """The folder of an adapter was dropped here."""
+    class Brought(Message):
+        """An adapter or a model, by its path, was dropped here."""
 
-        def __init__(self, adapter: Adapter) -> None:
+        def __init__(self, who: Adapter | str) -> None:
             super().__init__()
-            self.adapter = adapter
+            self.who = who
 
     class Rows(Message):
         """What is pasted here looks like demonstrations."""
@@ -192,9 +192,9 @@ folder of an adapter, dropped anywhere, lets that adapter answer."""
 
     def on_paste(self, event: events.Paste) -> None:
         """Look whether what is pasted is no question."""
-        if adapter := adapter_in(event.text):
+        if who := brought(event.text):
             event.prevent_default().stop()
-            self.post_message(self.Adapted(adapter))
+            self.post_message(self.Brought(who))
         elif path := file_in(event.text):
             event.prevent_default().stop()
             self.post_message(self.Dropped(path))

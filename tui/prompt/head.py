@@ -15,7 +15,7 @@ from yofo_mlx.recipe.ways import WAYS, Way
 from yofo_mlx.system.text import shorten
 
 from ..shared.words import MUTED
-from .models import ALONE, Adapter, bases_of, choices, choices_beside, model_of
+from .models import ALONE, Adapter, bases_of, choices, choices_beside, model_of, words_of
 
 WAYS_IN_WORDS: Final[dict[Way, str]] = {
     "balanced": "balanced",
@@ -149,18 +149,18 @@ class ModelBar(Horizontal):
 
     def choose_model(self, name: str) -> None:
         """Let a base model answer, whether a run is known of it or not."""
-        self._named[f"model:{name}"] = f"{shorten(name, 50)} (base)"
+        self._named[f"model:{name}"] = words_of(name)
         self.choose(f"model:{name}")
 
     def choose_adapter(self, adapter: Adapter) -> bool:
-        """Let an adapter answer on the model that it names, or else on the one that is chosen.
+        """Let an adapter answer on a model that was asked for by name, else on that which it names.
 
-        Tell if there is one.
+        Where it names none, on the chosen one; tell if there is one.
         """
         value, chosen = f"adapter:{adapter.folder}", str(self._value("model"))
-        is_base = chosen.startswith("model:")
-        other = chosen.removeprefix("model:") if is_base else self._bases.get(chosen)
-        base = adapter.base or other
+        model = chosen.removeprefix("model:") if chosen.startswith("model:") else None
+        by_name = model if chosen in self._named else None
+        base = by_name or adapter.base or model or self._bases.get(chosen)
         if base:
             self._bases[value] = base
             self._named[value] = f"{shorten(adapter.folder.name, 40)} (adapter)"

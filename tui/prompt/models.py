@@ -11,6 +11,7 @@ from yofo_mlx.models import adapter_files
 from yofo_mlx.prompting import held
 from yofo_mlx.prompting.held import Model
 from yofo_mlx.prompting.protocol import BASE
+from yofo_mlx.recipe.names import is_gguf
 from yofo_mlx.runs import listing
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.trained import trained
@@ -36,7 +37,13 @@ def choices(bases: Mapping[str, str] = NOTHING_KNOWN) -> dict[str, str]:
     """Return what to offer: a value, and the words for it; runs with an adapter first."""
     offered = {value_of(run): shorten(run.run_id, 60) for run in _usable()}
     models = dict.fromkeys(["tiny", *(bases[one] for one in offered if one in bases)])
-    return offered | {f"model:{model}": f"{shorten(model, 50)} (base)" for model in models}
+    return offered | {f"model:{model}": words_of(model) for model in models}
+
+
+def words_of(model: str) -> str:
+    """Return how a base model is called here: one in a folder by the folder's name."""
+    name = Path(model).name if Path(model).is_absolute() else model
+    return f"{shorten(name, 50)} (base)"
 
 
 def bases_of(values: Iterable[str]) -> dict[str, str]:
@@ -71,11 +78,22 @@ class Adapter:
     base: str
 
 
-def adapter_in(text: str) -> Adapter | None:
-    """Return the adapter whose folder, or file of weights, a dropped text is the whole path of."""
+def brought(text: str) -> Adapter | str | None:
+    """Return the adapter, or the model by its path, that a dropped text is the whole path of."""
     path = path_in(text)
     if path is None or not path.is_absolute():
         return None
+    return _adapter_at(path) or (str(path) if _is_model(path) else None)
+
+
+def _is_model(path: Path) -> bool:
+    has_weights = path.is_dir() and any(path.glob("*.safetensors"))
+    return (path.is_file() and is_gguf(path.name)) or (
+        has_weights and (path / "config.json").is_file()
+    )
+
+
+def _adapter_at(path: Path) -> Adapter | None:
     try:
         folder = adapter_files.folder_of(str(path.parent if path.is_file() else path))
         adapter_files.check_files(folder)

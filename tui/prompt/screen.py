@@ -24,7 +24,7 @@ from .demonstrations import Demonstrations
 from .fields import QuestionField
 from .gauge import ContextGauge
 from .head import ModelBar
-from .models import Adapter, adapter_in, value_of
+from .models import Adapter, brought, value_of
 from .pasted import facts_of, shots_of
 from .questions import lines_of, read
 from .save import SaveScreen
@@ -112,8 +112,8 @@ class PromptScreen(Sitting):
         """Take what is pasted outside a field for demonstrations."""
         if isinstance(self.focused, TextArea | Input):
             return
-        if adapter := adapter_in(event.text):
-            self._adapt(adapter)
+        if who := brought(event.text):
+            self._let_answer(who)
         else:
             self._show_pane("demonstrations")
             self.query_one(Demonstrations).paste(event.text)
@@ -173,16 +173,16 @@ class PromptScreen(Sitting):
         await self.ask([one for one in asked if one.strip()])
         self._show_pane("answers")
 
-    @on(QuestionField.Adapted)
-    def _adapted(self, message: QuestionField.Adapted) -> None:
-        self._adapt(message.adapter)
+    @on(QuestionField.Brought)
+    def _brought(self, message: QuestionField.Brought) -> None:
+        self._let_answer(message.who)
 
-    def _adapt(self, adapter: Adapter) -> None:
-        if not self.query_one(ModelBar).choose_adapter(adapter):
-            name = adapter.folder.name
-            self.warn(
-                f"{name} does not say of which model it is: choose that model first (2, then M)"
-            )
+    def _let_answer(self, who: Adapter | str) -> None:
+        models = self.query_one(ModelBar)
+        if isinstance(who, str):
+            models.choose_model(who)
+        elif not models.choose_adapter(who):
+            self.warn(f"{who.folder.name} does not say of which model it is: drop that model first")
 
     @on(QuestionField.Dropped)
     def _dropped(self, message: QuestionField.Dropped) -> None:

@@ -185,13 +185,14 @@ def _load_own(model: Any, folder: Path, lora: Lora) -> None:
 def load_adapter(model: Any, folder: Path) -> None:
     """Put a saved adapter on a base model."""
     check_files(folder)
+    saved = _arrays_of(folder)
     try:
         lora = read_lora(folder)
         if lora and lora.fine_tune_type in adapter_layers.KINDS:
             _load_own(model, folder, lora)
         else:
             mlx_lm_load(model, str(folder))
-        _check_weights(model, load_arrays(folder / WEIGHTS_FILE), partial=is_partial(folder))
+        _check_weights(model, saved, partial=is_partial(folder))
         mx.eval(model.parameters())
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise RunError(
@@ -254,16 +255,20 @@ def begin_with(model: Any, folder: Path) -> None:
     mx.eval(model.trainable_parameters())
 
 
-def check_shapes(folder: Path, expected: dict[str, tuple[int, ...]]) -> None:
-    """Refuse a saved adapter whose arrays are not those that a model would get."""
-    base = read_settings(folder).base
-    partial = is_partial(folder)
+def _arrays_of(folder: Path) -> dict[str, mx.array]:
     try:
-        found = {n: tuple(a.shape) for n, a in load_arrays(folder / WEIGHTS_FILE).items()}
+        return load_arrays(folder / WEIGHTS_FILE)
     except (OSError, ValueError, RuntimeError) as error:
         raise RunError(
             f"{folder / WEIGHTS_FILE} cannot be read: {reason(error)}", "take another adapter"
         ) from error
+
+
+def check_shapes(folder: Path, expected: dict[str, tuple[int, ...]]) -> None:
+    """Refuse a saved adapter whose arrays are not those that a model would get."""
+    base = read_settings(folder).base
+    partial = is_partial(folder)
+    found = {name: tuple(array.shape) for name, array in _arrays_of(folder).items()}
     names = found.keys() if partial else found.keys() | expected.keys()
     wrong = [name for name in sorted(names) if found.get(name) != expected.get(name)]
     if wrong:

@@ -199,10 +199,15 @@ async def test_another_run_on_the_same_base_can_answer_beside(
         assert sessions.made[0].calls[0][1]["beside"][0]["run"] == other.run.run_id
 
 
-async def test_an_adapter_that_is_dropped_answers_on_the_model_that_is_chosen(
-    pilots: Any, sessions: Any, tmp_path: Path, until: Any, shown: Any
+@pytest.mark.parametrize("is_model_dropped", [True, False])
+async def test_an_adapter_that_is_dropped_answers_on_the_model_that_is_dropped_or_it_names(
+    pilots: Any, sessions: Any, tmp_path: Path, until: Any, shown: Any, is_model_dropped: bool
 ) -> None:
-    settings = {"fine_tune_type": "lora", "num_layers": -1}
+    model = tmp_path / "a model"
+    model.mkdir()
+    (model / "config.json").write_text("{}", "utf-8")
+    (model / "model.safetensors").touch()
+    settings = {"model": "org/named", "fine_tune_type": "lora", "num_layers": -1}
     shape = {"rank": 4, "scale": 2.0, "dropout": 0.0, "keys": ["self_attn.q_proj"]}
     folder = tmp_path / "my adapter"
     folder.mkdir()
@@ -211,6 +216,9 @@ async def test_an_adapter_that_is_dropped_answers_on_the_model_that_is_chosen(
     (folder / "adapters.safetensors").touch()
     async with pilots.open("prompt", size=(140, 45)) as pilot:
         screen = pilot.app.screen
+        if is_model_dropped:
+            pilot.app.post_message(events.Paste(str(model)))
+            await until(pilot, lambda: "a model (base)" in shown(pilot))
         screen.query_one(QueryField).focus()
         pilot.app.post_message(events.Paste(str(folder).replace(" ", "\\ ")))
         await until(pilot, lambda: "my adapter (adapter)" in shown(pilot))
@@ -222,7 +230,7 @@ async def test_an_adapter_that_is_dropped_answers_on_the_model_that_is_chosen(
         await until(pilot, lambda: screen.is_idle)
         *_, load = [params for method, params in sessions.made[0].calls if method == "load"]
         assert load == {
-            "model": "tiny",
+            "model": str(model) if is_model_dropped else "org/named",
             "adapter": str(folder),
             "use_adapter": True,
             "beside": [{"use_adapter": False}],
