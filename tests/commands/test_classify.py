@@ -212,3 +212,21 @@ def test_a_wrong_value_is_two_lines_in_plain_words(
     assert error.startswith("error: ") and words in error and hint.startswith("  ")
     assert "Value error" not in err and "Input should" not in err and "parse" not in err
     assert {path.name for path in folder.iterdir()} == {"data.csv", "demos.csv"}
+
+
+def test_an_interrupt_while_a_row_is_written_leaves_it_written_and_counted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal(folder / "out.csv") as journal:
+        journal.begin({"model": "one"})
+        add = journal._file.add
+
+        def interrupted(line: bytes) -> None:
+            add(line)
+            signal.raise_signal(signal.SIGINT)
+            add(b"")  # goes on
+
+        monkeypatch.setattr(journal._file, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            journal.add([{"label": "a"}])
+        assert journal.count == 1 and len([*journal]) == 1

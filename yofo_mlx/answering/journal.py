@@ -8,6 +8,7 @@ from typing import Any, Self
 from yofo_mlx.errors import RunError
 from yofo_mlx.system.files import disk_error
 from yofo_mlx.system.lines import GrowingFile
+from yofo_mlx.system.signals import held_back
 from yofo_mlx.system.text import json_line
 
 Entry = dict[str, Any]
@@ -70,8 +71,9 @@ class Journal:
     def add(self, entries: Iterable[Entry]) -> None:
         """Keep the answers of the next rows."""
         found = list(entries)
-        self._add(found)
-        self.count += len(found)
+        with held_back():  # what is written is counted
+            self._add(found)
+            self.count += len(found)
 
     def keep(self, count: int) -> None:
         """Forget all answers but those of the first rows."""

@@ -20,6 +20,16 @@ def answered(answer: Callable[[int, object], None]) -> Iterator[None]:
 
 
 @contextmanager
+def held_back() -> Iterator[None]:
+    """Let what asks this process to end wait until something is done; from the main thread only."""
+    came: list[int] = []
+    with answered(lambda number, _: came.append(number)):
+        yield
+    if came:
+        signal.raise_signal(came[0])
+
+
+@contextmanager
 def hang_up_ignored() -> Iterator[None]:
     """Outlive the terminal."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
