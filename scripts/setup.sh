@@ -38,7 +38,7 @@ if ! "$python" -m pip config get global.index-url >/dev/null 2>&1 && [ -z "${PIP
     "$python" -m pip install -qq -c constraints.txt uv 2>/dev/null || true
 fi
 install() {
-    .venv/bin/uv pip install -q --python "$python" -c constraints.txt -e "$1" 2>/dev/null ||
+    UV_HTTP_RETRIES=1 .venv/bin/uv pip install -q --python "$python" -c constraints.txt -e "$1" 2>/dev/null ||
         "$python" -m pip install -qq -c constraints.txt -e "$1"
 }
 install '.[dev]'
