@@ -58,7 +58,6 @@ def choices_beside(
     """Return who may answer beside a chosen one: its base model, runs on the same one, nobody."""
     if not isinstance(value, str):
         return {ALONE: "alone"}
-    base = bases.get(value) if _is_run(value) else value.removeprefix("model:")
     is_base = value.startswith("model:")
     found = {ALONE: "alone"} | ({} if is_base else {BASE: "base model"})
     base = value.removeprefix("model:") if is_base else bases.get(value)
@@ -94,11 +93,13 @@ def _is_model(path: Path) -> bool:
 
 
 def _adapter_at(path: Path) -> Adapter | None:
+    place = path.parent if path.name == adapter_files.WEIGHTS_FILE else path
+    if not place.is_dir():
+        return None
     try:
-        folder = adapter_files.folder_of(str(path.parent if path.is_file() else path))
+        folder = adapter_files.folder_of(str(place))
         adapter_files.check_files(folder)
-        is_one = path.is_dir() or path.name == adapter_files.WEIGHTS_FILE
-        return Adapter(folder, adapter_files.read_settings(folder).base) if is_one else None
+        return Adapter(folder, adapter_files.read_settings(folder).base)
     except (YofoError, OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
