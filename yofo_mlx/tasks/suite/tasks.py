@@ -49,7 +49,6 @@ KINDS: dict[Role, tuple[str, ...]] = {
         "last",
     ),
 }
-UNTRAINED_KINDS = ("spot", "last")
 
 
 def tasks(role: Role, seed: int = 0) -> list[Task]:
