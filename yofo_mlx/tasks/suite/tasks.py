@@ -5,6 +5,7 @@ that are never trained. Demonstrations are written `words -> words`, as yofo's t
 """
 
 from collections.abc import Callable
+from functools import cache
 from random import Random
 from typing import Literal
 
@@ -73,6 +74,7 @@ def find(name: str) -> list[Task]:
     return [draw_task(role, kind, n, 0) for n in numbers if number in ("", f"{n:02}")]
 
 
+@cache
 def draw_task(role: Role, kind: str, number: int, seed: int) -> Task:
     """Draw one task: its labels or mapping, demonstrations, and queries apart from them."""
     random = Random(f"{seed} {role} {kind} {number}")
