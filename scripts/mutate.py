@@ -58,7 +58,7 @@ TESTS = {
         "cases_measure",
     ],
     "training/loop": ["update", "train"],
-    "gradients/objective": ["objective"],
+    "gradients/objective": ["objective", "objectives"],
     "objectives/sums": ["objectives"],
     "selecting/select": ["facility", "select"],
     "planning/planner": ["plan", "validation", "cases_forecast"],
