@@ -12,7 +12,7 @@ from typing import Any
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.system.text import reason
 from yofo_mlx.tasks.beliefs import read_doubt, read_teacher
-from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns, turns_in
+from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns, last_question, turns_in
 from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in, number_in
 from yofo_mlx.tasks.problems import Place, RowError
 from yofo_mlx.tasks.reading.parquet import ClassNames
@@ -86,17 +86,27 @@ class Columns:
         self._check_labels(item.answers)
         return self._with_more(item, row.fields) if self._more else item
 
-    def question(self, row: Row) -> str:
-        """Return the input a row holds, which may lack an answer; or raise RowError."""
-        if self.chat:
-            return self.item(row).example.input
-        return _checked(self._fill(self.input, row.fields), self.input)
+    def question(self, row: Row) -> tuple[str, str]:
+        """Return the system text and the input of a row, which may lack an answer; or RowError."""
+        if not self.chat:
+            system, text = self._asked(row.fields)
+            return system, _checked(text, self.input)
+        try:
+            item = self.item(row)
+            return item.system, item.example.input
+        except RowError:
+            system, text = last_question(self._turns(row.fields))
+            return _join(_system(row.fields), system), _checked(text, self.input)
+
+    def _turns(self, fields: dict[str, Any]) -> list[Any] | None:
+        """Return the turns of a row's conversation, None where a part of it is none."""
+        parts = [turns_in(fields.get(name)) for name in self.chat]
+        lists = [part for part in parts if part is not None]
+        return list(chain(*lists)) if len(lists) == len(parts) else None
 
     def _chat(self, row: Row) -> Item:
-        parts = [turns_in(row.fields.get(name)) for name in self.chat]
-        lists = [part for part in parts if part is not None]
         _check_weight(row.fields)
-        dialogue = conversation(list(chain(*lists)) if len(lists) == len(parts) else None)
+        dialogue = conversation(self._turns(row.fields))
         example = Example(
             _checked(dialogue.input, self.input), _checked(dialogue.answer, self.output)
         )
@@ -105,22 +115,26 @@ class Columns:
         return Item(example, row.place, (example.output,), False, system, unused + dialogue.unused)
 
     def _pair(self, row: Row) -> Item:
-        question = self._fill(self.input, row.fields)
+        system, question = self._asked(row.fields)
         values, is_list = self._answers(row.fields)
         if is_list and self.has_references:
             forms = dict.fromkeys(_checked(value, self.output) for value in values or [""])
             values, is_list = list(forms), False
         answer = _checked(self.separator.join(values if is_list else values[:1]), self.output)
         unused = unused_fields(row.fields, self.shape.used) if self.shape else ()
-        system = ""
         if self.shape and self.shape.instructs:
             _check_weight(row.fields)
-            system = _system(row.fields)
-            earlier = earlier_turns(row.fields.get(HISTORY) or [])
-            question = f"{earlier}User: {question.strip()}" if earlier else question
         example = Example(_checked(question, self.input), answer)
         answers = tuple(values) if is_list else (answer, *values[1:])
         return Item(example, row.place, answers, is_list, system, unused)
+
+    def _asked(self, fields: dict[str, Any]) -> tuple[str, str]:
+        """Return the system text and the question of a row, with the turns before it."""
+        question = self._fill(self.input, fields)
+        if not (self.shape and self.shape.instructs):
+            return "", question
+        earlier = earlier_turns(fields.get(HISTORY) or [])
+        return _system(fields), f"{earlier}User: {question.strip()}" if earlier else question
 
     @property
     def _more(self) -> tuple[str | None, ...]:
