@@ -9,6 +9,9 @@ evaluations/  what `yofo eval` measured, a file each
 """
 
 import json
+import os
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -160,6 +163,15 @@ class Run:
         """Ask the trainer to finish its step (`now`: to leave it), save and exit."""
         with self.stop_path.open("a") as file:
             file.write("now\n" if now else "")
+
+    def interrupt(self) -> bool:
+        """Send another process that trains it what Ctrl-C sends, once it answers that."""
+        pid = lock.holder(self.path)
+        if not pid or pid == os.getpid() or not self.has_spoken():
+            return False
+        with suppress(OSError):  # it has just ended, or is somebody else's
+            os.kill(pid, signal.SIGINT)
+        return True
 
     def must_leave(self) -> bool:
         """Tell whether the trainer was asked to leave its step."""
