@@ -222,7 +222,8 @@ def test_a_run_goes_on_with_its_model_in_another_place_and_with_no_other_model(
     assert code == 1 and "is not the one that run" in err
     code, _, err = yofo("resume", "last", "--model", "models/moved", "--set", "train.steps=2")
     run = listing.find("last")
-    assert code == 0 and "warning" not in err and run.status() == "finished"
+    assert code == 0 and f"{run.run_id} has its model in {folder}/models/moved\n" in err
+    assert "warning" not in err and run.status() == "finished"
     recipe, notes = trained(run)
     assert recipe.model == str(folder / "models" / "moved") and not notes
     assert load_recipe(run.recipe_path) == recipe

@@ -112,7 +112,8 @@ def move_model(name: str, place: str) -> None:
     """Have a run go by the place where its model is now."""
     from yofo_mlx.training import moved  # MLX
 
-    moved.move_model(listing.find(name), place)
+    run = listing.find(name)
+    say(f"{run.run_id} has its model in {moved.move_model(run, place)}")
 
 
 def extend(name: str, overrides: Sequence[str], *, told: bool = False) -> None:

@@ -11,8 +11,8 @@ from yofo_mlx.runs.info import ModelInfo
 from yofo_mlx.runs.trained import rewrite, trained
 
 
-def move_model(run: Run, place: str) -> None:
-    """Have a run that nobody trains go by the place where its model is now."""
+def move_model(run: Run, place: str) -> str:
+    """Have a run that nobody trains go by the place where its model is now; return that."""
     recipe = trained(run, [f"model={json.dumps(place)}"]).recipe
     path, before = model_path(recipe.model), run.info().model
     now = ModelInfo(name=recipe.model, path=str(path), fingerprint=model_fingerprint(path))
@@ -23,3 +23,4 @@ def move_model(run: Run, place: str) -> None:
         )
     with lock.locked(run.path):
         rewrite(run, recipe, **({"model": now} if before else {}))
+    return recipe.model
