@@ -13,11 +13,20 @@ from yofo_mlx.recipe.family import Family
 from yofo_mlx.system.text import reason
 from yofo_mlx.tasks.beliefs import read_doubt, read_teacher
 from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns, last_question, turns_in
-from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in, number_in
+from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in
 from yofo_mlx.tasks.problems import Place, RowError
 from yofo_mlx.tasks.reading.parquet import ClassNames
 from yofo_mlx.tasks.reading.rows import Row, kind
-from yofo_mlx.tasks.row_forms import HISTORY, SYSTEM, WEIGHT, RowForm, form_of, unused_fields
+from yofo_mlx.tasks.row_forms import (
+    HISTORY,
+    SYSTEM,
+    RowForm,
+    check_weight,
+    form_of,
+    join_texts,
+    system_in,
+    unused_fields,
+)
 from yofo_mlx.tasks.spelling import label_key, list_in_text, spelled, text_key, unify_lines
 from yofo_mlx.tasks.task import Example
 
@@ -96,7 +105,7 @@ class Columns:
             return item.system, item.example.input
         except RowError:
             system, text = last_question(self._turns(row.fields))
-            return _join(_system(row.fields), system), _checked(text, self.input)
+            return join_texts(system_in(row.fields), system), _checked(text, self.input)
 
     def _turns(self, fields: dict[str, Any]) -> list[Any] | None:
         """Return the turns of a row's conversation, None where a part of it is none."""
@@ -105,13 +114,13 @@ class Columns:
         return list(chain(*lists)) if len(lists) == len(parts) else None
 
     def _chat(self, row: Row) -> Item:
-        _check_weight(row.fields)
+        check_weight(row.fields)
         dialogue = conversation(self._turns(row.fields))
         example = Example(
             _checked(dialogue.input, self.input), _checked(dialogue.answer, self.output)
         )
         unused = unused_fields(row.fields, {*self.chat, *SYSTEM})
-        system = _join(_system(row.fields), dialogue.system)
+        system = join_texts(system_in(row.fields), dialogue.system)
         return Item(example, row.place, (example.output,), False, system, unused + dialogue.unused)
 
     def _pair(self, row: Row) -> Item:
@@ -123,7 +132,7 @@ class Columns:
         answer = _checked(self.separator.join(values if is_list else values[:1]), self.output)
         unused = unused_fields(row.fields, self.shape.used) if self.shape else ()
         if self.shape and self.shape.instructs:
-            _check_weight(row.fields)
+            check_weight(row.fields)
         example = Example(_checked(question, self.input), answer)
         answers = tuple(values) if is_list else (answer, *values[1:])
         return Item(example, row.place, answers, is_list, system, unused)
@@ -134,7 +143,7 @@ class Columns:
         if not (self.shape and self.shape.instructs):
             return "", question
         earlier = earlier_turns(fields.get(HISTORY) or [])
-        return _system(fields), f"{earlier}User: {question.strip()}" if earlier else question
+        return system_in(fields), f"{earlier}User: {question.strip()}" if earlier else question
 
     @property
     def _more(self) -> tuple[str | None, ...]:
@@ -318,25 +327,6 @@ def _is_template(text: str) -> bool:
 def _names(text: str) -> list[str]:
     """Return the columns that a template, or a plain column name, speaks of."""
     return [name for name in _PLACEHOLDER.findall(text) if name] if _is_template(text) else [text]
-
-
-def _system(fields: dict[str, Any]) -> str:
-    """Return the system text that a row keeps in a field of its own."""
-    found = (name_in(fields, name) for name in SYSTEM)
-    texts = [fields[name] for name in found if name is not None]
-    return _join(*(text for text in texts if isinstance(text, str)))
-
-
-def _check_weight(fields: dict[str, Any]) -> None:
-    name = name_in(fields, WEIGHT)
-    if name is not None and number_in(fields[name]) == 0:
-        hint = "the row is left out: there is nothing to learn from it"
-        raise RowError("the `weight` of the row is zero", hint, "warning")
-
-
-def _join(*texts: str) -> str:
-    clean = (unify_lines(text).strip() for text in texts)
-    return "\n\n".join(dict.fromkeys(text for text in clean if text))
 
 
 def _label(value: Any, name: str, names: tuple[str, ...]) -> str:
