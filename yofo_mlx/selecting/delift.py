@@ -31,7 +31,7 @@ class Delift:
         """Rank a task's training rows in the order in which they are chosen."""
         rows = entry.task.train
         draw = Random(f"{self._seed}/{entry.task.name}")
-        probes = sorted(draw.sample(range(len(rows)), min(self._probes, len(rows))))
+        probes = draw.sample(range(len(rows)), min(self._probes, len(rows)))
         matrix, known = self._utilities(entry, probes)
         order, gains = facility_location(matrix)
         scores = [gain if one else None for gain, one in zip(gains, known, strict=True)]
@@ -98,12 +98,12 @@ def facility_location(matrix: Matrix) -> tuple[list[int], list[float]]:
     Each time it is the row that raises sum_j max_{i chosen} max(0, matrix[i, j]) most. Where none
     does any more, those left are chosen as if none had been; of equal ones the first comes first.
     """
-    useful = np.maximum(matrix, 0)
+    useful = matrix.clip(0)
     left, order = list(range(len(matrix))), list[int]()
     added = [0.0] * len(matrix)
     covered = np.zeros(matrix.shape[1])
     while left:
-        gains = np.maximum(useful[left] - covered, 0).sum(axis=1)
+        gains = (useful[left] - covered).clip(0).sum(axis=1)
         best = int(gains.argmax())
         if gains[best] <= 0 and covered.any():
             covered = np.zeros_like(covered)
