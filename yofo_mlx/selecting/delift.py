@@ -6,6 +6,7 @@ answer. No gradient is taken. The rows are chosen greedily by facility location:
 rows tried, of the highest utility that a chosen one has for each.
 """
 
+import math
 from collections.abc import Sequence
 from random import Random
 
@@ -89,7 +90,7 @@ def utility(before: Losses, after: Losses) -> float:
 def _distance(losses: Losses) -> float:
     """Return the root mean square of 1 - p of an answer's tokens, from their losses."""
     missing = -np.expm1(-losses.astype(np.float64))
-    return float(np.sqrt(np.mean(missing**2)))
+    return math.sqrt(np.mean(missing**2))
 
 
 def facility_location(matrix: Matrix) -> tuple[list[int], list[float]]:
