@@ -84,6 +84,12 @@ def test_the_table_names_labels_and_confusions(yofo: Any, folder: Path) -> None:
     assert all(row["new error"] is None for row in found)
 
 
+def test_a_label_in_two_spellings_is_told(yofo: Any, folder: Path) -> None:
+    _, out, err = yofo("classify", *ASKED, "--labels", "A|B")
+    assert "warning: 'a' is shown, 'A' is a label: spell a label in one way" in err
+    assert " is answered: one label in two spellings counts as two" in out
+
+
 def test_free_answers_come_row_by_row(yofo: Any, folder: Path) -> None:
     code, out, _ = yofo(
         "ask", "tiny", "--demos", "demos.csv", "--data", "data.csv", "--out", "o.jsonl",

@@ -23,7 +23,7 @@ from yofo_mlx.recipe.ways import Way
 from yofo_mlx.runs.events import finite
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say, say_again
-from yofo_mlx.system.text import json_line, printable
+from yofo_mlx.system.text import json_line, printable, shorten
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,10 @@ def answer_file(
         room.take_named(asked.demos, parsed)
         if not asked.demos:
             room.show([])
+        shared = min(table.systems) if len(table.systems) == 1 else ""
+        if shared not in room.instruction:
+            words = f"{shorten(shared, 60)!r} stands with every row, and is not asked with"
+            say(f"warning: {words}; `--instruction TEXT` puts it before them")
         try:
             asker = make(session, room, style)
             rows = [[one.input, one.output] for one in room.examples]

@@ -19,6 +19,7 @@ from yofo_mlx.system.files import disk_error
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.families import holds_labels
+from yofo_mlx.tasks.spelling import respelled, spelled
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ def classify(asked: Asked, files: Files, wishes: ClassifyWishes) -> ExitCode:
 
     def make(session: InProcess, room: Chatroom, style: Style) -> Asker:
         chosen = tuple(labels or _labels_of(room, style))
+        shown = dict.fromkeys(example.output for example in room.examples)
+        for one, other in respelled(shown, chosen).items():
+            words = f"{spelled(one, other)} is shown, {spelled(other, one)} is a label"
+            say(f"warning: {words}: spell a label in one way")
         prefix, blocks = session.prompter.prefix, session.prompter.blocks
         chooser = Chooser(prefix, chosen, wishes.runners_up, blocks=blocks)
         if not chooser.is_compared:

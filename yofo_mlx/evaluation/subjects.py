@@ -25,6 +25,7 @@ from yofo_mlx.runs.names import slug
 from yofo_mlx.runs.recipe import resolve
 from yofo_mlx.runs.trained import Note, trained
 from yofo_mlx.system import paths
+from yofo_mlx.system.files import read_object
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,7 @@ def elsewhere(model: str | None, adapter: str | None) -> Subject:
 
 def _base_of(adapter: Path) -> str:
     """Return the model that an adapter's settings name."""
-    try:
-        model = json.loads((adapter / CONFIG_FILE).read_bytes()).get("model")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        model = None
+    model = read_object(adapter / CONFIG_FILE).get("model")
     if isinstance(model, str) and model:
         return model
     raise RecipeError(
