@@ -46,8 +46,8 @@ class NewRunScreen(Dialog, Recovering):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "start", "Start", id="new_run.start", tooltip="Goes on without the app"),
         Binding("ctrl+w", "ask('save')", "Save", id="new_run.save", tooltip="As a recipe"),
-        Binding("ctrl+e", "edit_text", "Editor", id="new_run.editor", tooltip="In $EDITOR"),
         Binding("slash,ctrl+f", "ask('find')", "Find key", id="new_run.find", key_display="/"),
+        Binding("ctrl+e", "edit_text", "Editor", id="new_run.editor", tooltip="In $EDITOR"),
         Binding("a", "ask('add')", "Add data", id="new_run.add", tooltip="A file, folder, hub id"),
         Binding("n", "next", "Next episode", id="new_run.next"),
         Binding("l", "fetch", "Read from hub", id="new_run.fetch"),

@@ -138,6 +138,11 @@ class RunView:
         _ = self.ranks, self.is_diverged
 
     @property
+    def is_measurable(self) -> bool:
+        """Tell whether it has an adapter to evaluate."""
+        return self.best is not None or self.status == "finished"
+
+    @property
     def steps_done(self) -> int:
         """Return the number of the last whole step."""
         return int(figure(self.step, "step") or 0)

@@ -13,11 +13,12 @@ from tui.data.examples import ExampleTable
 from tui.data.fixing import append_task, drop_bad_rows
 from tui.data.measures import Measure, label_bars, lengths
 from tui.data.screen import DataScreen
-from tui.shared import editor
+from tui.shared import editor, recipes
 from tui.shared.table import Column
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.preview.columns import columns
 
+MINIMAL = 'model = "tiny"\n[[tasks]]\nsource = "tiny:topic-01"\n'
 ROWS = "utterance,intent,note\n" + "".join(
     f"my card number {i} is gone,{'lost' if i % 3 else 'pin'},x\n" for i in range(30)
 )
@@ -226,3 +227,16 @@ def test_labels_and_lengths_are_drawn_to_scale() -> None:
     measure = Measure(9, 90, 10, 4, 20, (1, 0, 8), (9, 9, 9), False)
     drawn = lengths(measure, 40).plain
     assert "█" in drawn and "all fit 4k" in drawn and "median 10" in drawn
+
+
+def test_where_data_lie_is_told_short(empty_folder: Path, tmp_path_factory: Any) -> None:
+    far = tmp_path_factory.mktemp("far")
+    where = {"a.csv": "this folder", f"{empty_folder}/a.csv": "this folder", "b/a.csv": "b"}
+    where |= {f"{empty_folder}/b/a.csv": "b", f"{far}/a.csv": str(far), f"{far}/a.toml": str(far)}
+    for name in where:
+        path = empty_folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("input,output\nx,y\n" if path.suffix == ".csv" else MINIMAL)
+    assert {name: sets.of_path(name).place for name in where} == where
+    near = recipes.near(f"{empty_folder}/b/a.csv:3: the input is empty, as in {far}/a.csv")
+    assert near == f"b/a.csv:3: the input is empty, as in {far}/a.csv"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from textual.widgets import Static
 
-from tui.runs import detail
+from tui.runs import detail, measured
 from tui.runs.follow import Follower
 from tui.runs.notes import notes
 from tui.runs.now import told
@@ -34,6 +34,15 @@ def test_keys_that_help_stand_in_the_notes(run_folder: Any) -> None:
     assert notes(view_of(folder)).plain == "Measure it with e, try it with p."
     folder.evaluate(2, {0: 0.5})
     assert not notes(view_of(folder)).plain
+
+
+def test_what_can_be_measured_is_told_from_when_it_can(run_folder: Any) -> None:
+    folder = run_folder("mine").steps(3)
+    with folder.trained():
+        assert "e measures" in (said := measured._unmeasured(view_of(folder)).plain)
+        assert "once it has validated" in said
+        folder.validate(3, {0: 0.5})
+        assert "once it has validated" not in measured._unmeasured(view_of(folder)).plain
 
 
 def test_a_run_that_waits_is_not_said_to_be_starting(run_folder: Any) -> None:
