@@ -130,7 +130,8 @@ class DataListing(Looking):
         tables = self.choices.get("data", "tables", [])
         known = {table["source"]: table for table in tables if "source" in table}
         paths = [path for path in self.choices.get("data", "opened", []) if isinstance(path, str)]
-        return [of_table(known.get(path, {"source": path})) for path in paths]
+        unique = dict.fromkeys(paths)  # it is a file that anyone may edit
+        return [of_table(known.get(path, {"source": path})) for path in unique]
 
     @property
     def chosen(self) -> Collection | None:

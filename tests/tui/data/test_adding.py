@@ -56,6 +56,11 @@ async def test_columns_of_no_known_form_are_proposed_and_remembered(
         assert pilot.app.choices.get("data", "opened") == []
         await pilot.press("u")
         assert len(pilot.app.choices.get("data", "opened")) == 1
+        place, screen = str(empty_folder / "own.csv"), pilot.app.screen
+        screen._put(sets.of_path(place))  # another path to the same file
+        assert pilot.app.choices.get("data", "opened") == [place]
+        pilot.app.choices.keep("data", "opened", [place, place])
+        assert [one.key for one in screen._kept()] == [place]
 
 
 @pytest.mark.asyncio
