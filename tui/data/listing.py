@@ -13,7 +13,7 @@ from textual.widgets.option_list import Option
 from yofo_mlx.preview.client import PreviewClient
 from yofo_mlx.preview.facts import DataSet
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.system.quantities import duration, plural
+from yofo_mlx.system.quantities import duration
 
 from ..shared.recipes import near
 from ..shared.words import lines, muted, one_line, safe
@@ -332,7 +332,4 @@ def _option(one: Collection) -> Content:
     title = one_line(one.title, 60)
     if one.error is not None:
         return Content.assemble(title, ("\n  ✗ cannot be read", "$text-error"))
-    sources = "" if one.is_typed else plural(len(one.sources), "source")
-    facts = [one_line(one.place, 60).plain, sources]
-    about = " · ".join(filter(None, facts))
-    return Content.assemble(title, (f"\n  {about}", "dim"))
+    return Content.assemble(title, (f"\n  {one_line(one.place, 60).plain}", "dim"))

@@ -27,7 +27,10 @@ def test_keys_that_help_stand_in_the_notes(run_folder: Any) -> None:
     died.run.console_path.write_text("")  # killed, by whom is not known
     assert "Start anew with memory.limit_gb = 13.6 with f." in notes(view_of(died)).plain
     died.writer.write("plan", limit_gb=20.0, model_gb=4.0, step_gb=1.0)
-    assert "with f" not in notes(view_of(died)).plain  # it was not for its memory
+    said = notes(view_of(died)).plain
+    assert "with f" not in said  # it was not for its memory
+    assert "If it was the memory, start anew with a lower memory.limit_gb." in said
+    assert said.count("`yofo resume") == 0 and "with c." in said
     folder = run_folder("mine").steps(3)
     assert "Start anew" not in notes(view_of(folder)).plain  # why it died is not known
     folder.writer.write("finished", step=3, best_step=3, seconds=1.0)
