@@ -162,11 +162,12 @@ class AddScreen(Dialog, Recovering):
         found = message.found
         if isinstance(found, Seen):
             if found.table == self._mapping.table:
-                self._seen = found
+                self._seen, is_found = found, found.tells_of(self._mapping.table)
                 self._propose(found)
-                wanted, self._is_wanted = self._is_wanted, False
-                if wanted and found.table == self._mapping.table:  # else the user looks first
-                    self.action_add()
+                if self._is_wanted and is_found:
+                    self._is_wanted = False
+                    if found.table == self._mapping.table:  # else the user looks first
+                        self.action_add()
         elif self.query_one("#path", Input).value.strip() == self._mapping.table["source"]:
             self._show_paths(found)
         self._draw()
@@ -249,7 +250,7 @@ class AddScreen(Dialog, Recovering):
     def action_add(self) -> None:
         """Give the data set back, if it can be read; one that is looked at now, once it was."""
         text, seen = self._mapping.table["source"], self._seen
-        is_seen = seen is not None and seen.table == self._mapping.table
+        is_seen = seen is not None and seen.tells_of(self._mapping.table)
         if text.endswith(".toml"):
             self.dismiss(text)
         elif text and not (is_seen or self._is_wanted):
