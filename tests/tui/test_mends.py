@@ -128,6 +128,24 @@ async def test_a_place_one_comes_back_to_is_styled_anew_only_for_another_theme(
 
 
 @pytest.mark.asyncio
+async def test_what_lies_behind_a_dialog_is_laid_out_for_another_size_only() -> None:
+    mend_textual()
+    app = Words()
+    async with app.run_test() as pilot:
+        below = app.screen
+        await pilot.pause()
+        laid_out: list[object] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(below, "_refresh_layout", lambda *given, **_: laid_out.append(given))
+            await app.push_screen(Over())
+            await pilot.pause()
+        assert not laid_out
+        await pilot.resize_terminal(50, 20)
+        await pilot.pause()
+        assert below.query_one(Static).size.width == 50
+
+
+@pytest.mark.asyncio
 async def test_what_shines_through_a_dialog_is_not_drawn_where_nothing_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
