@@ -5,27 +5,32 @@ model's own code then normalises and projects those. No [B * L, V] array ever ex
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.models.cache import make_prompt_cache
+import numpy as np
+from mlx_lm.models.cache import KVCache, make_prompt_cache
 
 from yofo_mlx.errors import RunError
+from yofo_mlx.models.last_layer import spared
 from yofo_mlx.models.layers import StandIn, layer_list
 
 
 class RowGather(StandIn):
     """Keeps the given rows of a layer's last output, (..., B, L, D) -> (..., 1, N, D)."""
 
-    def __init__(self, layer: Any, rows: mx.array, runs: int) -> None:
+    def __init__(self, layer: Any, rows: mx.array, runs: int, *, spares: bool) -> None:
+        """`spares`: what the layer makes of other rows than these is not even computed."""
         super().__init__(layer)
         self._rows = rows
         self.left = runs
+        self._spares = spares and runs == 1
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the layer and gather rows of its (first) output, if it is the last run."""
-        output = self._layer(*args, **kwargs)
+        with spared(self._layer, self._rows) if self._spares else nullcontext():
+            output = self._layer(*args, **kwargs)
         self.left -= 1
         if self.left > 0:
             return output
@@ -46,11 +51,11 @@ class RowGather(StandIn):
 
 
 @contextmanager
-def only_rows(model: Any, rows: mx.array) -> Iterator[RowGather]:
+def only_rows(model: Any, rows: mx.array, *, spares: bool = False) -> Iterator[RowGather]:
     """Let `model` return logits of the given rows of (B * L) only, if it runs its last layer."""
     last = model.layers[-1]
     layers = layer_list(model)
-    layers[-1] = gather = RowGather(last, rows, _runs(model))
+    layers[-1] = gather = RowGather(last, rows, _runs(model), spares=spares)
     try:
         yield gather
     finally:
@@ -67,11 +72,22 @@ def row_logits(
     if rows is None:
         logits = model(tokens, cache=cache)
         return logits.flatten(0, 1).astype(mx.float32)
-    with only_rows(model, rows) as gather:
+    # Steps of training go on as they are planned.
+    spares = cache is not None and type(cache[-1]) is KVCache and len(tokens) == 1
+    with only_rows(model, rows, spares=spares) as gather:
         logits = model(tokens, cache=cache)
     if gather.left > 0:  # nothing was gathered: a model runs the parts of its layers itself
         return logits.flatten(0, 1)[rows].astype(mx.float32)
     return logits.squeeze(0).astype(mx.float32)
+
+
+def log_sums(logits: mx.array) -> mx.array:
+    """Return logsumexp (N,) of logits (N, V); on a CPU by NumPy, whose exponents are faster."""
+    if mx.default_device() != mx.cpu:
+        return mx.logsumexp(logits, axis=-1)
+    numbers = np.asarray(logits)
+    top = numbers.max(axis=-1, keepdims=True)
+    return mx.array(np.log(np.exp(numbers - top).sum(axis=-1)) + top[:, 0])
 
 
 def _runs(model: Any) -> int:

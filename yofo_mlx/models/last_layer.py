@@ -1,0 +1,59 @@
+"""The last layer of a model, when only some rows of what it returns are wanted.
+
+Its keys and values are those of all tokens. Attention to them and the feed-forward part are taken
+of the wanted rows; of the others stands 0 in their place, which nobody looks at.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import mlx.core as mx
+
+from yofo_mlx.models.layers import StandIn
+
+
+class _FeedForward(StandIn):
+    """The part of a layer that takes each row (..., D) for itself."""
+
+    def __init__(self, part: Any, rows: mx.array) -> None:
+        super().__init__(part)
+        self._rows = rows
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return _among(self._layer(x[:, self._rows]), self._rows, x.shape[1])
+
+
+@contextmanager
+def spared(layer: Any, rows: mx.array) -> Iterator[None]:
+    """Let a layer that is called with one text (1, L, D) work for the given rows (N,) alone."""
+    usual, mlp = mx.fast.scaled_dot_product_attention, getattr(layer, "mlp", None)
+    mx.fast.scaled_dot_product_attention = _attention(usual, rows)
+    if mlp is not None:
+        layer.mlp = _FeedForward(mlp, rows)
+    try:
+        yield
+    finally:
+        mx.fast.scaled_dot_product_attention = usual
+        if mlp is not None:
+            layer.mlp = mlp
+
+
+def _attention(usual: Callable[..., mx.array], rows: mx.array) -> Callable[..., mx.array]:
+    def attend(q: mx.array, k: Any, v: Any, *, mask: Any = None, **options: Any) -> mx.array:
+        length = q.shape[2]
+        if isinstance(mask, str):  # causal: the last row sees all keys
+            mask = mx.arange(k.shape[2]) <= (rows + k.shape[2] - length)[:, None]
+        elif mask is not None:
+            mask = mask[..., rows, :]
+        found = usual(q[:, :, rows], k, v, mask=mask, **options)
+        return _among(found.swapaxes(1, 2), rows, length).swapaxes(1, 2)
+
+    return attend
+
+
+def _among(some: mx.array, rows: mx.array, length: int) -> mx.array:
+    """Return (1, L, ...) of which `some` (1, N, ...) are the given rows (N,)."""
+    whole = mx.zeros((1, length, *some.shape[2:]), some.dtype)
+    whole[:, rows] = some
+    return whole
