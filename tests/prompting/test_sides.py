@@ -442,7 +442,7 @@ def test_who_is_meant_beside_is_found_before_anything_is_loaded(
     assert beside("base") == Model(use_adapter=False)
     assert beside("last") == Model(run=run.run_id)
     assert beside(str(adapters[0])) == Model(adapter=str(adapters[0]))
-    with pytest.raises(RunError, match="no adapter in"):
+    with pytest.raises(RecipeError, match="no adapter in"):
         beside(f"{tmp_path}/nowhere")
     with pytest.raises(RecipeError, match="no run"):
         beside("no-such-run")
