@@ -16,21 +16,23 @@ from yofo_mlx.models.layers import StandIn
 class _FeedForward(StandIn):
     """The part of a layer that takes each row (..., D) for itself."""
 
-    def __init__(self, part: Any, rows: mx.array) -> None:
+    def __init__(self, part: Any, rows: mx.array, length: int) -> None:
         super().__init__(part)
-        self._rows = rows
+        self._rows, self._length = rows, length
 
-    def __call__(self, x: mx.array) -> mx.array:
-        return _among(self._layer(x[:, self._rows]), self._rows, x.shape[1])
+    def __call__(self, x: mx.array, *more: Any, **options: Any) -> Any:
+        if more or options or x.shape[:-1] != (1, self._length):
+            return self._layer(x, *more, **options)
+        return _among(self._layer(x[:, self._rows]), self._rows, self._length)
 
 
 @contextmanager
-def spared(layer: Any, rows: mx.array) -> Iterator[None]:
-    """Let a layer that is called with one text (1, L, D) work for the given rows (N,) alone."""
+def spared(layer: Any, rows: mx.array, length: int) -> Iterator[None]:
+    """Let a layer that is called with one text of L tokens work for the given rows (N,) alone."""
     usual, mlp = mx.fast.scaled_dot_product_attention, getattr(layer, "mlp", None)
-    mx.fast.scaled_dot_product_attention = _attention(usual, rows)
+    mx.fast.scaled_dot_product_attention = _attention(usual, rows, length)
     if mlp is not None:
-        layer.mlp = _FeedForward(mlp, rows)
+        layer.mlp = _FeedForward(mlp, rows, length)
     try:
         yield
     finally:
@@ -39,12 +41,15 @@ def spared(layer: Any, rows: mx.array) -> Iterator[None]:
             layer.mlp = mlp
 
 
-def _attention(usual: Callable[..., mx.array], rows: mx.array) -> Callable[..., mx.array]:
+def _attention(
+    usual: Callable[..., mx.array], rows: mx.array, length: int
+) -> Callable[..., mx.array]:
     def attend(q: mx.array, k: Any, v: Any, *, mask: Any = None, **options: Any) -> mx.array:
-        length = q.shape[2]
+        if q.shape[2] != length:
+            return usual(q, k, v, mask=mask, **options)
         if isinstance(mask, str):  # causal: the last row sees all keys
             mask = mx.arange(k.shape[2]) <= (rows + k.shape[2] - length)[:, None]
-        elif mask is not None:
+        elif mask is not None and mask.shape[-2] > 1:
             mask = mask[..., rows, :]
         found = usual(q[:, :, rows], k, v, mask=mask, **options)
         return _among(found.swapaxes(1, 2), rows, length).swapaxes(1, 2)

@@ -20,16 +20,16 @@ from yofo_mlx.models.layers import StandIn, layer_list
 class RowGather(StandIn):
     """Keeps the given rows of a layer's last output, (..., B, L, D) -> (..., 1, N, D)."""
 
-    def __init__(self, layer: Any, rows: mx.array, runs: int, *, spares: bool) -> None:
-        """`spares`: what the layer makes of other rows than these is not even computed."""
+    def __init__(self, layer: Any, rows: mx.array, runs: int, one: int | None) -> None:
+        """`one`: tokens of the only text, of whose other rows hardly anything is then computed."""
         super().__init__(layer)
         self._rows = rows
         self.left = runs
-        self._spares = spares and runs == 1
+        self._one = one if runs == 1 else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the layer and gather rows of its (first) output, if it is the last run."""
-        with spared(self._layer, self._rows) if self._spares else nullcontext():
+        with spared(self._layer, self._rows, self._one) if self._one else nullcontext():
             output = self._layer(*args, **kwargs)
         self.left -= 1
         if self.left > 0:
@@ -51,11 +51,11 @@ class RowGather(StandIn):
 
 
 @contextmanager
-def only_rows(model: Any, rows: mx.array, *, spares: bool = False) -> Iterator[RowGather]:
+def only_rows(model: Any, rows: mx.array, one: int | None = None) -> Iterator[RowGather]:
     """Let `model` return logits of the given rows of (B * L) only, if it runs its last layer."""
     last = model.layers[-1]
     layers = layer_list(model)
-    layers[-1] = gather = RowGather(last, rows, _runs(model), spares=spares)
+    layers[-1] = gather = RowGather(last, rows, _runs(model), one)
     try:
         yield gather
     finally:
@@ -73,8 +73,8 @@ def row_logits(
         logits = model(tokens, cache=cache)
         return logits.flatten(0, 1).astype(mx.float32)
     # Steps of training go on as they are planned.
-    spares = cache is not None and type(cache[-1]) is KVCache and len(tokens) == 1
-    with only_rows(model, rows, spares=spares) as gather:
+    is_one = cache is not None and type(cache[-1]) is KVCache and len(tokens) == 1
+    with only_rows(model, rows, tokens.shape[1] if is_one else None) as gather:
         logits = model(tokens, cache=cache)
     if gather.left > 0:  # nothing was gathered: a model runs the parts of its layers itself
         return logits.flatten(0, 1)[rows].astype(mx.float32)
