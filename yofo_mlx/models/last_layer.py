@@ -1,6 +1,6 @@
 """The last layer of a model, when only some rows of what it returns are wanted.
 
-Its keys and values are those of all tokens. Attention to them and the feed-forward part are taken
+Its keys and values are those of all tokens. Queries, attention and the feed-forward part are taken
 of the wanted rows; of the others stands 0 in their place, which nobody looks at.
 """
 
@@ -13,7 +13,10 @@ import mlx.core as mx
 from yofo_mlx.models.layers import StandIn
 
 
-class _FeedForward(StandIn):
+_PARTS = ("mlp", "self_attn.q_proj", "self_attn.o_proj")
+
+
+class _Part(StandIn):
     """The part of a layer that takes each row (..., D) for itself."""
 
     def __init__(self, part: Any, rows: mx.array, length: int) -> None:
@@ -29,16 +32,26 @@ class _FeedForward(StandIn):
 @contextmanager
 def spared(layer: Any, rows: mx.array, length: int) -> Iterator[None]:
     """Let a layer that is called with one text of L tokens work for the given rows (N,) alone."""
-    usual, mlp = mx.fast.scaled_dot_product_attention, getattr(layer, "mlp", None)
+    usual = mx.fast.scaled_dot_product_attention
     mx.fast.scaled_dot_product_attention = _attention(usual, rows, length)
-    if mlp is not None:
-        layer.mlp = _FeedForward(mlp, rows, length)
+    parts = [*_parts(layer)]
+    for owner, name, part in parts:
+        setattr(owner, name, _Part(part, rows, length))
     try:
         yield
     finally:
         mx.fast.scaled_dot_product_attention = usual
-        if mlp is not None:
-            layer.mlp = mlp
+        for owner, name, part in parts:
+            setattr(owner, name, part)
+
+
+def _parts(layer: Any) -> Iterator[tuple[Any, str, Any]]:
+    """Yield what a layer has of `_PARTS`, with whose attribute it is."""
+    for path in _PARTS:
+        inside, _, name = path.rpartition(".")
+        owner = getattr(layer, inside, None) if inside else layer
+        if (part := getattr(owner, name, None)) is not None:
+            yield owner, name, part
 
 
 def _attention(

@@ -7,6 +7,7 @@ model's own code then normalises and projects those. No [B * L, V] array ever ex
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
+from weakref import finalize
 
 import mlx.core as mx
 import numpy as np
@@ -15,6 +16,8 @@ from mlx_lm.models.cache import KVCache, make_prompt_cache
 from yofo_mlx.errors import RunError
 from yofo_mlx.models.last_layer import spared
 from yofo_mlx.models.layers import StandIn, layer_list
+
+_tried: dict[int, bool] = {}  # of the models there are, by id
 
 
 class RowGather(StandIn):
@@ -79,6 +82,19 @@ def row_logits(
     if gather.left > 0:  # nothing was gathered: a model runs the parts of its layers itself
         return logits.flatten(0, 1)[rows].astype(mx.float32)
     return logits.squeeze(0).astype(mx.float32)
+
+
+def tells_rows(model: Any) -> bool:
+    """Tell whether chosen rows alone can be projected; nothing is computed to find out, once."""
+    if (known := _tried.get(id(model))) is None:
+        try:
+            row_logits(model, mx.array([[0]]), mx.array([0]), make_prompt_cache(model))
+            known = True
+        except Exception:  # whatever a model does with what its last layer returns
+            known = False
+        _tried[id(model)] = known
+        finalize(model, _tried.pop, id(model), None)
+    return known
 
 
 def log_sums(logits: mx.array) -> mx.array:
