@@ -12,7 +12,6 @@ import mlx.core as mx
 
 from yofo_mlx.models.layers import StandIn
 
-
 _PARTS = ("mlp", "self_attn.q_proj", "self_attn.o_proj")
 
 
