@@ -384,7 +384,7 @@ def test_who_cannot_answer_beside_is_refused_with_the_reason(
     whole = settings | {"fine_tune_type": "full"}
     (other / "adapter" / "adapter_config.json").write_text(json.dumps(whole))
     assert "trained as a whole" in refusal(at(other / "adapter"))
-    assert "no adapter in" in refusal(at(tmp_path / "nowhere"))
+    assert "no adapter in" in refusal(at(tmp_path / "nowhere"), kind=RecipeError)
     shutil.rmtree(run.adapter_path)
     assert "has no adapter yet" in refusal(Loadable(run=run.run_id))
 
