@@ -130,6 +130,20 @@ def test_a_mistake_is_told_in_two_lines_and_leaves_nothing(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_mistakes_that_do_not_depend_on_one_another_are_told_at_once(
+    yofo: Any, folder: Path
+) -> None:
+    (folder / "out.csv").touch()
+    several = ("--input", "txt", "--picture", "x.gif", "--block", "3", "--labels", " | ")
+    files = ("--data", "data.csv", "--demos", "none.csv", "--out", "out.csv")
+    code, _, err = yofo("classify", "tiny", *files, *several)
+    assert (code, len(err.splitlines())) == (2, 2)
+    for words in ("out.csv exists", "`txt`", "x.gif", "--block", "no label", "none.csv"):
+        assert words in err
+    code, _, err = yofo("classify", "tiny", "--adapter", "none", *files)
+    assert code == 2 and "out.csv exists" in err and "there is no adapter in" in err
+
+
 def test_a_picture_that_fails_costs_no_figures(
     yofo: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,9 +61,9 @@ class Subject:
         if self.run:
             place = [f"model={json.dumps(self.model)}"] if self.model else []
             return trained(self.run, [*place, *overrides])
-        from yofo_mlx.models.base import model_path  # it needs MLX
+        from yofo_mlx.models.base import folder_beside  # it needs MLX
 
-        template = kept_template(self.adapter or model_path(model_here(self.model or "")))
+        template = kept_template(self.adapter or folder_beside(model_here(self.model or "")))
         data = {
             "model": self.model,
             "template": template.model_dump(mode="json"),
