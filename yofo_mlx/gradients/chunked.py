@@ -314,6 +314,7 @@ class _Step:
             _, found = mx.vjp(run, [*weights, *state, *traced, *inputs_too], [*d_y, *d_state])
         finally:
             module.update(tree_unflatten(trained))
+        tape.catch_up()
         for gradient in reversed(found[: len(names)]):  # from a layer's end: activations go sooner
             mx.eval(gradient)
         prefix = self.stack.names[layer]
