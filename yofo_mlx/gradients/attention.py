@@ -31,6 +31,7 @@ class Tape:
 
     results: list[Kept] = field(default_factory=list)
     postponed: Postponed = field(default_factory=list)
+    settled: list[mx.array] = field(default_factory=list)
     state: list[Any] = field(default_factory=list)
     recording: bool = True
 
@@ -39,8 +40,29 @@ class Tape:
         """Everything kept, to be evaluated."""
         return [array for result in self.results for array in result]
 
+    def watched(self, weight: mx.array) -> mx.array:
+        """Return a weight; its gradient is noted if it is there before any that is postponed."""
+
+        @mx.custom_function
+        def same(weight: mx.array) -> mx.array:
+            return weight
+
+        @same.vjp
+        def same_vjp(_: mx.array, gradient: mx.array, __: mx.array) -> mx.array:
+            if not self.postponed:  # nothing that it is made of is postponed
+                self.settled.append(gradient)
+            return gradient
+
+        watched: Any = same(weight)
+        return watched
+
     def catch_up(self) -> None:
-        """Compute the gradients of the attentions, from the last to the first."""
+        """Compute the gradients of the attentions, from the last to the first.
+
+        Those of what comes after them in the layer go first: their activations need not wait.
+        """
+        while self.settled:
+            mx.eval(self.settled.pop(0))
         while self.postponed:
             self.postponed.pop(0)()
 

@@ -299,9 +299,9 @@ class _Step:
         inputs_too = inputs if layer > self.first else []
 
         def run(*arrays: mx.array) -> list[mx.array]:
-            given = list(arrays)
-            module.update(tree_unflatten(list(zip(names, given, strict=False))))
-            given = given[len(names) :]
+            watched = [tape.watched(array) for array in arrays[: len(names)]]
+            module.update(tree_unflatten(list(zip(names, watched, strict=True))))
+            given = list(arrays[len(names) :])
             kept, earlier = iter(tape.state), iter(given)
             for cache in caches:
                 arrays_of = [next(kept) for _ in cache.state]
