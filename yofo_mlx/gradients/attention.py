@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 
@@ -48,13 +48,13 @@ class Tape:
             return weight
 
         @same.vjp
-        def same_vjp(_: mx.array, gradient: mx.array, __: mx.array) -> mx.array:
+        def same_vjp(_: mx.array, gradient: mx.array, output: mx.array) -> mx.array:
             if not self.postponed:  # nothing that it is made of is postponed
                 self.settled.append(gradient)
             return gradient
 
-        watched: Any = same(weight)
-        return watched
+        result: Any = same(weight)
+        return cast(mx.array, result)
 
     def catch_up(self) -> None:
         """Compute the gradients of the attentions, from the last to the first.
