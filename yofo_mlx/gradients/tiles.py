@@ -98,19 +98,7 @@ def attend(
         q, k, v, *sinks = primals
         if postponed is None:
             return _backward(q, k, v, settings, sinks, cotangents[0], *outputs)
-        later = replace(settings, each=AtOnce())
-        gradients = [mx.zeros(array.shape) for array in primals]
-
-        def compute() -> None:
-            mx.eval(primals, cotangents[0], outputs)
-            found = _backward(q, k, v, later, sinks, cotangents[0], *outputs)
-            for gradient, array in zip(gradients, found, strict=True):
-                np.asarray(gradient)[...] = np.asarray(array.astype(mx.float32))
-
-        postponed.append(compute)
-        return tuple(
-            gradient.astype(array.dtype) for gradient, array in zip(gradients, primals, strict=True)
-        )
+        return _postpone(postponed, primals, settings, cotangents[0], outputs)
 
     arguments = (q, k, v) if sinks is None else (q, k, v, sinks)
     result: Any = run(*arguments)
@@ -148,6 +136,30 @@ class TileSettings:
         if span[0] < before:
             return _cut(self.earlier.buffers[which], span)
         return _cut(own, (span[0] - before, span[1] - before))
+
+
+def _postpone(
+    postponed: Postponed,
+    primals: Sequence[mx.array],
+    settings: TileSettings,
+    d_output: mx.array,
+    outputs: Sequence[mx.array],
+) -> tuple[mx.array, ...]:
+    """Return arrays that will hold the cotangents of q, k, v and sinks; note what fills them."""
+    later = replace(settings, each=AtOnce())
+    gradients = [mx.zeros(array.shape) for array in primals]
+
+    def fill() -> None:
+        mx.eval(primals, d_output, outputs)
+        q, k, v, *sinks = primals
+        found = _backward(q, k, v, later, sinks, d_output, *outputs)
+        for gradient, array in zip(gradients, found, strict=True):
+            np.asarray(gradient)[...] = np.asarray(array.astype(mx.float32))
+
+    postponed.append(fill)
+    return tuple(
+        gradient.astype(array.dtype) for gradient, array in zip(gradients, primals, strict=True)
+    )
 
 
 def _forward(
