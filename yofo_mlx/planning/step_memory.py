@@ -20,10 +20,10 @@ FLOAT = 4
 
 # Fitted to cases with chunks: arrays alive while one layer is differentiated for one chunk, as
 # multiples of (B, C, width): while its feed-forward part is, and while its attention is.
-UNITS_PIECE = {"hidden": 7.34, "units": 8.16, "attention": 2.59}
-ATTENTION_PIECE = {"attention": 5.4}
-TILES = 8.95  # tiles of scores beside the latter
-LONE_TILE = 6.5  # and where an episode is a single one; measured 5.4 to 6.5
+UNITS_PIECE = {"hidden": 3.9, "units": 7.25, "attention": 2.87}
+ATTENTION_PIECE = {"attention": 5.13, "keys": 5.24}
+TILES = 2.8  # tiles of scores beside the latter
+LONE_TILE = 4.4  # and where an episode is a single one; measured 3.5 to 4.7
 NATIVE_TILES, NATIVE_TILE = 5, 1024  # of MLX's own attention on Metal, from its source
 SCORES = 6  # arrays (H, C, L) where a model computes its attention by itself; chosen, to be safe
 # Fitted to cases without chunks: arrays alive when a whole model is differentiated at once, as
