@@ -20,6 +20,12 @@ def test_powers_of_two_are_those_of_higher_precision() -> None:
     assert (off < 2e-7 + 6e-8 * np.abs(given)).all()
 
 
+def test_a_level_that_lies_in_the_scores_is_no_level() -> None:
+    scores = mx.array([[1.0], [2.0]])  # of one column, which is its own maximum
+    with pytest.raises(AssertionError):
+        power_of_two(scores, scores.max(axis=-1, keepdims=True))
+
+
 @pytest.mark.parametrize("mask", [None, "causal", "array", "added"])
 @pytest.mark.parametrize("with_sinks", [False, True])
 def test_the_results_are_the_same_but_for_rounding(mask: str | None, with_sinks: bool) -> None:

@@ -104,8 +104,7 @@ def _narrowed_vjp(
 def _lora(self: Any, x: mx.array) -> mx.array:
     """Do what mlx-lm's LoRALinear does."""
     narrow: Any = _narrowed(self.dropout(x), self.lora_a)
-    # Scaled while it is narrow: the wide one would be an array more, there and back.
-    y: mx.array = self.linear(x) + ((self.scale * narrow) @ self.lora_b).astype(x.dtype)
+    y: mx.array = self.linear(x) + (self.scale * (narrow @ self.lora_b)).astype(x.dtype)
     return y
 
 

@@ -208,7 +208,7 @@ class Part(NamedTuple):
 def _weigh(scores: mx.array, values: mx.array) -> Part:
     scores = scores.astype(mx.float32)
     top = scores.max(axis=-1, keepdims=True)
-    weights = power_of_two(scores, top)
+    weights = power_of_two(scores - top)  # a single score is its own maximum, in one place
     summed = weights.sum(axis=-1, keepdims=True)
     return Part((weights.astype(values.dtype) @ values).astype(mx.float32), summed, top)
 

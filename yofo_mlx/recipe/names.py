@@ -72,7 +72,10 @@ def absolute(name: str, starts: Sequence[Path]) -> str:
 def _plain(path: str) -> str:
     """Return a path without `..`, where a link on the way does not make it another place."""
     plain = os.path.normpath(path)
-    return plain if os.path.realpath(plain) == os.path.realpath(path) else path
+    try:
+        return plain if os.path.realpath(plain) == os.path.realpath(path) else path
+    except ValueError:  # a NUL
+        return path
 
 
 def found_at(name: str, start: Path = Path()) -> Path | None:
