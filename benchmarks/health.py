@@ -78,6 +78,7 @@ def measure(loaded: LoadedModel, rows: Sequence[Example], seed: int, is_timed: b
         length=lambda one: tokenize(prefix.segmenter, one).alone,
     ).examples
     prefix.choose(shown, "")
+    _prefix(loaded).context.read(prefix.tokens[:32])  # weights come into memory when first read
     started = time.process_time()
     prefix.fill()
     read = time.process_time()
@@ -85,7 +86,8 @@ def measure(loaded: LoadedModel, rows: Sequence[Example], seed: int, is_timed: b
     told = list(health.told())
     done = time.process_time()
     if is_timed:
-        _prefix(loaded).context.read(prefix.tokens, lead=LEAD)
+        lead = LEAD if len(prefix.tokens) > 2 * sum(LEAD) else ()  # as `fill` reads them
+        _prefix(loaded).context.read(prefix.tokens, lead=lead)
     plain_s = time.process_time() - done
     is_wrong = np.array([Example(row.input, row.answer) in wrong for row in health.rows])
     flagged = [row.place - 1 for row in health.suspicious]

@@ -1,11 +1,11 @@
 """Does a temperature fitted on demonstrations alone halve the calibration error of queries?
 
-    python experiments/calibration.py ../shared/data --adapter docs/evidence/adapter
+    python experiments/calibration.py ../shared/data [--adapter docs/evidence/adapter]
 
-The folder holds clinc150 and nli. Each domain of CLINC150 is a task of some intents, those with
-the first names. Demonstrations are asked as `yofo classify --calibrate` asks them, then test rows
-are. What a model thinks of a row is kept as soon as a task is done (out/calibration.json unless
-told): stopped, the script goes on where it was.
+The folder holds clinc150, banking77 and nli. Each domain of CLINC150 is a task of some intents, and
+so is Banking77: those with the first names. Demonstrations are asked as `yofo classify --calibrate`
+asks them, then test rows are. What a model thinks of a row is kept as soon as a task is done
+(docs/evidence/calibration.json unless told): stopped, the script goes on where it was.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from yofo_mlx.answering.asking import log_shares
 from yofo_mlx.answering.shots import judged_shots
 from yofo_mlx.episodes.sampler import tokenize
 from yofo_mlx.evaluation.calibration import Judged, calibrate, fit_temperature, loss, reliability
+from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.context import Context
 from yofo_mlx.prompting.label_tree import score
 from yofo_mlx.prompting.loading import find_source, load
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="a part of the names of the tasks that are asked")
-    parser.add_argument("--json", type=Path, default=Path("out/calibration.json"))
+    parser.add_argument("--json", type=Path, default=Path("docs/evidence/calibration.json"))
     options = parser.parse_args()
     source = find_source(None, options.model, options.adapter)
     base = load(source, use_adapter=True).base
@@ -97,6 +98,12 @@ def tasks(data: Path, count: int) -> dict[str, tuple[Rows, Rows]]:
             [Example(text, label) for text, label in whole[split] if label in intents]
             for split in ("train", "test")
         )
+    rows = [
+        demonstrations.read(str(data / "banking77" / f"{split}.csv")).examples
+        for split in ("train", "test")
+    ]
+    intents = sorted({one.output for one in rows[0]})[:count]
+    found["Banking77"] = tuple([one for one in some if one.output in intents] for some in rows)
     found["MultiNLI"] = tuple(
         [
             Example(f"{row['input_1']}\n{row['input_2']}", row["output"])

@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import sqrt
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -209,9 +210,10 @@ def table(known: Sequence[dict[str, Any]]) -> Iterator[str]:
     for one in known:
         groups[one["data"], one["subject"], one["way"]].append(one)
     yield (
-        "| data | model | way | right | its label is shown | shots | tokens cached | read a query |"
+        "| data | model | way | right | 95 % interval | its label is shown | shots | tokens cached"
+        " | read a query | CPU s a query |"
     )
-    yield "|---|---|---|--:|--:|--:|--:|--:|"
+    yield "|---|---|---|--:|--:|--:|--:|--:|--:|--:|"
     for (data, subject, way), rows in sorted(groups.items()):
         count = len(rows)
 
@@ -219,11 +221,21 @@ def table(known: Sequence[dict[str, Any]]) -> Iterator[str]:
             return sum(one[key] for one in rows) / len(rows)
 
         shots = mean("bulk") + mean("tail")
+        right = sum(one["right"] for one in rows)
+        least, most = (100 * share for share in interval(right, count))
         yield (
-            f"| {data} | {subject} | {way} | {sum(one['right'] for one in rows)} of {count}"
+            f"| {data} | {subject} | {way} | {right} of {count} | {least:.0f} to {most:.0f} %"
             f" | {sum(one['has_label'] for one in rows)} | {shots:.0f} | {mean('bulk_tokens'):,.0f}"
-            f" | {mean('question_tokens'):,.0f} |"
+            f" | {mean('question_tokens'):,.0f} | {mean('seconds'):.1f} |"
         )
+
+
+def interval(right: int, count: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share."""
+    share, width = right / count, 1.96**2 / count
+    middle = share + width / 2
+    reach = sqrt(width * share * (1 - share) + (width / 2) ** 2)
+    return (middle - reach) / (1 + width), (middle + reach) / (1 + width)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,9 @@ TESTS = {
         "cases_measure",
     ],
     "training/loop": ["update", "train"],
-    "gradients/objective": ["objective"],
+    "gradients/objective": ["objective", "objectives"],
+    "objectives/sums": ["objectives"],
+    "selecting/select": ["facility", "select"],
     "planning/planner": ["plan", "validation", "cases_forecast"],
     "prompting/label_tree": ["label_tree", "pool", "batched", "shared_prefix"],
     "prompting/health": ["health"],
@@ -68,7 +70,7 @@ TESTS = {
     "storage/disk": ["disk"],
     "preview/plan": ["plan", "client"],
 }
-PARTS = {  # files that hold a part of what a module does
+PARTS = {  # files, or patterns of them, that hold a part of what a module does
     "episodes/sampler": [
         "episodes/sampler",
         "episodes/labels",
@@ -83,6 +85,8 @@ PARTS = {  # files that hold a part of what a module does
         "evaluation/scores",
         "prompting/scoring",
     ],
+    "objectives/sums": ["objectives/[!_]*"],
+    "selecting/select": ["selecting/[!_]*"],
     "planning/planner": ["planning/planner", "planning/step_memory", "planning/evaluation"],
     "prompting/label_tree": [
         "prompting/label_tree",
@@ -201,7 +205,11 @@ def drawn(module: str) -> list[Drawn]:
 
 def parts(module: str) -> list[str]:
     """Return the names of a module's files."""
-    return PARTS.get(module, [module])
+    root = ROOT / "yofo_mlx"
+    files = [
+        path for part in PARTS.get(module, [module]) for path in sorted(root.glob(f"{part}.py"))
+    ]
+    return [str(path.relative_to(root).with_suffix("")) for path in files]
 
 
 def read(part: str) -> str:

@@ -32,6 +32,9 @@ class ByteTokenizer:
                 text = text[1:]
         return tokens
 
+    def __call__(self, text: list[str], **options: bool) -> dict[str, list[list[int]]]:
+        return {"input_ids": [self.encode(one, **options) for one in text]}
+
     def decode(self, token_ids: list[int]) -> str:
         parts = [
             bytes([t]) if t < 256 else self.all_special_tokens[t - 256].encode() for t in token_ids

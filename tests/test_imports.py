@@ -71,7 +71,8 @@ def test_the_app_opens_without_the_verbs_of_the_command_line() -> None:
 import sys
 import yofo_mlx.cli, tui.app
 late = {"yofo_mlx.cli.verbs", "yofo_mlx.runs.info", "yofo_mlx.tasks", "importlib.metadata",
-        "tui.runs.overview", "tui.runs.console", "tui.runs.kept", "tui.runs.measured"}
+        "tui.runs.overview", "tui.runs.console", "tui.runs.kept", "tui.runs.measured",
+        "yofo_mlx.runs.kinds"}
 assert not late & set(sys.modules), late & set(sys.modules)
 assert len([name for name in sys.modules if name.startswith(("tui.", "yofo_mlx."))]) < 75
 """

@@ -44,15 +44,15 @@ def _mend_lists() -> None:
 
 
 def _mend_sizes() -> None:
-    """Obey no size that the terminal has left meanwhile.
+    """Obey no size that the terminal has left meanwhile, nor one that a screen is laid out for.
 
     Being laid out for a size sends a screen that size again: two of them in its queue would take
-    turns for ever.
+    turns for ever, and each dialog would lay itself and what lies behind it out once more.
     """
     resized = Screen._screen_resized
 
     def screen_resized(self: Screen[Any], size: Size) -> None:
-        if size == self.app.size:
+        if size == self.app.size != self._compositor.size:
             resized(self, size)
 
     Screen._screen_resized = screen_resized  # type: ignore[method-assign]

@@ -3,6 +3,8 @@
 Every error is two lines on the terminal: what is wrong and where, then what to do.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 
@@ -64,3 +66,30 @@ class Cancelled(YofoError):
     """Work that was given up because somebody asked for it."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+class Mistakes:
+    """What is wrong with several things that do not depend on one another, told at once."""
+
+    def __init__(self) -> None:
+        self._found: list[YofoError] = []
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Go on after a mistake."""
+        try:
+            yield
+        except YofoError as error:
+            self._found.append(error)
+
+    def tell(self) -> None:
+        """Refuse, with all of them, if there are any; the first one's exit code counts."""
+        if not self._found:
+            return
+        if len(self._found) == 1:
+            raise self._found[0]
+        message, hint = (
+            "; ".join(dict.fromkeys(filter(None, texts)))
+            for texts in zip(*((one.message, one.hint) for one in self._found), strict=True)
+        )
+        raise type(self._found[0])(message, hint)

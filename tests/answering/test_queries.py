@@ -1,5 +1,6 @@
 """Which rows of a file are asked what, and what is said of the others."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from yofo_mlx.answering.output import check_columns
 from yofo_mlx.answering.queries import Query, Wanted, look
 from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.recipe.schema import TaskSource
+from yofo_mlx.tasks.sources import load
 
 
 def file(folder: Path, name: str, text: str) -> str:
@@ -65,6 +67,44 @@ def test_columns_that_are_said_are_taken_and_refused_where_there_are_none(tmp_pa
         look(name, Wanted(input="d"))
     with pytest.raises(DataError, match="no row has an answer in `d`"):
         look(name, Wanted(input="b", output="d"))
+
+
+def chat(*turns: tuple[str, str], **more: int) -> str:
+    said = [{"role": role, "content": text} for role, text in turns]
+    return json.dumps({"messages": [*said[:-1], said[-1] | more]})
+
+
+def test_conversations_are_asked_whether_they_are_answered_or_not(tmp_path: Path) -> None:
+    rows = [
+        chat(("user", "one"), ("assistant", "yes")),
+        chat(("user", "two")),
+        chat(("user", "three"), ("assistant", "no"), weight=0),
+        chat(("user", "a"), ("assistant", "b"), ("user", "four")),
+        chat(("assistant", "five")),
+    ]
+    table = look(file(tmp_path, "a.jsonl", "\n".join(rows)), Wanted())
+    said = ["one", "two", "three", "User: a\nAssistant: b\nUser: four", ""]
+    assert [query.text for query in table] == said
+    assert [query.expected for query in table] == ["yes", None, None, None, None]
+    assert "no message is the user's" in [*table][-1].error
+    for place in (1, 3):  # no row has an answer
+        [query] = look(file(tmp_path, "b.jsonl", rows[place]), Wanted())
+        assert (query.text, query.expected) == (said[place], None)
+
+
+@pytest.mark.parametrize("answer", ["", ', "output": "yes"'])
+def test_what_a_row_says_of_its_own_is_asked_as_it_is_shown(tmp_path: Path, answer: str) -> None:
+    alike = f'{{"system": "Be short.", "input": "one", "history": [["a", "b"]]{answer}}}\n'
+    table = look(file(tmp_path, "a.jsonl", alike * 2), Wanted())
+    said = "User: a\nAssistant: b\nUser: one"
+    assert [query.text for query in table] == [said] * 2 and table.systems == {"Be short."}
+    other = alike.replace("Be short.", "Be long.")
+    table = look(file(tmp_path, "b.jsonl", alike + other), Wanted())
+    assert [query.text for query in table] == [f"Be short.\n\n{said}", f"Be long.\n\n{said}"]
+    [loaded] = load(TaskSource(source=str(tmp_path / "b.jsonl")), tmp_path) if answer else [None]
+    if loaded:
+        shown = {item.example.input for item in loaded.all_items()}
+        assert shown == {query.text for query in table}
 
 
 def test_rows_that_cannot_be_read_or_asked_keep_their_places(tmp_path: Path) -> None:

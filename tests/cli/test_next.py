@@ -50,6 +50,13 @@ def test_data_become_a_run_by_what_each_step_tells(here: Path, yofo: Any) -> Non
     assert yofo(*chat, "--query", "word 3")[0] == 0
 
 
+def test_a_file_that_looks_like_an_option_is_called_by_a_path(here: Path, yofo: Any) -> None:
+    Path("-x.csv").write_text("text,label\n" + "a,b\nc,d\n" * 4)
+    words = told(yofo("data", "check", "--", "-x.csv")[2])
+    assert words == ["data", "preview", "./-x.csv"]
+    assert told(yofo(*words)[2]) == ["recipes", "new", "./-x.csv"]
+
+
 def test_what_was_set_is_set_in_the_next_step_too(here: Path, yofo: Any) -> None:
     words = ["show", "2.toml", "--set", 'description="it is mine"']
     plan = told(yofo(*words)[2])

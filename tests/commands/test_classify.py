@@ -84,6 +84,12 @@ def test_the_table_names_labels_and_confusions(yofo: Any, folder: Path) -> None:
     assert all(row["new error"] is None for row in found)
 
 
+def test_a_label_in_two_spellings_is_told(yofo: Any, folder: Path) -> None:
+    _, out, err = yofo("classify", *ASKED, "--labels", "A|B")
+    assert "warning: 'a' is shown, 'A' is a label: spell a label in one way" in err
+    assert " is answered: one label in two spellings counts as two" in out
+
+
 def test_free_answers_come_row_by_row(yofo: Any, folder: Path) -> None:
     code, out, _ = yofo(
         "ask", "tiny", "--demos", "demos.csv", "--data", "data.csv", "--out", "o.jsonl",
@@ -122,6 +128,20 @@ def test_a_mistake_is_told_in_two_lines_and_leaves_nothing(
     assert not out
     assert "Traceback" not in err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_mistakes_that_do_not_depend_on_one_another_are_told_at_once(
+    yofo: Any, folder: Path
+) -> None:
+    (folder / "out.csv").touch()
+    several = ("--input", "txt", "--picture", "x.gif", "--block", "3", "--labels", " | ")
+    files = ("--data", "data.csv", "--demos", "none.csv", "--out", "out.csv")
+    code, _, err = yofo("classify", "tiny", *files, *several)
+    assert (code, len(err.splitlines())) == (2, 2)
+    for words in ("out.csv exists", "`txt`", "x.gif", "--block", "no label", "none.csv"):
+        assert words in err
+    code, _, err = yofo("classify", "tiny", "--adapter", "none", *files)
+    assert code == 2 and "out.csv exists" in err and "there is no adapter in" in err
 
 
 def test_a_picture_that_fails_costs_no_figures(

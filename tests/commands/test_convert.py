@@ -114,6 +114,27 @@ def test_several_answers_to_a_question_are_all_written_and_the_family_is_told(
     assert contents(read("b.jsonl", overrides=["family=qa"])) == contents(read("a.jsonl"))
 
 
+def test_what_rows_say_beside_the_answer_is_written_too(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"q": "one", "a": "yes", "not": "no", "unsure": 0.5, "taught": [[[3, 0.75], [4, 0.25]]]},
+        {"q": "two", "a": "no", "not": "", "unsure": 0, "taught": None},
+    ]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    keys = ["rejected=not", "doubt=unsure", "teacher=taught"]
+    said = {"input": "q", "output": "a", "overrides": keys}
+    converted("rows.jsonl", out=here / "all.jsonl", **said)
+    err = capsys.readouterr().err
+    told = [f"--set {key}={key}" for key in ("rejected", "doubt", "teacher")]
+    assert all(words in err for words in told)
+    [before] = read("rows.jsonl", **said)
+    [after] = read("all.jsonl", overrides=[words.removeprefix("--set ") for words in told])
+    for one, other in zip(before.all_items(), after.all_items(), strict=True):
+        assert repr(one.example) == repr(other.example)
+        assert one.example.teacher == other.example.teacher
+
+
 def test_splits_are_files_of_a_folder_and_never_joined_unasked(here: Path, yofo: Any) -> None:
     (here / "set").mkdir()
     (here / "set" / "train.csv").write_text(ROWS)

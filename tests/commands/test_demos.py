@@ -45,6 +45,8 @@ def test_tokens_are_counted_where_a_model_is_named(yofo: Any) -> None:
     found = json.loads(yofo("demos", "show", "teams", "--model", "tiny", "--json")[1])
     assert all(row["tokens"] > 2 for row in found["rows"])
     assert found["rows"][2]["row"] == 3
+    err = yofo("demos", "show", "teams", "--model", "tiny")[2]
+    assert err.endswith(" demos check teams --model tiny\n")  # of the same model
     assert yofo("demos", "show", "teams", "--model", "nowhere")[0] == 2
 
 

@@ -134,7 +134,7 @@ def test_keys_of_a_recipe_change_what_they_should(forecast: Any) -> None:
 def test_the_longest_episode_named_fits_and_one_token_more_does_not(
     yofo: Any, forecast: Any
 ) -> None:
-    limit = "memory.limit_gb=0.02"
+    limit = "memory.limit_gb=0.016"
     code, out, _ = yofo("plan", "small.toml", "--set", limit)
     longest = forecast(limit)["longest_max_tokens"]
     assert code == 4

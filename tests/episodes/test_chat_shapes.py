@@ -84,6 +84,15 @@ def test_the_segments_join_to_the_tokens_of_the_whole_conversation(
     assert expected[len(tokens) :][: len(question)] == question
 
 
+def test_texts_that_are_asked_together_have_the_tokens_that_each_has_alone(shape: Shape) -> None:
+    segmenter = Segmenter(build(shape), Template())
+    texts = ["yes", "", f"no{shape.end}", " a\nb ", "yes", f"{shape.end[:-1]} caf\u00e9 7"]
+    assert segmenter.answers(texts) == [segmenter.answer(text) for text in texts]
+    for first in (True, False):
+        alone = [segmenter.question(text, first=first) for text in texts]
+        assert segmenter.questions(texts, first=first) == alone
+
+
 @pytest.mark.parametrize("where", ["input", "answer", "instruction"])
 def test_data_that_holds_the_markers_of_a_model_adds_none(shape: Shape, where: str) -> None:
     tokenizer = build(shape)

@@ -155,6 +155,17 @@ def test_a_first_question_of_its_own_is_kept_beside_the_later_one() -> None:
     assert [lengths.tolist() for lengths in kept.lengths] == [[3, 3], [4, 3]]
 
 
+def test_what_is_known_of_an_answer_stays_with_it() -> None:
+    shown = [
+        Demonstration([1, n], [2], [n] * 2, [9] * n, (((n, 1.0),),) * (n % 2) or None, n / 4)
+        for n in range(5)
+    ]
+    kept = Demonstrations()
+    for one in shown:
+        kept.append(one)
+    assert kept[:] == shown == [kept.at(place) for place in range(5)]
+
+
 def test_many_demonstrations_take_little_memory() -> None:
     words = "the model learns a new task from demonstrations in its context".split()
     texts = [" ".join(words[(i * k) % 11] for k in range(60)) + str(i) for i in range(300)]

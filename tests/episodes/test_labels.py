@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.chat_shapes import SHAPES, build
 from tests.fakes import ByteTokenizer
+from yofo_mlx.episodes import symbols
 from yofo_mlx.episodes.labels import LabelPool, make_label_pool
 from yofo_mlx.episodes.sampler import Episode, Pool, Sampler, make_pool, tokenize
 from yofo_mlx.episodes.segments import Segmenter
@@ -208,26 +209,35 @@ def test_each_label_of_an_answer_of_several_becomes_a_word(seed: int) -> None:
 
 
 def test_no_label_becomes_a_word_that_is_a_part_of_a_label() -> None:
-    symbols = Symbols(("account", "apple", "balance", "card", "chair"), BARE)
+    words = Symbols(("account", "apple", "balance", "card", "chair"), BARE)
     task = task_of([(f"q{i:02}", ["Card_Lost", "account balance"][i % 2]) for i in range(20)])
     settings = Episodes(max_tokens=300, rename_labels=1.0)
-    sampler = Sampler([pool_of(task, settings, symbols)], settings, 0)
-    words = {word for step in range(9) for word in sampler.draw(step, 0, 1)[0].renamed.values()}
-    assert words == {"apple", "chair"}
+    sampler = Sampler([pool_of(task, settings, words)], settings, 0)
+    drawn = {word for step in range(9) for word in sampler.draw(step, 0, 1)[0].renamed.values()}
+    assert drawn == {"apple", "chair"}
 
 
-def test_where_words_are_too_long_for_an_episode_labels_stay_as_they_are() -> None:
+@pytest.mark.parametrize(("more", "renamed"), [(99, False), (1, False), (0, True)])
+def test_where_words_are_too_long_for_an_episode_labels_stay_as_they_are(
+    more: int, renamed: bool
+) -> None:
     settings = Episodes(max_tokens=len(OPENING) + 12, rename_labels=1.0)
-    pool = pool_of(task_of([("q", "a"), ("p", "b")]), settings, Symbols(("x" * 99, "y" * 99), BARE))
+    longest = settings.max_tokens - len([*BARE.opening, *BARE.question("q"), *BARE.answer("")])
+    words = Symbols(("x" * (longest + more), "y" * (longest + more)), BARE)
+    pool = pool_of(task_of([("q", "a"), ("p", "b")]), settings, words)
     [episode] = Sampler([pool], settings, 0).draw(0, 0, 1)
-    assert not episode.renamed and said(episode)
+    assert bool(episode.renamed) == renamed and episode.answers
 
 
-def test_words_are_the_commonest_of_the_inputs_that_a_tokenizer_can_say() -> None:
+def test_words_are_the_commonest_of_the_inputs_that_a_tokenizer_can_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rows = [("red red blue 77 x1y Green ab größe", "l"), ("blue red ΑΒΓ αβγδ", "l")]
     found = find_symbols([task_of(rows)], BARE)
     assert found.words == ("blue", "größe", "red", "αβγδ")
     assert find_symbols([task_of(rows)], Segmenter(Asciist(), TEMPLATE)).words == ("blue", "red")
+    monkeypatch.setattr(symbols, "MOST_WORDS", 2)
+    assert find_symbols([task_of(rows)], BARE).words == ("blue", "red")
 
 
 @pytest.mark.parametrize(

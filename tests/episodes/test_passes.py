@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import ByteTokenizer
 from yofo_mlx.episodes.batches import make_batch
+from yofo_mlx.episodes.companions import companions
 from yofo_mlx.episodes.packing import ALIKE, alike, rows_of, unpacked
 from yofo_mlx.episodes.passes import MOST_TOGETHER, draw_passes, most_together
 from yofo_mlx.episodes.sampler import Episode, Pool, Sampler, make_pool
@@ -108,6 +109,18 @@ def test_the_passes_of_an_update_are_a_pure_function_of_seed_and_step(
     assert passes == list(draw_passes(two, settings, step))
     together = Counter(tuple(row.tokens) for rows in passes for row in rows)
     assert together == Counter(tuple(e.tokens) for e in two.draw_tokens(step, tokens))
+
+
+def test_what_is_compared_is_read_with_an_episode_and_answers_alone_after_all_passes() -> None:
+    objective = Objective(zero_shot=0.4, rejected=1.0)
+    rows = [Example(f"q{place:02}", "yes", "no") for place in range(9)]
+    pool = make_pool("task", rows, SEGMENTER, 90)
+    sampler = Sampler([pool], Episodes(max_tokens=90, min_shots=2), 0, companions(objective, 200))
+    passes = [*draw_passes(sampler, Training(steps=1, grad_accumulation_steps=2), 0)]
+    kinds = [[one.kind for one in some] for some in passes]
+    assert kinds[:2] == [["own", "rejected"]] * 2
+    assert {kind for some in kinds[2:] for kind in some} == {"zero_shot"}
+    assert sum(map(len, kinds[2:])) == sum(some[0].shots + 1 for some in passes[:2])
 
 
 def test_rows_of_a_batch_hold_the_very_tokens_of_their_episodes() -> None:

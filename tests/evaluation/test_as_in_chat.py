@@ -38,6 +38,9 @@ class LetterTokenizer(ByteTokenizer):
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         return [256] * add_special_tokens + [ord(letter) % 1024 for letter in text]
 
+    def __call__(self, text: list[str], **options: bool) -> dict[str, list[list[int]]]:
+        return {"input_ids": [self.encode(one, **options) for one in text]}
+
     def decode(self, token_ids: list[int]) -> str:
         return "".join(chr(t if t == 10 or 32 <= t < 127 else 1024 + t) for t in token_ids)
 

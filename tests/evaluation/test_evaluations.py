@@ -175,8 +175,8 @@ def test_a_file_is_read_once_however_many_events_come(
     run.recipe_path.touch()
     whole(run, "a")
     read: list[Path] = []
-    json_of = archive._read
-    monkeypatch.setattr(archive, "_read", lambda path: read.append(path) or json_of(path))
+    json_of = archive.read_object
+    monkeypatch.setattr(archive, "read_object", lambda path: read.append(path) or json_of(path))
     watcher, writer = Watcher(), FreeWriter(run.events_path)
     for step in range(5):
         writer.write("step", step=step, loss=1.0)
@@ -192,7 +192,7 @@ def test_what_is_written_again_is_made_once(run: Run, monkeypatch: pytest.Monkey
     monkeypatch.setattr(archive, "finite", lambda value: made.append(value) or plain(value))
     names = ["a", "b", '"\u00e9 \U0001f600', "d"]
     kept = archive.begin(run, asked(*names), full=True)
-    monkeypatch.setattr(archive, "_read", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(archive, "read_object", lambda path: pytest.fail(f"{path} was read"))
     for model in archive.MODELS:
         for name in names:
             kept.add(model, replace(TASK, task=name, points=(Point(0, 0.5, math.nan),)))

@@ -21,6 +21,8 @@ from yofo_mlx.models.adapters import mount
 from yofo_mlx.models.base import load_base
 from yofo_mlx.models.gguf.directory import import_gguf
 from yofo_mlx.prompting.loading import find_source
+from yofo_mlx.recipe.schema import Template
+from yofo_mlx.recipe.template import write_template
 from yofo_mlx.system.files import PART
 
 ROWS = "".join(f'{{"input": "question {i}", "output": "{i % 3}"}}\n' for i in range(60))
@@ -154,13 +156,17 @@ def test_a_quantizer_that_eats_the_adapter_is_refused_with_ways_out(
 def test_a_gguf_file_and_a_modelfile(yofo: Any, here: Path) -> None:
     import_gguf(File("llama").write(here / "base.gguf"), here / "base")
     adapter = random_adapter(here / "own", "./base", scale=0.5)
+    template = Template(input="Q: {input}\nA:", output=" {output}\n")
+    write_template(adapter, template)
     code, _, err = yofo("export", "--adapter", adapter, "--to", "ollama", "--out", "o")
     assert code == 0 and "ollama create o" in err, err
     assert sorted(one.name for one in (here / "o").iterdir()) == [
         "Modelfile",
         "README.md",
         "model.gguf",
+        "yofo_template.json",
     ]
+    assert find_source(None, "o/model.gguf", None).template == template
     text = (here / "o/Modelfile").read_text()
     assert text.startswith("FROM ./model.gguf\nPARAMETER num_ctx 128\n")
     tokens = mx.array([[5, 70, 99, 200, 3]])
@@ -191,7 +197,7 @@ def test_mistakes_are_told_in_two_lines_and_leave_nothing(
         (["--adapter", "own", "--to", "hub"], 2, "--repo OWNER/NAME"),
         (["--adapter", "own", "--public"], 2, "is of an upload"),
         (["--model", "tiny"], 2, "a base model alone is not exported"),
-        (["--adapter", "nowhere"], 1, "there is no adapter in"),
+        (["--adapter", "nowhere"], 2, "there is no adapter in"),
         (["nobody"], 2, "there is no run 'nobody'"),
         (["--adapter", "own", "--to", "gguf"], 1, "of the kind Unigram"),
         (["--adapter", "dora", "--to", "gguf-adapter"], 1, "not DoRA"),

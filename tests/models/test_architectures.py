@@ -6,12 +6,15 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
+from mlx.utils import tree_flatten
+from mlx_lm.models.cache import make_prompt_cache
 
 from yofo_mlx.episodes.batches import make_batch
 from yofo_mlx.episodes.sampler import Episode
 from yofo_mlx.gradients import loss_and_gradients
 from yofo_mlx.gradients.objective import token_losses
 from yofo_mlx.models.adapters import add_adapter
+from yofo_mlx.models.layers import StandIn
 from yofo_mlx.models.logits import row_logits
 from yofo_mlx.recipe.schema import Lora, Objective
 
@@ -79,3 +82,47 @@ def test_rows_and_gradients_of_an_architecture_are_those_of_the_plain_model(
     losses = token_losses(full[rows], mx.array(batch.targets))
     assert loss.item() == pytest.approx((losses * mx.array(batch.weights)).sum().item(), rel=1e-4)
     mx.eval(gradients)
+
+
+def arrays(cache: list[Any]) -> list[mx.array]:
+    return [array for _, array in tree_flatten([layer.state for layer in cache])]
+
+
+@pytest.mark.parametrize("model_type", MORE)
+def test_rows_of_a_text_that_is_read_on_are_the_plain_models_and_so_is_what_is_kept(
+    model_type: str,
+) -> None:
+    model, plain, read = random_model(model_type), [], []
+    rows = mx.array([2, 3, 20])
+    caches = make_prompt_cache(model), make_prompt_cache(model)
+    for length in (7, 21):  # as a chunk of its own, then behind one
+        tokens = mx.random.randint(0, 97, (1, length))
+        here = mx.minimum(rows, length - 1)
+        plain.append(model(tokens, cache=caches[0])[0, here])
+        read.append(row_logits(model, tokens, here, caches[1]))
+    for expected, found in (
+        *zip(plain, read, strict=True),
+        *zip(*(arrays(cache) for cache in caches), strict=True),
+    ):
+        np.testing.assert_allclose(np.array(found), np.array(expected), atol=1e-4)
+
+
+class Counted(StandIn):
+    """A part of a layer that notes how many rows it is given."""
+
+    def __init__(self, part: Any, seen: list[int]) -> None:
+        super().__init__(part)
+        self._seen = seen
+
+    def __call__(self, x: mx.array) -> Any:
+        self._seen.append(x.shape[-2])
+        return self._layer(x)
+
+
+def test_the_last_layer_feeds_forward_only_the_rows_that_are_asked_for() -> None:
+    model, seen = random_model("llama"), list[int]()
+    for layer in model.layers:
+        layer.mlp = Counted(layer.mlp, seen)
+    tokens, cache = mx.zeros((1, 30), mx.int32), make_prompt_cache(model)
+    row_logits(model, tokens, mx.array([4, 9]), cache)
+    assert seen == [30, 30, 2]

@@ -147,7 +147,30 @@ def model() -> Any:
     "objective", OBJECTIVES, ids=lambda one: str(one.model_dump(exclude_defaults=True))
 )
 def test_loss_and_gradient_are_those_of_the_definition(objective: Objective) -> None:
-    drawn, weights = episodes(objective), weights_of(model())
+    check(episodes(objective), objective)
+
+
+def test_an_episode_without_wrong_labels_is_read_beside_one_that_has_some() -> None:
+    objective = Objective(rejected=0.7, choice=0.8, unlikelihood=0.5)
+    drawn = episodes(objective)
+    drawn[1].beside = [one for one in drawn[1].beside if one.kind == "rejected"]
+    check(drawn, objective)
+
+
+def test_an_answer_is_weighed_by_the_ten_before_it_in_its_episode() -> None:
+    objective = Objective(reweight=2.0)
+    shown = [Demonstration([1], [1], [2]) for _ in range(13)]
+    drawn = [Episode("task", [3]), Episode("task", [3])]
+    assert all(episode.add(one) for episode in drawn for one in shown)
+    losses = np.arange(26.0, 0.0, -1.0)  # each is easier than all before it
+    found = np.array(reweighting.weights(mx.array(losses), batch_of(drawn, objective)))
+    expected = [np.exp((0 if n == 0 else -min(n, 10)) / 2.0) for n in range(13)]
+    assert found == pytest.approx([*expected, *expected])
+
+
+def check(drawn: list[Episode], objective: Objective) -> None:
+    """Compare loss and gradient, plainly and in chunks, with the definition."""
+    weights = weights_of(model())
     batch = batch_of(drawn, objective)
     loss, gradients = loss_and_gradients(model(), batch)
     chunked, pieces = loss_and_gradients(model(), batch, Dials(5, 1))

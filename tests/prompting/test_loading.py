@@ -82,14 +82,14 @@ def test_a_missing_model_or_adapter_is_told_before_anything_is_loaded() -> None:
         find_source(None, None, None)
     with pytest.raises(RecipeError, match="there is no model"):
         loading.check(find_source(None, "./nowhere", None), use_adapter=True)
-    with pytest.raises(RunError, match="no adapter in"):
+    with pytest.raises(RecipeError, match="no adapter in"):
         loading.check(find_source(None, "tiny", "nowhere"), use_adapter=True)
 
 
 def test_half_of_an_adapter_is_told_before_anything_is_loaded(run: Run) -> None:
     run.adapter_path.mkdir()
     (run.adapter_path / "adapters.safetensors").touch()
-    with pytest.raises(RunError, match="no adapter in"):
+    with pytest.raises(RecipeError, match="no adapter in"):
         loading.check(find_source(run.run_id, None, None), use_adapter=True)
 
 

@@ -253,7 +253,7 @@ def test_cancel_reaches_what_waits_but_nothing_that_comes_later(client: SessionC
         ("load", {"run": "nowhere"}, RecipeError, "there is no run"),
         ("load", {}, RecipeError, "neither"),
         ("load", {"model": "./nowhere"}, RecipeError, "there is no model"),
-        ("load", {"model": "tiny", "adapter": "nowhere"}, RunError, "there is no adapter"),
+        ("load", {"model": "tiny", "adapter": "nowhere"}, RecipeError, "there is no adapter"),
     ],
 )
 def test_a_mistake_is_an_error_that_leaves_the_session_as_it_was(

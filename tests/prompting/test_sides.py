@@ -384,7 +384,7 @@ def test_who_cannot_answer_beside_is_refused_with_the_reason(
     whole = settings | {"fine_tune_type": "full"}
     (other / "adapter" / "adapter_config.json").write_text(json.dumps(whole))
     assert "trained as a whole" in refusal(at(other / "adapter"))
-    assert "no adapter in" in refusal(at(tmp_path / "nowhere"))
+    assert "no adapter in" in refusal(at(tmp_path / "nowhere"), kind=RecipeError)
     shutil.rmtree(run.adapter_path)
     assert "has no adapter yet" in refusal(Loadable(run=run.run_id))
 
@@ -442,7 +442,7 @@ def test_who_is_meant_beside_is_found_before_anything_is_loaded(
     assert beside("base") == Model(use_adapter=False)
     assert beside("last") == Model(run=run.run_id)
     assert beside(str(adapters[0])) == Model(adapter=str(adapters[0]))
-    with pytest.raises(RunError, match="no adapter in"):
+    with pytest.raises(RecipeError, match="no adapter in"):
         beside(f"{tmp_path}/nowhere")
     with pytest.raises(RecipeError, match="no run"):
         beside("no-such-run")

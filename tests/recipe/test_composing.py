@@ -18,7 +18,7 @@ from yofo_mlx.models.base import model_path
 from yofo_mlx.recipe.compose import compose
 from yofo_mlx.recipe.file import find_recipe, shipped_recipes
 from yofo_mlx.runs import listing
-from yofo_mlx.runs.recipe import load_recipe, load_sources
+from yofo_mlx.runs.recipe import load_part, load_recipe
 from yofo_mlx.runs.trained import trained
 from yofo_mlx.system import paths
 
@@ -388,11 +388,11 @@ def test_data_sets_alone_are_no_recipe_but_can_be_included_and_looked_at(
     mine = write("mine.toml", f"include = '{PUBLIC}'\nmodel = 'tiny'\ntrain.steps = 1\n")
     assert load_recipe(mine).tasks == load_recipe(find_recipe("gemma")).tasks
     part = write("part.toml", "[[tasks]]\nsource = 'tiny:train'\n")
-    assert load_sources(part)[0].source == "tiny:train"
+    assert load_part(part).tasks[0].source == "tiny:train"
     for verb in ("check", "preview"):
         code, _, err = yofo("data", verb, part)
         assert code == 0 and err.splitlines()[-1] == f"next: yofo show mistral {part}"
-    assert load_recipe([find_recipe("mistral"), part]).tasks == load_sources(part)
+    assert load_recipe([find_recipe("mistral"), part]).tasks == load_part(part).tasks
     assert "`model` is missing" in refused(part).message
 
 

@@ -21,6 +21,8 @@ from tests.hub_server import HubServer, files_of, hub_fixture  # noqa: F401
 from tests.places import ROOT
 from yofo_mlx.recipe.file import shipped_recipes
 from yofo_mlx.runs.recipe import load_recipe
+from yofo_mlx.system import paths
+from yofo_mlx.tasks.registry import load_tasks
 
 ROWS = 24
 WORDS = "river stone cloud green seven letter window paper garden winter".split()
@@ -247,6 +249,39 @@ def test_a_shipped_recipe_trains_and_is_evaluated_to_its_end(
         assert all(task.name in out for task in recipe.tasks if task.role == "held_out")
 
 
+def test_a_shipped_recipe_reads_its_data_sets_as_they_are_meant(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    publish_data(hub)
+    recipe = load_recipe(paths.shipped_recipes() / "mistral.toml")
+    entries = {entry.task.name: entry for entry in load_tasks(recipe.tasks, recipe.seed, tmp_path)}
+    assert len(entries) == len(recipe.tasks) == 15
+
+    def answers(name: str) -> set[str]:
+        task = entries[name].task
+        return {example.output for example in (*task.train, *task.test)}
+
+    assert answers("intents") == {"oos", "transfer", "translate"}
+    assert answers("encyclopedia") == {"Company", "Artist", "Village"}
+    assert answers("market mood") == {"bearish", "bullish", "neutral"}
+    assert {"joy", "joy, anger", "fear, love"} <= answers("emotions")
+    assert answers("inference") == answers("captions inference") == set(NLI)
+    assert answers("unfair terms") == {"Law", "Content removal"}
+    assert answers("yes or no") == {"yes", "no"}
+    assert answers("banking") == set(WORDS[:3])
+    assert answers("reading") <= set(WORDS)
+    assert entries["word problems"].answer_after == "####"
+    held_out = {one.task.family for one in entries.values() if one.role == "held_out"}
+    assert held_out == {one.task.family for one in entries.values() if one.role == "train"}
+
+
+@pytest.mark.parametrize("name", ["llama3", "gemma"])
+def test_the_recipes_differ_in_the_model_and_not_in_the_data(name: str) -> None:
+    folder = paths.shipped_recipes()
+    recipe, other = load_recipe(folder / f"{name}.toml"), load_recipe(folder / "mistral.toml")
+    assert recipe.tasks == other.tasks and recipe.model != other.model
+
+
 def test_a_wheel_takes_every_shipped_recipe_and_no_other() -> None:
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     taken = tomllib.loads(text)["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
@@ -262,5 +297,5 @@ def test_a_recipe_that_needs_a_clone_is_used_by_its_path_alone(yofo: Any, tmp_pa
         code, _, err = yofo(*words)
         assert code == 2 and f"did you mean {path}?" in err
     code, out, _ = yofo("recipes", "check", path)
-    assert code == 0 and f'model = "{path.parent}/../out/smollm2"' in out
+    assert code == 0 and f'model = "{ROOT}/out/smollm2"' in out
     assert not list(tmp_path.iterdir())

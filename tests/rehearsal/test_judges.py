@@ -43,6 +43,19 @@ def test_a_judge_accepts_what_says_the_same(
     assert accepts(judge, entry, Example("q", expected), answer) is accepted
 
 
+def test_an_expected_answer_is_taken_as_a_model_can_write_it() -> None:
+    def said(text: str) -> str:  # of a tokenizer that knows no capitals, behind an end of a line
+        return text.partition("\n")[0].lower()
+
+    for judge, entry, answer, expected in (
+        ("label", ENTRY, "joy", "Joy\nof all"),
+        ("label", LABELS, "fear, joy", "Joy, Fear"),
+        ("exact", ENTRY, "the end", "The End\n"),
+    ):
+        assert not accepts(judge, entry, Example("q", expected), answer)
+        assert accepts(judge, entry, Example("q", expected), answer, said=said)
+
+
 def program(folder: Path, text: str) -> tuple[str, ...]:
     path = folder / "check.py"
     path.write_text(text)

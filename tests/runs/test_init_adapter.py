@@ -202,7 +202,7 @@ def test_an_adapter_that_changed_before_the_run_began_is_refused_and_later_does_
     assert code == 1 and "has changed since the run was made" in err
     shutil.rmtree(first.adapter_path)
     code, _, err = yofo("resume", "second")
-    assert code == 1 and "there is no adapter in" in err
+    assert code == 2 and "there is no adapter in" in err
     kept.rename(first.adapter_path)
     assert yofo("resume", "second")[0] == 0
     shutil.rmtree(first.path)

@@ -77,8 +77,15 @@ def test_a_model_beside_the_recipe_is_absolute_however_it_is_spelt(
 ) -> None:
     path = write(folder, spelling)
     monkeypatch.chdir(folder.parent / "elsewhere")
-    found = Path(load_recipe(path).model)
-    assert found.is_absolute() and found.samefile(folder / "models" / "mine")
+    assert load_recipe(path).model == str(folder / "models" / "mine")
+
+
+def test_two_dots_behind_a_link_lead_where_they_lead(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "far" / "inner").mkdir(parents=True)
+    shutil.copytree(TINY, tmp_path / "far" / "model")
+    (folder / "link").symlink_to(tmp_path / "far" / "inner")
+    found = Path(load_recipe(write(folder, "link/../model")).model)
+    assert found.samefile(tmp_path / "far" / "model")
 
 
 def test_a_model_of_the_current_folder_is_found_for_a_recipe_of_another(folder: Path) -> None:
@@ -197,6 +204,30 @@ def test_a_model_directory_that_was_moved_is_told(folder: Path) -> None:
     with pytest.raises(RunError, match="which is not there"):
         lengthen(run, ["train.steps=100"])
     assert run.info_path.read_bytes() == before
+
+
+def test_a_run_goes_on_with_its_model_in_another_place_and_with_no_other_model(
+    folder: Path, yofo: Any
+) -> None:
+    assert yofo("train", write(folder), "--set", "episodes.max_shots=2")[0] == 0
+    (folder / "models" / "mine").rename(folder / "models" / "moved")
+    code, out, _ = yofo("runs", "last")
+    assert code == 0 and "resume" in out and "next" not in out  # what cannot work is not offered
+    assert yofo("resume", "last", "--set", "train.steps=2")[0] == 1
+    shutil.copytree(TINY, folder / "other")
+    (folder / "other" / "config.json").write_text(
+        (TINY / "config.json").read_text().replace("{", '{"a": 1,', 1)
+    )
+    code, _, err = yofo("resume", "last", "--model", "other")
+    assert code == 1 and "is not the one that run" in err
+    code, _, err = yofo("resume", "last", "--model", "models/moved", "--set", "train.steps=2")
+    run = listing.find("last")
+    assert code == 0 and f"{run.run_id} has its model in {folder}/models/moved\n" in err
+    assert "warning" not in err and run.status() == "finished"
+    recipe, notes = trained(run)
+    assert recipe.model == str(folder / "models" / "moved") and not notes
+    assert load_recipe(run.recipe_path) == recipe
+    assert changed_model(run, load(recipe).base) == []
 
 
 def test_a_relative_path_of_an_earlier_version_is_never_taken_for_an_id(folder: Path) -> None:

@@ -2,24 +2,31 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.export.adapters import random_adapter
 from tests.making import Call, refused, write_recipe
+from yofo_mlx.errors import RunError
 from yofo_mlx.gradients.objective import token_losses
 from yofo_mlx.models.base import load_base
 from yofo_mlx.recipe.schema import Template
 from yofo_mlx.rehearsal.store import Store
+from yofo_mlx.runs import launch
 from yofo_mlx.runs.recipe import load_recipe
 from yofo_mlx.selecting import select as selection
 from yofo_mlx.selecting.davir import Davir
+from yofo_mlx.selecting.delift import Delift, facility_location, utility
 from yofo_mlx.selecting.reader import Reader
-from yofo_mlx.tasks.registry import load_tasks
+from yofo_mlx.system import progress
+from yofo_mlx.tasks.registry import TaskEntry, load_tasks
 from yofo_mlx.tasks.task import Example, Task
 
+PLAIN = Template(style="plain", input="{input} ->", output=" {output}\n")
 TABLES = """
 [[tasks]]
 source = "synthetic:classify-0"
@@ -102,6 +109,64 @@ def test_the_rows_that_help_are_kept_and_nothing_is_read_twice(
     assert code == 0 and json.loads(out)["by_task"]["classify-000"]["kept"] == len(scores)
 
 
+def entry_of(tmp_path: Path, rows: tuple[Example, ...]) -> TaskEntry:
+    [entry] = read(write_recipe(tmp_path, '[[tasks]]\nsource = "synthetic:map-0"\n'))
+    return replace(entry, task=Task("t", "other", rows))
+
+
+class Told:
+    """Keeps what is told of progress."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, int, int]] = []
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        self.said.append((what, done, total))
+
+    def end(self) -> None:
+        pass
+
+
+def test_a_row_is_chosen_by_how_much_surer_it_makes_of_the_other_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [("dog cat ->", "Anna"), ("pig dog ->", "Anna"), ("x " * 99, "Tom"), ("hat", "Tom")]
+    rows = tuple(Example(*pair) for pair in pairs)
+    reader = Reader(load_base("tiny"), PLAIN, None, 64)
+    monkeypatch.setattr(progress, "EVERY_S", -1.0)
+    told, entry = Told(), entry_of(tmp_path, rows)
+    with Store(tmp_path / "scores.jsonl") as store, progress.listening(told):
+        ranked = Delift(reader, store, probes=4, seed=0).rank(entry)
+    assert told.said == [("t: shown before 4 others", done, 4) for done in (1, 2, 3, 4)]
+    segmenter = reader.segmenter("")
+    alone = reader.read(segmenter, (), rows)
+    matrix = np.zeros((4, 4))
+    for shown, asked in product((0, 1, 3), repeat=2):
+        before, after = alone[asked], reader.read(segmenter, [rows[shown]], rows)[asked]
+        if shown != asked:  # it would copy its answer
+            assert before is not None and after is not None
+            matrix[shown, asked] = utility(before, after)
+    order, gains = facility_location(matrix)
+    assert matrix.max() > 0.01 and matrix.min() < -0.01
+    assert ranked.scores[2] is None
+    assert [ranked.scores[n] for n in (0, 1, 3)] == pytest.approx([gains[n] for n in (0, 1, 3)])
+    assert ranked.order == [*(place for place in order if place != 2), 2]
+
+
+def test_the_run_that_davir_compares_with_is_of_the_recipes_model_and_rows(
+    yofo: Call, recipe: Path
+) -> None:
+    run = launch.create_run(load_recipe(recipe), "whole")
+    random_adapter(run.adapter_path)
+    entries = [one for one in read(recipe) if one.role == "train"]
+    run.note(data={one.task.name: one.fingerprint for one in entries[1:]})
+    found, other = selection.tuned_run(load_recipe(recipe), entries, "whole")
+    assert found == run and other == [entries[0].task.name]
+    other_model = load_recipe(recipe).model_copy(update={"model": "owner/other"})
+    with pytest.raises(RunError, match="adapts tiny, and the recipe's model is owner/other"):
+        selection.tuned_run(other_model, entries, "whole")
+
+
 def test_the_score_of_a_row_is_the_share_of_its_loss_that_an_adapter_takes_away(
     tmp_path: Path,
 ) -> None:
@@ -110,11 +175,7 @@ def test_the_score_of_a_row_is_the_share_of_its_loss_that_an_adapter_takes_away(
 
     adapter, base = random_adapter(tmp_path / "a"), load_base("tiny")
     rows = (Example("dog cat ->", "Anna"), Example("pig", "Tom Kate"), Example("x " * 99, "Tom"))
-    reader = Reader(
-        base, Template(style="plain", input="{input} ->", output=" {output}\n"), None, 64
-    )
-    [entry] = read(write_recipe(tmp_path, '[[tasks]]\nsource = "synthetic:map-0"\n'))
-    entry = replace(entry, task=Task("t", "other", rows))
+    reader, entry = Reader(base, PLAIN, None, 64), entry_of(tmp_path, rows)
     with Store(tmp_path / "scores.jsonl") as store:
         ranked = Davir(reader, store, adapter).rank(entry)
 

@@ -141,6 +141,8 @@ def test_labels_have_probabilities(server: Running) -> None:
         assert len(own["data"][0]["probabilities"]) == 3
         with pytest.raises(openai.BadRequestError, match="labels"):
             classify(model="run", input="x1")
+        with pytest.raises(openai.BadRequestError, match=r"`input\[1\]`.*; `input\[3\]`"):
+            classify(model=SET, input=["x1", " ", "x2", ""])
 
 
 def test_models_are_listed(server: Running) -> None:

@@ -73,7 +73,7 @@ def test_a_study_of_two_arms_ends_with_a_report_and_is_not_made_twice(
 
 MISTAKES = [
     (["--arms", "many-al"], "no arm 'many-al'", "did you mean many-all?"),
-    (["--arms", ","], "want something named", "leave the option out"),
+    (["--arms", ","], "--arms wants something named", "leave it out"),
     (["--shots", "0,x"], "'x' is no number", "--shots 0,4,16"),
     (["--set", "study.apart=['nobody']"], "no held-out task is called nobody", "new-topic-00"),
     (["--set", "study.search={model=['a','b']}"], "`model` is not of lora", "recipes explain"),

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yofo_mlx.tasks.spelling import label_key, list_in_text, spelled, text_key, unify_lines
+from yofo_mlx.tasks.spelling import (
+    label_key,
+    list_in_text,
+    respelled,
+    spelled,
+    text_key,
+    unify_lines,
+)
 
 entries = st.lists(st.text(st.characters(codec="utf-8"), max_size=6), max_size=4)
 
@@ -66,6 +73,10 @@ def test_spellings_of_a_label_share_a_key(one: str, other: str) -> None:
 )
 def test_labels_that_differ_have_keys_that_differ(one: str, other: str) -> None:
     assert label_key(one) != label_key(other)
+
+
+def test_texts_that_are_labels_in_other_spellings_are_found() -> None:
+    assert respelled(["Yes", "no", "maybe"], {"yes", "no"}) == {"Yes": "yes"}
 
 
 def test_what_looks_alike_is_spelled_letter_by_letter() -> None:

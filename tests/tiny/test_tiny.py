@@ -151,7 +151,7 @@ def test_held_out_mappings_are_never_trained() -> None:
     for mappings in (suite.patterns, suite.operations):
         assert not set(mappings("train")) & set(mappings("held_out"))
     trained = {task.name.rsplit("-", 1)[0] for task in TRAIN}
-    assert not trained & set(suite.UNTRAINED_KINDS)
+    assert not trained & {"spot", "last"}
 
 
 def words_of(task: Task) -> set[str]:

@@ -164,7 +164,7 @@ async def test_two_recipes_of_one_name_are_told_apart(
     async with pilots.open(size=(120, 40)) as pilot:
         await pilot.press("1")
         await until(pilot, lambda: shown(pilot).count("mistral") == 2)
-        assert "in this folder" in shown(pilot) and "shipped" in shown(pilot)
+        assert "this folder" in shown(pilot) and "shipped" in shown(pilot)
         options = pilot.app.screen.query_one(OptionList)
         for place in (1, 0, 1):
             options.highlighted = place
@@ -174,7 +174,7 @@ async def test_two_recipes_of_one_name_are_told_apart(
         await until(pilot, lambda: "mistral.toml" in shown(pilot))
         await pilot.press("down", "enter")
         await until(pilot, lambda: "Recipe" in shown(pilot))
-        assert "in this folder" in shown(pilot) and "shipped" in shown(pilot)
+        assert "this folder" in shown(pilot) and "shipped" in shown(pilot)
 
 
 async def test_the_shipped_recipes_are_listed_once_where_they_lie(

@@ -82,6 +82,7 @@ class AddScreen(Dialog, Recovering):
         self._paths_of: str | None = None  # the text that they go on from
         self._to_complete: str | None = None  # a text, once its paths are found
         self._due: Timer | None = None
+        self._is_wanted = False  # as soon as it was looked at
 
     def compose(self) -> ComposeResult:
         """Lay path and columns out, beside or over what they give."""
@@ -124,7 +125,7 @@ class AddScreen(Dialog, Recovering):
             if event.value.strip() == self._mapping.table["source"]:
                 return
             self._mapping = Mapping({"source": event.value.strip()})
-            self._seen = None
+            self._seen, self._is_wanted = None, False
             for name in FIELDS:  # what was said of another place
                 with self.prevent(Input.Changed):
                     self.query_one(f"#{name}", Input).value = ""
@@ -161,8 +162,12 @@ class AddScreen(Dialog, Recovering):
         found = message.found
         if isinstance(found, Seen):
             if found.table == self._mapping.table:
-                self._seen = found
+                self._seen, is_found = found, found.tells_of(self._mapping.table)
                 self._propose(found)
+                if self._is_wanted and is_found:
+                    self._is_wanted = False
+                    if found.table == self._mapping.table:  # else the user looks first
+                        self.action_add()
         elif self.query_one("#path", Input).value.strip() == self._mapping.table["source"]:
             self._show_paths(found)
         self._draw()
@@ -243,10 +248,15 @@ class AddScreen(Dialog, Recovering):
 
     @on(Input.Submitted)
     def action_add(self) -> None:
-        """Give the data set back, if it can be read."""
-        text = self._mapping.table["source"]
+        """Give the data set back, if it can be read; one that is looked at now, once it was."""
+        text, seen = self._mapping.table["source"], self._seen
+        is_seen = seen is not None and seen.tells_of(self._mapping.table)
         if text.endswith(".toml"):
             self.dismiss(text)
+        elif text and not (is_seen or self._is_wanted):
+            self._is_wanted = True
+            self.query_one("#paths").display = False
+            self._draw()
         elif (source := self._source()) is not None:
             self.dismiss(source)
 

@@ -149,8 +149,8 @@ class DataDetail(Vertical):
             rows = max(3, height - 7)
             said += [_heading(count), label_bars(data.labels, data.label_count, SIDE - 4, rows)]
             said.append(Content(""))
-        said.append(_heading(f"tokens a row, of {near(self._model)}"))
-        said.append(self._tokens())
+        if any(data.counts):  # one that cannot be read has none to count
+            said += [_heading(f"tokens a row, of {near(self._model)}"), self._tokens()]
         return lines(said)
 
     def _tokens(self) -> Content:
@@ -163,7 +163,9 @@ class DataDetail(Vertical):
         if self._measure is not None:
             said += [shots_that_fit(self._measure), Content("")]
         if self._passage is None:
-            return lines([*said, muted(self._trouble or "tokenizing …")])
+            waits = self._data is not None and any(self._data.counts)
+            words = "tokenizing …" if waits else "It has no row that can be read."
+            return lines([*said, muted(self._trouble or words)])
         return lines([*said, drawn(self._passage, near(self._model), by_token=self.by_token)])
 
     def _facts_of(self, data: DataSet) -> str:

@@ -13,7 +13,7 @@ from textual.widgets.option_list import Option
 from yofo_mlx.preview.client import PreviewClient
 from yofo_mlx.preview.facts import DataSet
 from yofo_mlx.recipe.schema import TaskSource
-from yofo_mlx.system.quantities import duration, plural
+from yofo_mlx.system.quantities import duration
 
 from ..shared.recipes import near
 from ..shared.words import lines, muted, one_line, safe
@@ -130,7 +130,8 @@ class DataListing(Looking):
         tables = self.choices.get("data", "tables", [])
         known = {table["source"]: table for table in tables if "source" in table}
         paths = [path for path in self.choices.get("data", "opened", []) if isinstance(path, str)]
-        return [of_table(known.get(path, {"source": path})) for path in paths]
+        unique = dict.fromkeys(paths)  # it is a file that anyone may edit
+        return [of_table(known.get(path, {"source": path})) for path in unique]
 
     @property
     def chosen(self) -> Collection | None:
@@ -331,7 +332,4 @@ def _option(one: Collection) -> Content:
     title = one_line(one.title, 60)
     if one.error is not None:
         return Content.assemble(title, ("\n  ✗ cannot be read", "$text-error"))
-    sources = "" if one.is_typed else plural(len(one.sources), "source")
-    facts = [one_line(one.place, 60).plain, sources]
-    about = " · ".join(filter(None, facts))
-    return Content.assemble(title, (f"\n  {about}", "dim"))
+    return Content.assemble(title, (f"\n  {one_line(one.place, 60).plain}", "dim"))

@@ -31,7 +31,7 @@ from .listing import CollectionList, DataListing
 from .models import TokenModelScreen
 from .problems import ProblemTable
 from .reading import facts_of
-from .sets import Collection, of_path, of_source
+from .sets import Collection, of_path, of_source, remembered
 from .table import ORDERS, DataTableOfSets
 
 
@@ -131,7 +131,8 @@ class DataScreen(DataListing):
 
     def _put(self, added: Collection) -> None:
         self.forget(added.key)
-        others = [known for known in self.listed if known.key != added.key]
+        place = remembered(added)["source"]  # two paths may lead to one file
+        others = [known for known in self.listed if remembered(known)["source"] != place]
         self.put([*others, added], highlight=added.key)
         self.remember()
 

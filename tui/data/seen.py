@@ -36,6 +36,10 @@ class Seen:
         """Tell whether nothing on this machine can be read as the table says."""
         return not self.is_remote and bool(self.columns.get("trouble")) and not self.has_columns
 
+    def tells_of(self, table: dict[str, Any]) -> bool:
+        """Tell whether it is of this table, and found rather than looked for."""
+        return self.table == table and self.size != SEARCHING
+
     @property
     def has_columns(self) -> bool:
         """Tell whether there is something to say which columns become what of."""

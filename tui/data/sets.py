@@ -70,9 +70,8 @@ def of_source(source: TaskSource) -> Collection:
     """Return what a table that somebody filled in stands for."""
     text, path = source.source, Path(source.source)
     far = is_remote(source)
-    folder = "in this folder" if path.parent in (Path(), here()) else str(path.parent)
     made = text.startswith((SUITE, GENERATED))
-    where = "on the hub" if far else "made by yofo" if made else folder
+    where = "on the hub" if far else "made by yofo" if made else place(path)
     title = source.name or path.name or text
     return Collection(title, text, where, (source,), (far,), is_typed=True)
 

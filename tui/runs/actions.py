@@ -69,7 +69,7 @@ class RunActions(Recovering):
             "stop": view.status == "running",
             "resume": view.status in RESUMABLE,
             "fix": view.status not in GOING_ON and fix_of(view) is not None,
-            "evaluate": view.best is not None or view.status == "finished",
+            "evaluate": view.is_measurable,
         }.get(action, True)
 
     def action_prompt(self) -> None:

@@ -239,7 +239,7 @@ class Watcher:
         shown = time.monotonic()
         for follower in self._due():
             try:
-                follower.poll()
+                follower.poll().work_out()
             except OSError:  # a folder that vanished while it was read
                 continue
             except Exception as error:

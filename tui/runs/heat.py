@@ -121,7 +121,7 @@ def _step(step: int) -> str:
 def tasks_drawn(tasks: Sequence[TaskResult], width: int, height: int) -> Content:
     """Draw what tasks scored with base and adapter at their most demonstrations, and by shots."""
     if not tasks:
-        return muted("The key e measures base and adapter on every held-out task.")
+        return Content()
     name = max(8, min(width - 32 - SPARK, max(len(one.task) for one in tasks), 32))
     parts = [muted(f"{'task':<{name}} {'shots':>5} {'base':>5} {'now':>5} {'gain':>6}  by shots")]
     shown = sorted(tasks, key=lambda one: -(_gain(one) or 0.0))

@@ -54,8 +54,15 @@ class ShotsTab(VerticalScroll):
         """Draw a run."""
         self.query_one(HeatStrip).follow(view)
         width = max(40, self.size.width - 4)
-        self.query_one("#all-tasks", Static).update(tasks_drawn(view.tasks, width, MOST_TASKS))
+        drawn = tasks_drawn(view.tasks, width, MOST_TASKS) if view.tasks else _unmeasured(view)
+        self.query_one("#all-tasks", Static).update(drawn)
         show_shots(self.query_one(Chart), view)
+
+
+def _unmeasured(view: RunView) -> Content:
+    """Say how all held-out tasks are measured, and from when on."""
+    since = "" if view.is_measurable else ", once it has validated"
+    return muted(f"The key e measures base and adapter on every held-out task{since}.")
 
 
 class ValidationsTab(ListTable):

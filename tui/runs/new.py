@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,8 +46,8 @@ class NewRunScreen(Dialog, Recovering):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "start", "Start", id="new_run.start", tooltip="Goes on without the app"),
         Binding("ctrl+w", "ask('save')", "Save", id="new_run.save", tooltip="As a recipe"),
-        Binding("ctrl+e", "edit_text", "Editor", id="new_run.editor", tooltip="In $EDITOR"),
         Binding("slash,ctrl+f", "ask('find')", "Find key", id="new_run.find", key_display="/"),
+        Binding("ctrl+e", "edit_text", "Editor", id="new_run.editor", tooltip="In $EDITOR"),
         Binding("a", "ask('add')", "Add data", id="new_run.add", tooltip="A file, folder, hub id"),
         Binding("n", "next", "Next episode", id="new_run.next"),
         Binding("l", "fetch", "Read from hub", id="new_run.fetch"),
@@ -58,26 +59,26 @@ class NewRunScreen(Dialog, Recovering):
         Binding("escape", "leave", "Back", id="new_run.leave"),
     ]
 
+    @dataclass
     class Begun(Message):
         """A draft is there, or it is told why not."""
 
-        def __init__(self, draft: Draft | None, error: YofoError | None = None) -> None:
-            super().__init__()
-            self.draft, self.error = draft, error
+        draft: Draft | None
+        error: YofoError | None = None
 
+    @dataclass
     class Told(Message):
         """The process said something about a draft."""
 
-        def __init__(self, kind: str, said: Any) -> None:
-            super().__init__()
-            self.kind, self.said = kind, said
+        kind: str
+        said: Any
 
+    @dataclass
     class Started(Message):
         """The run's folder exists and its trainer is on its way; or it is told why not."""
 
-        def __init__(self, run: Run | None, error: YofoError | None = None) -> None:
-            super().__init__()
-            self.run, self.error = run, error
+        run: Run | None
+        error: YofoError | None = None
 
     def __init__(
         self,
@@ -92,6 +93,8 @@ class NewRunScreen(Dialog, Recovering):
         super().__init__()
         self._recipe, self._overrides = recipe, dict(overrides or {})
         self._given = [one.model_dump(mode="json", exclude_unset=True) for one in sources]
+        self._added: list[dict[str, Any]] = []  # to another recipe's data sets
+        self._offer: Draft | None = None  # as it was before its user made anything of it
         self._starter, self._why = starter, why
         self._text = ""  # what will be written
         self._facts: dict[str, Any] = {}  # of the draft, as last looked at
@@ -137,6 +140,9 @@ class NewRunScreen(Dialog, Recovering):
         try:
             kept = None if recipe or self._given or anew else new_draft.kept()
             draft = kept or new_draft.begin(recipe, self._overrides, self._given)
+            for one in self._added:
+                draft.add(one)
+            self._offer = None if kept or anew else deepcopy(draft)
         except YofoError as error:
             self.post_message(self.Begun(None, error))
         else:
@@ -188,7 +194,9 @@ class NewRunScreen(Dialog, Recovering):
 
     def _chosen(self, recipe: Path | None) -> None:
         if recipe is not None:
-            self._overrides = {} if self.draft is None else dict(self.draft.changes)
+            if (draft := self.draft) is not None:
+                self._overrides, added = dict(draft.changes), draft.added()
+                self._given, self._added = (added, []) if self._given else ([], added)
             self._begin(recipe, anew=True)
 
     def train_on(self, sources: Sequence[TaskSource], recipe: Path | None) -> None:
@@ -231,31 +239,26 @@ class NewRunScreen(Dialog, Recovering):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="draft")
     def _keep(self, draft: Draft) -> None:
-        new_draft.keep(draft)
+        if draft != self._offer:  # which is no reason to forget what is kept
+            self._offer = None
+            new_draft.keep(draft)
 
     @on(Told)
     def _heard(self, message: Told) -> None:
-        draft, outlook = self.draft, self.query_one(RunOutlook)
-        if draft is None:
+        kind, said = message.kind, message.said
+        if self.draft is None:
             return
-        if message.kind == "plan":
-            self._facts["plan"] = message.said
-            outlook.show_plan(message.said, draft)
-        elif message.kind == "episode":
-            self._facts = message.said
-            outlook.show_plan(message.said["plan"], draft)
-            outlook.show_episode(message.said)
-            self._form.show_sources(message.said["sources"])
-        elif message.kind == "wrong":
-            outlook.show_error(message.said, draft)
-        elif message.kind == "text":
-            self._text = message.said[0]
-            self.query_one(RecipeText).show(*message.said)
-        elif message.kind == "progress":
-            outlook.age(message.said or "looking …")
-        else:
+        self.query_one(RunOutlook).hear(kind, said, self.draft)
+        if kind == "plan":
+            self._facts["plan"] = said
+        elif kind == "episode":
+            self._facts = said
+            self._form.show_sources(said["sources"])
+        elif kind == "text":
+            self._text = said[0]
+            self.query_one(RecipeText).show(*said)
+        elif kind == "end":
             self._is_stale, again = False, self._is_stale
-            outlook.age("")
             if again:
                 self.set_timer(0.01, self._look)  # once this worker is over
         offered = [self.check_action(name, ()) for name in ("fit", "measure", "fetch", "next")]
@@ -309,10 +312,6 @@ class NewRunScreen(Dialog, Recovering):
         if what == "add" and text:
             self._form.add(text)
         self.query_one(AskLine).put_away()
-        self._form.focus_keys()
-
-    @on(AskLine.Closed)
-    def _back_to_keys(self) -> None:
         self._form.focus_keys()
 
     def _save(self, name: str) -> bool:
@@ -369,7 +368,8 @@ class NewRunScreen(Dialog, Recovering):
         except OSError as error:
             self.post_message(self.Started(None, YofoError(str(error), "check the disk")))
         else:
-            new_draft.forget()
+            if draft != self._offer:
+                new_draft.forget()
             self.post_message(self.Started(run))
 
     @on(Started)
@@ -383,7 +383,7 @@ class NewRunScreen(Dialog, Recovering):
     def action_anew(self) -> None:
         """Forget the draft and begin with the recipe alone."""
         if self.draft is not None:
-            self._overrides, self._given = {}, []
+            self._overrides, self._given, self._added = {}, [], []
             self._begin(self.draft.recipe, anew=True)
 
     def action_leave(self) -> None:
@@ -391,7 +391,7 @@ class NewRunScreen(Dialog, Recovering):
         if self._form.words:
             self._form.find("")
             return
-        if self.draft is not None and self._due is not None:
+        if self.draft is not None and self._due is not None and self.draft != self._offer:
             new_draft.keep(self.draft)
         self.dismiss(None)
 

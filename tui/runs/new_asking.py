@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.events import Key
-from textual.message import Message
 from textual.widgets import Input, Label
 
 LABELS = {"find": "find a key", "save": "save as", "add": "add data"}
@@ -46,9 +45,6 @@ class AskLine(Horizontal):
         Binding("escape", "close", "Cancel", id="ask.close"),
     ]
 
-    class Closed(Message):
-        """Nothing is asked any more."""
-
     def __init__(self, answer: Answer) -> None:
         """`answer`: is told each text as it is typed, and at once when it is done."""
         super().__init__(id="asked")
@@ -76,11 +72,8 @@ class AskLine(Horizontal):
         self.remove_class("-open")
 
     def action_close(self) -> None:
-        """Close without an answer; words that were looked for are then none."""
-        if self._what == "find":
-            self._answer("find", "", False)
-        self.put_away()
-        self.post_message(self.Closed())
+        """Answer with nothing: words that were looked for are then none."""
+        self._answer(self._what, "", True)
 
     def give(self, is_done: bool) -> None:
         """Tell what is there."""

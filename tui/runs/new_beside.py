@@ -53,6 +53,17 @@ class RunOutlook(Vertical):
         """Say that what is shown is of an earlier draft, and what is done about it."""
         self.query_one("#plan").border_subtitle = words
 
+    def hear(self, kind: str, said: Any, draft: Draft) -> None:
+        """Show what was found out about a draft."""
+        if kind in ("plan", "episode"):
+            self.show_plan(said if kind == "plan" else said["plan"], draft)
+        if kind == "episode":
+            self.show_episode(said)
+        elif kind == "wrong":
+            self.show_error(said, draft)
+        elif kind in ("progress", "end"):
+            self.age(said or ("looking …" if kind == "progress" else ""))
+
     def show_plan(self, facts: dict[str, Any], draft: Draft) -> None:
         """Show a forecast."""
         self._plan, self._error = facts, None

@@ -98,7 +98,7 @@ class Draft:
 
     def add(self, source: dict[str, Any]) -> None:
         """Add a data set, unless it is there."""
-        table = _beside(self.recipe, source)
+        table = beside(self.recipe.parent, source)
         if table not in self.sources:
             self._own_tasks().append(table)
 
@@ -131,6 +131,12 @@ class Draft:
                 data[key] = find(data[key], key)
         whole: dict[str, Any] = json.loads(json.dumps(data, default=str))  # days are text
         return whole
+
+    def added(self) -> list[dict[str, Any]]:
+        """Return the data sets that the recipe does not name, as they lie anywhere."""
+        known = [one.get("source") for one in self.base.data.get("tasks") or []]
+        pairs = zip(self.sources, self.whole()["tasks"], strict=True) if self.tasks else ()
+        return [whole for one, whole in pairs if one.get("source") not in known]
 
     def shown_keys(self, words: Iterable[str]) -> list[str]:
         """Return the keys to show: those that say something, or hold all of some words."""
@@ -204,16 +210,16 @@ def begin(recipe: Path | None, overrides: dict[str, Any], sources: list[dict[str
         raise RecipeError("there are no recipes here", hint)
     draft = Draft(found, compose([found]), name_of(found), dict(overrides))
     if sources:
-        draft.tasks = [_beside(found, one) for one in sources]
+        draft.tasks = [beside(found.parent, one) for one in sources]
     return draft
 
 
-def _beside(recipe: Path, table: dict[str, Any]) -> dict[str, Any]:
-    """Return a data set named as a person would in this recipe: by its place from there."""
-    folder, path = recipe.parent.absolute(), Path(str(table.get("source", "")))
-    if not path.is_relative_to(folder):
+def beside(folder: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """Return a data set named as a person would in a recipe there: by its place from there."""
+    path = Path(str(table.get("source", "")))
+    if not path.is_relative_to(folder.absolute()):
         return dict(table)
-    return table | {"source": str(path.relative_to(folder))}
+    return table | {"source": str(path.relative_to(folder.absolute()))}
 
 
 def name_of(recipe: Path) -> str:

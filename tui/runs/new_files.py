@@ -30,7 +30,9 @@ def save(draft: Draft, path: Path) -> Draft:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text_of(draft, path.parent))
     except OSError as error:
-        raise RecipeError(f"{path}: {error.strerror}", "choose another place") from error
+        raise RecipeError(
+            f"{error.filename or path}: {error.strerror}", "choose another place"
+        ) from error
     saved = new_draft.begin(path, {}, [])
     saved.name = draft.name
     return saved

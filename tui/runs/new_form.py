@@ -15,6 +15,7 @@ from textual.widgets import DataTable, Input, Static
 
 from yofo_mlx.errors import YofoError
 
+from ..shared.recipes import near
 from ..shared.words import lines, muted, safe
 from .new_draft import Draft
 from .new_editor import KeyEditor
@@ -134,7 +135,8 @@ class RunForm(Vertical):
 
     def say_error(self, error: YofoError) -> None:
         """Say below the keys what went wrong."""
-        self._tell(lines([safe(error.message).stylize("$text-error"), safe(error.hint)]))
+        what = safe(near(error.message)).stylize("$text-error")
+        self._tell(lines([what, safe(near(error.hint))]))
 
     def _tell(self, words: Content) -> None:
         self._said = words
@@ -142,8 +144,10 @@ class RunForm(Vertical):
 
     def find(self, text: str) -> None:
         """Show the keys that have these words; without any the ones that say something."""
-        self.words = text.lower().split()
+        words, self.words = self.words, text.lower().split()
         self.show()
+        if self.words and self.words != words:
+            self.query_one(KeyTable).move_cursor(row=0, animate=False)
 
     def focus_keys(self) -> None:
         """Go to the keys."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rich.cells import cell_len
+
 from yofo_mlx.system.quantities import plural
 
 from ..shared.recipes import near
@@ -15,6 +17,9 @@ RUN, RECIPE = "run", "recipe"  # of the form itself, above the keys
 KEYS = "keys"  # the row below them
 KEY_WIDTH, VALUE_WIDTH = 31, 20
 NARROW_VALUE = 18
+PLACES = ("model", "init_adapter", "source")  # paths and hub ids, which differ at their end
+SOURCE_WIDTH = 22
+BESIDE_NAME = 46  # what the other columns of a data set take, their figures at their widest
 
 
 class KeyTable(ListTable):
@@ -78,7 +83,9 @@ tab goes on to the next key, space takes the next choice, r brings back what the
         if other and not wrong:
             note = Cell(head(f"was {as_text(draft.before(key)) or 'left out'}", room), MUTED)
         is_said = look_up(data, key) is not None
-        said = head(text_in(data, key) or "–", wide)
+        text = text_in(data, key) or "–"
+        is_place = key.rpartition(".")[2] in PLACES
+        said = tail(near(text), wide) if is_place else head(text, wide)
         name = head(f"{mark}{key}", KEY_WIDTH)
         return [Cell(name, style), Cell(said, style or ("" if is_said else MUTED)), note]
 
@@ -95,28 +102,32 @@ it back), a adds one. What lies on the hub is read when you press l, not before.
         """Show the data sets; `facts`: what was read of them, by place, as far as it is known."""
         known = {one["place"]: one for one in facts}
         most = draft.value("episodes.max_tokens")
-        room = f"in {_length(most)}" if isinstance(most, int) else "shots"
+        shots = f"in {_length(most)}" if isinstance(most, int) else "shots"
         columns = [
             Column("data"), Column("role"), Column("rows", True), Column("tokens", True),
-            Column(room, True), Column(""),
+            Column(shots, True), Column(""),
         ]  # fmt: skip
+        names = [_name(source) for source in draft.sources]
+        room = max(12, width - max(map(cell_len, names), default=0) - BESIDE_NAME)
         rows = [
-            self._row(source, known.get(place), width) for place, source in enumerate(draft.sources)
+            self._row(source, name, known.get(place), room)
+            for place, (source, name) in enumerate(zip(draft.sources, names, strict=True))
         ]
         keys = [f"{TASK}{place}" for place in range(len(rows))]
         self.fill(columns, keys, rows)
 
-    def _row(self, source: dict[str, Any], told: dict[str, Any] | None, width: int) -> list[Cell]:
-        name = tail(near(str(source.get("name") or source.get("source", "–"))), 22)
+    def _row(
+        self, source: dict[str, Any], name: str, told: dict[str, Any] | None, room: int
+    ) -> list[Cell]:
         role = str(source.get("role", "train")).replace("held_out", "held out")
-        note = width - 66
         if told is None or told["state"] == "on the hub":
             state = "reading …" if told is None else "on the hub"
             return [Cell(f"○ {name}", MUTED), Cell(role), *[Cell("–", MUTED)] * 3,
-                    Cell(head(state, max(note, 12)), MUTED)]  # fmt: skip
+                    Cell(head(state, room), MUTED)]  # fmt: skip
         if told["state"] == "wrong":
+            why = near(told["why"][0]).removeprefix(f"{name}:").strip()
             return [Cell(f"✗ {name}", "$text-error"), Cell(role), *[Cell("–", MUTED)] * 3,
-                    Cell(head(near(told["why"][0]), max(note, 12)), "$text-error")]  # fmt: skip
+                    Cell(head(why, room), "$text-error")]  # fmt: skip
         said = plural(len(told["notes"]), "remark") if told["notes"] else ""
         if told["tasks"] > 1:
             said = " · ".join(filter(None, [plural(told["tasks"], "task"), said]))
@@ -129,6 +140,11 @@ it back), a adds one. What lies on the hub is read when you press l, not before.
             *shown,
             Cell(said, "$text-warning" if told["notes"] else MUTED),
         ]
+
+
+def _name(source: dict[str, Any]) -> str:
+    """Return what a data set is called, short."""
+    return tail(near(str(source.get("name") or source.get("source", "–"))), SOURCE_WIDTH)
 
 
 def _length(tokens: int) -> str:

@@ -17,7 +17,7 @@ from yofo_mlx.recipe.names import found_at
 from yofo_mlx.system import paths, toml
 from yofo_mlx.system.text import escaped
 
-from .new_draft import Draft, changed
+from .new_draft import Draft, beside, changed
 from .new_keys import all_keys, as_text
 
 _HEADER = re.compile(r"^\[{1,2}\s*[\w.\-]+\s*\]{1,2}\s*(#.*)?$")
@@ -34,6 +34,10 @@ def text_of(draft: Draft, folder: Path) -> str:
         wanted["tasks"] = deepcopy(draft.tasks)
         own = without_tasks(own, draft.tasks)
     move(wanted, draft.recipe.parent, folder)
+    if draft.recipe.parent != folder:  # else it says what its user made of it
+        for table in wanted.get("tasks", []):
+            if isinstance(table, dict):
+                table.update(beside(folder, table))
     return escaped(edited(own, wanted), keep="\n\t")
 
 

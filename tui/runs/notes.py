@@ -82,7 +82,10 @@ def _go_on(view: RunView) -> Content:
 def _death(view: RunView) -> list[Content]:
     words = view.death.message if view.death else "it ended without a word"
     said = [Content.styled(f"The trainer died: {words}.", "$text-error"), _go_on(view)]
-    return [*said, muted(view.death.hint)] if view.death else said
+    hint = view.death.hint if view.death else ""
+    _, going_on, rest = hint.rpartition("goes on; ")  # which the key c says
+    rest = f"{rest[0].upper()}{rest[1:]}." if going_on else hint
+    return [*said, muted(rest)] if rest else said
 
 
 def _trouble(event: Event) -> list[Content]:

@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label
 
 from yofo_mlx.errors import YofoError
+from yofo_mlx.runs.folder import GOING_ON
 from yofo_mlx.runs.names import chosen, undated
 
 from ..shared.dialog import Dialog
@@ -45,12 +46,13 @@ class RenameScreen(Dialog, ModalScreen[Naming | None]):
         super().__init__()
         self._was = Naming(undated(view.run.run_id), view.made.note)
         self._date = view.run.run_id.removesuffix(self._was.name)
+        self._is_fixed = view.status in GOING_ON  # its trainer writes into the folder of that name
 
     def compose(self) -> ComposeResult:
         """Lay two fields over two buttons."""
         with Vertical():
-            yield Label("name")
-            yield Input(self._was.name, id="name", compact=True)
+            yield Label("name: stays until the run has ended" if self._is_fixed else "name")
+            yield Input(self._was.name, id="name", compact=True, disabled=self._is_fixed)
             yield Label("note: a line about what it was for, shown beside the name")
             yield Input(self._was.note, id="note", compact=True)
             with Horizontal():

@@ -133,6 +133,15 @@ class RunView:
             return False
         return far_worse(self.losses) or far_worse(self.valid_losses)
 
+    def work_out(self) -> None:
+        """Work out what the list shows, in the thread that reads: the other one answers keys."""
+        _ = self.ranks, self.is_diverged
+
+    @property
+    def is_measurable(self) -> bool:
+        """Tell whether it has an adapter to evaluate."""
+        return self.best is not None or self.status == "finished"
+
     @property
     def steps_done(self) -> int:
         """Return the number of the last whole step."""

@@ -68,5 +68,8 @@ def about_recipe(path: Path) -> str:
 
 
 def place(path: Path) -> str:
-    """Say where a recipe lies."""
-    return "shipped" if path in shipped_recipes() else "in this folder"
+    """Say where a recipe or data lie, short."""
+    if path in shipped_recipes():
+        return "shipped"
+    folder = here() / path.parent
+    return "this folder" if folder == here() else near(str(folder))

@@ -96,14 +96,16 @@ def _remove_leftovers(out: Path) -> None:
 def _answer(job: Job, journal: Journal) -> None:
     queries = _left(job, journal)
     begun, before = time.monotonic(), journal.count
+    row_s: float | None = None  # from whole groups: the rows of one come when most of it is read
     try:
         progress.tell("rows answered", before, max(before, job.table.count))
         while group := list(islice(queries, job.at_once)):
             for entry in ask(job.asker, group):
                 journal.add([entry])
                 done, total = journal.count, max(journal.count, job.table.count)
-                left = (time.monotonic() - begun) / (done - before) * (total - done)
-                progress.tell(f"rows answered, {duration(left)} left", done, total)
+                left = "" if row_s is None else f", {duration(row_s * (total - done))} left"
+                progress.tell(f"rows answered{left}", done, total)
+            row_s = (time.monotonic() - begun) / (journal.count - before)
     except KeyboardInterrupt:
         progress.end()
         say(f"\n{journal.count:,} of {plural(job.table.count, 'row')} are answered, and kept")

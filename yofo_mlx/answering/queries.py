@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from yofo_mlx.errors import DataError, RecipeError
 from yofo_mlx.recipe.schema import TaskSource
 from yofo_mlx.system.quantities import plural
+from yofo_mlx.tasks.chats import chat_of
 from yofo_mlx.tasks.columns import Columns, choose_columns
 from yofo_mlx.tasks.fields import Missing
 from yofo_mlx.tasks.problems import Problem, RowError
@@ -67,6 +69,8 @@ class QueryFile:
     """The columns of all rows in the order they come, and what kinds of values they hold."""
     remarks: list[Problem] = field(default_factory=list)
     """How it was read, where that is not plain."""
+    systems: set[str] = field(default_factory=set)
+    """The system texts of its rows; where they differ each stands before its row's input."""
 
     def __iter__(self) -> Iterator[Query]:
         """Read it from its beginning."""
@@ -75,18 +79,20 @@ class QueryFile:
 
     def _query(self, row: Row) -> Query:
         try:
-            text = self.columns.question(row)
+            system, text = self.columns.question(row)
         except RowError as error:
             return Query(row.fields, error=f"{row.place}: {error.message}", hint=error.hint)
+        self.systems.add(system)
+        if system and len(self.systems) > 1:
+            text = f"{system}\n\n{text}"
         return Query(row.fields, text, self._expected(row))
 
     def _expected(self, row: Row) -> str | None:
         if not self.has_answers:
             return None
-        try:
+        with suppress(RowError):  # not every row has to be labelled
             return self.columns.item(row).example.output
-        except RowError:  # not every row has to be labelled
-            return None
+        return None
 
 
 def look(name: str, wanted: Wanted) -> QueryFile:
@@ -179,8 +185,11 @@ def _columns(rows: list[Row], wanted: Wanted, names: ClassNames) -> tuple[Column
     if wanted.output:
         known = ", ".join(f"`{name}`" for name in rows[0].fields)
         raise DataError(f"no row has an answer in `{wanted.output}`", f"columns there: {known}")
+    if not wanted.input and (chat := next(filter(None, (chat_of(r.fields) for r in rows)), ())):
+        return Columns(f"{' + '.join(chat)}: user", "", chat=chat), False
     input = wanted.input or _input_of(rows, wanted)
-    return Columns(input, input, class_names=names), False
+    shape = next((one for one in SHAPES if one.instructs and one.input == input), None)
+    return Columns(input, input, class_names=names, shape=shape), False
 
 
 def _ways(row: Row, wanted: Wanted) -> Iterator[tuple[str | None, str | None]]:

@@ -11,6 +11,7 @@ from yofo_mlx.evaluation.calibration import Reliability
 from yofo_mlx.evaluation.rouge import f1_of
 from yofo_mlx.evaluation.scores import margin
 from yofo_mlx.system.text import shorten
+from yofo_mlx.tasks.spelling import respelled, spelled
 
 _TOLD = 5  # confusions that are told
 _MOST_LABELS = 40  # labels that a table has room for
@@ -130,6 +131,10 @@ class Summary:
                 for one in wrong
             )
             yield f"expected -> answered: {', '.join(pairs) or 'nothing confused'}"
+            twins = respelled(*({pair[place] for pair in self.pairs} for place in (0, 1)))
+            for one, other in [*twins.items()][:_TOLD]:
+                words = f"{spelled(one, other)} is expected, {spelled(other, one)} is answered"
+                yield f"{words}: one label in two spellings counts as two"
         elif self.labelled:
             scores = (f"{metrics.TITLES[n]} {100 * found[n]:.1f}" for n in _TEXT_METRICS)
             yield f"of {self.labelled:,} with an answer: {', '.join(scores)} (percent)"

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from functools import cache
+from typing import Any
 
 from yofo_mlx.cli import opening, shell
 
@@ -14,6 +16,14 @@ def main() -> None:
 
 
 def _run_verb() -> object:
-    from yofo_mlx.cli.verbs import app  # late: the app's first frame waits for no verb
+    return _verbs()(prog_name="yofo", standalone_mode=False)
 
-    return app(prog_name="yofo", standalone_mode=False)
+
+@cache
+def _verbs() -> Any:
+    """Return the verbs as a command; late, since the app's first frame waits for none."""
+    from typer.main import get_command
+
+    from yofo_mlx.cli.verbs import app
+
+    return get_command(app)

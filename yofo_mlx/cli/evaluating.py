@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Input, Json, Output, Records
+from yofo_mlx.cli.options import Input, Json, Output, Records, ShotNumbers, shot_numbers
 
 Choice = Annotated[bool, typer.Option("--choice", help="Rank the labels of label tasks, too.")]
 Rows = Annotated[
@@ -40,6 +40,7 @@ def evaluate(
     records: Records = None,
     family: Annotated[str | None, typer.Option(help="Kind of the data's task.")] = None,
     metric: Annotated[str | None, typer.Option(help="exact, number, f1, rouge, fields.")] = None,
+    shots: ShotNumbers = None,
     overrides: Overriding = None,
     task: Annotated[list[str] | None, typer.Option(help="Task or kind; repeatable.")] = None,
     adapter: Annotated[
@@ -63,12 +64,14 @@ def evaluate(
     from yofo_mlx.commands import eval as command
     from yofo_mlx.evaluation import subjects
 
+    at = [f"evaluation.shots={numbers}"] if (numbers := shot_numbers(shots)) else []
     subject = subjects.find(run, model, adapter)
     keys = {"input": input, "output": output, "records": records}
     keys |= {"family": family, "metric": metric}
     if kept or compare:
         idle: dict[str, object] = {"data": data, "set": overrides, "task": task, **keys}
         idle |= {
+            "shots": shots,
             "choose": choose,
             "choice": choice,
             "fresh": fresh,
@@ -78,7 +81,7 @@ def evaluate(
         return command.show(subject, compare, idle=idle, as_json=as_json)
     return command.evaluate(
         subject,
-        overrides or [],
+        [*(overrides or []), *at],
         data=data or [],
         keys=keys,
         only=task or [],

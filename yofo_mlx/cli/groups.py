@@ -1,6 +1,7 @@
 """`yofo --help`: the verbs by what one wants to do, in the order in which one needs them."""
 
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import typer
@@ -20,20 +21,15 @@ class Verbs(TyperGroup):
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """Write a section for each panel, all of them with one width for the verbs."""
-        verbs = [(self.commands[name], name) for name in self.list_commands(ctx)]
-        shown = [(_panel(verb), name, verb) for verb, name in verbs if not verb.hidden]
+        verbs: list[tuple[Any, str]] = [
+            (self.commands[name], name) for name in self.list_commands(ctx)
+        ]
+        shown = [(str(verb.rich_help_panel), name, verb) for verb, name in verbs if not verb.hidden]
         width = max(len(name) for _, name, _ in shown)
-        for panel, rows in groupby(sorted(shown, key=lambda row: ORDER.index(row[0])), _first):
+        shown.sort(key=lambda row: ORDER.index(row[0]))
+        for panel, rows in groupby(shown, itemgetter(0)):
             with formatter.section(panel):
                 limit = formatter.width - width - 6
                 formatter.write_dl(
                     [(name.ljust(width), verb.get_short_help_str(limit)) for _, name, verb in rows]
                 )
-
-
-def _panel(verb: Any) -> str:
-    return str(verb.rich_help_panel)
-
-
-def _first(row: tuple[str, str, Any]) -> str:
-    return row[0]

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yofo_mlx.errors import RecipeError
+
 if TYPE_CHECKING:
     from yofo_mlx.runs.recipe import RecipeRequest
 
@@ -43,6 +45,29 @@ def sound(names: Sequence[str] | None, overrides: Sequence[str] | None) -> "Reci
     if request.names:
         request.load()
     return request
+
+
+ShotNumbers = Annotated[
+    str | None,
+    typer.Option("--shots", metavar="N,N", help="Numbers of shots to measure at."),
+]
+
+
+def words(text: str | None, option: str) -> list[str]:
+    """Return what commas join; nothing where the option is not given."""
+    found = [word for part in (text or "").split(",") if (word := part.strip())]
+    if text is not None and not found:
+        raise RecipeError(f"{option} wants something named", "leave it out for all")
+    return found
+
+
+def shot_numbers(text: str | None) -> list[int]:
+    """Return the numbers of shots that commas join."""
+    found = words(text, "--shots")
+    for word in found:
+        if not (word.isascii() and word.isdigit()):
+            raise RecipeError(f"--shots: '{word}' is no number of demonstrations", "--shots 0,4,16")
+    return list(map(int, found))
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout.")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from yofo_mlx.cli.options import Json, Overrides, sound
+from yofo_mlx.cli.options import Json, Overrides, ShotNumbers, shot_numbers, sound, words
 from yofo_mlx.errors import RecipeError
 
 
@@ -21,9 +21,7 @@ def study(
         int | None, typer.Option(min=1, help="Tokens to process for each adapter.")
     ] = None,
     queries: Annotated[int | None, typer.Option(min=1, help="Queries of each task.")] = None,
-    shots: Annotated[
-        str | None, typer.Option(metavar="N,N", help="Numbers of shots to measure at.")
-    ] = None,
+    shots: ShotNumbers = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds of the main arms.")] = None,
     apart: Annotated[
         bool, typer.Option("--apart", help="Also the tasks that the recipe sets apart.")
@@ -50,15 +48,16 @@ def study(
     if not recipes:
         raise RecipeError("a study is of a recipe, and none is named", "`yofo study tiny`")
     request = sound(recipes, overrides)
-    numbers = [_number(word) for word in _words(shots)]
+    numbers = shot_numbers(shots)
     from yofo_mlx.study.arms import chosen
 
-    chosen(_words(arms) or None)
+    named = words(arms, "--arms")
+    chosen(named or None)
     from yofo_mlx.commands import study as command
 
     return command.study(
         request,
-        arms=_words(arms),
+        arms=named,
         tokens=tokens,
         queries=queries,
         shots=numbers,
@@ -68,16 +67,3 @@ def study(
         out=out,
         as_json=as_json,
     )
-
-
-def _words(text: str | None) -> list[str]:
-    words = [word for part in (text or "").split(",") if (word := part.strip())]
-    if text is not None and not words:
-        raise RecipeError("--arms and --shots want something named", "leave the option out for all")
-    return words
-
-
-def _number(word: str) -> int:
-    if not (word.isascii() and word.isdigit()):
-        raise RecipeError(f"--shots: '{word}' is no number of demonstrations", "--shots 0,4,16")
-    return int(word)

@@ -66,6 +66,9 @@ def resume(
         list[str] | None,
         typer.Option("--set", metavar="train.steps=N", help="Another length; nothing else."),
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="PLACE", help="Where its model is now, if that has moved.")
+    ] = None,
     lock: Annotated[int | None, typer.Option(hidden=True)] = None,
     detach: Detach = False,
     restarts: Restarts = 0,
@@ -82,6 +85,8 @@ def resume(
         from yofo_mlx.commands import following
 
         return following.follow()
+    if model:
+        background.move_model(run, model)
     if length:
         background.extend(run, length, told=detach)
     if lock is not None and restarts:

@@ -14,16 +14,17 @@ from yofo_mlx.answering.queries import QueryFile, Wanted, look
 from yofo_mlx.answering.summary import Summary
 from yofo_mlx.commands import given
 from yofo_mlx.commands.chatroom import Chatroom
-from yofo_mlx.errors import DataError, ExitCode, RecipeError, YofoError
+from yofo_mlx.errors import DataError, ExitCode, Mistakes, RecipeError, YofoError
 from yofo_mlx.prompting import demonstrations
 from yofo_mlx.prompting.demonstrations import Parsed, Style
+from yofo_mlx.prompting.held import Model
 from yofo_mlx.prompting.inprocess import InProcess
 from yofo_mlx.prompting.session import out_of_memory
 from yofo_mlx.recipe.ways import Way
 from yofo_mlx.runs.events import finite
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import say, say_again
-from yofo_mlx.system.text import json_line, printable
+from yofo_mlx.system.text import json_line, printable, shorten
 
 
 @dataclass(frozen=True)
@@ -61,24 +62,26 @@ MakeAsker = Callable[[InProcess, Chatroom, Style], Asker]
 
 
 def answer_file(
-    asked: Asked, files: Files, columns: Sequence[str], make: MakeAsker, settings: Mapping[str, Any]
+    asked: Asked,
+    files: Files,
+    columns: Sequence[str],
+    make: MakeAsker,
+    settings: Mapping[str, Any],
+    mistakes: Mistakes,
 ) -> Answered | None:
     """Answer a file of queries; None where that is done already.
 
-    What can be wrong with the files is told before a model is loaded. `settings` are what else the
-    answers depend on.
+    What can be wrong is told before a model is loaded, with what is noted as `mistakes`.
+    `settings` are what else the answers depend on.
     """
-    if job.is_done(files.out, resume=files.resume):
+    is_done = False
+    with mistakes.noted():
+        is_done = job.is_done(files.out, resume=files.resume)
+    if is_done:
+        mistakes.tell()
         say(f"{files.out} is finished already")
         return None
-    who = asked.held()
-    given.check_caches(
-        asked.demos, is_chosen=(asked.shots, asked.seed, asked.way) != given.UNCHOSEN
-    )
-    given.check_way(asked.way, asked.shots, asked.block, asked.blocks_share)
-    style = demonstrations.style_of(who.run)
-    table = _table(files, style, columns)
-    parsed = _demonstrations(asked.demos, replace(style, input=files.input, output=files.output))
+    who, style, table, parsed = _checked(asked, files, columns, mistakes)
     with InProcess() as session:
         room = Chatroom(session, who, given.argument(asked.instruction).strip(), style=style)
         room.wanted, room.seed, room.way = asked.shots, asked.seed, asked.way
@@ -87,6 +90,10 @@ def answer_file(
         room.take_named(asked.demos, parsed)
         if not asked.demos:
             room.show([])
+        shared = min(table.systems) if len(table.systems) == 1 else ""
+        if shared not in room.instruction:
+            words = f"{shorten(shared, 60)!r} stands with every row, and is not asked with"
+            say(f"warning: {words}; `--instruction TEXT` puts it before them")
         try:
             asker = make(session, room, style)
             rows = [[one.input, one.output] for one in room.examples]
@@ -103,6 +110,37 @@ def answer_file(
             if isinstance(error, YofoError) or (refusal := out_of_memory(error)) is None:
                 raise
             raise refusal from error
+
+
+def _checked(
+    asked: Asked, files: Files, columns: Sequence[str], mistakes: Mistakes
+) -> tuple[Model, Style, QueryFile, Parsed | None]:
+    """Return who answers and what is read, or tell every mistake there is."""
+    with mistakes.noted():
+        is_chosen = (asked.shots, asked.seed, asked.way) != given.UNCHOSEN
+        given.check_caches(asked.demos, is_chosen=is_chosen)
+    with mistakes.noted():
+        given.check_way(asked.way, asked.shots, asked.block, asked.blocks_share)
+    who: Model | None = None
+    with mistakes.noted():
+        who = asked.held()
+    if who is None:  # what a run was trained on says how its files are read
+        mistakes.tell()
+    assert who is not None
+    style = demonstrations.style_of(who.run)
+    table, parsed = None, None
+    with mistakes.noted():
+        table = _table(files, style, columns)
+    with mistakes.noted():
+        columned = replace(style, input=files.input, output=files.output)
+        parsed = _demonstrations(asked.demos, columned)
+    mistakes.tell()
+    assert table is not None
+    for remark in table.remarks:
+        say(remark.in_full())
+    answers = f", answers in `{table.columns.output}`" if table.has_answers else ""
+    say(f"{plural(table.count, 'row')}, queries in `{table.columns.input}`{answers}")
+    return who, style, table, parsed
 
 
 def show(answered: Answered, files: Files, more: Mapping[str, Any], *, as_json: bool) -> ExitCode:
@@ -128,10 +166,6 @@ def _table(files: Files, style: Style, columns: Sequence[str]) -> QueryFile:
         raise RecipeError(f"{files.out} is the data themselves", "give another --out")
     names = job.column_names(dict.fromkeys(columns, str), files.column_prefix)
     output.check_columns(table, list(names.values()))
-    for remark in table.remarks:
-        say(remark.in_full())
-    answers = f", answers in `{table.columns.output}`" if table.has_answers else ""
-    say(f"{plural(table.count, 'row')}, queries in `{table.columns.input}`{answers}")
     return table
 
 

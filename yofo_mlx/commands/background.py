@@ -108,6 +108,14 @@ def supervise(name: str, lock: int, restarts: int, *, force: bool = False) -> in
     return supervisor.supervise(listing.find(name), lock, restarts, force=force)
 
 
+def move_model(name: str, place: str) -> None:
+    """Have a run go by the place where its model is now."""
+    from yofo_mlx.training import moved  # MLX
+
+    run = listing.find(name)
+    say(f"{run.run_id} has its model in {moved.move_model(run, place)}")
+
+
 def extend(name: str, overrides: Sequence[str], *, told: bool = False) -> None:
     """Give a run another length; with `told` say so, where nobody shows its events."""
     change = extension.lengthen(listing.find(name), overrides)

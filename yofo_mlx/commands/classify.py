@@ -11,7 +11,7 @@ from yofo_mlx.commands import given
 from yofo_mlx.commands.answering import Asked, Files, answer_file, show
 from yofo_mlx.commands.chatroom import Chatroom
 from yofo_mlx.commands.eval import check_picture
-from yofo_mlx.errors import ExitCode, RecipeError
+from yofo_mlx.errors import ExitCode, Mistakes, RecipeError
 from yofo_mlx.evaluation import calibration
 from yofo_mlx.prompting.demonstrations import Style
 from yofo_mlx.prompting.inprocess import InProcess
@@ -19,6 +19,7 @@ from yofo_mlx.system.files import disk_error
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable
 from yofo_mlx.tasks.families import holds_labels
+from yofo_mlx.tasks.spelling import respelled, spelled
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,22 @@ class ClassifyWishes:
 
 def classify(asked: Asked, files: Files, wishes: ClassifyWishes) -> ExitCode:
     """Label each row of a file."""
-    picture = wishes.picture
-    check_picture(picture)
-    labels = given.labels_of(wishes.labels)
-    if not labels and not asked.demos:
-        wrong = "there is nothing to choose among: no demonstrations and no labels"
-        raise RecipeError(wrong, "give `--demos FILE`, or `--labels 'a|b'`")
+    picture, mistakes, labels = wishes.picture, Mistakes(), list[str]()
+    with mistakes.noted():
+        check_picture(picture)
+    with mistakes.noted():
+        labels = given.labels_of(wishes.labels)
+        if not labels and not asked.demos:
+            wrong = "there is nothing to choose among: no demonstrations and no labels"
+            raise RecipeError(wrong, "give `--demos FILE`, or `--labels 'a|b'`")
     found: dict[str, Any] = {}
 
     def make(session: InProcess, room: Chatroom, style: Style) -> Asker:
         chosen = tuple(labels or _labels_of(room, style))
+        shown = dict.fromkeys(example.output for example in room.examples)
+        for one, other in respelled(shown, chosen).items():
+            words = f"{spelled(one, other)} is shown, {spelled(other, one)} is a label"
+            say(f"warning: {words}: spell a label in one way")
         prefix, blocks = session.prompter.prefix, session.prompter.blocks
         chooser = Chooser(prefix, chosen, wishes.runners_up, blocks=blocks)
         if not chooser.is_compared:
@@ -60,7 +67,7 @@ def classify(asked: Asked, files: Files, wishes: ClassifyWishes) -> ExitCode:
         "runners-up": wishes.runners_up,
         "calibration": wishes.calibrate,
     }
-    answered = answer_file(asked, files, [*LABEL_COLUMNS], make, settings)
+    answered = answer_file(asked, files, [*LABEL_COLUMNS], make, settings, mistakes)
     if answered is None:
         return ExitCode.OK
     code = show(answered, files, found, as_json=wishes.as_json)

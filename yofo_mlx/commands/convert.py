@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,11 +24,11 @@ from yofo_mlx.tasks.reading.layout import is_data
 from yofo_mlx.tasks.registry import is_embedded, once
 from yofo_mlx.tasks.sources import LoadedSource, after
 from yofo_mlx.tasks.splits import SPLITS
-from yofo_mlx.tasks.writing import lines
+from yofo_mlx.tasks.writing import beside, lines
 
 Sets = Sequence[LoadedSource]
-Files = dict[str, tuple[list[Item], str]]
-"""Examples with their instruction, by path below a folder."""
+Files = dict[str, tuple[list[Item], LoadedSource]]
+"""Examples with the data set that they are of, by path below a folder."""
 
 ALL = "all"
 
@@ -112,6 +112,8 @@ def _tell_problems(sets: Sets) -> None:
         tells = loaded.family == guess_family(items) and not any(i.references for i in items)
         if not tells and not is_embedded(loaded.source):
             say(f"{loaded.name}: rows do not tell the family: --set family={loaded.family}")
+        for key in beside(items):
+            say(f"{loaded.name}: `{key}` is a column that has to be named: --set {key}={key}")
 
 
 def _write(sets: Sets, out: Path | None, split: str | None) -> None:
@@ -123,10 +125,10 @@ def _write(sets: Sets, out: Path | None, split: str | None) -> None:
         items = _only(sets[0], split)
         if out is None:
             as_ascii = (sys.stdout.encoding or "").lower() != "utf-8"
-            sys.stdout.writelines(lines(items, sets[0].instruction, as_ascii=as_ascii))
+            sys.stdout.writelines(_lines(items, sets[0], as_ascii=as_ascii))
             say(plural(len(items), "row"))
             return
-        files = {out.name: (items, sets[0].instruction)}
+        files = {out.name: (items, sets[0])}
     else:
         files = _files(sets, split)
     try:
@@ -158,10 +160,15 @@ def _refuse_existing(out: Path | None) -> None:
 
 
 def _fill(folder: Path, files: Files) -> None:
-    for name, (items, instruction) in files.items():
+    for name, (items, loaded) in files.items():
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        write_text(path, "".join(lines(items, instruction)))
+        write_text(path, "".join(_lines(items, loaded)))
+
+
+def _lines(items: list[Item], loaded: LoadedSource, *, as_ascii: bool = False) -> Iterator[str]:
+    """Yield a data set's lines; what any of its rows has beside the answer all of them have."""
+    return lines(items, loaded.instruction, beside(loaded.all_items()), as_ascii=as_ascii)
 
 
 def _files(sets: Sets, split: str | None) -> Files:
@@ -175,7 +182,7 @@ def _files(sets: Sets, split: str | None) -> Files:
             path = within if len(sets) > 1 else f"{one}.jsonl"
             if path in files:
                 raise RecipeError(f"two data sets are called {loaded.name!r}", "convert each alone")
-            files[path] = (items, loaded.instruction)
+            files[path] = (items, loaded)
     return files
 
 

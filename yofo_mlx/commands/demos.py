@@ -123,10 +123,15 @@ def add(
     return ExitCode.OK
 
 
-def _asked(name: str) -> str:
-    """Return what asks with a set: the newest run if it has an adapter, else the embedded model."""
+def _asked(name: str, who: Sequence[str] = ()) -> str:
+    """Return what asks with a set: who was named, the newest run with an adapter, or `tiny`."""
     adapted = any(run.adapter_path.is_dir() for run in listing.list_runs()[:1])
-    return f"chat {'last' if adapted else '--model tiny'} --demos {quoted(name)}"
+    return f"chat {quoted(*(who or (['last'] if adapted else ['--model', 'tiny'])))} --demos {name}"
+
+
+def _named(run: str | None, model: str | None) -> list[str]:
+    """Return the words that name who reads a set."""
+    return [*([run] if run else []), *(["--model", model] if model else [])]
 
 
 def _part(name: str, style: Style) -> Parsed:
@@ -185,7 +190,7 @@ def show(
     if opening is not None:
         say(f"{plural(opening + sum(tokens), 'token')} of {model or run}")
     _tell_of(loaded)
-    say_next(f"demos check {one.name}")
+    say_next(f"demos check {quoted(one.name, *_named(run, model))}")
     return ExitCode.OK
 
 
@@ -222,7 +227,7 @@ def check(
         _tell_of(loaded)
         wrong = len(errors(found))
         say(f"{plural(wrong, 'error')}, {plural(len(found) - wrong, 'warning')}")
-        say_next(f"demos show {one.name}" if found else _asked(one.name))
+        say_next(f"demos show {one.name}" if found else _asked(one.name, _named(run, model)))
     return ExitCode.DATA if errors(found) else ExitCode.OK
 
 

@@ -144,8 +144,7 @@ def _write_fused(request: ExportRequest, form: Form, what: Export, out: Path) ->
         if form == "ollama":
             text = modelfile(what.recipe, made.base.tokenizer, made.base.context)
             (made.folder / "Modelfile").write_text(text, encoding="utf-8")
-        if form == "fused":
-            write_template(made.folder, what.recipe.template)
+        write_template(made.folder, what.recipe.template)
         what.write_card(made.folder, form, f"{made.agreement} ({made.texts}).")
     if form == "fused":
         _say_next(what, f"chat --model {quoted(out)}")

@@ -38,7 +38,7 @@ def overview(run: Run) -> Facts:
         "tasks": [] if recipe is None else list(_tasks(recipe, info)),
         "base": _base(recipe, info),
         "training": _training(run, recipe),
-        "evaluations": [_evaluation(one) for one in archive.listed(run)],
+        "evaluations": [asdict(one) | {"path": str(one.path)} for one in archive.listed(run)],
         "disk": _disk(run),
         "notes": list(_notes(run, info)),
     }
@@ -174,10 +174,6 @@ def _training(run: Run, recipe: Recipe | None) -> Facts:
         "adapter_step": figure(best or step, "step") if run.adapter_path.is_dir() else None,
         "warnings": warnings,
     }
-
-
-def _evaluation(one: archive.Kept) -> Facts:
-    return asdict(one) | {"path": str(one.path)}
 
 
 def _disk(run: Run) -> Facts:

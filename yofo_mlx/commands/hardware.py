@@ -75,7 +75,9 @@ def _parts() -> Iterator[dict[str, Any]]:
     yield {"attention": [one.figures for one in attention_checks(KINDS)]}
     progress.tell("gradients against plain autograd, in three precisions")
     checks = exactness_checks(KINDS, Lora(rank=2))
-    yield {"exactness": [{"type": _last(one.name), "ok": one.ok, **one.figures} for one in checks]}
+    types = (one.name.rpartition(", ")[2] for one in checks)
+    exact = zip(types, checks, strict=True)
+    yield {"exactness": [{"type": kind, "ok": one.ok, **one.figures} for kind, one in exact]}
     taken: list[dict[str, Any]] = []
     left: list[dict[str, Any]] = []
     for one in _steps():
@@ -116,7 +118,3 @@ def _machine() -> dict[str, Any]:
 def _software() -> dict[str, Any]:
     found = versions_and_machine()
     return {"python": found["python"], "versions": found["versions"], "commit": found["git_commit"]}
-
-
-def _last(name: str) -> str:
-    return name.rpartition(", ")[2]

@@ -11,7 +11,7 @@ from yofo_mlx.commands.facts import Facts, overview
 from yofo_mlx.commands.runs import SHOWN_WORDS, run_row
 from yofo_mlx.errors import ExitCode, YofoError
 from yofo_mlx.runs import listing
-from yofo_mlx.runs.folder import ENDED, RESUMABLE, Run
+from yofo_mlx.runs.folder import ENDED, GOING_ON, RESUMABLE, Run
 from yofo_mlx.system.quantities import age, duration, plural, size
 from yofo_mlx.system.text import json_line, printable, shorten
 from yofo_mlx.training import extension
@@ -183,7 +183,9 @@ def _disk(facts: Facts) -> Iterator[str]:
 
 
 def _next(run: Run, facts: Facts) -> Iterator[str]:
-    """Yield commands that work when pasted."""
+    """Yield commands that work when pasted; where its model is gone none that needs it."""
+    if facts["base"]["there"] is False and facts["status"] not in GOING_ON:
+        return
     for verb in NEXT.get(facts["status"], ()):
         yield f"yofo {verb} {listing.word(run)}"
     if facts["adapter"]:

@@ -3,7 +3,6 @@
 import json
 import sys
 from dataclasses import replace
-from typing import Any
 
 from yofo_mlx.commands.outlook import table
 from yofo_mlx.errors import ExitCode
@@ -15,7 +14,6 @@ from yofo_mlx.planning.packing import settled
 from yofo_mlx.planning.probe import probe
 from yofo_mlx.planning.speeds import keep_probe
 from yofo_mlx.preview.plan import doubts_of_sizes, drawn, outlook_of
-from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.events import finite
 from yofo_mlx.runs.recipe import RecipeRequest
 from yofo_mlx.system.talk import say_next
@@ -43,7 +41,7 @@ def plan(request: RecipeRequest, *, probed: bool, as_json: bool) -> ExitCode:
     measured = None
     if probed and planner.fits(way):
         assert workload is not None  # what is needed is there, or was an error
-        measured = probe(recipe, _load(recipe), workload, planner, draws)
+        measured = probe(recipe, base_of(recipe), workload, planner, draws)
         keep_probe(measured.speed(planner, recipe))
     elif probed:
         _warn("not probed, since it does not fit")
@@ -68,10 +66,6 @@ def _tell_next(outlook: Outlook, request: RecipeRequest) -> None:
     elif longest := outlook.longest:
         shorter = [*request.overrides, f"episodes.max_tokens={longest}"]
         say_next(f"plan {replace(request, overrides=shorter)}")
-
-
-def _load(recipe: Recipe) -> Any:
-    return base_of(recipe)
 
 
 def _warn(message: str, hint: str = "") -> None:

@@ -44,7 +44,10 @@ def add(
     ready = list(dict.fromkeys(map(listing.find, names)))
     for run in ready:
         _check_may_queue(queue, run)
-    planners = [(cell, _planner(cell, force=force)) for cell in cells]
+    planners = [
+        (cell, background.check(cell.request, cell.request.load(), force=force, whole=True))
+        for cell in cells
+    ]
     _tell_hours(planners)
     planned = [(cell, _needs(cell, planner)) for cell, planner in planners]
     options: dict[str, Any] = {"force": force, "restarts": restarts}
@@ -101,11 +104,6 @@ def _known(run: Run) -> dict[str, Any]:
 
 def _name(cell: Cell, name: str | None) -> str:
     return cell.name if name is None else " ".join([name, *cell.name.split()[1:]])
-
-
-def _planner(cell: Cell, *, force: bool) -> "Planner | None":
-    """Check a run that is to be queued; return its planner, None where it is not to be asked."""
-    return background.check(cell.request, cell.request.load(), force=force, whole=True)
 
 
 def _tell_hours(planners: "Sequence[tuple[Cell, Planner | None]]") -> None:
@@ -184,14 +182,11 @@ def drop(names: Sequence[str], *, ended: bool) -> ExitCode:
     over = [entry for entry, run in queue.placed() if entry.outcome or run is None]
     dropped = changes.drop(_origins(over if ended else _entries(queue, names)))
     fresh = [removed.run_id for removed in dropped.removed]
-    say(f"{plural(len(dropped.entries), 'run')} off the queue" + _in_trash(len(fresh)))
+    trashed = f", {len(fresh)} of them never begun and now in the trash" if fresh else ""
+    say(f"{plural(len(dropped.entries), 'run')} off the queue{trashed}")
     if fresh:
         say_next("restore " + quoted(*fresh))
     return ExitCode.OK
-
-
-def _in_trash(count: int) -> str:
-    return f", {count} of them never begun and now in the trash" if count else ""
 
 
 def _origins(entries: Sequence[Entry]) -> set[tuple[int, float]]:

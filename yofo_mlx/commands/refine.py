@@ -57,6 +57,5 @@ def refine_set(
     cache_file.write(path, prefix, fingerprint(loaded), refined)
     say(f"{size(path.stat().st_size)} written")
     print_path(path)
-    who = run or f"--model {quoted(model or '')}"
-    say_next(f"chat {who} --demos {quoted(path)}")
+    say_next(f"chat {quoted(*([run] if run else ['--model', model or '']), '--demos', path)}")
     return ExitCode.OK

@@ -51,8 +51,9 @@ def _show(about: dict[str, Any]) -> None:
     lines += [(f"all {name}", "", "", facts) for name, facts in families.items()]
     lines += [("all", "", "", about["all"])]
     rows = [
-        [name, judge, shots, f"{facts['rows']:,}", *(_share(facts, key) for key in names)]
+        [name, judge, shots, f"{all_of:,}", *(f"{facts[key] / all_of:.0%}" for key in names)]
         for name, judge, shots, facts in lines
+        for all_of in [facts["rows"]]
     ]
     numbers = ("shots", "rows", *names)
     heads = ("task", "judge", *numbers)
@@ -61,10 +62,6 @@ def _show(about: dict[str, Any]) -> None:
         say(words)
     if why := about["plain_tuning"]:
         say(f"this is plain tuning: {why}")
-
-
-def _share(facts: dict[str, int], name: str) -> str:
-    return f"{facts[name] / facts['rows']:.0%}"
 
 
 def _remarks(tasks: dict[str, dict[str, Any]]) -> Iterator[str]:

@@ -1,9 +1,6 @@
 """`yofo stop`: ask a run to end, after its step or in the middle of it."""
 
-import os
-import signal
 import time
-from contextlib import suppress
 
 from yofo_mlx.errors import ExitCode, RunError
 from yofo_mlx.runs import listing, lock
@@ -37,7 +34,7 @@ def _leave(run: Run) -> ExitCode:
     """Interrupt what a trainer does and wait until it has gone; say so if it does not go."""
     end, interrupted = time.monotonic() + ANSWER_S, False
     while (pid := lock.holder(run.path)) is not None:
-        interrupted = interrupted or _interrupt(run, pid)
+        interrupted = interrupted or run.interrupt()
         if time.monotonic() > end:
             raise RunError(
                 f"{run.run_id} has not answered for {ANSWER_S:.0f} s: it is process {pid}",
@@ -50,12 +47,3 @@ def _leave(run: Run) -> ExitCode:
     say(f"{run.run_id}: {run.status()}{after}")
     say_next(f"resume {listing.word(run)}")
     return ExitCode.OK
-
-
-def _interrupt(run: Run, pid: int) -> bool:
-    """Send a trainer what Ctrl-C sends, once it answers that."""
-    if not pid or not run.has_spoken():
-        return False
-    with suppress(OSError):  # it has just ended, or is somebody else's
-        os.kill(pid, signal.SIGINT)
-    return True

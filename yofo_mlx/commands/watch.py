@@ -1,8 +1,6 @@
 """`yofo watch`: follow a run from outside; leaving it does not hurt the run."""
 
 import json
-import os
-import signal
 import sys
 import time
 from collections import deque
@@ -11,7 +9,7 @@ from contextlib import suppress
 
 from yofo_mlx.commands.display import complain, shown_on
 from yofo_mlx.errors import ExitCode
-from yofo_mlx.runs import listing, lock, notify
+from yofo_mlx.runs import listing, notify
 from yofo_mlx.runs.diagnosis import SHORT, explain
 from yofo_mlx.runs.events import Event, EventReader
 from yofo_mlx.runs.folder import Run
@@ -46,9 +44,7 @@ def attend(run: Run) -> ExitCode:
         say_now(STOPPING)
         with suppress(OSError):  # nobody there, or a full disk
             run.request_stop()
-            pid = lock.holder(run.path)
-            if pid and pid != os.getpid() and run.has_spoken():
-                os.kill(pid, signal.SIGINT)
+            run.interrupt()
 
     with answered(ask):
         _follow(run)

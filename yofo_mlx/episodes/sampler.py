@@ -3,8 +3,9 @@
 import zlib
 from abc import abstractmethod
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal, overload
 
 import numpy as np
@@ -201,17 +202,31 @@ class Pool:
 
 def tokenize(segmenter: Segmenter, example: Example) -> Demonstration:
     """Tokenise one example; in a channel the other way round."""
-    given, said = example.input, example.output
-    if segmenter.channel:
-        given, said = said, given
-    later = segmenter.question(given)
-    first = segmenter.question(given, first=True) if segmenter.first_differs else later
+    return next(tokenize_all(segmenter, [example]))
+
+
+def tokenize_all(segmenter: Segmenter, examples: Iterable[Example]) -> Iterator[Demonstration]:
+    """Tokenise examples, some hundreds at a time: in half the time that one by one takes."""
+    rest = iter(examples)
+    while some := list(islice(rest, 512)):
+        given, said = [one.input for one in some], [one.output for one in some]
+        if segmenter.channel:
+            given, said = said, given
+        later, answers = segmenter.questions(given), segmenter.answers(said)
+        first = segmenter.questions(given, first=True) if segmenter.first_differs else later
+        for tokens in zip(some, first, later, answers, strict=True):
+            yield _demonstration(segmenter, *tokens)
+
+
+def _demonstration(
+    segmenter: Segmenter, example: Example, first: list[int], later: list[int], answer: list[int]
+) -> Demonstration:
     rejected = segmenter.answer(example.rejected) if example.rejected else []
-    answer, teacher = segmenter.answer(said), example.teacher
+    teacher = example.teacher
     if teacher is not None and len(teacher) != len(answer):
         raise DataError(
             f"a teacher's {len(teacher)} tokens are for an answer of {len(answer)}:"
-            f" {shorten(said, 60)}",
+            f" {shorten(example.output, 60)}",
             "it is of another model or template: run `yofo rehearse RECIPE --distill 8` anew",
         )
     return Demonstration(first, later, answer, rejected, teacher, example.doubt)
@@ -234,9 +249,9 @@ def make_pool(
     room = max_tokens - len(opening)
     fitting, left_out, shortest = Demonstrations(), 0, 0
     # Each once: an answer that stands in the context already would be copied, not learned.
-    for example in dict.fromkeys(examples):
+    distinct = dict.fromkeys(examples)
+    for example, found in zip(distinct, tokenize_all(segmenter, distinct), strict=True):
         tick()
-        found = tokenize(segmenter, example)
         if found.alone <= room:
             fitting.append(found)
             keep(example)

@@ -26,8 +26,8 @@ class Tokenizer(Protocol):
     all_special_tokens: list[str]
     chat_template: Any
 
-    def encode(self, text: str, *, add_special_tokens: bool = ...) -> list[int]:
-        """Return the tokens of a text."""
+    encode: Any
+    """Return the tokens of a text; its own object is called with a list of texts."""
 
     def decode(self, token_ids: list[int]) -> str:
         """Return the text of tokens."""
@@ -57,18 +57,18 @@ class Segmenter:
         self._known: dict[tuple[str, str, str], list[int]] = {}
         self._anchors: dict[str, tuple[str, list[int]]] = {}
         # Some tokenizers put a space before all that they encode, also where a text goes on.
-        self._adds_space = self._plain_encode("\na")[len(self._plain_encode("\n")) :] != (
-            self._plain_encode("a")
-        )
+        end, both, alone = self._plain_encode(["\n", "\na", "a"])
+        self._adds_space = both[len(end) :] != alone
         if self._adds_space:
             self._frame = self._with_single_spaces(self._frame)
         frame = self._frame
-        ends = self._controls_in(self._plain_encode(frame.answer_end))
+        ends = self._controls_in(self._plain_encode([frame.answer_end])[0])
         self.stops = end_ids(tokenizer) | frozenset(ends[:1])
         self.end_text = "" if ends else frame.answer_end
         self._tail = len(frame.answer_end.encode()) + 4
-        self.opening: list[int] = begin + self._encode(
-            frame.opening, self._clean(instruction), frame.after_instruction, after=""
+        said = [self._clean(instruction)]
+        self.opening: list[int] = (
+            begin + self._encode(frame.opening, said, frame.after_instruction, after="")[0]
         )
         # Of the instruction one letter is enough: what it ends with is no marker.
         self._opening_text = frame.opening + frame.instruction[-1:] + frame.after_instruction
@@ -92,17 +92,24 @@ class Segmenter:
 
     def question(self, text: str, *, first: bool = False) -> list[int]:
         """Return the tokens of an input, up to where its answer begins."""
+        return self.questions([text], first=first)[0]
+
+    def questions(self, texts: Iterable[str], *, first: bool = False) -> list[list[int]]:
+        """Return the tokens of inputs: at once, in half the time and on all cores."""
         frame = self._frame
         lead = frame.before_first if first else frame.before_input
         after = self._opening_text if first else frame.answer_end
-        return self._encode(lead, self._clean(text), frame.before_answer, after=after)
+        return self._encode(lead, list(map(self._clean, texts)), frame.before_answer, after=after)
 
     def answer(self, text: str) -> list[int]:
         """Return the tokens of an answer and of what ends it: all of them are targets."""
+        return self.answers([text])[0]
+
+    def answers(self, texts: Iterable[str]) -> list[list[int]]:
+        """Return the tokens of answers, each with what ends it."""
         frame = self._frame
-        return self._encode(
-            frame.answer_lead, self._body(text), frame.answer_end, after=frame.before_answer
-        )
+        bodies = list(map(self._body, texts))
+        return self._encode(frame.answer_lead, bodies, frame.answer_end, after=frame.before_answer)
 
     def holds_marker(self, text: str) -> bool:
         """Tell whether data holds what would be a control token, were it not read as text."""
@@ -153,7 +160,7 @@ class Segmenter:
         Mistral's own tokenizer has one there; old conversions of it would have two.
         """
         fixed = "".join([frame.opening, frame.before_input, frame.before_answer, frame.answer_end])
-        bare = self._plain_encode("a")
+        bare = self._plain_encode(["a"])[0]
         doubling = [m for m in self._markers if m in fixed and self._place("a", m) == bare]
 
         def single(text: str, after: str = "") -> str:
@@ -185,16 +192,24 @@ class Segmenter:
             text = text[:place] + (" " if len(end) == 1 else "") + text[place + 1 :]
         return text
 
-    def _encode(self, before: str, text: str, behind: str, after: str) -> list[int]:
-        """Encode data with the fixed text around it; only that may give control tokens."""
-        tokens = self._place(before + text + behind, after)
+    def _encode(self, before: str, texts: list[str], behind: str, after: str) -> list[list[int]]:
+        """Encode data, each with the fixed text around it; only that may give control tokens."""
         expected = self._expected(before, behind, after)
-        if self._controls_in(tokens) == expected:  # nearly always: the data holds no marker
-            return tokens
+        pieces = self._placed([before + text + behind for text in texts], after)
+        return [
+            tokens  # nearly always: the data holds no marker
+            if self._controls_in(tokens) == expected
+            else self._cut(before, text, behind, after)
+            for text, tokens in zip(texts, pieces, strict=True)
+        ]
+
+    def _cut(self, before: str, text: str, behind: str, after: str) -> list[int]:
+        """Encode data that holds markers in parts, each of which holds none."""
         whole, start = before + text + behind, len(before)
         cuts = self._cuts(whole, start, start + len(text))
         tokens = self._encode_parts(_split(whole, cuts), after)
-        if self._controls_in(tokens) != expected:  # markers that a normalisation makes
+        if self._controls_in(tokens) != self._expected(before, behind, after):
+            # Markers that a normalisation makes.
             cuts = set(range(start, start + len(text) + 1))
             tokens = self._encode_parts(_split(whole, cuts), after)
         return tokens
@@ -225,11 +240,17 @@ class Segmenter:
         return tokens
 
     def _place(self, text: str, after: str) -> list[int]:
-        """Encode a piece as it would be `after` a text, which may cost or earn it a space."""
+        return self._placed([text], after)[0]
+
+    def _placed(self, texts: list[str], after: str) -> list[list[int]]:
+        """Encode pieces, each as it would be `after` a text, which may cost or earn it a space."""
         # What is encoded alone would be begun like a text; so it is encoded with what it follows.
-        anchor, tokens = self._anchor(after)
-        both = self._plain_encode(anchor + text)
-        return both[len(tokens) :] if both[: len(tokens)] == tokens else self._plain_encode(text)
+        anchor, ahead = self._anchor(after)
+        found = self._plain_encode([anchor + text for text in texts])
+        return [
+            both[len(ahead) :] if both[: len(ahead)] == ahead else self._plain_encode([text])[0]
+            for text, both in zip(texts, found, strict=True)
+        ]
 
     def _anchor(self, after: str) -> tuple[str, list[int]]:
         """Return the end of a text that matters to what follows, mostly nothing, and its tokens.
@@ -240,14 +261,20 @@ class Segmenter:
             marker = _ending(after.rstrip(), self._markers)
             blanks = after[len(after.rstrip()) :]
             anchor = marker + blanks if marker else after[-1:] if self._adds_space else ""
-            self._anchors[after] = anchor, self._plain_encode(anchor)
+            self._anchors[after] = anchor, self._plain_encode([anchor])[0]
         return self._anchors[after]
 
     def _controls_in(self, tokens: list[int]) -> list[int]:
         return [token for token in tokens if token in self._controls]
 
-    def _plain_encode(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=False)) if text else []
+    def _plain_encode(self, texts: list[str]) -> list[list[int]]:
+        some = [text for text in texts if text]
+        if not some:
+            return [[] for _ in texts]
+        # mlx-lm's wrapper gives names of the tokenizer within, whose calls take many texts.
+        within = self._tokenizer.encode.__self__
+        ids = iter(within(some, add_special_tokens=False)["input_ids"])
+        return [list(next(ids)) if text else [] for text in texts]
 
 
 def check_direct(template: Template) -> None:

@@ -17,7 +17,7 @@ from yofo_mlx.evaluation.scores import Results, TaskScores, summarize
 from yofo_mlx.evaluation.stored import facts_of, paired, paired_choices, results_of, scores_of
 from yofo_mlx.runs.events import Event, figure, finite
 from yofo_mlx.runs.names import slug
-from yofo_mlx.system.files import disk_error, write_text
+from yofo_mlx.system.files import disk_error, read_object, write_text
 
 FORMAT = 1
 MODELS = ("base", "adapter")
@@ -122,7 +122,7 @@ class EvaluationFile:
     def _is_complete_by_now(self) -> bool:
         """Tell whether somebody else has completed the file; it is only read if it is not ours."""
         is_ours = self._path is None or self._mark == _mark(self._path)
-        return not is_ours and _read(self.path).get("complete") is True
+        return not is_ours and read_object(self.path).get("complete") is True
 
     def _text(self) -> str:
         """Return the content as JSON; of many tasks with many queries only what is new is made."""
@@ -155,7 +155,7 @@ def begin(
     """
     asked = json.loads(json.dumps(asked))
     for path in _paths(keeper):
-        content = _read(path)
+        content = read_object(path)
         same = (content.get("asked"), content.get("full")) == (asked, full)
         if same and not content.get("complete") and _is_sound(content):
             return EvaluationFile(keeper, content, path)
@@ -177,7 +177,7 @@ def begin(
 def cut_off(keeper: Keeper, content: Content) -> EvaluationFile | None:
     """Return the newest evaluation of tasks of these names that is not complete."""
     for path in _paths(keeper):
-        found = _read(path)
+        found = read_object(path)
         if found.get("complete") or not _is_sound(found) or role(found) != role(content):
             continue
         if [*found["asked"]["tasks"]] == [*content["asked"]["tasks"]]:
@@ -204,7 +204,7 @@ def _is_sound(content: Content) -> bool:
 
 def latest(keeper: Keeper) -> Content:
     """Return the newest complete evaluation of all held-out tasks, empty if there is none."""
-    found = (_read(path) for path in _paths(keeper))
+    found = (read_object(path) for path in _paths(keeper))
     return next((one for one in found if one.get("full") and one.get("complete")), {})
 
 
@@ -239,13 +239,13 @@ class Kept:
 
 def listed(keeper: Keeper) -> list[Kept]:
     """Return all evaluations that can be read, newest first."""
-    found = ((path, _read(path)) for path in _paths(keeper))
+    found = ((path, read_object(path)) for path in _paths(keeper))
     return [_kept(path, content) for path, content in found if _is_sound(content)]
 
 
 def read(path: Path) -> Content:
     """Return an evaluation's file, empty if it is none."""
-    content = _read(path)
+    content = read_object(path)
     return content if _is_sound(content) else {}
 
 
@@ -357,16 +357,6 @@ def _paths(keeper: Keeper) -> Iterator[Path]:
         return
     numbered = [(int(found[1]), name) for name in names if (found := _NAME.fullmatch(name))]
     yield from (keeper.evaluations_path / name for _, name in sorted(numbered, reverse=True))
-
-
-def _read(path: Path) -> Content:
-    try:
-        if not path.is_file():  # a pipe would be waited for
-            return {}
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _new_path(keeper: Keeper, content: Content) -> Path:

@@ -113,12 +113,8 @@ def _joined(contents: Sequence[Content], name: str, kind: str, metric: str) -> S
         if all(shots in rows_of for rows_of in by_shots):
             row: Row = {"shots": shots}
             for number, (content, rows_of) in enumerate(zip(contents, by_shots, strict=True), 1):
-                row |= _named(rows_of[shots], content, number)
+                row |= {f"{one} {number}": rows_of[shots][one] for one in models(content)}
             rows.append(row)
     measured = [content["measured"]["base"][name] for content in contents]
     queries = min(facts["queries"] for facts in measured)
     return Scored(name, measured[0]["family"], metric or measured[0]["metric"], queries, rows)
-
-
-def _named(row: Row, content: Content, number: int) -> Row:
-    return {f"{model} {number}": row[model] for model in models(content)}

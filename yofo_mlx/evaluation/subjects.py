@@ -25,6 +25,7 @@ from yofo_mlx.runs.names import slug
 from yofo_mlx.runs.recipe import resolve
 from yofo_mlx.runs.trained import Note, trained
 from yofo_mlx.system import paths
+from yofo_mlx.system.files import read_object
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ class Subject:
         if self.run:
             place = [f"model={json.dumps(self.model)}"] if self.model else []
             return trained(self.run, [*place, *overrides])
-        from yofo_mlx.models.base import model_path  # it needs MLX
+        from yofo_mlx.models.base import folder_beside  # it needs MLX
 
-        template = kept_template(self.adapter or model_path(model_here(self.model or "")))
+        template = kept_template(self.adapter or folder_beside(model_here(self.model or "")))
         data = {
             "model": self.model,
             "template": template.model_dump(mode="json"),
@@ -133,10 +134,7 @@ def elsewhere(model: str | None, adapter: str | None) -> Subject:
 
 def _base_of(adapter: Path) -> str:
     """Return the model that an adapter's settings name."""
-    try:
-        model = json.loads((adapter / CONFIG_FILE).read_bytes()).get("model")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        model = None
+    model = read_object(adapter / CONFIG_FILE).get("model")
     if isinstance(model, str) and model:
         return model
     raise RecipeError(

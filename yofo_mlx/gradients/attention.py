@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 
 from yofo_mlx.gradients.layer_cache import KeyValues, Latents
 from yofo_mlx.gradients.own_code import own_code_replaced
-from yofo_mlx.gradients.tiles import attend
+from yofo_mlx.gradients.tiles import Postponed, attend
 from yofo_mlx.system.peak import growth_of
 
 native = mx.fast.scaled_dot_product_attention
@@ -30,6 +30,8 @@ class Tape:
     """
 
     results: list[Kept] = field(default_factory=list)
+    postponed: Postponed = field(default_factory=list)
+    settled: list[mx.array] = field(default_factory=list)
     state: list[Any] = field(default_factory=list)
     recording: bool = True
 
@@ -37,6 +39,32 @@ class Tape:
     def arrays(self) -> list[mx.array]:
         """Everything kept, to be evaluated."""
         return [array for result in self.results for array in result]
+
+    def watched(self, weight: mx.array) -> mx.array:
+        """Return a weight; its gradient is noted if it is there before any that is postponed."""
+
+        @mx.custom_function
+        def same(weight: mx.array) -> mx.array:
+            return weight
+
+        @same.vjp
+        def same_vjp(_: mx.array, gradient: mx.array, output: mx.array) -> mx.array:
+            if not self.postponed:  # nothing that it is made of is postponed
+                self.settled.append(gradient)
+            return gradient
+
+        result: Any = same(weight)
+        return cast(mx.array, result)
+
+    def catch_up(self) -> None:
+        """Compute the gradients of the attentions, from the last to the first.
+
+        Those of what comes after them in the layer go first: their activations need not wait.
+        """
+        while self.settled:
+            mx.eval(self.settled.pop(0))
+        while self.postponed:
+            self.postponed.pop(0)()
 
 
 @dataclass
@@ -85,6 +113,7 @@ def attention(
         _scope.place += 1
     # A layer over a chunk is differentiated only with what its forward pass has kept.
     at_once = bool(_scope.caches) and kept is None and not _scope.is_noting
+    on_cpu = mx.default_device() == mx.cpu
     result = attend(
         q,
         k,
@@ -96,6 +125,7 @@ def attention(
         earlier=earlier,
         kept=kept,
         at_once=at_once,
+        postponed=tape.postponed if tape and kept and on_cpu else None,
     )
     if tape and tape.recording:
         tape.results.append(result)

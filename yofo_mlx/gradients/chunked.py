@@ -299,9 +299,9 @@ class _Step:
         inputs_too = inputs if layer > self.first else []
 
         def run(*arrays: mx.array) -> list[mx.array]:
-            given = list(arrays)
-            module.update(tree_unflatten(list(zip(names, given, strict=False))))
-            given = given[len(names) :]
+            watched = [tape.watched(array) for array in arrays[: len(names)]]
+            module.update(tree_unflatten(list(zip(names, watched, strict=True))))
+            given = list(arrays[len(names) :])
             kept, earlier = iter(tape.state), iter(given)
             for cache in caches:
                 arrays_of = [next(kept) for _ in cache.state]
@@ -314,6 +314,7 @@ class _Step:
             _, found = mx.vjp(run, [*weights, *state, *traced, *inputs_too], [*d_y, *d_state])
         finally:
             module.update(tree_unflatten(trained))
+        tape.catch_up()
         for gradient in reversed(found[: len(names)]):  # from a layer's end: activations go sooner
             mx.eval(gradient)
         prefix = self.stack.names[layer]

@@ -4,17 +4,19 @@ The forward pass keeps a running maximum and, per query, the logarithm of the su
 backward pass recomputes a tile's probabilities from it (FlashAttention-2, arXiv 2307.08691).
 No array ever has both lengths as its sides. Exponents are to base 2: on a CPU MLX computes
 `power(2, x)` three times as fast as `exp(x)` (125 against 46 million a second on two cores), and
-NumPy twenty times as fast again, which needs each tile evaluated at once.
+NumPy faster again, which needs each tile evaluated at once (`exponents.py`).
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 
-from yofo_mlx.system.powers import power_of_two
+from yofo_mlx.gradients.exponents import AtOnce, Lazily
+from yofo_mlx.system.powers import NEGLIGIBLE
 
 # Chosen. `benchmarks/train_step.py --model DIR --tokens 8192 --chunk 256 --stash 4` times others; a
 # tile's scores of all heads are memory of a piece, so `planner.TILES` has to be fitted again then.
@@ -23,10 +25,10 @@ KEY_TILE = 512
 LOG2_E = math.log2(math.e)
 MASKED = -1e30  # not -inf: a row that sees nothing would be inf - inf = NaN
 TINY = 1e-30  # keeps the same row from 0 / 0
-NEGLIGIBLE = -60.0  # 2 ** -60 is below float32's resolution; smaller results are slow to compute
 
 Mask = Any  # None, "causal" (aligned to the last key), or an array over (..., queries, keys)
 Span = tuple[int, int]
+Postponed = list[Callable[[], None]]
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def attend(
     earlier: Earlier | None = None,
     kept: tuple[mx.array, mx.array] | None = None,
     at_once: bool = False,
+    postponed: Postponed | None = None,
 ) -> tuple[mx.array, mx.array]:
     """Return the attention's output (B, H, Lq, D_v) and its base-2 logsumexp (B, H, Lq).
 
@@ -80,8 +83,10 @@ def attend(
     `kept` are an earlier call's results for the same arguments: nothing is computed but gradients.
     `at_once`: each tile is evaluated as soon as it is there, in half the time on a CPU; not for a
     function that is being differentiated, for then every tile would stay in memory.
+    `postponed` is given what computes the gradients, at once. It has to be called when `mx.vjp` has
+    returned, before anything is evaluated: until then the gradients are arrays of zeros.
     """
-    settings = TileSettings(scale, mask, earlier, cap, at_once)
+    settings = TileSettings(scale, mask, earlier, cap, AtOnce() if at_once else Lazily())
 
     # What is differentiated has to be an argument: a captured array would get no gradient, unsaid.
     @mx.custom_function
@@ -91,7 +96,9 @@ def attend(
     @run.vjp
     def run_vjp(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, ...]:
         q, k, v, *sinks = primals
-        return _backward(q, k, v, settings, sinks, cotangents[0], *outputs)
+        if postponed is None:
+            return _backward(q, k, v, settings, sinks, cotangents[0], *outputs)
+        return _postpone(postponed, primals, settings, cotangents[0], outputs)
 
     arguments = (q, k, v) if sinks is None else (q, k, v, sinks)
     result: Any = run(*arguments)
@@ -106,7 +113,7 @@ class TileSettings:
     mask: Mask
     earlier: Earlier | None
     cap: float | None = None
-    at_once: bool = False
+    each: Lazily = field(default_factory=Lazily)
 
     def capped(self, scores: mx.array) -> mx.array:
         """Return base-2 scores between -cap and cap, smoothly, where there is a cap."""
@@ -115,11 +122,11 @@ class TileSettings:
         cap = self.cap * LOG2_E
         return cap * mx.tanh(scores / cap)
 
-    def uncapped(self, d_capped: mx.array, capped: mx.array) -> mx.array:
-        """Return the gradient by the scores from the one by what `capped` made of them."""
+    def slope(self, capped: mx.array) -> mx.array | None:
+        """Return the derivative of what `capped` made of the scores by them; None: all 1."""
         if not self.cap:
-            return d_capped
-        return d_capped * (1.0 - mx.square(capped / (self.cap * LOG2_E)))
+            return None
+        return self.each.still(1.0 - mx.square(capped / (self.cap * LOG2_E)))
 
     def part(self, which: int, own: mx.array, span: Span) -> mx.array:
         """Return the keys (0) or values (1) of a span in float32; `own` are the chunk's."""
@@ -131,10 +138,34 @@ class TileSettings:
         return _cut(own, (span[0] - before, span[1] - before))
 
 
+def _postpone(
+    postponed: Postponed,
+    primals: Sequence[mx.array],
+    settings: TileSettings,
+    d_output: mx.array,
+    outputs: Sequence[mx.array],
+) -> tuple[mx.array, ...]:
+    """Return arrays that will hold the cotangents of q, k, v and sinks; note what fills them."""
+    later = replace(settings, each=AtOnce())
+    gradients = [mx.zeros(array.shape) for array in primals]
+
+    def fill() -> None:
+        mx.eval(primals, d_output, outputs)
+        q, k, v, *sinks = primals
+        found = _backward(q, k, v, later, sinks, d_output, *outputs)
+        for gradient, array in zip(gradients, found, strict=True):
+            np.asarray(gradient)[...] = np.asarray(array.astype(mx.float32))
+
+    postponed.append(fill)
+    return tuple(
+        gradient.astype(array.dtype) for gradient, array in zip(gradients, primals, strict=True)
+    )
+
+
 def _forward(
     q: mx.array, k: mx.array, v: mx.array, settings: TileSettings, sinks: mx.array | None = None
 ) -> tuple[mx.array, mx.array]:
-    heads, kv_heads = q.shape[1], k.shape[1]
+    heads, kv_heads, each = q.shape[1], k.shape[1], settings.each
     outputs, sums = [], []
     for tiles in _rows(q, k, settings):
         start, end = tiles[0].queries
@@ -149,14 +180,13 @@ def _forward(
             scores = settings.capped(rows @ keys.swapaxes(-1, -2))
             scores = _masked(scores, tile, heads)
             # The running softmax: what was summed relative to an older maximum shrinks.
-            higher = mx.maximum(top, scores.max(axis=-1, keepdims=True))
-            power = _power_at_once if settings.at_once else _power
-            shares = _visible(power(scores - higher), tile, heads)
+            higher = mx.maximum(top, each.largest(scores))
+            shares = _visible(each.power(scores, higher), tile, heads)
             shrink = mx.power(2.0, mx.maximum(top - higher, 2 * NEGLIGIBLE))
-            total = total * shrink + shares.sum(axis=-1, keepdims=True)
+            total = total * shrink + each.total(shares)
             output = output * shrink + shares @ settings.part(1, v, tile.keys)
             # One tile after the other, and nothing of it left: one tile's memory.
-            rows, output, total, top = _together(rows, output, total, higher)
+            rows, output, total, top = each.done(rows, output, total, higher)
         total = mx.maximum(total, TINY)  # a query that sees nothing gets zeros
         outputs.append(_ungrouped(output / total, heads))
         sums.append(_ungrouped(top + mx.log2(total), heads)[..., 0])
@@ -174,7 +204,7 @@ def _backward(
     sums: mx.array,
 ) -> tuple[mx.array, ...]:
     """Return the cotangents of q, k, v and, where there are, sinks."""
-    heads, kv_heads = q.shape[1], k.shape[1]
+    heads, kv_heads, each = q.shape[1], k.shape[1], settings.each
     d_output = d_output.astype(mx.float32)
     # sum_k p_k (d_output . v_k): what the softmax's gradient subtracts, without any p.
     inner = (d_output * output.astype(mx.float32)).sum(axis=-1, keepdims=True)
@@ -190,15 +220,16 @@ def _backward(
         for tile in tiles:
             keys, values = settings.part(0, k, tile.keys), settings.part(1, v, tile.keys)
             scores = settings.capped(rows @ keys.swapaxes(-1, -2))
-            shares = _power(_masked(scores, tile, heads) - level)  # probabilities, recomputed
+            slope = settings.slope(scores)
+            shares = each.power(_masked(scores, tile, heads), level)  # probabilities, recomputed
             shares = _visible(shares, tile, heads)
             d_value = shares.swapaxes(-1, -2) @ d_rows
             d_scores = (d_rows @ values.swapaxes(-1, -2) - inner_rows) * shares
-            d_scores = settings.uncapped(d_scores, scores)
+            d_scores = d_scores if slope is None else d_scores * slope
             d_key = (d_scores.swapaxes(-1, -2) @ rows) * (1 / LOG2_E)  # rows carry scale * LOG2_E
             d_query = d_query + d_scores @ keys
             added = gradients.add(tile.keys, d_key, d_value)
-            rows, d_query, *_ = _together(rows, d_query, *added)
+            rows, d_query, *_ = each.done(rows, d_query, *added)
         d_queries.append(_ungrouped(d_query, heads))
     return (
         (mx.concatenate(d_queries, axis=2) * settings.scale).astype(q.dtype),
@@ -310,14 +341,6 @@ def _visible(shares: mx.array, tile: Tile, heads: int) -> mx.array:
     return (_ungrouped(shares, heads) * seen.astype(mx.float32)).reshape(shares.shape)
 
 
-def _power(exponent: mx.array) -> mx.array:
-    return mx.power(2.0, mx.maximum(exponent, NEGLIGIBLE))
-
-
-def _power_at_once(exponent: mx.array) -> mx.array:
-    return power_of_two(mx.maximum(exponent, NEGLIGIBLE))
-
-
 def _sink_column(sinks: mx.array, rows: mx.array, length: int) -> mx.array:
     """Return each row's sink as a base-2 logit, (B, H_kv, G * L, 1)."""
     batch, kv_heads = rows.shape[:2]
@@ -328,9 +351,3 @@ def _sink_column(sinks: mx.array, rows: mx.array, length: int) -> mx.array:
 def _sink_gradient(sinks: mx.array, sums: mx.array, inner: mx.array) -> mx.array:
     share = mx.power(2.0, sinks.astype(mx.float32)[None, :, None] * LOG2_E - sums)
     return -(share * inner[..., 0]).sum(axis=(0, 2)).astype(sinks.dtype)
-
-
-def _together(*arrays: mx.array) -> list[mx.array]:
-    """Let none of these be used before all are there, so that what they share is freed."""
-    together: list[mx.array] = mx.depends(list(arrays), list(arrays))
-    return together

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from yofo_mlx.errors import RunError
+from yofo_mlx.errors import RecipeError, RunError
 from yofo_mlx.models.peft_files import converted, is_peft
 from yofo_mlx.recipe.names import is_file
 from yofo_mlx.recipe.schema import Lora
@@ -30,7 +30,7 @@ def folder_of(name: str) -> Path:
     try:
         folder = Path(name).expanduser().absolute()
     except RuntimeError as error:  # the home of nobody
-        raise RunError(f"{name}: {reason(error)}", "check the path") from error
+        raise RecipeError(f"{name}: {reason(error)}", "check the path") from error
     if is_peft(folder) and not is_file(str(folder / WEIGHTS_FILE)):
         return converted(folder)
     return folder
@@ -40,7 +40,7 @@ def check_files(folder: Path) -> None:
     """Refuse a folder without an adapter in mlx-lm's form."""
     if (folder / WEIGHTS_FILE).is_file() and (folder / CONFIG_FILE).is_file():
         return
-    raise RunError(
+    raise RecipeError(
         f"there is no adapter in {folder}",
         f"an adapter is a folder with {WEIGHTS_FILE} and {CONFIG_FILE}",
     )

@@ -242,11 +242,10 @@ def _replace(model: Any, layers: dict[str, Any]) -> None:
 def begin_with(model: Any, folder: Path) -> None:
     """Give the fresh adapter on a model the weights of a saved one of the same shape."""
     fresh = adapter_weights(model)
-    check_shapes(folder, {name: tuple(array.shape) for name, array in fresh.items()})
+    saved = check_shapes(folder, {name: tuple(array.shape) for name, array in fresh.items()})
     try:
-        saved = load_arrays(folder / WEIGHTS_FILE)
         _check_weights(model, saved, partial=is_partial(folder))
-    except (OSError, ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
         raise RunError(
             f"the adapter in {folder} cannot be begun with: {reason(error)}", "take another one"
         ) from error
@@ -264,11 +263,12 @@ def _arrays_of(folder: Path) -> dict[str, mx.array]:
         ) from error
 
 
-def check_shapes(folder: Path, expected: dict[str, tuple[int, ...]]) -> None:
-    """Refuse a saved adapter whose arrays are not those that a model would get."""
+def check_shapes(folder: Path, expected: dict[str, tuple[int, ...]]) -> dict[str, mx.array]:
+    """Return a saved adapter's arrays, refused where they are not those that a model would get."""
     base = read_settings(folder).base
     partial = is_partial(folder)
-    found = {name: tuple(array.shape) for name, array in _arrays_of(folder).items()}
+    arrays = _arrays_of(folder)
+    found = {name: tuple(array.shape) for name, array in arrays.items()}
     names = found.keys() if partial else found.keys() | expected.keys()
     wrong = [name for name in sorted(names) if found.get(name) != expected.get(name)]
     if wrong:
@@ -278,6 +278,7 @@ def check_shapes(folder: Path, expected: dict[str, tuple[int, ...]]) -> None:
             f" there, {_size(expected.get(name))} here",
             f"it was trained on {base or 'another model'}: name that as the recipe's model",
         )
+    return arrays
 
 
 def _size(shape: tuple[int, ...] | None) -> str:

@@ -139,6 +139,13 @@ def model_path(name: str, revision: str | None = None, *, weights: bool = True) 
     return _download(name, revision, weights=weights)
 
 
+def folder_beside(name: str) -> Path:
+    """Return the folder that holds what was written with a model: of a GGUF file its own."""
+    if is_gguf(name) and is_file(name):
+        return Path(name).expanduser().parent
+    return model_path(name)
+
+
 def _download(name: str, revision: str | None, *, weights: bool) -> Path:
     from mlx_lm.utils import DEFAULT_ALLOW_PATTERNS
 

@@ -22,10 +22,12 @@ class StandIn:
 def layer_list(model: Any) -> list[Any]:
     """Return the list that a model runs through; `model.layers` may be a copy of it."""
     last = model.layers[-1]
-    for module in model.modules():
-        for value in module.values():
-            if isinstance(value, list) and value and value[-1] is last:
-                return value
+    waiting: list[Any] = [model]
+    for one in waiting:  # grows meanwhile, the outermost first: few of many modules are looked at
+        if isinstance(one, list) and one and one[-1] is last:
+            return one
+        if isinstance(one, dict | list):  # a module is a dict
+            waiting += one.values() if isinstance(one, dict) else one
     raise RunError(
         f"no list of layers found in {type(model).__module__}", "this model is not supported"
     )

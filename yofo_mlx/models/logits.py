@@ -5,27 +5,35 @@ model's own code then normalises and projects those. No [B * L, V] array ever ex
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
+from weakref import finalize
 
 import mlx.core as mx
-from mlx_lm.models.cache import make_prompt_cache
+import numpy as np
+from mlx_lm.models.cache import KVCache, make_prompt_cache
 
 from yofo_mlx.errors import RunError
+from yofo_mlx.models.last_layer import spared
 from yofo_mlx.models.layers import StandIn, layer_list
+
+_tried: dict[int, bool] = {}  # of the models there are, by id
 
 
 class RowGather(StandIn):
     """Keeps the given rows of a layer's last output, (..., B, L, D) -> (..., 1, N, D)."""
 
-    def __init__(self, layer: Any, rows: mx.array, runs: int) -> None:
+    def __init__(self, layer: Any, rows: mx.array, runs: int, one: int | None) -> None:
+        """`one`: tokens of the only text, of whose other rows hardly anything is then computed."""
         super().__init__(layer)
         self._rows = rows
         self.left = runs
+        self._one = one if runs == 1 else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the layer and gather rows of its (first) output, if it is the last run."""
-        output = self._layer(*args, **kwargs)
+        with spared(self._layer, self._rows, self._one) if self._one else nullcontext():
+            output = self._layer(*args, **kwargs)
         self.left -= 1
         if self.left > 0:
             return output
@@ -46,11 +54,11 @@ class RowGather(StandIn):
 
 
 @contextmanager
-def only_rows(model: Any, rows: mx.array) -> Iterator[RowGather]:
+def only_rows(model: Any, rows: mx.array, one: int | None = None) -> Iterator[RowGather]:
     """Let `model` return logits of the given rows of (B * L) only, if it runs its last layer."""
     last = model.layers[-1]
     layers = layer_list(model)
-    layers[-1] = gather = RowGather(last, rows, _runs(model))
+    layers[-1] = gather = RowGather(last, rows, _runs(model), one)
     try:
         yield gather
     finally:
@@ -67,11 +75,35 @@ def row_logits(
     if rows is None:
         logits = model(tokens, cache=cache)
         return logits.flatten(0, 1).astype(mx.float32)
-    with only_rows(model, rows) as gather:
+    # Steps of training go on as they are planned.
+    is_one = cache is not None and type(cache[-1]) is KVCache and len(tokens) == 1
+    with only_rows(model, rows, tokens.shape[1] if is_one else None) as gather:
         logits = model(tokens, cache=cache)
     if gather.left > 0:  # nothing was gathered: a model runs the parts of its layers itself
         return logits.flatten(0, 1)[rows].astype(mx.float32)
     return logits.squeeze(0).astype(mx.float32)
+
+
+def tells_rows(model: Any) -> bool:
+    """Tell whether chosen rows alone can be projected; nothing is computed to find out, once."""
+    if (known := _tried.get(id(model))) is None:
+        try:
+            row_logits(model, mx.array([[0]]), mx.array([0]), make_prompt_cache(model))
+            known = True
+        except Exception:  # whatever a model does with what its last layer returns
+            known = False
+        _tried[id(model)] = known
+        finalize(model, _tried.pop, id(model), None)
+    return known
+
+
+def log_sums(logits: mx.array) -> mx.array:
+    """Return logsumexp (N,) of logits (N, V); on a CPU by NumPy, whose exponents are faster."""
+    if mx.default_device() != mx.cpu:
+        return mx.logsumexp(logits, axis=-1)
+    numbers = np.asarray(logits)
+    top = numbers.max(axis=-1, keepdims=True)
+    return mx.array(np.log(np.exp(numbers - top).sum(axis=-1)) + top[:, 0])
 
 
 def _runs(model: Any) -> int:

@@ -35,20 +35,16 @@ def unlikely(losses: mx.array) -> mx.array:
 
 
 def contrasts(batch: Batch) -> Iterator[Contrast]:
-    """Yield the answers that are compared, of each episode that has such."""
+    """Yield the last answer of each row with those that it is compared with, if there are any."""
     by_row: dict[int, list[int]] = {}
     for answer, row in enumerate(batch.rows_of_answers.tolist()):
         by_row.setdefault(row, []).append(answer)
     sizes = np.bincount(batch.answers)
-    for row, kind in enumerate(batch.kinds):
-        if kind != "own":
-            continue
-        others = [one for one, place in enumerate(batch.beside) if place == row and one != row]
-        found = {
-            name: [by_row[one][-1] for one in others if batch.kinds[one] == name]
-            for name in ("rejected", "wrong")
-        }
-        if any(found.values()):
-            of_tokens = batch.objective.normalize == "token"
-            mass = sizes[by_row[row]].sum() if of_tokens else len(by_row[row])
-            yield Contrast(by_row[row][-1], found["rejected"], found["wrong"], float(mass))
+    for row, answers in by_row.items():
+        others = [one for one, place in enumerate(batch.beside) if place == row != one]
+        rejected, wrong = (
+            [by_row[one][-1] for one in others if batch.kinds[one] == kind]
+            for kind in ("rejected", "wrong")
+        )
+        mass = sizes[answers].sum() if batch.objective.normalize == "token" else len(answers)
+        yield Contrast(answers[-1], rejected, wrong, float(mass))

@@ -24,8 +24,8 @@ def weights(losses: mx.array, batch: Batch) -> mx.array | None:
     rows = batch.rows_of_answers
     places = np.arange(len(rows))
     before = places[:, None] - np.arange(1, WINDOW + 1)  # (A, 10)
-    there = (before >= 0) & (rows[np.maximum(before, 0)] == rows[:, None])
+    there = (before >= 0) & (rows[before.clip(0)] == rows[:, None])
     found = means(mx.stop_gradient(losses), batch)
-    earlier = mx.where(mx.array(there), found[mx.array(np.maximum(before, 0))], -mx.inf)
+    earlier = mx.where(mx.array(there), found[mx.array(before.clip(0))], -mx.inf)
     baseline = mx.where(mx.array(there.any(axis=1)), earlier.max(axis=1), found)
     return mx.exp((found - baseline) / scale)[mx.array(batch.answers)]

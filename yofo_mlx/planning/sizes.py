@@ -104,7 +104,7 @@ def sizes_of(
         item=item or stored,
         weight_bytes=sum(_loaded_bytes(tensor, item) for tensor in tensors.values()),
         parameters=sum(math.prod(size) for size in sizes.values()),
-        adapter_parameters=_size_of(adapter_shapes(config, lora))
+        adapter_parameters=sum(map(math.prod, adapter_shapes(config, lora).values()))
         or _estimated(sizes, lora, layers - trained),
         context=_first(text, "max_position_embeddings"),
         own_attention=_own_attention(text),
@@ -244,10 +244,6 @@ def adapter_shapes(config: dict[str, Any], lora: Lora) -> dict[str, tuple[int, .
     except Exception:  # whatever a model's code makes of a configuration that lacks something
         return {}
     return {name: tuple(array.shape) for name, array in added}
-
-
-def _size_of(shapes: dict[str, tuple[int, ...]]) -> int:
-    return sum(math.prod(shape) for shape in shapes.values())
 
 
 def _estimated(sizes: dict[str, tuple[int, ...]], lora: Lora, first: int) -> int:

@@ -11,6 +11,8 @@ shows forecasts beside peaks; `--fit` prints the factors that fit those peaks be
 
 from dataclasses import dataclass, replace
 
+import mlx.core as mx
+
 from yofo_mlx.gradients.chunked import LOGITS_AT_ONCE
 from yofo_mlx.gradients.dials import Dials, groups
 from yofo_mlx.gradients.tiles import KEY_TILE, QUERY_TILE
@@ -20,10 +22,15 @@ FLOAT = 4
 
 # Fitted to cases with chunks: arrays alive while one layer is differentiated for one chunk, as
 # multiples of (B, C, width): while its feed-forward part is, and while its attention is.
-UNITS_PIECE = {"hidden": 7.34, "units": 8.16, "attention": 2.59}
-ATTENTION_PIECE = {"attention": 5.4}
-TILES = 8.95  # tiles of scores beside the latter
-LONE_TILE = 6.5  # and where an episode is a single one; measured 5.4 to 6.5
+UNITS_PIECE = {"hidden": 3.9, "units": 7.25, "attention": 2.87}
+ATTENTION_PIECE = {"attention": 5.13, "keys": 5.24}
+TILES = 2.8  # tiles of scores beside the latter
+LONE_TILE = 4.4  # and where an episode is a single one; measured 3.5 to 4.7
+# The same where tiles are not evaluated one by one, as they are on a CPU: fitted to one that did
+# not do it yet on the way back.
+LAZY_UNITS_PIECE = {"hidden": 7.34, "units": 8.16, "attention": 2.59}
+LAZY_ATTENTION_PIECE = {"attention": 5.4}
+LAZY_TILES, LAZY_LONE_TILE = 8.95, 6.5
 NATIVE_TILES, NATIVE_TILE = 5, 1024  # of MLX's own attention on Metal, from its source
 SCORES = 6  # arrays (H, C, L) where a model computes its attention by itself; chosen, to be safe
 # Fitted to cases without chunks: arrays alive when a whole model is differentiated at once, as
@@ -167,16 +174,20 @@ def _piece(shape: Sizes, episodes: StepLoad, dials: Dials, native: bool) -> int:
     tokens = episodes.count * chunk
     heads = episodes.count * shape.heads
     whole = shape.own_attention == WholeRows.ALWAYS
+    lazily = native or mx.default_device() != mx.cpu
     if whole:
         scores = SCORES * heads * chunk * episodes.tokens * FLOAT
     elif native:
         scores = NATIVE_TILES * heads * min(NATIVE_TILE, chunk) * NATIVE_TILE * shape.item
     else:
         keys = KEY_TILE if episodes.tokens > chunk else QUERY_TILE  # a chunk's own are cut finer
-        tiles = TILES if episodes.tokens > QUERY_TILE else LONE_TILE
+        several, lone = (LAZY_TILES, LAZY_LONE_TILE) if lazily else (TILES, LONE_TILE)
+        tiles = several if episodes.tokens > QUERY_TILE else lone
         scores = int(tiles * heads * min(QUERY_TILE, chunk) * min(keys, chunk) * FLOAT)
-    attention = tokens * _bytes(shape, ATTENTION_PIECE, WIDE_ATTENTION_PIECE) + scores
-    units = tokens * _bytes(shape, UNITS_PIECE, WIDE_UNITS_PIECE)
+    of_attention = LAZY_ATTENTION_PIECE if lazily else ATTENTION_PIECE
+    of_units = LAZY_UNITS_PIECE if lazily else UNITS_PIECE
+    attention = tokens * _bytes(shape, of_attention, WIDE_ATTENTION_PIECE) + scores
+    units = tokens * _bytes(shape, of_units, WIDE_UNITS_PIECE)
     care = 1 if shape.fitted or whole else CARE_PIECE
     return int(care * max(units, attention))
 

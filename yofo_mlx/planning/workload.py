@@ -6,7 +6,7 @@ from sys import getsizeof
 from typing import Any
 
 from yofo_mlx.episodes.companions import companions
-from yofo_mlx.episodes.sampler import Pool, Sampler, tokenize
+from yofo_mlx.episodes.sampler import Pool, Sampler, tokenize_all
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.evaluation.limits import notes
 from yofo_mlx.evaluation.prompts import asked_of, prompts_of
@@ -136,7 +136,7 @@ class Workload:
         """Return how many of a held-out task's demonstrations fit no prompt."""
         segmenter = Segmenter(self.tokenizer, recipe.template, entry.task.instruction)
         room = recipe.longest_prompt - len(segmenter.opening)
-        shots = (tokenize(segmenter, example) for example in dict.fromkeys(entry.task.train))
+        shots = tokenize_all(segmenter, dict.fromkeys(entry.task.train))
         return sum(shot.alone > room for shot in shots)
 
     def _asked(self, recipe: Recipe, entry: TaskEntry, *, valid: bool) -> TaskScores:

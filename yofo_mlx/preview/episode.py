@@ -12,7 +12,7 @@ import numpy as np
 from yofo_mlx.episodes.batches import target_spans
 from yofo_mlx.episodes.bounds import check_tables
 from yofo_mlx.episodes.passes import draw_passes
-from yofo_mlx.episodes.sampler import Episode, tokenize
+from yofo_mlx.episodes.sampler import Episode, tokenize_all
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.errors import DataError, YofoError
 from yofo_mlx.models.base import model_config, model_path
@@ -207,7 +207,7 @@ def _size(workload: Workload, recipe: Recipe, entry: TaskEntry) -> tuple[int, in
     else:
         segmenter = Segmenter(workload.tokenizer, recipe.template, entry.task.instruction)
         some, rows = entry.task.train[:MEASURED], len(entry.task.train)
-        measured = sum(len(tokenize(segmenter, example)) for example in some)
+        measured = sum(map(len, tokenize_all(segmenter, some)))
         tokens, opening = round(measured / max(len(some), 1) * rows), len(segmenter.opening)
     room = recipe.episodes.max_tokens - opening
     return tokens, min(rows, int(room * rows / tokens)) if tokens else 0

@@ -43,7 +43,10 @@ def text_of(source: dict[str, Any], name: str, most: int = 20_000) -> dict[str, 
     """Return a data set's demonstrations as JSON lines, which yofo reads back as the same."""
     loaded = set_of(source, name)
     items = demonstrations(loaded)[:most]
-    return {"text": "".join(writing.lines(items, loaded.instruction)), "rows": len(items)}
+    return {
+        "text": "".join(writing.lines(items, loaded.instruction, writing.beside(items))),
+        "rows": len(items),
+    }
 
 
 def _holds(item: Item, text: str) -> bool:

@@ -14,8 +14,8 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.models.cache import KVCache, make_prompt_cache
 
-from yofo_mlx.errors import Cancelled, FitError, RunError
-from yofo_mlx.models.logits import row_logits
+from yofo_mlx.errors import Cancelled, FitError
+from yofo_mlx.models.logits import row_logits, tells_rows
 from yofo_mlx.models.prompt_cache import between_layers, can_be_cut, clone, only_appends
 from yofo_mlx.prompting.readings import Readings, Watch
 from yofo_mlx.prompting.shared_prefix import folded_attention, lend, shares
@@ -137,12 +137,8 @@ class Context:
 
     @cached_property
     def tells_rows(self) -> bool:
-        """Tell whether the model projects chosen rows alone; nothing is computed to find out."""
-        try:
-            row_logits(self.model, mx.array([[0]]), mx.array([0]), make_prompt_cache(self.model))
-        except RunError:
-            return False
-        return True
+        """Tell whether the model projects chosen rows alone."""
+        return tells_rows(self.model)
 
     def logits(self, tokens: mx.array, rows: mx.array, on_chunk: OnChunk = ignore) -> mx.array:
         """Append tokens (B, L) in one piece; return float32 logits (N, V) of rows (N,) of B * L.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import exp, log
 
 import numpy as np
 import numpy.typing as npt
@@ -93,18 +94,19 @@ class LabelReadings:
 
     def shares(self, label: str, noted: Sequence[Expected]) -> dict[str, float]:
         """Return the log of each label's share where `label` stands, as far as it is known."""
-        parts = [one.logprobs - np.logaddexp.reduce(one.logprobs) for one in noted]
-        so_far = np.cumsum([0.0, *(part[0] for part in parts)])
-        at = [
-            dict(zip(one.tokens, part.tolist(), strict=True))
-            for one, part in zip(noted, parts, strict=True)
-        ]
+        so_far, at = [0.0], []
+        for one in noted:
+            logprobs = one.logprobs.tolist()
+            top = max(logprobs)
+            among = top + log(sum(exp(logprob - top) for logprob in logprobs))
+            at.append({token: of - among for token, of in zip(one.tokens, logprobs, strict=True)})
+            so_far.append(so_far[-1] + logprobs[0] - among)
         found = {}
         for other, (depth, token) in self._partings(label).items():
             if depth == len(noted):  # itself, or one that is the same as far as is read
-                found[other] = float(so_far[depth])
+                found[other] = so_far[depth]
             elif token in at[depth]:  # else it was no label yet when this was read
-                found[other] = float(so_far[depth]) + at[depth][token]
+                found[other] = so_far[depth] + at[depth][token]
         return found
 
     def likeliest(self, label: str, shares: Mapping[str, float]) -> list[str]:

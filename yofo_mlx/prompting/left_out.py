@@ -46,11 +46,12 @@ def _features(context: Context, places: Sequence[int]) -> Floats | None:
     if not plain or not places:
         return None
     rows = mx.array(list(places))
+    held: list[Any] = [layer.values for layer in plain]
+    picked = [values[0][:, rows].astype(mx.float32) for values in held]  # (H, N, D)
+    mx.eval(picked)  # all at once: what is computed takes less than to be waited for
     pieces = []
-    for layer in plain:
-        held: Any = layer.values
-        values = held[0][:, rows].astype(mx.float32)  # (H, N, D)
-        piece = np.array(values.transpose(1, 0, 2).flatten(1, 2))
+    for values in picked:
+        piece = np.array(values).transpose(1, 0, 2).reshape(len(places), -1)
         piece -= piece.mean(axis=0)
         pieces.append(piece / (np.linalg.norm(piece, axis=1, keepdims=True) + 1e-9))
     features: Floats = np.concatenate(pieces, axis=1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from yofo_mlx.episodes.sampler import tokenize
+from yofo_mlx.episodes.sampler import tokenize_all
 from yofo_mlx.episodes.segments import Segmenter
 from yofo_mlx.models.base import load_tokenizer, model_config, model_path
 from yofo_mlx.prompting.loading import find_source
@@ -18,4 +18,4 @@ def lengths(
     config = model_config(path)
     tokenizer = load_tokenizer(path, config, trust_remote_code=source.trust_remote_code)
     segmenter = Segmenter(tokenizer, source.template, instruction)
-    return len(segmenter.opening), [tokenize(segmenter, one).alone for one in examples]
+    return len(segmenter.opening), [one.alone for one in tokenize_all(segmenter, examples)]

@@ -15,7 +15,7 @@ from yofo_mlx.models.adapter_files import (
     stamp,
 )
 from yofo_mlx.models.adapters import Mounted, mount
-from yofo_mlx.models.base import Base, load_base, model_path
+from yofo_mlx.models.base import Base, folder_beside, load_base, model_path
 from yofo_mlx.recipe.names import EMBEDDED, model_here
 from yofo_mlx.recipe.schema import Dtype, Template
 from yofo_mlx.recipe.template import kept_template
@@ -128,7 +128,7 @@ def find_source(run: str | None, model: str | None, adapter: str | None) -> Sour
         if model is None:
             raise RecipeError("neither a run nor a model is named", "give one of them")
         name = model_here(model)
-        template = kept_template(folder or model_path(name))
+        template = kept_template(folder or folder_beside(name))
         return Source(name, adapter=folder, template=template)
     found = listing.find(run)
     recipe, notes = trained(found, [f"model={json.dumps(model)}"] if model else [])

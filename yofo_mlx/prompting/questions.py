@@ -11,6 +11,7 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
+from yofo_mlx.models.logits import log_sums
 from yofo_mlx.prompting.context import CHUNK, Context, OnChunk, ignore
 from yofo_mlx.prompting.pool import Path, Pool
 
@@ -184,15 +185,6 @@ def write_each(
 def log_softmax(logits: mx.array) -> mx.array:
     """Return log-probabilities."""
     return logits - log_sums(logits)[:, None]
-
-
-def log_sums(logits: mx.array) -> mx.array:
-    """Return logsumexp (N,) of logits (N, V); on a CPU by NumPy, whose exponents are faster."""
-    if mx.default_device() != mx.cpu:
-        return mx.logsumexp(logits, axis=-1)
-    numbers = np.asarray(logits)
-    top = numbers.max(axis=-1, keepdims=True)
-    return mx.array(np.log(np.exp(numbers - top).sum(axis=-1)) + top[:, 0])
 
 
 def _ends(rows: Context, texts: Sequence[Sequence[int]], on_chunk: OnChunk) -> mx.array:

@@ -7,6 +7,8 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
+from yofo_mlx.models.logits import log_sums
+
 LONGEST = 16  # tokens noted of an answer: each costs a projection onto the vocabulary
 
 Floats = npt.NDArray[np.float32]
@@ -75,7 +77,7 @@ class Watch:
         width = max(map(len, asked))
         padded = mx.array([[*tokens, *[tokens[0]] * (width - len(tokens))] for tokens in asked])
         picked = mx.take_along_axis(logits, padded, axis=-1)  # (N, W)
-        logprobs = np.array(picked - mx.logsumexp(logits, axis=-1, keepdims=True))
+        logprobs = np.array(picked) - np.array(log_sums(logits))[:, None]
         return {
             place: Expected(tokens, row[: len(tokens)].copy())
             for place, tokens, row in zip(places, asked, logprobs, strict=True)

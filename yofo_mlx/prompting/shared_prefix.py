@@ -14,7 +14,7 @@ import mlx.core as mx
 from mlx_lm.models.cache import KVCache, make_prompt_cache
 
 from yofo_mlx.errors import Cancelled
-from yofo_mlx.gradients.tiles import LOG2_E, NEGLIGIBLE
+from yofo_mlx.gradients.tiles import LOG2_E
 from yofo_mlx.models.logits import row_logits
 from yofo_mlx.models.prompt_cache import between_layers, clone
 from yofo_mlx.system.powers import power_of_two
@@ -208,7 +208,7 @@ class Part(NamedTuple):
 def _weigh(scores: mx.array, values: mx.array) -> Part:
     scores = scores.astype(mx.float32)
     top = scores.max(axis=-1, keepdims=True)
-    weights = power_of_two(mx.maximum(scores - top, NEGLIGIBLE))
+    weights = power_of_two(scores - top)  # a single score is its own maximum, in one place
     summed = weights.sum(axis=-1, keepdims=True)
     return Part((weights.astype(values.dtype) @ values).astype(mx.float32), summed, top)
 

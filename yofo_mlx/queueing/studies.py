@@ -17,7 +17,7 @@ from yofo_mlx.errors import RunError
 from yofo_mlx.runs import lock
 from yofo_mlx.runs.folder import ENDED, TROUBLE, Status
 from yofo_mlx.system import child
-from yofo_mlx.system.files import write_text
+from yofo_mlx.system.files import read_object, write_text
 
 PROGRESS = "progress.json"  # in a study's folder, written by whoever makes it
 POLL_S = 0.5
@@ -65,11 +65,7 @@ class QueuedStudy:
 
     def progress(self) -> dict[str, Any]:
         """Return what its maker told last."""
-        try:
-            told = json.loads((self.path / PROGRESS).read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return told if isinstance(told, dict) else {}
+        return read_object(self.path / PROGRESS)
 
     def request_stop(self) -> None:
         """Ask whoever makes it to keep what there is and end."""

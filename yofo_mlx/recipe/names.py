@@ -61,12 +61,21 @@ def absolute(name: str, starts: Sequence[Path]) -> str:
         found = starts[0] / name
     if found is None or name == EMBEDDED:
         return name
-    path = str(found.absolute())
+    path = _plain(str(found.absolute()))
     if not is_utf8(path):
         raise RecipeError(
             f"{path}: no recipe can hold a path that is not UTF-8", "rename its folder"
         )
     return path
+
+
+def _plain(path: str) -> str:
+    """Return a path without `..`, where a link on the way does not make it another place."""
+    plain = os.path.normpath(path)
+    try:
+        return plain if os.path.realpath(plain) == os.path.realpath(path) else path
+    except ValueError:  # a NUL
+        return path
 
 
 def found_at(name: str, start: Path = Path()) -> Path | None:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from yofo_mlx.evaluation.metrics import same_words, score
 from yofo_mlx.system import child
@@ -12,18 +12,26 @@ from yofo_mlx.tasks.task import Example
 
 
 def accepts(
-    judge: str, entry: TaskEntry, example: Example, answer: str, command: Sequence[str] = ()
+    judge: str,
+    entry: TaskEntry,
+    example: Example,
+    answer: str,
+    command: Sequence[str] = (),
+    said: Callable[[str], str] = str,
 ) -> bool:
-    """Tell whether a judge accepts an answer; nothing at all is never one."""
+    """Tell whether a judge accepts an answer; nothing at all is never one.
+
+    `said`: what an expected answer reads as when a model writes it (`Segmenter.said`).
+    """
     if not answer.strip():
         return False
     if judge == "command":
         return _runs_well(command, example, answer)
-    right = entry.task.right_answers(example)
+    right = list(map(said, entry.task.right_answers(example)))
     if judge == "normalised":
         return any(same_words(answer, one) == 1 for one in right)
     if judge == "label" and (between := entry.separator):  # in whatever order
-        return sorted(answer.split(between)) == sorted(example.output.split(between))
+        return sorted(answer.split(between)) == sorted(said(example.output).split(between))
     metric = "number" if judge == "number" else "exact"
     return score(answer, *right, metric=metric, answer_after=entry.answer_after) == 1
 

@@ -77,8 +77,8 @@ class Rationales(Rehearsal):
         self, entry: TaskEntry, judge: str, example: Example, written: Iterable[Written]
     ) -> Ways:
         whole = [one.text for one in written if one.is_complete and one.text]
-        command = self._settings.command
-        right = [text for text in whole if accepts(judge, entry, example, text, command)]
+        command, said = self._settings.command, self._asker.segmenter("").said
+        right = [text for text in whole if accepts(judge, entry, example, text, command, said)]
         return Ways(example, tuple(different(filter(adds_up, right))), len(right))
 
 

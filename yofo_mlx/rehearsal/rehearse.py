@@ -232,8 +232,8 @@ class Rehearsal:
             found = self._asker.approvals(entry.task, whole, f"{entry.task.name}: verdicts")
             verdicts = list(map(trust.accepts, found))
         else:
-            command = self._settings.command
-            verdicts = [accepts(judge, entry, *pair, command) for pair in whole]
+            command, said = self._settings.command, self._asker.segmenter("").said
+            verdicts = [accepts(judge, entry, *pair, command, said) for pair in whole]
         return {one: text for (one, text), good in zip(whole, verdicts, strict=True) if good}
 
     def _trust(self, entry: TaskEntry, examples: Sequence[Example]) -> Trust:

@@ -1,7 +1,6 @@
 """Processes that somebody waits for, of a study or a queue: they train runs, or run a module."""
 
 import json
-import os
 import signal
 import subprocess
 import threading
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from yofo_mlx.errors import Cancelled, RunError
-from yofo_mlx.runs import launch, lock
+from yofo_mlx.runs import launch
 from yofo_mlx.runs.diagnosis import explain
 from yofo_mlx.runs.events import Event
 from yofo_mlx.runs.folder import Run
@@ -72,10 +71,7 @@ class Crew:
         def stopper() -> None:
             with suppress(OSError):
                 run.request_stop(now=self._asked > 1)
-            pid = lock.holder(run.path)
-            if pid and pid != os.getpid() and run.has_spoken():
-                with suppress(OSError):
-                    os.kill(pid, signal.SIGINT)
+            run.interrupt()
 
         with self._stopped_by(stopper):
             if not run.is_locked():

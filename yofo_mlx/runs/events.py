@@ -3,7 +3,7 @@
 It tells the run as it counts: what was written after the checkpoint that a run is resumed from is
 taken back, since it happens again. So a resumed run has the stream of one that never stopped.
 
-What there is to tell is declared in `kinds.py`.
+What there is to tell is declared in `kinds.py`; it is slow to import, and only writers need it.
 """
 
 import errno
@@ -13,30 +13,24 @@ import os
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from yofo_mlx.runs.kinds import (
-    KINDS,
-    FailedEvent,
-    Kind,
-    LoadingEvent,
-    ProgressEvent,
-    ResumedEvent,
-    StartedEvent,
-    StoppedEvent,
-)
 from yofo_mlx.system.files import patiently, replacing, sync, sync_folder
 
-FINAL_KINDS: Final = frozenset(name for name, kind in KINDS.items() if kind.is_final)
+if TYPE_CHECKING:
+    from yofo_mlx.runs.kinds import Kind
+
+FINAL_KINDS: Final = frozenset({"finished", "stopped", "failed"})  # none follows but a resuming
 MAX_READ: Final = 4 * 1024 * 1024
 BLOCK: Final = 256 * 1024
 PAST_FILE: Final = "past.jsonl"
-_WHILE_LOADING: Final = (ProgressEvent.kind, StoppedEvent.kind, FailedEvent.kind)
+_LOADING: Final = "loading"
+_WHILE_LOADING: Final = ("progress", "stopped", "failed")
 
 Event = dict[str, Any]
 
 
-def as_read(told: Kind) -> Event:
+def as_read(told: "Kind") -> Event:
     """Return what happens now as a reader of the stream gets it."""
     event: Event = json.loads(_line(told.now()))
     return event
@@ -57,7 +51,7 @@ class EventWriter:
             sync_folder(self.path.parent)
         self.position = self._file.seek(0, os.SEEK_END)
 
-    def write(self, told: Kind) -> Event:
+    def write(self, told: "Kind") -> Event:
         """Append one event and return it as it is read; raise OSError if the disk is full."""
         event = as_read(told)
         patiently(lambda: self.append(_line(event)), "the event stream")
@@ -87,12 +81,14 @@ class EventWriter:
         a reader can tell.
         """
         whole = self.path.read_bytes()
+        from yofo_mlx.runs.kinds import ResumedEvent
+
         position = min(position, _end_of_training(whole))
         lost = {event["kind"] for line in whole[position:].splitlines() if (event := parse(line))}
         lines, resumed = b"", None
-        if lost - {LoadingEvent.kind}:
+        if lost - {_LOADING}:
             lines = whole[position:].rstrip(b"\n") + b"\n"
-        if position or StartedEvent.kind in lost:
+        if position or "started" in lost:
             resumed = as_read(ResumedEvent(step=step))
             lines += _line(resumed)
         if lines:
@@ -121,7 +117,7 @@ def _end_of_training(stream: bytes) -> int:
     end = len(lines)
     for place in reversed(range(end)):
         event = parse(lines[place])
-        if event and event["kind"] == LoadingEvent.kind:
+        if event and event["kind"] == _LOADING:
             end = place
         elif event and event["kind"] not in _WHILE_LOADING:
             break

@@ -8,7 +8,9 @@ adapter/      best so far, for mlx-lm's --adapter-path
 evaluations/  what `yofo eval` measured, a file each
 """
 
-import json
+import os
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from yofo_mlx.errors import RunError
 from yofo_mlx.runs import lock
 from yofo_mlx.runs.events import FINAL_KINDS, PAST_FILE, EventReader, last_event
+from yofo_mlx.system.files import read_object
 
 if TYPE_CHECKING:
     from yofo_mlx.runs.info import RunInfo
@@ -98,11 +101,7 @@ class Run:
 
     def noted(self) -> dict[str, Any]:
         """Return run.json as it is, unchecked; nothing where it is missing or damaged."""
-        try:
-            found = json.loads(self.info_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        return read_object(self.info_path)
 
     def info(self) -> "RunInfo":
         """Return run.json, with defaults for what is missing or damaged."""
@@ -160,6 +159,15 @@ class Run:
         """Ask the trainer to finish its step (`now`: to leave it), save and exit."""
         with self.stop_path.open("a") as file:
             file.write("now\n" if now else "")
+
+    def interrupt(self) -> bool:
+        """Send another process that trains it what Ctrl-C sends, once it answers that."""
+        pid = lock.holder(self.path)
+        if not pid or pid == os.getpid() or not self.has_spoken():
+            return False
+        with suppress(OSError):  # it has just ended, or is somebody else's
+            os.kill(pid, signal.SIGINT)
+        return True
 
     def must_leave(self) -> bool:
         """Tell whether the trainer was asked to leave its step."""

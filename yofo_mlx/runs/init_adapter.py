@@ -4,7 +4,7 @@ import json
 import shlex
 from pathlib import Path
 
-from yofo_mlx.errors import RecipeError, RunError
+from yofo_mlx.errors import RecipeError, RunError, YofoError
 from yofo_mlx.models.adapter_files import CONFIG_FILE, WEIGHTS_FILE, folder_of, read_settings
 from yofo_mlx.models.peft_files import is_peft
 from yofo_mlx.recipe.names import is_file, is_folder, is_path
@@ -39,7 +39,7 @@ def find_adapter(name: str, place: str) -> Path:
 def _converted(place: str) -> Path:
     try:
         return folder_of(place)
-    except RunError as error:
+    except YofoError as error:
         raise RecipeError(f"init_adapter: {error.message}", error.hint) from error
 
 
@@ -59,7 +59,7 @@ def shape_of(folder: Path, asked: Lora) -> Lora:
     """
     try:
         own = read_settings(folder).lora
-    except RunError as error:
+    except YofoError as error:
         raise RecipeError(f"init_adapter: {error.message}", error.hint) from error
     names = [name for name in Lora.model_fields if name in asked.model_fields_set - {"dropout"}]
     wrong = [name for name in names if _as_set(getattr(asked, name)) != _as_set(getattr(own, name))]

@@ -20,11 +20,10 @@ class Kind:
     """Something that happens to a run."""
 
     kind: ClassVar[str]
-    is_final: ClassVar[bool]
 
-    def __init_subclass__(cls, *, is_final: bool = False) -> None:
+    def __init_subclass__(cls) -> None:
         """Name the kind as its class."""
-        cls.kind, cls.is_final = cls.__name__.removesuffix("Event").lower(), is_final
+        cls.kind = cls.__name__.removesuffix("Event").lower()
         KINDS[cls.kind] = cls
 
     def as_dict(self) -> dict[str, Any]:
@@ -197,7 +196,7 @@ class ResumedEvent(Kind):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinishedEvent(Kind, is_final=True):
+class FinishedEvent(Kind):
     """The run came to its end."""
 
     step: StepCount
@@ -206,7 +205,7 @@ class FinishedEvent(Kind, is_final=True):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoppedEvent(Kind, is_final=True):
+class StoppedEvent(Kind):
     """The run was asked to stop, and can go on."""
 
     step: StepCount
@@ -214,7 +213,7 @@ class StoppedEvent(Kind, is_final=True):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FailedEvent(Kind, is_final=True):
+class FailedEvent(Kind):
     """The run, or what it loads, came to grief."""
 
     step: StepCount

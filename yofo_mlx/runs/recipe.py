@@ -8,7 +8,7 @@ from typing import Any
 from yofo_mlx.recipe.compose import Composed, compose
 from yofo_mlx.recipe.file import OF_THE_MODEL, Key, Origins, apply_override, find_recipe, validate
 from yofo_mlx.recipe.names import EMBEDDED, absolute
-from yofo_mlx.recipe.schema import Recipe, TaskSource
+from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs.init_adapter import find_adapter, shape_of
 from yofo_mlx.system.talk import quoted, say
 
@@ -66,11 +66,6 @@ def load_part(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file of which a part is needed, such as its data sets; the rest may be out."""
     rest = {"model": EMBEDDED, "train": {"steps": 1}}
     return _resolve(compose([path], rest), [path], overrides)
-
-
-def load_sources(path: Path, overrides: Sequence[str] = ()) -> tuple[TaskSource, ...]:
-    """Read the data sets of a recipe file, which may be a part of a recipe, without a model."""
-    return load_part(path, overrides).tasks
 
 
 def _resolve(whole: Composed, paths: Sequence[Path], overrides: Sequence[str]) -> Recipe:

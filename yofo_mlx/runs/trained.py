@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from yofo_mlx.errors import RunError, YofoError
-from yofo_mlx.recipe.file import read_toml, validate
+from yofo_mlx.recipe.file import read_toml, to_toml, validate
 from yofo_mlx.recipe.names import EMBEDDED, is_file, is_folder, is_gguf, is_on_hub
 from yofo_mlx.recipe.schema import Recipe, TaskSource, Template
 from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import ModelInfo, RunInfo
 from yofo_mlx.runs.listing import word
 from yofo_mlx.runs.recipe import resolve
+from yofo_mlx.system.files import write_text
 
 Note = tuple[str, str]  # message and hint of a warning
 
@@ -59,7 +60,7 @@ def _pinned(run: Run, name: str, loaded: ModelInfo | None) -> dict[str, str | No
         return {"model": str(path)}
     raise RunError(
         f"run {run.run_id} was trained on the model in {path}, which is not there",
-        "put it back there; chat, eval and their like take another place: `--model PLACE`",
+        f"put it back there, or say where it is now: `yofo resume {word(run)} --model PLACE`",
     )
 
 
@@ -82,6 +83,14 @@ def is_edited(run: Run, info: RunInfo) -> bool:
         return validate(read_toml(run.recipe_path), "") != validate(info.recipe, "")
     except YofoError:
         return True
+
+
+def rewrite(run: Run, recipe: Recipe, **more: Any) -> None:
+    """Keep another recipe of a run: in run.json, and in its recipe.toml if that is not edited."""
+    edited = is_edited(run, run.info())
+    run.note(recipe=recipe.model_dump(mode="json"), **more)
+    if not edited:
+        write_text(run.recipe_path, to_toml(recipe))
 
 
 def undated(run: Run, chat_template: object) -> list[Note]:

@@ -30,7 +30,7 @@ class Davir:
         rows, instruction = entry.task.train, entry.task.instruction
         before = self._losses(rows, instruction, f"{entry.task.name}: base")
         after = self._losses(rows, instruction, f"{entry.task.name}: tuned", self._adapter)
-        scores = [learned(*pair) for pair in zip(before, after, strict=True)]
+        scores = list(map(learned, before, after))
         return Ranked(by_score(scores), scores)
 
     def _losses(

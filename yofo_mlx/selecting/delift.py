@@ -6,6 +6,7 @@ answer. No gradient is taken. The rows are chosen greedily by facility location:
 rows tried, of the highest utility that a chosen one has for each.
 """
 
+import math
 from collections.abc import Sequence
 from random import Random
 
@@ -31,7 +32,7 @@ class Delift:
         """Rank a task's training rows in the order in which they are chosen."""
         rows = entry.task.train
         draw = Random(f"{self._seed}/{entry.task.name}")
-        probes = sorted(draw.sample(range(len(rows)), min(self._probes, len(rows))))
+        probes = draw.sample(range(len(rows)), min(self._probes, len(rows)))
         matrix, known = self._utilities(entry, probes)
         order, gains = facility_location(matrix)
         scores = [gain if one else None for gain, one in zip(gains, known, strict=True)]
@@ -89,7 +90,7 @@ def utility(before: Losses, after: Losses) -> float:
 def _distance(losses: Losses) -> float:
     """Return the root mean square of 1 - p of an answer's tokens, from their losses."""
     missing = -np.expm1(-losses.astype(np.float64))
-    return float(np.sqrt(np.mean(missing**2)))
+    return math.sqrt(np.mean(missing**2))
 
 
 def facility_location(matrix: Matrix) -> tuple[list[int], list[float]]:
@@ -98,12 +99,12 @@ def facility_location(matrix: Matrix) -> tuple[list[int], list[float]]:
     Each time it is the row that raises sum_j max_{i chosen} max(0, matrix[i, j]) most. Where none
     does any more, those left are chosen as if none had been; of equal ones the first comes first.
     """
-    useful = np.maximum(matrix, 0)
+    useful = matrix.clip(0)
     left, order = list(range(len(matrix))), list[int]()
     added = [0.0] * len(matrix)
     covered = np.zeros(matrix.shape[1])
     while left:
-        gains = np.maximum(useful[left] - covered, 0).sum(axis=1)
+        gains = (useful[left] - covered).clip(0).sum(axis=1)
         best = int(gains.argmax())
         if gains[best] <= 0 and covered.any():
             covered = np.zeros_like(covered)

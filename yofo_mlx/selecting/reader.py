@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -63,16 +64,12 @@ class Reader:
         ]
         lengths = [len(question) + len(answer) for question, answer in asked]
         room = self.longest - len(episode.tokens) if fits else 0
-        readable = [place for place, length in enumerate(lengths) if length <= room]
-        found: list[Losses | None] = [None] * len(rows)
-        if readable:
-            most = max(lengths[place] for place in readable)
-            at_once = side_by_side(self._planner, len(episode.tokens), len(readable), most)
-            context = Context(self._base.model)
-            context.read(episode.tokens)
-            some = [asked[place] for place in readable]
-            for place, reading in zip(
-                readable, read_answers(context, some, at_once=at_once), strict=True
-            ):
-                found[place] = reading.losses
-        return found
+        readable = [length <= room for length in lengths]
+        if not any(readable):
+            return [None] * len(rows)
+        some, most = [*compress(asked, readable)], max(compress(lengths, readable))
+        at_once = side_by_side(self._planner, len(episode.tokens), len(some), most)
+        context = Context(self._base.model)
+        context.read(episode.tokens)
+        readings = iter(read_answers(context, some, at_once=at_once))
+        return [next(readings).losses if is_read else None for is_read in readable]

@@ -3,7 +3,7 @@
 A step of each of these is one token of all its answers; between steps others may take theirs.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from itertools import count
 from typing import Any
@@ -12,10 +12,12 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.generate import generate_step
 
-from yofo_mlx.errors import Cancelled
+from yofo_mlx.errors import Cancelled, FitError, YofoError
 from yofo_mlx.prompting.questions import OWN, SideBySide, log_softmax
 from yofo_mlx.serving.jobs import Choosing, Finished, Labelled, Usage, Writing
 from yofo_mlx.serving.models import Served
+from yofo_mlx.serving.refusals import TOO_LONG, bad
+from yofo_mlx.system.text import shorten
 
 _CLEARED = 256  # tokens of an answer after which memory that is not used is given back
 
@@ -121,11 +123,25 @@ def _next_tokens(jobs: Sequence[Writing], logits: mx.array) -> list[int]:
     return tokens
 
 
+def _questions(texts: Sequence[str], question: Callable[[str], list[int]]) -> list[list[int]]:
+    """Return the tokens of texts, or say which of them cannot be asked, and why."""
+    questions, wrong, is_long = list[list[int]](), list[str](), False
+    for place, text in enumerate(texts):
+        try:
+            questions.append(question(text))
+        except YofoError as error:
+            wrong.append(f"`input[{place}]`: {error.message}")
+            is_long = is_long or isinstance(error, FitError)
+    if wrong:
+        raise bad(shorten("; ".join(wrong), 2000), "input", TOO_LONG if is_long else None)
+    return questions
+
+
 def choose(job: Choosing) -> Steps:
     """Label texts, some of them a step, in their order."""
     chooser = job.served.chooser(job.labels)
     prefix = chooser.prefix
-    questions = [prefix.question(text, chooser.answer_tokens) for text in job.texts]
+    questions = _questions(job.texts, lambda text: prefix.question(text, chooser.answer_tokens))
     found: dict[int, Any] = {}
     for place, entry in chooser.answers(prefix, questions):
         found[place] = entry

@@ -15,7 +15,7 @@ from yofo_mlx.system import paths
 from yofo_mlx.system.files import PART, size_of
 
 KINDS = {  # what goes with it
-    "checkpoints": "the run, which has finished, cannot be made longer",
+    "checkpoints": "the finished run cannot be made longer",
     "run": "the run with its adapter",
     "trash": "what was removed before, for good",
     "prompts": "is read again from the demonstrations",
@@ -27,7 +27,7 @@ KINDS = {  # what goes with it
     "adapter": "is made again from its PEFT form",
     "hub": "is downloaded again",
 }
-UNFINISHED = "the run, which has not finished, begins anew"
+UNFINISHED = "the unfinished run begins anew"
 
 
 @dataclass(frozen=True)

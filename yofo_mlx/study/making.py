@@ -27,7 +27,7 @@ from yofo_mlx.study.arms import overrides_of
 from yofo_mlx.study.job import Job
 from yofo_mlx.study.plan import StudyPlan, Trial, Work
 from yofo_mlx.study.results import Result, StudyFolder, TrainingCost
-from yofo_mlx.system.files import disk_error, write_text
+from yofo_mlx.system.files import disk_error, read_object, write_text
 from yofo_mlx.system.quantities import duration
 from yofo_mlx.system.text import escaped
 
@@ -167,7 +167,7 @@ class Making:
         """Return a recipe on the model's own answers, which are asked for once for all arms."""
         place = self.folder.runs / "rehearsed"
         with self.rehearsing:
-            about = _json(place / outcome.ABOUT)
+            about = read_object(place / outcome.ABOUT)
             if not about.get("finished"):
                 file = self.folder.runs / "to-rehearse.toml"
                 write_text(file, to_toml(self.plan.recipe))
@@ -189,7 +189,7 @@ class Making:
         try:
             self.crew.call("yofo_mlx.cli", *words, log=self.folder.runs / "rehearsed.log")
         finally:
-            took = _json(self.folder.runs / TOOK).get("seconds", 0.0) + monotonic() - began
+            took = read_object(self.folder.runs / TOOK).get("seconds", 0.0) + monotonic() - began
             write_text(self.folder.runs / TOOK, json.dumps({"seconds": round(took, 1)}))
 
     def _run_of(self, trial: Trial, recipe: Recipe) -> Run:
@@ -231,8 +231,10 @@ class Making:
         if run:
             result.training = _cost(run, [*overrides_of(trial.arm, self.plan.recipe), *said])
         if trial.arm.rehearsed:
-            seconds = _json(self.folder.runs / TOOK).get("seconds")
-            result.note = _origin(_json(self.folder.runs / "rehearsed" / outcome.ABOUT), seconds)
+            seconds = read_object(self.folder.runs / TOOK).get("seconds")
+            result.note = _origin(
+                read_object(self.folder.runs / "rehearsed" / outcome.ABOUT), seconds
+            )
         return result
 
 
@@ -256,14 +258,6 @@ def _origin(about: dict[str, Any], seconds: float | None) -> str:
         f"asking took {duration(seconds)}, which is in no other figure" if seconds else "",
     ]
     return "; ".join(filter(None, words))
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _show(status: Status, event: Event) -> None:

@@ -58,11 +58,8 @@ def _fewer(row: Row, curves: Mapping[str, Sequence[Row]]) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table; columns of words begin on the left, numbers end on the right."""
     lines = [head, ["---" if one in WORDS else "--:" for one in head], *rows]
-    return "\n".join(f"| {' | '.join(_cell(one) for one in line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    cells = ((text.replace("|", "\\|") for text in line) for line in lines)
+    return "\n".join(f"| {' | '.join(some)} |" for some in cells)
 
 
 def percent(row: Row) -> str:

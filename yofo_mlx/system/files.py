@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from yofo_mlx.errors import RunError
 from yofo_mlx.system.talk import say
@@ -27,6 +28,17 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file under a temporary name, sync it, rename it into place."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; nothing where it is missing, damaged or no file."""
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return {}
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @contextmanager

@@ -41,8 +41,13 @@ def keeping(words: str) -> Iterator[None]:
 
 
 def quoted(*words: str | Path) -> str:
-    """Return words as a shell reads them back."""
-    return " ".join(shlex.quote(printable(str(word))) for word in words)
+    """Return words as a shell reads them back; a file that begins with a dash is no option."""
+    texts = (printable(str(word)) for word in words)
+    return " ".join(shlex.quote(f"./{text}" if _is_dashed(text) else text) for text in texts)
+
+
+def _is_dashed(text: str) -> bool:
+    return text.startswith("-") and os.path.lexists(text)
 
 
 def _program() -> str:

@@ -1,6 +1,7 @@
 """Tasks: labelled examples, read from files, the hub and the embedded suite."""
 
 __all__ = [
+    "chats",
     "checks",
     "columns",
     "division",

@@ -57,10 +57,7 @@ def conversation(turns: Any) -> Dialogue:
 
     Earlier turns stay in the input, each after the name of who speaks.
     """
-    if not isinstance(turns, list) or not turns:
-        raise RowError("the conversation is empty" if turns == [] else "not a list of messages")
-    read = [_turn(turn, number) for number, turn in enumerate(turns, start=1)]
-    said = [turn for turn in read if turn.role != "system"]
+    read, said = _turns(turns)
     if not said or said[-1].role != "assistant":
         raise RowError("the last message is not the assistant's", "its content is the answer")
     learned = [at for at, turn in enumerate(said) if turn.role == "assistant" and turn.weight != 0]
@@ -71,10 +68,34 @@ def conversation(turns: Any) -> Dialogue:
     before = said[: learned[-1]]
     if not before or before[-1].role != "user":
         raise RowError("no user message before the last answer")
-    earlier = "".join(f"{turn.role.capitalize()}: {turn.text}\n" for turn in before[:-1])
-    question = f"{earlier}User: {before[-1].text}" if earlier else before[-1].text
-    system = "\n\n".join(turn.text for turn in read if turn.role == "system")
-    return Dialogue(system, question, answer.text, _unused(read, said, learned))
+    return Dialogue(_system(read), _question(before), answer.text, _unused(read, said, learned))
+
+
+def last_question(turns: Any) -> tuple[str, str]:
+    """Return the system text of a conversation, and its last question with all before it."""
+    read, said = _turns(turns)
+    asked = [at for at, turn in enumerate(said) if turn.role == "user"]
+    if not asked:
+        raise RowError("no message is the user's", "its content is the query")
+    return _system(read), _question(said[: asked[-1] + 1])
+
+
+def _turns(turns: Any) -> tuple[list[_Turn], list[_Turn]]:
+    """Return the turns of a conversation, and those that are not the system's."""
+    if not isinstance(turns, list) or not turns:
+        raise RowError("the conversation is empty" if turns == [] else "not a list of messages")
+    read = [_turn(turn, number) for number, turn in enumerate(turns, start=1)]
+    return read, [turn for turn in read if turn.role != "system"]
+
+
+def _question(turns: list[_Turn]) -> str:
+    """Return the last turn, after the earlier ones where there are any."""
+    earlier = "".join(f"{turn.role.capitalize()}: {turn.text}\n" for turn in turns[:-1])
+    return f"{earlier}User: {turns[-1].text}" if earlier else turns[-1].text
+
+
+def _system(turns: list[_Turn]) -> str:
+    return "\n\n".join(turn.text for turn in turns if turn.role == "system")
 
 
 def _unused(read: list[_Turn], said: list[_Turn], learned: list[int]) -> tuple[str, ...]:

@@ -12,12 +12,21 @@ from typing import Any
 from yofo_mlx.recipe.family import Family
 from yofo_mlx.system.text import reason
 from yofo_mlx.tasks.beliefs import read_doubt, read_teacher
-from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns, turns_in
-from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in, number_in
+from yofo_mlx.tasks.chats import chat_of, conversation, earlier_turns, last_question, turns_in
+from yofo_mlx.tasks.fields import Missing, is_blank, look_up, name_in
 from yofo_mlx.tasks.problems import Place, RowError
 from yofo_mlx.tasks.reading.parquet import ClassNames
 from yofo_mlx.tasks.reading.rows import Row, kind
-from yofo_mlx.tasks.row_forms import HISTORY, SYSTEM, WEIGHT, RowForm, form_of, unused_fields
+from yofo_mlx.tasks.row_forms import (
+    HISTORY,
+    SYSTEM,
+    RowForm,
+    check_weight,
+    form_of,
+    join_texts,
+    system_in,
+    unused_fields,
+)
 from yofo_mlx.tasks.spelling import label_key, list_in_text, spelled, text_key, unify_lines
 from yofo_mlx.tasks.task import Example
 
@@ -86,41 +95,55 @@ class Columns:
         self._check_labels(item.answers)
         return self._with_more(item, row.fields) if self._more else item
 
-    def question(self, row: Row) -> str:
-        """Return the input a row holds, which may lack an answer; or raise RowError."""
-        if self.chat:
-            return self.item(row).example.input
-        return _checked(self._fill(self.input, row.fields), self.input)
+    def question(self, row: Row) -> tuple[str, str]:
+        """Return the system text and the input of a row, which may lack an answer; or RowError."""
+        if not self.chat:
+            system, text = self._asked(row.fields)
+            return system, _checked(text, self.input)
+        try:
+            item = self.item(row)
+            return item.system, item.example.input
+        except RowError:
+            system, text = last_question(self._turns(row.fields))
+            return join_texts(system_in(row.fields), system), _checked(text, self.input)
+
+    def _turns(self, fields: dict[str, Any]) -> list[Any] | None:
+        """Return the turns of a row's conversation, None where a part of it is none."""
+        parts = [turns_in(fields.get(name)) for name in self.chat]
+        lists = [part for part in parts if part is not None]
+        return list(chain(*lists)) if len(lists) == len(parts) else None
 
     def _chat(self, row: Row) -> Item:
-        parts = [turns_in(row.fields.get(name)) for name in self.chat]
-        lists = [part for part in parts if part is not None]
-        _check_weight(row.fields)
-        dialogue = conversation(list(chain(*lists)) if len(lists) == len(parts) else None)
+        check_weight(row.fields)
+        dialogue = conversation(self._turns(row.fields))
         example = Example(
             _checked(dialogue.input, self.input), _checked(dialogue.answer, self.output)
         )
         unused = unused_fields(row.fields, {*self.chat, *SYSTEM})
-        system = _join(_system(row.fields), dialogue.system)
+        system = join_texts(system_in(row.fields), dialogue.system)
         return Item(example, row.place, (example.output,), False, system, unused + dialogue.unused)
 
     def _pair(self, row: Row) -> Item:
-        question = self._fill(self.input, row.fields)
+        system, question = self._asked(row.fields)
         values, is_list = self._answers(row.fields)
         if is_list and self.has_references:
             forms = dict.fromkeys(_checked(value, self.output) for value in values or [""])
             values, is_list = list(forms), False
         answer = _checked(self.separator.join(values if is_list else values[:1]), self.output)
         unused = unused_fields(row.fields, self.shape.used) if self.shape else ()
-        system = ""
         if self.shape and self.shape.instructs:
-            _check_weight(row.fields)
-            system = _system(row.fields)
-            earlier = earlier_turns(row.fields.get(HISTORY) or [])
-            question = f"{earlier}User: {question.strip()}" if earlier else question
+            check_weight(row.fields)
         example = Example(_checked(question, self.input), answer)
         answers = tuple(values) if is_list else (answer, *values[1:])
         return Item(example, row.place, answers, is_list, system, unused)
+
+    def _asked(self, fields: dict[str, Any]) -> tuple[str, str]:
+        """Return the system text and the question of a row, with the turns before it."""
+        question = self._fill(self.input, fields)
+        if not (self.shape and self.shape.instructs):
+            return "", question
+        earlier = earlier_turns(fields.get(HISTORY) or [])
+        return system_in(fields), f"{earlier}User: {question.strip()}" if earlier else question
 
     @property
     def _more(self) -> tuple[str | None, ...]:
@@ -304,25 +327,6 @@ def _is_template(text: str) -> bool:
 def _names(text: str) -> list[str]:
     """Return the columns that a template, or a plain column name, speaks of."""
     return [name for name in _PLACEHOLDER.findall(text) if name] if _is_template(text) else [text]
-
-
-def _system(fields: dict[str, Any]) -> str:
-    """Return the system text that a row keeps in a field of its own."""
-    found = (name_in(fields, name) for name in SYSTEM)
-    texts = [fields[name] for name in found if name is not None]
-    return _join(*(text for text in texts if isinstance(text, str)))
-
-
-def _check_weight(fields: dict[str, Any]) -> None:
-    name = name_in(fields, WEIGHT)
-    if name is not None and number_in(fields[name]) == 0:
-        hint = "the row is left out: there is nothing to learn from it"
-        raise RowError("the `weight` of the row is zero", hint, "warning")
-
-
-def _join(*texts: str) -> str:
-    clean = (unify_lines(text).strip() for text in texts)
-    return "\n\n".join(dict.fromkeys(text for text in clean if text))
 
 
 def _label(value: Any, name: str, names: tuple[str, ...]) -> str:

@@ -7,8 +7,9 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from yofo_mlx.tasks.fields import is_blank, name_in, number_in
+from yofo_mlx.tasks.problems import RowError
 from yofo_mlx.tasks.reading.rows import Row
-from yofo_mlx.tasks.spelling import name_key
+from yofo_mlx.tasks.spelling import name_key, unify_lines
 
 SYSTEM = ("system", "system_prompt")
 WEIGHT = "weight"
@@ -118,3 +119,24 @@ def form_of(fields: dict[str, Any]) -> RowForm | None:
         return name in fields or name_in(fields, name) is not None
 
     return next((shape for shape in SHAPES if all(map(has, shape.fields))), None)
+
+
+def system_in(fields: dict[str, Any]) -> str:
+    """Return the system text that a row keeps in a field of its own."""
+    found = (name_in(fields, name) for name in SYSTEM)
+    texts = [fields[name] for name in found if name is not None]
+    return join_texts(*(text for text in texts if isinstance(text, str)))
+
+
+def check_weight(fields: dict[str, Any]) -> None:
+    """Refuse a row whose own weight is zero."""
+    name = name_in(fields, WEIGHT)
+    if name is not None and number_in(fields[name]) == 0:
+        hint = "the row is left out: there is nothing to learn from it"
+        raise RowError("the `weight` of the row is zero", hint, "warning")
+
+
+def join_texts(*texts: str) -> str:
+    """Return texts as paragraphs, each once."""
+    clean = (unify_lines(text).strip() for text in texts)
+    return "\n\n".join(dict.fromkeys(text for text in clean if text))

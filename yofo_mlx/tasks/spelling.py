@@ -7,6 +7,7 @@ import ast
 import json
 import re
 import unicodedata
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import lru_cache
 
@@ -60,6 +61,13 @@ def name_key(name: str) -> str:
 def look_alike(one: str, other: str) -> bool:
     """Tell whether two different texts may look the same on a screen."""
     return text_key(one) == text_key(other)
+
+
+def respelled(texts: Iterable[str], labels: Collection[str]) -> dict[str, str]:
+    """Return the texts that are no label, but another spelling of one, each with that one."""
+    by_key = {label_key(label): label for label in labels}
+    keys = {text: label_key(text) for text in texts if text not in labels}
+    return {text: by_key[key] for text, key in keys.items() if key in by_key}
 
 
 def spelled(label: str, other: str) -> str:

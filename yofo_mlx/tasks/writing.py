@@ -1,7 +1,7 @@
 """From examples to rows of JSON Lines that yofo reads back as the same examples."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from yofo_mlx.recipe.schema import TaskSource
@@ -12,10 +12,22 @@ from yofo_mlx.tasks.reading.rows import Row, header_again
 _JOINED_BY = TaskSource.model_fields["separator"].default
 
 
-def lines(items: Iterable[Item], instruction: str, *, as_ascii: bool = False) -> Iterator[str]:
-    """Yield the line of each example; what a terminal would obey is written as JSON's escapes."""
+def lines(
+    items: Iterable[Item], instruction: str, more: Sequence[str] = (), *, as_ascii: bool = False
+) -> Iterator[str]:
+    """Yield the line of each example; what a terminal would obey is written as JSON's escapes.
+
+    `more`: keys of what is written beside the answers, see `beside`.
+    """
     for item in items:
-        yield escaped(json.dumps(_row(item, instruction), ensure_ascii=as_ascii)) + "\n"
+        row = _row(item, instruction) | {key: getattr(item.example, key) for key in more}
+        yield escaped(json.dumps(row, ensure_ascii=as_ascii)) + "\n"
+
+
+def beside(items: Iterable[Item]) -> list[str]:
+    """Return the keys of [[tasks]] that name columns of what examples have beside their answers."""
+    keys, examples = ("rejected", "doubt", "teacher"), [item.example for item in items]
+    return [key for key in keys if any(getattr(one, key) for one in examples)]
 
 
 def _row(item: Item, instruction: str) -> dict[str, Any]:

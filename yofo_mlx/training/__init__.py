@@ -6,6 +6,7 @@ __all__ = [
     "extension",
     "following",
     "loop",
+    "moved",
     "provenance",
     "ranks",
     "setup",

@@ -1,4 +1,4 @@
-"""More steps for a run: its length is the one thing that may change once it has begun."""
+"""More steps for a run: its length is the one setting that may change once it has begun."""
 
 import shlex
 import time
@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Literal
 
 from yofo_mlx.errors import RecipeError
-from yofo_mlx.recipe.file import read_toml, to_toml
+from yofo_mlx.recipe.file import read_toml
 from yofo_mlx.recipe.schema import Recipe
 from yofo_mlx.runs import listing, lock
 from yofo_mlx.runs.events import backwards, figure, last_event
@@ -15,8 +15,7 @@ from yofo_mlx.runs.folder import Run
 from yofo_mlx.runs.info import Extension
 from yofo_mlx.runs.kinds import ExtendedEvent
 from yofo_mlx.runs.recipe import resolve
-from yofo_mlx.runs.trained import is_edited, trained
-from yofo_mlx.system.files import write_text
+from yofo_mlx.runs.trained import rewrite, trained
 from yofo_mlx.system.quantities import plural
 from yofo_mlx.system.talk import print_path, say, say_next
 from yofo_mlx.training.schedule import learning_rate
@@ -40,12 +39,7 @@ def lengthen(run: Run, overrides: Sequence[str]) -> Extension:
         raise _refusal(run, foreign)
     with lock.locked(run.path):
         change = _change(run, _resolved(run), with_length)
-        edited = is_edited(run, run.info())
-        run.note(
-            recipe=with_length.model_dump(mode="json"), extended=[*run.info().extended, change]
-        )
-        if not edited:
-            write_text(run.recipe_path, to_toml(with_length))
+        rewrite(run, with_length, extended=[*run.info().extended, change])
     return change
 
 

@@ -119,6 +119,7 @@ def test_a_json_record_is_named_by_the_line_it_starts_on(tmp_path: Path) -> None
     ("name", "data", "line", "message"),
     [
         ("a.jsonl", b'{"a": 1}\n{"a": \n{"a": 2}\n', 2, "not JSON: expecting value"),
+        ("a.jsonl", b'{"a": 1}\n{"a": "x', 2, "unterminated string starting at column 7"),
         ("a.jsonl", b'{"a": 1}\n{"a": 1} {"b": 2}\n', 2, "something follows"),
         ("a.jsonl", b'{"a": 1}\n\n"text"\n', 3, "the row is text"),
         ("a.jsonl", b'{"a": 1}\n3\n', 2, "the row is a number"),

@@ -13,11 +13,12 @@ from tui.data.examples import ExampleTable
 from tui.data.fixing import append_task, drop_bad_rows
 from tui.data.measures import Measure, label_bars, lengths
 from tui.data.screen import DataScreen
-from tui.shared import editor
+from tui.shared import editor, recipes
 from tui.shared.table import Column
 from yofo_mlx.errors import RecipeError
 from yofo_mlx.preview.columns import columns
 
+MINIMAL = 'model = "tiny"\n[[tasks]]\nsource = "tiny:topic-01"\n'
 ROWS = "utterance,intent,note\n" + "".join(
     f"my card number {i} is gone,{'lost' if i % 3 else 'pin'},x\n" for i in range(30)
 )
@@ -32,6 +33,7 @@ async def test_columns_of_no_known_form_are_proposed_and_remembered(
         await pilot.press("a")
         await until(pilot, lambda: isinstance(pilot.app.screen, AddScreen))
         pilot.app.screen.query_one("#path", Input).value = "own.csv"
+        await pilot.press("enter")  # before its columns are known: they are looked at first
         await until(pilot, lambda: "1 of 31 rows are bad" in shown(pilot))
         assert pilot.app.screen.query_one("#input", Input).value == "utterance"
         assert pilot.app.screen.query_one("#output", Input).value == "intent"
@@ -55,6 +57,11 @@ async def test_columns_of_no_known_form_are_proposed_and_remembered(
         assert pilot.app.choices.get("data", "opened") == []
         await pilot.press("u")
         assert len(pilot.app.choices.get("data", "opened")) == 1
+        place, screen = str(empty_folder / "own.csv"), pilot.app.screen
+        screen._put(sets.of_path(place))  # another path to the same file
+        assert pilot.app.choices.get("data", "opened") == [place]
+        pilot.app.choices.keep("data", "opened", [place, place])
+        assert [one.key for one in screen._kept()] == [place]
 
 
 @pytest.mark.asyncio
@@ -144,12 +151,12 @@ async def test_the_hub_is_searched_while_a_word_is_typed_and_silence_is_told_in_
     async with pilots.open("data", size=(80, 24)) as pilot:
         await pilot.press("a")
         await until(pilot, lambda: isinstance(pilot.app.screen, AddScreen))
-        await pilot.press(*"bank")
+        await pilot.press(*"bank", "enter")  # which is too early: the hub has not answered
         await until(pilot, lambda: "own/bank77    hub · 1K<n<10K rows" in shown(pilot))
         await pilot.press("down", "down", "enter")
         await until(pilot, lambda: "on the hub: 9 kB in 1 file" in shown(pilot))
         await pilot.press("f1")
-        await until(pilot, lambda: "no file here is looked for on the hub" in shown(pilot))
+        await until(pilot, lambda: "looked for on the hub." in shown(pilot))
         await pilot.press("escape", "ctrl+a")
         await until(pilot, lambda: "Write it into which recipe?" in shown(pilot))
         await pilot.press("enter")
@@ -226,3 +233,16 @@ def test_labels_and_lengths_are_drawn_to_scale() -> None:
     measure = Measure(9, 90, 10, 4, 20, (1, 0, 8), (9, 9, 9), False)
     drawn = lengths(measure, 40).plain
     assert "█" in drawn and "all fit 4k" in drawn and "median 10" in drawn
+
+
+def test_where_data_lie_is_told_short(empty_folder: Path, tmp_path_factory: Any) -> None:
+    far = tmp_path_factory.mktemp("far")
+    where = {"a.csv": "this folder", f"{empty_folder}/a.csv": "this folder", "b/a.csv": "b"}
+    where |= {f"{empty_folder}/b/a.csv": "b", f"{far}/a.csv": str(far), f"{far}/a.toml": str(far)}
+    for name in where:
+        path = empty_folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("input,output\nx,y\n" if path.suffix == ".csv" else MINIMAL)
+    assert {name: sets.of_path(name).place for name in where} == where
+    near = recipes.near(f"{empty_folder}/b/a.csv:3: the input is empty, as in {far}/a.csv")
+    assert near == f"b/a.csv:3: the input is empty, as in {far}/a.csv"

@@ -265,7 +265,7 @@ async def test_no_path_is_too_odd_to_be_typed(
 ) -> None:
     async with pilots.open("data", size=(120, 40)) as pilot:
         await add(pilot, until, text)
-        await until(pilot, lambda: "✗" in shown(pilot))
+        await until(pilot, lambda: "✗" in shown(pilot) or isinstance(pilot.app.screen, AddScreen))
 
 
 @pytest.mark.long
@@ -311,7 +311,7 @@ async def test_the_folder_may_be_removed_under_the_app(
         await pilot.press("n", "escape", "1")
         await until(pilot, lambda: "No recipes here" in shown(pilot))
         await add(pilot, until, "x.csv")
-        await until(pilot, lambda: "✗" in shown(pilot))
+        await until(pilot, lambda: "No such file" in shown(pilot))
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,11 @@ async def test_a_draft_is_there_again_is_saved_and_is_left(
         form_of(pilot).put("lora.rank", 4)
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is runs)
+        looks = len(FakePreview.asked)
+        pilot.app.post_message(TrainOn([TaskSource(source="tiny:topic-05")], mine))
+        await until(pilot, lambda: len(FakePreview.asked) > looks)  # only looked at
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is runs)
         await pilot.press("n")
         await until(pilot, lambda: "rank = 4" in shown(pilot))
         await pilot.press("ctrl+w")
@@ -253,7 +258,9 @@ async def test_data_and_recipes_come_into_the_form_that_is_open(
         await until(pilot, lambda: "New run: cards" in shown(pilot))
         await pilot.press("down", "enter")
         await until(pilot, lambda: form_of(pilot).draft.recipe == other)  # type: ignore[union-attr]
-        assert form_of(pilot).draft.changes == {"lora.rank": 4}  # type: ignore[union-attr]
+        draft = form_of(pilot).draft
+        assert draft and draft.changes == {"lora.rank": 4}
+        assert [one["source"] for one in draft.sources][2:] == ["tiny:topic-05"]
 
 
 @pytest.mark.parametrize(("width", "height"), [(140, 45), (80, 24)])

@@ -133,7 +133,8 @@ def test_the_recipe_of_a_run_is_brought_down_to_what_differs(draft: Draft) -> No
     assert again.name == "cards"
     assert len(own_text(again).splitlines()) < 16
     text = text_of(again, draft.recipe.parent)
-    assert "limit_gb = 4.0" in text and "rank" not in text and str(draft.recipe.parent) in text
+    assert "limit_gb = 4.0" in text and "rank" not in text
+    assert 'source = "a.csv"' in text and str(draft.recipe.parent) not in text
 
 
 def test_a_started_draft_is_a_recipe_of_its_own_and_an_unchanged_one_is_the_recipe(
@@ -191,3 +192,24 @@ def test_data_beside_the_recipe_are_named_by_their_place_from_there(draft: Draft
     for source in (f"{folder}/a.csv", "/elsewhere/c.csv", "tiny:topic-01"):
         begun.add({"source": source})
     assert [one["source"] for one in begun.sources[2:]] == ["/elsewhere/c.csv", "tiny:topic-01"]
+
+
+def test_what_was_added_goes_along_to_another_recipe(draft: Draft) -> None:
+    assert not draft.added()
+    draft.put("tasks.0.limit", "9")  # the recipe's own, changed
+    (draft.recipe.parent / "b.csv").write_text("q,output\n")
+    draft.add({"source": "b.csv", "input": "q"})
+    assert draft.added() == [{"source": f"{draft.recipe.parent}/b.csv", "input": "q"}]
+
+
+def test_a_recipe_saved_beside_data_names_them_as_a_person_would(
+    draft: Draft, tmp_path: Path
+) -> None:
+    elsewhere = draft.recipe.parent / "elsewhere"
+    elsewhere.mkdir()
+    draft.recipe = draft.recipe.rename(elsewhere / "mine.toml")
+    draft.add({"source": f"{tmp_path}/b.csv"})
+    assert 'source = "b.csv"' in text_of(draft, tmp_path)
+    draft.recipe.unlink()
+    with pytest.raises(RecipeError, match=f"{draft.recipe}: No such file"):
+        new_files.save(draft, tmp_path / "c.toml")

@@ -297,3 +297,15 @@ async def test_a_run_is_named_and_goes_and_comes_back(
             await pilot.press("u")
             await until(pilot, lambda there=there: table.row_count == there)
         assert len(list_runs()) == 2
+
+
+async def test_a_run_that_goes_on_keeps_its_name_and_takes_a_note(
+    pilots: Any, run_folder: Any, until: Any, shown: Any
+) -> None:
+    folder = run_folder("mine").steps(1)
+    with folder.trained():
+        async with pilots.open() as pilot:
+            await until(pilot, lambda: pilot.app.screen.query_one(RunTable).row_count == 1)
+            await pilot.press("R", *"why", "enter")
+            await until(pilot, lambda: "why" in shown(pilot))
+    assert folder.run.info().note == "why" and list_runs() == [folder.run]

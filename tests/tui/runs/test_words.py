@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from textual.widgets import Static
 
-from tui.runs import detail
+from tui.runs import detail, measured
 from tui.runs.follow import Follower
 from tui.runs.notes import notes
 from tui.runs.now import told
@@ -21,15 +21,31 @@ def view_of(folder: Any) -> RunView:
 
 def test_keys_that_help_stand_in_the_notes(run_folder: Any) -> None:
     died = run_folder("died").steps(3)
-    died.writer.write("plan", limit_gb=20.0)
+    died.writer.write("plan", limit_gb=20.0, model_gb=4.0, step_gb=12.0)
     died.run.console_path.write_text("RuntimeError: out of memory\n")
-    assert "Start anew with memory.limit_gb = 15 with f." in notes(view_of(died)).plain
+    assert "Start anew with memory.limit_gb = 13.6 with f." in notes(view_of(died)).plain
+    died.run.console_path.write_text("")  # killed, by whom is not known
+    assert "Start anew with memory.limit_gb = 13.6 with f." in notes(view_of(died)).plain
+    died.writer.write("plan", limit_gb=20.0, model_gb=4.0, step_gb=1.0)
+    said = notes(view_of(died)).plain
+    assert "with f" not in said  # it was not for its memory
+    assert "If it was the memory, start anew with a lower memory.limit_gb." in said
+    assert said.count("`yofo resume") == 0 and "with c." in said
     folder = run_folder("mine").steps(3)
     assert "Start anew" not in notes(view_of(folder)).plain  # why it died is not known
     folder.writer.write("finished", step=3, best_step=3, seconds=1.0)
     assert notes(view_of(folder)).plain == "Measure it with e, try it with p."
     folder.evaluate(2, {0: 0.5})
     assert not notes(view_of(folder)).plain
+
+
+def test_what_can_be_measured_is_told_from_when_it_can(run_folder: Any) -> None:
+    folder = run_folder("mine").steps(3)
+    with folder.trained():
+        assert "e measures" in (said := measured._unmeasured(view_of(folder)).plain)
+        assert "once it has validated" in said
+        folder.validate(3, {0: 0.5})
+        assert "once it has validated" not in measured._unmeasured(view_of(folder)).plain
 
 
 def test_a_run_that_waits_is_not_said_to_be_starting(run_folder: Any) -> None:

@@ -26,7 +26,14 @@ from yofo_mlx.models.gguf.weights import (
 from yofo_mlx.system import paths, progress
 from yofo_mlx.system.arrays import save_arrays
 from yofo_mlx.system.environment import on_cpu
-from yofo_mlx.system.files import digest, disk_error, new_folder, remove_leftovers, write_text
+from yofo_mlx.system.files import (
+    digest,
+    disk_error,
+    new_folder,
+    read_object,
+    remove_leftovers,
+    write_text,
+)
 from yofo_mlx.system.quantities import size
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import reason
@@ -82,7 +89,7 @@ def cached(gguf: Path) -> Path:
     """
     folder, stamp = paths.models(), _stamp(gguf)
     for path in folder.glob(f"*/{RECORD}"):
-        if stamp.items() <= _read(path).items():
+        if stamp.items() <= read_object(path).items():
             return path.parent
     with _disk_errors(folder):
         record = stamp | {"sha256": digest(gguf)}
@@ -187,14 +194,6 @@ def _disk_errors(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise disk_error(error, place, "the same command") from error
-
-
-def _read(record: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -1,10 +1,10 @@
 """The card of a data set: which files make up which configuration, and how labels are named."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.system.files import read_object
 from yofo_mlx.tasks.reading.parquet import ClassNames, names_of
 
 INFOS = "dataset_infos.json"
@@ -33,7 +33,7 @@ class Card:
 def read(folder: Path) -> Card:
     """Read the card of a data set; what is missing or malformed counts as left out."""
     card = _card(_head(folder / "README.md"))
-    for config, info in _older(folder / INFOS).items():
+    for config, info in read_object(folder / INFOS).items():
         if isinstance(info, dict):
             card.features.setdefault(config, names_of(info.get("features")))
     return card
@@ -49,15 +49,6 @@ def _head(path: Path) -> dict[str, Any]:
         return metadata_load(path) or {}
     except Exception:  # a stranger's text: missing, not UTF-8, not YAML
         return {}
-
-
-def _older(path: Path) -> dict[str, Any]:
-    """Return what older data sets say about their configurations in a file of its own."""
-    try:
-        infos = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return infos if isinstance(infos, dict) else {}
 
 
 def _card(head: dict[str, Any]) -> Card:

@@ -158,7 +158,9 @@ def _value(text: str, position: int) -> tuple[Any, int]:
     try:
         value, end = _DECODER.raw_decode(text, position)
     except json.JSONDecodeError as error:
-        reason = f"{error.msg[0].lower()}{error.msg[1:]} at column {error.colno}"
+        reason = (
+            f"{error.msg[0].lower()}{error.msg[1:].removesuffix(' at')} at column {error.colno}"
+        )
         raise JsonError(reason, error.lineno) from None
     except RecursionError:
         raise JsonError("nested too deeply", _line(text, position)) from None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from yofo_mlx.system.files import read_object
 from yofo_mlx.tasks.problems import Place, Problem
 from yofo_mlx.tasks.reading.rows import Row
 
@@ -153,10 +154,7 @@ def _in_schema(path: Path) -> Any:
 
 def _beside(path: Path) -> Any:
     """Return the features that `save_to_disk` writes beside its files."""
-    try:
-        return json.loads((path.parent / "dataset_info.json").read_bytes())["features"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return read_object(path.parent / "dataset_info.json").get("features")
 
 
 def names_of(features: Any) -> ClassNames:

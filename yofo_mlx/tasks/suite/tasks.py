@@ -5,6 +5,7 @@ that are never trained. Demonstrations are written `words -> words`, as yofo's t
 """
 
 from collections.abc import Callable
+from functools import cache
 from random import Random
 from typing import Literal
 
@@ -49,7 +50,6 @@ KINDS: dict[Role, tuple[str, ...]] = {
         "last",
     ),
 }
-UNTRAINED_KINDS = ("spot", "last")
 
 
 def tasks(role: Role, seed: int = 0) -> list[Task]:
@@ -74,6 +74,7 @@ def find(name: str) -> list[Task]:
     return [draw_task(role, kind, n, 0) for n in numbers if number in ("", f"{n:02}")]
 
 
+@cache
 def draw_task(role: Role, kind: str, number: int, seed: int) -> Task:
     """Draw one task: its labels or mapping, demonstrations, and queries apart from them."""
     random = Random(f"{seed} {role} {kind} {number}")
