@@ -13,7 +13,7 @@ WHOLE = State(
     steps="412/2,000",
     share=0.206,
     seconds_left=11_520.0,
-    memory_gb=21.4,
+    peak_gb=21.4,
     limit_gb=154.0,
 )
 
@@ -29,9 +29,7 @@ def test_the_forms_get_shorter_and_none_loses_the_share() -> None:
 
 @pytest.mark.parametrize(("used", "colour"), [(21.4, None), (140.0, "warning"), (150.0, "error")])
 def test_memory_near_its_limit_is_told_in_colour(used: float, colour: str | None) -> None:
-    styles = [
-        str(span.style) for span in next(forms(State("x", memory_gb=used, limit_gb=154))).spans
-    ]
+    styles = [str(span.style) for span in next(forms(State("x", peak_gb=used, limit_gb=154))).spans]
     assert any(f"$text-{colour}" in style for style in styles) is (colour is not None)
 
 
@@ -56,7 +54,7 @@ async def test_every_place_tells_what_the_newest_run_is_at(
                 return app.screen.query_one(StateLine).render().plain
 
             await until(pilot, lambda: "41/100" in told())
-            assert "● going" in told() and "41%" in told() and "1.0 GB" in told()
+            assert "● going" in told() and "41%" in told() and "1.2 GB" in told()
             for key in ("1", "3"):
                 await pilot.press(key)
                 assert "41/100" in told()  # from its first frame on

@@ -119,17 +119,16 @@ def _whole(view: RunView, room: int) -> list[Told]:
 
 
 def _memory(view: RunView, room: int) -> list[Told]:
-    """Tell what is held against the limit, and what was planned."""
-    held, peak = figure(view.step, "memory_gb"), figure(view.step, "peak_gb")
-    used = held if view.status not in ENDED and held is not None else peak
+    """Tell the most that was used against the limit, and what was planned."""
+    # Not `memory_gb`: what is only cached gives way, and no plan counts it.
+    used = figure(view.step, "peak_gb")
     if used is None:
         return []
     limit, model = figure(view.plan, "limit_gb"), figure(view.plan, "model_gb")
     step = figure(view.plan, "step_gb")
     plan = None if model is None or step is None else model + step
-    what = "" if used is held and view.status not in ENDED else "peak "
     of = f" of {limit:.0f}" if limit and limit >= 10 else f" of {limit:.2g}" if limit else ""
-    words = f"{what}{_gb(used)}{of} GB"
+    words = f"peak {_gb(used)}{of} GB"
     if not limit:
         return [_line("memory", words)]
     planned = [f"plan {_gb(plan)}"] if plan is not None and room >= 28 else []

@@ -24,7 +24,7 @@ def standing(views: Sequence[RunView]) -> State | None:
         steps=f"{view.steps_done:,}{planned}" if view.step else "",
         share=view.share,
         seconds_left=figure(view.step, "seconds_left"),
-        memory_gb=figure(view.step, "memory_gb"),
+        peak_gb=figure(view.step, "peak_gb"),
         limit_gb=figure(view.plan, "limit_gb"),
         others=len(going) - 1,
     )

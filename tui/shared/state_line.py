@@ -27,7 +27,7 @@ class State:
     steps: str = ""  # such as 412/2,000
     share: float | None = None
     seconds_left: float | None = None
-    memory_gb: float | None = None
+    peak_gb: float | None = None
     limit_gb: float | None = None
     others: int = 0  # runs that go on, too
 
@@ -96,14 +96,14 @@ def forms(state: State) -> Iterator[Content]:
 
 
 def _memory(state: State, of: str) -> Content | str:
-    if state.memory_gb is None:
+    if state.peak_gb is None:
         return ""
     if not state.limit_gb:
-        return f"{state.memory_gb:.1f} GB"
-    share = state.memory_gb / state.limit_gb
+        return f"{state.peak_gb:.1f} GB"
+    share = state.peak_gb / state.limit_gb
     style = "$text-error" if share > FULL else "$text-warning" if share > HIGH else ""
     digits = 0 if of == "/" and state.limit_gb >= 10 else 1
-    used, limit = f"{state.memory_gb:.{digits}f}", f"{state.limit_gb:.0f}"
+    used, limit = f"{state.peak_gb:.{digits}f}", f"{state.limit_gb:.0f}"
     return Content.styled(f"{used}{of}{limit} GB", style) if style else f"{used}{of}{limit} GB"
 
 

@@ -72,6 +72,18 @@ def test_nothing_in_the_panel_is_cut(run_folder: Any, width: int) -> None:
     assert any("plan 23.0" in line for line in shown) is (width > 34)
 
 
+@pytest.mark.parametrize(("peak", "is_warned"), [(0.06, False), (0.12, True)])
+def test_what_is_only_cached_is_not_held_against_the_plan(
+    run_folder: Any, peak: float, is_warned: bool
+) -> None:
+    folder = run_folder("mine")
+    folder.writer.write("plan", limit_gb=20.2, model_gb=0.01, step_gb=0.08)
+    folder.step(1, 1.0, peak_gb=peak, memory_gb=0.28)
+    shown = told(view_of(folder), 60, 40)
+    assert f"peak {peak:.2f} of 20 GB" in shown.plain and "0.28" not in shown.plain
+    assert any("warning" in str(span.style) for span in shown.spans) is is_warned
+
+
 async def test_columns_are_chosen_and_there_again(
     pilots: Any, run_folder: Any, until: Any, shown: Any
 ) -> None:
