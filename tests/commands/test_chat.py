@@ -100,6 +100,18 @@ def test_labels_rank_answers(
     assert captured.err.count("the last query once more: free\n") == 1
 
 
+def test_labels_are_those_of_the_demonstrations_where_none_are_named(
+    enter: Callable[..., Chatroom], client: FakeClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"/add {text} -> {label}" for text, label in zip("abcd", "xyxy", strict=True)]
+    enter("/label", "/label one", *rows, "/label", "q", "/label", "free")
+    assert [params["labels"] for params in client.asked("score")] == [["x", "y"]]
+    assert [params["input"] for params in client.asked("generate")] == ["free"]
+    told = capsys.readouterr().err
+    assert told.count("there is nothing to choose among: /label a|b|c says the labels") == 2
+    assert "answers are one of 2 labels" in told and "answers are free" in told
+
+
 def test_the_adapter_is_switched_off_and_the_demonstrations_read_again(
     enter: Callable[..., Chatroom], client: FakeClient
 ) -> None:

@@ -18,6 +18,7 @@ from yofo_mlx.system import paths
 from yofo_mlx.system.quantities import plural, size
 from yofo_mlx.system.talk import say
 from yofo_mlx.system.text import printable, shorten
+from yofo_mlx.tasks.families import holds_labels
 
 HELP = """\
 A line is a query. Several pasted lines that read as demonstrations become demonstrations.
@@ -30,7 +31,7 @@ A line is a query. Several pasted lines that read as demonstrations become demon
   /health          what the model makes of them: is the task understood, which look wrong
   /choose WAY      which of them a query sees: balanced, all, similar, tail, adaptive, blocks
   /instruction T   put a sentence before them; alone: none
-  /label a|b|c     answer with the likeliest of these; alone: answer freely again
+  /label [a|b|c]   answer with the likeliest of these, alone of those shown; again: freely
   /base            switch the adapter off and on
   /beside NAME     answer with another as well: base, a run, an adapter; alone: only the first
   /save [FILE]     keep the demonstrations with their K and V; /demos FILE takes them back
@@ -196,8 +197,13 @@ class Conversation:
         self.room.show(self.room.examples)
 
     def _label(self, text: str) -> None:
-        labels = (label.strip() for label in text.split("|"))
-        self.labels = list(dict.fromkeys(label for label in labels if label))
+        labels = dict.fromkeys(label for label in map(str.strip, text.split("|")) if label)
+        if not labels and not self.labels and holds_labels(self.room.examples):
+            labels = dict.fromkeys(example.output for example in self.room.examples)
+        if len(labels) == 1 or not (labels or self.labels):
+            say("there is nothing to choose among: /label a|b|c says the labels")
+            return
+        self.labels = [*labels]
         if not self.labels:
             say("answers are free")
             return
