@@ -22,7 +22,7 @@ FLOAT = 4
 
 # Fitted to cases with chunks: arrays alive while one layer is differentiated for one chunk, as
 # multiples of (B, C, width): while its feed-forward part is, and while its attention is.
-UNITS_PIECE = {"hidden": 3.9, "units": 7.25, "attention": 2.87}
+UNITS_PIECE = {"hidden": 4.46, "units": 8.3, "attention": 2.87}
 ATTENTION_PIECE = {"attention": 5.13, "keys": 5.24}
 TILES = 2.8  # tiles of scores beside the latter
 LONE_TILE = 4.4  # and where an episode is a single one; measured 3.5 to 4.7
